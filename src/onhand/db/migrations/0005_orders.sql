@@ -1,0 +1,150 @@
+-- The only table with personal data of customers.
+CREATE TABLE customer (
+    customer_id uuid PRIMARY KEY,
+    email       text,
+    name        text,
+    phone       text,
+    address     jsonb,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    erased_at   timestamptz
+);
+CREATE UNIQUE INDEX customer_email ON customer (lower(email)) WHERE email IS NOT NULL;
+
+-- No foreign keys on the hot tables (each costs a lookup per row): invariant views watch them instead.
+CREATE TABLE orders (
+    order_id    uuid PRIMARY KEY,
+    channel_id  int NOT NULL,
+    external_id text COLLATE "C" NOT NULL,
+    body_hash   bytea NOT NULL,          -- of the request: tells a repeat from a different order with the same id
+    status      text NOT NULL,
+    queue       text,                    -- where it waits, NULL when nothing does
+    currency    text NOT NULL,
+    placed_at   timestamptz NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    deliver_by  timestamptz,
+    customer_id uuid,
+    request     jsonb NOT NULL,          -- destination, method and wishes: what sourcing it again needs
+    actor       int NOT NULL,
+    UNIQUE (channel_id, external_id)
+) WITH (fillfactor = 85);
+CREATE INDEX orders_queue ON orders (queue, order_id) WHERE queue IS NOT NULL;
+CREATE INDEX orders_customer ON orders (customer_id) WHERE customer_id IS NOT NULL;
+
+CREATE TABLE order_line (
+    order_id    uuid NOT NULL,
+    line_no     smallint NOT NULL,
+    line_id     text NOT NULL,
+    item_id     int NOT NULL,            -- as ordered: may be a bundle
+    quantity    int NOT NULL CHECK (quantity > 0),
+    price_minor bigint NOT NULL,
+    tax_minor   bigint,
+    cancelled   int NOT NULL DEFAULT 0,
+    shipped     int NOT NULL DEFAULT 0,
+    returned    int NOT NULL DEFAULT 0,
+    components  jsonb,                   -- of a bundle, as it was when ordered: {item_id: units per bundle}
+    PRIMARY KEY (order_id, line_no),
+    CHECK (cancelled >= 0 AND shipped >= 0 AND returned >= 0 AND cancelled + shipped <= quantity AND returned <= shipped)
+) WITH (fillfactor = 85);
+
+-- Units of an order that no shelf backs yet: the queues, line by line.
+-- inbound_id names the dated supply a backorder or preorder is promised from.
+CREATE TABLE queue_line (
+    order_id     uuid NOT NULL,
+    line_no      smallint NOT NULL,
+    item_id      int NOT NULL,
+    queue        text NOT NULL CHECK (queue IN ('to_source', 'rejected', 'unfillable', 'held', 'backorder', 'preorder', 'sync_failed', 'needs_approval')),
+    quantity     int NOT NULL CHECK (quantity > 0),
+    inbound_id   uuid,
+    inbound_line smallint,
+    node_id      int,
+    expected_at  timestamptz,
+    since        timestamptz NOT NULL DEFAULT now(),
+    queue_line_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
+);
+CREATE INDEX queue_line_order ON queue_line (order_id);
+CREATE INDEX queue_line_item ON queue_line (item_id, since);
+
+-- Decisions, kept for ever. decision is the answer that was given; inputs are what the solver saw (sourcing/record.py).
+CREATE TABLE plan (
+    order_id   uuid NOT NULL,
+    plan_no    smallint NOT NULL,
+    at         timestamptz NOT NULL DEFAULT now(),
+    network_id int NOT NULL,
+    policy     text NOT NULL,
+    decision   text NOT NULL,
+    inputs     bytea NOT NULL,
+    PRIMARY KEY (order_id, plan_no)
+);
+
+CREATE TABLE fulfilment (
+    order_id      uuid NOT NULL,
+    fulfilment_no smallint NOT NULL,
+    plan_no       smallint NOT NULL,
+    node_id       int NOT NULL,
+    status        text NOT NULL,
+    carrier       text,
+    service       text,
+    method        text NOT NULL DEFAULT 'ship',
+    ship_day      date NOT NULL,             -- the local day whose capacity it uses
+    ship_by       timestamptz NOT NULL,
+    deliver_by    timestamptz NOT NULL,
+    lines         smallint NOT NULL,
+    units         int NOT NULL,
+    cost_minor    bigint NOT NULL,
+    cost          jsonb NOT NULL,            -- {term: minor units}
+    reason        text,
+    updated_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (order_id, fulfilment_no)
+) WITH (fillfactor = 85);
+-- What a node has to do, soonest first.
+CREATE INDEX fulfilment_work ON fulfilment (node_id, ship_by) WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped');
+
+CREATE TABLE fulfilment_line (
+    order_id      uuid NOT NULL,
+    fulfilment_no smallint NOT NULL,
+    line_no       smallint NOT NULL,
+    item_id       int NOT NULL,              -- a component when the line names a bundle
+    quantity      int NOT NULL CHECK (quantity >= 0),   -- falls when units are released
+    shipped       int NOT NULL DEFAULT 0,
+    PRIMARY KEY (order_id, fulfilment_no, line_no, item_id),
+    CHECK (shipped >= 0 AND shipped <= quantity)
+) WITH (fillfactor = 85);
+
+CREATE TABLE shipment (
+    order_id      uuid NOT NULL,
+    shipment_no   smallint NOT NULL,
+    fulfilment_no smallint NOT NULL,
+    carrier       text,
+    service       text,
+    tracking      text,
+    shipped_at    timestamptz NOT NULL DEFAULT now(),
+    delivered_at  timestamptz,
+    PRIMARY KEY (order_id, shipment_no)
+);
+
+CREATE TABLE shipment_line (
+    order_id    uuid NOT NULL,
+    shipment_no smallint NOT NULL,
+    line_no     smallint NOT NULL,
+    item_id     int NOT NULL,
+    quantity    int NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, shipment_no, line_no, item_id)
+);
+
+CREATE TABLE order_return (
+    order_id    uuid NOT NULL,
+    return_no   smallint NOT NULL,
+    node_id     int NOT NULL,
+    disposition text NOT NULL CHECK (disposition IN ('restock', 'damaged', 'inspect')),
+    returned_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (order_id, return_no)
+);
+
+CREATE TABLE order_return_line (
+    order_id  uuid NOT NULL,
+    return_no smallint NOT NULL,
+    line_no   smallint NOT NULL,
+    item_id   int NOT NULL,
+    quantity  int NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, return_no, line_no, item_id)
+);

@@ -1,0 +1,211 @@
+-- The guarded, set-based statements of the hot path: arrays in, positions out, one round trip, one transaction.
+--
+-- Lock order, the same for every writer of the system: idempotency and order keys, then stock positions in
+-- (item, node) order, then capacity in (node, day) order. The caller sorts; unnest keeps the order.
+-- SQLSTATE OH001: some position or day no longer fits; OH002: a key was seen before. Both undo everything;
+-- the caller then takes the exact path (lock, decide, write).
+-- Planner settings (nested loops over index scans) are set on the connection: a SET clause costs time per call.
+
+CREATE FUNCTION onhand_raise(code text, message text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message;
+END $$;
+
+-- Adds s_qty allocated units to each position (one row per position, sorted) and appends one `allocate` entry per
+-- a_* row: slot is the 1-based index into s_*, cum the units of that slot up to and including this row, rank its
+-- 1-based number within the slot.
+CREATE FUNCTION allocate_v1(
+    s_item int[], s_node int[], s_qty int[], s_entries int[],
+    a_slot int[], a_qty int[], a_cum int[], a_rank int[], a_ref uuid[], a_actor int[],
+    OUT available int[], OUT version int[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_on_hand int[]; v_unavailable int[]; v_allocated int[]; v_oversold int[];
+BEGIN
+    WITH u AS (
+        UPDATE stock_position p
+        SET allocated = p.allocated + d.q, version = p.version + d.n
+        FROM unnest(s_item, s_node, s_qty, s_entries) WITH ORDINALITY AS d (item, node, q, n, slot)
+        WHERE p.item_id = d.item AND p.node_id = d.node
+          AND p.on_hand - p.unavailable - p.allocated >= d.q
+        RETURNING d.slot, p.on_hand, p.unavailable, p.allocated, p.oversold, p.version
+    )
+    SELECT array_agg(u.on_hand ORDER BY slot), array_agg(u.unavailable ORDER BY slot),
+           array_agg(u.allocated ORDER BY slot), array_agg(u.oversold ORDER BY slot),
+           array_agg(u.version ORDER BY slot),
+           array_agg(u.on_hand - u.unavailable - u.allocated ORDER BY slot)
+    INTO v_on_hand, v_unavailable, v_allocated, v_oversold, version, available FROM u;
+    IF coalesce(cardinality(version), 0) <> cardinality(s_item) THEN
+        PERFORM onhand_raise('OH001', 'stock no longer fits');
+    END IF;
+    INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable, d_allocated,
+        d_oversold, on_hand, unavailable, allocated, oversold, actor, ref)
+    SELECT s_item[a.slot], s_node[a.slot], version[a.slot] - s_entries[a.slot] + a.rank, 'allocate', a.qty, 0, 0,
+        a.qty, 0, v_on_hand[a.slot], v_unavailable[a.slot], v_allocated[a.slot] - s_qty[a.slot] + a.cum,
+        v_oversold[a.slot], a.actor, a.ref
+    FROM unnest(a_slot, a_qty, a_cum, a_rank, a_ref, a_actor) AS a (slot, qty, cum, rank, ref, actor);
+END $$;
+
+-- Adds promised orders, lines and units to the ship days of nodes that have a limit; OH001 when a day is full.
+CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    fitted int;
+BEGIN
+    INSERT INTO capacity_day (node_id, day)
+    SELECT * FROM unnest(c_node, c_day) ON CONFLICT DO NOTHING;
+    WITH u AS (
+        UPDATE capacity_day k
+        SET orders = k.orders + d.o, lines = k.lines + d.l, units = k.units + d.u
+        FROM unnest(c_node, c_day, c_orders, c_lines, c_units) AS d (node, day, o, l, u)
+        JOIN node n ON n.node_id = d.node
+        WHERE k.node_id = d.node AND k.day = d.day
+          AND k.orders + d.o <= coalesce(n.capacity_orders, 2147483647)
+          AND k.lines + d.l <= coalesce(n.capacity_lines, 2147483647)
+          AND k.units + d.u <= coalesce(n.capacity_units, 2147483647)
+        RETURNING 1
+    )
+    SELECT count(*) INTO fitted FROM u;
+    IF fitted <> cardinality(c_node) THEN
+        PERFORM onhand_raise('OH001', 'capacity no longer fits');
+    END IF;
+END $$;
+
+-- Personal data of the orders of a batch; one row per e-mail address, a new row where there is none.
+-- Returns the ids in the order given. Sorted by the caller, so that two batches cannot deadlock.
+CREATE FUNCTION keep_customers_v1(u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[])
+RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    ids uuid[];
+BEGIN
+    INSERT INTO customer (customer_id, email, name, phone, address)
+    SELECT DISTINCT ON (coalesce(lower(email), id::text)) id, email, name, phone, address::jsonb
+    FROM unnest(u_id, u_email, u_name, u_phone, u_address) AS t (id, email, name, phone, address)
+    ORDER BY coalesce(lower(email), id::text)
+    ON CONFLICT DO NOTHING;
+    SELECT array_agg(coalesce(c.customer_id, t.id) ORDER BY t.ord) INTO ids
+    FROM unnest(u_id, u_email) WITH ORDINALITY AS t (id, email, ord)
+    LEFT JOIN customer c ON t.email IS NOT NULL AND c.email IS NOT NULL AND lower(c.email) = lower(t.email);
+    RETURN ids;
+END $$;
+
+-- Writes a batch of decided orders. o_* one row per order, sorted by (channel, external id); l_* order lines;
+-- s_*, a_* as in allocate_v1; f_* fulfilments; c_* capacity; *_order are 1-based indexes into o_*.
+CREATE FUNCTION place_orders_v1(
+    o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
+    o_currency text[], o_placed timestamptz[], o_deliver timestamptz[], o_customer int[], o_request text[],
+    o_actor int[], o_decision text[], o_inputs bytea[], o_event text[],
+    l_order int[], l_no int[], l_id text[], l_item int[], l_qty int[], l_price bigint[], l_tax bigint[],
+    l_components text[],
+    s_item int[], s_node int[], s_qty int[], s_entries int[],
+    a_order int[], a_fulfilment int[], a_line int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
+    f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
+    f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
+    f_cost text[],
+    c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[],
+    u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
+    i_order int[], i_key text[],
+    network int, policy_version text, process int,
+    OUT available int[], OUT version int[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    n int;
+    customers uuid[];
+BEGIN
+    IF cardinality(i_key) > 0 THEN
+        INSERT INTO idempotency (actor, route, key, body_hash, status, answer)
+        SELECT o.actor, '/v1/orders', i.key, o.hash, 201, o.id::text
+        FROM unnest(i_order, i_key) AS i (ord, key)
+        JOIN unnest(o_id, o_hash, o_actor) WITH ORDINALITY AS o (id, hash, actor, ord) USING (ord)
+        ORDER BY i.key
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        IF n <> cardinality(i_key) THEN
+            PERFORM onhand_raise('OH002', 'idempotency key seen before');
+        END IF;
+    END IF;
+    IF cardinality(u_id) > 0 THEN
+        customers := keep_customers_v1(u_id, u_email, u_name, u_phone, u_address);
+    END IF;
+    INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, queue, currency, placed_at,
+        deliver_by, customer_id, request, actor)
+    SELECT id, channel, external, hash, status, queue, currency, placed, deliver, customers[customer],
+        request::jsonb, actor
+    FROM unnest(o_id, o_channel, o_external, o_hash, o_status, o_queue, o_currency, o_placed, o_deliver,
+        o_customer, o_request, o_actor)
+        AS o (id, channel, external, hash, status, queue, currency, placed, deliver, customer, request, actor)
+    ON CONFLICT (channel_id, external_id) DO NOTHING;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    IF n <> cardinality(o_id) THEN
+        PERFORM onhand_raise('OH002', 'order seen before');
+    END IF;
+
+    IF cardinality(s_item) > 0 THEN
+        SELECT t.available, t.version INTO available, version
+        FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank,
+            (SELECT array_agg(o_id[x] ORDER BY k) FROM unnest(a_order) WITH ORDINALITY AS t (x, k)),
+            (SELECT array_agg(o_actor[x] ORDER BY k) FROM unnest(a_order) WITH ORDINALITY AS t (x, k))) AS t;
+        INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
+            ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
+        SELECT o_id[ord], no, 1, node, 'allocated', carrier, service, method, day, ship, deliver, lines, units,
+            cost_minor, cost::jsonb
+        FROM unnest(f_order, f_no, f_node, f_carrier, f_service, f_method, f_day, f_ship, f_deliver, f_lines,
+            f_units, f_cost_minor, f_cost)
+            AS f (ord, no, node, carrier, service, method, day, ship, deliver, lines, units, cost_minor, cost);
+        INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
+        SELECT o_id[ord], fulfilment, line, s_item[slot], qty
+        FROM unnest(a_order, a_fulfilment, a_line, a_slot, a_qty) AS a (ord, fulfilment, line, slot, qty);
+        INSERT INTO event (kind, subject, actor, origin, data)
+        VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
+    END IF;
+    INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, tax_minor, components)
+    SELECT o_id[ord], no, id, item, qty, price, tax, components::jsonb
+    FROM unnest(l_order, l_no, l_id, l_item, l_qty, l_price, l_tax, l_components)
+        AS l (ord, no, id, item, qty, price, tax, components);
+    INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
+    SELECT id, 1, network, policy_version, decision, inputs
+    FROM unnest(o_id, o_decision, o_inputs) AS o (id, decision, inputs);
+    INSERT INTO event (kind, subject, actor, origin, data)
+    SELECT 'order.' || status, id::text, actor, process, data::jsonb
+    FROM unnest(o_id, o_status, o_actor, o_event) AS o (id, status, actor, data);
+    IF cardinality(c_node) > 0 THEN
+        PERFORM hold_capacity_v1(c_node, c_day, c_orders, c_lines, c_units);
+    END IF;
+END $$;
+
+-- Writes entries that were decided under lock: p_* the positions after them (sorted, absolute values),
+-- e_* one row per entry with its changes and the position after it.
+CREATE FUNCTION write_entries_v1(
+    p_item int[], p_node int[], p_on_hand int[], p_unavailable int[], p_allocated int[], p_oversold int[],
+    p_version int[],
+    e_slot int[], e_version int[], e_kind text[], e_qty int[],
+    e_d_on_hand int[], e_d_unavailable int[], e_d_allocated int[], e_d_oversold int[],
+    e_on_hand int[], e_unavailable int[], e_allocated int[], e_oversold int[],
+    e_actor int[], e_ref uuid[], e_reference text[], e_reason text[], e_occurred timestamptz[],
+    process int, OUT entry_ids bigint[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE stock_position p
+    SET on_hand = d.on_hand, unavailable = d.unavailable, allocated = d.allocated, oversold = d.oversold,
+        version = d.version
+    FROM unnest(p_item, p_node, p_on_hand, p_unavailable, p_allocated, p_oversold, p_version)
+        AS d (item, node, on_hand, unavailable, allocated, oversold, version)
+    WHERE p.item_id = d.item AND p.node_id = d.node;
+    WITH e AS (
+        INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable,
+            d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, ref, reference, reason,
+            occurred_at)
+        SELECT p_item[slot], p_node[slot], ver, kind, qty, d_on_hand, d_unavailable, d_allocated, d_oversold,
+            on_hand, unavailable, allocated, oversold, actor, ref, reference, reason, coalesce(occurred, now())
+        FROM unnest(e_slot, e_version, e_kind, e_qty, e_d_on_hand, e_d_unavailable, e_d_allocated, e_d_oversold,
+            e_on_hand, e_unavailable, e_allocated, e_oversold, e_actor, e_ref, e_reference, e_reason, e_occurred)
+            WITH ORDINALITY AS e (slot, ver, kind, qty, d_on_hand, d_unavailable, d_allocated, d_oversold,
+            on_hand, unavailable, allocated, oversold, actor, ref, reference, reason, occurred, ord)
+        ORDER BY ord
+        RETURNING entry_id
+    )
+    SELECT array_agg(entry_id) INTO entry_ids FROM e;   -- identity values follow the order of insertion
+    INSERT INTO event (kind, subject, actor, origin, data)
+    VALUES ('stock.changed', 'stock', coalesce(e_actor[1], 0), process,
+        jsonb_build_object('items', p_item, 'nodes', p_node));
+END $$;
