@@ -1,0 +1,55 @@
+# Everything a fresh machine with Python 3.11, make and git needs happens by itself: uv is taken from PATH or fetched
+# with pip into .uv/, the locked dependencies go to .venv/. No docker, no system database.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+# A uv on PATH may be a shim that does not run, hence --version.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+SYNCED := .venv/.synced
+
+.PHONY: help setup demo test check bench golden docs clean
+
+help:           ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 10
+
+setup: $(SYNCED)  ## install everything into .venv
+
+demo: $(SYNCED) ## the whole product with a simulated world; DEMO_ARGS="--port 8080 --speed 60 --for 30"
+	$(RUN) onhand demo $(DEMO_ARGS)
+
+test: $(SYNCED) ## every test; TEST_ARGS="tests/ledger -k count -x"
+	$(RUN) pytest $(TEST_ARGS)
+
+check: $(SYNCED) ## format, lint, types, direction of imports, declared dependencies
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) pyright
+	$(RUN) lint-imports
+	$(RUN) deptry src
+
+bench: $(SYNCED) ## the benchmark of the README, as ratios to the raw database; BENCH_ARGS="--only orders --seconds 3"
+	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
+
+golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
+	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
+
+docs: $(SYNCED) ## build the documentation into site/
+	$(UV) run --frozen --group docs mkdocs build --strict
+
+clean:          ## forget the environments and caches
+	rm -rf .venv .uv site .pytest_cache .ruff_cache .import_linter_cache
+
+$(SYNCED): pyproject.toml uv.lock | $(filter .uv/%,$(UV))
+	$(UV) sync --frozen
+	@touch $@
+
+# pip refuses to install into a system Python that its distribution manages, so uv gets an environment of its own;
+# where the distribution left venv out, pip may still install into a plain folder.
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "onhand needs Python 3.11 or later; say which one with PYTHON=..., or install uv" >&2; exit 1; }
+	@mkdir -p .uv && echo '*' > .uv/.gitignore
+	@{ $(PYTHON) -m venv .uv >/dev/null 2>&1 && .uv/bin/python -m pip install --quiet uv; } || \
+		{ rm -rf .uv/lib .uv/bin && $(PYTHON) -m pip install --quiet --target .uv uv; } || \
+		{ echo "uv could not be installed: install python3-venv (or uv itself) and run make again" >&2; exit 1; }
