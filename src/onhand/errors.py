@@ -114,11 +114,23 @@ class DatabaseUnavailable(OnhandError):
     retryable = True
 
 
+class CommitUnknown(DatabaseUnavailable):
+    """The connection broke during COMMIT: it may have happened. Read the idempotency row before doing it again."""
+
+    code = "database.commit_unknown"
+
+
 class SettingsError(OnhandError):
     """A setting is wrong or missing; the message names it and the remedy."""
 
     code = "settings.invalid"
     http_status = 500
+
+
+class SchemaMismatch(SettingsError):
+    """The database was made by another version of onhand."""
+
+    code = "database.schema_mismatch"
 
 
 class Unauthorised(OnhandError):

@@ -1,0 +1,132 @@
+"""Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a program."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from onhand.errors import SettingsError
+
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _default_home() -> Path:
+    try:
+        return Path.home() / ".onhand"
+    except RuntimeError as error:
+        raise SettingsError("home: no home folder for this user; set ONHAND_HOME to a folder") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its variable."""
+
+    database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
+    home: Path = field(default_factory=_default_home)
+    admin_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)  # encrypts credentials
+    host: str = "127.0.0.1"
+    port: int = 8080
+    log_level: str = "info"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
+        """Settings of this process; `folder` holds `onhand.toml` (default: the current folder).
+
+        `ONHAND_CONFIG` names another file. Raises SettingsError, which names the setting and the remedy.
+        """
+        environ = os.environ if environ is None else environ
+        stated = _read_toml(environ, Path.cwd() if folder is None else folder)
+        for name in _READERS:
+            variable = f"ONHAND_{name.upper()}"
+            if environ.get(variable):  # empty means absent, as compose files write it
+                stated[name] = (variable, environ[variable])
+        return cls(**{name: _READERS[name](label, value) for name, (label, value) in stated.items()})
+
+
+def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str, Any]]:
+    """Key -> (how to call it in messages, value)."""
+    named = environ.get("ONHAND_CONFIG")
+    path = Path(named) if named else folder / "onhand.toml"
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(f"ONHAND_CONFIG: no file {path}; create it or unset the variable") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    for key in document:
+        if key not in _READERS:
+            raise SettingsError(f"{path}: unknown setting {key!r}; known are {', '.join(sorted(_READERS))}")
+    return {key: (f"{key} in {path}", value) for key, value in document.items()}
+
+
+def _text(label: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SettingsError(f"{label}: expected text, got {value!r}")
+    return value
+
+
+def _secret(label: str, value: Any) -> str:
+    # A key travels in a header: printable ASCII, no spaces. Its value is not shown.
+    if not isinstance(value, str) or not value or not all("!" <= c <= "~" for c in value):
+        raise SettingsError(f"{label}: expected printable ASCII characters without spaces")
+    return value
+
+
+def _database_url(label: str, value: Any) -> str:
+    text = _text(label, value)
+    example = "expected postgresql://user:password@host:5432/database"
+    if "://" in text and not text.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(f"{label}: {example}, got a URL that starts with {text.split('://')[0]}://")
+    try:
+        conninfo_to_dict(text)
+    except ProgrammingError as error:
+        raise SettingsError(f"{label}: {example} ({error})") from None
+    return text
+
+
+def _folder(label: str, value: Any) -> Path:
+    path = Path(_text(label, value)).expanduser().absolute()
+    if "\0" in str(path):
+        raise SettingsError(f"{label}: expected a path without NUL")
+    return path
+
+
+def _port(label: str, value: Any) -> int:
+    try:
+        port = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65_535:
+        raise SettingsError(f"{label}: expected a port from 0 to 65535, got {value!r}")
+    return port
+
+
+def _log_level(label: str, value: Any) -> str:
+    text = _text(label, value).lower()
+    if text not in _LOG_LEVELS:
+        raise SettingsError(f"{label}: expected one of {', '.join(_LOG_LEVELS)}, got {value!r}")
+    return text
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "database_url": _database_url,
+    "home": _folder,
+    "admin_key": _secret,
+    "secret_key": _secret,
+    "host": _text,
+    "port": _port,
+    "log_level": _log_level,
+}
+assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"
