@@ -1,8 +1,8 @@
 """Fixtures for tests on a real database.
 
-One embedded server per run, shared by the workers of pytest-xdist; each database test gets a fresh copy of a migrated
-template and ends by reading every view `invariant_*`. `ONHAND_TEST_DATABASE_URL` (a role that may create databases)
-runs the same tests on another server.
+One embedded server per run, shared by the workers of pytest-xdist; each database test gets a fresh
+copy of a migrated template and ends by reading every view `invariant_*`. `ONHAND_TEST_DATABASE_URL`
+(a role that may create databases) runs the same tests on another server.
 """
 
 import hashlib
@@ -25,7 +25,8 @@ from onhand.db.migrate import migrations
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "broken_invariants: the test breaks promises of the data on purpose; skips the closing check"
+        "markers",
+        "broken_invariants: the test breaks promises of the data on purpose; skips the closing check",
     )
 
 
@@ -38,7 +39,9 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     run = getattr(request.config, "workerinput", {}).get("testrunuid", str(os.getpid()))
     home = Path(tempfile.gettempdir()) / f"onhand-test-{run}"
     # No fsync: the tests kill processes, never the machine. It makes databases quick to create.
-    server = Server.ensure(home, settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"})
+    server = Server.ensure(
+        home, settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+    )
     yield server.url
     if server.stop():
         shutil.rmtree(home, ignore_errors=True)
@@ -52,7 +55,10 @@ def at(url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> str:
     """Name of a migrated database of this version of the migrations, made by the first who asks."""
-    name = "onhand_test_" + hashlib.sha256("".join(m.checksum for m in migrations()).encode()).hexdigest()[:16]
+    name = (
+        "onhand_test_"
+        + hashlib.sha256("".join(m.checksum for m in migrations()).encode()).hexdigest()[:16]
+    )
     with psycopg.connect(at(server_url, "postgres"), autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))
         if conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).rowcount == 0:
@@ -101,10 +107,10 @@ def db(dsn: str) -> Iterator[Database]:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """An empty folder for an embedded server of one's own, which any user may enter (tmp_path is private)."""
+    """An empty folder for an embedded server of one's own, which any user may enter (tmp_path is
+    private).
+    """
     folder = Path(tempfile.mkdtemp(prefix="onhand-home-"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-

@@ -1,4 +1,6 @@
-"""Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a program."""
+"""Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a
+program.
+"""
 
 import os
 import tomllib
@@ -19,14 +21,20 @@ def _default_home() -> Path:
     try:
         return Path.home() / ".onhand"
     except RuntimeError as error:
-        raise SettingsError("home: no home folder for this user; set ONHAND_HOME to a folder") from error
+        raise SettingsError(
+            "home: no home folder for this user; set ONHAND_HOME to a folder"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its variable."""
+    """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its
+    variable.
+    """
 
-    database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
+    database_url: str | None = field(
+        default=None, repr=False
+    )  # None: embedded PostgreSQL under `home`
     home: Path = field(default_factory=_default_home)
     admin_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)  # encrypts credentials
@@ -38,7 +46,8 @@ class Settings:
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
         """Settings of this process; `folder` holds `onhand.toml` (default: the current folder).
 
-        `ONHAND_CONFIG` names another file. Raises SettingsError, which names the setting and the remedy.
+        `ONHAND_CONFIG` names another file. Raises SettingsError, which names the setting and the
+        remedy.
         """
         environ = os.environ if environ is None else environ
         stated = _read_toml(environ, Path.cwd() if folder is None else folder)
@@ -46,7 +55,9 @@ class Settings:
             variable = f"ONHAND_{name.upper()}"
             if environ.get(variable):  # empty means absent, as compose files write it
                 stated[name] = (variable, environ[variable])
-        return cls(**{name: _READERS[name](label, value) for name, (label, value) in stated.items()})
+        return cls(
+            **{name: _READERS[name](label, value) for name, (label, value) in stated.items()}
+        )
 
 
 def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str, Any]]:
@@ -57,7 +68,9 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str,
         text = path.read_text("utf-8")
     except FileNotFoundError:
         if named:
-            raise SettingsError(f"ONHAND_CONFIG: no file {path}; create it or unset the variable") from None
+            raise SettingsError(
+                f"ONHAND_CONFIG: no file {path}; create it or unset the variable"
+            ) from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
@@ -67,7 +80,9 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str,
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     for key in document:
         if key not in _READERS:
-            raise SettingsError(f"{path}: unknown setting {key!r}; known are {', '.join(sorted(_READERS))}")
+            raise SettingsError(
+                f"{path}: unknown setting {key!r}; known are {', '.join(sorted(_READERS))}"
+            )
     return {key: (f"{key} in {path}", value) for key, value in document.items()}
 
 
@@ -88,7 +103,9 @@ def _database_url(label: str, value: Any) -> str:
     text = _text(label, value)
     example = "expected postgresql://user:password@host:5432/database"
     if "://" in text and not text.startswith(("postgresql://", "postgres://")):
-        raise SettingsError(f"{label}: {example}, got a URL that starts with {text.split('://')[0]}://")
+        raise SettingsError(
+            f"{label}: {example}, got a URL that starts with {text.split('://')[0]}://"
+        )
     try:
         conninfo_to_dict(text)
     except ProgrammingError as error:

@@ -1,11 +1,13 @@
 """The command line `onhand`.
 
-Every module of this package that has a function `register(app: typer.Typer) -> None` adds its commands: either
-`app.add_typer(typer.Typer(...), name="db")` or `app.command()(serve)`. Registration runs at every start, so a module
-imports only what its signatures need and the rest inside its commands. Nothing else has to be edited to add one.
+Every module of this package that has a function `register(app: typer.Typer) -> None` adds its
+commands: either `app.add_typer(typer.Typer(...), name="db")` or `app.command()(serve)`.
+Registration runs at every start, so a module imports only what its signatures need and the rest
+inside its commands. Nothing else has to be edited to add one.
 
-Exit codes: 0 done, 1 failed check or failed work, 2 bad usage or settings. A command reports a failed check with
-`raise typer.Exit(1)` and lets every OnhandError pass: it is shown here, as one line.
+Exit codes: 0 done, 1 failed check or failed work, 2 bad usage or settings. A command reports a
+failed check with `raise typer.Exit(1)` and lets every OnhandError pass: it is shown here, as one
+line.
 """
 
 import importlib
@@ -64,4 +66,6 @@ def run(arguments: list[str]) -> int:
 
 def _complain(error: OnhandError) -> None:
     line = " ".join(str(error).split())
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/]: {escape(line)}", highlight=False)
+    Console(stderr=True, soft_wrap=True).print(
+        f"[bold red]error[/]: {escape(line)}", highlight=False
+    )

