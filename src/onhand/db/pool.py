@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from onhand.db import arrays
 from onhand.errors import CommitUnknown, DatabaseUnavailable
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ def _connect(url: str, *, application_name: str) -> Connection[TupleRow]:
 
 
 def _configure(conn: Connection[TupleRow]) -> None:
+    arrays.register(conn.adapters)
     conn.execute(
         "SELECT set_config('lock_timeout', %s, false), set_config('jit', 'off', false),"
         " set_config('TimeZone', 'UTC', false),"

@@ -1,0 +1,82 @@
+"""The items of the merchant in memory: names to ids, weights and volumes as arrays."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+_LOAD = """
+SELECT item_id, sku, weight_g, length_mm::bigint * width_mm * height_mm, release_at
+FROM item WHERE item_id > %s AND (%s::text[] IS NULL OR sku = ANY (%s::text[]))
+"""
+_COMPONENTS = """
+SELECT bundle_id, array_agg(item_id ORDER BY item_id), array_agg(quantity ORDER BY item_id)
+FROM bundle_component WHERE %s::int[] IS NULL OR bundle_id = ANY (%s::int[]) GROUP BY bundle_id
+"""
+
+
+class Catalogue:
+    """Look-ups by sku and item_id. Ids are dense, so that arrays can be indexed by them; index 0 is unused."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+        self.skus: list[str] = [""]
+        self.sku_json: list[str] = ['""']
+        self.weight_g: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        self.volume_mm3: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        self.bundles: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.releases: dict[int, datetime] = {}
+
+    @property
+    def count(self) -> int:
+        """The highest item_id known."""
+        return len(self.skus) - 1
+
+    def load(self, conn: Connection[TupleRow], skus: Collection[str] | None = None) -> None:
+        """Read all items, or only `skus`."""
+        names = None if skus is None else list(skus)
+        rows = conn.execute(_LOAD, (0, names, names)).fetchall()
+        if not rows:
+            return
+        self._grow(max(row[0] for row in rows))
+        for item_id, sku, weight_g, volume_mm3, release_at in rows:
+            self.ids[sku] = item_id
+            self.skus[item_id] = sku
+            self.sku_json[item_id] = msgspec.json.encode(sku).decode()
+            self.weight_g[item_id] = weight_g
+            self.volume_mm3[item_id] = volume_mm3
+            if release_at is None:
+                self.releases.pop(item_id, None)
+            else:
+                self.releases[item_id] = release_at
+        ids = None if skus is None else [row[0] for row in rows]
+        parts: dict[int, Any] = {
+            bundle: tuple(zip(items, units, strict=True))
+            for bundle, items, units in conn.execute(_COMPONENTS, (ids, ids))
+        }
+        for item_id in parts if ids is None else ids:
+            if item_id in parts:
+                self.bundles[item_id] = parts[item_id]
+            else:
+                self.bundles.pop(item_id, None)
+        if ids is None:
+            self.bundles = parts
+
+    def _grow(self, count: int) -> None:
+        missing = count + 1 - len(self.skus)
+        if missing <= 0:
+            return
+        self.skus.extend([""] * missing)
+        self.sku_json.extend(['""'] * missing)
+        room = len(self.weight_g)
+        if count >= room:
+            size = count + 1 + count // 4
+            for name in ("weight_g", "volume_mm3"):
+                new = np.zeros(size, np.int64)
+                new[:room] = getattr(self, name)
+                setattr(self, name, new)

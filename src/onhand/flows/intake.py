@@ -1,0 +1,331 @@
+"""From a request to an order that can be decided: every check that needs no lock."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from onhand.base.dates import microseconds
+from onhand.base.money import is_currency
+from onhand.catalog.catalogue import Catalogue
+from onhand.errors import FieldError, InvalidInput
+from onhand.network.compiled import METHODS, Channel, Network
+from onhand.network.places import locate
+from onhand.orders.intake import Destination, OrderIn, Wishes, wishes
+from onhand.sourcing.policy import Policy
+from onhand.sourcing.solve import Ask
+
+UNITS_MAX = 2_000_000_000
+_UNLOCATABLE = "destination cannot be located: send latitude and longitude, or a known country"
+
+_encode = msgspec.json.encode
+
+
+class World(Protocol):
+    """What intake reads of the running system."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def policy(self) -> Policy: ...
+
+
+class UnknownSkus(InvalidInput):
+    """Skus that memory does not know: another process may just have created them."""
+
+    def __init__(self, errors: list[FieldError], skus: list[str]) -> None:
+        super().__init__(errors)
+        self._skus = skus
+
+    @property
+    def skus(self) -> list[str]:
+        return self._skus
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderLine:
+    """An order line with its item; components of a bundle as (item_id, units per bundle)."""
+
+    line_no: int
+    line_id: str
+    item_id: int
+    quantity: int
+    price_minor: int
+    tax_minor: int | None
+    components: tuple[tuple[int, int], ...] = ()
+
+    def wants(self) -> Iterable[tuple[int, int]]:
+        """(item_id, units) that leave the shelf for it."""
+        if not self.components:
+            return ((self.item_id, self.quantity),)
+        return tuple((item, units * self.quantity) for item, units in self.components)
+
+
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """A checked order on its way to a decision.
+
+    line_of   per demand row of `ask` the order line it belongs to, -1 where several share it
+    held      why it must wait for a person, or None
+    preorder  items that are not released yet
+    """
+
+    order_id: str
+    channel: Channel
+    external_id: str
+    currency: str
+    placed_us: int
+    wishes: Wishes
+    lines: list[OrderLine]
+    ask: Ask
+    line_of: list[int]
+    hash: bytes
+    actor: int
+    key: str | None = None
+    held: str | None = None
+    unlocatable: bool = False
+    reservation_id: str | None = None
+    preorder: frozenset[int] = field(default=frozenset())
+    customer: "Person | None" = None
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether the fast path may decide it: nothing but shelf stock is involved."""
+        return self.held is None and self.reservation_id is None and not self.preorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Personal data of one order, on its way to the one table that may hold it."""
+
+    email: str | None
+    name: str | None
+    phone: str | None
+    address: str | None
+
+
+def prepare(
+    world: World,
+    order: OrderIn,
+    *,
+    actor: int,
+    key: str | None,
+    now: datetime,
+) -> Intake:
+    """Check `order` against catalogue and network.
+
+    Raises UnknownSkus (reload them once and try again) or InvalidInput, naming every field that is wrong.
+    """
+    network, policy = world.network, world.policy
+    errors: list[FieldError] = []
+    channel = _channel(network, order.channel, errors)
+    if not is_currency(order.currency):
+        errors.append(FieldError("currency", f"{order.currency!r} is no ISO 4217 currency"))
+    lines = _lines(world.catalogue, order, errors)
+    demand, line_of = _demand(lines)
+    if sum(units for _, units in demand) > UNITS_MAX:
+        errors.append(FieldError("lines", f"expected at most {UNITS_MAX} units in all"))
+    latitude, longitude, unlocatable = _place(order.destination)
+    pickup = _pickup(network, channel, order.method, order.pickup_node, errors)
+    if order.service is not None and order.service not in network.service_codes:
+        errors.append(FieldError("service", f"no carrier offers {order.service!r}"))
+    reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
+    if errors or channel is None:
+        raise InvalidInput(errors)
+    if order.method == "ship_to_store" and pickup:
+        latitude, longitude, unlocatable = *_node_place(network, pickup), False
+    if order.method == "pickup":
+        unlocatable = False
+    releases = world.catalogue.releases
+    preorder = (
+        frozenset(i for i, _ in demand if (at := releases.get(i)) is not None and at > now)
+        if releases
+        else frozenset[int]()
+    )
+    destination = order.destination
+    person = order.customer
+    return Intake(
+        order_id="",
+        channel=channel,
+        external_id=order.external_id,
+        currency=order.currency,
+        placed_us=microseconds((order.placed_at or now).astimezone(UTC)),
+        wishes=wishes(order),
+        lines=lines,
+        line_of=line_of,
+        ask=Ask(
+            demand=demand,
+            latitude=latitude,
+            longitude=longitude,
+            channel=channel,
+            zone=network.zone_row(
+                destination.country, destination.region or "", destination.postal_code
+            ),
+            method=order.method,
+            service=order.service,
+            pickup_node=pickup if order.method == "pickup" else 0,
+            fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
+            objective=policy.index(order.objective),
+        ),
+        hash=hashlib.blake2b(_encode(order), digest_size=16).digest(),
+        actor=actor,
+        key=key,
+        held=_UNLOCATABLE if unlocatable else order.hold,
+        unlocatable=unlocatable,
+        reservation_id=reservation_id,
+        preorder=preorder,
+        customer=None
+        if person is None
+        else Person(
+            email=person.email,
+            name=person.name,
+            phone=person.phone,
+            address=None if person.address is None else _encode(person.address).decode(),
+        ),
+    )
+
+
+def rebuild_ask(
+    world: World, wish: Wishes, channel: Channel, demand: list[tuple[int, int]], excluded: list[int]
+) -> Ask | None:
+    """The ask of an order that is sourced again; None while its destination cannot be located."""
+    network, policy = world.network, world.policy
+    latitude, longitude, unlocatable = _place(wish.destination)
+    pickup = network.node_ids.get(wish.pickup_node or "", 0)
+    if wish.method == "ship_to_store" and pickup:
+        latitude, longitude, unlocatable = *_node_place(network, pickup), False
+    if unlocatable and wish.method != "pickup":
+        return None
+    destination = wish.destination
+    return Ask(
+        demand=demand,
+        latitude=latitude,
+        longitude=longitude,
+        channel=channel,
+        zone=network.zone_row(
+            destination.country, destination.region or "", destination.postal_code
+        ),
+        method=wish.method,
+        service=wish.service,
+        pickup_node=pickup if wish.method == "pickup" else 0,
+        fulfilments_max=policy.fulfilments_max if wish.allow_split else 1,
+        objective=policy.index(wish.objective),
+        excluded=excluded,
+    )
+
+
+def _channel(network: Network, code: str, errors: list[FieldError]) -> Channel | None:
+    channel = network.channels.get(code)
+    if channel is None:
+        errors.append(FieldError("channel", f"no channel {code!r}; PUT /v1/channels/{code} first"))
+    elif not channel.active:
+        errors.append(FieldError("channel", f"channel {code!r} is not active"))
+    return channel
+
+
+def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> list[OrderLine]:
+    ids, bundles = catalogue.ids, catalogue.bundles
+    lines: list[OrderLine] = []
+    seen: set[str] = set()
+    unknown: list[str] = []
+    for number, line in enumerate(order.lines):
+        if line.line_id in seen:
+            errors.append(
+                FieldError(
+                    f"lines[{number}].line_id", f"{line.line_id!r} stands twice in this order"
+                )
+            )
+        seen.add(line.line_id)
+        item_id = ids.get(line.sku)
+        if item_id is None:
+            unknown.append(line.sku)
+            errors.append(FieldError(f"lines[{number}].sku", f"no item {line.sku!r}"))
+            continue
+        lines.append(
+            OrderLine(
+                line_no=number + 1,
+                line_id=line.line_id,
+                item_id=item_id,
+                quantity=line.quantity,
+                price_minor=line.price_minor,
+                tax_minor=line.tax_minor,
+                components=bundles.get(item_id, ()),
+            )
+        )
+    if unknown:
+        raise UnknownSkus(errors, unknown)
+    return lines
+
+
+def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Units by item, bundles exploded and summed before any check; and the line of each row, -1 if several."""
+    if len(lines) == 1 and not lines[0].components:
+        return [(lines[0].item_id, lines[0].quantity)], [1]
+    units: dict[int, int] = {}
+    line_of: dict[int, int] = {}
+    for line in lines:
+        for item, quantity in line.wants():
+            if item in units:
+                units[item] += quantity
+                line_of[item] = -1
+            else:
+                units[item] = quantity
+                line_of[item] = line.line_no
+    return list(units.items()), list(line_of.values())
+
+
+def _place(destination: Destination) -> tuple[float, float, bool]:
+    if destination.latitude is not None and destination.longitude is not None:
+        return destination.latitude, destination.longitude, False
+    place = locate(
+        destination.country,
+        destination.region,
+        destination.postal_code,
+        destination.latitude,
+        destination.longitude,
+    )
+    if place is None:
+        return 0.0, 0.0, True
+    return place.latitude, place.longitude, False
+
+
+def _pickup(
+    network: Network,
+    channel: Channel | None,
+    method: str,
+    code: str | None,
+    errors: list[FieldError],
+) -> int:
+    if method == "ship":
+        if code is not None:
+            errors.append(FieldError("pickup_node", 'only with method "pickup" or "ship_to_store"'))
+        return 0
+    node = network.node_ids.get(code or "", 0)
+    if code is None:
+        errors.append(FieldError("pickup_node", f"required for method {method!r}"))
+    elif not node or not network.methods[node] & METHODS["pickup"]:
+        errors.append(FieldError("pickup_node", f"no active node {code!r} offers pickup"))
+    elif channel is not None and method == "pickup" and node not in network.channel_nodes(channel):
+        errors.append(FieldError("pickup_node", f"{code!r} is no node of channel {channel.code!r}"))
+    return node
+
+
+def _node_place(network: Network, node: int) -> tuple[float, float]:
+    return math.degrees(network.latitude[node]), math.degrees(network.longitude[node])
+
+
+def _uuid(text: str | None, path: str, errors: list[FieldError]) -> str | None:
+    if text is None:
+        return None
+    try:
+        return str(UUID(text))
+    except ValueError:
+        errors.append(FieldError(path, f"expected a UUID, got {text!r}"))
+        return None

@@ -1,0 +1,595 @@
+"""Place orders: each is sourced, promised and recorded in one transaction, once.
+
+Two paths lead to the same write (`write_orders.write`):
+
+- fast: decide from the snapshot, write by the guarded statement. One round trip for a whole batch.
+- exact: lock, decide, write. Taken by orders the snapshot cannot serve in full (backorder, unfillable), that hold a
+  reservation or must wait, and by every batch whose guard refused: something changed since the snapshot.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.db import arrays, queries
+from onhand.db.pool import is_lost
+from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput
+from onhand.flows.intake import Intake
+from onhand.flows.write_orders import Outcome, Waiting, write
+from onhand.network.compiled import NO_LIMIT, Network
+from onhand.sourcing import record
+from onhand.sourcing.backorder import Backing, Inbound, back
+from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, undo
+from onhand.flows.state import State
+
+SQL = queries(__file__)
+_FITS_NO_MORE, _SEEN_BEFORE = "OH001", "OH002"
+_ATTEMPTS = 6
+# A batch under lock stays small: others wait for its rows.
+_EXACT_MAX = 200
+
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The answer to one order: JSON text; `replayed` when it is the answer of an earlier request."""
+
+    answer: str
+    replayed: bool = False
+
+
+class Desk:
+    """Places batches of orders over one dedicated connection; not for two threads at once."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._conn: Connection[TupleRow] | None = None
+
+    def place(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
+        """Answer every order, in order. Exceptions stand in the place of answers."""
+        answers: list[Placed | Exception | None] = [None] * len(intakes)
+        first: dict[tuple[int, str], int] = {}
+        simple: list[int] = []
+        exact: list[int] = []
+        for n, intake in enumerate(intakes):
+            if first.setdefault((intake.channel.channel_id, intake.external_id), n) != n:
+                exact.append(
+                    n
+                )  # the same order twice in a batch: the second is answered from the first
+            else:
+                (simple if intake.is_simple else exact).append(n)
+        try:
+            if simple:
+                exact[:0] = self._fast([(n, intakes[n]) for n in simple], answers)
+            self._exact_all(exact, intakes, answers)
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            if isinstance(error, psycopg.Error) and not is_lost(error, self._conn):
+                raise
+            self._resolve(intakes, answers)
+        return [a if a is not None else DatabaseUnavailable(_UNKNOWN) for a in answers]
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+
+    def _connection(self) -> Connection[TupleRow]:
+        if self._conn is None or self._conn.closed:
+            self._conn = self._state.db.connect()
+            hot_settings(self._conn)
+        return self._conn
+
+    def _fast(
+        self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]
+    ) -> list[int]:
+        """Decide from the snapshot and write; returns the numbers of orders left for the exact path."""
+        state = self._state
+        conn = self._connection()
+        now = state.now()
+        asks = [k.ask for _, k in numbered]
+        with state.lock:
+            network, stock = state.network, state.stock()
+            network.set_clock(now)
+            decisions = decide(
+                asks, stock, network, state.policy, state.catalogue.weight_g, state.catalogue.volume_mm3,
+                now=now.timestamp(), consume=True,
+            )  # fmt: skip
+        written = False
+        try:
+            rows = [r for r in range(len(asks)) if decisions.count[r]]
+            rows.sort(key=lambda r: (asks[r].channel.channel_id, numbered[r][1].external_id))
+            outcomes = [Outcome(intake=numbered[r][1], row=r) for r in rows]
+            if outcomes:
+                records = record.encode(
+                    decisions,
+                    asks,
+                    state.catalogue.weight_g,
+                    state.catalogue.volume_mm3,
+                    now.timestamp(),
+                )
+                try:
+                    taken, available, version = write(
+                        conn, outcomes, decisions, [records[r] for r in rows], network, state.policy,
+                        state.catalogue, line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
+                    )  # fmt: skip
+                except psycopg.Error as error:
+                    if error.sqlstate not in (_FITS_NO_MORE, _SEEN_BEFORE, "40P01", "55P03"):
+                        raise
+                    return [n for n, _ in numbered]
+                written = True
+                for outcome in outcomes:
+                    answers[numbered[outcome.row][0]] = Placed(outcome.answer)
+                with state.lock:
+                    state.snapshot.apply(taken.items, taken.nodes, available, version)
+                state.db.notify()
+            return [n for r, (n, _) in enumerate(numbered) if not decisions.count[r]]
+        finally:
+            with state.lock:
+                # Committed units are in `available` now; undone ones were never there.
+                undo(decisions, state.stock(), _keeping_capacity(network, written))
+
+    def _exact_all(
+        self,
+        numbers: list[int],
+        intakes: Sequence[Intake],
+        answers: list[Placed | Exception | None],
+    ) -> None:
+        alone = [n for n in numbers if intakes[n].reservation_id is not None]
+        together = [n for n in numbers if intakes[n].reservation_id is None]
+        groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
+        for group in [*groups, *([n] for n in alone)]:
+            batch = [intakes[n] for n in group]
+            for n, answer in zip(
+                group, place_exactly(self._state, self._connection(), batch), strict=True
+            ):
+                answers[n] = answer
+
+    def _resolve(self, intakes: Sequence[Intake], answers: list[Placed | Exception | None]) -> None:
+        """The connection broke: what was committed is known only to the database, so look."""
+        self.close()
+        self._conn = None
+        missing = [n for n, answer in enumerate(answers) if answer is None]
+        try:
+            with self._state.db.connection() as conn:
+                seen = _find_earlier(conn, [intakes[n] for n in missing])
+        except DatabaseUnavailable:
+            return
+        for n, earlier in zip(missing, seen, strict=True):
+            if earlier is not None:
+                answers[n] = earlier
+
+
+_UNKNOWN = (
+    "the database went away while this order was written; whether it was is unknown, repeat the request: "
+    "the same channel and external_id are never placed twice"
+)
+
+
+def hot_settings(conn: Connection[TupleRow]) -> None:
+    """The set-based statements join sorted arrays to indexes: nested loops, always."""
+    for name in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_material"):
+        conn.execute(f"SET {name} = off".encode())
+    conn.execute(b"SET plan_cache_mode = force_generic_plan")
+
+
+def _line_of(intakes: Iterable[Intake]) -> Int32:
+    return np.array([line for k in intakes for line in k.line_of], np.int32)
+
+
+def _keeping_capacity(network: Network, keep: bool) -> Network:
+    """For `undo`: committed plans keep their capacity, only their pending units end."""
+    return replace(network, limits=np.full_like(network.limits, NO_LIMIT)) if keep else network
+
+
+def place_exactly(
+    state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]
+) -> list[Placed | Exception]:
+    """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
+
+    Raises DatabaseUnavailable when rivals keep winning; nothing is written then.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with conn.transaction():
+                answers, after = _place_locked(state, conn, intakes)
+        except psycopg.Error as error:
+            if error.sqlstate in (_FITS_NO_MORE, _SEEN_BEFORE, "40P01", "40001", "55P03"):
+                continue
+            raise
+        after()
+        state.db.notify()
+        return answers
+    raise DatabaseUnavailable("too many writers want the same rows; nothing was written, retry")
+
+
+def _place_locked(
+    state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]
+) -> tuple[list[Placed | Exception], Callable[[], None]]:
+    answers: list[Placed | Exception | None] = list(_find_earlier(conn, intakes))
+    fresh: list[tuple[int, Intake]] = []
+    twice: dict[tuple[int, str], int] = {}
+    again: list[tuple[int, int]] = []
+    for n, intake in enumerate(intakes):
+        if answers[n] is not None:
+            continue
+        name = (intake.channel.channel_id, intake.external_id)
+        if name in twice:
+            again.append((n, twice[name]))
+            continue
+        twice[name] = n
+        fresh.append((n, intake))
+    if len(fresh) == 1 and fresh[0][1].reservation_id is not None:
+        problem = _lock_reservation(state, conn, fresh[0][1])
+        if problem is not None:
+            answers[fresh[0][0]] = problem
+            fresh = []
+    after: Callable[[], None] = lambda: None  # noqa: E731
+    if fresh:
+        after = _decide_and_write(state, conn, fresh, answers)
+    for n, earlier in again:
+        answers[n] = _repeat(answers[earlier], intakes[earlier].hash, intakes[n])
+    return [a for a in answers if a is not None], after
+
+
+def _repeat(answer: Placed | Exception | None, first: bytes, intake: Intake) -> Placed | Exception:
+    if isinstance(answer, Placed):
+        return Placed(answer.answer, replayed=True) if first == intake.hash else _reused(intake)
+    assert answer is not None, "the first of two equal orders was answered"
+    return answer
+
+
+def _reused(intake: Intake) -> Exception:
+    return IdempotencyKeyReused(f"{intake.channel.code}/{intake.external_id}")
+
+
+def _find_earlier(
+    conn: Connection[TupleRow], intakes: Sequence[Intake]
+) -> list[Placed | Exception | None]:
+    """Answers that were given before, by order id or by idempotency key."""
+    rows = conn.execute(
+        SQL["find_orders"],
+        (
+            [k.channel.channel_id for k in intakes],
+            [k.external_id for k in intakes],
+            [k.actor for k in intakes],
+            [k.key for k in intakes],
+        ),
+    ).fetchall()
+    found: list[Placed | Exception | None] = [None] * len(intakes)
+    for n, by_name, decision, by_key, keyed_decision in rows:
+        intake = intakes[n - 1]
+        if by_key is not None:
+            same = bytes(by_key) == intake.hash
+            found[n - 1] = (
+                Placed(keyed_decision, replayed=True)
+                if same
+                else IdempotencyKeyReused(intake.key or "")
+            )
+        elif by_name is not None:
+            same = bytes(by_name) == intake.hash
+            found[n - 1] = Placed(decision, replayed=True) if same else _reused(intake)
+    return found
+
+
+def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) -> Exception | None:
+    """Give the reserved units back inside this transaction, for this order to take; an ended reservation binds
+    nothing and the order is sourced like any other."""
+    row = conn.execute(SQL["lock_reservation"], (intake.reservation_id,)).fetchone()
+    if row is None:
+        return InvalidInput.at("reservation_id", f"no reservation {intake.reservation_id!r}")
+    status, order_id = row
+    if status == "used":
+        return Conflict(
+            "reservation.used",
+            f"reservation {intake.reservation_id} was used by order {order_id}",
+            order_id=str(order_id),
+        )
+    if status == "active":
+        state.release_reservation(conn, str(intake.reservation_id), "used")
+    return None
+
+
+def _decide_and_write(
+    state: State,
+    conn: Connection[TupleRow],
+    fresh: list[tuple[int, Intake]],
+    answers: list[Placed | Exception | None],
+) -> Callable[[], None]:
+    now = state.now()
+    with state.lock:
+        network = state.network
+        network.set_clock(now)
+    # Its own capacity: rivals decide from the shared one meanwhile.
+    network = replace(network, left=network.left.copy())
+    network.load_capacity(conn, now.astimezone(UTC).date())
+    items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
+    locked = lock_stock(conn, items, network.count)
+    book = Book(state, network, locked, now)
+    supply = _Supply(conn, items)
+    # One at a time: what an order leaves decides what the next can have, dated supply included.
+    cases = [_decide_one(book, intake, supply) for _, intake in fresh]
+    cases.sort(key=lambda c: (c.outcome.intake.channel.channel_id, c.outcome.intake.external_id))
+    planned = [c for c in cases if c.decisions is not None]
+    for row, case in enumerate(planned):
+        case.outcome.row = row
+    decisions = (
+        join([c.decisions for c in planned if c.decisions is not None]) if planned else nothing()
+    )
+    catalogue = state.catalogue
+    weigh = (catalogue.weight_g, catalogue.volume_mm3, now.timestamp())
+    records = record.encode(decisions, [c.ask for c in planned], *weigh)
+    ordered = [c.outcome for c in cases]
+    taken, available, version = write(
+        conn,
+        ordered,
+        decisions,
+        [
+            records[c.outcome.row] if c.decisions is not None else record.empty(c.ask, *weigh)
+            for c in cases
+        ],
+        network,
+        state.policy,
+        catalogue,
+        line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
+        origin=state.db.origin,
+    )
+    _write_waiting(conn, ordered)
+    by_order = {id(outcome.intake): outcome for outcome in ordered}
+    for n, intake in fresh:
+        answers[n] = Placed(by_order[id(intake)].answer)
+        if intake.reservation_id is not None:
+            conn.execute(SQL["use_reservation"], (intake.order_id, intake.reservation_id))
+
+    def after() -> None:
+        with state.lock:
+            snapshot = state.snapshot
+            snapshot.grow(int(locked.item.max(initial=0)), network.count)
+            snapshot.apply(locked.item, locked.node, locked.free, locked.version, locked.safety)
+            snapshot.apply(taken.items, taken.nodes, available, version)
+            if state.network.network_id == network.network_id:
+                np.copyto(state.network.left, network.left)
+
+    return after
+
+
+@dataclass(slots=True, kw_only=True)
+class Locked:
+    """Positions under lock; int32[n] each. free = available units."""
+
+    item: Int32
+    node: Int32
+    free: Int32
+    version: Int32
+    safety: Int32
+
+
+def lock_stock(conn: Connection[TupleRow], items: list[int], nodes: int) -> Locked:
+    """Lock every position of `items` in (item, node) order and read it."""
+    with conn.cursor(binary=True) as cursor:
+        arrays.load_numpy(cursor.adapters)
+        row = cursor.execute(SQL["lock_stock"], (arrays.int4(items),)).fetchone()
+    assert row is not None, "an aggregate always returns a row"
+    empty = np.empty(0, np.int32)
+    item, node, free, version, safety = (empty if c is None else c for c in row)
+    known = node <= nodes
+    return Locked(
+        item=item[known],
+        node=node[known],
+        free=free[known],
+        version=version[known],
+        safety=safety[known],
+    )
+
+
+class Book:
+    """Stock and capacity of one exact decision: what was locked, less what was decided since."""
+
+    def __init__(self, state: State, network: Network, locked: Locked, now: datetime) -> None:
+        self.network = network
+        self.confidence = state.policy.confidence
+        self._state = state
+        self._now = now
+        rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
+        self._spare = len(rows)
+        shape = (len(rows) + 1, network.count + 1)
+        self.stock = Stock(
+            np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32), rows
+        )
+        if len(locked.item):
+            at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
+            self.stock.available[at] = locked.free
+            self.stock.safety[at] = locked.safety
+
+    def decide(self, asks: list[Ask]) -> Decisions:
+        rows = self.stock.rows
+        assert rows is not None, "a book has its own rows"
+        for ask in asks:
+            for item, _ in ask.demand:
+                rows.setdefault(item, self._spare)  # no position anywhere: the empty row
+        catalogue = self._state.catalogue
+        return decide(
+            asks, self.stock, self.network, self._state.policy, catalogue.weight_g, catalogue.volume_mm3,
+            now=self._now.timestamp(), consume=True,
+        )  # fmt: skip
+
+    def free(self, item: int, nodes: Int32) -> int:
+        """Units of an item at `nodes`."""
+        rows = self.stock.rows or {}
+        row = rows.get(item, self._spare)
+        return int(
+            np.maximum(self.stock.available[row, nodes] - self.stock.pending[row, nodes], 0).sum()
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Case:
+    """One order on the exact path: its outcome, what was asked of the solver and what it answered."""
+
+    outcome: Outcome
+    ask: Ask
+    decisions: Decisions | None = None
+
+    def line_of(self) -> list[int]:
+        """Order line of each demand row; -1 where lines share an item or part of it waits."""
+        intake = self.outcome.intake
+        line_of = dict(zip((i for i, _ in intake.ask.demand), intake.line_of, strict=True))
+        waiting = {w.item_id for w in self.outcome.waiting}
+        return [-1 if i in waiting else line_of[i] for i, _ in self.ask.demand]
+
+
+class _Supply:
+    """Open dated supply of a batch, locked when first needed: most batches need none."""
+
+    def __init__(self, conn: Connection[TupleRow], items: list[int]) -> None:
+        self._conn = conn
+        self._items = items
+        self._lines: list[Inbound] | None = None
+
+    def lines(self) -> list[Inbound]:
+        if self._lines is None:
+            self._lines = load_inbound(self._conn, self._items)
+        return self._lines
+
+
+def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
+    """Shelf stock for all of it; else what the shelf has now and the rest from dated supply; else a queue."""
+    case = _Case(outcome=Outcome(intake=intake, row=-1), ask=intake.ask)
+    outcome = case.outcome
+    if intake.unlocatable:
+        outcome.status = outcome.queue = "held"
+        outcome.waiting = _all_waiting(intake, "held")
+        return case
+    shelf = [(i, u) for i, u in intake.ask.demand if i not in intake.preorder]
+    later = [(i, u) for i, u in intake.ask.demand if i in intake.preorder]
+    if _try(book, case, shelf) and not later:
+        if intake.held is not None:
+            outcome.status = outcome.queue = "held"
+        return case
+    nodes = book.network.channel_nodes(intake.channel)
+    if intake.ask.pickup_node:
+        nodes = np.array([intake.ask.pickup_node], np.int32)
+    if case.decisions is None and shelf:
+        short = [(i, u) for i, u in shelf if book.free(i, nodes) < u] or shelf
+        rest = [(i, u) for i, u in shelf if (i, u) not in short]
+        if not (intake.wishes.allow_split and _try(book, case, rest)):
+            short = shelf
+        later += short
+    one_node = not intake.wishes.allow_split
+    backing = None
+    if intake.wishes.allow_backorder and not (one_node and case.decisions is not None):
+        backing = back(later, supply.lines(), set(nodes.tolist()), one_node=one_node)
+    if backing is None:
+        if case.decisions is not None:
+            undo(case.decisions, book.stock, book.network)
+            case.decisions = None
+        outcome.status = outcome.queue = "unfillable"
+        outcome.waiting = _all_waiting(intake, "unfillable")
+        return case
+    for b in backing:
+        b.inbound.open_units -= b.units
+    outcome.status = "backordered"
+    outcome.waiting = _backed(intake, backing)
+    outcome.queue = "preorder" if intake.preorder else "backorder"
+    if intake.held is not None:
+        outcome.queue = "held"
+    latest = max(b.inbound.expected_at for b in backing)
+    outcome.deliver_at = int(
+        (latest + timedelta(days=_days_after_arrival(book.network))).timestamp()
+    )
+    outcome.confidence = book.confidence * min(b.inbound.confidence for b in backing)
+    return case
+
+
+def _try(book: "Book", case: _Case, demand: list[tuple[int, int]]) -> bool:
+    """Plan `demand` from the shelf; the case keeps the plan when there is one."""
+    if not demand:
+        return False
+    ask = replace(case.outcome.intake.ask, demand=demand)
+    decisions = book.decide([ask])
+    if not decisions.count[0]:
+        return False
+    case.ask, case.decisions = ask, decisions
+    return True
+
+
+def _days_after_arrival(network: Network) -> float:
+    """A day to put away and pick, then the slowest usual service: dated promises are careful."""
+    return 1.0 + float(network.transit_p95.max(initial=1.0))
+
+
+def _all_waiting(intake: Intake, queue: str) -> list[Waiting]:
+    return [
+        Waiting(line_no=line.line_no, item_id=item, units=units, queue=queue)
+        for line in intake.lines
+        for item, units in line.wants()
+    ]
+
+
+def _backed(intake: Intake, backing: list[Backing]) -> list[Waiting]:
+    """Backings by order line: lines that share an item take their units in line order."""
+    waiting: list[Waiting] = []
+    rest = [b.units for b in backing]
+    for line in intake.lines:
+        for item, units in line.wants():
+            need = units
+            for n, b in enumerate(backing):
+                take = min(need, rest[n]) if b.inbound.item_id == item else 0
+                if not take:
+                    continue
+                rest[n] -= take
+                need -= take
+                waiting.append(
+                    Waiting(
+                        line_no=line.line_no,
+                        item_id=item,
+                        units=take,
+                        queue="preorder" if item in intake.preorder else "backorder",
+                        inbound_id=b.inbound.inbound_id,
+                        inbound_line=b.inbound.line_no,
+                        node_id=b.inbound.node_id,
+                        expected_at=b.inbound.expected_at,
+                    )
+                )
+    return waiting
+
+
+def load_inbound(conn: Connection[TupleRow], items: list[int]) -> list[Inbound]:
+    """Open dated supply of `items`, locked in (inbound_id, line_no) order."""
+    return [
+        Inbound(
+            inbound_id=str(inbound_id), line_no=line_no, item_id=item_id, node_id=node_id,
+            open_units=units, expected_at=expected_at, confidence=confidence,
+        )
+        for inbound_id, line_no, item_id, node_id, units, expected_at, confidence in conn.execute(
+            SQL["lock_inbound"], (items,)
+        )
+    ]  # fmt: skip
+
+
+def _write_waiting(conn: Connection[TupleRow], outcomes: Sequence[Outcome]) -> None:
+    rows = [(o.intake.order_id, w) for o in outcomes for w in o.waiting]
+    if not rows:
+        return
+    conn.execute(
+        SQL["add_queue_lines"],
+        (
+            [order_id for order_id, _ in rows],
+            [w.line_no for _, w in rows],
+            [w.item_id for _, w in rows],
+            [w.queue for _, w in rows],
+            [w.units for _, w in rows],
+            [w.inbound_id for _, w in rows],
+            [w.inbound_line for _, w in rows],
+            [w.node_id for _, w in rows],
+            [w.expected_at for _, w in rows],
+        ),
+    )
+
+
+__all__ = ["Book", "Desk", "Placed", "hot_settings", "load_inbound", "lock_stock", "place_exactly"]

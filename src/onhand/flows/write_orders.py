@@ -1,0 +1,451 @@
+"""Writes a batch of decided orders by one guarded statement, and words the answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.base import ids
+from onhand.base.dates import microseconds, rfc3339
+from onhand.catalog.catalogue import Catalogue
+from onhand.db import arrays
+from onhand.flows.intake import Intake
+from onhand.network.compiled import NO_LIMIT, Network
+from onhand.sourcing.policy import Policy
+from onhand.sourcing.solve import Decisions
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+_PARAMETERS = 62
+_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})"
+_encode = msgspec.json.encode
+_NO_TIMES = np.array([arrays.NO_TIME])
+
+
+@dataclass(slots=True, kw_only=True)
+class Waiting:
+    """Units of an order line that no shelf backs yet, with the inbound line they are promised from."""
+
+    line_no: int
+    item_id: int
+    units: int
+    queue: str
+    inbound_id: str | None = None
+    inbound_line: int | None = None
+    node_id: int | None = None
+    expected_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of one order. `row` is its row in the decisions, -1 without a plan."""
+
+    intake: Intake
+    row: int
+    status: str = "sourced"
+    queue: str | None = None
+    deliver_at: int | None = None
+    confidence: float = 0.0
+    waiting: list[Waiting] = field(default_factory=list[Waiting])
+    answer: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Allocations:
+    """Units by fulfilment and order line, ready for the ledger; all int32, orders and slots 1-based."""
+
+    order: Int32
+    fulfilment: Int32
+    line: Int32
+    slot: Int32
+    units: Int32
+    cumulative: Int32
+    rank: Int32
+    items: Int32
+    nodes: Int32
+    totals: Int32
+    entries: Int32
+
+
+def allocations(
+    decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32
+) -> Allocations:
+    """Picks of the decided orders as ledger rows. position_of: decision row -> 1-based order, 0 when it is left out;
+    line_of: demand row -> order line, -1 where several lines share it."""
+    picks = int(decisions.pick_first[-1])
+    order_of_pick = np.repeat(position_of, np.diff(decisions.pick_first))
+    wanted = order_of_pick > 0
+    demand = decisions.pick_demand[:picks][wanted]
+    order = order_of_pick[wanted].astype(np.int32)
+    fulfilment = decisions.pick_number[:picks][wanted]
+    item = decisions.demand_item[demand]
+    node = decisions.pick_node[:picks][wanted]
+    units = decisions.pick_units[:picks][wanted]
+    line = line_of[demand]
+    if (line < 0).any():
+        order, fulfilment, item, node, units, line = _share_among_lines(
+            outcomes, order, fulfilment, item, node, units, line
+        )
+    nodes_room = int(node.max(initial=0)) + 1
+    keys = item.astype(np.int64) * nodes_room + node
+    unique, slot = np.unique(keys, return_inverse=True)
+    by_slot = np.argsort(slot, kind="stable")
+    running = np.cumsum(units[by_slot])
+    first = np.searchsorted(slot[by_slot], np.arange(len(unique)))
+    before = np.concatenate(([0], running))[first]
+    cumulative = np.empty(len(units), np.int64)
+    cumulative[by_slot] = running - before[slot[by_slot]]
+    rank = np.empty(len(units), np.int64)
+    rank[by_slot] = np.arange(len(units)) - first[slot[by_slot]] + 1
+    entries = np.bincount(slot, minlength=len(unique))
+    totals = np.bincount(slot, weights=units, minlength=len(unique))
+    return Allocations(
+        order=order,
+        fulfilment=fulfilment,
+        line=line,
+        slot=(slot + 1).astype(np.int32),
+        units=units,
+        cumulative=cumulative.astype(np.int32),
+        rank=rank.astype(np.int32),
+        items=(unique // nodes_room).astype(np.int32),
+        nodes=(unique % nodes_room).astype(np.int32),
+        totals=totals.astype(np.int32),
+        entries=entries.astype(np.int32),
+    )
+
+
+def _share_among_lines(
+    outcomes: Sequence[Outcome],
+    order: Int32,
+    fulfilment: Int32,
+    item: Int32,
+    node: Int32,
+    units: Int32,
+    line: Int32,
+) -> tuple[Int32, ...]:
+    """Several lines of an order want the same item (twice the same sku, or bundles): fill them in line order."""
+    rows: list[tuple[int, ...]] = []
+    left: dict[tuple[int, int], list[list[int]]] = {}
+    columns = (order, fulfilment, item, node, units, line)
+    for o, f, i, n, u, at in zip(*(c.tolist() for c in columns), strict=True):
+        if at > 0:
+            rows.append((o, f, i, n, u, at))
+            continue
+        wants = left.get((o, i))
+        if wants is None:
+            wants = left[o, i] = shares(outcomes[o - 1], i)
+        rest = u
+        while rest:
+            take = min(rest, wants[0][1])
+            if take:
+                rows.append((o, f, i, n, take, wants[0][0]))
+            rest -= take
+            wants[0][1] -= take
+            if not wants[0][1]:
+                wants.pop(0)
+    return tuple(np.array(column, np.int32) for column in zip(*rows, strict=True))
+
+
+def shares(outcome: Outcome, item_id: int) -> list[list[int]]:
+    """[line_no, units] of one item over the lines of an order, less what waits in a queue."""
+    waiting = {
+        line_no: sum(
+            w.units for w in outcome.waiting if w.item_id == item_id and w.line_no == line_no
+        )
+        for line_no in {w.line_no for w in outcome.waiting}
+    }
+    return [
+        [line.line_no, units - waiting.get(line.line_no, 0)]
+        for line in outcome.intake.lines
+        for item, units in line.wants()
+        if item == item_id and units > waiting.get(line.line_no, 0)
+    ]
+
+
+def write(
+    conn: Connection[TupleRow],
+    outcomes: Sequence[Outcome],
+    decisions: Decisions,
+    records: Sequence[bytes],
+    network: Network,
+    policy: Policy,
+    catalogue: Catalogue,
+    *,
+    line_of: Int32,
+    origin: int,
+) -> tuple[Allocations, Int32, Int32]:
+    """Write `outcomes`, sorted by (channel_id, external_id), with their answers; returns the allocations and, per
+    position of them, available units and version afterwards.
+
+    Raises psycopg errors with SQLSTATE OH001 (does not fit any more) and OH002 (seen before); nothing is written then.
+    """
+    position_of = np.zeros(len(decisions.count), np.int32)
+    for position, outcome in enumerate(outcomes):
+        if outcome.row >= 0 and decisions.count[outcome.row]:
+            position_of[outcome.row] = position + 1
+    taken = allocations(decisions, outcomes, position_of, line_of)
+    raw_ids = ids.new_ids(len(outcomes))
+    for outcome, text in zip(outcomes, ids.texts(raw_ids), strict=True):
+        outcome.intake.order_id = text
+    answer(outcomes, decisions, taken, network, policy, catalogue)
+    intakes = [o.intake for o in outcomes]
+    lines = [(p + 1, line) for p, k in enumerate(intakes) for line in k.lines]
+    people = [(p + 1, k.customer) for p, k in enumerate(intakes) if k.customer is not None]
+    person_of = np.zeros(len(intakes), np.int32)
+    for number, (position, _) in enumerate(people):
+        person_of[position - 1] = number + 1
+    keyed = [(p + 1, k.key) for p, k in enumerate(intakes) if k.key is not None]
+    f = _fulfilments(decisions, position_of, network)
+    capacity = _capacity(f, network)
+    parameters: list[Any] = [
+        arrays.uuid(raw_ids),
+        arrays.int4([k.channel.channel_id for k in intakes]),
+        arrays.text([k.external_id for k in intakes]),
+        arrays.bytea([k.hash for k in intakes]),
+        arrays.text([o.status for o in outcomes]),
+        arrays.text([o.queue for o in outcomes]),
+        arrays.text([k.currency for k in intakes]),
+        arrays.timestamptz([k.placed_us for k in intakes]),
+        arrays.timestamptz(
+            [arrays.NO_TIME if o.deliver_at is None else o.deliver_at * 1_000_000 for o in outcomes]
+        ),
+        arrays.int4(person_of),
+        arrays.text([_encode(k.wishes) for k in intakes]),
+        arrays.int4([k.actor for k in intakes]),
+        arrays.text([o.answer for o in outcomes]),
+        arrays.bytea(records),
+        arrays.text([_event(o) for o in outcomes]),
+        arrays.int4([p for p, _ in lines]),
+        arrays.int4([line.line_no for _, line in lines]),
+        arrays.text([line.line_id for _, line in lines]),
+        arrays.int4([line.item_id for _, line in lines]),
+        arrays.int4([line.quantity for _, line in lines]),
+        arrays.int8([line.price_minor for _, line in lines]),
+        arrays.nullable_int8([line.tax_minor for _, line in lines]),
+        arrays.text(
+            [
+                _encode({str(item): units for item, units in line.components})
+                if line.components
+                else None
+                for _, line in lines
+            ]
+        ),
+        arrays.int4(taken.items),
+        arrays.int4(taken.nodes),
+        arrays.int4(taken.totals),
+        arrays.int4(taken.entries),
+        arrays.int4(taken.order),
+        arrays.int4(taken.fulfilment),
+        arrays.int4(taken.line),
+        arrays.int4(taken.slot),
+        arrays.int4(taken.units),
+        arrays.int4(taken.cumulative),
+        arrays.int4(taken.rank),
+        arrays.int4(f.order),
+        arrays.int4(f.number),
+        arrays.int4(f.node),
+        arrays.text(f.carriers),
+        arrays.text(f.services),
+        arrays.text([intakes[p - 1].wishes.method for p in f.order.tolist()]),
+        arrays.date(f.day),
+        arrays.timestamptz(f.departs * 1_000_000),
+        arrays.timestamptz(f.deliver * 1_000_000),
+        arrays.int4(f.lines),
+        arrays.int4(f.units),
+        arrays.int8(f.cost_minor),
+        arrays.text(f.costs),
+        *capacity,
+        arrays.uuid(ids.new_ids(len(people))),
+        arrays.text([p.email for _, p in people]),
+        arrays.text([p.name for _, p in people]),
+        arrays.text([p.phone for _, p in people]),
+        arrays.text([p.address for _, p in people]),
+        arrays.int4([p for p, _ in keyed]),
+        arrays.text([key for _, key in keyed]),
+        network.network_id,
+        policy.version,
+        origin,
+    ]
+    with conn.cursor(binary=True) as cursor:
+        arrays.load_numpy(cursor.adapters)
+        row = cursor.execute(_PLACE, parameters, prepare=True).fetchone()
+    assert row is not None, "the function returns one row"
+    available, version = row
+    if available is None:
+        available = version = np.empty(0, np.int32)
+    return taken, available, version
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fulfilments:
+    order: Int32
+    number: Int32
+    node: Int32
+    day: Int32
+    departs: Int64
+    deliver: Int64
+    lines: Int32
+    units: Int32
+    cost_minor: Int64
+    costs: list[str]
+    carriers: list[str | None]
+    services: list[str]
+
+
+def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> _Fulfilments:
+    made = int(decisions.fulfilment_first[-1])
+    counts = np.diff(decisions.fulfilment_first)
+    order = np.repeat(position_of, counts)
+    number = np.arange(made) - np.repeat(decisions.fulfilment_first[:-1], counts) + 1
+    wanted = order > 0
+    terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
+    node = decisions.node[:made][wanted]
+    service = decisions.service[:made][wanted].tolist()
+    known = network.services
+    return _Fulfilments(
+        order=order[wanted],
+        number=number[wanted].astype(np.int32),
+        node=node,
+        day=network.slot_day[node, decisions.slot[:made][wanted]],
+        departs=decisions.departs[:made][wanted],
+        deliver=decisions.deliver[:made][wanted],
+        lines=decisions.lines[:made][wanted],
+        units=decisions.units[:made][wanted],
+        cost_minor=terms.sum(axis=1),
+        costs=[COST % tuple(row) for row in terms.tolist()],
+        carriers=[None if s < 0 else known[s].carrier for s in service],
+        services=["pickup" if s < 0 else known[s].code for s in service],
+    )
+
+
+def _capacity(f: _Fulfilments, network: Network) -> list[Any]:
+    """Held orders, lines and units per limited node and day, sorted."""
+    limited = (network.limits[f.node] != NO_LIMIT).any(axis=1)
+    node, day = f.node[limited].astype(np.int64), f.day[limited].astype(np.int64)
+    unique, slot = np.unique(node * 1_000_000 + day, return_inverse=True)
+    size = len(unique)
+    return [
+        arrays.int4(unique // 1_000_000),
+        arrays.date(unique % 1_000_000),
+        arrays.int4(np.bincount(slot, minlength=size)),
+        arrays.int4(np.bincount(slot, weights=f.lines[limited], minlength=size).astype(np.int32)),
+        arrays.int4(np.bincount(slot, weights=f.units[limited], minlength=size).astype(np.int32)),
+    ]
+
+
+COST = '{"shipping":%d,"handling":%d,"split":%d,"lateness":%d,"carbon":%d}'
+_FULFILMENT = (
+    '{"fulfilment_id":"%s-f%d","node":%s,"carrier":%s,"service":%s,"lines":[%s],"cost":%s,'
+    '"cost_minor":%d,"co2_g":%d,"ship_by":"%s","deliver_by":"%s"}'
+)
+_LINE = '{"line_id":%s,"sku":%s,"quantity":%d}'
+_ANSWER = (
+    '{"order_id":"%s","status":"%s","queue":%s,"promise":%s,"fulfilments":[%s],"waiting":[%s],'
+    '"plan_id":"%s-p1"}'
+)
+
+
+def answer(
+    outcomes: Sequence[Outcome],
+    decisions: Decisions,
+    taken: Allocations,
+    network: Network,
+    policy: Policy,
+    catalogue: Catalogue,
+) -> None:
+    """Fill in every outcome's promise and answer (JSON text)."""
+    lines: dict[tuple[int, int], list[str]] = {}
+    quoted = [[_encode(line.line_id).decode() for line in o.intake.lines] for o in outcomes]
+    sku = catalogue.sku_json
+    slots = taken.items.tolist()
+    for o, f, line, slot, units in zip(
+        taken.order.tolist(),
+        taken.fulfilment.tolist(),
+        taken.line.tolist(),
+        taken.slot.tolist(),
+        taken.units.tolist(),
+        strict=True,
+    ):
+        lines.setdefault((o, f), []).append(
+            _LINE % (quoted[o - 1][line - 1], sku[slots[slot - 1]], units)
+        )
+    made = int(decisions.fulfilment_first[-1])
+    first = decisions.fulfilment_first.tolist()
+    node = decisions.node[:made].tolist()
+    service = decisions.service[:made].tolist()
+    departs = decisions.departs[:made].tolist()
+    deliver = decisions.deliver[:made].tolist()
+    grams = decisions.grams[:made].tolist()
+    terms = np.rint(decisions.terms[:made]).astype(np.int64).tolist()
+    for position, outcome in enumerate(outcomes):
+        order_id = outcome.intake.order_id
+        parts: list[str] = []
+        latest = outcome.deliver_at or 0
+        for number, r in enumerate(
+            range(first[outcome.row], first[outcome.row + 1]) if outcome.row >= 0 else (), 1
+        ):
+            s = service[r]
+            latest = max(latest, deliver[r])
+            parts.append(
+                _FULFILMENT
+                % (
+                    order_id,
+                    number,
+                    network.node_json[node[r]],
+                    "null" if s < 0 else network.services[s].carrier_json,
+                    '"pickup"' if s < 0 else network.services[s].code_json,
+                    ",".join(lines[position + 1, number]),
+                    COST % tuple(terms[r]),
+                    sum(terms[r]),
+                    round(grams[r]),
+                    rfc3339(departs[r]),
+                    rfc3339(deliver[r]),
+                )
+            )
+        promise = "null"
+        if latest and outcome.status in ("sourced", "backordered", "held"):
+            outcome.deliver_at = latest
+            confidence = outcome.confidence or policy.confidence
+            promise = '{"deliver_by":"%s","confidence":%.4g}' % (rfc3339(latest), confidence)
+        outcome.answer = _ANSWER % (
+            order_id,
+            outcome.status,
+            "null" if outcome.queue is None else f'"{outcome.queue}"',
+            promise,
+            ",".join(parts),
+            ",".join(_waiting(w, quoted[position], sku) for w in outcome.waiting),
+            order_id,
+        )
+
+
+def _waiting(w: Waiting, quoted: list[str], sku: list[str]) -> str:
+    expected = (
+        "null"
+        if w.expected_at is None
+        else f'"{rfc3339(microseconds(w.expected_at) // 1_000_000)}"'
+    )
+    return '{"line_id":%s,"sku":%s,"quantity":%d,"queue":"%s","expected_at":%s}' % (
+        quoted[w.line_no - 1],
+        sku[w.item_id],
+        w.units,
+        w.queue,
+        expected,
+    )
+
+
+def _event(outcome: Outcome) -> str:
+    intake = outcome.intake
+    return '{"order_id":"%s","channel":%s,"external_id":%s,"status":"%s","queue":%s}' % (
+        intake.order_id,
+        _encode(intake.channel.code).decode(),
+        _encode(intake.external_id).decode(),
+        outcome.status,
+        "null" if outcome.queue is None else f'"{outcome.queue}"',
+    )

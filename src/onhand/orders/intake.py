@@ -1,0 +1,132 @@
+"""Orders as they come in: the shape of the request and the checks that need no database.
+
+The hot routes decode straight into these Structs; the same shapes are published in OpenAPI.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+QUANTITY_MAX = 1_000_000
+MONEY_MAX = 1_000_000_000_000
+LINES_MAX = 1_000
+
+Units = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+Money = Annotated[int, Meta(ge=0, le=MONEY_MAX)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+ShortText = Annotated[str, Meta(max_length=200)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+Moment = Annotated[datetime, Meta(tz=True)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
+Method = Literal["ship", "pickup", "ship_to_store"]
+ObjectiveName = Literal["margin", "speed", "sustainability"]
+
+
+class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Where the order goes. Without coordinates the postal code, else the country, is looked up."""
+
+    country: Country
+    postal_code: Annotated[str, Meta(max_length=20)] = ""
+    region: Annotated[str, Meta(max_length=80)] | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+
+class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Personal data: kept in one table, exported and erased on request."""
+
+    name: ShortText | None = None
+    email: Annotated[str, Meta(max_length=254, pattern="^[^@\\s]+@[^@\\s]+$")] | None = None
+    phone: Annotated[str, Meta(max_length=40)] | None = None
+    address: dict[str, str | None] | None = None
+
+
+class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One ordered line; a bundle is one line."""
+
+    line_id: Name
+    sku: Name
+    quantity: Units
+    price_minor: Money
+    tax_minor: Money | None = None
+
+
+class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """An order of a channel."""
+
+    channel: Name
+    external_id: Name
+    currency: Currency
+    destination: Destination
+    lines: Annotated[list[LineIn], Meta(min_length=1, max_length=LINES_MAX)]
+    placed_at: Moment | None = None
+    customer: Customer | None = None
+    method: Method = "ship"
+    service: Name | None = None
+    pickup_node: Name | None = None
+    reservation_id: Annotated[str, Meta(max_length=36)] | None = None
+    objective: ObjectiveName | None = None
+    allow_split: bool = True
+    allow_backorder: bool = True
+    hold: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class Wishes(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What sourcing an order again needs of its request; no personal data. Kept in orders.request."""
+
+    destination: Destination
+    method: Method = "ship"
+    service: str | None = None
+    pickup_node: str | None = None
+    objective: str | None = None
+    allow_split: bool = True
+    allow_backorder: bool = True
+    hold: str | None = None
+    reservation_id: str | None = None
+
+
+class BasketLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A line of a cart or a quote."""
+
+    sku: Name
+    quantity: Units
+    price_minor: Money | None = None
+
+
+class ReservationIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A hold for a cart or quote."""
+
+    channel: Name
+    lines: Annotated[list[BasketLine], Meta(min_length=1, max_length=LINES_MAX)]
+    destination: Destination | None = None
+    ttl_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
+
+
+class PromiseIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A question: when could this arrive, from where, at what cost?"""
+
+    channel: Name
+    destination: Destination
+    lines: Annotated[list[BasketLine], Meta(min_length=1, max_length=LINES_MAX)]
+    objective: ObjectiveName | None = None
+    method: Method = "ship"
+    pickup_node: Name | None = None
+
+
+def wishes(order: OrderIn) -> Wishes:
+    """The part of a request that sourcing reads."""
+    return Wishes(
+        destination=order.destination,
+        method=order.method,
+        service=order.service,
+        pickup_node=order.pickup_node,
+        objective=order.objective,
+        allow_split=order.allow_split,
+        allow_backorder=order.allow_backorder,
+        hold=order.hold,
+        reservation_id=order.reservation_id,
+    )

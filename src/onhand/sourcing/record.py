@@ -1,0 +1,127 @@
+"""What a decision saw, kept with the plan so that it can be explained and solved again.
+
+Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
+units, grams and mm3 of one unit, then the kernel's words: number of candidates, and for each its node_id, per demand
+row its free and safety units, the number of ship days looked at (0: no limits) and for each the orders, lines and
+units left. NO_LIMIT is written -1. Words are 2 or 4 bytes wide, as the batch needs.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from onhand.sourcing.kernel import NO_LIMIT
+from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
+
+_HEADER = struct.Struct("<BBHddd")
+_VERSION = 1
+_DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A node as a decision saw it. free, safety int32[demand]; left: per ship day orders, lines, units."""
+
+    node_id: int
+    free: Int32
+    safety: Int32
+    left: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A decoded record."""
+
+    at: float
+    latitude: float
+    longitude: float
+    item: Int32
+    units: Int32
+    weight_g: Int64
+    volume_mm3: Int64
+    candidates: list[Candidate]
+
+
+def encode(
+    decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: Int64, now: float
+) -> list[bytes]:
+    """The record of every order of a batch."""
+    words = decisions.record[: decisions.record_first[-1]]
+    words = np.where(words == NO_LIMIT, -1, words)
+    narrow = not len(words) or (-32_768 <= words.min() and words.max() < 32_768)
+    width = 2 if narrow else 4
+    raw = words.astype("<i2" if narrow else "<i4").tobytes()
+    demand = np.empty(len(decisions.demand_item), _DEMAND)
+    demand["item"] = decisions.demand_item
+    demand["units"] = decisions.demand_units
+    demand["weight"] = weight_g[decisions.demand_item]
+    demand["volume"] = volume_mm3[decisions.demand_item]
+    rows = demand.tobytes()
+    size = _DEMAND.itemsize
+    first = decisions.record_first.tolist()
+    demand_first = decisions.demand_first.tolist()
+    pack = _HEADER.pack
+    return [
+        pack(_VERSION, width, demand_first[o + 1] - demand_first[o], now, a.latitude, a.longitude)
+        + rows[demand_first[o] * size : demand_first[o + 1] * size]
+        + raw[first[o] * width : first[o + 1] * width]
+        for o, a in enumerate(asks)
+    ]
+
+
+def decode(raw: bytes) -> Seen:
+    """Read a record back. An empty one (an order that was never weighed) has no candidates."""
+    version, width, count, at, latitude, longitude = _HEADER.unpack_from(raw)
+    assert version == _VERSION, f"unknown record version {version}"
+    start = _HEADER.size
+    demand = np.frombuffer(raw, _DEMAND, count, start)
+    words = np.frombuffer(raw, "<i2" if width == 2 else "<i4", offset=start + demand.nbytes).astype(
+        np.int32
+    )
+    candidates: list[Candidate] = []
+    at_word = 1
+    for _ in range(int(words[0]) if len(words) else 0):
+        node = int(words[at_word])
+        pairs = words[at_word + 1 : at_word + 1 + 2 * count].reshape(count, 2)
+        at_word += 1 + 2 * count
+        days = int(words[at_word])
+        left = words[at_word + 1 : at_word + 1 + 3 * days].reshape(days, 3)
+        at_word += 1 + 3 * days
+        candidates.append(
+            Candidate(
+                node_id=node,
+                free=np.ascontiguousarray(pairs[:, 0]),
+                safety=np.ascontiguousarray(pairs[:, 1]),
+                left=[
+                    (_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()
+                ],
+            )
+        )
+    return Seen(
+        at=at,
+        latitude=latitude,
+        longitude=longitude,
+        item=demand["item"].astype(np.int32),
+        units=demand["units"].astype(np.int32),
+        weight_g=demand["weight"].astype(np.int64),
+        volume_mm3=demand["volume"].astype(np.int64),
+        candidates=candidates,
+    )
+
+
+def empty(ask: Ask, weight_g: Int64, volume_mm3: Int64, now: float) -> bytes:
+    """The record of an order that no candidate was looked at for."""
+    demand = np.array([(i, u, weight_g[i], volume_mm3[i]) for i, u in ask.demand], _DEMAND)
+    return (
+        _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude)
+        + demand.tobytes()
+        + b"\0\0"
+    )
+
+
+def _limit(value: int) -> int:
+    return NO_LIMIT if value == -1 else value
+
+
+__all__ = ["Candidate", "Seen", "decode", "empty", "encode"]

@@ -1,0 +1,273 @@
+"""From orders as values to the kernel's arrays and back."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onhand.network.compiled import METHODS, Channel, Network
+from onhand.sourcing import kernel
+from onhand.sourcing.policy import Policy
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """One order as sourcing sees it.
+
+    demand          (item_id, units), each item once: bundles exploded and lines summed
+    latitude, longitude  of the destination, degrees
+    zone            row of the network's zone bands for the destination
+    service         a service code the caller insists on, or None
+    pickup_node     node_id for `pickup`, 0 otherwise
+    excluded        nodes that must not be used (tried before)
+    may_dip         confirmed demand: safety stock may be used as a last resort
+    """
+
+    demand: Sequence[tuple[int, int]]
+    latitude: float
+    longitude: float
+    channel: Channel
+    zone: int = 0
+    method: str = "ship"
+    service: str | None = None
+    pickup_node: int = 0
+    fulfilments_max: int = 1
+    objective: int = 0
+    may_dip: bool = True
+    excluded: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Answers to a batch of asks; shapes as in `kernel.source_batch`.
+
+    count[o] is 0 when order o has no plan; picks and fulfilments of order o are rows
+    pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1].
+    """
+
+    count: Int32
+    method: Int32
+    cost: Float64
+    pick_first: Int32
+    fulfilment_first: Int32
+    demand_first: Int32
+    demand_item: Int32
+    demand_units: Int32
+    pick_demand: Int32
+    pick_node: Int32
+    pick_units: Int32
+    pick_number: Int32
+    node: Int32
+    service: Int32
+    slot: Int32
+    departs: Int64
+    deliver: Int64
+    lines: Int32
+    units: Int32
+    terms: Float64
+    grams: Float64
+    record: Int32
+    record_first: Int64
+
+
+@dataclass(slots=True)
+class Stock:
+    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself)."""
+
+    available: Int32
+    pending: Int32
+    safety: Int32
+    rows: dict[int, int] | None = field(default=None)
+
+
+def decide(
+    asks: Sequence[Ask],
+    stock: Stock,
+    network: Network,
+    policy: Policy,
+    weight_g: Int64,
+    volume_mm3: Int64,
+    *,
+    now: float,
+    consume: bool,
+) -> Decisions:
+    """Source `asks` in turn. With `consume` the units and capacity of each plan are taken from `stock.pending` and
+    `network.left` before the next order is looked at."""
+    orders = len(asks)
+    sizes = [len(a.demand) for a in asks]
+    first = np.zeros(orders + 1, np.int32)
+    np.cumsum(sizes, out=first[1:])
+    flat = np.array([pair for a in asks for pair in a.demand], np.int32).reshape(-1, 2)
+    items, units = np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1])
+    rows = items
+    if stock.rows is not None:
+        rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
+    excluded = [node for a in asks for node in a.excluded]
+    excluded_first = np.zeros(orders + 1, np.int32)
+    if excluded:
+        np.cumsum([len(a.excluded) for a in asks], out=excluded_first[1:])
+    codes = network.service_codes
+    whole: Any = np.array(
+        [
+            (
+                a.zone,
+                a.channel.index,
+                METHODS[a.method],
+                -1 if a.service is None else codes.get(a.service, 1 << 30),
+                a.fulfilments_max,
+                a.objective,
+                a.may_dip,
+                a.pickup_node,
+            )
+            for a in asks
+        ],
+        np.int32,
+    ).reshape(-1, 8)
+    places = np.array([(a.latitude, a.longitude) for a in asks]).reshape(-1, 2) * (math.pi / 180)
+    columns = np.ascontiguousarray(whole.T)
+    coordinates = np.ascontiguousarray(places.T)
+    demand = len(items)
+    room = demand * 2 + 16
+    words = orders + (demand * 2 + orders * 8) * 64
+    while True:
+        answer = Decisions(
+            count=np.zeros(orders, np.int32),
+            method=np.zeros(orders, np.int32),
+            cost=np.zeros(orders),
+            pick_first=np.zeros(orders + 1, np.int32),
+            fulfilment_first=np.zeros(orders + 1, np.int32),
+            demand_first=first,
+            demand_item=items,
+            demand_units=units,
+            pick_demand=np.empty(room, np.int32),
+            pick_node=np.empty(room, np.int32),
+            pick_units=np.empty(room, np.int32),
+            pick_number=np.empty(room, np.int32),
+            node=np.empty(room, np.int32),
+            service=np.empty(room, np.int32),
+            slot=np.empty(room, np.int32),
+            departs=np.empty(room, np.int64),
+            deliver=np.empty(room, np.int64),
+            lines=np.empty(room, np.int32),
+            units=np.empty(room, np.int32),
+            terms=np.empty((room, len(kernel.TERMS))),
+            grams=np.empty(room),
+            record=np.empty(words, np.int32),
+            record_first=np.zeros(orders + 1, np.int64),
+        )
+        left_out = kernel.source_batch(
+            now, consume, stock.available, stock.pending, stock.safety,
+            network.latitude, network.longitude, network.handling_minor, network.co2_g, network.methods,
+            network.cutoff_min, network.slot_cutoff, network.left, network.candidate_offsets, network.candidates,
+            network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
+            network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
+            network.service_cutoff_min, network.service_methods,
+            network.service_code, network.service_co2, network.service_divisor, network.service_by_zone,
+            network.zone_bands,
+            first, coordinates[0], coordinates[1], columns[0], columns[1], columns[2], columns[3], columns[4],
+            columns[5], columns[6], columns[7], excluded_first, np.array(excluded, np.int32),
+            rows, units, weight_g[items], volume_mm3[items], policy.matrix(),
+            answer.count, answer.method, answer.cost, answer.pick_first, answer.fulfilment_first,
+            answer.pick_demand, answer.pick_node, answer.pick_units, answer.pick_number,
+            answer.node, answer.service, answer.slot, answer.departs, answer.deliver, answer.lines, answer.units,
+            answer.terms, answer.grams, answer.record, answer.record_first,
+        )  # fmt: skip
+        if not left_out:
+            return answer
+        # Rare: orders divided over many nodes, or many candidates. Undo what was taken and decide with more room.
+        done = orders - left_out
+        if consume:
+            undo(answer, stock, network, orders=done)
+        room *= 4
+        words *= 4
+
+
+def undo(
+    decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None
+) -> None:
+    """Give back what a consuming `decide` took (of the first `orders` orders)."""
+    count = len(decisions.count) if orders is None else orders
+    picks = int(decisions.pick_first[count])
+    made = int(decisions.fulfilment_first[count])
+    items = decisions.demand_item[decisions.pick_demand[:picks]]
+    rows = (
+        items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
+    )
+    np.subtract.at(stock.pending, (rows, decisions.pick_node[:picks]), decisions.pick_units[:picks])
+    give_back_capacity(decisions, network, made)
+
+
+def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:
+    """Return the capacity of the first `fulfilments` fulfilments to limited days."""
+    node, slot = decisions.node[:fulfilments], decisions.slot[:fulfilments]
+    ones = np.ones(fulfilments, np.int32)
+    for k, amount in enumerate(
+        (ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])
+    ):
+        limited = network.limits[node, k] != kernel.NO_LIMIT
+        np.add.at(network.left, (node[limited], slot[limited], k), amount[limited])
+
+
+def join(parts: Sequence[Decisions]) -> Decisions:
+    """Decisions of separate calls as one table, orders numbered through."""
+
+    def rows(name: str, first: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(p, name)[: getattr(p, first)[-1]] for p in parts])
+
+    def whole(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(p, name) for p in parts])
+
+    def offsets(name: str) -> npt.NDArray[Any]:
+        starts = np.cumsum([0, *(int(getattr(p, name)[-1]) for p in parts)])
+        dtype = getattr(parts[0], name).dtype
+        return np.concatenate(
+            [[0], *(getattr(p, name)[1:] + s for p, s in zip(parts, starts[:-1], strict=True))]
+        ).astype(dtype)
+
+    demand_starts = np.cumsum([0, *(len(p.demand_item) for p in parts)])[:-1]
+    pick_demand = np.concatenate(
+        [p.pick_demand[: p.pick_first[-1]] + s for p, s in zip(parts, demand_starts, strict=True)]
+    ).astype(np.int32)
+    fulfilment = (
+        "node",
+        "service",
+        "slot",
+        "departs",
+        "deliver",
+        "lines",
+        "units",
+        "terms",
+        "grams",
+    )
+    return Decisions(
+        **{
+            name: whole(name) for name in ("count", "method", "cost", "demand_item", "demand_units")
+        },
+        **{
+            name: offsets(name)
+            for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")
+        },
+        **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
+        **{name: rows(name, "fulfilment_first") for name in fulfilment},
+        pick_demand=pick_demand,
+        record=rows("record", "record_first"),
+    )
+
+
+def nothing() -> Decisions:
+    """A table without orders."""
+    i4, i8, f8 = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0)
+    start = np.zeros(1, np.int32)
+    return Decisions(
+        count=i4, method=i4, cost=f8, pick_first=start, fulfilment_first=start, demand_first=start,
+        demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4, pick_number=i4,
+        node=i4, service=i4, slot=i4, departs=i8, deliver=i8, lines=i4, units=i4,
+        terms=np.empty((0, len(kernel.TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+    )  # fmt: skip
