@@ -77,18 +77,22 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def newcomer(copy: Path) -> dict[str, str]:
-    """The environment of somebody without any setting of ours."""
+def newcomer(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody without any setting of ours, and a home that is not yours."""
     env = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("ONHAND_") and name not in {"VIRTUAL_ENV", "PYTHONPATH"}
     }
-    return env | {"DEMO_ARGS": f"--port {free_port()} --for 120", "NO_COLOR": "1"}
+    return env | {
+        "ONHAND_HOME": str(tmp_path / "home"),
+        "DEMO_ARGS": f"--port {free_port()} --for 120",
+        "NO_COLOR": "1",
+    }
 
 
 class Background:
-    """Programs a README leaves running, each a process group; ended with ctrl-C as a person does."""
+    """Programs a README leaves running, each a process group; ended with ctrl-C."""
 
     def __init__(self, log: Path) -> None:
         self.log = log

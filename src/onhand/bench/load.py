@@ -1,12 +1,13 @@
 """The load generator: one process, raw sockets, whole requests encoded before the clock starts.
 
-It shares the machine with the server and the database, so every microsecond it takes is taken from them: an answer is
-read only as far as its status and its length. `python -m onhand.bench.load` reads a Load from standard input and
-prints an Outcome; `run` does that in a child process.
+It shares the machine with the server and the database, so every microsecond it takes is taken from
+them: an answer is read only as far as its status and its length. `run` sends a Load from a child
+process, `python -m onhand.bench.load`, which reads it from standard input and prints an Outcome.
 
-Two ways to send. Closed (`rate_per_s` is None): each connection sends its next request when the last is answered, so
-the rate is what the server can do. Paced: request n is due at n / rate whatever the server does, and its latency
-counts from when it was due, so that a pause of the server is charged to every request it held up.
+Two ways to send. Closed (`rate_per_s` is None): each connection sends its next request when the
+last is answered, so the rate is what the server can do. Paced: request n is due at n / rate
+whatever the server does, and its latency counts from when it was due, so that a pause of the
+server is charged to every request it held up.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from typing import Any, cast
 
 import msgspec
 
+from onhand.bench.errors import BenchError
+
 try:
     from uvloop import run as run_loop
 except ImportError:  # uvloop does not exist for Windows
@@ -32,8 +35,8 @@ TICK_S = 0.001
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send. `requests` are whole HTTP/1.1 requests; unless `repeat`, each is sent once and the run ends early
-    when they are used up."""
+    """What to send. `requests` are whole HTTP/1.1 requests; unless `repeat`, each is sent once and
+    the run ends early when they are used up."""
 
     port: int
     requests: list[bytes]
@@ -45,7 +48,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. Times are of complete answers, in milliseconds; `cpu_us` is the generator's own cost of one
+    """What came back. Times are of complete answers; `cpu_us` is the generator's own cost of one
     request; `failure` quotes the first answer that was not 2xx."""
 
     answers: dict[int, int]
@@ -65,10 +68,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.ok / self.seconds
 
 
-class LoadFailed(RuntimeError):
-    """The server broke off, or sent something that is not a plain HTTP answer."""
-
-
 def encode(
     method: str, path: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()
 ) -> bytes:
@@ -81,7 +80,10 @@ def encode(
 
 
 def run(load: Load) -> Outcome:
-    """Send `load` from a process of its own. Raises LoadFailed."""
+    """Send `load` from a process of its own.
+
+    Raises BenchError when the server breaks off, does not answer, or does not answer in plain HTTP.
+    """
     child = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", __name__],
         input=msgspec.msgpack.encode(load),
@@ -89,7 +91,7 @@ def run(load: Load) -> Outcome:
         check=False,
     )
     if child.returncode:
-        raise LoadFailed(child.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1])
+        raise BenchError(child.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1])
     return msgspec.json.decode(child.stdout, type=Outcome)
 
 
@@ -100,10 +102,10 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, run: "_Run") -> None:
         self._run = run
-        self._buffer = b""
-        self._missing = 0  # bytes of the answer's body that have not arrived yet
-        self.status = 0
-        self.due = 0.0
+        self._buffer: bytes = b""
+        self._missing: int = 0  # bytes of the answer's body that have not arrived yet
+        self.status: int = 0
+        self.due: float = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -182,7 +184,7 @@ class _Run:
 
     def fail(self, reason: str) -> None:
         if not self.done.done():
-            self.done.set_exception(LoadFailed(reason))
+            self.done.set_exception(BenchError(reason))
 
     def finish(self) -> None:
         if not self.done.done():
@@ -232,7 +234,7 @@ class _Paced(_Run):
         if self.issued < self.planned:
             asyncio.get_running_loop().call_later(TICK_S, self.tick)
 
-    def free(self, connection: _Connection, now: float) -> None:
+    def free(self, connection: _Connection, now: float) -> None:  # noqa: ARG002 - of the base
         if self.waiting:
             self.send(connection, self.waiting.popleft())
             return
@@ -252,7 +254,10 @@ async def measure(load: Load) -> Outcome:
     gc.disable()  # a collection over a million latencies would show as the server's pause
     cpu = time.process_time()
     run.start(connections)
-    await asyncio.wait_for(run.done, load.seconds + DRAIN_S)
+    try:
+        await asyncio.wait_for(run.done, load.seconds + DRAIN_S)
+    except TimeoutError:
+        raise BenchError(f"answers were still missing {DRAIN_S:.0f} s after the end") from None
     cpu = time.process_time() - cpu
     gc.enable()
     for connection in connections:

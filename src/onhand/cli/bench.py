@@ -1,0 +1,87 @@
+"""`onhand bench`: this machine's figures."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from onhand.bench.promise import Profile
+
+out = Console(highlight=False)
+progress = Console(stderr=True, highlight=False)
+
+
+class Suite(StrEnum):
+    PROMISE = "promise"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(bench)
+
+
+def bench(
+    *,
+    suite: Annotated[Suite, typer.Option(help="What to measure.")] = Suite.PROMISE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each run.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each; medians are compared.")] = 3,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="orders, batch, hot, entries, availability, memory or verify; may be repeated."
+        ),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option(help="Also show where the CPU time of single orders goes.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to make the database; a temporary folder if absent.")
+    ] = None,
+) -> None:
+    """Measure this machine and print ratios to what its raw database does in the same run.
+
+    Starts an embedded PostgreSQL of its own, the API as a process of its own and a load generator
+    as another; takes some 6 minutes and 5 GB of disk. Exits with 1 if a floor is missed.
+    """
+    from onhand.bench import promise, report
+
+    if unknown := sorted(set(only or ()) - set(promise.GROUPS)):
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: expected some of {', '.join(promise.GROUPS)}",
+            param_hint="--only",
+        )
+    assert suite is Suite.PROMISE, "the only suite so far"
+    result = promise.run(
+        promise.Options(
+            seconds=seconds, rounds=rounds, only=only or promise.GROUPS, profile=profile
+        ),
+        say=lambda text: progress.print(text, style="dim"),
+        folder=folder,
+    )
+    if as_json:
+        sys.stdout.write(report.to_json(result.machine, result.measures) + "\n")
+    else:
+        out.print(report.to_table(result.machine, result.measures))
+    if result.profile is not None:
+        (progress if as_json else out).print(_costs(result.profile))
+    if not all(m.ok for m in result.measures):
+        raise typer.Exit(1)
+
+
+def _costs(profile: "Profile") -> Table:
+    by_process = ", ".join(f"{name} {us:.0f}" for name, us in profile.cpu_us.items())
+    table = Table(
+        title="Dearest places of the API process under full load of single orders",
+        caption=f"CPU microseconds an order: {by_process}",
+    )
+    table.add_column("place")
+    table.add_column("share", justify="right")
+    whole = sum(c.cpu_s for c in profile.costs) or 1.0
+    for cost in profile.costs[:12]:
+        table.add_row(cost.place, f"{cost.cpu_s / whole:.1%}")
+    return table
