@@ -1,0 +1,34 @@
+"""API keys: who may call, and what for.
+
+Owns the table `api_key`. Promises: a key is stored only as its SHA-256, shown once, and compared by
+that hash. Start reading at keys.py (what a key looks like, what a scope allows); store.py has the
+SQL.
+"""
+
+from onhand.access.keys import SCOPES, Principal, allows, digest, is_plausible, mint, prefix
+from onhand.access.store import (
+    KeyRow,
+    add_key,
+    find_live,
+    get_key,
+    list_keys,
+    lock_admin_keys,
+    revoke,
+)
+
+__all__ = [
+    "SCOPES",
+    "KeyRow",
+    "Principal",
+    "add_key",
+    "allows",
+    "digest",
+    "find_live",
+    "get_key",
+    "is_plausible",
+    "list_keys",
+    "lock_admin_keys",
+    "mint",
+    "prefix",
+    "revoke",
+]

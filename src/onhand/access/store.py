@@ -1,0 +1,74 @@
+"""The only SQL of the capability."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+
+from onhand.access.keys import Principal
+from onhand.db import queries
+
+SQL = queries(__file__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """A stored key, without anything that would let one use it."""
+
+    key_id: int
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def add_key(
+    conn: Connection[TupleRow], *, name: str, prefix: str, hash_: bytes, scopes: Collection[str]
+) -> KeyRow | None:
+    """Store a key by its hash; None if it is there already."""
+    with conn.cursor(row_factory=class_row(KeyRow)) as rows:
+        return rows.execute(
+            SQL["add_key"],
+            {"name": name, "prefix": prefix, "hash": hash_, "scopes": sorted(scopes)},
+        ).fetchone()
+
+
+def find_live(conn: Connection[TupleRow], hash_: bytes) -> Principal | None:
+    """The owner of a key that is not revoked."""
+    row = conn.execute(SQL["find_live"], {"hash": hash_}).fetchone()
+    if row is None:
+        return None
+    key_id, name, scopes = row
+    return Principal(key_id=key_id, name=name, scopes=frozenset(scopes))
+
+
+def list_keys(conn: Connection[TupleRow], *, after: int = 0, limit: int = 1000) -> list[KeyRow]:
+    """Keys with an id above `after`, by id, revoked ones too."""
+    with conn.cursor(row_factory=class_row(KeyRow)) as rows:
+        return rows.execute(SQL["list_keys"], {"after": after, "limit": limit}).fetchall()
+
+
+def get_key(conn: Connection[TupleRow], key_id: int) -> KeyRow | None:
+    """A key, revoked or not."""
+    with conn.cursor(row_factory=class_row(KeyRow)) as rows:
+        return rows.execute(SQL["get_key"], {"key_id": key_id}).fetchone()
+
+
+def revoke(conn: Connection[TupleRow], key_id: int) -> KeyRow | None:
+    """End a live key; None if there is none."""
+    with conn.cursor(row_factory=class_row(KeyRow)) as rows:
+        return rows.execute(SQL["revoke"], {"key_id": key_id}).fetchone()
+
+
+def lock_admin_keys(conn: Connection[TupleRow]) -> int:
+    """How many live admin keys there are; no other process can add the first one until we
+    commit.
+    """
+    # The lock first, in a statement of its own: the count's snapshot must come after it.
+    conn.execute(SQL["lock_admin_keys"])
+    row = conn.execute(SQL["count_admin_keys"]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,66 @@
+"""What a request can reach: the application and the edge's own parts, as `scope["onhand"]`."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from onhand.api.auth import KeyRing, Principal
+from onhand.base.actor import Actor
+from onhand.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from onhand.app import App
+else:
+    App = Any
+
+REASON_LENGTH_MAX = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Edge:
+    """One API process: the application, and what only the HTTP interface needs."""
+
+    app: App
+    keys: KeyRing
+
+
+def edge(request: Request) -> Edge:
+    """The edge of this process."""
+    found = request.scope["onhand"]
+    assert isinstance(found, Edge)
+    return found
+
+
+def _app(request: Request) -> App:
+    return edge(request).app
+
+
+def _actor(request: Request) -> Actor:
+    principal = request.scope["onhand_principal"]
+    assert isinstance(principal, Principal), "the route declares no scope: add require(...)"
+    return actor_of(principal, request.headers.get("x-reason"))
+
+
+def actor_of(principal: Principal, reason: str | None) -> Actor:
+    """Who changes something, and why: the key, and the header `X-Reason`. Raises InvalidInput."""
+    if reason is not None:
+        # Header values arrive as Latin-1; people write UTF-8.
+        with suppress(UnicodeError):
+            reason = reason.encode("latin-1").decode("utf-8")
+        reason = reason.strip() or None
+    if reason is not None and len(reason) > REASON_LENGTH_MAX:
+        raise InvalidInput.at("X-Reason", f"expected at most {REASON_LENGTH_MAX} characters")
+    return Actor(key_id=principal.key_id, reason=reason)
+
+
+TheEdge = Annotated[Edge, Depends(edge)]
+"""Parameter type: the edge of this process."""
+
+TheApp = Annotated[App, Depends(_app)]
+"""Parameter type: the application (`db`, `settings`, ...)."""
+
+By = Annotated[Actor, Depends(_actor)]
+"""Parameter type: who makes the change, and why (header `X-Reason`)."""

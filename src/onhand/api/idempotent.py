@@ -1,0 +1,199 @@
+"""`Idempotency-Key` on ordinary routes: the answer is stored in the transaction of its effect.
+
+A flow takes `transact: Transactor | None = None` (see `onhand.flows.transactor`) for the one
+transaction whose result is the answer. The route hands it the keyed one:
+
+    @router.post("/v1/returns", status_code=201, response_model=Return, ...)
+    def add_return(body: NewReturn, app: TheApp, by: By, once: OnceDep) -> Response:
+        return once.run(
+            lambda transact: flows.add_return(app.db, body.lines, by=by, transact=transact),
+            status=201,
+        )
+
+or, when a single function does it all in the route's own transaction:
+
+        return once.commit(app.db, lambda conn: ledger.add_inbound(conn, ...), status=201)
+
+What the rules ask of a flow:
+
+- it calls `transact` exactly once, and what `work(conn)` returns there *is* the answer (or `answer`
+  makes it from that, purely: it runs inside the transaction); what the flow returns is not used;
+- follow-up transactions (reroute, publish) use `db.transact` and come after it;
+- it reads the state it decides on inside `work`: on a repeat, a check before `transact` could
+refuse
+  what the first request has already done. Should one do so all the same, `run` looks for the first
+  answer before it lets the refusal out.
+
+Without the header, `run` is just the flow and its answer. Refusals are never stored: the caller may
+repeat them with the same key. A COMMIT with an unknown result is resolved by reading the key again.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from fastapi import Depends
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from onhand.api.auth import Principal
+from onhand.api.context import edge
+from onhand.db import Database, idempotency
+from onhand.db.idempotency import Replay
+from onhand.errors import CommitUnknown, InvalidInput, OnhandError
+from onhand.flows.transactor import Transactor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+KEY_LENGTH_MAX = 255
+
+
+class _Replayed(Exception):
+    """Ends the transaction of a repeat, which has nothing to write."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """One request that must take effect at most once. `key` is None when the caller sent none."""
+
+    db: Database
+    actor_key_id: int
+    route: str
+    key: str | None
+    body_hash: bytes
+
+    def run(
+        self,
+        flow: Callable[[Transactor], R],
+        *,
+        status: int = 200,
+        answer: Callable[[Any], object] = lambda result: result,
+        stored: Callable[[Any], object] | None = None,
+    ) -> Response:
+        """Run `flow` with a transactor that also stores the answer; or give the first answer again.
+
+        answer  makes the body from what the flow's transaction returned: dataclasses, pydantic
+                models, mappings and lists of them, dates, UUIDs
+        stored  what to keep instead, when the answer holds a secret or personal data
+
+        Raises whatever the flow raises, and IdempotencyKeyReused, IdempotencyInFlight.
+        """
+        if self.key is not None and (replay := self._find(self.key)):
+            return _replayed(replay)
+        bodies: list[bytes] = []
+
+        def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
+            def keyed(conn: Connection[TupleRow]) -> T:
+                if self.key is not None:
+                    replay = idempotency.begin(
+                        conn, self.actor_key_id, self.route, self.key, self.body_hash
+                    )
+                    if replay is not None:
+                        raise _Replayed(replay)
+                result = work(conn)
+                body = to_json(answer(result))
+                if self.key is not None:
+                    kept = body if stored is None else to_json(stored(result))
+                    idempotency.finish(
+                        conn, self.actor_key_id, self.route, self.key, status, kept.decode()
+                    )
+                bodies[:] = [body]  # a retried transaction answers once
+                return result
+
+            assert not bodies, "a flow uses the transactor of its answer once"
+            return self.db.transact(keyed)
+
+        try:
+            flow(transact)
+        except _Replayed as repeat:
+            return _replayed(repeat.replay)
+        except OnhandError as error:
+            if self.key is not None and not bodies and (replay := self._find_after(error)):
+                return _replayed(replay)
+            raise
+        assert bodies, "the flow did not use the transactor it was given"
+        return Response(bodies[0], status, media_type="application/json")
+
+    def commit(
+        self,
+        work: Callable[[Connection[TupleRow]], R],
+        *,
+        status: int = 200,
+        answer: Callable[[R], object] = lambda result: result,
+    ) -> Response:
+        """`run` for work that is one function in one transaction."""
+        return self.run(lambda transact: transact(work), status=status, answer=answer)
+
+    def _find(self, key: str) -> Replay | None:
+        with self.db.connection() as conn:
+            return idempotency.find(conn, self.actor_key_id, self.route, key, self.body_hash)
+
+    def _find_after(self, error: OnhandError) -> Replay | None:
+        """Whether the request took effect although it failed: its own COMMIT was cut off, or a
+        twin was faster.
+        """
+        if error.http_status == 503 and not isinstance(error, CommitUnknown):
+            return None  # nothing was written, and the database may be away
+        assert self.key is not None
+        return self._find(self.key)
+
+
+def once(request: Request) -> Once:
+    """FastAPI dependency, see OnceDep. Raises InvalidInput for a key that cannot be one."""
+    principal = request.scope["onhand_principal"]
+    assert isinstance(principal, Principal), "the route declares no scope: add require(...)"
+    body = cast("bytes", getattr(request, "_body", b""))
+    query = cast("bytes", request.scope["query_string"])
+    return Once(
+        db=edge(request).app.db,
+        actor_key_id=principal.key_id,
+        route=f"{request.method} {request.scope['path']}",
+        key=checked_key(request.headers.get("idempotency-key")),
+        body_hash=hashlib.sha256(query + b"\n" + body).digest(),
+    )
+
+
+OnceDep = Annotated[Once, Depends(once)]
+"""Parameter type: makes the request idempotent under the header `Idempotency-Key`."""
+
+
+def checked_key(key: str | None) -> str | None:
+    """The header's value. Raises InvalidInput; the hot routes use it too."""
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        raise InvalidInput.at(
+            "Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} printable ASCII characters"
+        )
+    return key
+
+
+def to_json(value: object) -> bytes:
+    """An answer as JSON."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
+def _replayed(replay: Replay) -> Response:
+    return Response(
+        replay.answer,
+        replay.status,
+        {"idempotent-replayed": "true"},
+        media_type="application/json",
+    )
