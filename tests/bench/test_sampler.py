@@ -1,0 +1,60 @@
+"""The profiler charges the thread that works, at the place of ours that it works for."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from onhand.base import ids
+from onhand.bench.sampler import Cost, Sampler, costs, place
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def test_a_busy_thread_is_charged_and_a_waiting_one_is_not(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            json.dumps(list(range(1000)))
+
+    sampler = Sampler()
+    threads = [threading.Thread(target=busy), threading.Thread(target=stop.wait)]
+    for thread in threads:
+        thread.start()
+    began = time.time()
+    while time.time() - began < 2.2:  # at least one whole second lies inside
+        sampler.look()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    sampler.save(tmp_path / "samples")
+    found = costs(tmp_path / "samples", [(began, time.time())])
+    assert found[0].place in {"json", "tests", "test_sampler"}
+    assert sum(c.cpu_s for c in found if c.place != "threading") > 0.3
+    assert sum(c.cpu_s for c in found if c.place == "threading") < 0.1
+
+
+def test_only_whole_seconds_of_the_windows_count(tmp_path: Path) -> None:
+    path = tmp_path / "samples"
+    path.write_text(json.dumps([[10, "a", 10**9], [11, "b", 10**9], [11, "a", 5], [12, "a", 7]]))
+    assert costs(path, [(10.5, 12.5)]) == [Cost("b", 1.0), Cost("a", 5e-9)]
+
+
+def test_a_place_is_the_innermost_function_of_ours() -> None:
+    """A frame of another package that ours called into is charged to ours, and says so."""
+    found: list[str] = []
+
+    class Spy:
+        def __len__(self) -> int:
+            found.append(place(sys._getframe()))
+            return 16
+
+    name = ids.__name__.removeprefix("onhand.")
+    namespace = {"__name__": ids.__name__}
+    exec("def ours(spy):\n    return len(spy)", namespace)
+    namespace["ours"](Spy())
+    assert found[0].startswith(f"{name}.ours > ")
