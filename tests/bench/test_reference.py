@@ -52,8 +52,8 @@ def test_lines_that_are_counted_are_in_the_ledger(raw: Reference, function: Rese
 def test_all_lines_of_a_request_or_none_and_no_unit_twice(
     raw: Reference, function: Reserve
 ) -> None:
-    """Four clients race for 3 scarce items. First come new requests only, more than there is stock
-    for, so that the optimistic path runs short; then new ones and repeats, mixed."""
+    """Four clients race for 3 scarce items. First come repeats while there is plenty, then new
+    requests for more than there is, so that the optimistic path meets both; then a mixture."""
     units = 100
     with psycopg.connect(raw.url, autocommit=True) as conn:
         conn.execute("UPDATE stock SET on_hand = %s WHERE item <= 3 AND node = 1", (units,))
@@ -62,9 +62,9 @@ def test_all_lines_of_a_request_or_none_and_no_unit_twice(
         (uuid.UUID(int=random.getrandbits(128)), random.sample([1, 2, 3], random.randint(1, 3)))
         for _ in range(400)
     ]
-    todo = wanted[250:] * 2 + wanted[:250]
+    todo = wanted[250:] * 2 + wanted[60:250]
     random.shuffle(todo)
-    todo += wanted[:250]  # taken from the end
+    todo += wanted[60:250] + wanted[:60] + wanted[:60]  # taken from the end
     statuses: dict[uuid.UUID, list[set[int]]] = defaultdict(list)
     lock = threading.Lock()
 
