@@ -125,15 +125,15 @@ def prepare(
     """
     network, policy = world.network, world.policy
     errors: list[FieldError] = []
-    channel = _channel(network, order.channel, errors)
+    channel = active_channel(network, order.channel, errors)
     if not is_currency(order.currency):
         errors.append(FieldError("currency", f"{order.currency!r} is no ISO 4217 currency"))
     lines = _lines(world.catalogue, order, errors)
     demand, line_of = _demand(lines)
     if sum(units for _, units in demand) > UNITS_MAX:
         errors.append(FieldError("lines", f"expected at most {UNITS_MAX} units in all"))
-    latitude, longitude, unlocatable = _place(order.destination)
-    pickup = _pickup(network, channel, order.method, order.pickup_node, errors)
+    latitude, longitude, unlocatable = place_of(order.destination)
+    pickup = pickup_of(network, channel, order.method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:
         errors.append(FieldError("service", f"no carrier offers {order.service!r}"))
     reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
@@ -197,7 +197,7 @@ def rebuild_ask(
 ) -> Ask | None:
     """The ask of an order that is sourced again; None while its destination cannot be located."""
     network, policy = world.network, world.policy
-    latitude, longitude, unlocatable = _place(wish.destination)
+    latitude, longitude, unlocatable = place_of(wish.destination)
     pickup = network.node_ids.get(wish.pickup_node or "", 0)
     if wish.method == "ship_to_store" and pickup:
         latitude, longitude, unlocatable = *_node_place(network, pickup), False
@@ -221,7 +221,8 @@ def rebuild_ask(
     )
 
 
-def _channel(network: Network, code: str, errors: list[FieldError]) -> Channel | None:
+def active_channel(network: Network, code: str, errors: list[FieldError]) -> Channel | None:
+    """The channel of that code; None with an entry in `errors` when there is none that takes orders."""
     channel = network.channels.get(code)
     if channel is None:
         errors.append(FieldError("channel", f"no channel {code!r}; PUT /v1/channels/{code} first"))
@@ -281,7 +282,8 @@ def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
     return list(units.items()), list(line_of.values())
 
 
-def _place(destination: Destination) -> tuple[float, float, bool]:
+def place_of(destination: Destination) -> tuple[float, float, bool]:
+    """(latitude, longitude, whether it could not be located)."""
     if destination.latitude is not None and destination.longitude is not None:
         return destination.latitude, destination.longitude, False
     place = locate(
@@ -296,7 +298,7 @@ def _place(destination: Destination) -> tuple[float, float, bool]:
     return place.latitude, place.longitude, False
 
 
-def _pickup(
+def pickup_of(
     network: Network,
     channel: Channel | None,
     method: str,

@@ -418,6 +418,12 @@ class Book:
             now=self._now.timestamp(), consume=True,
         )  # fmt: skip
 
+    def free_beyond_safety(self, item: int, nodes: Int32) -> int:
+        """Units of an item at `nodes` above safety stock."""
+        row = (self.stock.rows or {}).get(item, self._spare)
+        free = self.stock.available[row, nodes] - self.stock.pending[row, nodes]
+        return int(np.maximum(free - self.stock.safety[row, nodes], 0).sum())
+
     def free(self, item: int, nodes: Int32) -> int:
         """Units of an item at `nodes`."""
         rows = self.stock.rows or {}

@@ -1,0 +1,220 @@
+"""The hot routes: bytes in, bytes out. Decoded by msgspec into the Structs of the domain, gathered into batches, and
+answered with JSON that the flow has worded already. Declared in OpenAPI from the same Structs (hot_openapi.py)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from onhand.api.body import check_headers, check_text, read_body
+from onhand.api.context import Edge
+from onhand.api.idempotent import KEY_LENGTH_MAX
+from onhand.api.problems import document, from_msgspec
+from onhand.app import App
+from onhand.errors import InvalidInput, OnhandError
+from onhand.flows.intake import Intake, UnknownSkus, prepare
+from onhand.flows.place_orders import Placed
+from onhand.flows.promise import prepare_question
+from onhand.flows.reserve import prepare_hold
+from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
+
+T = TypeVar("T")
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ROWS_MAX = 5_000
+# A share of a batch is decided and written at once; larger shares would keep single orders waiting.
+_SHARE_LINES = 600
+
+_JSON_HEADERS = [(b"content-type", b"application/json")]
+_REPLAYED_HEADERS = [*_JSON_HEADERS, (b"idempotent-replayed", b"true")]
+_order = msgspec.json.Decoder(OrderIn)
+_reservation = msgspec.json.Decoder(ReservationIn)
+_promise = msgspec.json.Decoder(PromiseIn)
+
+
+class OrdersIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Up to 5,000 orders; each row is checked and answered by itself."""
+
+    orders: list[msgspec.Raw]
+
+
+_orders = msgspec.json.Decoder(OrdersIn)
+
+
+async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/orders"""
+    edge: Edge = scope["onhand"]
+    headers = scope["headers"]
+    actor = await _actor(edge, headers, "orders:write")
+    body = await _body(headers, receive)
+    order = _decode(_order, body)
+    key = _key(headers)
+    app = edge.app
+    intake = await _known(
+        app, lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now())
+    )
+    placed = (await app.orders.submit([intake]))[0]
+    if isinstance(placed, Exception):
+        raise placed
+    await _send(send, 201, placed.answer.encode(), replayed=placed.replayed)
+
+
+async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/orders/batch"""
+    edge: Edge = scope["onhand"]
+    headers = scope["headers"]
+    actor = await _actor(edge, headers, "orders:write")
+    rows = _decode(_orders, await _body(headers, receive)).orders
+    if not 1 <= len(rows) <= ROWS_MAX:
+        raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
+    app = edge.app
+    prepared = await run_in_threadpool(_prepare_rows, app, rows, actor)
+    shares: list[list[int]] = [[]]
+    weight = 0
+    for n, intake in enumerate(prepared):
+        if isinstance(intake, Exception):
+            continue
+        weight += len(intake.lines)
+        if weight > _SHARE_LINES and shares[-1]:
+            shares.append([])
+            weight = len(intake.lines)
+        shares[-1].append(n)
+    results: list[str] = [_rejected(k) if isinstance(k, Exception) else "" for k in prepared]
+    if shares[-1]:
+        futures = [
+            app.orders.submit([k for n in share if isinstance(k := prepared[n], Intake)])
+            for share in shares
+        ]
+        for share, placed in zip(shares, await asyncio.gather(*futures), strict=True):
+            for n, row in zip(share, placed, strict=True):
+                results[n] = row.answer if isinstance(row, Placed) else _rejected(row)
+    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode())
+
+
+def _prepare_rows(app: App, rows: list[msgspec.Raw], actor: int) -> list[Intake | Exception]:
+    now = app.state.now()
+    prepared: list[Intake | Exception] = []
+    unknown: set[str] = set()
+    for again in (False, True):
+        if again and not unknown:
+            break
+        if again:
+            app.state.learn_items(sorted(unknown))
+        for n, row in enumerate(rows):
+            if again and not isinstance(prepared[n], UnknownSkus):
+                continue
+            answer: Intake | Exception
+            try:
+                answer = prepare(app.state, _order.decode(row), actor=actor, key=None, now=now)
+            except UnknownSkus as error:
+                unknown.update(error.skus)
+                answer = error
+            except msgspec.DecodeError as error:
+                answer = from_msgspec(error)
+            except OnhandError as error:
+                answer = error
+            if again:
+                prepared[n] = answer
+            else:
+                prepared.append(answer)
+    return prepared
+
+
+def _rejected(error: Exception) -> str:
+    if not isinstance(error, OnhandError):
+        raise error
+    facts = document(error)
+    return msgspec.json.encode(
+        {"status": "rejected"}
+        | {k: v for k, v in facts.items() if k not in ("status", "type", "title")}
+    ).decode()
+
+
+async def reserve(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/reservations"""
+    edge: Edge = scope["onhand"]
+    headers = scope["headers"]
+    actor = await _actor(edge, headers, "orders:write")
+    request = _decode(_reservation, await _body(headers, receive))
+    key = _key(headers)
+    app = edge.app
+    hold = await _known(app, lambda: prepare_hold(app.state, request, actor=actor, key=key))
+    reserved = await app.reservations.submit(hold)
+    await _send(send, 201, reserved.answer.encode(), replayed=reserved.replayed)
+
+
+async def ask_promise(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/promises"""
+    edge: Edge = scope["onhand"]
+    headers = scope["headers"]
+    await _actor(edge, headers, "read")
+    request = _decode(_promise, await _body(headers, receive))
+    app = edge.app
+    question = await _known(app, lambda: prepare_question(app.state, request))
+    promised = await app.promises.submit(question)
+    await _send(send, 200, promised.answer.encode())
+
+
+HOT: dict[tuple[str, str], Handler] = {
+    ("POST", "/v1/orders"): place_order,
+    ("POST", "/v1/orders/batch"): place_orders,
+    ("POST", "/v1/reservations"): reserve,
+    ("POST", "/v1/promises"): ask_promise,
+}
+
+
+async def _actor(edge: Edge, headers: list[tuple[bytes, bytes]], scope: str) -> int:
+    principal = edge.keys.cached(headers, scope) or await edge.keys.authorise(headers, scope)
+    return principal.key_id
+
+
+async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
+    check_headers(headers)
+    body = await read_body(receive)
+    check_text(body)
+    return body
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise from_msgspec(error) from None
+
+
+def _key(headers: list[tuple[bytes, bytes]]) -> str | None:
+    for name, value in headers:
+        if name == b"idempotency-key":
+            if not 1 <= len(value) <= KEY_LENGTH_MAX or not value.isascii():
+                raise InvalidInput.at(
+                    "Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} ASCII characters"
+                )
+            return value.decode("ascii")
+    return None
+
+
+async def _known(app: App, check: Callable[[], T]) -> T:
+    """Run `check`; skus it does not know may have been created by another process, so read them and check again."""
+    try:
+        return check()
+    except UnknownSkus as error:
+        await run_in_threadpool(app.state.learn_items, error.skus)
+        return check()
+
+
+async def _send(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:
+    headers: list[tuple[bytes, bytes]] = _REPLAYED_HEADERS if replayed else _JSON_HEADERS
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+HOT_OPENAPI: dict[str, Any] = {}

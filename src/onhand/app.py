@@ -1,0 +1,168 @@
+"""Composition root: opens the database, reads the state, starts what works in the background."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Generic, Self, TypeVar
+
+import structlog
+
+from onhand.base.batching import Gatherer
+from onhand.catalog.catalogue import Catalogue
+from onhand.db import Database, migrate
+from onhand.db.embedded import located
+from onhand.db.outbox import Listener, tail
+from onhand.flows.intake import Intake
+from onhand.flows.place_orders import Desk, Placed
+from onhand.flows.promise import Promised, Question, promise
+from onhand.flows.reserve import Hold, Holder, Reserved
+from onhand.flows.state import State
+from onhand.ledger.snapshot import Snapshot
+from onhand.network.compiled import Network
+from onhand.settings import Settings
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+# A line costs the database about 30 us: a batch of these takes some 10 ms, and 300 orders wait at most a second.
+_BATCH_LINES = 600
+_QUEUE_MAX = 4_000
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class App:
+    """One running process: `state` in memory, `db`, and the gatherers of the hot path.
+
+    `open` migrates the database and reads the state; `close` lets batches finish.
+    """
+
+    def __init__(self, settings: Settings, db: Database, *, now: Callable[[], datetime]) -> None:
+        self.settings = settings
+        self.db = db
+        self.state = State(db, now=now)
+        self.listener = Listener(db)
+        self._stop = threading.Event()
+        self._resources = ExitStack()
+        self._desks = _PerThread(lambda: Desk(self.state))
+        self._holders = _PerThread(lambda: Holder(self.state))
+        # A request is a list: one order, or a share of a batch that answers row by row.
+        self.orders: Gatherer[list[Intake], list[Placed | Exception]] = Gatherer(
+            self._place,
+            name="orders",
+            batch_max=_BATCH_LINES,
+            queue_max=_QUEUE_MAX,
+            weigh=lambda intakes: sum(len(k.lines) for k in intakes),
+        )
+        self.reservations: Gatherer[Hold, Reserved] = Gatherer(
+            self._reserve,
+            name="reservations",
+            batch_max=_BATCH_LINES,
+            queue_max=_QUEUE_MAX,
+            weigh=lambda hold: len(hold.ask.demand),
+        )
+        self.promises: Gatherer[Question, Promised] = Gatherer(
+            lambda questions: promise(self.state, questions),
+            name="promises",
+            workers=1,
+            queue_max=_QUEUE_MAX,
+        )
+        self._follower = threading.Thread(target=self._follow, name="onhand follow", daemon=True)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        now: Callable[[], datetime] = _clock,
+    ) -> Self:
+        """Start: embedded database if none is named, migrations, state. Raises SettingsError, DatabaseUnavailable."""
+        resources = ExitStack()
+        try:
+            url = resources.enter_context(located(settings.database_url, settings.home))
+            migrate(url)
+            db = Database.open(url)
+            resources.callback(db.close)
+            app = cls(settings, db, now=now)
+            app._resources = resources
+            app.state.load(progress)
+        except BaseException:
+            resources.close()
+            raise
+        app._follower.start()
+        return app
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.state.catalogue
+
+    @property
+    def network(self) -> Network:
+        return self.state.network
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.state.snapshot
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the state has been read."""
+        return self.state.loaded
+
+    def close(self) -> None:
+        """Finish what is under way, then release everything."""
+        self._stop.set()
+        self.orders.close()
+        self.reservations.close()
+        self.promises.close()
+        self.listener.close()
+        if self._follower.is_alive():
+            self._follower.join()
+        for desk in self._desks.made:
+            desk.close()
+        for holder in self._holders.made:
+            holder.close()
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
+        flat = self._desks.get().place([k for request in requests for k in request])
+        rest = iter(flat)
+        return [list(islice(rest, len(request))) for request in requests]
+
+    def _reserve(self, holds: list[Hold]) -> Sequence[Reserved | Exception]:
+        return self._holders.get().reserve(holds)
+
+    def _follow(self) -> None:
+        for events in tail(self.db, self.listener, self.state.cursor, stop=self._stop):
+            try:
+                self.state.follow(events)
+            except Exception:
+                # Wrong memory costs retries, never units; the next event or restart reads it again.
+                log.exception("following events failed", events=len(events))
+
+
+class _PerThread(Generic[T]):
+    """One value per worker thread, all of them known for closing."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._local = threading.local()
+        self.made: list[T] = []
+
+    def get(self) -> T:
+        value: T | None = getattr(self._local, "value", None)
+        if value is None:
+            value = self._local.value = self._make()
+            self.made.append(value)
+        return value

@@ -1,0 +1,153 @@
+"""Promise: when could this basket arrive, from where, at what cost? Decides like an order and holds nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onhand.base.dates import rfc3339
+from onhand.errors import FieldError, InvalidInput
+from onhand.flows.intake import World, active_channel, pickup_of, place_of
+from onhand.flows.reserve import basket
+from onhand.flows.state import State
+from onhand.flows.write_orders import COST
+from onhand.orders.intake import PromiseIn
+from onhand.sourcing.solve import Ask, Decisions, decide
+
+# What a shopper may ask for, and the objective that finds it.
+OPTIONS = (("cheapest", "margin"), ("fastest", "speed"), ("greenest", "sustainability"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Question:
+    """A checked request: one ask per option."""
+
+    asks: list[Ask]
+    options: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """The answer, JSON text."""
+
+    answer: str
+
+
+def prepare_question(world: World, request: PromiseIn) -> Question:
+    """Check a request. Raises UnknownSkus (reload them once and try again) or InvalidInput."""
+    errors: list[FieldError] = []
+    network = world.network
+    channel = active_channel(network, request.channel, errors)
+    demand, _ = basket(world, request.lines, errors)
+    latitude, longitude, unlocatable = place_of(request.destination)
+    pickup = pickup_of(network, channel, request.method, request.pickup_node, errors)
+    if unlocatable and request.method == "ship":
+        errors.append(
+            FieldError(
+                "destination", "cannot be located: send latitude and longitude, or a known country"
+            )
+        )
+    if errors or channel is None:
+        raise InvalidInput(errors)
+    destination = request.destination
+    ask = Ask(
+        demand=demand,
+        latitude=latitude,
+        longitude=longitude,
+        channel=channel,
+        zone=network.zone_row(
+            destination.country, destination.region or "", destination.postal_code
+        ),
+        method=request.method,
+        pickup_node=pickup if request.method == "pickup" else 0,
+        fulfilments_max=world.policy.fulfilments_max,
+        may_dip=False,
+    )
+    wanted = [
+        (option, objective)
+        for option, objective in OPTIONS
+        if request.objective is None or request.objective == objective
+    ]
+    return Question(
+        asks=[replace(ask, objective=world.policy.index(objective)) for _, objective in wanted],
+        options=[option for option, _ in wanted],
+    )
+
+
+def promise(state: State, questions: Sequence[Question]) -> list[Promised | Exception]:
+    """Answer questions from the snapshot: right to the moment it was last fed, and binding nobody."""
+    now = state.now()
+    asks = [ask for question in questions for ask in question.asks]
+    with state.lock:
+        network, stock = state.network, state.stock()
+        network.set_clock(now)
+        decisions = decide(
+            asks, stock, network, state.policy, state.catalogue.weight_g, state.catalogue.volume_mm3,
+            now=now.timestamp(), consume=False,
+        )  # fmt: skip
+        free = [_free(state, question.asks[0]) for question in questions]
+    answers: list[Promised | Exception] = []
+    row = 0
+    for question, shelf in zip(questions, free, strict=True):
+        options: list[str] = []
+        for option in question.options:
+            if decisions.count[row]:
+                options.append(_option(state, decisions, row, option))
+            row += 1
+        skus = state.catalogue.sku_json
+        missing = ",".join(
+            f"{skus[item]}:{units - shelf[item]}"
+            for item, units in question.asks[0].demand
+            if shelf[item] < units
+        )
+        answers.append(Promised('{"options":[%s],"missing":{%s}}' % (",".join(options), missing)))
+    return answers
+
+
+def _free(state: State, ask: Ask) -> dict[int, int]:
+    nodes = state.network.channel_nodes(ask.channel)
+    s = state.snapshot
+    return {
+        item: int(
+            np.maximum(
+                s.available[item, nodes] - s.pending[item, nodes] - s.safety[item, nodes], 0
+            ).sum()
+        )
+        for item, _ in ask.demand
+    }
+
+
+def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
+    network, skus = state.network, state.catalogue.sku_json
+    lines: dict[int, list[str]] = {}
+    for p in range(decisions.pick_first[row], decisions.pick_first[row + 1]):
+        item = int(decisions.demand_item[decisions.pick_demand[p]])
+        lines.setdefault(int(decisions.pick_number[p]), []).append(
+            '{"sku":%s,"quantity":%d}' % (skus[item], decisions.pick_units[p])
+        )
+    parts: list[str] = []
+    first, last = decisions.fulfilment_first[row : row + 2].tolist()
+    total = grams = latest = 0
+    for number, f in enumerate(range(first, last), 1):
+        terms = np.rint(decisions.terms[f]).astype(int).tolist()
+        total += sum(terms)
+        grams += round(float(decisions.grams[f]))
+        latest = max(latest, int(decisions.deliver[f]))
+        service = int(decisions.service[f])
+        known = network.services[service] if service >= 0 else None
+        parts.append(
+            '{"node":%s,"carrier":%s,"service":%s,"lines":[%s],"cost":%s,"ship_by":"%s","deliver_by":"%s"}'
+            % (
+                network.node_json[decisions.node[f]],
+                known.carrier_json if known else "null",
+                known.code_json if known else '"pickup"',
+                ",".join(lines[number]),
+                COST % tuple(terms),
+                rfc3339(int(decisions.departs[f])),
+                rfc3339(int(decisions.deliver[f])),
+            )
+        )
+    return (
+        '{"option":"%s","deliver_by":"%s","confidence":%.4g,"cost_minor":%d,"co2_g":%d,"fulfilments":[%s]}'
+        % (option, rfc3339(latest), state.policy.confidence, total, grams, ",".join(parts))
+    )
