@@ -82,9 +82,13 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("ONHAND_") and name not in {"VIRTUAL_ENV", "PYTHONPATH"}
+        # This test may itself run under make and in our own environment.
+        if not name.startswith(("ONHAND_", "MAKE", "UV_"))
+        and name not in {"VIRTUAL_ENV", "PYTHONPATH", "UV", "TEST_ARGS"}
     }
+    paths = [p for p in env["PATH"].split(os.pathsep) if not Path(p).is_relative_to(ROOT)]
     return env | {
+        "PATH": os.pathsep.join(paths),
         "ONHAND_HOME": str(tmp_path / "home"),
         "DEMO_ARGS": f"--port {free_port()} --for 120",
         "NO_COLOR": "1",
@@ -170,10 +174,13 @@ def test_the_commands_of_the_readme_work_on_a_clean_copy(
 
 
 @pytest.mark.timeout(SETUP_S)
-def test_make_fetches_uv_where_there_is_none(copy: Path) -> None:
+def test_make_fetches_uv_where_there_is_none(copy: Path, newcomer: dict[str, str]) -> None:
     """Debian's own Python refuses `pip install`; the Makefile must not need it."""
     subprocess.run(
-        ["make", ".uv/bin/uv", "UV=.uv/bin/uv", f"PYTHON={sys.executable}"], cwd=copy, check=True
+        ["make", ".uv/bin/uv", "UV=.uv/bin/uv", f"PYTHON={sys.executable}"],
+        cwd=copy,
+        env=newcomer,
+        check=True,
     )
     version = subprocess.run(
         [copy / ".uv/bin/uv", "--version"], capture_output=True, text=True, check=True
@@ -205,9 +212,9 @@ def test_nothing_of_somebodys_machine_is_in_the_tree() -> None:
     assert found == []
 
 
-def test_make_lists_every_promised_target() -> None:
+def test_make_lists_every_promised_target(newcomer: dict[str, str]) -> None:
     listed = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "help"], cwd=ROOT, env=newcomer, capture_output=True, text=True, check=True
     ).stdout
     targets = {line.split()[0] for line in listed.splitlines() if line}
     assert {"setup", "demo", "test", "check", "bench", "golden", "docs"} <= targets
