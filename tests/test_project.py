@@ -83,7 +83,7 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         # This test may itself run under make and in our own environment.
-        if not name.startswith(("ONHAND_", "MAKE", "UV_"))
+        if not name.startswith(("ONHAND_", "MAKE"))
         and name not in {"VIRTUAL_ENV", "PYTHONPATH", "UV", "TEST_ARGS"}
     }
     paths = [p for p in env["PATH"].split(os.pathsep) if not Path(p).is_relative_to(ROOT)]
