@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -14,7 +13,7 @@ import uvicorn
 
 from onhand.api.app import create_api
 from onhand.api.auth import ensure_admin_key
-from onhand.db import Database
+from onhand.app import App
 from onhand.settings import Settings
 
 
@@ -24,7 +23,7 @@ class Server:
 
     base_url: str
     admin_key: str
-    app: Any
+    app: App
     client: httpx2.Client
 
     def as_key(self, key: str | None) -> httpx2.Client:
@@ -64,20 +63,19 @@ def serving(asgi: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def app(db: Database) -> Any:
+def app(dsn: str) -> Iterator[App]:
     """What the API runs on."""
-    return SimpleNamespace(db=db, settings=Settings())
+    with App.open(Settings(database_url=dsn)) as running:
+        yield running
 
 
 @pytest.fixture
-def server(app: Any) -> Iterator[Server]:
+def server(app: App) -> Iterator[Server]:
     """The whole API on the test's database."""
     key = ensure_admin_key(app.db, None)
     assert key is not None
     with (
         serving(create_api(app)) as base_url,
-        httpx2.Client(
-            base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30
-        ) as client,
+        httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
     ):
         yield Server(base_url, key, app, client)

@@ -26,3 +26,17 @@ SELECT pg_advisory_xact_lock(hashtext('onhand first admin key'));
 
 -- name: count_admin_keys
 SELECT count(*) FROM api_key WHERE 'admin' = ANY (scopes) AND revoked_at IS NULL;
+
+-- name: list_audit
+-- Newest first. Run unprepared, so that the planner sees which filters are absent and drops them.
+SELECT e.xid::text::bigint AS xid, e.pos, e.at, e.kind, e.subject, e.actor, k.name AS actor_name, e.reason, e.data
+FROM event e LEFT JOIN api_key k ON k.key_id = e.actor
+WHERE (%(xid)s::bigint IS NULL OR (e.xid, e.pos) < (%(xid)s::bigint::text::xid8, %(pos)s::bigint))
+  AND (%(subject)s::text IS NULL OR e.subject = %(subject)s)
+  AND (%(actor)s::int IS NULL OR e.actor = %(actor)s)
+  AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
+  AND (%(prefix)s::text IS NULL OR starts_with(e.kind, %(prefix)s))
+  AND (%(from)s::timestamptz IS NULL OR e.at >= %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR e.at < %(to)s)
+ORDER BY e.xid DESC, e.pos DESC
+LIMIT %(limit)s;

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
@@ -23,6 +24,58 @@ class KeyRow:
     scopes: list[str]
     created_at: datetime
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One change: who (0 and None: the system itself), what, when and why."""
+
+    xid: int
+    pos: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: int
+    actor_name: str | None
+    reason: str | None
+    data: dict[str, Any]
+
+
+def list_audit(
+    conn: Connection[TupleRow],
+    *,
+    before: tuple[int, int] | None = None,
+    subject: str | None = None,
+    actor: int | None = None,
+    kind: str | None = None,
+    at_from: datetime | None = None,
+    at_to: datetime | None = None,
+    limit: int = 100,
+) -> list[AuditRow]:
+    """Changes, newest first. Fast by `subject`, and without filters; otherwise it reads back until
+    it has found `limit`.
+
+    before  (xid, pos) of the last change of the page before
+    kind    such as `order.sourced`, or `order.*`
+    """
+    xid, pos = before or (None, None)
+    prefix = kind[:-1] if kind is not None and kind.endswith("*") else None
+    with conn.cursor(row_factory=class_row(AuditRow)) as rows:
+        return rows.execute(
+            SQL["list_audit"],
+            {
+                "xid": xid,
+                "pos": pos,
+                "subject": subject,
+                "actor": actor,
+                "kind": None if prefix is not None else kind,
+                "prefix": prefix,
+                "from": at_from,
+                "to": at_to,
+                "limit": limit,
+            },
+            prepare=False,
+        ).fetchall()
 
 
 def add_key(

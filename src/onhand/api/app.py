@@ -2,11 +2,17 @@
 goes to FastAPI.
 """
 
+import functools
 import importlib
 import importlib.util
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
+import signal
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import Any
 
 import psycopg
 import structlog
@@ -16,10 +22,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from onhand.api import metrics, openapi, routes_health
 from onhand.api.auth import KeyRing
 from onhand.api.context import Edge
+from onhand.api.events import EventHub
 from onhand.api.problems import (
     InternalError,
     MethodNotAllowed,
@@ -29,72 +37,160 @@ from onhand.api.problems import (
     answer_invalid,
     send_problem,
 )
+from onhand.app import App
 from onhand.errors import DatabaseUnavailable, InvalidInput, OnhandError
-
-if TYPE_CHECKING:
-    from onhand.app import App
+from onhand.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Hot = Mapping[tuple[str, str], Handler]
 
 # Every module here has a `router` made by `routing.routes`.
-ROUTES = ("routes_keys", "routes_setup", "routes_stock", "routes_orders")
+ROUTES = (
+    "routes_orders",
+    "routes_stock",
+    "routes_setup",
+    "routes_events",
+    "routes_webhooks",
+    "routes_keys",
+    "routes_health",
+)
 
 
-def create_api(app: "App") -> ASGIApp:
-    """The whole HTTP interface over `app`, as one ASGI application."""
-    edge = Edge(app=app, keys=KeyRing(app.db))
-    ordinary = FastAPI(
-        title="onhand",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-    )
+def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> ASGIApp:
+    """The whole HTTP interface over `app`, as one ASGI application.
+
+    on_close  called when the server has shut down, for example `app.close`
+    """
+    hot, hot_openapi = _hot()
+    hub = EventHub(app.db, app.listener)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        _before_exit(hub.close)
+        yield
+        hub.close()
+        if on_close is not None:
+            on_close()
+
+    ordinary = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     for name in ROUTES:
         if importlib.util.find_spec(f"onhand.api.{name}"):
             router = importlib.import_module(f"onhand.api.{name}").router
             # Not include_router: it wraps each route, and the check of keys reads the route itself.
             ordinary.router.routes.extend(router.routes)
-    hot: dict[tuple[str, str], Handler] = {}
-    if importlib.util.find_spec("onhand.api.hot"):
-        hot = importlib.import_module("onhand.api.hot").HOT
     ordinary.add_exception_handler(OnhandError, answer_error)
     ordinary.add_exception_handler(RequestValidationError, answer_invalid)
     ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, hot))
     ordinary.add_exception_handler(psycopg.Error, _answer_database_error)
+    _watch(app, hub)
+    document = functools.cache(lambda: openapi.build(ordinary, hot_openapi))
+    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
     return Dispatcher(edge, hot, ordinary)
+
+
+def from_environment() -> ASGIApp:
+    """For one of several server processes: an application of its own, from the settings."""
+    app = App.open(Settings.load())
+    return create_api(app, on_close=app.close)
+
+
+def _hot() -> tuple[Hot, dict[str, Any]]:
+    if importlib.util.find_spec("onhand.api.hot") is None:
+        return {}, {}
+    module = importlib.import_module("onhand.api.hot")
+    return module.HOT, module.HOT_OPENAPI
+
+
+def _watch(app: App, hub: EventHub) -> None:
+    routes_health.watch_outbox(app.db)
+    for name, text, function in (
+        ("onhand_event_streams", "Open streams of /v1/events.", lambda: hub.streams),
+        ("onhand_order_queue_depth", "Orders waiting to be placed.", lambda: app.orders.waiting),
+        (
+            "onhand_reservation_queue_depth",
+            "Reservations waiting to be placed.",
+            lambda: app.reservations.waiting,
+        ),
+    ):
+        metrics.register_gauge(name, text, function)
+
+
+def _before_exit(close: Callable[[], None]) -> None:
+    """Have `close` called as soon as the server is told to stop: it waits for open answers first, and
+    a stream is an answer that never ends.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous = signal.getsignal(number)
+
+        def stop(signum: int, frame: FrameType | None, previous: Any = previous) -> None:
+            close()
+            if callable(previous):
+                previous(signum, frame)
+
+        signal.signal(number, stop)
 
 
 class Dispatcher:
     """Hot routes by exact method and path, everything else to FastAPI; no exception leaves it."""
 
-    def __init__(self, edge: Edge, hot: dict[tuple[str, str], Handler], ordinary: ASGIApp) -> None:
+    def __init__(self, edge: Edge, hot: Hot, ordinary: ASGIApp) -> None:
         self._edge = edge
-        self._hot = hot
         self._ordinary = ordinary
+        self._hot = {
+            (method, path): (handler, metrics.HOT_REQUEST_SECONDS.labels(method, path))
+            for (method, path), handler in hot.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._ordinary(scope, receive, send)
             return
         scope["onhand"] = self._edge
-        handler = self._hot.get((scope["method"], scope["path"]))
+        hot = self._hot.get((scope["method"], scope["path"]))
+        began = time.perf_counter()
         try:
-            if handler is not None:
+            if hot is not None:
+                handler, seconds = hot
                 await handler(scope, receive, send)
-            elif b"%00" in scope["query_string"] or "\0" in scope["path"]:
-                raise InvalidInput.at("", "the character NUL is not allowed in an address")
+                seconds.observe(time.perf_counter() - began)
             else:
-                await self._ordinary(scope, receive, send)
+                await self._answer_ordinary(scope, receive, send, began)
         except ConnectionError:
             pass  # nobody is left to answer
         except OnhandError as error:
             await send_problem(error, scope, receive, send)
         except Exception as error:
             await _answer_unexpected(error, scope, receive, send)
+
+    async def _answer_ordinary(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if b"%00" in scope["query_string"] or "\0" in scope["path"]:
+                raise InvalidInput.at("", "the character NUL is not allowed in an address")
+            await self._ordinary(scope, receive, watched)
+        except OnhandError as error:
+            await send_problem(error, scope, receive, watched)
+        finally:
+            route = scope.get("route")
+            name = route.path if isinstance(route, APIRoute) else "unmatched"
+            if name != "/v1/events":  # its length says nothing
+                metrics.REQUEST_SECONDS.labels(_method(scope), name, status).observe(time.perf_counter() - began)
+
+
+def _method(scope: Scope) -> str:
+    method = scope["method"]
+    return method if method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD") else "other"
 
 
 async def _answer_unexpected(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:

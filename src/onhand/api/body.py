@@ -61,9 +61,7 @@ async def read_body(receive: Receive, limit_bytes: int = BODY_BYTES_MAX) -> byte
     return b"".join(parts)
 
 
-def check_headers(
-    headers: Iterable[tuple[bytes, bytes]], limit_bytes: int = BODY_BYTES_MAX
-) -> None:
+def check_headers(headers: Iterable[tuple[bytes, bytes]], limit_bytes: int = BODY_BYTES_MAX) -> None:
     """Refuse by what the headers say, before anything is read. Raises PayloadTooLarge,
     UnsupportedMediaType.
     """
@@ -102,9 +100,7 @@ def parse(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedJson(f"not UTF-8 at byte {error.start}") from None
     try:
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
-        )
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
     except json.JSONDecodeError as error:
         raise MalformedJson(f"not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:

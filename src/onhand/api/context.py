@@ -1,30 +1,30 @@
 """What a request can reach: the application and the edge's own parts, as `scope["onhand"]`."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Header
 from starlette.requests import Request
 
 from onhand.api.auth import KeyRing, Principal
+from onhand.api.events import EventHub
+from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from onhand.app import App
-else:
-    App = Any
 
 REASON_LENGTH_MAX = 500
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """One API process: the application, and what only the HTTP interface needs."""
 
     app: App
     keys: KeyRing
+    events: EventHub
+    openapi: Callable[[], bytes]
 
 
 def edge(request: Request) -> Edge:
@@ -38,10 +38,20 @@ def _app(request: Request) -> App:
     return edge(request).app
 
 
-def _actor(request: Request) -> Actor:
+def _actor(
+    request: Request,
+    x_reason: Annotated[
+        str | None,
+        Header(
+            alias="X-Reason",
+            max_length=4 * REASON_LENGTH_MAX,  # bytes of UTF-8; the characters are counted below
+            description=f"Why, for the audit log: at most {REASON_LENGTH_MAX} characters",
+        ),
+    ] = None,
+) -> Actor:
     principal = request.scope["onhand_principal"]
     assert isinstance(principal, Principal), "the route declares no scope: add require(...)"
-    return actor_of(principal, request.headers.get("x-reason"))
+    return actor_of(principal, x_reason)
 
 
 def actor_of(principal: Principal, reason: str | None) -> Actor:

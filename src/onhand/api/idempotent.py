@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
-from fastapi import Depends
+from fastapi import Depends, Header
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import BaseModel
@@ -94,18 +94,14 @@ class Once:
         def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
             def keyed(conn: Connection[TupleRow]) -> T:
                 if self.key is not None:
-                    replay = idempotency.begin(
-                        conn, self.actor_key_id, self.route, self.key, self.body_hash
-                    )
+                    replay = idempotency.begin(conn, self.actor_key_id, self.route, self.key, self.body_hash)
                     if replay is not None:
                         raise _Replayed(replay)
                 result = work(conn)
                 body = to_json(answer(result))
                 if self.key is not None:
                     kept = body if stored is None else to_json(stored(result))
-                    idempotency.finish(
-                        conn, self.actor_key_id, self.route, self.key, status, kept.decode()
-                    )
+                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, status, kept.decode())
                 bodies[:] = [body]  # a retried transaction answers once
                 return result
 
@@ -147,8 +143,18 @@ class Once:
         return self._find(self.key)
 
 
-def once(request: Request) -> Once:
-    """FastAPI dependency, see OnceDep. Raises InvalidInput for a key that cannot be one."""
+def once(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern=f"^[ -~]{{1,{KEY_LENGTH_MAX}}}$",
+            description="The same key and body again give the first answer again",
+        ),
+    ] = None,
+) -> Once:
+    """FastAPI dependency, see OnceDep."""
     principal = request.scope["onhand_principal"]
     assert isinstance(principal, Principal), "the route declares no scope: add require(...)"
     body = cast("bytes", getattr(request, "_body", b""))
@@ -157,7 +163,7 @@ def once(request: Request) -> Once:
         db=edge(request).app.db,
         actor_key_id=principal.key_id,
         route=f"{request.method} {request.scope['path']}",
-        key=checked_key(request.headers.get("idempotency-key")),
+        key=idempotency_key,
         body_hash=hashlib.sha256(query + b"\n" + body).digest(),
     )
 
@@ -167,13 +173,11 @@ OnceDep = Annotated[Once, Depends(once)]
 
 
 def checked_key(key: str | None) -> str | None:
-    """The header's value. Raises InvalidInput; the hot routes use it too."""
+    """The header's value, for the hot routes. Raises InvalidInput."""
     if key is None:
         return None
     if not 0 < len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
-        raise InvalidInput.at(
-            "Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} printable ASCII characters"
-        )
+        raise InvalidInput.at("Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} printable ASCII characters")
     return key
 
 

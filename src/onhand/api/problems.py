@@ -173,9 +173,7 @@ def from_pydantic(errors: Sequence[Any]) -> InvalidInput:
     """Pydantic's errors as ours: the location without `body`/`query`/`path`, the message without
     the input.
     """
-    return InvalidInput(
-        [FieldError(path_of(e["loc"]), _message(e["msg"], str(e["type"]))) for e in errors[:100]]
-    )
+    return InvalidInput([FieldError(path_of(e["loc"]), _message(e["msg"], str(e["type"]))) for e in errors[:100]])
 
 
 def path_of(location: Sequence[str | int]) -> str:

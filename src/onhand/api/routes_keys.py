@@ -30,20 +30,14 @@ def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
     `Idempotency-Key` has `null` in its place.
     """
     return once.run(
-        lambda transact: keys.create_key(
-            app.db, name=body.name, scopes=body.scopes, by=by, transact=transact
-        ),
+        lambda transact: keys.create_key(app.db, name=body.name, scopes=body.scopes, by=by, transact=transact),
         status=201,
         stored=lambda made: replace(made, key=None),
     )
 
 
-@router.delete(
-    "/v1/keys/{key_id}", dependencies=[require("admin")], responses=problem_responses(404)
-)
-def revoke_key(
-    key_id: Annotated[int, Path(ge=1, le=2**31 - 1)], edge: TheEdge, by: By
-) -> dict[str, Any]:
+@router.delete("/v1/keys/{key_id}", dependencies=[require("admin")], responses=problem_responses(404))
+def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**31 - 1)], edge: TheEdge, by: By) -> dict[str, Any]:
     """Revoke a key: within 5 seconds no process accepts it."""
     row = keys.revoke_key(edge.app.db, key_id, by=by)
     edge.keys.forget()

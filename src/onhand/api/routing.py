@@ -36,9 +36,7 @@ class Route(APIRoute):
         async def checked(request: Request) -> Response:
             if scope is not None:
                 keys = edge(request).keys
-                request.scope["onhand_principal"] = await keys.authorise(
-                    request.scope["headers"], scope
-                )
+                request.scope["onhand_principal"] = await keys.authorise(request.scope["headers"], scope)
             if takes_body:
                 await _load(request)
             return await inner(request)

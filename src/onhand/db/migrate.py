@@ -48,6 +48,12 @@ def migrations() -> list[Migration]:
     return found
 
 
+def is_current(conn: Connection[TupleRow]) -> bool:
+    """Whether the database has exactly the migrations of this version of the code."""
+    applied = conn.execute("SELECT number, checksum FROM migration ORDER BY number").fetchall()
+    return applied == [(m.number, m.checksum) for m in migrations()]
+
+
 def migrate(url: str) -> list[str]:
     """Bring the database at `url` up to this version of the code; the names of the files applied
     now.
@@ -96,7 +102,7 @@ def _refuse_mismatch(files: list[Migration], applied: dict[int, tuple[str, str]]
     for number, (name, checksum) in sorted(applied.items()):
         if number not in known:
             raise SchemaMismatch(
-                f"the database has migration {number:04d}_{name}, which this version of onhand does not know:"
+                f"the database has migration {number:04d}_{name}, which this version of onhand does"
                 " it was upgraded by a newer one; install that version"
             )
         if known[number].checksum != checksum:

@@ -1,0 +1,239 @@
+"""The stream of events of one API process: one thread tails the outbox and feeds all subscribers.
+
+Nothing is skipped: a subscriber first reads what it missed from the database, then joins the live
+feed at a known place. Nobody waits for a slow subscriber: its buffer is bounded, and when that is
+full it is disconnected and may resume where it stopped.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from onhand.db import Database, outbox
+from onhand.db.outbox import Cursor, Event, Listener
+from onhand.errors import Overloaded
+
+STREAMS_MAX = 200
+BUFFER_MAX = 5_000
+_PAGE = 500
+HEARTBEAT_S = 10.0
+# How often a quiet stream looks whether its key still lives and the server still runs.
+_LOOK_S = 1.0
+# A client that takes nothing for so long is not reading.
+SEND_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event, ready to be sent; encoded once for all subscribers."""
+
+    cursor: Cursor
+    kind: str
+    text: bytes
+
+
+@dataclass(slots=True, eq=False)
+class _Subscriber:
+    frames: deque[Frame] = field(default_factory=deque[Frame])
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    overrun: bool = False
+
+
+def event_id(epoch: str, cursor: Cursor) -> str:
+    """Public id of an event: `<epoch>.<xid>.<pos>`."""
+    return f"{epoch}.{cursor.xid}.{cursor.pos}"
+
+
+def parse_event_id(text: str) -> tuple[str, Cursor]:
+    """The reverse of `event_id`. ValueError if it is not one."""
+    epoch, _, rest = text.partition(".")
+    return epoch, Cursor.parse(rest.replace(".", "-"))
+
+
+def matcher(kinds: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a kind is wanted: `order.sourced`, `order.*`; an empty list wants everything."""
+    exact = frozenset(k for k in kinds if not k.endswith("*"))
+    prefixes = tuple(k[:-1] for k in kinds if k.endswith("*"))
+    return lambda kind: not kinds or kind in exact or kind.startswith(prefixes)
+
+
+class EventHub:
+    """All event streams of this process. Methods are for the event loop's thread."""
+
+    def __init__(self, db: Database, listener: Listener) -> None:
+        self._db = db
+        self._listener = listener
+        self._subscribers: set[_Subscriber] = set()
+        self._position = Cursor()
+        self._stop: threading.Event | None = None
+        self._starting = asyncio.Lock()
+        self._taken = 0
+        self._epoch: str | None = None
+        self.closing = threading.Event()
+
+    @property
+    def streams(self) -> int:
+        """Streams that are open now."""
+        return self._taken
+
+    def close(self) -> None:
+        """End all streams within a second. Thread-safe."""
+        self.closing.set()
+        if self._stop is not None:
+            self._stop.set()
+
+    async def epoch(self) -> str:
+        """Id of this database's history."""
+        if self._epoch is None:
+            self._epoch = await run_in_threadpool(self._read_epoch)
+        return self._epoch
+
+    def take(self) -> None:
+        """Claim one of the places for streams; `give_back` it. Raises Overloaded."""
+        if self._taken >= STREAMS_MAX or self.closing.is_set():
+            raise Overloaded(retry_after_s=5)
+        self._taken += 1
+
+    def give_back(self) -> None:
+        self._taken -= 1
+
+    async def frames(self, after: Cursor | None, wanted: Callable[[str], bool]) -> AsyncGenerator[bytes]:
+        """Encoded events after the cursor (None: from now on) as they settle; b"" when there was
+        none for a while. Ends when the subscriber was too slow, or the server closes.
+        """
+        epoch = await self.epoch()
+        cursor = after
+        while cursor is not None:  # what was missed, up to less than a page
+            events = await run_in_threadpool(self._read, cursor)
+            for event in events:
+                if wanted(event.kind):
+                    yield encode(epoch, event)
+            if events:
+                cursor = events[-1].cursor
+            if len(events) < _PAGE:
+                break
+            yield b""
+        subscriber = await self._join()
+        try:
+            # Joining and reading the position happen without a pause between them: the feed brings
+            # everything after `joined`, the database everything up to it.
+            joined = self._position
+            while cursor is not None and cursor < joined:
+                events = await run_in_threadpool(self._read, cursor)
+                if not events:
+                    break
+                for event in events:
+                    cursor = event.cursor
+                    if cursor > joined:
+                        break
+                    if wanted(event.kind):
+                        yield encode(epoch, event)
+            after_join = max(joined, cursor or joined)
+            async for text in self._live(subscriber, after_join, wanted):
+                yield text
+        finally:
+            self._leave(subscriber)
+
+    async def _live(
+        self, subscriber: _Subscriber, after: Cursor, wanted: Callable[[str], bool]
+    ) -> AsyncGenerator[bytes]:
+        while not self.closing.is_set():
+            while subscriber.frames:
+                frame = subscriber.frames.popleft()
+                if frame.cursor > after and wanted(frame.kind):
+                    yield frame.text
+            if subscriber.overrun:
+                return  # after all that was buffered: the client resumes from its last event
+            subscriber.changed.clear()
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await subscriber.changed.wait()
+            except TimeoutError:
+                yield b""
+
+    async def _join(self) -> _Subscriber:
+        async with self._starting:
+            if self._stop is None:
+                epoch = await self.epoch()
+                self._position = await run_in_threadpool(self._head)
+                self._stop = threading.Event()
+                threading.Thread(
+                    target=self._tail,
+                    args=(epoch, self._position, self._stop, asyncio.get_running_loop()),
+                    name="onhand streams",
+                    daemon=True,
+                ).start()
+            subscriber = _Subscriber()
+            self._subscribers.add(subscriber)
+            return subscriber
+
+    def _leave(self, subscriber: _Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._stop is not None and not self._starting.locked():
+            self._stop.set()  # nobody listens: the next one starts a new tail at the head
+            self._stop = None
+
+    def _tail(
+        self,
+        epoch: str,
+        cursor: Cursor,
+        stop: threading.Event,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        published = threading.Event()
+        for events in outbox.tail(self._db, self._listener, cursor, stop=stop):
+            frames = [Frame(e.cursor, e.kind, encode(epoch, e)) for e in events]
+            published.clear()
+            try:
+                loop.call_soon_threadsafe(self._publish, frames, stop, published)
+            except RuntimeError:
+                return  # the loop has closed
+            # One batch at a time: a busy loop must not pile them up.
+            while not published.wait(1.0):
+                if stop.is_set():
+                    return
+
+    def _publish(self, frames: list[Frame], stop: threading.Event, published: threading.Event) -> None:
+        published.set()
+        if stop is not self._stop:
+            return  # of a tail that was given up
+        self._position = frames[-1].cursor
+        for subscriber in self._subscribers:
+            if len(subscriber.frames) + len(frames) > BUFFER_MAX:
+                subscriber.overrun = True
+            if not subscriber.overrun:
+                subscriber.frames.extend(frames)
+            subscriber.changed.set()
+
+    def _read(self, cursor: Cursor) -> list[Event]:
+        with self._db.connection() as conn:
+            return outbox.read(conn, cursor, _PAGE)
+
+    def _head(self) -> Cursor:
+        with self._db.connection() as conn:
+            return outbox.head(conn)
+
+    def _read_epoch(self) -> str:
+        with self._db.connection() as conn:
+            return outbox.epoch(conn)
+
+
+def encode(epoch: str, event: Event) -> bytes:
+    """An event in the format of Server-Sent Events; the data are one line of JSON."""
+    identity = event_id(epoch, event.cursor)
+    document = {
+        "id": identity,
+        "type": event.kind,
+        "timestamp": event.at,
+        "subject": event.subject,
+        "actor": event.actor,
+        "reason": event.reason,
+        "data": event.data,
+    }
+    body = msgspec.json.encode(document)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (identity.encode(), event.kind.encode(), body)

@@ -1,0 +1,120 @@
+"""Liveness, readiness, metrics, and the documentation of the interface itself. Open to all."""
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+import structlog
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from onhand.api import metrics
+from onhand.api.context import TheEdge
+from onhand.api.routing import routes
+from onhand.db import outbox
+from onhand.db.migrate import is_current
+from onhand.errors import OnhandError
+
+log = structlog.get_logger(__name__)
+router = routes("health")
+
+_READINESS = {
+    "type": "object",
+    "required": ["ready", "checks"],
+    "properties": {
+        "ready": {"type": "boolean"},
+        "checks": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "`ok`, or what is missing",
+        },
+    },
+    "examples": [{"ready": True, "checks": {"database": "ok", "schema": "ok", "state": "ok"}}],
+}
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """Liveness: this process answers. Asks nothing of the database: a restart would not help it."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    response_class=JSONResponse,
+    responses={
+        200: {"content": {"application/json": {"schema": _READINESS}}},
+        503: {
+            "description": "Not ready",
+            "content": {"application/json": {"schema": _READINESS}},
+        },
+    },
+)
+def is_ready(edge: TheEdge) -> Response:
+    """Readiness: the database is reachable, its schema is this version's, the state has been read."""
+    checks = {"database": "ok", "schema": "unknown", "state": "ok"}
+    try:
+        with edge.app.db.connection() as conn:
+            checks["schema"] = "ok" if is_current(conn) else "of another version"
+    except OnhandError as error:
+        log.warning("not ready", error=str(error))
+        checks["database"] = "unreachable"
+    if not edge.app.is_ready:
+        checks["state"] = "being read"
+    ready = set(checks.values()) == {"ok"}
+    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def show_metrics() -> Response:
+    """Prometheus metrics of this process."""
+    return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def watch_outbox(db: Any) -> None:
+    """Report how far consumers are held back."""
+
+    def horizon_age_s() -> float:
+        with db.connection() as conn:
+            return outbox.horizon_age_s(conn)
+
+    metrics.register_gauge(
+        "onhand_outbox_horizon_age_seconds",
+        "Age of the oldest open writing transaction: it holds back every consumer of events.",
+        horizon_age_s,
+    )
+
+
+@router.get("/openapi.json", response_class=Response, include_in_schema=False)
+async def show_openapi(edge: TheEdge) -> Response:
+    return Response(edge.openapi(), media_type="application/json")
+
+
+def _page() -> tuple[str, str]:
+    """The documentation page and the policy that lets only its own script and style run."""
+    html = (files("onhand.api") / "docs.html").read_text("utf-8")
+    hashes: dict[str, str] = {}
+    for tag in ("script", "style"):
+        match = re.search(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        assert match is not None
+        digest = hashlib.sha256(match[1].encode()).digest()
+        hashes[tag] = f"'sha256-{base64.b64encode(digest).decode()}'"
+    policy = (
+        f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']};"
+        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return html, policy
+
+
+_HTML, _POLICY = _page()
+
+
+@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+async def show_docs() -> Response:
+    headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
+    return HTMLResponse(_HTML, headers=headers)
