@@ -23,9 +23,7 @@ SETUP_S = 900
 # `<!-- test -->` before a fenced block: the block is run, and must succeed.
 # `<!-- test: background -->`: it is started, and is ready when the server answers.
 # `<!-- test: answer -->`: it shows the JSON that the block before printed.
-MARKED = re.compile(
-    r"^<!-- test(?:: (?P<how>\w+))? -->\n+```(\w*)\n(?P<text>.*?)^```$", re.M | re.S
-)
+MARKED = re.compile(r"^<!-- test(?:: (?P<how>\w+))? -->\n+```(\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 README_PORT = 8080
 
 
@@ -60,9 +58,7 @@ def git_status(folder: Path) -> str:
 
 
 def tracked_files() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     return [ROOT / name.decode() for name in listed.split(b"\0") if name]
 
 
@@ -83,8 +79,7 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         # This test may itself run under make and in our own environment.
-        if not name.startswith(("ONHAND_", "MAKE"))
-        and name not in {"VIRTUAL_ENV", "PYTHONPATH", "UV", "TEST_ARGS"}
+        if not name.startswith(("ONHAND_", "MAKE")) and name not in {"VIRTUAL_ENV", "PYTHONPATH", "UV", "TEST_ARGS"}
     }
     paths = [p for p in env["PATH"].split(os.pathsep) if not Path(p).is_relative_to(ROOT)]
     return env | {
@@ -182,9 +177,7 @@ def test_make_fetches_uv_where_there_is_none(copy: Path, newcomer: dict[str, str
         env=newcomer,
         check=True,
     )
-    version = subprocess.run(
-        [copy / ".uv/bin/uv", "--version"], capture_output=True, text=True, check=True
-    )
+    version = subprocess.run([copy / ".uv/bin/uv", "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("uv ")
     assert git_status(copy) == "", "set-up leaves nothing for git to see"
 
@@ -213,17 +206,14 @@ def test_nothing_of_somebodys_machine_is_in_the_tree() -> None:
 
 
 def test_make_lists_every_promised_target(newcomer: dict[str, str]) -> None:
-    listed = subprocess.run(
-        ["make", "help"], cwd=ROOT, env=newcomer, capture_output=True, text=True, check=True
-    ).stdout
+    listed = subprocess.run(["make", "help"], cwd=ROOT, env=newcomer, capture_output=True, text=True, check=True).stdout
     targets = {line.split()[0] for line in listed.splitlines() if line}
     assert {"setup", "demo", "test", "check", "bench", "golden", "docs"} <= targets
 
 
 def test_marked_blocks_are_found_in_order() -> None:
     text = (
-        "a\n<!-- test: background -->\n```sh\nmake demo\n```\n\n```sh\nno\n```\n"
-        "<!-- test -->\n\n```sh\ncurl\n-s\n```\n"
+        "a\n<!-- test: background -->\n```sh\nmake demo\n```\n\n```sh\nno\n```\n<!-- test -->\n\n```sh\ncurl\n-s\n```\n"
     )
     assert marked_blocks(text) == [Block("background", "make demo\n"), Block("run", "curl\n-s\n")]
 

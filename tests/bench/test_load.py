@@ -30,9 +30,7 @@ def answering(script: Script) -> Iterator[tuple[int, list[bytes]]]:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    (int(h[15:]) for h in head.split(b"\r\n") if h.startswith(b"Content-Length")), 0
-                )
+                length = next((int(h[15:]) for h in head.split(b"\r\n") if h.startswith(b"Content-Length")), 0)
                 request = head + await reader.readexactly(length)
                 got.append(request)
                 for after_s, piece in script(request):
@@ -82,9 +80,7 @@ def test_every_request_is_sent_once_and_its_answer_counted() -> None:
 
 def test_time_ends_a_run_that_repeats_its_requests() -> None:
     with answering(at_once(ANSWER)) as (port, got):
-        load = Load(
-            port=port, requests=[encode("GET", "/")], seconds=0.3, connections=2, repeat=True
-        )
+        load = Load(port=port, requests=[encode("GET", "/")], seconds=0.3, connections=2, repeat=True)
         outcome = asyncio.run(measure(load))
     assert 0.3 <= outcome.seconds < 5
     assert outcome.ok == len(got) > 10

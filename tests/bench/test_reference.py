@@ -39,8 +39,7 @@ def test_lines_that_are_counted_are_in_the_ledger(raw: Reference, function: Rese
     assert raw.batched_lines_per_s(function, 0.3) > 1_000
     with psycopg.connect(raw.url) as conn:
         row = conn.execute(
-            "SELECT (SELECT sum(reserved) FROM stock), (SELECT count(*) FROM ledger),"
-            " (SELECT count(*) FROM seen)"
+            "SELECT (SELECT sum(reserved) FROM stock), (SELECT count(*) FROM ledger), (SELECT count(*) FROM seen)"
         ).fetchone()
     assert row is not None
     reserved, entries, requests = row
@@ -49,9 +48,7 @@ def test_lines_that_are_counted_are_in_the_ledger(raw: Reference, function: Rese
 
 
 @pytest.mark.parametrize("function", ["reserve_exact", "reserve_fast"])
-def test_all_lines_of_a_request_or_none_and_no_unit_twice(
-    raw: Reference, function: Reserve
-) -> None:
+def test_all_lines_of_a_request_or_none_and_no_unit_twice(raw: Reference, function: Reserve) -> None:
     """Four clients race for 3 scarce items. First come repeats while there is plenty, then new
     requests for more than there is, so that the optimistic path meets both; then a mixture."""
     units = 100
@@ -59,8 +56,7 @@ def test_all_lines_of_a_request_or_none_and_no_unit_twice(
         conn.execute("UPDATE stock SET on_hand = %s WHERE item <= 3 AND node = 1", (units,))
     random = Random(3)
     wanted = [
-        (uuid.UUID(int=random.getrandbits(128)), random.sample([1, 2, 3], random.randint(1, 3)))
-        for _ in range(400)
+        (uuid.UUID(int=random.getrandbits(128)), random.sample([1, 2, 3], random.randint(1, 3))) for _ in range(400)
     ]
     todo = wanted[250:] * 2 + wanted[60:250]
     random.shuffle(todo)
@@ -107,9 +103,7 @@ def test_all_lines_of_a_request_or_none_and_no_unit_twice(
     assert all(answers.count({1}) <= 1 for answers in statuses.values())
     taken = Counter(item for r, items in wanted if r in accepted for item in items)
     with psycopg.connect(raw.url) as conn:
-        held = dict(
-            conn.execute("SELECT item, reserved FROM stock WHERE item <= 3 AND node = 1").fetchall()
-        )
+        held = dict(conn.execute("SELECT item, reserved FROM stock WHERE item <= 3 AND node = 1").fetchall())
         booked = dict(conn.execute("SELECT item, sum(quantity)::int FROM ledger GROUP BY item"))
     assert held == booked == taken
     assert max(held.values()) == units, "the race was for the last unit"

@@ -34,9 +34,7 @@ from onhand.bench.report import (
         (exactly("x", 1, "", 0), 0.0, False),
     ],
 )
-def test_a_measure_is_ok_when_its_ratio_reaches_the_floor(
-    measure: Measure, ratio: float, ok: bool
-) -> None:
+def test_a_measure_is_ok_when_its_ratio_reaches_the_floor(measure: Measure, ratio: float, ok: bool) -> None:
     assert measure.ratio == pytest.approx(ratio)
     assert measure.ok is ok
 

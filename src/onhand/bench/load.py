@@ -68,9 +68,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.ok / self.seconds
 
 
-def encode(
-    method: str, path: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()
-) -> bytes:
+def encode(method: str, path: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> bytes:
     """One HTTP/1.1 request on a connection that is kept."""
     head = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     head += [f"{name}: {value}" for name, value in headers]

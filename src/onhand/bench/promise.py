@@ -137,15 +137,11 @@ class _Run:
     ) -> Outcome:
         """Send orders, and look up that every acknowledged one is there and was sourced."""
         before = recorded_orders(self.url)
-        outcome = self.world.send(
-            requests, seconds=seconds, connections=connections, rate_per_s=rate_per_s
-        )
+        outcome = self.world.send(requests, seconds=seconds, connections=connections, rate_per_s=rate_per_s)
         after = recorded_orders(self.url)
         gained = {s: n - before.get(s, 0) for s, n in after.items() if n != before.get(s, 0)}
         if gained != {"sourced": outcome.ok * orders_per_request}:
-            raise BenchError(
-                f"acknowledged {outcome.ok} x {orders_per_request} orders, recorded {gained}"
-            )
+            raise BenchError(f"acknowledged {outcome.ok} x {orders_per_request} orders, recorded {gained}")
         return outcome
 
     def watch(self, work: Callable[[], Outcome]) -> Outcome:
@@ -259,9 +255,7 @@ def _orders(run: _Run) -> list[Measure]:
         at_most("orders, p99 at full load", median([o.p99_ms for o in full]), "ms", 60),
         at_most("orders, p99 at half load", median([o.p99_ms for o in half]), "ms", 15),
         # For the reader: a dear load generator would be measured in place of the server.
-        at_most(
-            "load generator, CPU a request", median([o.cpu_us for o in full]), "us", 25, floor=0
-        ),
+        at_most("load generator, CPU a request", median([o.cpu_us for o in full]), "us", 25, floor=0),
     ]
 
 
@@ -379,9 +373,7 @@ def _entries(run: _Run) -> list[Measure]:
         outcome = world.send(requests, seconds=for_s, connections=ENTRY_CONNECTIONS)
         recorded = _entries_recorded(run.url) - before
         if recorded != outcome.ok * ENTRIES_PER_CALL:
-            raise BenchError(
-                f"acknowledged {outcome.ok} x {ENTRIES_PER_CALL} entries, recorded {recorded}"
-            )
+            raise BenchError(f"acknowledged {outcome.ok} x {ENTRIES_PER_CALL} entries, recorded {recorded}")
         return outcome
 
     enter(WARM_UP_S)
@@ -404,9 +396,7 @@ def _availability(run: _Run) -> list[Measure]:
     ]
 
 
-def _verify(
-    options: Options, say: Say, url: str, home: Path, *, is_measured: bool
-) -> list[Measure]:
+def _verify(options: Options, say: Say, url: str, home: Path, *, is_measured: bool) -> list[Measure]:
     """`onhand db verify` on all that the suite wrote; for the figure, a million entries of it."""
     if is_measured:
         say("topping up the ledger")

@@ -78,8 +78,7 @@ class Reference:
         with psycopg.connect(reference.url, autocommit=True) as conn:
             conn.execute((resources.files("onhand.bench") / "reference.sql").read_bytes())
             conn.execute(
-                "INSERT INTO stock SELECT item, node, %s FROM generate_series(1, %s) item,"
-                " generate_series(1, %s) node",
+                "INSERT INTO stock SELECT item, node, %s FROM generate_series(1, %s) item, generate_series(1, %s) node",
                 (PLENTY, items, nodes),
             )
             conn.execute("VACUUM ANALYZE stock")
@@ -116,9 +115,7 @@ class Reference:
     def _tps(self, seconds: float, *what: str) -> float:
         duration = str(max(1, round(seconds)))
         clients = str(PGBENCH_CLIENTS)
-        printed = self.pgbench(
-            "-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", duration, *what
-        )
+        printed = self.pgbench("-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", duration, *what)
         match = _TPS.search(printed)
         if match is None:
             raise BenchError(f"pgbench printed no rate: {printed[-500:]}")

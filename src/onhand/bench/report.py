@@ -45,9 +45,7 @@ class Measure:
     against: str
 
 
-def relative(
-    name: str, value: float, unit: str, reference: float, *, floor: float, against: str
-) -> Measure:
+def relative(name: str, value: float, unit: str, reference: float, *, floor: float, against: str) -> Measure:
     """At least `floor` times what the reference reached in the same run."""
     ratio = value / reference
     return Measure(
@@ -104,12 +102,8 @@ def machine(url: str) -> dict[str, Any]:
     with Database.open(url) as db, db.connection() as conn:
         return {
             "cpu": _cpu(),
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "memory_gib": round(
-                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
-            ),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             "system": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "postgres": {name: _setting(conn, name) for name in POSTGRES_SETTINGS},
@@ -131,10 +125,7 @@ def _cpu() -> str:
 
 
 def to_json(facts: dict[str, Any], measures: Sequence[Measure]) -> str:
-    rows = [
-        {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(m).items()}
-        for m in measures
-    ]
+    rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(m).items()} for m in measures]
     return json.dumps({"machine": facts, "measures": rows}, indent=1)
 
 

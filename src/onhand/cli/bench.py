@@ -32,13 +32,9 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each; medians are compared.")] = 3,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            help="orders, batch, hot, entries, availability, memory or verify; may be repeated."
-        ),
+        typer.Option(help="orders, batch, hot, entries, availability, memory or verify; may be repeated."),
     ] = None,
-    profile: Annotated[
-        bool, typer.Option(help="Also show where the CPU time of single orders goes.")
-    ] = False,
+    profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Where to make the database; a temporary folder if absent.")
     ] = None,
@@ -57,9 +53,7 @@ def bench(
         )
     assert suite is Suite.PROMISE, "the only suite so far"
     result = promise.run(
-        promise.Options(
-            seconds=seconds, rounds=rounds, only=only or promise.GROUPS, profile=profile
-        ),
+        promise.Options(seconds=seconds, rounds=rounds, only=only or promise.GROUPS, profile=profile),
         say=lambda text: progress.print(text, style="dim"),
         folder=folder,
     )
