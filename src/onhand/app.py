@@ -13,7 +13,8 @@ from onhand.base.batching import Gatherer
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import located
-from onhand.db.outbox import Listener, tail
+from onhand.db.outbox import Listener
+from onhand.errors import DatabaseUnavailable
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 # A line costs the database about 30 us: a batch of these takes some 10 ms, and 300 orders wait at most a second.
 _BATCH_LINES = 600
 _QUEUE_MAX = 4_000
+# How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
+_FOLLOW_EVERY_S = 0.02
 
 
 def _clock() -> datetime:
@@ -144,12 +147,17 @@ class App:
         return self._holders.get().reserve(holds)
 
     def _follow(self) -> None:
-        for events in tail(self.db, self.listener, self.state.cursor, stop=self._stop):
+        while not self._stop.is_set():
+            heard = self.listener.heard
             try:
-                self.state.follow(events)
+                self.state.follow()
+            except DatabaseUnavailable:
+                pass
             except Exception:
-                # Wrong memory costs retries, never units; the next event or restart reads it again.
-                log.exception("following events failed", events=len(events))
+                # Wrong memory costs retries, never units; what comes next, or a restart, reads it again.
+                log.exception("following the events failed")
+            self._stop.wait(_FOLLOW_EVERY_S)
+            self.listener.wait(heard, 1.0)
 
 
 class _PerThread(Generic[T]):

@@ -53,9 +53,7 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     order = _decode(_order, body)
     key = _key(headers)
     app = edge.app
-    intake = await _known(
-        app, lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now())
-    )
+    intake = await _known(app, lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now()))
     placed = (await app.orders.submit([intake]))[0]
     if isinstance(placed, Exception):
         raise placed
@@ -84,10 +82,7 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
         shares[-1].append(n)
     results: list[str] = [_rejected(k) if isinstance(k, Exception) else "" for k in prepared]
     if shares[-1]:
-        futures = [
-            app.orders.submit([k for n in share if isinstance(k := prepared[n], Intake)])
-            for share in shares
-        ]
+        futures = [app.orders.submit([k for n in share if isinstance(k := prepared[n], Intake)]) for share in shares]
         for share, placed in zip(shares, await asyncio.gather(*futures), strict=True):
             for n, row in zip(share, placed, strict=True):
                 results[n] = row.answer if isinstance(row, Placed) else _rejected(row)
@@ -128,8 +123,7 @@ def _rejected(error: Exception) -> str:
         raise error
     facts = document(error)
     return msgspec.json.encode(
-        {"status": "rejected"}
-        | {k: v for k, v in facts.items() if k not in ("status", "type", "title")}
+        {"status": "rejected"} | {k: v for k, v in facts.items() if k not in ("status", "type", "title")}
     ).decode()
 
 
@@ -189,9 +183,7 @@ def _key(headers: list[tuple[bytes, bytes]]) -> str | None:
     for name, value in headers:
         if name == b"idempotency-key":
             if not 1 <= len(value) <= KEY_LENGTH_MAX or not value.isascii():
-                raise InvalidInput.at(
-                    "Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} ASCII characters"
-                )
+                raise InvalidInput.at("Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} ASCII characters")
             return value.decode("ascii")
     return None
 

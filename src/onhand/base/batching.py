@@ -40,8 +40,7 @@ class Gatherer(Generic[Q, A]):
         self._idle = 0
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"onhand {name} {n}", daemon=True)
-            for n in range(workers)
+            threading.Thread(target=self._run, name=f"onhand {name} {n}", daemon=True) for n in range(workers)
         ]
         for thread in self._threads:
             thread.start()

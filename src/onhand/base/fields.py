@@ -6,9 +6,9 @@ Strict: no text for a number, no number for text, no unknown field, no NaN. Ever
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import (
     AfterValidator,
@@ -24,9 +24,7 @@ from onhand.base.countries import is_country
 from onhand.base.money import is_currency
 
 INT4_MAX: Final = 2**31 - 1
-MONEY_MAX: Final = (
-    1_000_000_000_000  # minor units: more than any price, and its products still fit in 64 bits
-)
+MONEY_MAX: Final = 1_000_000_000_000  # minor units: more than any price, and its products still fit in 64 bits
 ATTRIBUTES_MAX_BYTES: Final = 65_536
 _NESTING_MAX = 32
 
@@ -60,12 +58,21 @@ def path_of(location: Sequence[int | str]) -> str:
     return path
 
 
-def field_errors(error: ValidationError) -> list[tuple[str, str]]:
-    """(path, message) of each thing wrong."""
-    return [
-        (path_of(e["loc"]), e["msg"].removeprefix("Value error, "))
-        for e in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+def reject_reasons(error: ValidationError) -> list[tuple[str, str]]:
+    """(path, message) of each thing wrong, at most a hundred."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [(path_of(e["loc"]), _message(e["type"], e["msg"])) for e in found[:100]]
+
+
+def _message(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "required"
+    if kind == "extra_forbidden":
+        return "unknown field"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "expected an object"
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
 
 
 def _is_control(char: str) -> bool:
@@ -146,16 +153,18 @@ def _day(value: object) -> object:
 
 def _json_object(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """JSON that PostgreSQL's jsonb takes: no NUL, no NaN, of bounded size and depth."""
-    pending: list[tuple[object, int]] = [(value, 1)]
+    pending: list[tuple[Any, int]] = [(value, 1)]
     while pending:
         part, depth = pending.pop()
-        if isinstance(part, Mapping | list):
+        if isinstance(part, dict | list):
             if depth > _NESTING_MAX:
                 raise ValueError(f"expected at most {_NESTING_MAX} levels of nesting")
-            children: Sequence[object] = (
-                [*part, *part.values()] if isinstance(part, Mapping) else part  # pyright: ignore[reportUnknownVariableType]
-            )
-            pending.extend((child, depth + 1) for child in children)
+            if isinstance(part, dict):
+                members = cast("dict[Any, Any]", part)
+                pending.extend((name, depth) for name in members)
+                pending.extend((member, depth + 1) for member in members.values())
+            else:
+                pending.extend((member, depth + 1) for member in cast("list[Any]", part))
         elif isinstance(part, str):
             if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in part):
                 raise ValueError("expected text without NUL and without lone surrogates")
@@ -174,15 +183,10 @@ def _schema(**facts: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **facts})
 
 
-def text_of(max_length: int, check: Callable[[str], str] = _text, min_length: int = 0) -> Any:
-    """A text type of bounded length."""
-    return Annotated[
-        str, Field(min_length=min_length, max_length=max_length), AfterValidator(check)
-    ]
-
-
 # No control characters, no blank at an end: what a scanner reads is what is stored.
-_CODE_PATTERN = "^[^\\u0000-\\u0020\\u007f-\\u00a0]([^\\u0000-\\u001f\\u007f-\\u00a0]*[^\\u0000-\\u0020\\u007f-\\u00a0])?$"
+_CODE_PATTERN = (
+    "^[^\\u0000-\\u0020\\u007f-\\u00a0]([^\\u0000-\\u001f\\u007f-\\u00a0]*[^\\u0000-\\u0020\\u007f-\\u00a0])?$"
+)
 
 Code = Annotated[
     str,
@@ -213,7 +217,5 @@ Money = Annotated[int, Field(ge=0, le=MONEY_MAX)]
 Attributes = Annotated[
     dict[str, Any],
     AfterValidator(_json_object),
-    WithJsonSchema(
-        {"type": "object", "additionalProperties": True, "description": "free JSON, at most 64 kB"}
-    ),
+    WithJsonSchema({"type": "object", "additionalProperties": True, "description": "free JSON, at most 64 kB"}),
 ]

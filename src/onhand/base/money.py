@@ -18,9 +18,7 @@ _BY_EXPONENT = {
 }
 
 # Minor units per major unit, as a power of ten: 2 for EUR (cents), 0 for JPY.
-EXPONENTS: dict[str, int] = {
-    code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()
-}
+EXPONENTS: dict[str, int] = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 
 
 def is_currency(code: str) -> bool:

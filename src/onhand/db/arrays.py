@@ -95,9 +95,7 @@ _EPOCH_US = _EPOCH_DAYS * 86_400_000_000
 Numbers = Sequence[int] | npt.NDArray[Any]
 
 
-def _fixed(
-    values: Numbers | Sequence[float], dtype: np.dtype[Any], width: int
-) -> tuple[int, bytes]:
+def _fixed(values: Numbers | Sequence[float], dtype: np.dtype[Any], width: int) -> tuple[int, bytes]:
     wire = np.empty(len(values), dtype)
     wire["n"] = width
     wire["v"] = values
@@ -131,9 +129,7 @@ def timestamptz(microseconds: Numbers) -> TimestamptzArray:
     nulls = values == NO_TIME
     if not nulls.any():
         return TimestamptzArray(*_fixed(values - _EPOCH_US, _I8, 8))
-    parts = [
-        _NULL if v is None else struct.pack("!iq", 8, v - _EPOCH_US) for v in _nullable(values)
-    ]
+    parts = [_NULL if v is None else struct.pack("!iq", 8, v - _EPOCH_US) for v in _nullable(values)]
     return TimestamptzArray(len(parts), b"".join(parts), has_null=True)
 
 

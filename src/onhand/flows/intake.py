@@ -165,9 +165,7 @@ def prepare(
             latitude=latitude,
             longitude=longitude,
             channel=channel,
-            zone=network.zone_row(
-                destination.country, destination.region or "", destination.postal_code
-            ),
+            zone=network.zone_row(destination.country, destination.region or "", destination.postal_code),
             method=order.method,
             service=order.service,
             pickup_node=pickup if order.method == "pickup" else 0,
@@ -209,9 +207,7 @@ def rebuild_ask(
         latitude=latitude,
         longitude=longitude,
         channel=channel,
-        zone=network.zone_row(
-            destination.country, destination.region or "", destination.postal_code
-        ),
+        zone=network.zone_row(destination.country, destination.region or "", destination.postal_code),
         method=wish.method,
         service=wish.service,
         pickup_node=pickup if wish.method == "pickup" else 0,
@@ -238,11 +234,7 @@ def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> li
     unknown: list[str] = []
     for number, line in enumerate(order.lines):
         if line.line_id in seen:
-            errors.append(
-                FieldError(
-                    f"lines[{number}].line_id", f"{line.line_id!r} stands twice in this order"
-                )
-            )
+            errors.append(FieldError(f"lines[{number}].line_id", f"{line.line_id!r} stands twice in this order"))
         seen.add(line.line_id)
         item_id = ids.get(line.sku)
         if item_id is None:

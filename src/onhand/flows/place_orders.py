@@ -21,12 +21,12 @@ from onhand.db import arrays, queries
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import Intake
+from onhand.flows.state import State
 from onhand.flows.write_orders import Outcome, Waiting, write
 from onhand.network.compiled import NO_LIMIT, Network
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, undo
-from onhand.flows.state import State
 
 SQL = queries(__file__)
 _FITS_NO_MORE, _SEEN_BEFORE = "OH001", "OH002"
@@ -60,9 +60,7 @@ class Desk:
         exact: list[int] = []
         for n, intake in enumerate(intakes):
             if first.setdefault((intake.channel.channel_id, intake.external_id), n) != n:
-                exact.append(
-                    n
-                )  # the same order twice in a batch: the second is answered from the first
+                exact.append(n)  # the same order twice in a batch: the second is answered from the first
             else:
                 (simple if intake.is_simple else exact).append(n)
         try:
@@ -85,9 +83,7 @@ class Desk:
             hot_settings(self._conn)
         return self._conn
 
-    def _fast(
-        self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]
-    ) -> list[int]:
+    def _fast(self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]) -> list[int]:
         """Decide from the snapshot and write; returns the numbers of orders left for the exact path."""
         state = self._state
         conn = self._connection()
@@ -145,9 +141,7 @@ class Desk:
         groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
         for group in [*groups, *([n] for n in alone)]:
             batch = [intakes[n] for n in group]
-            for n, answer in zip(
-                group, place_exactly(self._state, self._connection(), batch), strict=True
-            ):
+            for n, answer in zip(group, place_exactly(self._state, self._connection(), batch), strict=True):
                 answers[n] = answer
 
     def _resolve(self, intakes: Sequence[Intake], answers: list[Placed | Exception | None]) -> None:
@@ -187,9 +181,7 @@ def _keeping_capacity(network: Network, keep: bool) -> Network:
     return replace(network, limits=np.full_like(network.limits, NO_LIMIT)) if keep else network
 
 
-def place_exactly(
-    state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]
-) -> list[Placed | Exception]:
+def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
     """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
 
     Raises DatabaseUnavailable when rivals keep winning; nothing is written then.
@@ -248,9 +240,7 @@ def _reused(intake: Intake) -> Exception:
     return IdempotencyKeyReused(f"{intake.channel.code}/{intake.external_id}")
 
 
-def _find_earlier(
-    conn: Connection[TupleRow], intakes: Sequence[Intake]
-) -> list[Placed | Exception | None]:
+def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception | None]:
     """Answers that were given before, by order id or by idempotency key."""
     rows = conn.execute(
         SQL["find_orders"],
@@ -266,11 +256,7 @@ def _find_earlier(
         intake = intakes[n - 1]
         if by_key is not None:
             same = bytes(by_key) == intake.hash
-            found[n - 1] = (
-                Placed(keyed_decision, replayed=True)
-                if same
-                else IdempotencyKeyReused(intake.key or "")
-            )
+            found[n - 1] = Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
         elif by_name is not None:
             same = bytes(by_name) == intake.hash
             found[n - 1] = Placed(decision, replayed=True) if same else _reused(intake)
@@ -318,9 +304,7 @@ def _decide_and_write(
     planned = [c for c in cases if c.decisions is not None]
     for row, case in enumerate(planned):
         case.outcome.row = row
-    decisions = (
-        join([c.decisions for c in planned if c.decisions is not None]) if planned else nothing()
-    )
+    decisions = join([c.decisions for c in planned if c.decisions is not None]) if planned else nothing()
     catalogue = state.catalogue
     weigh = (catalogue.weight_g, catalogue.volume_mm3, now.timestamp())
     records = record.encode(decisions, [c.ask for c in planned], *weigh)
@@ -329,10 +313,7 @@ def _decide_and_write(
         conn,
         ordered,
         decisions,
-        [
-            records[c.outcome.row] if c.decisions is not None else record.empty(c.ask, *weigh)
-            for c in cases
-        ],
+        [records[c.outcome.row] if c.decisions is not None else record.empty(c.ask, *weigh) for c in cases],
         network,
         state.policy,
         catalogue,
@@ -398,9 +379,7 @@ class Book:
         rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
         self._spare = len(rows)
         shape = (len(rows) + 1, network.count + 1)
-        self.stock = Stock(
-            np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32), rows
-        )
+        self.stock = Stock(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32), rows)
         if len(locked.item):
             at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
             self.stock.available[at] = locked.free
@@ -428,9 +407,7 @@ class Book:
         """Units of an item at `nodes`."""
         rows = self.stock.rows or {}
         row = rows.get(item, self._spare)
-        return int(
-            np.maximum(self.stock.available[row, nodes] - self.stock.pending[row, nodes], 0).sum()
-        )
+        return int(np.maximum(self.stock.available[row, nodes] - self.stock.pending[row, nodes], 0).sum())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -505,9 +482,7 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
     if intake.held is not None:
         outcome.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
-    outcome.deliver_at = int(
-        (latest + timedelta(days=_days_after_arrival(book.network))).timestamp()
-    )
+    outcome.deliver_at = int((latest + timedelta(days=_days_after_arrival(book.network))).timestamp())
     outcome.confidence = book.confidence * min(b.inbound.confidence for b in backing)
     return case
 

@@ -42,11 +42,7 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
     latitude, longitude, unlocatable = place_of(request.destination)
     pickup = pickup_of(network, channel, request.method, request.pickup_node, errors)
     if unlocatable and request.method == "ship":
-        errors.append(
-            FieldError(
-                "destination", "cannot be located: send latitude and longitude, or a known country"
-            )
-        )
+        errors.append(FieldError("destination", "cannot be located: send latitude and longitude, or a known country"))
     if errors or channel is None:
         raise InvalidInput(errors)
     destination = request.destination
@@ -55,9 +51,7 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
         latitude=latitude,
         longitude=longitude,
         channel=channel,
-        zone=network.zone_row(
-            destination.country, destination.region or "", destination.postal_code
-        ),
+        zone=network.zone_row(destination.country, destination.region or "", destination.postal_code),
         method=request.method,
         pickup_node=pickup if request.method == "pickup" else 0,
         fulfilments_max=world.policy.fulfilments_max,
@@ -96,9 +90,7 @@ def promise(state: State, questions: Sequence[Question]) -> list[Promised | Exce
             row += 1
         skus = state.catalogue.sku_json
         missing = ",".join(
-            f"{skus[item]}:{units - shelf[item]}"
-            for item, units in question.asks[0].demand
-            if shelf[item] < units
+            f"{skus[item]}:{units - shelf[item]}" for item, units in question.asks[0].demand if shelf[item] < units
         )
         answers.append(Promised('{"options":[%s],"missing":{%s}}' % (",".join(options), missing)))
     return answers
@@ -108,11 +100,7 @@ def _free(state: State, ask: Ask) -> dict[int, int]:
     nodes = state.network.channel_nodes(ask.channel)
     s = state.snapshot
     return {
-        item: int(
-            np.maximum(
-                s.available[item, nodes] - s.pending[item, nodes] - s.safety[item, nodes], 0
-            ).sum()
-        )
+        item: int(np.maximum(s.available[item, nodes] - s.pending[item, nodes] - s.safety[item, nodes], 0).sum())
         for item, _ in ask.demand
     }
 
@@ -147,7 +135,11 @@ def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
                 rfc3339(int(decisions.deliver[f])),
             )
         )
-    return (
-        '{"option":"%s","deliver_by":"%s","confidence":%.4g,"cost_minor":%d,"co2_g":%d,"fulfilments":[%s]}'
-        % (option, rfc3339(latest), state.policy.confidence, total, grams, ",".join(parts))
+    return '{"option":"%s","deliver_by":"%s","confidence":%.4g,"cost_minor":%d,"co2_g":%d,"fulfilments":[%s]}' % (
+        option,
+        rfc3339(latest),
+        state.policy.confidence,
+        total,
+        grams,
+        ",".join(parts),
     )

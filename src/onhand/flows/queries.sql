@@ -46,3 +46,10 @@ WITH added AS (
 UPDATE inbound_line i SET promised = i.promised + a.units
 FROM (SELECT inbound_id, inbound_line, sum(quantity)::int AS units FROM added WHERE inbound_id IS NOT NULL GROUP BY 1, 2) a
 WHERE i.inbound_id = a.inbound_id AND i.line_no = a.inbound_line
+
+-- name: changes
+-- What a process's memory must learn between two places of the outbox; its own order events are no news to it.
+SELECT kind, data FROM event
+WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
+  AND (kind IN ('item.changed', 'network.changed') OR (kind = 'stock.changed' AND origin <> %s))
+ORDER BY xid, pos

@@ -28,7 +28,7 @@ from onhand.sourcing.solve import Ask, Decisions, decide, join, undo
 Int32 = npt.NDArray[np.int32]
 
 ROUTE = "/v1/reservations"
-_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})"
+_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})"  # noqa: S608 - only placeholders
 _RETRIED = ("OH001", "OH002", "40P01", "40001", "55P03")
 _ATTEMPTS = 6
 _encode = msgspec.json.encode
@@ -190,9 +190,7 @@ class Holder:
             rows = [r for r in range(len(asks)) if decisions.count[r]]
             if rows:
                 try:
-                    written = _write(
-                        conn, state, [numbered[r][1] for r in rows], rows, decisions, now
-                    )
+                    written = _write(conn, state, [numbered[r][1] for r in rows], rows, decisions, now)
                 except psycopg.Error as error:
                     if error.sqlstate not in _RETRIED:
                         raise
@@ -200,9 +198,7 @@ class Holder:
                 for r, text in zip(rows, written.answers, strict=True):
                     answers[numbered[r][0]] = Reserved(text)
                 with state.lock:
-                    state.snapshot.apply(
-                        written.taken.items, written.taken.nodes, written.available, written.version
-                    )
+                    state.snapshot.apply(written.taken.items, written.taken.nodes, written.available, written.version)
                 state.db.notify()
             return [n for r, (n, _) in enumerate(numbered) if not decisions.count[r]]
         finally:
@@ -226,9 +222,7 @@ class Holder:
             self._state.db.notify()
             return
         for n, _ in numbered:
-            answers[n] = DatabaseUnavailable(
-                "too many writers want the same rows; nothing was written, retry"
-            )
+            answers[n] = DatabaseUnavailable("too many writers want the same rows; nothing was written, retry")
 
     def _exact_locked(
         self,
@@ -260,9 +254,7 @@ class Holder:
                 answers[n] = self._insufficient(book, hold)
         if made:
             decisions = join([d for _, _, d in made])
-            written = _write(
-                conn, state, [hold for _, hold, _ in made], list(range(len(made))), decisions, now
-            )
+            written = _write(conn, state, [hold for _, hold, _ in made], list(range(len(made))), decisions, now)
             for (n, _, _), text in zip(made, written.answers, strict=True):
                 answers[n] = Reserved(text)
         with state.lock:
@@ -281,9 +273,7 @@ class Holder:
         }
         return Conflict(
             "stock.insufficient",
-            "not enough available units for all lines"
-            if missing
-            else "no few enough nodes hold all lines together",
+            "not enough available units for all lines" if missing else "no few enough nodes hold all lines together",
             missing=missing,
         )
 
@@ -332,13 +322,8 @@ def _write(
     lines: list[list[str]] = [[] for _ in holds]
     sku, nodes = state.catalogue.sku_json, state.network.node_json
     items, at = taken.items.tolist(), taken.nodes.tolist()
-    for o, slot, units in zip(
-        taken.order.tolist(), taken.slot.tolist(), taken.units.tolist(), strict=True
-    ):
-        lines[o - 1].append(
-            '{"sku":%s,"quantity":%d,"node":%s}'
-            % (sku[items[slot - 1]], units, nodes[at[slot - 1]])
-        )
+    for o, slot, units in zip(taken.order.tolist(), taken.slot.tolist(), taken.units.tolist(), strict=True):
+        lines[o - 1].append('{"sku":%s,"quantity":%d,"node":%s}' % (sku[items[slot - 1]], units, nodes[at[slot - 1]]))
     answers = [
         '{"reservation_id":"%s","expires_at":"%s","lines":[%s]}'
         % (text, rfc3339(microseconds(until) // 1_000_000), ",".join(parts))
@@ -356,8 +341,7 @@ def _write(
                 arrays.int4([hold.actor for hold in holds]),
                 arrays.text(
                     [
-                        '{"reservation_id":"%s","channel":%s}'
-                        % (text, _encode(hold.ask.channel.code).decode())
+                        '{"reservation_id":"%s","channel":%s}' % (text, _encode(hold.ask.channel.code).decode())
                         for text, hold in zip(texts, holds, strict=True)
                     ]
                 ),

@@ -10,12 +10,18 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.catalog.catalogue import Catalogue
-from onhand.db import Database
-from onhand.db.outbox import Cursor, Event, head
+from onhand.db import Database, queries
+from onhand.db.outbox import Cursor, head
 from onhand.ledger.snapshot import Snapshot
 from onhand.network.compiled import Network, compile_network, load_network
 from onhand.sourcing.policy import STANDARD, Policy
-from onhand.sourcing.solve import Stock
+from onhand.sourcing.solve import Ask, Stock, decide
+
+SQL = queries(__file__)
+
+
+def _pair(cursor: Cursor) -> tuple[int, int]:
+    return cursor.xid, cursor.pos
 
 
 def _clock() -> datetime:
@@ -38,6 +44,7 @@ class State:
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read everything. Events committed meanwhile are read again by `follow`."""
+        self.warm()
         with self.db.connection() as conn:
             self.cursor = head(conn)
             self.catalogue.load(conn)
@@ -46,6 +53,23 @@ class State:
                 self.network = network
             self.snapshot.load(conn, self.catalogue.count, network.count, progress)
         self.loaded = True
+
+    def warm(self) -> None:
+        """Compile the solver, or read it from the disk cache, before the first order waits for it."""
+        document = (
+            b'{"nodes":[{"node_id":1,"code":"a","country":"DE","latitude":0,"longitude":0,"timezone":"UTC",'
+            b'"handling_cost_minor":0,"cutoff":"23:59","working_days":[1,2,3,4,5,6,7],"closed_days":[],'
+            b'"capacity_orders":null,"capacity_lines":null,"capacity_units":null,"methods":["ship"],'
+            b'"co2_g_per_order":0,"active":true}],"carriers":[],'
+            b'"channels":[{"channel_id":1,"code":"a","node_ids":null,"active":true}]}'
+        )
+        network = compile_network(document, self.now())
+        stock = Snapshot(1, 1)
+        ask = Ask(demand=[(1, 1)], latitude=0, longitude=0, channel=network.channels["a"])
+        decide(
+            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy,
+            np.ones(2, np.int64), np.ones(2, np.int64), now=self.now().timestamp(), consume=False,
+        )  # fmt: skip
 
     def stock(self) -> Stock:
         """The snapshot as the solver reads it. Call and use under `lock`."""
@@ -65,17 +89,24 @@ class State:
                 self.network = network
             self.snapshot.load(conn, self.catalogue.count, network.count)
 
-    def follow(self, events: list[Event]) -> None:
-        """Apply what other processes (and this one's own set-up calls) changed."""
+    def follow(self) -> None:
+        """Apply what other processes, and this one's own set-up calls, have committed since the last time."""
         skus: set[str] = set()
         pairs: set[tuple[int, int]] = set()
         network = False
-        for event in events:
-            if event.kind == "stock.changed" and event.origin != self.db.origin:
-                pairs.update(zip(event.data["items"], event.data["nodes"], strict=True))
-            elif event.kind == "item.changed":
-                skus.update(row["sku"] for row in event.data["items"])
-            elif event.kind == "network.changed":
+        with self.db.connection() as conn:
+            end = head(conn)
+            rows = (
+                conn.execute(SQL["changes"], (*_pair(self.cursor), *_pair(end), self.db.origin)).fetchall()
+                if end > self.cursor
+                else []
+            )
+        for kind, data in rows:
+            if kind == "stock.changed":
+                pairs.update(zip(data["items"], data["nodes"], strict=True))
+            elif kind == "item.changed":
+                skus.update(row["sku"] for row in data["items"])
+            else:
                 network = True
         if skus:
             self.learn_items(sorted(skus))
@@ -83,6 +114,7 @@ class State:
             self.reload_network()
         if pairs:
             self._refresh(pairs)
+        self.cursor = end
 
     def take(self, items: list[int], nodes: list[int]) -> None:
         """Read positions this process has changed otherwise than by the hot path."""

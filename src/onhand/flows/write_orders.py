@@ -24,7 +24,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 _PARAMETERS = 62
-_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})"
+_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})"  # noqa: S608 - only placeholders
 _encode = msgspec.json.encode
 _NO_TIMES = np.array([arrays.NO_TIME])
 
@@ -74,9 +74,7 @@ class Allocations:
     entries: Int32
 
 
-def allocations(
-    decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32
-) -> Allocations:
+def allocations(decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32) -> Allocations:
     """Picks of the decided orders as ledger rows. position_of: decision row -> 1-based order, 0 when it is left out;
     line_of: demand row -> order line, -1 where several lines share it."""
     picks = int(decisions.pick_first[-1])
@@ -156,9 +154,7 @@ def _share_among_lines(
 def shares(outcome: Outcome, item_id: int) -> list[list[int]]:
     """[line_no, units] of one item over the lines of an order, less what waits in a queue."""
     waiting = {
-        line_no: sum(
-            w.units for w in outcome.waiting if w.item_id == item_id and w.line_no == line_no
-        )
+        line_no: sum(w.units for w in outcome.waiting if w.item_id == item_id and w.line_no == line_no)
         for line_no in {w.line_no for w in outcome.waiting}
     }
     return [
@@ -213,9 +209,7 @@ def write(
         arrays.text([o.queue for o in outcomes]),
         arrays.text([k.currency for k in intakes]),
         arrays.timestamptz([k.placed_us for k in intakes]),
-        arrays.timestamptz(
-            [arrays.NO_TIME if o.deliver_at is None else o.deliver_at * 1_000_000 for o in outcomes]
-        ),
+        arrays.timestamptz([arrays.NO_TIME if o.deliver_at is None else o.deliver_at * 1_000_000 for o in outcomes]),
         arrays.int4(person_of),
         arrays.text([_encode(k.wishes) for k in intakes]),
         arrays.int4([k.actor for k in intakes]),
@@ -231,9 +225,7 @@ def write(
         arrays.nullable_int8([line.tax_minor for _, line in lines]),
         arrays.text(
             [
-                _encode({str(item): units for item, units in line.components})
-                if line.components
-                else None
+                _encode({str(item): units for item, units in line.components}) if line.components else None
                 for _, line in lines
             ]
         ),
@@ -346,10 +338,7 @@ _FULFILMENT = (
     '"cost_minor":%d,"co2_g":%d,"ship_by":"%s","deliver_by":"%s"}'
 )
 _LINE = '{"line_id":%s,"sku":%s,"quantity":%d}'
-_ANSWER = (
-    '{"order_id":"%s","status":"%s","queue":%s,"promise":%s,"fulfilments":[%s],"waiting":[%s],'
-    '"plan_id":"%s-p1"}'
-)
+_ANSWER = '{"order_id":"%s","status":"%s","queue":%s,"promise":%s,"fulfilments":[%s],"waiting":[%s],"plan_id":"%s-p1"}'
 
 
 def answer(
@@ -373,9 +362,7 @@ def answer(
         taken.units.tolist(),
         strict=True,
     ):
-        lines.setdefault((o, f), []).append(
-            _LINE % (quoted[o - 1][line - 1], sku[slots[slot - 1]], units)
-        )
+        lines.setdefault((o, f), []).append(_LINE % (quoted[o - 1][line - 1], sku[slots[slot - 1]], units))
     made = int(decisions.fulfilment_first[-1])
     first = decisions.fulfilment_first.tolist()
     node = decisions.node[:made].tolist()
@@ -388,9 +375,7 @@ def answer(
         order_id = outcome.intake.order_id
         parts: list[str] = []
         latest = outcome.deliver_at or 0
-        for number, r in enumerate(
-            range(first[outcome.row], first[outcome.row + 1]) if outcome.row >= 0 else (), 1
-        ):
+        for number, r in enumerate(range(first[outcome.row], first[outcome.row + 1]) if outcome.row >= 0 else (), 1):
             s = service[r]
             latest = max(latest, deliver[r])
             parts.append(
@@ -426,11 +411,7 @@ def answer(
 
 
 def _waiting(w: Waiting, quoted: list[str], sku: list[str]) -> str:
-    expected = (
-        "null"
-        if w.expected_at is None
-        else f'"{rfc3339(microseconds(w.expected_at) // 1_000_000)}"'
-    )
+    expected = "null" if w.expected_at is None else f'"{rfc3339(microseconds(w.expected_at) // 1_000_000)}"'
     return '{"line_id":%s,"sku":%s,"quantity":%d,"queue":"%s","expected_at":%s}' % (
         quoted[w.line_no - 1],
         sku[w.item_id],

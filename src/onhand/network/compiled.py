@@ -127,9 +127,7 @@ class Network:
     _zones: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
     _zone_prefix: int = 0
     _zone_regions: bool = False
-    _zone_rows: dict[tuple[str, str, str], int] = field(
-        default_factory=dict[tuple[str, str, str], int]
-    )
+    _zone_rows: dict[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
 
     @property
     def count(self) -> int:
@@ -176,9 +174,7 @@ class Network:
         """Read what is promised of each limited day."""
         held = {
             (node, day): counts
-            for node, day, *counts in conn.execute(
-                _CAPACITY, (date.fromordinal(today.toordinal() - 2),)
-            )
+            for node, day, *counts in conn.execute(_CAPACITY, (date.fromordinal(today.toordinal() - 2),))
         }
         for node in self._nodes:
             row = node["node_id"]
@@ -218,10 +214,7 @@ def _zone(zones: Sequence[Mapping[str, Any]], origin: str, key: tuple[str, str, 
             origin in (zone.get("from_countries") or [origin])
             and country in (zone.get("to_countries") or [country])
             and region in (zone.get("to_regions") or [region])
-            and (
-                not zone.get("to_postal_prefixes")
-                or postal_code.startswith(tuple(zone["to_postal_prefixes"]))
-            )
+            and (not zone.get("to_postal_prefixes") or postal_code.startswith(tuple(zone["to_postal_prefixes"])))
         ):
             return index
     return -1
@@ -238,18 +231,14 @@ def keep_document(conn: Connection[TupleRow], document: bytes) -> int:
     """Store the document unless it is there; its network_id."""
     digest = hashlib.sha256(document).digest()
     conn.execute(_KEEP, (digest, zlib.compress(document, 6)))
-    row = conn.execute(
-        "SELECT network_id FROM network_version WHERE hash = %s", (digest,)
-    ).fetchone()
+    row = conn.execute("SELECT network_id FROM network_version WHERE hash = %s", (digest,)).fetchone()
     assert row is not None, "it was just stored"
     return row[0]
 
 
 def load_document(conn: Connection[TupleRow], network_id: int) -> bytes:
     """The network document of an old decision."""
-    row = conn.execute(
-        "SELECT document FROM network_version WHERE network_id = %s", (network_id,)
-    ).fetchone()
+    row = conn.execute("SELECT document FROM network_version WHERE network_id = %s", (network_id,)).fetchone()
     assert row is not None, f"plan names unknown network {network_id}"
     return zlib.decompress(row[0])
 
@@ -378,21 +367,17 @@ def _compile_zones(network: Network, zones: list[list[dict[str, Any]]]) -> None:
         return
     network._zones = zones
     network._zone_regions = any(zone.get("to_regions") for zone in rules)
-    network._zone_prefix = max(
-        (len(p) for zone in rules for p in zone.get("to_postal_prefixes") or ()), default=0
-    )
+    network._zone_prefix = max((len(p) for zone in rules for p in zone.get("to_postal_prefixes") or ()), default=0)
     network.zone_bands = np.full((4, len(zones), len(network.node_codes)), -1, np.int16)
 
 
 def _compile_channels(network: Network, channels: list[dict[str, Any]]) -> None:
-    everywhere = [n for n in network.node_ids.values()]
+    everywhere = list(network.node_ids.values())
     offsets = [0]
     nodes: list[int] = []
     for index, channel in enumerate(channels):
         nodes.extend(everywhere if channel["node_ids"] is None else channel["node_ids"])
         offsets.append(len(nodes))
-        network.channels[channel["code"]] = Channel(
-            channel["channel_id"], channel["code"], index, channel["active"]
-        )
+        network.channels[channel["code"]] = Channel(channel["channel_id"], channel["code"], index, channel["active"])
     network.candidate_offsets = np.array(offsets, np.int32)
     network.candidates = np.array(nodes, np.int32)

@@ -53,15 +53,9 @@ class Policy:
 STANDARD = Policy(
     version="standard@1",
     objectives={
-        "margin": Objective(
-            split_minor=100, target_days=5, late_minor=500, day_minor=1, co2_minor_per_kg=0
-        ),
-        "speed": Objective(
-            split_minor=50, target_days=2, late_minor=1500, day_minor=400, co2_minor_per_kg=0
-        ),
-        "sustainability": Objective(
-            split_minor=100, target_days=7, late_minor=300, day_minor=1, co2_minor_per_kg=800
-        ),
+        "margin": Objective(split_minor=100, target_days=5, late_minor=500, day_minor=1, co2_minor_per_kg=0),
+        "speed": Objective(split_minor=50, target_days=2, late_minor=1500, day_minor=400, co2_minor_per_kg=0),
+        "sustainability": Objective(split_minor=100, target_days=7, late_minor=300, day_minor=1, co2_minor_per_kg=800),
     },
     default="margin",
     fulfilments_max=4,

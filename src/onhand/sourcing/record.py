@@ -43,13 +43,11 @@ class Seen:
     candidates: list[Candidate]
 
 
-def encode(
-    decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: Int64, now: float
-) -> list[bytes]:
+def encode(decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: Int64, now: float) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
     words = np.where(words == NO_LIMIT, -1, words)
-    narrow = not len(words) or (-32_768 <= words.min() and words.max() < 32_768)
+    narrow = not len(words) or (words.min() >= -32_768 and words.max() < 32_768)
     width = 2 if narrow else 4
     raw = words.astype("<i2" if narrow else "<i4").tobytes()
     demand = np.empty(len(decisions.demand_item), _DEMAND)
@@ -76,9 +74,7 @@ def decode(raw: bytes) -> Seen:
     assert version == _VERSION, f"unknown record version {version}"
     start = _HEADER.size
     demand = np.frombuffer(raw, _DEMAND, count, start)
-    words = np.frombuffer(raw, "<i2" if width == 2 else "<i4", offset=start + demand.nbytes).astype(
-        np.int32
-    )
+    words = np.frombuffer(raw, "<i2" if width == 2 else "<i4", offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
     at_word = 1
     for _ in range(int(words[0]) if len(words) else 0):
@@ -93,9 +89,7 @@ def decode(raw: bytes) -> Seen:
                 node_id=node,
                 free=np.ascontiguousarray(pairs[:, 0]),
                 safety=np.ascontiguousarray(pairs[:, 1]),
-                left=[
-                    (_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()
-                ],
+                left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )
     return Seen(
@@ -113,11 +107,7 @@ def decode(raw: bytes) -> Seen:
 def empty(ask: Ask, weight_g: Int64, volume_mm3: Int64, now: float) -> bytes:
     """The record of an order that no candidate was looked at for."""
     demand = np.array([(i, u, weight_g[i], volume_mm3[i]) for i, u in ask.demand], _DEMAND)
-    return (
-        _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude)
-        + demand.tobytes()
-        + b"\0\0"
-    )
+    return _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
 
 
 def _limit(value: int) -> int:

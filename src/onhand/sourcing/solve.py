@@ -189,17 +189,13 @@ def decide(
         words *= 4
 
 
-def undo(
-    decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None
-) -> None:
+def undo(decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None) -> None:
     """Give back what a consuming `decide` took (of the first `orders` orders)."""
     count = len(decisions.count) if orders is None else orders
     picks = int(decisions.pick_first[count])
     made = int(decisions.fulfilment_first[count])
     items = decisions.demand_item[decisions.pick_demand[:picks]]
-    rows = (
-        items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
-    )
+    rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
     np.subtract.at(stock.pending, (rows, decisions.pick_node[:picks]), decisions.pick_units[:picks])
     give_back_capacity(decisions, network, made)
 
@@ -208,9 +204,7 @@ def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int)
     """Return the capacity of the first `fulfilments` fulfilments to limited days."""
     node, slot = decisions.node[:fulfilments], decisions.slot[:fulfilments]
     ones = np.ones(fulfilments, np.int32)
-    for k, amount in enumerate(
-        (ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])
-    ):
+    for k, amount in enumerate((ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])):
         limited = network.limits[node, k] != kernel.NO_LIMIT
         np.add.at(network.left, (node[limited], slot[limited], k), amount[limited])
 
@@ -247,13 +241,8 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "grams",
     )
     return Decisions(
-        **{
-            name: whole(name) for name in ("count", "method", "cost", "demand_item", "demand_units")
-        },
-        **{
-            name: offsets(name)
-            for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")
-        },
+        **{name: whole(name) for name in ("count", "method", "cost", "demand_item", "demand_units")},
+        **{name: offsets(name) for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")},
         **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
         **{name: rows(name, "fulfilment_first") for name in fulfilment},
         pick_demand=pick_demand,
