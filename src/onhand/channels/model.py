@@ -1,0 +1,188 @@
+"""Values of channels and listings: as stored, and the strict documents that callers write."""
+
+# ruff: noqa: RUF012 - pydantic copies a default for each document
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from onhand.base.fields import INT4_MAX, Attributes, Code, Currency, Name, ShortText, Strict
+
+# The channel itself calls this interface; connectors to vendors come with later versions.
+CONNECTOR: Final = "api"
+
+ListingStatus = Literal["active", "paused", "closed"]
+_Units = Annotated[int, Field(ge=0, le=INT4_MAX)]
+
+
+class GateIn(Strict):
+    """Units hidden from the channel, against sales that we hear of too late."""
+
+    units: _Units = 0
+
+
+class QuotaIn(Strict):
+    """Units that only this channel may sell."""
+
+    units_by_sku: Annotated[dict[Code, _Units], Field(max_length=10_000)] = {}
+
+
+class ChannelIn(Strict):
+    """What a caller says of a channel; the whole of it, what is left out returns to its default."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Web shop",
+                    "connector": "api",
+                    "node_group": "EUROPE",
+                    "currency": "EUR",
+                    "priority": 10,
+                    "margin_rate": 0.35,
+                    "gate": {"units": 2},
+                }
+            ]
+        }
+    )
+
+    name: Annotated[Name | None, Field(description="default: its code")] = None
+    connector: ShortText = CONNECTOR
+    nodes: Annotated[
+        list[Code] | None,
+        Field(min_length=1, max_length=5_000, description="codes; neither nodes nor node_group: every node"),
+    ] = None
+    node_group: Code | None = None
+    currency: Currency
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="higher is served first")] = 0
+    margin_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    gate: GateIn = GateIn()
+    quota: QuotaIn | None = None
+    settings: Attributes = {}
+    credentials: Annotated[
+        dict[str, Any] | str | None, Field(description="write-only; for connectors that need them")
+    ] = None
+    active: bool = True
+
+
+class ListingIn(Strict):
+    """One item offered on one channel, by the names it has there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"external_id": "gid-4711", "external_sku": "mug-blue", "status": "active"}]}
+    )
+
+    external_id: Annotated[ShortText, Field(min_length=1)] | None = None
+    external_sku: Annotated[ShortText, Field(min_length=1)] | None = None
+    status: ListingStatus = "active"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A channel as last committed, without its credentials; nodes and node_group None: every node."""
+
+    channel_id: int
+    code: str
+    name: str
+    connector: str
+    nodes: list[str] | None
+    node_group: str | None
+    currency: str
+    priority: int
+    margin_rate: float | None
+    gate: dict[str, Any] = field(default_factory=dict[str, Any])
+    quota: dict[str, Any] = field(default_factory=dict[str, Any])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    active: bool = True
+    updated_at: datetime | None = None
+
+    def content(self) -> tuple[object, ...]:
+        """All that a caller can write: equal content means nothing to write."""
+        return (
+            self.name,
+            self.connector,
+            self.nodes,
+            self.node_group,
+            self.currency,
+            self.priority,
+            self.margin_rate,
+            # As text: Python takes true and 1 for equal.
+            json.dumps([self.gate, self.quota, self.settings], sort_keys=True),
+            self.active,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A listing as last committed."""
+
+    channel: str
+    sku: str
+    external_id: str | None
+    external_sku: str | None
+    status: str
+    updated_at: datetime | None = None
+
+
+def channel_of(code: str, channel: ChannelIn, nodes: list[str] | None) -> Channel:
+    """The channel that a document describes, before it has an id; `nodes` in the order of their ids."""
+    return Channel(
+        channel_id=0,
+        code=code,
+        name=channel.name or code,
+        connector=channel.connector,
+        nodes=nodes,
+        node_group=channel.node_group,
+        currency=channel.currency,
+        priority=channel.priority,
+        margin_rate=channel.margin_rate,
+        gate=channel.gate.model_dump(),
+        quota=channel.quota.model_dump() if channel.quota else {},
+        settings=channel.settings,
+        active=channel.active,
+    )
+
+
+def channel_problems(
+    channel: ChannelIn,
+    *,
+    node_ids: Mapping[str, int],
+    groups: Collection[str],
+    skus: Collection[str],
+) -> list[tuple[str, str]]:
+    """(path, message) of what a channel document gets wrong about the rest of the world. Pure.
+
+    node_ids, groups, skus  those of the document that exist
+    """
+    errors: list[tuple[str, str]] = []
+    if channel.connector != CONNECTOR:
+        errors.append(("connector", f"{channel.connector!r} is not available in this version; use {CONNECTOR!r}"))
+    elif channel.credentials is not None:
+        errors.append(("credentials", f"connector {CONNECTOR!r} takes none"))
+    if channel.nodes is not None and channel.node_group is not None:
+        errors.append(("node_group", "expected nodes or node_group, not both"))
+    errors += node_problems(channel.nodes or [], node_ids)
+    if channel.node_group is not None and channel.node_group not in groups:
+        errors.append(("node_group", f"no node group {channel.node_group!r}"))
+    if channel.quota is not None:
+        errors += [
+            (f"quota.units_by_sku.{sku}", f"no item {sku!r}") for sku in channel.quota.units_by_sku if sku not in skus
+        ]
+    return errors[:100]
+
+
+def node_problems(codes: Collection[str], known: Mapping[str, int]) -> list[tuple[str, str]]:
+    """(path, message) of codes that name no node, or one twice."""
+    errors: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for number, code in enumerate(codes):
+        if code not in known:
+            errors.append((f"nodes[{number}]", f"no node {code!r}"))
+        elif code in seen:
+            errors.append((f"nodes[{number}]", f"{code!r} stands twice"))
+        seen.add(code)
+    return errors

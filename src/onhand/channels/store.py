@@ -1,0 +1,98 @@
+"""The SQL of channels and listings."""
+
+from collections.abc import Sequence
+
+import msgspec
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+
+from onhand.channels.model import Channel, Listing, ListingIn
+from onhand.db import queries
+
+SQL = queries(__file__)
+
+
+def get_channel(conn: Connection[TupleRow], code: str) -> Channel | None:
+    """One channel."""
+    with conn.cursor(row_factory=class_row(Channel)) as rows:
+        return rows.execute(SQL["get_channel"], {"code": code}).fetchone()
+
+
+def list_channels(conn: Connection[TupleRow], *, after: str = "", limit: int) -> list[Channel]:
+    """Channels with a code above `after` (byte order)."""
+    with conn.cursor(row_factory=class_row(Channel)) as rows:
+        return rows.execute(SQL["list_channels"], {"after": after, "limit": limit}).fetchall()
+
+
+def write_channel(conn: Connection[TupleRow], channel: Channel, node_ids: Sequence[int] | None) -> None:
+    """Create or replace a channel, under the lock of the network."""
+    conn.execute(
+        SQL["write_channel"],
+        {
+            "code": channel.code,
+            "name": channel.name,
+            "connector": channel.connector,
+            "node_ids": None if node_ids is None else list(node_ids),
+            "node_group": channel.node_group,
+            "currency": channel.currency,
+            "priority": channel.priority,
+            "margin_rate": channel.margin_rate,
+            "gate": _json(channel.gate),
+            "quota": _json(channel.quota),
+            "settings": _json(channel.settings),
+            "active": channel.active,
+        },
+    )
+
+
+def lock_ids(conn: Connection[TupleRow], channel: str, sku: str) -> tuple[int | None, int | None]:
+    """Ids of channel and item, None where there is none; no other listing of the channel is written meanwhile."""
+    row = conn.execute(SQL["ids_of_listing"], {"channel": channel, "sku": sku}).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def get_listing(conn: Connection[TupleRow], channel: str, sku: str) -> Listing | None:
+    """One listing."""
+    with conn.cursor(row_factory=class_row(Listing)) as rows:
+        return rows.execute(SQL["get_listing"], {"channel": channel, "sku": sku}).fetchone()
+
+
+def list_listings(
+    conn: Connection[TupleRow],
+    *,
+    after: tuple[str, str] = ("", ""),
+    limit: int,
+    channel: str | None = None,
+    sku: str | None = None,
+    status: str | None = None,
+) -> list[Listing]:
+    """Listings after the pair (channel code, sku) `after` (byte order)."""
+    where = {
+        "after_channel": after[0],
+        "after_sku": after[1],
+        "limit": limit,
+        "channel": channel,
+        "sku": sku,
+        "status": status,
+    }
+    with conn.cursor(row_factory=class_row(Listing)) as rows:
+        return rows.execute(SQL["list_listings"], where).fetchall()
+
+
+def write_listing(conn: Connection[TupleRow], channel_id: int, item_id: int, listing: ListingIn) -> None:
+    """Create or replace a listing."""
+    conn.execute(
+        SQL["write_listing"],
+        {
+            "channel_id": channel_id,
+            "item_id": item_id,
+            "external_id": listing.external_id,
+            "external_sku": listing.external_sku,
+            "status": listing.status,
+        },
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

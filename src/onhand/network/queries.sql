@@ -1,0 +1,95 @@
+-- name: lock_network
+-- Writers of nodes, groups, carriers and channels take turns: ids stay dense. Set-up is no hot path. A statement of its
+-- own, so that the snapshots of the next ones come after it.
+SELECT pg_advisory_xact_lock(hashtextextended('onhand network', 0));
+
+-- name: highest_node_id
+SELECT coalesce(max(node_id), 0) FROM node;
+
+-- name: load_nodes
+SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
+       handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
+       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, attributes, active, created_at,
+       updated_at
+FROM node WHERE code = ANY (%(codes)s);
+
+-- name: list_nodes
+SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
+       handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
+       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, attributes, active, created_at,
+       updated_at
+FROM node
+WHERE code > %(after)s
+  AND (%(node_type)s::text IS NULL OR node_type = %(node_type)s)
+  AND (%(country)s::text IS NULL OR country = %(country)s)
+  AND (%(active)s::bool IS NULL OR active = %(active)s)
+ORDER BY code LIMIT %(limit)s;
+
+-- name: node_ids
+SELECT code, node_id FROM node WHERE code = ANY (%(codes)s);
+
+-- name: write_nodes
+INSERT INTO node AS n (node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
+    handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
+    safety_stock_default, co2_g_per_order, attributes, active)
+SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
+    handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
+    safety_stock_default, co2_g_per_order, attributes, active
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (node_id int, code text, name text, node_type text, country text,
+    region text, postal_code text, latitude float8, longitude float8, timezone text, handling_cost_minor int,
+    cutoff time, working_days smallint[], closed_days date[], capacity_orders int, capacity_lines int,
+    capacity_units int, methods text[], safety_stock_default int, co2_g_per_order int, attributes jsonb, active bool)
+ON CONFLICT (node_id) DO UPDATE SET
+    name = excluded.name, node_type = excluded.node_type, country = excluded.country, region = excluded.region,
+    postal_code = excluded.postal_code, latitude = excluded.latitude, longitude = excluded.longitude,
+    timezone = excluded.timezone, handling_cost_minor = excluded.handling_cost_minor, cutoff = excluded.cutoff,
+    working_days = excluded.working_days, closed_days = excluded.closed_days,
+    capacity_orders = excluded.capacity_orders, capacity_lines = excluded.capacity_lines,
+    capacity_units = excluded.capacity_units, methods = excluded.methods,
+    safety_stock_default = excluded.safety_stock_default, co2_g_per_order = excluded.co2_g_per_order,
+    attributes = excluded.attributes, active = excluded.active, updated_at = now();
+
+-- name: stop_promises
+-- Writers of fulfilments wait until we commit, so that none falls between the count and the new limit.
+LOCK TABLE fulfilment IN SHARE MODE;
+
+-- name: count_promised
+-- The same sum as invariant_capacity_is_promised.
+INSERT INTO capacity_day (node_id, day, orders, lines, units)
+SELECT node_id, ship_day, count(*), sum(lines), sum(units)
+FROM fulfilment
+WHERE node_id = ANY (%(node_ids)s::int[]) AND status NOT IN ('cancelled', 'rejected')
+GROUP BY node_id, ship_day
+ORDER BY node_id, ship_day
+ON CONFLICT (node_id, day) DO UPDATE
+    SET orders = excluded.orders, lines = excluded.lines, units = excluded.units;
+
+-- name: forget_promised
+DELETE FROM capacity_day WHERE node_id = ANY (%(node_ids)s::int[]);
+
+-- name: list_groups
+SELECT g.code, g.name, g.updated_at,
+       ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (g.node_ids) ORDER BY n.node_id) AS nodes
+FROM node_group g WHERE g.code > %(after)s ORDER BY g.code LIMIT %(limit)s;
+
+-- name: get_group
+SELECT g.code, g.name, g.updated_at,
+       ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (g.node_ids) ORDER BY n.node_id) AS nodes
+FROM node_group g WHERE g.code = %(code)s;
+
+-- name: write_group
+INSERT INTO node_group (code, name, node_ids) VALUES (%(code)s, %(name)s, %(node_ids)s::int[])
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, node_ids = excluded.node_ids, updated_at = now();
+
+-- name: list_carriers
+SELECT carrier_id, code, name, document, active, updated_at
+FROM carrier WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
+
+-- name: get_carrier
+SELECT carrier_id, code, name, document, active, updated_at FROM carrier WHERE code = %(code)s;
+
+-- name: write_carrier
+INSERT INTO carrier (carrier_id, code, name, document, active)
+SELECT coalesce(max(carrier_id), 0) + 1, %(code)s, %(name)s, %(document)s::jsonb, %(active)s FROM carrier
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, document = excluded.document, active = excluded.active,
+    updated_at = now();
