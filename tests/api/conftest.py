@@ -13,6 +13,7 @@ import uvicorn
 
 from onhand.api.app import create_api
 from onhand.api.auth import ensure_admin_key
+from onhand.api.events import EventHub
 from onhand.app import App
 from onhand.settings import Settings
 
@@ -24,6 +25,7 @@ class Server:
     base_url: str
     admin_key: str
     app: App
+    hub: EventHub
     client: httpx2.Client
 
     def as_key(self, key: str | None) -> httpx2.Client:
@@ -74,8 +76,9 @@ def server(app: App) -> Iterator[Server]:
     """The whole API on the test's database."""
     key = ensure_admin_key(app.db, None)
     assert key is not None
+    api = create_api(app)
     with (
-        serving(create_api(app)) as base_url,
+        serving(api) as base_url,
         httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
     ):
-        yield Server(base_url, key, app, client)
+        yield Server(base_url, key, app, api.edge.events, client)

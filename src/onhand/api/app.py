@@ -58,7 +58,7 @@ ROUTES = (
 )
 
 
-def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> ASGIApp:
+def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Dispatcher":
     """The whole HTTP interface over `app`, as one ASGI application.
 
     on_close  called when the server has shut down, for example `app.close`
@@ -138,7 +138,7 @@ class Dispatcher:
     """Hot routes by exact method and path, everything else to FastAPI; no exception leaves it."""
 
     def __init__(self, edge: Edge, hot: Hot, ordinary: ASGIApp) -> None:
-        self._edge = edge
+        self.edge = edge
         self._ordinary = ordinary
         self._hot = {
             (method, path): (handler, metrics.HOT_REQUEST_SECONDS.labels(method, path))
@@ -149,7 +149,7 @@ class Dispatcher:
         if scope["type"] != "http":
             await self._ordinary(scope, receive, send)
             return
-        scope["onhand"] = self._edge
+        scope["onhand"] = self.edge
         hot = self._hot.get((scope["method"], scope["path"]))
         began = time.perf_counter()
         try:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from onhand.api.auth import Require
 from onhand.api.body import check_headers, parse, read_body
 from onhand.api.context import edge
+from onhand.errors import FieldError, InvalidInput
 
 # Parsing more than this on the event loop would hold up the hot routes for milliseconds.
 _PARSE_INLINE_BYTES_MAX = 32 * 2**10
@@ -32,11 +33,15 @@ class Route(APIRoute):
         inner = super().get_route_handler()
         scope = required_scope(self.dependant)
         takes_body = self.body_field is not None
+        known = _query_names(self.dependant)
 
         async def checked(request: Request) -> Response:
             if scope is not None:
                 keys = edge(request).keys
                 request.scope["onhand_principal"] = await keys.authorise(request.scope["headers"], scope)
+            if unknown := request.query_params.keys() - known:
+                # A misspelt filter must not answer with everything.
+                raise InvalidInput([FieldError(name, "unknown parameter") for name in sorted(unknown)])
             if takes_body:
                 await _load(request)
             return await inner(request)
@@ -51,6 +56,11 @@ def required_scope(dependant: Dependant) -> str | None:
     found = [s for s in map(required_scope, dependant.dependencies) if s is not None]
     assert len(set(found)) <= 1, f"{dependant.path}: more than one scope: {found}"
     return found[0] if found else None
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*map(_query_names, dependant.dependencies))
 
 
 async def _load(request: Request) -> None:

@@ -1,0 +1,214 @@
+"""The stream of events: complete, resumable, filtered, and never held up by one subscriber."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from onhand.api import events
+from onhand.base.actor import SYSTEM
+from onhand.db import outbox
+
+
+def write(app, *subjects, kind="order.sourced"):
+    def work(conn):
+        for subject in subjects:
+            outbox.write_event(conn, kind, subject, {"n": subject}, actor=SYSTEM, origin=app.db.origin)
+
+    app.db.transact(work)
+    app.db.notify()
+
+
+class Stream:
+    """A subscriber: reads events as they come."""
+
+    def __init__(self, response):
+        self._lines = response.iter_lines()
+        assert next(self._lines) == "retry: 1000"
+        assert next(self._lines) == ""
+
+    def next(self):
+        fields = {}
+        for line in self._lines:
+            if line == "" and fields:
+                break
+            if line and not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        if not fields:
+            raise EOFError
+        document = json.loads(fields["data"])
+        assert fields["id"] == document["id"]
+        assert fields["event"] == document["type"]
+        return document
+
+    def subjects(self, count):
+        return [self.next()["subject"] for _ in range(count)]
+
+
+@contextmanager
+def stream(server, last=None, **params) -> Iterator[Stream]:
+    headers = {"Last-Event-ID": last} if last else {}
+    with server.client.stream("GET", "/v1/events", params=params, headers=headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield Stream(response)
+
+
+def joined(server, count=1):
+    """Wait until `count` subscribers are in the live feed."""
+    hub = server.hub
+    deadline = time.monotonic() + 10
+    while len(hub._subscribers) != count:
+        assert time.monotonic() < deadline, "no subscriber joined"
+        threading.Event().wait(0.01)
+
+
+def test_a_stream_starts_now_and_brings_what_is_committed_later(server):
+    write(server.app, "old")
+    with stream(server) as events_now:
+        joined(server)
+        write(server.app, "a", "b")
+        first = events_now.next()
+        assert first["subject"] == "a"
+        assert first["type"] == "order.sourced"
+        assert first["data"] == {"n": "a"}
+        assert events_now.subjects(1) == ["b"]
+
+
+def test_a_stream_resumes_after_the_last_event_it_saw(server):
+    write(server.app, "a", "b", "c")
+    with stream(server, **{"from": "start"}) as first:
+        while (seen := first.next())["subject"] != "b":
+            pass
+    write(server.app, "d")
+    with stream(server, last=seen["id"]) as second:
+        assert second.subjects(2) == ["c", "d"]
+        joined(server)
+        write(server.app, "e")
+        assert second.subjects(1) == ["e"]
+
+
+def test_only_the_kinds_asked_for_come(server):
+    with stream(server, kinds="order.*,item.changed") as some:
+        joined(server)
+        write(server.app, "1", kind="stock.changed")
+        write(server.app, "2", kind="item.changed")
+        write(server.app, "3", kind="order.held")
+        write(server.app, "4", kind="orders_other")
+        write(server.app, "5", kind="order.cancelled")
+        assert some.subjects(3) == ["2", "3", "5"]
+
+
+def test_an_event_that_commits_late_is_not_skipped(server, dsn):
+    with stream(server) as all_events, psycopg.connect(dsn) as late:
+        joined(server)
+        late.execute("INSERT INTO event (kind, subject, actor, origin, data) VALUES ('x.late', 'late', 0, 0, '{}')")
+        write(server.app, "early")  # has the higher xid, commits first
+        late.commit()
+        server.app.db.notify()
+        assert all_events.subjects(2) == ["late", "early"]
+
+
+def test_many_subscribers_each_get_everything_while_others_come_and_go(server):
+    subscribers, count = 8, 300
+    got = []
+
+    def subscribe(n):
+        with stream(server, **{"from": "start"}, kinds="order.*") as mine:
+            subjects = mine.subjects(count if n % 2 else count // 3)
+        got.append((n, subjects))
+
+    threads = [threading.Thread(target=subscribe, args=(n,)) for n in range(subscribers)]
+    wanted = [str(n) for n in range(count)]
+    for index, thread in enumerate(threads):
+        thread.start()
+        for subject in wanted[index * 30 : (index + 1) * 30]:
+            write(server.app, subject)
+    for subject in wanted[subscribers * 30 :]:
+        write(server.app, subject)
+    for thread in threads:
+        thread.join(60)
+    assert sorted(n for n, _ in got) == list(range(subscribers))
+    for n, subjects in got:
+        assert subjects == wanted[: count if n % 2 else count // 3]
+
+
+def test_a_subscriber_that_does_not_read_is_disconnected_and_holds_nobody_up(server, monkeypatch):
+    monkeypatch.setattr(events, "BUFFER_MAX", 50)
+    monkeypatch.setattr("onhand.api.routes_events.SEND_TIMEOUT_S", 0.3)
+    host, port = server.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as lazy, stream(server) as keen:
+        request = f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.admin_key}\r\n\r\n"
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.sendall(request.encode())
+        joined(server, 2)
+        big = {"text": "x" * 60_000}
+
+        def work(conn):
+            outbox.write_event(conn, "order.big", "big", big, actor=SYSTEM, origin=1)
+
+        for _ in range(200):  # more than the sockets' buffers and ours take
+            server.app.db.transact(work)
+            server.app.db.notify()
+            assert keen.next()["subject"] == "big"
+        deadline = time.monotonic() + 10
+        while server.hub.streams != 1:
+            assert time.monotonic() < deadline, "the lazy subscriber still holds its place"
+            threading.Event().wait(0.02)
+
+
+def test_the_number_of_streams_is_bounded(server, monkeypatch):
+    monkeypatch.setattr(events, "STREAMS_MAX", 2)
+    with stream(server), stream(server):
+        refused = server.client.get("/v1/events")
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) > 0
+    deadline = time.monotonic() + 10
+    while server.hub.streams:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+    with stream(server):
+        pass
+
+
+def test_a_revoked_key_ends_its_streams(server):
+    made = server.client.post("/v1/keys", json={"name": "watcher", "scopes": ["read"]}).json()
+    with (
+        server.as_key(made["key"]) as watcher,
+        watcher.stream("GET", "/v1/events") as response,
+    ):
+        lines = response.iter_lines()
+        assert next(lines) == "retry: 1000"
+        began = time.monotonic()
+        assert server.client.delete(f"/v1/keys/{made['key_id']}").status_code == 200
+        list(lines)  # until the server ends it
+        assert time.monotonic() - began < 5
+
+
+def test_ids_that_cannot_be_resumed_are_refused(server):
+    def ask(last):
+        answer = server.client.get("/v1/events", headers={"Last-Event-ID": last})
+        return answer.status_code, answer.json()["code"]
+
+    assert ask("nonsense") == (422, "input.invalid")
+    assert ask("a.1.99999999999999999999") == (422, "input.invalid")
+    assert ask("00000000-0000-0000-0000-000000000000.1.1") == (410, "events.epoch_changed")
+    wrong = server.client.get("/v1/events", params={"kinds": "order.*;drop"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "kinds")
+
+
+def test_a_closing_server_ends_its_streams(server):
+    with stream(server) as mine:
+        joined(server)
+        server.hub.close()
+        began = time.monotonic()
+        try:
+            while True:
+                mine.next()
+        except EOFError:
+            assert time.monotonic() - began < 3
