@@ -7,8 +7,7 @@ import pytest
 def shop(db):
     with db.connection() as conn:
         conn.execute(
-            "INSERT INTO item (item_id, sku, name) SELECT n, chr(64 + n), 'item ' || n"
-            " FROM generate_series(1, 10) n"
+            "INSERT INTO item (item_id, sku, name) SELECT n, chr(64 + n), 'item ' || n FROM generate_series(1, 10) n"
         )
         conn.execute(
             "INSERT INTO node (node_id, code, name, node_type, country, latitude, longitude, timezone,"

@@ -37,7 +37,7 @@ class Piles:
             units -= taken
         assert units == 0
 
-    def state(self, kind, q, bad=False):  # noqa: PLR0912
+    def state(self, kind, q, bad=False):
         """Whether it is possible; changes the piles if so."""
         on_shelf = self.free + self.promised + self.bad
         if kind in ("receipt", "return", "transfer_in"):

@@ -30,9 +30,7 @@ def positions(db):
 
 def ledger(db, *columns):
     with db.connection() as conn:
-        return conn.execute(
-            f"SELECT {', '.join(columns)} FROM ledger_entry ORDER BY entry_id".encode()
-        ).fetchall()
+        return conn.execute(f"SELECT {', '.join(columns)} FROM ledger_entry ORDER BY entry_id".encode()).fetchall()
 
 
 def test_an_entry_is_written_as_stated(shop):
@@ -126,9 +124,7 @@ entries = st.builds(
 )
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(entries, max_size=8), max_size=4))
 def test_the_database_agrees_with_the_rules(shop, batches):
     with shop.connection() as conn:
@@ -137,9 +133,7 @@ def test_the_database_agrees_with_the_rules(shop, batches):
     for batch in batches:
         changed, outcomes = fold(model, batch)
         results = apply(shop, *batch)
-        assert [r.status == "applied" for r in results] == [
-            isinstance(o, Applied) for o in outcomes
-        ]
+        assert [r.status == "applied" for r in results] == [isinstance(o, Applied) for o in outcomes]
         model |= changed
     assert {(p.item_id, p.node_id): p for p in positions(shop)} == model
 

@@ -26,9 +26,7 @@ NOT_ALLOCATED = "stock.not_allocated"
 INVALID = "input.invalid"
 
 
-def decide_entry(
-    position: Position, kind: Kind, quantity: int, *, state: str | None = None
-) -> Applied | Rejected:
+def decide_entry(position: Position, kind: Kind, quantity: int, *, state: str | None = None) -> Applied | Rejected:
     """The entries that stating `quantity` units of `kind` at `position` leads to, in order.
 
     quantity  ≥ 1; signed and not 0 for adjustment, absolute and ≥ 0 for count
@@ -40,17 +38,13 @@ def decide_entry(
         return Rejected(INVALID, 'state is only known for an adjustment, as "unavailable"')
     if kind == "adjustment":
         if quantity == 0 or not -INT32_MAX <= quantity <= INT32_MAX:
-            return Rejected(
-                INVALID, f"expected a quantity other than 0 within ±{INT32_MAX}, got {quantity}"
-            )
+            return Rejected(INVALID, f"expected a quantity other than 0 within ±{INT32_MAX}, got {quantity}")
         if state is not None:
             return _adjust_unavailable(position, quantity)
     else:
         least = 0 if kind == "count" else 1
         if not least <= quantity <= INT32_MAX:
-            return Rejected(
-                INVALID, f"expected a quantity from {least} to {INT32_MAX}, got {quantity}"
-            )
+            return Rejected(INVALID, f"expected a quantity from {least} to {INT32_MAX}, got {quantity}")
     return _RULES[kind](position, kind, quantity)
 
 
@@ -135,9 +129,7 @@ def _adjust(position: Position, kind: Kind, quantity: int) -> Applied | Rejected
 
 def _adjust_unavailable(position: Position, quantity: int) -> Applied | Rejected:
     if position.unavailable + quantity < 0:
-        return Rejected(
-            INSUFFICIENT, f"{-quantity} units wanted, {position.unavailable} are unavailable"
-        )
+        return Rejected(INSUFFICIENT, f"{-quantity} units wanted, {position.unavailable} are unavailable")
     return _apply(position, (Move("adjustment", quantity, quantity, quantity),))
 
 
@@ -145,9 +137,7 @@ def _count(position: Position, kind: Kind, quantity: int) -> Applied | Rejected:
     # What was counted is a fact. Missing units were first of all not the damaged ones; only when
     # fewer are left than are damaged, some of those are gone too.
     unavailable = min(position.unavailable, quantity)
-    found = Move(
-        kind, quantity, quantity - position.on_hand, unavailable - position.unavailable
-    )
+    found = Move(kind, quantity, quantity - position.on_hand, unavailable - position.unavailable)
     missing = position.allocated - (quantity - unavailable)
     if missing > 0:
         return _take_back(position, missing, found)
@@ -168,9 +158,7 @@ def _damage(position: Position, kind: Kind, quantity: int) -> Applied | Rejected
 
 def _restore(position: Position, kind: Kind, quantity: int) -> Applied | Rejected:
     if quantity > position.unavailable:
-        return Rejected(
-            INSUFFICIENT, f"{quantity} units wanted, {position.unavailable} are unavailable"
-        )
+        return Rejected(INSUFFICIENT, f"{quantity} units wanted, {position.unavailable} are unavailable")
     return _apply(position, (Move(kind, quantity, 0, -quantity),))
 
 
@@ -195,9 +183,7 @@ def _ship(position: Position, kind: Kind, quantity: int) -> Applied | Rejected:
     if oversold > position.oversold:
         return _not_promised(position, quantity)
     if quantity > position.on_hand:
-        return Rejected(
-            INSUFFICIENT, f"{quantity} units to ship, {position.on_hand} on hand: count them first"
-        )
+        return Rejected(INSUFFICIENT, f"{quantity} units to ship, {position.on_hand} on hand: count them first")
     # They left the building, so units beyond those allocated were there after all: available ones,
     # and then ones that had been taken for damaged.
     unavailable = max(0, oversold - position.available)

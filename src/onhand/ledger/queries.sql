@@ -65,3 +65,90 @@ LIMIT %(limit)s;
 
 -- name: last_entry_id
 SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ledger_entry_entry_id_seq;
+
+-- name: add_inbound
+-- A second writer of the reference waits here until the first has ended.
+INSERT INTO inbound (inbound_id, reference, kind, node_id, supplier, actor)
+VALUES (%(inbound_id)s, %(reference)s, %(kind)s, %(node_id)s, %(supplier)s, %(actor)s)
+ON CONFLICT (reference) DO NOTHING;
+
+-- name: add_inbound_lines
+INSERT INTO inbound_line (inbound_id, line_no, item_id, node_id, quantity, expected_at, confidence)
+SELECT %(inbound_id)s, ord, item_id, %(node_id)s, quantity, expected_at, confidence
+FROM unnest(%(items)s::int[], %(quantities)s::int[], %(expected)s::timestamptz[], %(confidences)s::float8[])
+    WITH ORDINALITY AS t (item_id, quantity, expected_at, confidence, ord);
+
+-- name: find_inbound
+-- By id or by reference.
+SELECT i.inbound_id, i.reference, i.kind, n.code AS node, i.supplier, i.created_at, i.closed_at
+FROM inbound i JOIN node n USING (node_id)
+WHERE i.inbound_id = %(inbound_id)s OR i.reference = %(reference)s;
+
+-- name: list_inbound
+SELECT i.inbound_id, i.reference, i.kind, n.code AS node, i.supplier, i.created_at, i.closed_at
+FROM inbound i JOIN node n USING (node_id)
+WHERE i.inbound_id > %(after)s
+  AND (%(node_id)s::int IS NULL OR i.node_id = %(node_id)s)
+  AND (%(reference)s::text IS NULL OR i.reference = %(reference)s)
+  AND (%(is_open)s::boolean IS NULL OR (i.closed_at IS NULL) = %(is_open)s)
+  AND (%(item_id)s::int IS NULL
+       OR EXISTS (SELECT FROM inbound_line l WHERE l.inbound_id = i.inbound_id AND l.item_id = %(item_id)s))
+ORDER BY i.inbound_id
+LIMIT %(limit)s;
+
+-- name: inbound_lines
+SELECT l.inbound_id, l.line_no, i.sku, l.quantity, l.received, l.promised, l.expected_at, l.confidence
+FROM inbound_line l JOIN item i USING (item_id)
+WHERE l.inbound_id = ANY (%(inbound_ids)s)
+ORDER BY l.inbound_id, l.line_no;
+
+-- name: lock_inbound_lines
+-- Lines that arrivals under these references may fill, locked in the order of all writers.
+SELECT l.inbound_id, l.line_no, i.reference, l.item_id, l.node_id, l.quantity - l.received AS open_units
+FROM inbound i JOIN inbound_line l USING (inbound_id)
+WHERE i.reference = ANY (%(references)s::text[]) AND l.item_id = ANY (%(items)s::int[])
+ORDER BY l.inbound_id, l.line_no
+FOR UPDATE OF l;
+
+-- name: book_received
+WITH booked AS (
+    UPDATE inbound_line l SET received = l.received + t.units
+    FROM unnest(%(inbound_ids)s::uuid[], %(lines)s::int[], %(units)s::int[]) AS t (inbound_id, line_no, units)
+    WHERE l.inbound_id = t.inbound_id AND l.line_no = t.line_no
+    RETURNING l.inbound_id, l.line_no, l.received >= l.quantity AS is_full
+)
+UPDATE inbound i SET closed_at = now()
+FROM (SELECT inbound_id, bool_and(is_full) AS is_full FROM booked GROUP BY inbound_id) b
+WHERE i.inbound_id = b.inbound_id AND b.is_full AND i.closed_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM inbound_line l
+      WHERE l.inbound_id = i.inbound_id AND l.received < l.quantity
+        AND NOT EXISTS (SELECT FROM booked k WHERE k.inbound_id = l.inbound_id AND k.line_no = l.line_no));
+
+-- name: find_reservation
+SELECT r.reservation_id, c.code AS channel, r.status, r.expires_at, r.created_at, r.order_id
+FROM reservation r LEFT JOIN channel c USING (channel_id)
+WHERE r.reservation_id = %(reservation_id)s;
+
+-- name: reservation_lines
+SELECT l.line_no, l.item_id, l.node_id, i.sku, n.code AS node, l.quantity
+FROM reservation_line l JOIN item i USING (item_id) JOIN node n USING (node_id)
+WHERE l.reservation_id = %(reservation_id)s
+ORDER BY l.line_no, l.item_id, l.node_id;
+
+-- name: lock_reservation
+-- Before any position. The sweep of expired reservations passes over a locked one.
+SELECT status FROM reservation WHERE reservation_id = %(reservation_id)s FOR UPDATE;
+
+-- name: extend_reservation
+-- One guarded statement: whoever comes second finds the row as the first has left it, and the guard is asked again.
+UPDATE reservation
+SET expires_at = greatest(expires_at, coalesce(%(now)s, clock_timestamp()) + make_interval(secs => %(ttl_s)s))
+WHERE reservation_id = %(reservation_id)s AND status = 'active'
+  AND expires_at > coalesce(%(now)s, clock_timestamp());
+
+-- name: end_reservation
+UPDATE reservation SET status = %(status)s WHERE reservation_id = %(reservation_id)s;
+
+-- name: expire_reservations
+SELECT * FROM expire_reservations_v1(coalesce(%(now)s, clock_timestamp()), %(most)s, %(origin)s);

@@ -1,11 +1,10 @@
 """The SQL of positions and entries. Whoever changes stock by decision comes through `apply_entries`."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.db import arrays
@@ -35,16 +34,9 @@ def lock_positions(
     return {(row[0], row[1]): Position(*row) for row in rows}
 
 
-def apply_entries(
-    conn: Connection[TupleRow], entries: Sequence[Entry], *, actor: Actor, origin: int
-) -> list[Result]:
-    """Lock the positions of `entries`, decide them in order, write what was decided; one result
-    each.
-
-    A rejected entry changes nothing and stops no other. Writes one event `stock.changed` if any was
-    applied. Order and reservation rows must be locked before, capacity and inbound rows after.
-    """
-    held = lock_positions(
+def lock_entries(conn: Connection[TupleRow], entries: Sequence[Entry]) -> dict[Key, Position]:
+    """Lock the positions of `entries`, making those that a first entry opens."""
+    return lock_positions(
         conn,
         [(e.item_id, e.node_id) for e in entries],
         opening={
@@ -53,6 +45,16 @@ def apply_entries(
             if e.kind in OPENING_KINDS and (e.quantity > 0 or (e.kind == "count" and not e.quantity))
         },
     )
+
+
+def apply_entries(conn: Connection[TupleRow], entries: Sequence[Entry], *, actor: Actor, origin: int) -> list[Result]:
+    """Lock the positions of `entries`, decide them in order, write what was decided; one result
+    each.
+
+    A rejected entry changes nothing and stops no other. Writes one event `stock.changed` if any was
+    applied. Order and reservation rows must be locked before, capacity and inbound rows after.
+    """
+    held = lock_entries(conn, entries)
     return write_entries(conn, held, entries, actor=actor, origin=origin)
 
 
@@ -175,9 +177,7 @@ def write_entries(
             continue
         position = outcome.after
         now[key] = position
-        results.append(
-            Result("applied", entry_ids[next(applied)], position.on_hand, position.available)
-        )
+        results.append(Result("applied", entry_ids[next(applied)], position.on_hand, position.available))
     held.update(changed)
     return results
 
