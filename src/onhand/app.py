@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeVar
 
 import structlog
 
+from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
@@ -18,8 +19,12 @@ from onhand.errors import DatabaseUnavailable
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
+from onhand.flows.record_entries import Recorded, record_entries
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.state import State
+from onhand.flows.transactor import Transactor
+from onhand.ledger.intake import EntryIn
+from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
 from onhand.network.compiled import Network
 from onhand.settings import Settings
@@ -137,6 +142,16 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def record(self, rows: Sequence[EntryIn | Rejected], by: Actor, *, transact: Transactor | None = None) -> Recorded:
+        """Record stock entries; afterwards call `after_entries`."""
+        return record_entries(
+            self.db, self.catalogue, self.network.node_ids, rows, by, transact=transact, now=self.state.now()
+        )
+
+    def after_entries(self, recorded: Recorded) -> None:
+        """What follows recorded entries outside their transaction: memory learns of them."""
+        self.state.take([item for item, _ in recorded.positions], [node for _, node in recorded.positions])
 
     def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
         flat = self._desks.get().place([k for request in requests for k in request])

@@ -2,23 +2,30 @@
 answered with JSON that the flow has worded already. Declared in OpenAPI from the same Structs (hot_openapi.py)."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from onhand.api.body import check_headers, check_text, read_body
-from onhand.api.context import Edge
-from onhand.api.idempotent import KEY_LENGTH_MAX
+from onhand.api.context import Edge, actor_of
+from onhand.api.hot_openapi import HOT_OPENAPI
+from onhand.api.idempotent import Once, checked_key
 from onhand.api.problems import document, from_msgspec
 from onhand.app import App
+from onhand.base.actor import Actor
 from onhand.errors import InvalidInput, OnhandError
 from onhand.flows.intake import Intake, UnknownSkus, prepare
 from onhand.flows.place_orders import Placed
 from onhand.flows.promise import prepare_question
+from onhand.flows.record_entries import Recorded
 from onhand.flows.reserve import prepare_hold
+from onhand.flows.transactor import Transactor
+from onhand.ledger.intake import decode_entries
 from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
 
 T = TypeVar("T")
@@ -152,7 +159,43 @@ async def ask_promise(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(send, 200, promised.answer.encode())
 
 
+async def record(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/stock/entries"""
+    edge: Edge = scope["onhand"]
+    headers = scope["headers"]
+    principal = edge.keys.cached(headers, "stock:write") or await edge.keys.authorise(headers, "stock:write")
+    body = await _body(headers, receive)
+    by = actor_of(principal, _header(headers, b"x-reason"))
+    once = Once(
+        db=edge.app.db,
+        actor_key_id=principal.key_id,
+        route="POST /v1/stock/entries",
+        key=_key(headers),
+        body_hash=hashlib.blake2b(body, digest_size=16).digest(),
+    )
+    response = await run_in_threadpool(_record, edge.app, body, by, once)
+    await response(scope, receive, send)
+
+
+def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
+    try:
+        rows = decode_entries(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise from_msgspec(error) from None
+    done: list[Recorded] = []
+
+    def flow(transact: Transactor) -> Recorded:
+        done.append(app.record(rows, by, transact=transact))
+        return done[0]
+
+    response = once.run(flow, answer=lambda recorded: {"results": recorded.results})
+    for recorded in done:
+        app.after_entries(recorded)
+    return response
+
+
 HOT: dict[tuple[str, str], Handler] = {
+    ("POST", "/v1/stock/entries"): record,
     ("POST", "/v1/orders"): place_order,
     ("POST", "/v1/orders/batch"): place_orders,
     ("POST", "/v1/reservations"): reserve,
@@ -175,17 +218,19 @@ async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
 def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise from_msgspec(error) from None
 
 
-def _key(headers: list[tuple[bytes, bytes]]) -> str | None:
+def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:
     for name, value in headers:
-        if name == b"idempotency-key":
-            if not 1 <= len(value) <= KEY_LENGTH_MAX or not value.isascii():
-                raise InvalidInput.at("Idempotency-Key", f"expected 1 to {KEY_LENGTH_MAX} ASCII characters")
-            return value.decode("ascii")
+        if name == wanted:
+            return value.decode("latin-1")
     return None
+
+
+def _key(headers: list[tuple[bytes, bytes]]) -> str | None:
+    return checked_key(_header(headers, b"idempotency-key"))
 
 
 async def _known(app: App, check: Callable[[], T]) -> T:
@@ -209,4 +254,4 @@ async def _send(send: Send, status: int, body: bytes, *, replayed: bool = False)
     await send({"type": "http.response.body", "body": body})
 
 
-HOT_OPENAPI: dict[str, Any] = {}
+__all__ = ["HOT", "HOT_OPENAPI"]

@@ -163,32 +163,36 @@ def nullable_uuid(ids: Sequence[bytes | None]) -> UuidArray:
     return UuidArray(len(parts), b"".join(parts), has_null=True)
 
 
+# Length prefixes of short values, ready made.
+_PREFIXES = [_LENGTH.pack(n) for n in range(4096)]
+
+
+def _prefix(size: int) -> bytes:
+    return _PREFIXES[size] if size < len(_PREFIXES) else _LENGTH.pack(size)
+
+
+def _varying(values: Sequence[bytes | None]) -> tuple[bytes, bool]:
+    """Elements of a column of byte strings, and whether one is NULL."""
+    if not values:
+        return b"", False
+    first = values[0]
+    # Columns such as currency or status hold one value as a rule.
+    if values.count(first) == len(values):
+        return (_NULL if first is None else _prefix(len(first)) + first) * len(values), first is None
+    if None in values:
+        return b"".join([_NULL if v is None else _prefix(len(v)) + v for v in values]), True
+    return b"".join([_prefix(len(v)) + v for v in values if v is not None]), False
+
+
 def bytea(values: Sequence[bytes | None]) -> ByteaArray:
-    pack = _LENGTH.pack
-    parts: list[bytes] = []
-    for value in values:
-        if value is None:
-            parts.append(_NULL)
-        else:
-            parts.append(pack(len(value)))
-            parts.append(value)
-    return ByteaArray(len(values), b"".join(parts), has_null=None in values)
+    elements, has_null = _varying(values)
+    return ByteaArray(len(values), elements, has_null=has_null)
 
 
 def text(values: Sequence[str | bytes | None]) -> TextArray:
     """Strings, or bytes that are UTF-8 already."""
-    pack = _LENGTH.pack
-    parts: list[bytes] = []
-    has_null = False
-    for value in values:
-        if value is None:
-            has_null = True
-            parts.append(_NULL)
-            continue
-        raw = value.encode() if isinstance(value, str) else value
-        parts.append(pack(len(raw)))
-        parts.append(raw)
-    return TextArray(len(values), b"".join(parts), has_null=has_null)
+    elements, has_null = _varying([v.encode() if isinstance(v, str) else v for v in values])
+    return TextArray(len(values), elements, has_null=has_null)
 
 
 class Int4ArrayLoader(Loader):

@@ -10,6 +10,7 @@ Two paths lead to the same write (`write_orders.write`):
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,14 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.actor import Actor
 from onhand.db import arrays, queries
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import Intake
 from onhand.flows.state import State
 from onhand.flows.write_orders import Outcome, Waiting, write
+from onhand.ledger.reservations import end_reservation
 from onhand.network.compiled import NO_LIMIT, Network
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
@@ -277,7 +280,9 @@ def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) 
             order_id=str(order_id),
         )
     if status == "active":
-        state.release_reservation(conn, str(intake.reservation_id), "used")
+        end_reservation(
+            conn, UUID(intake.reservation_id), "used", actor=Actor(key_id=intake.actor), origin=state.db.origin
+        )
     return None
 
 

@@ -1,9 +1,10 @@
 """What a decision saw, kept with the plan so that it can be explained and solved again.
 
 Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
-units, grams and mm3 of one unit, then the kernel's words: number of candidates, and for each its node_id, per demand
-row its free and safety units, the number of ship days looked at (0: no limits) and for each the orders, lines and
-units left. NO_LIMIT is written -1. Words are 2 or 4 bytes wide, as the batch needs.
+units, grams and mm3 of one unit, then the kernel's words: number of candidates, whether safety stock is recorded, and
+for each candidate its node_id, per demand row its free (and safety) units, and the ship days that had no room for the
+whole order: their number, then orders, lines and units left of each. The day after them had room. Free and safety
+units are cut to RECORD_CUT or the units wanted. NO_LIMIT is written -1. Words are 2 or 4 bytes wide, as the batch needs.
 """
 
 import struct
@@ -21,7 +22,8 @@ _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A node as a decision saw it. free, safety int32[demand]; left: per ship day orders, lines, units."""
+    """A node as a decision saw it. free, safety int32[demand]; left: orders, lines, units of the ship days without
+    room for the whole order; the day after them had room."""
 
     node_id: int
     free: Int32
@@ -76,19 +78,22 @@ def decode(raw: bytes) -> Seen:
     demand = np.frombuffer(raw, _DEMAND, count, start)
     words = np.frombuffer(raw, "<i2" if width == 2 else "<i4", offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
-    at_word = 1
+    columns = 2 if len(words) > 1 and words[1] else 1
+    at_word = 2
     for _ in range(int(words[0]) if len(words) else 0):
         node = int(words[at_word])
-        pairs = words[at_word + 1 : at_word + 1 + 2 * count].reshape(count, 2)
-        at_word += 1 + 2 * count
+        units = words[at_word + 1 : at_word + 1 + columns * count].reshape(count, columns)
+        free = np.ascontiguousarray(units[:, 0])
+        safety = np.ascontiguousarray(units[:, 1]) if columns == 2 else np.zeros(count, np.int32)
+        at_word += 1 + columns * count
         days = int(words[at_word])
         left = words[at_word + 1 : at_word + 1 + 3 * days].reshape(days, 3)
         at_word += 1 + 3 * days
         candidates.append(
             Candidate(
                 node_id=node,
-                free=np.ascontiguousarray(pairs[:, 0]),
-                safety=np.ascontiguousarray(pairs[:, 1]),
+                free=free,
+                safety=safety,
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )

@@ -1,0 +1,285 @@
+"""What OpenAPI says of the hot routes: request schemas from the very Structs they decode, answers by hand."""
+
+from typing import Any
+
+import msgspec
+
+from onhand.api.problems import problem_responses
+from onhand.ledger.intake import EntryIn
+from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
+
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+
+
+def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": _REF.format(name=name)}
+
+
+_TEXT: Json = {"type": "string"}
+_INT: Json = {"type": "integer"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_NULL_TEXT: Json = {"type": ["string", "null"]}
+_NULL_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
+_COST: Json = {
+    "type": "object",
+    "description": "minor units by cost term; they add up to cost_minor",
+    "additionalProperties": {"type": "integer"},
+}
+_LINES = _list(_object({"line_id": _TEXT, "sku": _TEXT, "quantity": _INT}))
+
+_SCHEMAS: Json = {
+    "OrderFulfilment": _object(
+        {
+            "fulfilment_id": _TEXT,
+            "node": _TEXT,
+            "carrier": _NULL_TEXT,
+            "service": _TEXT,
+            "lines": _LINES,
+            "cost": _COST,
+            "cost_minor": _INT,
+            "co2_g": _INT,
+            "ship_by": _TIME,
+            "deliver_by": _TIME,
+        }
+    ),
+    "OrderAnswer": _object(
+        {
+            "order_id": {"type": "string", "format": "uuid"},
+            "status": {"enum": ["sourced", "backordered", "held", "unfillable"]},
+            "queue": _NULL_TEXT,
+            "promise": {"anyOf": [_object({"deliver_by": _TIME, "confidence": {"type": "number"}}), {"type": "null"}]},
+            "fulfilments": _list(_ref("OrderFulfilment")),
+            "waiting": _list(
+                _object(
+                    {
+                        "line_id": _TEXT,
+                        "sku": _TEXT,
+                        "quantity": _INT,
+                        "queue": _TEXT,
+                        "expected_at": _NULL_TIME,
+                    }
+                )
+            ),
+            "plan_id": _TEXT,
+        }
+    ),
+    "RejectedRow": {
+        **_object({"status": {"const": "rejected"}, "code": _TEXT, "detail": _TEXT}),
+        "additionalProperties": True,
+    },
+    "ReservationAnswer": _object(
+        {
+            "reservation_id": {"type": "string", "format": "uuid"},
+            "expires_at": _TIME,
+            "lines": _list(_object({"sku": _TEXT, "quantity": _INT, "node": _TEXT})),
+        }
+    ),
+    "PromiseOption": _object(
+        {
+            "option": {"enum": ["cheapest", "fastest", "greenest"]},
+            "deliver_by": _TIME,
+            "confidence": {"type": "number"},
+            "cost_minor": _INT,
+            "co2_g": _INT,
+            "fulfilments": _list(
+                _object(
+                    {
+                        "node": _TEXT,
+                        "carrier": _NULL_TEXT,
+                        "service": _TEXT,
+                        "lines": _list(_object({"sku": _TEXT, "quantity": _INT})),
+                        "cost": _COST,
+                        "ship_by": _TIME,
+                        "deliver_by": _TIME,
+                    }
+                )
+            ),
+        }
+    ),
+    "PromiseAnswer": _object(
+        {
+            "options": _list(_ref("PromiseOption")),
+            "missing": {
+                "type": "object",
+                "description": "units by sku that no shelf has; then there is no option",
+                "additionalProperties": {"type": "integer"},
+            },
+        }
+    ),
+    "EntryResult": _object(
+        {
+            "status": {"enum": ["applied", "rejected"]},
+            "entry_id": {"type": ["integer", "null"]},
+            "on_hand": {"type": ["integer", "null"]},
+            "available": {"type": ["integer", "null"]},
+            "code": _TEXT,
+            "message": _TEXT,
+        },
+        optional=("code", "message"),
+    ),
+}
+
+_BERLIN = {"country": "DE", "postal_code": "10115", "latitude": 52.53, "longitude": 13.38}
+_ORDER_EXAMPLE = {
+    "channel": "web",
+    "external_id": "1001",
+    "currency": "EUR",
+    "destination": _BERLIN,
+    "lines": [{"line_id": "1", "sku": "MUG-BLUE", "quantity": 2, "price_minor": 1290}],
+}
+_ENTRY_EXAMPLE = {"kind": "receipt", "sku": "MUG-BLUE", "node": "berlin", "quantity": 40, "reference": "PO-7"}
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body again give the first answer again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true` when this is the answer of an earlier request",
+        "schema": {"type": "string"},
+    }
+}
+
+
+def _operation(
+    *,
+    tag: str,
+    name: str,
+    summary: str,
+    description: str,
+    scope: str,
+    body: Json,
+    example: Json,
+    status: int,
+    answer: Json,
+    problems: tuple[int, ...] = (),
+    keyed: bool = True,
+) -> Json:
+    return {
+        "tags": [tag],
+        "operationId": name,
+        "summary": summary,
+        "description": description,
+        "security": [{"apiKey": [scope]}],
+        "parameters": [_IDEMPOTENCY_KEY] if keyed else [],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": body, "examples": {"example": {"value": example}}}},
+        },
+        "responses": {
+            str(status): {
+                "description": "Done",
+                "headers": _REPLAYED if keyed else {},
+                "content": {"application/json": {"schema": answer}},
+            },
+            **{str(code): response for code, response in problem_responses(*problems).items()},
+        },
+    }
+
+
+def _document() -> Json:
+    _, components = msgspec.json.schema_components([OrderIn, ReservationIn, PromiseIn, EntryIn], ref_template=_REF)
+    orders = "promise and orders"
+    return {
+        "components": {"schemas": {**components, **_SCHEMAS}},
+        "paths": {
+            "/v1/orders": {
+                "post": _operation(
+                    tag=orders,
+                    name="place_order",
+                    summary="Place an order",
+                    description="Sources, promises and records an order in one step. Idempotent on (channel, "
+                    "external_id). What cannot be served in full is recorded in its queue; stock is never oversold.",
+                    scope="orders:write",
+                    body=_ref("OrderIn"),
+                    example=_ORDER_EXAMPLE,
+                    status=201,
+                    answer=_ref("OrderAnswer"),
+                    problems=(409, 422),
+                )
+            },
+            "/v1/orders/batch": {
+                "post": _operation(
+                    tag=orders,
+                    name="place_orders",
+                    summary="Place up to 5,000 orders",
+                    description="Each row is checked and answered by itself, in order; each is idempotent on "
+                    "(channel, external_id), so a batch may be sent again as it is.",
+                    scope="orders:write",
+                    body=_object({"orders": {**_list(_ref("OrderIn")), "minItems": 1, "maxItems": 5000}}),
+                    example={"orders": [_ORDER_EXAMPLE]},
+                    status=200,
+                    answer=_object({"results": _list({"anyOf": [_ref("OrderAnswer"), _ref("RejectedRow")]})}),
+                    keyed=False,
+                )
+            },
+            "/v1/reservations": {
+                "post": _operation(
+                    tag=orders,
+                    name="reserve",
+                    summary="Hold units for a cart or quote",
+                    description="All lines or none, placed on nodes at once, until `expires_at`. Safety stock is "
+                    "left alone.",
+                    scope="orders:write",
+                    body=_ref("ReservationIn"),
+                    example={"channel": "web", "lines": [{"sku": "MUG-BLUE", "quantity": 2}], "ttl_s": 900},
+                    status=201,
+                    answer=_ref("ReservationAnswer"),
+                    problems=(409, 422),
+                )
+            },
+            "/v1/promises": {
+                "post": _operation(
+                    tag=orders,
+                    name="ask_promise",
+                    summary="Ask when a basket could arrive",
+                    description="Cheapest, fastest and greenest way, decided as an order would be. Holds nothing.",
+                    scope="read",
+                    body=_ref("PromiseIn"),
+                    example={
+                        "channel": "web",
+                        "destination": _BERLIN,
+                        "lines": [{"sku": "MUG-BLUE", "quantity": 2}],
+                    },
+                    status=200,
+                    answer=_ref("PromiseAnswer"),
+                    keyed=False,
+                )
+            },
+            "/v1/stock/entries": {
+                "post": _operation(
+                    tag="stock",
+                    name="record_entries",
+                    summary="Record facts about stock",
+                    description="Up to 5,000 rows; a bad row is answered `rejected` and stops no other. A count that "
+                    "finds less than is promised is recorded, and the orders behind it are sourced again.",
+                    scope="stock:write",
+                    body=_object({"entries": {**_list(_ref("EntryIn")), "minItems": 1, "maxItems": 5000}}),
+                    example={"entries": [_ENTRY_EXAMPLE]},
+                    status=200,
+                    answer=_object({"results": _list(_ref("EntryResult"))}),
+                    problems=(409, 422),
+                )
+            },
+        },
+    }
+
+
+HOT_OPENAPI = _document()
