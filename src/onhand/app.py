@@ -1,5 +1,6 @@
 """Composition root: opens the database, reads the state, starts what works in the background."""
 
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -103,6 +104,7 @@ class App:
             resources.close()
             raise
         app._follower.start()
+        _spare_the_collector()
         return app
 
     @property
@@ -173,6 +175,14 @@ class App:
                 log.exception("following the events failed")
             self._stop.wait(_FOLLOW_EVERY_S)
             self.listener.wait(heard, 1.0)
+
+
+def _spare_the_collector() -> None:
+    """Catalogue and code live as long as the process: a full collection would walk them all for nothing and hold up
+    every request for it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 class _PerThread(Generic[T]):

@@ -12,7 +12,10 @@ def rfc3339(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def microseconds(moment: datetime) -> int:
     """Unix microseconds of an aware datetime, exactly."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _START
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -3,8 +3,8 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -49,8 +49,7 @@ class UnknownSkus(InvalidInput):
         return self._skus
 
 
-@dataclass(slots=True, kw_only=True)
-class OrderLine:
+class OrderLine(msgspec.Struct, kw_only=True, gc=False):
     """An order line with its item; components of a bundle as (item_id, units per bundle)."""
 
     line_no: int
@@ -68,8 +67,7 @@ class OrderLine:
         return tuple((item, units * self.quantity) for item, units in self.components)
 
 
-@dataclass(slots=True, kw_only=True)
-class Intake:
+class Intake(msgspec.Struct, kw_only=True, gc=False):
     """A checked order on its way to a decision.
 
     line_of   per demand row of `ask` the order line it belongs to, -1 where several share it
@@ -92,7 +90,7 @@ class Intake:
     held: str | None = None
     unlocatable: bool = False
     reservation_id: str | None = None
-    preorder: frozenset[int] = field(default=frozenset())
+    preorder: frozenset[int] = frozenset()
     customer: "Person | None" = None
 
     @property
@@ -156,7 +154,7 @@ def prepare(
         channel=channel,
         external_id=order.external_id,
         currency=order.currency,
-        placed_us=microseconds((order.placed_at or now).astimezone(UTC)),
+        placed_us=microseconds(order.placed_at or now),
         wishes=wishes(order),
         lines=lines,
         line_of=line_of,

@@ -1,7 +1,7 @@
 """Writes a batch of decided orders by one guarded statement, and words the answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +43,7 @@ class Waiting:
     expected_at: datetime | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, kw_only=True, gc=False):
     """What became of one order. `row` is its row in the decisions, -1 without a plan."""
 
     intake: Intake
@@ -53,7 +52,7 @@ class Outcome:
     queue: str | None = None
     deliver_at: int | None = None
     confidence: float = 0.0
-    waiting: list[Waiting] = field(default_factory=list[Waiting])
+    waiting: list[Waiting] = msgspec.field(default_factory=list[Waiting])
     answer: str = ""
 
 
