@@ -152,3 +152,54 @@ UPDATE reservation SET status = %(status)s WHERE reservation_id = %(reservation_
 
 -- name: expire_reservations
 SELECT * FROM expire_reservations_v1(coalesce(%(now)s, clock_timestamp()), %(most)s, %(origin)s);
+
+-- name: invariant_views
+SELECT viewname FROM pg_views WHERE schemaname = current_schema() AND viewname LIKE 'invariant\_%%' ORDER BY viewname;
+
+-- name: lock_counters
+-- Nobody changes stock, capacity or promised supply until the transaction ends; plain reads go on. EXCLUSIVE and not
+-- less, because writers begin with SELECT ... FOR UPDATE. In the order in which all writers come to these tables.
+LOCK TABLE stock_position, capacity_day, inbound_line IN EXCLUSIVE MODE;
+
+-- name: rebuild_positions
+-- Positions become the sums of their entries, except where the ledger itself is damaged: an entry that does not
+-- follow from the one before, or entries missing at the end (the position has counted more than there are). There the
+-- position may be the only witness left.
+WITH broken AS (
+    SELECT item_id, node_id FROM invariant_ledger_is_unbroken
+    UNION
+    SELECT item_id, node_id FROM invariant_entry_means_what_it_says
+), target AS (
+    SELECT item_id, node_id, coalesce(ledger_on_hand, 0) AS on_hand, coalesce(ledger_unavailable, 0) AS unavailable,
+           coalesce(ledger_allocated, 0) AS allocated, coalesce(ledger_oversold, 0) AS oversold,
+           coalesce(ledger_version, 0) AS version
+    FROM invariant_position_is_the_sum_of_its_entries i
+    WHERE NOT EXISTS (SELECT FROM broken b WHERE (b.item_id, b.node_id) = (i.item_id, i.node_id))
+      AND (coalesce(i.version, 0) <= coalesce(ledger_version, 0)
+           OR (i.on_hand, i.unavailable, i.allocated, i.oversold)
+            = (coalesce(ledger_on_hand, 0), coalesce(ledger_unavailable, 0), coalesce(ledger_allocated, 0),
+               coalesce(ledger_oversold, 0)))
+), repaired AS (
+    INSERT INTO stock_position AS p (item_id, node_id, on_hand, unavailable, allocated, oversold, version)
+    SELECT item_id, node_id, on_hand, unavailable, allocated, oversold, version FROM target
+    ORDER BY item_id, node_id
+    ON CONFLICT (item_id, node_id) DO UPDATE
+    SET on_hand = excluded.on_hand, unavailable = excluded.unavailable, allocated = excluded.allocated,
+        oversold = excluded.oversold, version = excluded.version
+    RETURNING p.item_id, p.node_id
+)
+SELECT coalesce(array_agg(item_id ORDER BY item_id, node_id), '{}'),
+       coalesce(array_agg(node_id ORDER BY item_id, node_id), '{}') FROM repaired;
+
+-- name: rebuild_capacity
+INSERT INTO capacity_day AS k (node_id, day, orders, lines, units)
+SELECT node_id, day, coalesce(promised_orders, 0), coalesce(promised_lines, 0), coalesce(promised_units, 0)
+FROM invariant_capacity_is_promised
+ORDER BY node_id, day
+ON CONFLICT (node_id, day) DO UPDATE
+SET orders = excluded.orders, lines = excluded.lines, units = excluded.units;
+
+-- name: rebuild_promised
+UPDATE inbound_line l SET promised = v.queued
+FROM invariant_inbound_promise_is_queued v
+WHERE (l.inbound_id, l.line_no) = (v.inbound_id, v.line_no) AND l.promised <> v.queued;
