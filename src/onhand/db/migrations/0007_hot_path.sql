@@ -1,7 +1,7 @@
 -- The guarded, set-based statements of the hot path: arrays in, positions out, one round trip, one transaction.
 --
 -- Lock order, the same for every writer of the system: idempotency and order keys, then stock positions in
--- (item, node) order, then capacity in (node, day) order. The caller sorts; unnest keeps the order.
+-- (item, node) order, then inbound lines, then capacity in (node, day) order. The caller sorts; unnest keeps the order.
 -- SQLSTATE OH001: some position or day no longer fits; OH002: a key was seen before. Both undo everything;
 -- the caller then takes the exact path (lock, decide, write).
 -- Planner settings (nested loops over index scans) are set on the connection: a SET clause costs time per call.
