@@ -69,10 +69,12 @@ def verify(
             for number, view in enumerate(views):
                 if progress is not None:
                     progress(view, number, len(views))
-                if view in _LEDGER:
-                    damaged.update(_damaged(conn, view))
                 statement = sql.SQL("SELECT * FROM {} LIMIT %s").format(sql.Identifier(view))
                 rows = cursor.execute(statement, (most,)).fetchall()
+                if view in _LEDGER:
+                    damaged.update((row["item_id"], row["node_id"]) for row in rows)
+                    if len(rows) == most:
+                        damaged.update(_damaged(conn, view))
                 differences += [_judge(view, row, damaged) for row in rows]
     if progress is not None:
         progress("", len(views), len(views))
