@@ -15,8 +15,10 @@ from onhand.base.batching import Gatherer
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import located
+from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable
+from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
@@ -29,6 +31,7 @@ from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
 from onhand.network.compiled import Network
 from onhand.settings import Settings
+from onhand.webhooks import Deliverer
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -153,7 +156,37 @@ class App:
 
     def after_entries(self, recorded: Recorded) -> None:
         """What follows recorded entries outside their transaction: memory learns of them."""
-        self.state.take([item for item, _ in recorded.positions], [node for _, node in recorded.positions])
+        self._learn(recorded.positions)
+
+    def run_worker(self, stop: threading.Event) -> None:
+        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
+        deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
+        deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
+        periodic = (("expiry", 1.0, self._expire), ("purge", 600.0, lambda: self.db.transact(purge)))
+        jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
+        for name, every_s, work in periodic:
+            arguments = (stop, name, every_s, work)
+            jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))
+        for job in jobs:
+            job.start()
+        stop.wait()
+        for job in jobs:
+            job.join()
+
+    def _repeat(self, stop: threading.Event, name: str, every_s: float, job: Callable[[], object]) -> None:
+        while not stop.wait(every_s):
+            try:
+                job()
+            except DatabaseUnavailable as error:
+                log.warning("the worker waits for the database", job=name, error=str(error))
+            except Exception:
+                log.exception("a job of the worker failed; it will be tried again", job=name)
+
+    def _expire(self) -> None:
+        self._learn(expire_reservations(self.db, now=self.state.now()).positions)
+
+    def _learn(self, positions: Sequence[tuple[int, int]]) -> None:
+        self.state.take([item for item, _ in positions], [node for _, node in positions])
 
     def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
         flat = self._desks.get().place([k for request in requests for k in request])
