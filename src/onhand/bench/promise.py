@@ -403,8 +403,8 @@ def _verify(options: Options, say: Say, url: str, home: Path, *, is_measured: bo
         top_up_ledger(url, options.size.ledger_entries)
     say("verify")
     began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", "from onhand.cli import main; main()", "db", "verify"],
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [*under_test.program(), "db", "verify"],
         env=os.environ | {"ONHAND_DATABASE_URL": url, "ONHAND_HOME": str(home)},
         capture_output=True,
         text=True,

@@ -4,7 +4,6 @@ reservation. Everything runs on the server the product is measured on, in a data
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from onhand.bench.errors import BenchError
 from onhand.db import arrays
-from onhand.db.embedded import find_binaries
+from onhand.db.programs import find_server
 
 DATABASE = "onhand_reference"
 PGBENCH_SCALE = 50
@@ -91,7 +90,7 @@ class Reference:
         names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
         env = {names[k]: str(v) for k, v in wanted.items() if k in names}
         done = subprocess.run(  # noqa: S603 - the program of the embedded server or of PATH
-            [_pgbench_program(), *arguments, str(wanted["dbname"])],
+            [find_client("pgbench", MAJOR_MIN)["pgbench"], *arguments, str(wanted["dbname"])],
             env=os.environ | env,
             capture_output=True,
             text=True,
@@ -178,15 +177,6 @@ class Reference:
             arrays.int4(draw.integers(1, self.nodes + 1, LINES_PER_CALL)),
             arrays.int4(np.ones(LINES_PER_CALL, np.int32)),
         ]
-
-
-def _pgbench_program() -> str:
-    """pgbench of the embedded installation; a distribution may keep it elsewhere on PATH."""
-    beside = find_binaries()["pgbench"]
-    found = beside if Path(beside).exists() else shutil.which("pgbench")
-    if found is None:
-        raise BenchError("pgbench is missing: install PostgreSQL's client programs")
-    return found
 
 
 def _request_ids() -> arrays.UuidArray:

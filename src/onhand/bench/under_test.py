@@ -20,6 +20,8 @@ from onhand.bench.load import encode
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
+# What a user starts: takes a list of arguments, returns the exit code.
+ENTRY = "onhand.cli:run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,12 @@ class ApiProcess:
         return json.loads(text) if text else None
 
 
+def program() -> list[str]:
+    """The command `onhand`, run by this interpreter wherever its script is."""
+    module, _, function = ENTRY.partition(":")
+    return [sys.executable, "-c", f"import sys; from {module} import {function} as f; sys.exit(f(sys.argv[1:]))"]
+
+
 @contextmanager
 def serving(url: str, home: Path, *, profile: Path | None = None) -> Generator[ApiProcess]:
     """`onhand serve` on the database at `url`, ready for requests; stopped as an operator would.
@@ -65,9 +73,7 @@ def serving(url: str, home: Path, *, profile: Path | None = None) -> Generator[A
     With `profile`, its threads are sampled and the samples are in that file once it has stopped.
     """
     port, key = _free_port(), secrets.token_urlsafe(24)
-    command = [sys.executable, "-c", "from onhand.cli import main; main()"]
-    if profile is not None:
-        command = [sys.executable, "-m", "onhand.bench.sampler", str(profile), "onhand.cli:run"]
+    command = program() if profile is None else [sys.executable, "-m", "onhand.bench.sampler", str(profile), ENTRY]
     command += ["serve", "--host", "127.0.0.1", "--port", str(port)]
     log = home / "serve.log"
     began = time.perf_counter()
