@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from onhand.bench.errors import BenchError
 from onhand.db import arrays
-from onhand.db.programs import find_server
+from onhand.db.programs import MAJOR_MIN, find_client
 
 DATABASE = "onhand_reference"
 PGBENCH_SCALE = 50
