@@ -176,8 +176,9 @@ class Dispatcher:
             await send(message)
 
         try:
-            if b"%00" in scope["query_string"] or "\0" in scope["path"]:
-                raise InvalidInput.at("", "the character NUL is not allowed in an address")
+            # Not only NUL: Starlette's patterns overlook a line feed at the end of a path.
+            if b"%00" in scope["query_string"] or not scope["path"].isprintable():
+                raise InvalidInput.at("", "an address holds printable characters only")
             await self._ordinary(scope, receive, watched)
         except OnhandError as error:
             await send_problem(error, scope, receive, watched)

@@ -185,7 +185,7 @@ def path_of(location: Sequence[str | int]) -> str:
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"
-        else:
+        elif not part.startswith("("):  # "(by zone)": pydantic's tag of an alternative, no part of the document
             path += f".{part}" if path else part
     return path
 

@@ -51,9 +51,10 @@ def set_item(db: Database, sku: str, item: ItemIn, *, by: Actor) -> tuple[Writte
 
     def work(conn: Connection[TupleRow]) -> tuple[Written, Item]:
         (result,) = _write_items(db, conn, [row], sku, by)
+        written = _accepted(result)
         stored = catalog_store.get_item(conn, sku)
         assert stored is not None, "it was just written"
-        return _accepted(result), stored
+        return written, stored
 
     return _notified(db, db.transact(work))
 
@@ -93,9 +94,10 @@ def set_node(db: Database, code: str, node: NodeIn, *, by: Actor) -> tuple[Writt
 
     def work(conn: Connection[TupleRow]) -> tuple[Written, Node]:
         (result,) = _write_nodes(db, conn, [row], by)
+        written = _accepted(result)
         stored = network_store.get_node(conn, code)
         assert stored is not None, "it was just written"
-        return _accepted(result), stored
+        return written, stored
 
     return _notified(db, db.transact(work))
 

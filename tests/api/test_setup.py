@@ -1,0 +1,273 @@
+"""Set-up data over HTTP."""
+
+import json
+import time
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+NODE = {
+    "name": "Lyon",
+    "node_type": "warehouse",
+    "country": "FR",
+    "latitude": 45.73,
+    "longitude": 4.84,
+    "timezone": "Europe/Paris",
+}
+CARRIER = {
+    "name": "Post",
+    "services": [
+        {
+            "code": "parcel",
+            "rate_table": {
+                "by": "distance_km",
+                "distance_km": [100, None],
+                "weights_g": [1000, 5000],
+                "prices_minor": [[420, 560], [480, 690]],
+            },
+            "currency": "EUR",
+            "transit_days": {"p50": 1, "p95": 2},
+        }
+    ],
+}
+# kind, address, document, change
+ROWS = [
+    ("item", "/v1/items/MUG", {"name": "Mug", "price_minor": 5, "currency": "EUR"}, {"name": "Cup"}),
+    ("node", "/v1/nodes/LYON", NODE, {"cutoff": "12:00"}),
+    ("node_group", "/v1/node-groups/EU", {"name": "Europe", "nodes": []}, {"name": "EU"}),
+    ("carrier", "/v1/carriers/POST", CARRIER, {"active": False}),
+    ("channel", "/v1/channels/web", {"currency": "EUR", "gate": {"units": 1}}, {"priority": 3}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "document", "change"), ROWS, ids=lambda row: row if isinstance(row, str) else ""
+)
+def test_put_creates_updates_and_repeats(server, kind, path, document, change):
+    client = server.client
+    missing = client.get(path)
+    assert (missing.status_code, missing.json()["code"]) == (404, f"{kind}.not_found")
+    created = client.put(path, json=document)
+    assert created.status_code == 201
+    assert created.headers["location"] == path
+    row = created.json()
+    assert row.items() >= {k: v for k, v in document.items() if k not in ("services",)}.items()
+    assert row["updated_at"].endswith("Z")
+    assert client.get(path).json() == row
+    repeated = client.put(path, json=document)
+    assert (repeated.status_code, repeated.json()) == (200, row)
+    changed = client.put(path, json=document | change)
+    assert changed.status_code == 200
+    assert changed.json().items() >= change.items()
+    listed = client.get(path.rsplit("/", 1)[0]).json()
+    assert listed == {"data": [changed.json()], "next_cursor": None}
+
+
+def test_listings(server):
+    client = server.client
+    path = "/v1/listings/web/a%2Fb"
+    assert client.put(path, json={}).json()["code"] == "channel.not_found"
+    client.put("/v1/channels/web", json={"currency": "EUR"})
+    assert client.put(path, json={}).json()["code"] == "item.not_found"
+    client.put("/v1/items/a%2Fb", json={"name": "x"})
+    created = client.put(path, json={"external_id": "7"})
+    assert (created.status_code, created.headers["location"]) == (201, path)
+    assert client.get(path).json() == created.json()
+    assert client.get("/v1/listings", params={"channel": "web"}).json()["data"] == [created.json()]
+    assert client.get("/v1/listings", params={"status": "closed"}).json()["data"] == []
+    assert client.get("/v1/listings/web/none").status_code == 404
+
+
+@pytest.mark.parametrize("sku", ["a/b", "Ä ö", "100%", "?", "#1", "日本", "a+b", "x;y=1"])
+def test_unusual_skus_have_addresses(server, sku):
+    path = f"/v1/items/{quote(sku, safe='')}"
+    assert server.client.put(path, json={"name": "x"}).json()["sku"] == sku
+    assert server.client.get(path).json()["sku"] == sku
+
+
+def test_lists_page_by_cursor(server):
+    rows = [{"sku": f"S{n:03}", "name": "x"} for n in range(25)]
+    server.client.post("/v1/items/batch", json={"items": rows})
+    seen, cursor = [], None
+    while True:
+        page = server.client.get("/v1/items", params={"limit": 10} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [item["sku"] for item in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [row["sku"] for row in rows]
+    first = server.client.get("/v1/items", params={"limit": 10}).json()["next_cursor"]
+    wrong = server.client.get("/v1/nodes", params={"cursor": first})
+    assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "cursor")
+
+
+def test_a_batch_answers_per_row_and_once_per_key(server):
+    rows = [
+        {"sku": "SET", "name": "Set", "components": [{"sku": "A", "quantity": 2}]},
+        {"sku": "A", "name": "A"},
+        {"sku": "B", "name": "B", "weight_g": -1},
+        "nonsense",
+    ]
+    first = server.client.post("/v1/items/batch", json={"items": rows}, headers={"Idempotency-Key": "k1"})
+    assert first.status_code == 200
+    results = first.json()["results"]
+    assert [r["status"] for r in results] == ["created", "created", "rejected", "rejected"]
+    assert results[0] == {"status": "created", "sku": "SET"}
+    assert (results[2]["sku"], results[2]["code"]) == ("B", "input.invalid")
+    assert [e["path"] for e in results[2]["errors"]] == ["weight_g"]
+    again = server.client.post("/v1/items/batch", json={"items": rows}, headers={"Idempotency-Key": "k1"})
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    other = server.client.post("/v1/items/batch", json={"items": []}, headers={"Idempotency-Key": "k1"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.key_reused")
+    fresh = server.client.post("/v1/items/batch", json={"items": rows[:2]}).json()["results"]
+    assert [r["status"] for r in fresh] == ["unchanged", "unchanged"]
+
+
+def test_a_batch_of_nodes(server):
+    rows = [NODE | {"code": "A"}, NODE | {"code": "B", "timezone": "x"}, NODE | {"code": "A"}]
+    results = server.client.post("/v1/nodes/batch", json={"nodes": rows}).json()["results"]
+    assert [(r["status"], r["node"]) for r in results] == [("created", "A"), ("rejected", "B"), ("rejected", "A")]
+
+
+def test_what_was_written_is_in_memory_before_the_answer(server):
+    client, state = server.client, server.app.state
+    client.put("/v1/items/MUG", json={"name": "Mug", "weight_g": 7})
+    assert state.catalogue.weight_g[state.catalogue.ids["MUG"]] == 7
+    client.post("/v1/items/batch", json={"items": [{"sku": "CUP", "name": "Cup"}]})
+    assert "CUP" in state.catalogue.ids
+    client.put("/v1/nodes/LYON", json=NODE)
+    assert "LYON" in state.network.node_ids
+    client.post("/v1/nodes/batch", json={"nodes": [NODE | {"code": "PARIS"}]})
+    assert "PARIS" in state.network.node_ids
+    client.put("/v1/channels/web", json={"currency": "EUR"})
+    assert "web" in state.network.channels
+    client.put("/v1/carriers/POST", json=CARRIER)
+    assert [s.code for s in state.network.services] == ["parcel"]
+
+
+BAD = [
+    ("PUT", "/v1/items/A", b"{}", 422, "name"),
+    ("PUT", "/v1/items/A", b"[]", 422, ""),
+    ("PUT", "/v1/items/A", b"null", 422, ""),
+    ("PUT", "/v1/items/A", b'{"name": "x", "sku": "A"}', 422, "sku"),
+    ("PUT", "/v1/items/A", b'{"name": "x", "weight_g": "3"}', 422, "weight_g"),
+    ("PUT", "/v1/items/A", b'{"name": "x", "weight_g": 99999999999999999999}', 422, "weight_g"),
+    ("PUT", "/v1/items/A", b'{"name": "x", "weight_g": NaN}', 400, ""),
+    ("PUT", "/v1/items/A", b'{"name": "x", "name": "y"}', 400, "name"),
+    ("PUT", "/v1/items/A", b'{"name": "\\u0000"}', 422, "name"),
+    ("PUT", "/v1/items/A", b'{"name": "\\ud800"}', 422, "name"),
+    ("PUT", "/v1/items/A", b'{"name": "\xff"}', 400, ""),
+    ("PUT", "/v1/items/A", b'{"name": "x", "price_minor": 5}', 422, "currency"),
+    ("PUT", "/v1/items/A", b'{"name": "x", "components": [{"sku": "Z", "quantity": 1}]}', 422, "components[0].sku"),
+    ("PUT", "/v1/items/%20A", b'{"name": "x"}', 422, "sku"),
+    ("PUT", "/v1/items/A%0A", b'{"name": "x"}', 422, ""),
+    ("PUT", "/v1/items/", b'{"name": "x"}', 422, "sku"),
+    ("PUT", "/v1/items/A%00", b'{"name": "x"}', 422, ""),
+    ("PUT", f"/v1/items/{'x' * 129}", b'{"name": "x"}', 422, "sku"),
+    ("GET", "/v1/items/%E2%80%8B", None, 422, ""),
+    ("GET", "/v1/items?limit=0", None, 422, "limit"),
+    ("GET", "/v1/items?cursor=nonsense", None, 422, "cursor"),
+    ("GET", "/v1/items?bundle=perhaps", None, 422, "bundle"),
+    ("GET", "/v1/nodes?country=xx", None, 422, "country"),
+    ("GET", "/v1/nodes?node_type=shop", None, 422, "node_type"),
+    ("GET", "/v1/listings?status=gone", None, 422, "status"),
+    ("POST", "/v1/items/batch", b'{"items": {}}', 422, "items"),
+    ("POST", "/v1/items/batch", b'{"rows": []}', 422, "items"),
+    ("POST", "/v1/items/batch", json.dumps({"items": [0] * 5_001}).encode(), 422, "items"),
+    ("PUT", "/v1/nodes/A", json.dumps(NODE | {"capacity": {"orders": -1}}).encode(), 422, "capacity.orders"),
+    ("PUT", "/v1/nodes/A", json.dumps(NODE | {"closed_days": ["x"]}).encode(), 422, "closed_days[0]"),
+    ("PUT", "/v1/node-groups/A", b'{"name": "x", "nodes": ["Z"]}', 422, "nodes[0]"),
+    (
+        "PUT",
+        "/v1/carriers/A",
+        json.dumps(CARRIER).replace("[480, 690]", "[480]").encode(),
+        422,
+        "services[0].rate_table.prices_minor[1]",
+    ),
+    (
+        "PUT",
+        "/v1/carriers/A",
+        json.dumps(CARRIER).replace("690", "-1").encode(),
+        422,
+        "services[0].rate_table.prices_minor[1][1]",
+    ),
+    ("PUT", "/v1/carriers/A", b'{"name": "x", "provider": "karrio"}', 422, "provider"),
+    ("PUT", "/v1/channels/A", b'{"currency": "EUR", "connector": "shopify"}', 422, "connector"),
+    ("PUT", "/v1/channels/A", b'{"currency": "EUR", "nodes": ["Z"]}', 422, "nodes[0]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "names"), BAD, ids=[f"{b[0]} {b[1][:30]} {b[4]}" for b in BAD]
+)
+def test_bad_input_gets_a_problem_that_names_the_field(server, method, path, body, status, names):
+    answer = server.client.request(method, path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert names in [e["path"] for e in answer.json()["errors"]]
+    with server.app.db.connection() as conn:
+        for table in ("item", "node", "node_group", "carrier", "channel", "event"):
+            kept = (
+                f"SELECT count(*) FROM {table} WHERE kind <> 'key.changed'"
+                if table == "event"
+                else (f"SELECT count(*) FROM {table}")
+            )
+            assert conn.execute(kept).fetchone() == (0,)
+
+
+def test_writing_needs_its_scope(server):
+    made = server.client.post("/v1/keys", json={"name": "r", "scopes": ["read"]}).json()["key"]
+    with server.as_key(made) as reader:
+        assert reader.get("/v1/items").status_code == 200
+        for method, path in (("PUT", "/v1/items/A"), ("PUT", "/v1/channels/A"), ("POST", "/v1/nodes/batch")):
+            assert reader.request(method, path, json={}).status_code == 403
+    with server.as_key(None) as nobody:
+        assert nobody.get("/v1/nodes").status_code == 401
+
+
+def test_five_thousand_items_over_http_take_about_a_second(server):
+    rows = [{"sku": f"S{n}", "name": "x", "weight_g": n} for n in range(5_000)]
+    began = time.perf_counter()
+    answer = server.client.post("/v1/items/batch", json={"items": rows})
+    took_s = time.perf_counter() - began
+    assert {r["status"] for r in answer.json()["results"]} == {"created"}
+    assert took_s < 4, f"took {took_s:.2f} s"
+
+
+def test_everything_is_documented_with_examples(server):
+    document = server.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    for _, path, _, _ in ROWS:
+        name = path.rsplit("/", 1)[0]
+        (address,) = [p for p in document["paths"] if p.startswith(f"{name}/{{")]
+        put = document["paths"][address]["put"]
+        assert {"200", "201", "401", "403", "413", "415", "422"} <= set(put["responses"])
+        assert {"200", "404", "422"} <= set(document["paths"][address]["get"]["responses"])
+        body = put["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        assert schemas[body]["examples"]
+        assert schemas[body]["additionalProperties"] is False
+    rows = schemas["ItemBatch"]["properties"]["items"]
+    assert rows["maxItems"] == 5_000
+    assert "sku" in rows["items"]["anyOf"][0]["required"]
+
+
+def test_documented_examples_are_accepted(server):
+    document = server.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    client: httpx2.Client = server.client
+    client.post("/v1/items/batch", json={"items": [{"sku": s, "name": s} for s in ("MUG-BLUE", "PLATE-BLUE")]})
+    client.post("/v1/nodes/batch", json={"nodes": [NODE | {"code": c} for c in ("NANTES", "BREST")]})
+    client.put("/v1/node-groups/EUROPE", json={"name": "x", "nodes": []})
+    for schema, path in (
+        ("ItemIn", "/v1/items/X"),
+        ("NodeIn", "/v1/nodes/X"),
+        ("NodeGroupIn", "/v1/node-groups/X"),
+        ("CarrierIn", "/v1/carriers/X"),
+        ("ChannelIn", "/v1/channels/X"),
+        ("ListingIn", "/v1/listings/X/X"),
+    ):
+        for example in schemas[schema]["examples"]:
+            answer = client.put(path, json=example)
+            assert answer.status_code in (200, 201), answer.text
