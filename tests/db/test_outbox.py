@@ -22,9 +22,7 @@ def subjects(events):
 def test_an_event_comes_back_as_written(db):
     actor = Actor(key_id=3, reason="broken box")
     data = {"items": [1, 2], "note": "50 % é"}
-    db.transact(
-        lambda c: outbox.write_event(c, "order.sourced", "o1", data, actor=actor, origin=42)
-    )
+    db.transact(lambda c: outbox.write_event(c, "order.sourced", "o1", data, actor=actor, origin=42))
     with db.connection() as conn:
         (event,) = outbox.read(conn, START)
     assert (event.kind, event.subject, event.data) == ("order.sourced", "o1", data)
@@ -35,11 +33,7 @@ def test_an_event_comes_back_as_written(db):
 
 def test_many_events_keep_their_order_and_pages_do_not_overlap(db):
     names = [f"s{n}" for n in range(25)]
-    db.transact(
-        lambda c: outbox.write_events(
-            c, [("a.b", n, {}) for n in names], actor=SYSTEM, origin=db.origin
-        )
-    )
+    db.transact(lambda c: outbox.write_events(c, [("a.b", n, {}) for n in names], actor=SYSTEM, origin=db.origin))
     seen, cursor = [], START
     with db.connection() as conn:
         while page := outbox.read(conn, cursor, limit=10):
@@ -50,15 +44,12 @@ def test_many_events_keep_their_order_and_pages_do_not_overlap(db):
 
 def drain_naively(conn, after_pos):
     """What a consumer with a cursor on `pos` alone does."""
-    return conn.execute(
-        "SELECT pos, subject FROM event WHERE pos > %s ORDER BY pos", (after_pos,)
-    ).fetchall()
+    return conn.execute("SELECT pos, subject FROM event WHERE pos > %s ORDER BY pos", (after_pos,)).fetchall()
 
 
 def drain_with_horizon_but_pos_only(conn, after_pos):
     return conn.execute(
-        "SELECT pos, subject FROM event WHERE pos > %s"
-        " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY pos",
+        "SELECT pos, subject FROM event WHERE pos > %s AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY pos",
         (after_pos,),
     ).fetchall()
 
@@ -227,10 +218,7 @@ def test_the_reader_uses_the_key_and_not_a_scan(dsn):
     with psycopg.connect(dsn) as conn:
         conn.execute("SET enable_seqscan = off")
         plan = "\n".join(
-            row[0]
-            for row in conn.execute(
-                "EXPLAIN " + outbox.SQL["read_events"], {"xid": 5, "pos": 1, "limit": 10}
-            )
+            row[0] for row in conn.execute("EXPLAIN " + outbox.SQL["read_events"], {"xid": 5, "pos": 1, "limit": 10})
         )
     assert "Index Cond" in plan
     assert "ROW(xid, pos)" in plan

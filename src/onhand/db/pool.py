@@ -37,26 +37,21 @@ _NOTIFY_EVERY_S = 0.02
 
 
 def is_lost(error: BaseException, conn: Connection[TupleRow] | None = None) -> bool:
-    """Whether `error` means that the server or the way to it is gone (not that a statement was
-    wrong).
-    """
+    """Whether `error` means that the server cannot work or be reached, not that a statement was wrong."""
     if conn is not None and conn.closed:
         return True
     if not isinstance(error, psycopg.Error):
         return False
-    if isinstance(error, (PoolTimeout, PoolClosed)):
-        return True
     state = error.sqlstate
     if state is None:
         return isinstance(error, psycopg.OperationalError)
-    # 57P0x: shut down, crashed or starting; 53300: no connection free; 25006: failed over to a
-    # replica.
-    return state[:2] == "08" or state[:4] == "57P0" or state in ("53300", "25006")
+    # 08: connection; 53: out of disk, memory or connections; 57P0: shut down, crashed or starting; 58: input and
+    # output; 25006: failed over to a replica.
+    return state[:2] in ("08", "53", "58") or state[:4] == "57P0" or state == "25006"
 
 
 def _unavailable(error: BaseException) -> DatabaseUnavailable:
-    text = str(error).strip().splitlines()
-    return DatabaseUnavailable(f"the database cannot be reached: {text[0] if text else error!r}")
+    return DatabaseUnavailable(f"the database cannot be reached: {' '.join(str(error).split()) or repr(error)}")
 
 
 def _connect(url: str, *, application_name: str) -> Connection[TupleRow]:
@@ -66,14 +61,20 @@ def _connect(url: str, *, application_name: str) -> Connection[TupleRow]:
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name=application_name,
     )
-    _configure(conn)
+    try:
+        _configure(conn)
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
 def _configure(conn: Connection[TupleRow]) -> None:
     arrays.register(conn.adapters)
     conn.execute(
-        "SELECT set_config('lock_timeout', %s, false), set_config('jit', 'off', false),"
+        # Our statements are written for read committed; an external server may have another default.
+        "SELECT set_config('default_transaction_isolation', 'read committed', false),"
+        " set_config('lock_timeout', %s, false), set_config('jit', 'off', false),"
         " set_config('TimeZone', 'UTC', false),"
         " set_config('idle_in_transaction_session_timeout', %s, false)",
         (str(_LOCK_TIMEOUT_MS), str(_IDLE_IN_TRANSACTION_TIMEOUT_MS)),
@@ -156,28 +157,26 @@ class Database:
     @staticmethod
     def _once(conn: Connection[TupleRow], work: Callable[[Connection[TupleRow]], T]) -> T:
         try:
-            conn.execute("BEGIN")
+            conn.execute("BEGIN", prepare=False)
             result = work(conn)
         except BaseException as error:
-            if is_lost(error, conn):
+            _roll_back(conn)
+            if isinstance(error, psycopg.Error) and is_lost(error, conn):
                 raise _unavailable(error) from error
-            _roll_back(conn)
             raise
-        if conn.info.transaction_status is TransactionStatus.INERROR:
-            # COMMIT would answer ROLLBACK without an error, and the caller would take it for
-            # success.
+        status = conn.info.transaction_status
+        if status is not TransactionStatus.INTRANS:
+            # COMMIT would answer ROLLBACK without an error, and the caller would take it for success.
             _roll_back(conn)
-            raise AssertionError(
-                "a statement of the transaction failed and its error was swallowed"
-            )
+            assert status is not TransactionStatus.INERROR, "work swallowed the error of a statement"
+            assert status is not TransactionStatus.IDLE, "work ended the transaction that was opened for it"
+            raise DatabaseUnavailable("the connection broke before the transaction ended; nothing was written")
         try:
-            conn.execute("COMMIT")
+            conn.execute("COMMIT", prepare=False)
         except psycopg.Error as error:
             if is_lost(error, conn):
-                raise CommitUnknown(
-                    "the connection broke during COMMIT; the result is unknown"
-                ) from error
-            raise  # the server answered: rolled back
+                raise CommitUnknown("the connection broke during COMMIT; whether it was written is unknown") from error
+            raise  # the server answered: it was rolled back
         return result
 
     @contextmanager
@@ -236,7 +235,7 @@ class Database:
 
 def _roll_back(conn: Connection[TupleRow]) -> None:
     try:
-        conn.execute("ROLLBACK")
+        conn.execute("ROLLBACK", prepare=False)
     except psycopg.Error:
         conn.close()  # the pool replaces it
 
@@ -258,9 +257,7 @@ class _Notifier:
         if self._thread is None:
             with self._starting:
                 if self._thread is None and not self._closing.is_set():
-                    self._thread = threading.Thread(
-                        target=self._run, name="onhand notify", daemon=True
-                    )
+                    self._thread = threading.Thread(target=self._run, name="onhand notify", daemon=True)
                     self._thread.start()
 
     def close(self) -> None:
