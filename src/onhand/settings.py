@@ -41,6 +41,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "info"
+    allow_private_urls: bool = False  # lets webhooks reach loopback and private addresses
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -137,6 +138,14 @@ def _log_level(label: str, value: Any) -> str:
     return text
 
 
+def _flag(label: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    flag = value if isinstance(value, bool) else known.get(str(value).lower())
+    if flag is None:
+        raise SettingsError(f"{label}: expected true or false, got {value!r}")
+    return flag
+
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "database_url": _database_url,
     "home": _folder,
@@ -145,5 +154,6 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "host": _text,
     "port": _port,
     "log_level": _log_level,
+    "allow_private_urls": _flag,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -43,7 +43,8 @@ class Route(APIRoute):
                 # A misspelt filter must not answer with everything.
                 raise InvalidInput([FieldError(name, "unknown parameter") for name in sorted(unknown)])
             if takes_body:
-                await _load(request)
+                request = _ReadRequest(request.scope, request.receive)
+                await request.read()
             return await inner(request)
 
         return checked
@@ -63,16 +64,18 @@ def _query_names(dependant: Dependant) -> set[str]:
     return names.union(*map(_query_names, dependant.dependencies))
 
 
-async def _load(request: Request) -> None:
-    body = b""
-    if _has_body(request):
-        check_headers(request.scope["headers"])
-        body = await read_body(request.receive)
-    # Starlette keeps both under these names: FastAPI finds the body read and parsed.
-    request._body = body
-    if body:
-        inline = len(body) <= _PARSE_INLINE_BYTES_MAX
-        request._json = parse(body) if inline else await run_in_threadpool(parse, body)
+class _ReadRequest(Request):
+    """A request whose body was read and parsed by our rules: FastAPI finds it done."""
+
+    async def read(self) -> None:
+        self._body = b""
+        if not _has_body(self):
+            return
+        check_headers(self.scope["headers"])
+        body = self._body = await read_body(self.receive)
+        if body:
+            inline = len(body) <= _PARSE_INLINE_BYTES_MAX
+            self._json = parse(body) if inline else await run_in_threadpool(parse, body)
 
 
 def _has_body(request: Request) -> bool:

@@ -40,9 +40,7 @@ def create_key(
     InvalidInput.
     """
     if unknown := sorted(set(scopes) - set(access.SCOPES)):
-        raise InvalidInput.at(
-            "scopes", f"unknown {unknown[0]!r}; known are {', '.join(access.SCOPES)}"
-        )
+        raise InvalidInput.at("scopes", f"unknown {unknown[0]!r}; known are {', '.join(access.SCOPES)}")
     if not scopes:
         raise InvalidInput.at("scopes", "expected at least one scope")
     text = key or access.mint()

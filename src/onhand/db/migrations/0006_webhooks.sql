@@ -17,9 +17,11 @@ CREATE TABLE webhook_delivery (
     event_pos   bigint NOT NULL,
     status      text NOT NULL DEFAULT 'due' CHECK (status IN ('due', 'delivered', 'dead')),
     attempts    int NOT NULL DEFAULT 0,
+    created_at  timestamptz NOT NULL DEFAULT now(),   -- given up three days after
     due_at      timestamptz NOT NULL DEFAULT now(),
     last_error  text,
     delivered_at timestamptz,
     UNIQUE (webhook_id, event_xid, event_pos)
 );
-CREATE INDEX webhook_delivery_due ON webhook_delivery (due_at) WHERE status = 'due';
+-- The next ones of each endpoint, in the order of their events.
+CREATE INDEX webhook_delivery_due ON webhook_delivery (webhook_id, due_at, event_xid, event_pos) WHERE status = 'due';

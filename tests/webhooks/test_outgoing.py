@@ -1,0 +1,187 @@
+"""The guarded client: where it connects, and what it refuses."""
+
+import asyncio
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from onhand.base.addresses import WebAddress
+from onhand.webhooks import outgoing
+from onhand.webhooks.outgoing import Guard, NotReachable, Outgoing
+
+PLAIN = ssl.create_default_context()
+
+
+def post(url, *, allow_private=True, tls=PLAIN):
+    async def go():
+        async with Outgoing(Guard(allow_private=allow_private), tls) as out:
+            return await out.post(url, b"{}", {"content-type": "application/json"})
+
+    return asyncio.run(go())
+
+
+@contextmanager
+def raw_server(answer, tls=None):
+    """Answers each connection with bytes, or by calling `answer(connection)`; yields port and what came."""
+    requests = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    try:
+                        talk = tls.wrap_socket(connection, server_side=True) if tls else connection
+                        requests.append(talk.recv(65536))
+                        if callable(answer):
+                            answer(talk)
+                        else:
+                            talk.sendall(answer)
+                    except OSError as error:
+                        requests.append(type(error).__name__.encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1], requests
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+def names(monkeypatch, table):
+    """Make the name server say what `table` says: name -> addresses, one list per question."""
+    real = socket.getaddrinfo
+    asked = []
+
+    def getaddrinfo(host, port, *args, **options):
+        if host in table:
+            asked.append(host)
+            answers = table[host]
+            addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses]
+        return real(host, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "[::1]", "[::ffff:127.0.0.1]",
+     "[::ffff:169.254.169.254]", "169.254.169.254", "10.1.2.3", "[64:ff9b::7f00:1]", "[fe80::1]"],
+)  # fmt: skip
+def test_no_spelling_of_a_private_address_is_called(host):
+    with raw_server(OK) as (port, requests), pytest.raises(NotReachable):
+        post(f"http://{host}:{port}/", allow_private=False)
+    assert requests == []
+
+
+def test_one_private_address_among_public_ones_spoils_the_name(monkeypatch):
+    names(monkeypatch, {"mixed.example": [["8.8.8.8", "127.0.0.1"]]})
+    with pytest.raises(NotReachable, match="not a public one"):
+        post("http://mixed.example/", allow_private=False)
+
+
+def test_a_name_that_changes_its_mind_is_asked_once_and_called_where_it_was_checked(monkeypatch):
+    with raw_server(OK) as (port, requests):
+        asked = names(monkeypatch, {"rebind.example": [["127.0.0.1"], ["127.0.0.2"]]})
+        assert post(f"http://rebind.example:{port}/hook") == 200
+    assert asked == ["rebind.example"]
+    assert b"POST /hook HTTP/1.1" in requests[0]
+    assert f"host: rebind.example:{port}".encode() in requests[0].lower()
+
+
+def test_a_name_that_cannot_be_resolved_is_refused():
+    with pytest.raises(NotReachable, match="cannot be resolved"):
+        post("http://nothing.invalid/")
+
+
+def test_the_next_address_is_tried_when_one_cannot_be_connected(monkeypatch):
+    with raw_server(OK) as (port, _):
+        names(monkeypatch, {"two.example": [["127.0.0.9", "127.0.0.1"]]})
+        assert post(f"http://two.example:{port}/") == 200
+
+
+def test_the_whole_exchange_has_a_deadline(monkeypatch):
+    """A byte now and then resets every time-out of a socket, but not this one."""
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.4)
+    stop = threading.Event()
+
+    def dribble(connection):
+        for byte in b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000:
+            connection.sendall(bytes([byte]))
+            if stop.wait(0.05):
+                return
+
+    with raw_server(dribble) as (port, _):
+        try:
+            with pytest.raises(NotReachable, match="no answer within"):
+                post(f"http://127.0.0.1:{port}/")
+        finally:
+            stop.set()
+
+
+def test_an_endless_answer_is_cut_off_after_its_status():
+    sent = []
+
+    def flood(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+        while len(sent) < 10_000:
+            connection.sendall(chunk)
+            sent.append(1)
+
+    with raw_server(flood) as (port, _):
+        assert post(f"http://127.0.0.1:{port}/") == 200
+    assert len(sent) < 1_000
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: " + b"y" * 200_000, b"SSH-2.0-OpenSSH\r\n"]
+)
+def test_an_answer_that_is_none_is_a_failure_that_quotes_nothing(answer):
+    with raw_server(answer) as (port, _), pytest.raises(NotReachable) as raised:
+        post(f"http://127.0.0.1:{port}/")
+    assert "SSH" not in str(raised.value)
+    assert "garbage" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of shop.example, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=shop.example",
+         "-addext", "subjectAltName=DNS:shop.example", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_certificate_is_checked_against_the_name_not_the_address(certificate, monkeypatch):
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    names(monkeypatch, {"shop.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]})
+    with raw_server(OK, serving) as (port, _):
+        assert post(f"https://shop.example:{port}/", tls=trusting) == 200
+        with pytest.raises(NotReachable):
+            post(f"https://other.example:{port}/", tls=trusting)
+        with pytest.raises(NotReachable):
+            post(f"https://shop.example:{port}/", tls=PLAIN)
+
+
+def test_a_guard_for_threads_answers_alike():
+    with pytest.raises(NotReachable):
+        Guard().resolve_now(WebAddress.parse("http://127.0.0.1/"))
+    assert Guard(allow_private=True).resolve_now(WebAddress.parse("http://127.0.0.1/"))
