@@ -23,7 +23,7 @@ CREATE TABLE orders (
     created_at  timestamptz NOT NULL DEFAULT now(),
     deliver_by  timestamptz,
     customer_id uuid,
-    request     jsonb NOT NULL,          -- destination, method and wishes: what sourcing it again needs
+    request     json NOT NULL,           -- destination, method and wishes: what sourcing it again needs
     actor       int NOT NULL,
     UNIQUE (channel_id, external_id)
 ) WITH (fillfactor = 85);
@@ -91,7 +91,7 @@ CREATE TABLE fulfilment (
     lines         smallint NOT NULL,
     units         int NOT NULL,
     cost_minor    bigint NOT NULL,
-    cost          jsonb NOT NULL,            -- {term: minor units}
+    cost          json NOT NULL,             -- {term: minor units}
     reason        text,
     updated_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (order_id, fulfilment_no)

@@ -130,7 +130,7 @@ BEGIN
     INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, queue, currency, placed_at,
         deliver_by, customer_id, request, actor)
     SELECT id, channel, external, hash, status, queue, currency, placed, deliver, customers[customer],
-        request::jsonb, actor
+        request::json, actor
     FROM unnest(o_id, o_channel, o_external, o_hash, o_status, o_queue, o_currency, o_placed, o_deliver,
         o_customer, o_request, o_actor)
         AS o (id, channel, external, hash, status, queue, currency, placed, deliver, customer, request, actor)
@@ -148,7 +148,7 @@ BEGIN
         INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
             ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
         SELECT o_id[ord], no, 1, node, 'allocated', carrier, service, method, day, ship, deliver, lines, units,
-            cost_minor, cost::jsonb
+        cost_minor, cost::json
         FROM unnest(f_order, f_no, f_node, f_carrier, f_service, f_method, f_day, f_ship, f_deliver, f_lines,
             f_units, f_cost_minor, f_cost)
             AS f (ord, no, node, carrier, service, method, day, ship, deliver, lines, units, cost_minor, cost);
