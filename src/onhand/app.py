@@ -14,10 +14,10 @@ from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
-from onhand.db.embedded import located
+from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
-from onhand.errors import DatabaseUnavailable
+from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
@@ -202,12 +202,22 @@ class App:
             try:
                 self.state.follow()
             except DatabaseUnavailable:
-                pass
+                self._revive()
             except Exception:
                 # Wrong memory costs retries, never units; what comes next, or a restart, reads it again.
                 log.exception("following the events failed")
             self._stop.wait(_FOLLOW_EVERY_S)
             self.listener.wait(heard, 1.0)
+
+    def _revive(self) -> None:
+        """Start the embedded server again if it was killed; an external one is its owner's to start."""
+        if self.settings.database_url is not None or self._stop.is_set():
+            return
+        try:
+            with Server.ensure(self.settings.home):
+                pass
+        except OnhandError as error:
+            log.warning("the embedded database does not start", error=str(error))
 
 
 def _spare_the_collector() -> None:
