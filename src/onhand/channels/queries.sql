@@ -50,3 +50,60 @@ VALUES (%(channel_id)s, %(item_id)s, %(external_id)s, %(external_sku)s, %(status
 ON CONFLICT (channel_id, item_id) DO UPDATE SET
     external_id = excluded.external_id, external_sku = excluded.external_sku, status = excluded.status,
     updated_at = now();
+
+-- name: load_availability
+-- All that available to sell and available to promise of some items rest on, in one round trip: rows of one shape,
+-- tagged. The ledger entry of a position's version is its last one, found by the only index of the ledger.
+-- 0 position: item, node, on_hand, unavailable, allocated, oversold, safety_stock, version, entry_id
+SELECT 0::int2, p.item_id, p.node_id, p.on_hand, p.unavailable, p.allocated, p.oversold,
+       coalesce(p.safety_stock, n.safety_stock_default), p.version, e.entry_id
+FROM unnest(%(items)s::int[]) AS t (item_id)
+JOIN stock_position p ON p.item_id = t.item_id
+JOIN node n ON n.node_id = p.node_id AND n.active
+LEFT JOIN ledger_entry e ON e.item_id = p.item_id AND e.node_id = p.node_id AND e.version = p.version
+UNION ALL
+-- 1 supply: item, node, units neither received nor promised, day expected (since 1970, UTC), whether it is overdue
+SELECT 1, l.item_id, l.node_id, (l.quantity - l.received - l.promised),
+       ((l.expected_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01'), (l.expected_at < now())::int, 0, 0, 0, 0
+FROM unnest(%(items)s::int[]) AS t (item_id)
+JOIN inbound_line l ON l.item_id = t.item_id AND l.received < l.quantity AND l.received + l.promised < l.quantity
+UNION ALL
+-- 2 demand: item, -, units that wait with no supply behind them
+SELECT 2, t.item_id, 0, q.units, 0, 0, 0, 0, 0, 0
+FROM unnest(%(items)s::int[]) AS t (item_id)
+CROSS JOIN LATERAL (SELECT sum(quantity)::int AS units FROM queue_line q
+                    WHERE q.item_id = t.item_id AND q.inbound_id IS NULL) q
+WHERE q.units IS NOT NULL
+UNION ALL
+-- 3 quota: item, channel, units
+SELECT 3, i.item_id, c.channel_id, (c.quota -> 'units_by_sku' ->> i.sku)::int, 0, 0, 0, 0, 0, 0
+FROM channel c
+CROSS JOIN unnest(%(items)s::int[]) AS t (item_id)
+JOIN item i ON i.item_id = t.item_id
+WHERE c.active AND c.quota <> '{}' AND c.quota -> 'units_by_sku' ? i.sku
+UNION ALL
+-- 4 gate: -, channel, units
+SELECT 4, 0, c.channel_id, (c.gate ->> 'units')::int, 0, 0, 0, 0, 0, 0
+FROM channel c WHERE (c.gate ->> 'units')::int > 0;
+
+-- name: load_availability_at
+-- The positions as the ledger had them at a past moment; nodes, safety stock, gates and quotas as they are now.
+SELECT 0::int2, p.item_id, p.node_id, e.on_hand, e.unavailable, e.allocated, e.oversold,
+       coalesce(p.safety_stock, n.safety_stock_default), e.version, e.entry_id
+FROM unnest(%(items)s::int[]) AS t (item_id)
+JOIN stock_position p ON p.item_id = t.item_id
+JOIN node n ON n.node_id = p.node_id AND n.active
+CROSS JOIN LATERAL (
+    SELECT e.* FROM ledger_entry e
+    WHERE e.item_id = p.item_id AND e.node_id = p.node_id AND e.recorded_at <= %(at)s
+    ORDER BY e.version DESC LIMIT 1
+) e
+UNION ALL
+SELECT 3, i.item_id, c.channel_id, (c.quota -> 'units_by_sku' ->> i.sku)::int, 0, 0, 0, 0, 0, 0
+FROM channel c
+CROSS JOIN unnest(%(items)s::int[]) AS t (item_id)
+JOIN item i ON i.item_id = t.item_id
+WHERE c.active AND c.quota <> '{}' AND c.quota -> 'units_by_sku' ? i.sku
+UNION ALL
+SELECT 4, 0, c.channel_id, (c.gate ->> 'units')::int, 0, 0, 0, 0, 0, 0
+FROM channel c WHERE (c.gate ->> 'units')::int > 0;
