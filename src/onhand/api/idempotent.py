@@ -75,12 +75,13 @@ class Once:
         self,
         flow: Callable[[Transactor], R],
         *,
-        status: int = 200,
+        status: int | Callable[[Any], int] = 200,
         answer: Callable[[Any], object] = lambda result: result,
         stored: Callable[[Any], object] | None = None,
     ) -> Response:
         """Run `flow` with a transactor that also stores the answer; or give the first answer again.
 
+        status  the number, or what makes it from what the flow's transaction returned
         answer  makes the body from what the flow's transaction returned: dataclasses, pydantic
                 models, mappings and lists of them, dates, UUIDs
         stored  what to keep instead, when the answer holds a secret or personal data
@@ -89,7 +90,7 @@ class Once:
         """
         if self.key is not None and (replay := self._find(self.key)):
             return _replayed(replay)
-        bodies: list[bytes] = []
+        bodies: list[tuple[bytes, int]] = []
 
         def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
             def keyed(conn: Connection[TupleRow]) -> T:
@@ -99,10 +100,11 @@ class Once:
                         raise _Replayed(replay)
                 result = work(conn)
                 body = to_json(answer(result))
+                code = status(result) if callable(status) else status
                 if self.key is not None:
                     kept = body if stored is None else to_json(stored(result))
-                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, status, kept.decode())
-                bodies[:] = [body]  # a retried transaction answers once
+                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept.decode())
+                bodies[:] = [(body, code)]  # a retried transaction answers once
                 return result
 
             assert not bodies, "a flow uses the transactor of its answer once"
@@ -117,7 +119,8 @@ class Once:
                 return _replayed(replay)
             raise
         assert bodies, "the flow did not use the transactor it was given"
-        return Response(bodies[0], status, media_type="application/json")
+        body, code = bodies[0]
+        return Response(body, code, media_type="application/json")
 
     def commit(
         self,
