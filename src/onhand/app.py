@@ -18,6 +18,7 @@ from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
+from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
@@ -83,6 +84,13 @@ class App:
             workers=1,
             queue_max=_QUEUE_MAX,
         )
+        self._enquirers = _PerThread(lambda: Enquirer(self.state))
+        self.enquiries: Gatherer[Enquiry, bytes] = Gatherer(
+            lambda enquiries: self._enquirers.get().answer(enquiries),
+            name="enquiries",
+            batch_max=64,
+            queue_max=_QUEUE_MAX,
+        )
         self._follower = threading.Thread(target=self._follow, name="onhand follow", daemon=True)
 
     @classmethod
@@ -133,13 +141,14 @@ class App:
         self.orders.close()
         self.reservations.close()
         self.promises.close()
+        self.enquiries.close()
         self.listener.close()
         if self._follower.is_alive():
             self._follower.join()
         for desk in self._desks.made:
             desk.close()
-        for holder in self._holders.made:
-            holder.close()
+        for connected in (*self._holders.made, *self._enquirers.made):
+            connected.close()
         self._resources.close()
 
     def __enter__(self) -> Self:

@@ -4,7 +4,9 @@ answered with JSON that the flow has worded already. Declared in OpenAPI from th
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -15,10 +17,12 @@ from onhand.api.body import check_headers, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
 from onhand.api.idempotent import Once, checked_key
-from onhand.api.problems import document, from_msgspec
+from onhand.api.problems import UNDECODABLE, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
-from onhand.errors import InvalidInput, OnhandError
+from onhand.base.dates import EPOCH
+from onhand.errors import FieldError, InvalidInput, OnhandError
+from onhand.flows.enquire import Enquiry
 from onhand.flows.intake import Intake, UnknownSkus, prepare
 from onhand.flows.place_orders import Placed
 from onhand.flows.promise import prepare_question
@@ -32,6 +36,8 @@ T = TypeVar("T")
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ROWS_MAX = 5_000
+# Time zones could carry the last year over the end of the calendar.
+YEAR_MAX = 9999
 # A share of a batch is decided and written at once; larger shares would keep single orders waiting.
 _SHARE_LINES = 600
 
@@ -180,7 +186,7 @@ async def record(scope: Scope, receive: Receive, send: Send) -> None:
 def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
     try:
         rows = decode_entries(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise from_msgspec(error) from None
     done: list[Recorded] = []
 
@@ -194,7 +200,73 @@ def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
     return response
 
 
+async def availability(scope: Scope, _: Receive, send: Send) -> None:
+    """GET /v1/availability"""
+    edge: Edge = scope["onhand"]
+    await _actor(edge, scope["headers"], "read")
+    app = edge.app
+    given = _query(scope["query_string"], ("sku", "channel", "date", "at"))
+    errors: list[FieldError] = []
+    sku, channel = given.get("sku"), given.get("channel")
+    item_id = app.catalogue.ids.get(sku or "")
+    if item_id is None and sku:
+        await run_in_threadpool(app.state.learn_items, [sku])
+        item_id = app.catalogue.ids.get(sku)
+    if not sku:
+        errors.append(FieldError("sku", "required"))
+    elif item_id is None:
+        errors.append(FieldError("sku", f"no item {sku!r}"))
+    if channel is not None and channel not in app.network.channels:
+        errors.append(FieldError("channel", f"no channel {channel!r}"))
+    until, at = _day(given.get("date"), errors), _moment(given.get("at"), app.state.now(), errors)
+    if errors or item_id is None:
+        raise InvalidInput(errors)
+    await _send(send, 200, await app.enquiries.submit(Enquiry(item_id=item_id, channel=channel, until=until, at=at)))
+
+
+def _query(raw: bytes, known: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of a query string, each at most once. Raises InvalidInput."""
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, strict_parsing=bool(raw), errors="strict")
+    except ValueError:
+        raise InvalidInput.at("", "the query string cannot be read") from None
+    given = dict(pairs)
+    problems = [FieldError(name, "unknown parameter") for name in given if name not in known]
+    problems += [FieldError(name, "contains NUL") for name, value in pairs if "\0" in value]
+    if len(pairs) != len(given):
+        problems.append(FieldError("", "a parameter is given twice"))
+    if problems:
+        raise InvalidInput(problems)
+    return given
+
+
+def _day(text: str | None, errors: list[FieldError]) -> int | None:
+    if text is None:
+        return None
+    try:
+        return (date.fromisoformat(text) - EPOCH).days
+    except ValueError:
+        errors.append(FieldError("date", f"expected a date such as 2026-03-01, got {text[:50]!r}"))
+        return None
+
+
+def _moment(text: str | None, now: datetime, errors: list[FieldError]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        errors.append(FieldError("at", f"expected a moment such as 2026-03-01T12:00:00Z, got {text[:50]!r}"))
+        return None
+    if at > now:
+        errors.append(FieldError("at", "is in the future: ask for `date` instead"))
+    return at.astimezone(UTC) if at.year > 1 and at.year < YEAR_MAX else None
+
+
 HOT: dict[tuple[str, str], Handler] = {
+    ("GET", "/v1/availability"): availability,
     ("POST", "/v1/stock/entries"): record,
     ("POST", "/v1/orders"): place_order,
     ("POST", "/v1/orders/batch"): place_orders,
@@ -218,7 +290,7 @@ async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
 def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise from_msgspec(error) from None
 
 

@@ -120,6 +120,25 @@ _SCHEMAS: Json = {
             },
         }
     ),
+    "Availability": _object(
+        {
+            "sku": _TEXT,
+            "channel": _NULL_TEXT,
+            "ats": _INT,
+            "atp": _list(_object({"date": {"type": "string", "format": "date"}, "units": _INT})),
+            "terms": _list(
+                {
+                    **_object({"term": _TEXT, "units": _INT}),
+                    "description": "`available` terms also carry node, on_hand, unavailable, allocated and ledger",
+                    "additionalProperties": True,
+                }
+            ),
+            "at": _TIME,
+            "per_bundle": _INT,
+            "components": _list(_ref("Availability")),
+        },
+        optional=("at", "per_bundle", "components"),
+    ),
     "EntryResult": _object(
         {
             "status": {"enum": ["applied", "rejected"]},
@@ -194,6 +213,10 @@ def _operation(
     }
 
 
+def _parameter(name: str, schema: Json, example: str, *, required: bool = False) -> Json:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "example": example}
+
+
 def _document() -> Json:
     _, components = msgspec.json.schema_components([OrderIn, ReservationIn, PromiseIn, EntryIn], ref_template=_REF)
     orders = "promise and orders"
@@ -262,6 +285,31 @@ def _document() -> Json:
                     answer=_ref("PromiseAnswer"),
                     keyed=False,
                 )
+            },
+            "/v1/availability": {
+                "get": {
+                    "tags": ["stock"],
+                    "operationId": "ask_availability",
+                    "summary": "Available to sell and to promise, with its terms",
+                    "description": "Why is ATS 37? Each term has its node and the ledger entry it rests on; the terms "
+                    "add up to `ats`. Without `channel`: over all nodes. With `at`: as the ledger had it then.",
+                    "security": [{"apiKey": ["read"]}],
+                    "parameters": [
+                        _parameter(
+                            "sku", {"type": "string", "minLength": 1, "maxLength": 128}, "MUG-BLUE", required=True
+                        ),
+                        _parameter("channel", {"type": "string", "minLength": 1, "maxLength": 128}, "web"),
+                        _parameter("date", {"type": "string", "format": "date"}, "2026-12-24"),
+                        _parameter("at", {"type": "string", "format": "date-time"}, "2026-11-01T12:00:00Z"),
+                    ],
+                    "responses": {
+                        "200": {
+                            "description": "Done",
+                            "content": {"application/json": {"schema": _ref("Availability")}},
+                        },
+                        **{str(code): response for code, response in problem_responses(422).items()},
+                    },
+                }
             },
             "/v1/stock/entries": {
                 "post": _operation(
