@@ -13,6 +13,7 @@ import uvicorn
 
 from onhand.api.app import create_api
 from onhand.api.auth import ensure_admin_key
+from onhand.api.context import Edge
 from onhand.api.events import EventHub
 from onhand.app import App
 from onhand.settings import Settings
@@ -25,8 +26,12 @@ class Server:
     base_url: str
     admin_key: str
     app: App
-    hub: EventHub
+    edge: Edge
     client: httpx2.Client
+
+    @property
+    def hub(self) -> EventHub:
+        return self.edge.events
 
     def as_key(self, key: str | None) -> httpx2.Client:
         """A client with another key, or with none. The caller closes it."""
@@ -35,7 +40,7 @@ class Server:
 
 
 @contextmanager
-def serving(asgi: Any) -> Iterator[str]:
+def _serving(asgi: Any) -> Iterator[str]:
     """Run an ASGI application in a thread; its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(asgi, log_config=None, timeout_graceful_shutdown=3)
@@ -65,6 +70,12 @@ def serving(asgi: Any) -> Iterator[str]:
 
 
 @pytest.fixture
+def serving() -> Any:
+    """`with serving(asgi) as base_url`: run any ASGI application."""
+    return _serving
+
+
+@pytest.fixture
 def app(dsn: str) -> Iterator[App]:
     """What the API runs on."""
     with App.open(Settings(database_url=dsn)) as running:
@@ -78,7 +89,7 @@ def server(app: App) -> Iterator[Server]:
     assert key is not None
     api = create_api(app)
     with (
-        serving(api) as base_url,
+        _serving(api) as base_url,
         httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
     ):
-        yield Server(base_url, key, app, api.edge.events, client)
+        yield Server(base_url, key, app, api.edge, client)

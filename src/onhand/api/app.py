@@ -43,6 +43,9 @@ from onhand.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# Key in the scope of a request whose unexpected error is logged and answered.
+_REPORTED = "onhand_error_id"
+
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hot = Mapping[tuple[str, str], Handler]
 
@@ -84,6 +87,7 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
     ordinary.add_exception_handler(RequestValidationError, answer_invalid)
     ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, hot))
     ordinary.add_exception_handler(psycopg.Error, _answer_database_error)
+    ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
     document = functools.cache(lambda: openapi.build(ordinary, hot_openapi))
     edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
@@ -164,7 +168,8 @@ class Dispatcher:
         except OnhandError as error:
             await send_problem(error, scope, receive, send)
         except Exception as error:
-            await _answer_unexpected(error, scope, receive, send)
+            if _REPORTED not in scope:  # FastAPI raises again what its handler has answered
+                await send_problem(_report(error, scope), scope, receive, send)
 
     async def _answer_ordinary(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
         status = 500
@@ -194,19 +199,17 @@ def _method(scope: Scope) -> str:
     return method if method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD") else "other"
 
 
-async def _answer_unexpected(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+def _report(error: Exception, scope: Scope) -> InternalError:
+    """Log what should not have happened; the answer carries the id of the log entry and nothing else."""
     error_id = secrets.token_hex(8)
-    log.error(
-        "unexpected error",
-        error_id=error_id,
-        method=scope["method"],
-        path=scope["path"],
-        exc_info=error,
-    )
-    try:
-        await send_problem(InternalError(error_id), scope, receive, send)
-    except Exception:
-        log.warning("the answer had begun already", error_id=error_id)
+    scope[_REPORTED] = error_id
+    if not isinstance(error, ConnectionError):  # the client went away: nobody's fault
+        log.error("unexpected error", error_id=error_id, method=scope["method"], path=scope["path"], exc_info=error)
+    return InternalError(error_id)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return ProblemResponse(_report(error, request.scope))
 
 
 async def _answer_database_error(_: Request, error: Exception) -> Response:

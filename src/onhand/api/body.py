@@ -120,8 +120,13 @@ def check_text(body: bytes) -> None:
     which decode by themselves. Costs one search of `body` unless it has escapes. Raises
     InvalidInput.
     """
-    if b"\\u" in body:
-        _walk(json.loads(body), "")
+    if b"\\u" not in body:
+        return
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return  # not JSON: the decoder says so
+    _walk(value, "")
 
 
 def _depth(body: bytes) -> int:

@@ -202,10 +202,16 @@ def _message(message: str, kind: str) -> str:
 _MSGSPEC_PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 
 
-def from_msgspec(error: msgspec.DecodeError | UnicodeDecodeError) -> OnhandError:
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes from outside."""
+
+
+def from_msgspec(error: msgspec.DecodeError | UnicodeDecodeError | RecursionError) -> OnhandError:
     """msgspec's error as ours: `$.lines[0].quantity` becomes `lines[0].quantity`."""
     if isinstance(error, UnicodeDecodeError):
         return MalformedJson("not UTF-8")
+    if isinstance(error, RecursionError):
+        return MalformedJson("nested too deep")
     if not isinstance(error, msgspec.ValidationError):
         return MalformedJson(f"not JSON: {error}")
     match = _MSGSPEC_PATH.match(str(error))

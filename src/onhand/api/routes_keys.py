@@ -1,34 +1,71 @@
 """API keys: `/v1/keys`."""
 
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from onhand import access
 from onhand.api.auth import require
 from onhand.api.context import By, TheApp, TheEdge
 from onhand.api.idempotent import OnceDep
+from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
+from onhand.base.fields import Name, Strict
 from onhand.flows import keys
 
 router = routes("keys")
 
-
-class NewKey(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    scopes: Annotated[list[str], Field(min_length=1, max_length=20)]
+Scope = Literal["read", "stock:write", "orders:write", "config:write", "plan:approve", "admin"]
 
 
-@router.post("/v1/keys", status_code=201, dependencies=[require("admin")])
+class NewKey(Strict):
+    """A key to be. `admin` includes every other scope."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "web shop", "scopes": ["read", "orders:write"]}]}
+    )
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+
+
+class Key(BaseModel):
+    """A key, without what would let one use it."""
+
+    key_id: int
+    name: str
+    prefix: Annotated[str, Field(description="Its first characters, to recognise it")]
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class CreatedKey(BaseModel):
+    """A new key. `key` is shown here and never again; a repeat under the same `Idempotency-Key` has `null`."""
+
+    key_id: int
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    key: str | None
+
+
+class Keys(BaseModel):
+    """A page of keys, revoked ones too."""
+
+    data: list[Key]
+    next_cursor: str | None
+
+
+@router.post("/v1/keys", status_code=201, response_model=CreatedKey, dependencies=[require("admin")])
 def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
-    """Create a key. `key` is shown in this answer and never again: a repeat under the same
-    `Idempotency-Key` has `null` in its place.
-    """
+    """Create a key."""
     return once.run(
         lambda transact: keys.create_key(app.db, name=body.name, scopes=body.scopes, by=by, transact=transact),
         status=201,
@@ -36,9 +73,23 @@ def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
     )
 
 
-@router.delete("/v1/keys/{key_id}", dependencies=[require("admin")], responses=problem_responses(404))
+@router.get("/v1/keys", response_model=Keys, dependencies=[require("admin")])
+def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[str, Any]:
+    """All keys, oldest first."""
+    after = 0 if page.after is None else int(page.after[0])
+    with app.db.connection() as conn:
+        rows = access.list_keys(conn, after=after, limit=page.limit + 1)
+    return page.answer(rows, lambda row: (row.key_id,))
+
+
+@router.delete(
+    "/v1/keys/{key_id}",
+    response_model=Key,
+    dependencies=[require("admin")],
+    responses=problem_responses(404),
+)
 def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**31 - 1)], edge: TheEdge, by: By) -> dict[str, Any]:
-    """Revoke a key: within 5 seconds no process accepts it."""
+    """Revoke a key: within 5 seconds no process accepts it. It stays in the list, since the audit log refers to it."""
     row = keys.revoke_key(edge.app.db, key_id, by=by)
     edge.keys.forget()
     return asdict(row)
