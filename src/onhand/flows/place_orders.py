@@ -8,6 +8,7 @@ Two paths lead to the same write (`write_orders.write`):
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -318,7 +319,7 @@ def _decide_and_write(
         conn,
         ordered,
         decisions,
-        [records[c.outcome.row] if c.decisions is not None else record.empty(c.ask, *weigh) for c in cases],
+        [records[c.outcome.row] if c.decisions is not None else _seen_in_vain(c, weigh) for c in cases],
         network,
         state.policy,
         catalogue,
@@ -379,8 +380,8 @@ class Book:
     def __init__(self, state: State, network: Network, locked: Locked, now: datetime) -> None:
         self.network = network
         self.confidence = state.policy.confidence
+        self.now = now
         self._state = state
-        self._now = now
         rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
         self._spare = len(rows)
         shape = (len(rows) + 1, network.count + 1)
@@ -389,6 +390,12 @@ class Book:
             at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
             self.stock.available[at] = locked.free
             self.stock.safety[at] = locked.safety
+
+    def with_network(self, network: Network, now: datetime) -> "Book":
+        """The same stock, with other candidates or at another time."""
+        other = copy(self)
+        other.network, other.now = network, now
+        return other
 
     def decide(self, asks: list[Ask]) -> Decisions:
         rows = self.stock.rows
@@ -399,7 +406,7 @@ class Book:
         catalogue = self._state.catalogue
         return decide(
             asks, self.stock, self.network, self._state.policy, catalogue.weight_g, catalogue.volume_mm3,
-            now=self._now.timestamp(), consume=True,
+            now=self.now.timestamp(), consume=True,
         )  # fmt: skip
 
     def free_beyond_safety(self, item: int, nodes: Int32) -> int:
@@ -417,11 +424,13 @@ class Book:
 
 @dataclass(slots=True, kw_only=True)
 class _Case:
-    """One order on the exact path: its outcome, what was asked of the solver and what it answered."""
+    """One order on the exact path: its outcome, what was asked of the solver and what it answered; `refused` is the
+    first question that had no answer."""
 
     outcome: Outcome
     ask: Ask
     decisions: Decisions | None = None
+    refused: tuple[Ask, Decisions] | None = None
 
     def line_of(self) -> list[int]:
         """Order line of each demand row; -1 where lines share an item or part of it waits."""
@@ -478,6 +487,8 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
             case.decisions = None
         outcome.status = outcome.queue = "unfillable"
         outcome.waiting = _all_waiting(intake, "unfillable")
+        if intake.held is not None:
+            outcome.status = outcome.queue = "held"
         return case
     for b in backing:
         b.inbound.open_units -= b.units
@@ -485,11 +496,19 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
     outcome.waiting = _backed(intake, backing)
     outcome.queue = "preorder" if intake.preorder else "backorder"
     if intake.held is not None:
-        outcome.queue = "held"
+        outcome.status = outcome.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
-    outcome.deliver_at = int((latest + timedelta(days=_days_after_arrival(book.network))).timestamp())
+    outcome.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
     outcome.confidence = book.confidence * min(b.inbound.confidence for b in backing)
     return case
+
+
+def _seen_in_vain(case: _Case, weigh: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]) -> bytes:
+    """The record of an order without a plan: what was looked at says why."""
+    if case.refused is None:
+        return record.empty(case.ask, *weigh)
+    ask, decisions = case.refused
+    return record.encode(decisions, [ask], *weigh)[0]
 
 
 def _try(book: "Book", case: _Case, demand: list[tuple[int, int]]) -> bool:
@@ -499,12 +518,13 @@ def _try(book: "Book", case: _Case, demand: list[tuple[int, int]]) -> bool:
     ask = replace(case.outcome.intake.ask, demand=demand)
     decisions = book.decide([ask])
     if not decisions.count[0]:
+        case.refused = case.refused or (ask, decisions)
         return False
     case.ask, case.decisions = ask, decisions
     return True
 
 
-def _days_after_arrival(network: Network) -> float:
+def days_after_arrival(network: Network) -> float:
     """A day to put away and pick, then the slowest usual service: dated promises are careful."""
     return 1.0 + float(network.transit_p95.max(initial=1.0))
 
@@ -578,4 +598,14 @@ def _write_waiting(conn: Connection[TupleRow], outcomes: Sequence[Outcome]) -> N
     )
 
 
-__all__ = ["Book", "Desk", "Placed", "hot_settings", "load_inbound", "lock_stock", "place_exactly"]
+__all__ = [
+    "Book",
+    "Desk",
+    "Locked",
+    "Placed",
+    "days_after_arrival",
+    "hot_settings",
+    "load_inbound",
+    "lock_stock",
+    "place_exactly",
+]

@@ -1,0 +1,182 @@
+"""An order with everything that decides about it, as frozen values: lines, fulfilments, and units that wait."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from onhand.orders.intake import Wishes
+
+Unit = tuple[int, int]
+"""(line_no, item_id): units of an order line; of a bundle's line by component."""
+
+# Fulfilments whose units count for nothing any more.
+DEAD = frozenset(("cancelled", "rejected"))
+# Waiting without a date: nothing backs these units.
+UNDATED = frozenset(("to_source", "rejected", "unfillable", "held", "sync_failed", "needs_approval"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """An ordered line; `quantity`, `cancelled`, `shipped`, `returned` count bundles where the item is one.
+
+    components  of a bundle: (item_id, units per bundle), as they were when it was ordered
+    """
+
+    line_no: int
+    line_id: str
+    item_id: int
+    quantity: int
+    price_minor: int = 0
+    tax_minor: int | None = None
+    cancelled: int = 0
+    shipped: int = 0
+    returned: int = 0
+    components: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """(item_id, units of it per ordered unit)."""
+        return self.components or ((self.item_id, 1),)
+
+    @property
+    def open(self) -> int:
+        """Ordered units that are not cancelled."""
+        return self.quantity - self.cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Units of an order line in a fulfilment; `shipped` of them have left."""
+
+    line_no: int
+    item_id: int
+    quantity: int
+    shipped: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        return self.line_no, self.item_id
+
+    @property
+    def left(self) -> int:
+        """Units that have not been shipped."""
+        return self.quantity - self.shipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fulfilment:
+    """Lines of one order leaving one node together. A dead one keeps its pieces: they are its history.
+
+    lines, units  different items and units, as its ship day's capacity counts them
+    cost          JSON object: cost term -> minor units
+    reason        why a node refused it or a part of it, or why it was taken away
+    """
+
+    number: int
+    plan_no: int
+    node_id: int
+    node: str
+    status: str
+    carrier: str | None
+    service: str | None
+    method: str
+    ship_day: date
+    ship_by: datetime
+    deliver_by: datetime
+    lines: int
+    units: int
+    cost_minor: int
+    cost: str
+    pieces: tuple[Piece, ...]
+    reason: str | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.status not in DEAD
+
+    @property
+    def left(self) -> dict[Unit, int]:
+        """Units that are still to be shipped; none of a dead one."""
+        return {p.unit: p.left for p in self.pieces if p.left} if self.is_live else {}
+
+    @property
+    def shipped(self) -> int:
+        return sum(p.shipped for p in self.pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Units that no shelf backs yet; with `inbound_id` they are promised from that inbound line, at `node_id`.
+
+    wait_id  None until it is stored
+    """
+
+    line_no: int
+    item_id: int
+    queue: str
+    quantity: int
+    inbound_id: str | None = None
+    inbound_line: int | None = None
+    node_id: int | None = None
+    expected_at: datetime | None = None
+    wait_id: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        return self.line_no, self.item_id
+
+    @property
+    def is_dated(self) -> bool:
+        return self.inbound_id is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order as loaded under lock.
+
+    held             a person must let it go: nothing ships
+    plans, shipments, returns  how many there were: the next one gets the next number
+    skus             of every item in it
+    """
+
+    order_id: str
+    channel_id: int
+    channel: str
+    external_id: str
+    status: str
+    queue: str | None
+    placed_at: datetime
+    deliver_by: datetime | None
+    customer_id: str | None
+    wishes: Wishes
+    lines: tuple[Line, ...]
+    fulfilments: tuple[Fulfilment, ...] = ()
+    waiting: tuple[Wait, ...] = ()
+    held: bool = False
+    plans: int = 1
+    shipments: int = 0
+    returns: int = 0
+    skus: Mapping[int, str]
+
+    @property
+    def live(self) -> tuple[Fulfilment, ...]:
+        """Fulfilments that are neither cancelled nor rejected."""
+        return tuple(f for f in self.fulfilments if f.is_live)
+
+    def line(self, line_no: int) -> Line:
+        return next(line for line in self.lines if line.line_no == line_no)
+
+    def fulfilment(self, number: int) -> Fulfilment | None:
+        return next((f for f in self.fulfilments if f.number == number), None)
+
+    def fulfilment_id(self, number: int) -> str:
+        return f"{self.order_id}-f{number}"
+
+
+def total(units: Iterable[tuple[Unit, int]]) -> dict[Unit, int]:
+    """Units summed by line and item."""
+    sums: dict[Unit, int] = {}
+    for unit, count in units:
+        sums[unit] = sums.get(unit, 0) + count
+    return sums

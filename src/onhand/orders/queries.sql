@@ -1,0 +1,149 @@
+-- name: lock_orders
+-- Order rows come first in the lock order of all writers, by id.
+SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
+       o.customer_id::text, o.request::text
+FROM orders o JOIN channel c USING (channel_id)
+WHERE o.order_id = ANY (%(ids)s::uuid[])
+ORDER BY o.order_id
+FOR UPDATE OF o;
+
+-- name: lock_free_orders
+-- The same, leaving out what somebody else is working on: for sweeps, which come again.
+SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
+       o.customer_id::text, o.request::text
+FROM orders o JOIN channel c USING (channel_id)
+WHERE o.order_id = ANY (%(ids)s::uuid[])
+ORDER BY o.order_id
+FOR UPDATE OF o SKIP LOCKED;
+
+-- name: order_lines
+SELECT l.order_id::text, l.line_no, l.line_id, l.item_id, l.quantity, l.price_minor, l.tax_minor, l.cancelled, l.shipped,
+       l.returned, l.components
+FROM order_line l WHERE l.order_id = ANY (%(ids)s::uuid[])
+ORDER BY l.order_id, l.line_no;
+
+-- name: order_fulfilments
+SELECT f.order_id::text, f.fulfilment_no, f.plan_no, f.node_id, n.code, f.status, f.carrier, f.service, f.method,
+       f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost::text, f.reason, f.updated_at
+FROM fulfilment f JOIN node n USING (node_id)
+WHERE f.order_id = ANY (%(ids)s::uuid[])
+ORDER BY f.order_id, f.fulfilment_no;
+
+-- name: order_pieces
+SELECT p.order_id::text, p.fulfilment_no, p.line_no, p.item_id, p.quantity, p.shipped
+FROM fulfilment_line p WHERE p.order_id = ANY (%(ids)s::uuid[])
+ORDER BY p.order_id, p.fulfilment_no, p.line_no, p.item_id;
+
+-- name: order_waits
+SELECT q.order_id::text, q.queue_line_id, q.line_no, q.item_id, q.queue, q.quantity, q.inbound_id::text, q.inbound_line,
+       q.node_id, q.expected_at
+FROM queue_line q WHERE q.order_id = ANY (%(ids)s::uuid[])
+ORDER BY q.order_id, q.queue_line_id;
+
+-- name: order_numbers
+-- The last numbers given to plans, shipments and returns of each order.
+SELECT o.id::text,
+       coalesce((SELECT max(plan_no) FROM plan WHERE order_id = o.id), 0),
+       coalesce((SELECT max(shipment_no) FROM shipment WHERE order_id = o.id), 0),
+       coalesce((SELECT max(return_no) FROM order_return WHERE order_id = o.id), 0)
+FROM unnest(%(ids)s::uuid[]) AS o (id);
+
+-- name: skus
+SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
+
+-- name: update_orders
+UPDATE orders o
+SET status = t.status, queue = t.queue, deliver_by = t.deliver_by, request = coalesce(t.request::jsonb, o.request)
+FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(queues)s::text[], %(deliver_by)s::timestamptz[],
+    %(requests)s::text[]) AS t (order_id, status, queue, deliver_by, request)
+WHERE o.order_id = t.order_id;
+
+-- name: update_lines
+UPDATE order_line l SET cancelled = t.cancelled, shipped = t.shipped, returned = t.returned
+FROM unnest(%(ids)s::uuid[], %(line_nos)s::int[], %(cancelled)s::int[], %(shipped)s::int[], %(returned)s::int[])
+    AS t (order_id, line_no, cancelled, shipped, returned)
+WHERE l.order_id = t.order_id AND l.line_no = t.line_no;
+
+-- name: update_fulfilments
+UPDATE fulfilment f SET status = t.status, lines = t.lines, units = t.units, reason = t.reason, updated_at = now()
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(statuses)s::text[], %(lines)s::int[], %(units)s::int[],
+    %(reasons)s::text[]) AS t (order_id, number, status, lines, units, reason)
+WHERE f.order_id = t.order_id AND f.fulfilment_no = t.number;
+
+-- name: add_fulfilments
+INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method, ship_day, ship_by,
+    deliver_by, lines, units, cost_minor, cost)
+SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, cost_minor,
+    cost::jsonb
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(plan_nos)s::int[], %(nodes)s::int[], %(statuses)s::text[],
+    %(carriers)s::text[], %(services)s::text[], %(methods)s::text[], %(days)s::date[], %(ship_by)s::timestamptz[],
+    %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[])
+    AS t (id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units,
+    cost_minor, cost);
+
+-- name: put_pieces
+INSERT INTO fulfilment_line AS p (order_id, fulfilment_no, line_no, item_id, quantity, shipped)
+SELECT * FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[],
+    %(shipped)s::int[])
+ON CONFLICT (order_id, fulfilment_no, line_no, item_id)
+DO UPDATE SET quantity = excluded.quantity, shipped = excluded.shipped;
+
+-- name: drop_waits
+DELETE FROM queue_line WHERE queue_line_id = ANY (%(wait_ids)s::bigint[]);
+
+-- name: update_waits
+UPDATE queue_line q
+SET queue = t.queue, quantity = t.quantity, inbound_id = t.inbound_id, inbound_line = t.inbound_line,
+    node_id = t.node_id, expected_at = t.expected_at
+FROM unnest(%(wait_ids)s::bigint[], %(queues)s::text[], %(quantities)s::int[], %(inbound_ids)s::uuid[],
+    %(inbound_lines)s::int[], %(nodes)s::int[], %(expected)s::timestamptz[])
+    AS t (wait_id, queue, quantity, inbound_id, inbound_line, node_id, expected_at)
+WHERE q.queue_line_id = t.wait_id;
+
+-- name: add_waits
+INSERT INTO queue_line (order_id, line_no, item_id, queue, quantity, inbound_id, inbound_line, node_id, expected_at)
+SELECT * FROM unnest(%(ids)s::uuid[], %(line_nos)s::int[], %(items)s::int[], %(queues)s::text[], %(quantities)s::int[],
+    %(inbound_ids)s::uuid[], %(inbound_lines)s::int[], %(nodes)s::int[], %(expected)s::timestamptz[]);
+
+-- name: promise_inbound
+-- After stock positions in the lock order; the rows are locked in (inbound, line) order before any of them changes.
+WITH locked AS MATERIALIZED (
+    SELECT i.inbound_id, i.line_no, t.units
+    FROM unnest(%(inbound_ids)s::uuid[], %(line_nos)s::int[], %(units)s::int[]) AS t (inbound_id, line_no, units)
+    JOIN inbound_line i ON i.inbound_id = t.inbound_id AND i.line_no = t.line_no
+    ORDER BY i.inbound_id, i.line_no
+    FOR UPDATE OF i
+)
+UPDATE inbound_line i SET promised = i.promised + l.units
+FROM locked l
+WHERE i.inbound_id = l.inbound_id AND i.line_no = l.line_no;
+
+-- name: add_plans
+INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
+SELECT * FROM unnest(%(ids)s::uuid[], %(plan_nos)s::int[], %(networks)s::int[], %(policies)s::text[],
+    %(decisions)s::text[], %(inputs)s::bytea[]);
+
+-- name: add_shipment
+INSERT INTO shipment (order_id, shipment_no, fulfilment_no, carrier, service, tracking)
+VALUES (%(id)s, %(number)s, %(fulfilment)s, %(carrier)s, %(service)s, %(tracking)s);
+
+-- name: add_shipment_lines
+INSERT INTO shipment_line (order_id, shipment_no, line_no, item_id, quantity)
+SELECT %(id)s, %(number)s, line_no, item, quantity
+FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (line_no, item, quantity);
+
+-- name: deliver_shipments
+UPDATE shipment SET delivered_at = now()
+WHERE order_id = %(id)s AND fulfilment_no = %(fulfilment)s AND delivered_at IS NULL;
+
+-- name: returned_units
+SELECT line_no, item_id, sum(quantity)::int FROM order_return_line WHERE order_id = %(id)s GROUP BY line_no, item_id;
+
+-- name: add_return
+INSERT INTO order_return (order_id, return_no, node_id, disposition)
+VALUES (%(id)s, %(number)s, %(node)s, %(disposition)s);
+
+-- name: add_return_lines
+INSERT INTO order_return_line (order_id, return_no, line_no, item_id, quantity)
+SELECT %(id)s, %(number)s, line_no, item, quantity
+FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (line_no, item, quantity);
