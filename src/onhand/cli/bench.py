@@ -1,12 +1,14 @@
 """`onhand bench`: this machine's figures."""
 
 import sys
+from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -70,12 +72,23 @@ def bench(
 def _costs(profile: "Profile") -> Table:
     by_process = ", ".join(f"{name} {us:.0f}" for name, us in profile.cpu_us.items())
     table = Table(
-        title="Dearest places of the API process under full load of single orders",
+        title="Where the API works under full load of single orders",
         caption=f"CPU microseconds an order: {by_process}",
+        min_width=len(by_process) + 40,
     )
-    table.add_column("place")
+    table.add_column("module, then function")
     table.add_column("share", justify="right")
-    whole = sum(c.cpu_s for c in profile.costs) or 1.0
-    for cost in profile.costs[:12]:
-        table.add_row(cost.place, f"{cost.cpu_s / whole:.1%}")
+    table.add_column("us an order", justify="right")
+    modules: defaultdict[str, float] = defaultdict(float)
+    for cost in profile.costs:
+        modules[cost.place.partition(":")[0].partition(" ")[0]] += cost.share
+    dearest = sorted(modules.items(), key=lambda m: -m[1])[:8]
+    rows = [*dearest, *((c.place, c.share) for c in profile.costs[:12])]
+    for number, (place, share) in enumerate(rows, 1):
+        table.add_row(
+            escape(place),
+            f"{share:.1%}",
+            f"{share * profile.cpu_us['API']:.0f}",
+            end_section=number == len(dearest),
+        )
     return table
