@@ -33,7 +33,9 @@ from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, undo
 
 SQL = queries(__file__)
-_FITS_NO_MORE, _SEEN_BEFORE = "OH001", "OH002"
+# Raised by our own functions: does not fit any more, key seen before. Then: deadlock, serialisation, lock time-out.
+_RIVALS = ("OH001", "OH002", "40P01", "40001", "55P03")
+_ORDER_NAME = "orders_channel_id_external_id_key"
 _ATTEMPTS = 6
 # A batch under lock stays small: others wait for its rows.
 _EXACT_MAX = 200
@@ -119,7 +121,7 @@ class Desk:
                         state.catalogue, line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
                     )  # fmt: skip
                 except psycopg.Error as error:
-                    if error.sqlstate not in (_FITS_NO_MORE, _SEEN_BEFORE, "40P01", "55P03"):
+                    if not rivals_won(error):
                         raise
                     return [n for n, _ in numbered]
                 written = True
@@ -169,6 +171,11 @@ _UNKNOWN = (
 )
 
 
+def rivals_won(error: psycopg.Error) -> bool:
+    """Whether a guarded write met somebody else's: nothing was written, and the exact path will tell."""
+    return error.sqlstate in _RIVALS or (error.sqlstate == "23505" and error.diag.constraint_name == _ORDER_NAME)
+
+
 def hot_settings(conn: Connection[TupleRow]) -> None:
     """The set-based statements join sorted arrays to indexes: nested loops, always."""
     for name in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_material"):
@@ -195,9 +202,9 @@ def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[In
             with conn.transaction():
                 answers, after = _place_locked(state, conn, intakes)
         except psycopg.Error as error:
-            if error.sqlstate in (_FITS_NO_MORE, _SEEN_BEFORE, "40P01", "40001", "55P03"):
-                continue
-            raise
+            if not rivals_won(error):
+                raise
+            continue
         after()
         state.db.notify()
         return answers

@@ -19,7 +19,7 @@ from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, FieldError, InvalidInput
 from onhand.flows.intake import UnknownSkus, World, active_channel, place_of
-from onhand.flows.place_orders import Book, hot_settings, lock_stock
+from onhand.flows.place_orders import Book, hot_settings, lock_stock, rivals_won
 from onhand.flows.state import State
 from onhand.flows.write_orders import Allocations, allocations
 from onhand.orders.intake import BasketLine, ReservationIn
@@ -29,7 +29,6 @@ Int32 = npt.NDArray[np.int32]
 
 ROUTE = "/v1/reservations"
 _RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})"  # noqa: S608 - only placeholders
-_RETRIED = ("OH001", "OH002", "40P01", "40001", "55P03")
 _ATTEMPTS = 6
 _encode = msgspec.json.encode
 
@@ -192,7 +191,7 @@ class Holder:
                 try:
                     written = _write(conn, state, [numbered[r][1] for r in rows], rows, decisions, now)
                 except psycopg.Error as error:
-                    if error.sqlstate not in _RETRIED:
+                    if not rivals_won(error):
                         raise
                     return [n for n, _ in numbered]
                 for r, text in zip(rows, written.answers, strict=True):
@@ -216,7 +215,7 @@ class Holder:
                 with conn.transaction():
                     self._exact_locked(conn, numbered, answers)
             except psycopg.Error as error:
-                if error.sqlstate not in _RETRIED:
+                if not rivals_won(error):
                     raise
                 continue
             self._state.db.notify()

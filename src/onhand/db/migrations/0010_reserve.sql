@@ -22,9 +22,7 @@ BEGIN
         END IF;
     END IF;
     SELECT t.available, t.version INTO available, version
-    FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank,
-        (SELECT array_agg(r_id[x] ORDER BY k) FROM unnest(a_reservation) WITH ORDINALITY AS t (x, k)),
-        (SELECT array_agg(r_actor[x] ORDER BY k) FROM unnest(a_reservation) WITH ORDINALITY AS t (x, k))) AS t;
+    FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_reservation, r_id, r_actor) AS t;
     INSERT INTO reservation (reservation_id, channel_id, expires_at, actor)
     SELECT * FROM unnest(r_id, r_channel, r_expires, r_actor);
     INSERT INTO reservation_line (reservation_id, line_no, item_id, node_id, quantity)
