@@ -1,0 +1,226 @@
+"""Columns of flat files, and how a cell becomes a field.
+
+A dot in a column's name leads into an object: `capacity.orders`, `destination.country`. Lists and objects stand in one
+cell as JSON. An empty cell means: left out. Rows of JSON lines are documents of the API as they are.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, cast
+
+_INTEGER = re.compile(r"[+-]?\d{1,19}(\.0+)?", re.ASCII)  # 3.0: what tables make of a column with gaps
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class What(StrEnum):
+    """What a file holds."""
+
+    ITEMS = "items"
+    NODES = "nodes"
+    STOCK = "stock"
+    ORDERS = "orders"
+
+
+class CellError(ValueError):
+    """A cell cannot be read as what its column holds."""
+
+
+def text(cell: str) -> str:
+    return cell
+
+
+def integer(cell: str) -> int:
+    if not _INTEGER.fullmatch(cell):
+        raise CellError(f"expected a whole number, got {cell[:40]!r}")
+    return int(cell.partition(".")[0])
+
+
+def number(cell: str) -> float:
+    if not _NUMBER.fullmatch(cell):
+        raise CellError(f"expected a number, got {cell[:40]!r}")
+    return float(cell)
+
+
+def boolean(cell: str) -> bool:
+    if cell.lower() not in _BOOLEANS:
+        raise CellError(f"expected true or false, got {cell[:40]!r}")
+    return _BOOLEANS[cell.lower()]
+
+
+def from_json(cell: str) -> object:
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        raise CellError(f"expected JSON such as {{...}} or [...]: {error}") from None
+
+
+Read = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The columns of one kind of file.
+
+    required  must be there
+    free      columns under these names may be called anything: `attributes.colour`
+    defaults  fields of every row that lacks them
+    """
+
+    required: Mapping[str, Read]
+    optional: Mapping[str, Read]
+    free: Collection[str] = ()
+    defaults: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def read_of(self, name: str) -> Read | None:
+        """How to read the cells of a column; None if there is no such column."""
+        known = self.required.get(name) or self.optional.get(name)
+        if known is None and any(name.startswith(f"{prefix}.") for prefix in self.free):
+            return text
+        return known
+
+    def missing(self, names: Collection[str]) -> list[str]:
+        """Required columns that are not among `names`."""
+        return [name for name in self.required if name not in names]
+
+    def row(self, cells: Mapping[str, object]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The document of a row, and (column, message) of cells that cannot be read."""
+        fields: dict[str, Any] = dict(self.defaults)
+        errors: list[tuple[str, str]] = []
+        for name, cell in cells.items():
+            read = self.read_of(name)
+            if read is None or cell is None or cell == "":
+                continue
+            try:
+                _put(fields, name.split("."), _value(cell, read))
+            except CellError as error:
+                errors.append((name, str(error)))
+        return fields, errors
+
+
+def _value(cell: object, read: Read) -> object:
+    if isinstance(cell, str):
+        return read(cell.strip() if read is not text else cell)
+    if read is integer and isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    if read is text and isinstance(cell, int | float) and not isinstance(cell, bool):
+        return f"{cell:g}" if isinstance(cell, float) else str(cell)  # a code of digits only
+    return plain(cell)
+
+
+def plain(value: object) -> object:
+    """A value of a table as JSON has it: times with their zone (UTC where none is said), no empty fields."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {name: plain(member) for name, member in fields.items() if member is not None}
+    if isinstance(value, list):
+        return [plain(member) for member in cast("list[object]", value)]
+    return value
+
+
+def _put(fields: dict[str, Any], path: list[str], value: object) -> None:
+    for part in path[:-1]:
+        inner = fields.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise CellError(f"{part!r} has a column of its own")
+        fields = cast("dict[str, Any]", inner)
+    fields[path[-1]] = value
+
+
+COLUMNS: Mapping[What, Columns] = {
+    What.ITEMS: Columns(
+        required={"sku": text, "name": text},
+        optional={
+            "weight_g": integer,
+            "length_mm": integer,
+            "width_mm": integer,
+            "height_mm": integer,
+            "unit_cost_minor": integer,
+            "price_minor": integer,
+            "currency": text,
+            "category": text,
+            "hs_code": text,
+            "release_at": text,
+            "components": from_json,
+            "attributes": from_json,
+        },
+        free=("attributes",),
+    ),
+    What.NODES: Columns(
+        required={
+            "code": text,
+            "name": text,
+            "node_type": text,
+            "country": text,
+            "latitude": number,
+            "longitude": number,
+            "timezone": text,
+        },
+        optional={
+            "region": text,
+            "postal_code": text,
+            "handling_cost_minor": integer,
+            "cutoff": text,
+            "working_days": from_json,
+            "closed_days": from_json,
+            "capacity": from_json,
+            "capacity.orders": integer,
+            "capacity.lines": integer,
+            "capacity.units": integer,
+            "methods": from_json,
+            "safety_stock_default": integer,
+            "co2_g_per_order": integer,
+            "attributes": from_json,
+            "active": boolean,
+        },
+        free=("attributes",),
+    ),
+    # A table of stock without kinds is what somebody counted.
+    What.STOCK: Columns(
+        required={"sku": text, "node": text, "quantity": integer},
+        optional={
+            "kind": text,
+            "reason": text,
+            "reference": text,
+            "occurred_at": text,
+            "state": text,
+        },
+        defaults={"kind": "count"},
+    ),
+    What.ORDERS: Columns(
+        required={
+            "channel": text,
+            "external_id": text,
+            "currency": text,
+            "destination.country": text,
+            "lines": from_json,
+        },
+        optional={
+            "placed_at": text,
+            "destination.postal_code": text,
+            "destination.region": text,
+            "destination.latitude": number,
+            "destination.longitude": number,
+            "customer.name": text,
+            "customer.email": text,
+            "customer.phone": text,
+            "customer.address": from_json,
+            "method": text,
+            "service": text,
+            "pickup_node": text,
+            "reservation_id": text,
+            "objective": text,
+            "allow_split": boolean,
+            "allow_backorder": boolean,
+            "hold": text,
+        },
+    ),
+}
