@@ -7,6 +7,8 @@ PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 SYNCED := .venv/.synced
+# kill -9 of server and database under load, in `make bench`; the tests do 25.
+CRASHES ?= 100
 
 .PHONY: help setup demo test check bench golden docs clean
 
@@ -28,8 +30,9 @@ check: $(SYNCED) ## format, lint, types, direction of imports, declared dependen
 	$(RUN) lint-imports
 	$(RUN) deptry src
 
-bench: $(SYNCED) ## the benchmark of the README, as ratios to the raw database; BENCH_ARGS="--only orders --seconds 3"
+bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH_ARGS="--seconds 3" CRASHES=0
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
+	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
 
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
