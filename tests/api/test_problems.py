@@ -91,9 +91,10 @@ def test_what_msgspec_cannot_read_is_a_problem_too(body):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"{}{}", b"[1,]", b"{'a':1}", b"nul", b"\xef\xbb\xbf{}", b'"\xff"', b'"\xed\xa0\x80"', b'"a\x00b"',
-        b'"a\nb"', b"NaN", b"[Infinity]", b"-Infinity", b"1e309", b"-1e309", b"[1e999999]", b"0" * 3, b"1" * 5000, b"01",
-        b"+1", b".5", b"1.", b'{"a":1,"a":2}', b'[{"b":{"a":1,"c":2,"a":1}}]', b"[" * 100_000, b'{"a":' * 100_000, b"[" * 500 + b"]" * 500,
+        b"", b"{", b"{}{}", b"[1,]", b"{'a':1}", b"nul", b"\xef\xbb\xbf{}", b'"\xff"', b'"\xed\xa0\x80"',
+        b'"a\x00b"', b'"a\nb"', b"NaN", b"[Infinity]", b"-Infinity", b"1e309", b"-1e309", b"[1e999999]",
+        b"000", b"1" * 5000, b"01", b"+1", b".5", b"1.", b'{"a":1,"a":2}', b'[{"b":{"a":1,"c":2,"a":1}}]',
+        b"[" * 100_000, b'{"a":' * 100_000, b"[" * 500 + b"]" * 500,
     ],
 )  # fmt: skip
 def test_what_is_not_json_of_one_meaning_is_refused(body):

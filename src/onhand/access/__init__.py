@@ -1,8 +1,7 @@
 """API keys: who may call, what for, and the record of what each has done.
 
-Owns the table `api_key`, reads `event` as the audit log. Promises: a key is stored only as its
-SHA-256, shown once, and compared by that hash. Start reading at keys.py (what a key looks like, what a scope allows); store.py has the
-SQL.
+Owns the table `api_key`, reads `event` as the audit log. Promises: a key is stored only as its SHA-256, shown once, and
+compared by that hash. Start reading at keys.py (what a key looks like, what a scope allows); store.py has the SQL.
 """
 
 from onhand.access.keys import SCOPES, Principal, allows, digest, is_plausible, mint, prefix

@@ -39,7 +39,6 @@ from onhand.api.problems import (
 )
 from onhand.app import App
 from onhand.errors import DatabaseUnavailable, InvalidInput, OnhandError
-from onhand.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -92,12 +91,6 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
     document = functools.cache(lambda: openapi.build(ordinary, hot_openapi))
     edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
     return Dispatcher(edge, hot, ordinary)
-
-
-def from_environment() -> ASGIApp:
-    """For one of several server processes: an application of its own, from the settings."""
-    app = App.open(Settings.load())
-    return create_api(app, on_close=app.close)
 
 
 def _hot() -> tuple[Hot, dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""`onhand key`: create, revoke and list API keys."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from onhand.settings import Settings
+
+if TYPE_CHECKING:
+    from onhand.db import Database
+
+out = Console(soft_wrap=True, highlight=False)
+commands = typer.Typer(no_args_is_help=True, help="Create, revoke and list API keys.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="key")
+
+
+@commands.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will use it; shown in lists and in the audit log.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            help="May be repeated: read, stock:write, orders:write, config:write, plan:approve, admin (everything)."
+        ),
+    ],
+) -> None:
+    """Create a key and print it. It is shown this once: only its hash is kept."""
+    from onhand.base.actor import Actor
+    from onhand.flows.keys import create_key
+
+    with _database() as db:
+        made = create_key(db, name=name, scopes=scope, by=Actor(reason="onhand key create"))
+    typer.echo(made.key)
+    typer.echo(f"key {made.key_id} ({', '.join(made.scopes)}); shown this once", err=True)
+
+
+@commands.command()
+def revoke(key_id: Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As `onhand key list` shows it.")]) -> None:
+    """Revoke a key: within 5 seconds no process accepts it."""
+    from onhand.base.actor import Actor
+    from onhand.flows.keys import revoke_key
+
+    with _database() as db:
+        row = revoke_key(db, key_id, by=Actor(reason="onhand key revoke"))
+    out.print(f"key {row.key_id} ({row.name}) is revoked", markup=False)
+
+
+@commands.command("list")
+def list_all() -> None:
+    """List all keys, revoked ones too."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from onhand import access
+
+    with _database() as db, db.connection() as conn:
+        rows = access.list_keys(conn, limit=100_000)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "name", "begins with", "scopes", "created", "revoked"):
+        table.add_column(heading)
+    for row in rows:
+        revoked = "" if row.revoked_at is None else f"{row.revoked_at:%Y-%m-%d %H:%M}"
+        cells = (
+            str(row.key_id),
+            row.name,
+            row.prefix,
+            " ".join(row.scopes),
+            f"{row.created_at:%Y-%m-%d %H:%M}",
+            revoked,
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
+
+
+@contextmanager
+def _database() -> "Generator[Database]":
+    from onhand.db import Database, migrate
+    from onhand.db.embedded import located
+
+    settings = Settings.load()
+    with located(settings.database_url, settings.home) as url:
+        migrate(url)
+        with Database.open(url, pool_max=1) as db:
+            yield db
