@@ -1,0 +1,124 @@
+"""The world at work: shoppers, nodes, suppliers and somebody who listens, until told to stop."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Any, Final
+
+from onhand.errors import SettingsError
+from onhand.twin.board import Board
+from onhand.twin.client import Client, WorldError
+from onhand.twin.clock import Agenda, Clock
+from onhand.twin.founding import Founded, close
+from onhand.twin.nodes import Nodes
+from onhand.twin.shoppers import Shoppers
+from onhand.twin.suppliers import Suppliers
+from onhand.twin.visits import Visits
+from onhand.twin.world import Json
+
+_WORKERS: Final = 12
+_QUEUES: Final = ("backorder", "unfillable", "rejected", "to_source", "held", "preorder")
+_QUEUES_EVERY_S: Final = 3.0
+_PAGE: Final = 1_000
+_KINDS: Final = "order.*,fulfilment.*,reservation.*,return.received"
+# Kinds that are worth a line on the screen; the others are far too many.
+_TOLD: Final = frozenset(
+    (
+        "order.backordered",
+        "order.unfillable",
+        "order.cancelled",
+        "fulfilment.rejected",
+        "fulfilment.cancelled",
+        "reservation.expired",
+        "return.received",
+    )
+)
+_OPEN_STATUSES: Final = ("sourced", "backordered", "unfillable", "partly_shipped", "shipped")
+
+
+class Town:
+    """One run of a founded world at `speed` simulated seconds a second; tells `board` what happens."""
+
+    def __init__(self, founded: Founded, client: Client, board: Board, *, speed: float) -> None:
+        self._founded = founded
+        self._client = client
+        self._board = board
+        self.clock = Clock(speed, founded.clock_s)
+        board.clock = self.clock.now_s
+        world, run = founded.world, founded.run
+        self.agenda = Agenda(self.clock, workers=_WORKERS, failed=lambda error: board.problem(repr(error)))
+        self._visits = Visits(client, self.agenda, self.clock, board)
+        self._nodes = Nodes(world, client, self.agenda, board, run, self._visits.delivered)
+        self._visits.work_with(self._nodes)
+        self._suppliers = Suppliers(world, client, self.agenda, self.clock, board, run)
+
+    async def live(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then finishes what is under way. Raises WorldError when the server is gone."""
+        if not self._founded.is_new:
+            await self._resume()
+        world, run = self._founded.world, self._founded.run
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.agenda.run(stop))
+                for shop in world.shops:
+                    group.create_task(self._visits.run(Shoppers(world, shop, run), stop))
+                group.create_task(self._suppliers.run(stop))
+                watchers = [group.create_task(self._listen()), group.create_task(self._watch_queues())]
+                await stop.wait()
+                for watcher in watchers:
+                    watcher.cancel()
+        except* (WorldError, SettingsError) as failed:
+            raise failed.exceptions[0] from None
+
+    async def close(self) -> None:
+        """Read the stock a last time and note where the clock stands."""
+        for site in self._founded.world.sites:
+            await self._suppliers.read(site.code)
+        await close(self._client, self._founded, self.clock.now_s())
+
+    async def _resume(self) -> None:
+        """Take up the work that earlier runs have left."""
+        await self._suppliers.resume()
+        for status in _OPEN_STATUSES:
+            async for order in self._orders(status=status):
+                self._nodes.adopt(order["order_id"], order["fulfilments"])
+                if order["queue"] is not None:
+                    self._visits.waits(order["order_id"])
+
+    async def _orders(self, **filters: Any) -> AsyncGenerator[Json]:
+        cursor: str | None = None
+        while True:
+            params = filters | {"limit": _PAGE} | ({"cursor": cursor} if cursor else {})
+            page = await self._client.must(self._client.get("/v1/orders", **params))
+            for order in page["data"]:
+                yield order
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def _listen(self) -> None:
+        """Follow the events: the screen's last lines, and orders for which supply has come."""
+        async for event in self._client.events(_KINDS):
+            kind, data = event["type"], event["data"]
+            order_id = data.get("order_id")
+            if kind.startswith("order.") and "fulfilments" in data:  # supply has come, or a node has refused
+                if data["queue"] is None:
+                    self._visits.waiting.discard(order_id)
+                self.agenda.after(0, partial(self._nodes.look_up, order_id))
+            if kind in _TOLD:
+                self._board.event(kind, _sentence(event))
+
+    async def _watch_queues(self) -> None:
+        while True:
+            for queue in _QUEUES:
+                page = await self._client.must(self._client.get("/v1/orders", queue=queue, limit=_PAGE))
+                count = len(page["data"])
+                self._board.queues[queue] = f"{count}+" if page["next_cursor"] else str(count)
+            await asyncio.sleep(_QUEUES_EVERY_S)
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    data = event["data"]
+    name = data.get("external_id") or data.get("fulfilment_id") or data.get("order_id") or event["subject"]
+    reason = f": {event['reason']}" if event["reason"] else ""
+    return f"{name}{reason}"
