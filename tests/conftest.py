@@ -112,9 +112,7 @@ def empty_dsn(server_url: str, admin: psycopg.Connection) -> Iterator[str]:
 
 
 @pytest.fixture
-def dsn(
-    request: pytest.FixtureRequest, server_url: str, admin: psycopg.Connection, template: str
-) -> Iterator[str]:
+def dsn(request: pytest.FixtureRequest, server_url: str, admin: psycopg.Connection, template: str) -> Iterator[str]:
     """A database of one's own, migrated and empty; its promises are checked at the end."""
     name = f"t_{uuid.uuid4().hex}"
     admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
@@ -130,9 +128,7 @@ def dsn(
 def broken_invariants(url: str) -> list[tuple[str, str]]:
     """(view, row as JSON) of broken promises, at most five of each; none when healthy."""
     with psycopg.connect(url, autocommit=True) as conn:
-        names = conn.execute(
-            "SELECT viewname FROM pg_views WHERE viewname LIKE 'invariant\\_%' ORDER BY viewname"
-        )
+        names = conn.execute("SELECT viewname FROM pg_views WHERE viewname LIKE 'invariant\\_%' ORDER BY viewname")
         views = [name for (name,) in names]
         assert views, "a migrated database has invariant views"
         each = (f"(SELECT '{v}', row_to_json(t)::text FROM {v} t LIMIT 5)" for v in views)

@@ -206,7 +206,7 @@ class _Cluster:
     def url(self, database: str) -> str:
         password = quote(self.password_file.read_text("utf-8").strip())
         host = quote(str(self._socket_folder()), safe="")
-        return f"postgresql://{ROLE}:{password}@/{database}?host={host}"
+        return f"postgresql://{ROLE}:{password}@/{database}?host={host}&port=5432"
 
     def _make(self) -> None:
         # Aside and renamed when whole: a killed initdb leaves nothing that looks like a cluster.
@@ -252,11 +252,11 @@ class _Cluster:
             self.server_log.replace(self.server_log.with_suffix(".log.1"))
         give_up_at = time.monotonic() + 30
         while True:
-            # PostgreSQL asks only whether some process has the id in this file. A killed server
-            # that nobody has reaped passes, and so does another program after a reboot; is_running
-            # looked closer. Backends that outlive their postmaster are noticed without the file:
-            # the shared memory belongs to the inode of the folder.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            # PostgreSQL asks only whether some process has the id in these files. A killed server that nobody has
+            # reaped passes, and so does another program after a reboot; is_running looked closer. Backends that
+            # outlive their postmaster are noticed without them: the shared memory belongs to the folder's inode.
+            for stale in (self.data / "postmaster.pid", run / f"{SOCKET}.lock", run / SOCKET):
+                stale.unlink(missing_ok=True)
             before = self.server_log.stat().st_size if self.server_log.exists() else 0
             try:
                 self._pg_ctl("start", START_TIMEOUT_S, "--silent", f"--log={self.server_log}")

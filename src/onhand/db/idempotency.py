@@ -26,9 +26,7 @@ class Replay:
     answer: str
 
 
-def begin(
-    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes
-) -> Replay | None:
+def begin(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes) -> Replay | None:
     """Claim `key` in this transaction; None if it is new, otherwise the answer that was given.
 
     Call it first in the transaction, before any other lock, and `finish` before the commit. While
@@ -48,9 +46,7 @@ def begin(
     return find(conn, actor_key_id, route, key, body_hash)
 
 
-def find(
-    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes
-) -> Replay | None:
+def find(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes) -> Replay | None:
     """The committed answer for `key`, without claiming it; for resolving a CommitUnknown.
 
     Raises IdempotencyKeyReused if the key came with another body.
@@ -66,9 +62,7 @@ def find(
     return Replay(status=status, answer=answer)
 
 
-def finish(
-    conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str
-) -> None:
+def finish(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str) -> None:
     """Store the answer of a claimed key: HTTP status and JSON text without personal data."""
     done = conn.execute(
         SQL["finish_key"],

@@ -1,9 +1,9 @@
-"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes
-at once.
-"""
+"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes at once."""
 
+import functools
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,7 +11,9 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.errors import DatabaseUnavailable, SchemaMismatch
+from onhand.db.history import adopt_history, has_foreign_history
+from onhand.db.programs import MAJOR_MIN
+from onhand.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _LOCK_KEY = 0x6F6E68616E64  # "onhand"
@@ -26,26 +28,22 @@ class Migration:
     sql: bytes
     checksum: str
 
+    def __str__(self) -> str:
+        return f"{self.number:04d}_{self.name}"
 
-def migrations() -> list[Migration]:
+    @classmethod
+    def of(cls, number: int, name: str, sql: bytes) -> "Migration":
+        return cls(number=number, name=name, sql=sql, checksum=hashlib.sha256(sql).hexdigest())
+
+
+@functools.cache
+def migrations() -> tuple[Migration, ...]:
     """The files of this version of the code, by number."""
-    found: list[Migration] = []
-    for entry in (resources.files("onhand.db") / "migrations").iterdir():
-        if match := _FILE.match(entry.name):
-            sql = entry.read_bytes()
-            found.append(
-                Migration(
-                    number=int(match[1]),
-                    name=match[2],
-                    sql=sql,
-                    checksum=hashlib.sha256(sql).hexdigest(),
-                )
-            )
+    entries = (resources.files("onhand.db") / "migrations").iterdir()
+    found = [Migration.of(int(m[1]), m[2], e.read_bytes()) for e in entries if (m := _FILE.match(e.name))]
     found.sort(key=lambda m: m.number)
-    assert [m.number for m in found] == list(range(1, len(found) + 1)), (
-        "migrations are numbered without gaps"
-    )
-    return found
+    assert [m.number for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
+    return tuple(found)
 
 
 def is_current(conn: Connection[TupleRow]) -> bool:
@@ -54,34 +52,57 @@ def is_current(conn: Connection[TupleRow]) -> bool:
     return applied == [(m.number, m.checksum) for m in migrations()]
 
 
-def migrate(url: str) -> list[str]:
-    """Bring the database at `url` up to this version of the code; the names of the files applied
-    now.
+def migrate(url: str, files: Sequence[Migration] | None = None) -> list[str]:
+    """Bring the database at `url` up to this version of the code; the names of the files applied now.
 
-    Raises SchemaMismatch if the database is newer than the code or was made by other files, and
-    DatabaseUnavailable.
+    files  other than this version's own
+
+    Raises SchemaMismatch if the database is newer than the code or was made by other files, SettingsError if this
+    database cannot be used at all, and DatabaseUnavailable. A file that fails leaves nothing of itself behind.
     """
-    files = migrations()
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
-            # Session level: it spans the transactions of all files, and a killed process gives it
-            # back.
+        with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="onhand migrate") as conn:
+            _refuse_unfit(conn)
+            # Of the session: it spans the transactions of all files, and a killed process gives it back.
             conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
-            return _apply(conn, files)
+            return _apply(conn, migrations() if files is None else files)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SettingsError(
+            f"ONHAND_DATABASE_URL: its role may not do what an upgrade needs ({error.diag.message_primary});"
+            " make it the owner of the database"
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise DatabaseUnavailable(f"the database cannot be migrated: {error}") from error
+        raise DatabaseUnavailable(f"the database cannot be reached: {' '.join(str(error).split())}") from error
 
 
-def _apply(conn: Connection[TupleRow], files: list[Migration]) -> list[str]:
+def _refuse_unfit(conn: Connection[TupleRow]) -> None:
+    major = conn.info.server_version // 10_000
+    if major < MAJOR_MIN:
+        raise SettingsError(f"ONHAND_DATABASE_URL: expected PostgreSQL {MAJOR_MIN} or newer, that server is {major}")
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SettingsError(f"ONHAND_DATABASE_URL: expected a database with encoding UTF8, that one has {encoding}")
+
+
+def _apply(conn: Connection[TupleRow], files: Sequence[Migration]) -> list[str]:
     conn.execute(
         "CREATE TABLE IF NOT EXISTS migration (number int PRIMARY KEY, name text NOT NULL,"
         " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    applied = {
-        n: (name, checksum)
-        for n, name, checksum in conn.execute("SELECT number, name, checksum FROM migration")
-    }
-    _refuse_mismatch(files, applied)
+    rows = conn.execute("SELECT number, name, checksum FROM migration ORDER BY number").fetchall()
+    known = {f.number: f for f in files}
+    for number, name, checksum in rows:
+        if number not in known:
+            raise SchemaMismatch(
+                f"the database has migration {number:04d}_{name}, which this version of onhand does not know:"
+                " a newer version upgraded it; install that version"
+            )
+        if known[number].checksum != checksum:
+            raise SchemaMismatch(
+                f"migration {number:04d}_{name} in the database differs from this version's {known[number]}:"
+                " use the version that made the database, or another database"
+            )
+    applied = {number for number, _, _ in rows}
     new = [f for f in files if f.number not in applied]
     for file in new:
         with conn.transaction():
@@ -90,23 +111,12 @@ def _apply(conn: Connection[TupleRow], files: list[Migration]) -> list[str]:
                 "INSERT INTO migration (number, name, checksum) VALUES (%s, %s, %s)",
                 (file.number, file.name, file.checksum),
             )
-    conn.execute(
-        "INSERT INTO setting (name, value) VALUES ('epoch', to_jsonb(gen_random_uuid()::text))"
-        " ON CONFLICT (name) DO NOTHING"
-    )
-    return [f"{f.number:04d}_{f.name}" for f in new]
-
-
-def _refuse_mismatch(files: list[Migration], applied: dict[int, tuple[str, str]]) -> None:
-    known = {f.number: f for f in files}
-    for number, (name, checksum) in sorted(applied.items()):
-        if number not in known:
-            raise SchemaMismatch(
-                f"the database has migration {number:04d}_{name}, which this version of onhand does"
-                " it was upgraded by a newer one; install that version"
-            )
-        if known[number].checksum != checksum:
-            raise SchemaMismatch(
-                f"migration {number:04d}_{name} of the database differs from the file of this version of onhand;"
-                " use the version that made the database, or another database"
-            )
+    if new:
+        conn.execute(
+            "INSERT INTO setting (name, value) VALUES ('epoch', to_jsonb(gen_random_uuid()::text))"
+            " ON CONFLICT (name) DO NOTHING"
+        )
+    if has_foreign_history(conn):  # moved here by other means than `onhand db restore`
+        with conn.transaction():
+            adopt_history(conn)
+    return [str(f) for f in new]

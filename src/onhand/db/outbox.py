@@ -137,9 +137,7 @@ def _json(data: Mapping[str, object]) -> str:
 def read(conn: Connection[TupleRow], cursor: Cursor, limit: int = 1000) -> list[Event]:
     """The next events after `cursor`, in order, at most `limit`; empty when none is settled yet."""
     with conn.cursor(row_factory=class_row(Event)) as rows:
-        return rows.execute(
-            SQL["read_events"], {"xid": cursor.xid, "pos": cursor.pos, "limit": limit}
-        ).fetchall()
+        return rows.execute(SQL["read_events"], {"xid": cursor.xid, "pos": cursor.pos, "limit": limit}).fetchall()
 
 
 def has_hidden(conn: Connection[TupleRow], cursor: Cursor) -> bool:

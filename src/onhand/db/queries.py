@@ -1,5 +1,4 @@
-"""Named SQL blocks: `-- name: lock_positions` opens a block in the `queries.sql` beside a module.
-"""
+"""Named SQL blocks: `-- name: lock_positions` opens a block in the `queries.sql` beside a module."""
 
 import re
 from collections.abc import Mapping

@@ -80,3 +80,52 @@ WHERE key = %(key)s AND actor = %(actor)s AND route = %(route)s AND status = 0;
 
 -- name: purge_keys
 DELETE FROM idempotency WHERE created_at < now() - make_interval(hours => %(hours)s);
+
+-- name: has_foreign_history
+-- No transaction of this cluster can have written a visible row with an id that has not been given out yet:
+-- such events came with a copy from another cluster, and would stay hidden until ids have grown past theirs.
+SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()));
+
+-- name: renumber_events
+-- One old transaction id for the whole history and positions in its order. The id is one that no event has, so
+-- that no key is taken twice meanwhile; those below 600 belong to the making of the cluster.
+CREATE TEMPORARY TABLE renumbered ON COMMIT DROP AS
+SELECT xid, pos, given.new_xid, row_number() OVER (ORDER BY xid, pos) AS new_pos
+FROM event, (
+    SELECT n::text::xid8 AS new_xid FROM generate_series(3, 599) n
+    WHERE NOT EXISTS (SELECT FROM event WHERE xid = n::text::xid8) ORDER BY n LIMIT 1
+) AS given;
+
+-- name: index_renumbered
+CREATE UNIQUE INDEX ON renumbered (xid, pos);
+
+-- name: move_cursors
+-- To the last event that was consumed.
+UPDATE consumer_cursor c
+SET xid = (SELECT new_xid FROM renumbered LIMIT 1),
+    pos = coalesce((SELECT new_pos FROM renumbered r WHERE (r.xid, r.pos) <= (c.xid, c.pos)
+                    ORDER BY r.xid DESC, r.pos DESC LIMIT 1), 0)
+WHERE EXISTS (SELECT FROM renumbered);
+
+-- name: move_events
+UPDATE event e SET xid = r.new_xid, pos = r.new_pos FROM renumbered r WHERE (e.xid, e.pos) = (r.xid, r.pos);
+
+-- name: referring_tables
+SELECT table_name::text FROM information_schema.columns
+WHERE table_schema = current_schema() AND column_name IN ('event_xid', 'event_pos')
+GROUP BY table_name HAVING count(*) = 2;
+
+-- name: move_references
+UPDATE {} t SET event_xid = r.new_xid, event_pos = r.new_pos
+FROM renumbered r WHERE (t.event_xid, t.event_pos) = (r.xid, r.pos);
+
+-- name: continue_positions
+SELECT setval(pg_get_serial_sequence('event', 'pos'), coalesce(max(pos), 0) + 1, false) FROM event;
+
+-- name: own_relations
+-- What a database holds besides what belongs to the server and to extensions.
+SELECT c.oid::regclass::text FROM pg_class c
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+  AND c.relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_' OR nspname = 'information_schema')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1;

@@ -1,0 +1,103 @@
+"""Migrations: forward only, once each, whoever runs them and however often."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from onhand.db import outbox
+from onhand.db.migrate import Migration, is_current, migrate, migrations
+from onhand.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
+
+ALL = [str(m) for m in migrations()]
+
+
+def plus(sql, name="more"):
+    """This version's files and one more."""
+    return [*migrations(), Migration.of(len(migrations()) + 1, name, sql.encode())]
+
+
+def schema(url):
+    with psycopg.connect(url) as conn:
+        return conn.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = 'public' ORDER BY 1, 2"
+        ).fetchall()
+
+
+def test_a_second_run_changes_nothing(empty_dsn):
+    assert migrate(empty_dsn) == ALL
+    before = schema(empty_dsn)
+    with psycopg.connect(empty_dsn) as conn:
+        epoch = outbox.epoch(conn)
+    assert migrate(empty_dsn) == []
+    assert schema(empty_dsn) == before
+    with psycopg.connect(empty_dsn) as conn:
+        assert is_current(conn)
+        assert outbox.epoch(conn) == epoch
+
+
+def test_of_several_processes_at_once_each_file_runs_once(empty_dsn):
+    program = "import sys; from onhand.db import migrate; print(*migrate(sys.argv[1]), sep='\\n')"
+
+    def run(_):
+        return subprocess.run(
+            [sys.executable, "-c", program, empty_dsn], capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    with ThreadPoolExecutor(3) as pool:
+        applied = [name for names in pool.map(run, range(3)) for name in names]
+    assert sorted(applied) == ALL
+
+
+def test_a_file_that_fails_leaves_nothing_and_can_be_run_again_mended(empty_dsn):
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        migrate(empty_dsn, plus("CREATE TABLE half (n int); INSERT INTO missing VALUES (1)"))
+    assert "half" not in {table for table, _, _ in schema(empty_dsn)}
+    assert migrate(empty_dsn, plus("CREATE TABLE half (n int)")) == [f"{len(ALL) + 1:04d}_more"]
+    assert "half" in {table for table, _, _ in schema(empty_dsn)}
+
+
+def test_a_newer_database_is_refused(empty_dsn):
+    migrate(empty_dsn, plus("CREATE TABLE newer (n int)"))
+    with pytest.raises(SchemaMismatch, match=r"more.*newer version"):
+        migrate(empty_dsn)
+
+
+def test_a_database_made_by_other_files_is_refused(dsn):
+    with psycopg.connect(dsn) as conn:
+        conn.execute("UPDATE migration SET checksum = 'other' WHERE number = 2")
+        assert not is_current(conn)
+    with pytest.raises(SchemaMismatch, match="0002_catalog.*differs"):
+        migrate(dsn)
+
+
+def test_a_role_that_may_not_create_tables_is_told_so(empty_dsn):
+    role = "reader_of_" + psycopg.conninfo.conninfo_to_dict(empty_dsn)["dbname"]
+    with psycopg.connect(empty_dsn, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'".encode())
+    try:
+        with pytest.raises(SettingsError, match="ONHAND_DATABASE_URL.*owner"):
+            migrate(psycopg.conninfo.make_conninfo(empty_dsn, user=role, password="x"))
+    finally:
+        with psycopg.connect(empty_dsn, autocommit=True) as conn:
+            conn.execute(f"DROP ROLE {role}".encode())
+
+
+def test_a_database_of_another_encoding_is_refused(admin, server_url):
+    name = "latin1_database"
+    admin.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc".encode()
+    )
+    try:
+        with pytest.raises(SettingsError, match="UTF8.*LATIN1"):
+            migrate(psycopg.conninfo.make_conninfo(server_url, dbname=name))
+    finally:
+        admin.execute(f"DROP DATABASE {name}".encode())
+
+
+def test_no_server_is_said_plainly():
+    with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
+        migrate("postgresql://nobody@127.0.0.1:1/none")
