@@ -307,7 +307,8 @@ def test_an_import_that_was_cut_off_goes_on_and_does_nothing_twice(tmp_path, mon
     assert not Path("r.jsonl.state").exists()
 
 
-def test_rejects_written_after_the_last_saved_state_come_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("fails_at", [2, 3, 4, 5])
+def test_rejects_written_after_the_last_saved_state_come_once(tmp_path, monkeypatch, fails_at):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run_module, "BATCH_ROWS", 10)
     source = many("a.csv", 35)
@@ -319,7 +320,7 @@ def test_rejects_written_after_the_last_saved_state_come_once(tmp_path, monkeypa
     def save(self, path):
         nonlocal saves
         saves += 1
-        if saves == 2:
+        if saves == fails_at:
             raise OSError("disk full")
         original(self, path)
 
