@@ -115,7 +115,7 @@ class Once:
         except _Replayed as repeat:
             return _replayed(repeat.replay)
         except OnhandError as error:
-            if self.key is not None and not bodies and (replay := self._find_after(error)):
+            if self.key is not None and (replay := self._find_after(error)):
                 return _replayed(replay)
             raise
         assert bodies, "the flow did not use the transactor it was given"
