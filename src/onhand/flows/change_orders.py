@@ -4,7 +4,7 @@ which everybody locks.
 The ledger's entries follow from the difference between an order before and after: no flow can forget one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -19,11 +19,13 @@ from onhand.db import arrays
 from onhand.db.outbox import write_events
 from onhand.errors import Conflict
 from onhand.flows.state import State
+from onhand.flows.transactor import Transactor
 from onhand.ledger.model import Entry, Kind, Result
 from onhand.ledger.store import apply_entries
 from onhand.network.compiled import NO_LIMIT
 from onhand.orders import store
 from onhand.orders.model import Fulfilment, Order, Unit
+from onhand.orders.public import unit_rows
 from onhand.orders.states import check
 
 _CHANGE_CAPACITY = "SELECT change_capacity_v1(%b, %b, %b, %b, %b)"
@@ -37,7 +39,7 @@ Capacity = dict[tuple[int, date], tuple[int, int, int]]
 class Change:
     """What `command` made of one order.
 
-    plan    the decision behind new fulfilments, to be kept
+    plans   the decisions behind new fulfilments, to be kept
     lost    (item_id, node_id, units, reason): units that turned out to be unsellable
     facts   more for the order's event
     """
@@ -45,7 +47,7 @@ class Change:
     before: Order
     after: Order
     command: str
-    plan: store.Plan | None = None
+    plans: Sequence[store.Plan] = ()
     lost: Sequence[tuple[int, int, int, str]] = ()
     facts: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -73,6 +75,21 @@ class Written:
         state.db.notify()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a command did: its answer, JSON-ready and without personal data, and what memory must learn."""
+
+    answer: dict[str, object]
+    written: Written
+
+
+def run(state: State, work: Callable[[Connection[TupleRow]], Done], transact: Transactor | None) -> Done:
+    """Run a command in its one transaction, then bring memory up to date."""
+    done = (transact or state.db.transact)(work)
+    done.written.tell(state)
+    return done
+
+
 def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: Actor, origin: int) -> Written:
     """Write `changes`; the rows of their orders are locked, and each order is in one change only.
 
@@ -88,7 +105,7 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
         if result.status == "rejected":
             raise _refused(change, entry, result)
     store.save(conn, [(c.before, c.after) for c in changes])
-    store.add_plans(conn, [(c.after.order_id, c.plan) for c in changes if c.plan is not None])
+    store.add_plans(conn, [(c.after.order_id, plan) for c in changes for plan in c.plans])
     capacity = _capacity(changes)
     _save_capacity(conn, capacity)
     write_events(conn, [event for change in changes for event in _events(change)], actor=by, origin=origin)
@@ -234,11 +251,3 @@ def _fulfilment_event(change: Change, old: Fulfilment, new: Fulfilment) -> Event
     if moved:
         data["lines"] = unit_rows(after, moved)
     return f"fulfilment.{new.status}", after.fulfilment_id(new.number), data
-
-
-def unit_rows(order: Order, units: Mapping[Unit, int]) -> list[dict[str, object]]:
-    """Units as the API shows them: line_id, sku, quantity."""
-    return [
-        {"line_id": order.line(line).line_id, "sku": order.skus[item], "quantity": n}
-        for (line, item), n in units.items()
-    ]

@@ -53,3 +53,64 @@ SELECT kind, data FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
   AND (kind IN ('item.changed', 'network.changed') OR (kind = 'stock.changed' AND origin <> %s))
 ORDER BY xid, pos
+
+-- name: find_servable
+-- Orders that wait for units which a shelf of their channel has now, or which some inbound line has to promise.
+-- What was tried in vain is left alone for a while, so that it does not stand in the way of younger orders.
+SELECT o.order_id::text
+FROM (
+    SELECT q.order_id, q.item_id, sum(q.quantity) AS units, bool_or(q.inbound_id IS NULL) AS is_undated
+    FROM queue_line q
+    WHERE q.queue IN ('to_source', 'rejected', 'unfillable', 'backorder', 'preorder')
+      AND (q.tried_at IS NULL OR q.tried_at < now() - interval '5 minutes')
+    GROUP BY q.order_id, q.item_id
+) w
+JOIN item i USING (item_id)
+JOIN orders o USING (order_id)
+JOIN channel c USING (channel_id)
+LEFT JOIN node_group g ON g.code = c.node_group
+WHERE o.queue IS DISTINCT FROM 'held'
+  AND (
+    ((i.release_at IS NULL OR i.release_at <= now()) AND w.units <= (
+        SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p JOIN node n USING (node_id)
+        WHERE p.item_id = w.item_id AND n.active AND p.on_hand - p.unavailable - p.allocated > 0
+          AND (coalesce(c.node_ids, g.node_ids) IS NULL OR p.node_id = ANY (coalesce(c.node_ids, g.node_ids)))))
+    OR (w.is_undated AND (o.request ->> 'allow_backorder') IS DISTINCT FROM 'false' AND EXISTS (
+        SELECT FROM inbound_line l
+        WHERE l.item_id = w.item_id AND l.received < l.quantity AND l.quantity - l.received - l.promised > 0))
+  )
+GROUP BY o.order_id
+ORDER BY o.placed_at, o.order_id
+LIMIT %(limit)s
+
+-- name: mark_tried
+UPDATE queue_line SET tried_at = now() WHERE order_id = ANY (%(ids)s::uuid[])
+
+-- name: find_promised
+-- Orders that wait for supply promised at these positions.
+SELECT DISTINCT q.order_id::text
+FROM unnest(%(items)s::int[], %(nodes)s::int[]) AS t (item_id, node_id)
+JOIN queue_line q ON q.item_id = t.item_id AND q.node_id = t.node_id
+WHERE q.inbound_id IS NOT NULL
+
+-- name: find_oversold
+-- Positions with more promised than is there, and the open fulfilments that may give way: what is not packed before what
+-- is, among those the order placed last first. Enough of them to cover the shortage, the one that crosses it included.
+SELECT order_id, fulfilment_no, item_id, node_id
+FROM (
+    SELECT f.order_id::text AS order_id, f.fulfilment_no, p.item_id, p.node_id, p.oversold,
+           sum(l.quantity - l.shipped) OVER w - (l.quantity - l.shipped) AS before, rank() OVER w AS place
+    FROM (SELECT item_id, node_id, oversold FROM stock_position
+          WHERE oversold > 0 ORDER BY item_id, node_id LIMIT %(limit)s) p
+    JOIN fulfilment f ON f.node_id = p.node_id AND f.status IN ('allocated', 'accepted', 'packed', 'partly_shipped')
+    JOIN fulfilment_line l ON l.order_id = f.order_id AND l.fulfilment_no = f.fulfilment_no AND l.item_id = p.item_id
+    JOIN orders o ON o.order_id = f.order_id
+    WHERE l.quantity > l.shipped
+    WINDOW w AS (
+        PARTITION BY p.item_id, p.node_id
+        ORDER BY f.status IN ('packed', 'partly_shipped'), o.placed_at DESC, f.order_id DESC, f.fulfilment_no, l.line_no
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+) v
+WHERE before < oversold
+ORDER BY item_id, node_id, place

@@ -48,11 +48,11 @@ class _World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sourced:
-    """What became of an order, settled. `found`: something changed; `plan` is then the decision behind it, otherwise
-    the one that found nothing (None when there was nothing to decide)."""
+    """What became of an order, settled. `found`: something changed, and `plans` holds the decision behind it; otherwise
+    the one that found nothing, if there was something to decide."""
 
     order: Order
-    plan: Plan | None
+    plans: tuple[Plan, ...]
     found: bool
 
 
@@ -160,7 +160,7 @@ class Sourcer:
         chosen = list(chosen)
         ask = self._asks[order.order_id]
         if ask is None or not chosen:
-            return Sourced(order=settle(order), plan=None, found=False)
+            return Sourced(order=settle(order), plans=(), found=False)
         ask = replace(ask, excluded=sorted(excluded))
         shelf, looked = self._together(order, chosen, ask)
         if shelf is None:
@@ -180,11 +180,11 @@ class Sourcer:
         to it any more."""
         ask = self._asks[order.order_id]
         if ask is None or not self._may_use(ask, node):
-            return Sourced(order=settle(order), plan=None, found=False)
+            return Sourced(order=settle(order), plans=(), found=False)
         # Only this node: a network of one.
         channel = Channel(ask.channel.channel_id, ask.channel.code, 0, active=True)
         ask = replace(ask, channel=channel)
-        book = self._book_of(order, units, node)
+        book = self._book_of(units, node)
         shelf, looked = self._together(order, among, ask, units=units, node=node, book=book)
         if shelf is None:
             shelf, looked = self._plan(order, units, replace(ask, fulfilments_max=1), book)
@@ -196,7 +196,7 @@ class Sourcer:
             return ask.pickup_node == node
         return node in self._network.channel_nodes(ask.channel)
 
-    def _book_of(self, order: Order, units: Mapping[Unit, int], node: int) -> Book:
+    def _book_of(self, units: Mapping[Unit, int], node: int) -> Book:
         """The book with `node` as the only candidate, and with the clock at the release of what may not ship before."""
         network = replace(
             self._network, candidates=np.array([node], np.int32), candidate_offsets=np.array([0, 1], np.int32)
@@ -394,8 +394,8 @@ class Sourcer:
         self, order: Order, shelf: _Shelf | None, looked: _Shelf | None, because: str, *, found: bool
     ) -> Sourced:
         order = settle(self._with_promise(order))
-        plan = self._keep(order, shelf, looked, because) if found or looked is not None else None
-        return Sourced(order=order, plan=plan, found=found)
+        plans = (self._keep(order, shelf, looked, because),) if found or looked is not None else ()
+        return Sourced(order=replace(order, plans=order.plans + len(plans)), plans=plans, found=found)
 
     def _with_promise(self, order: Order) -> Order:
         """The latest date of all that has one; what was promised before, while a part has none."""

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from onhand.errors import Conflict, FieldError, InvalidInput
-from onhand.orders.intake import Wishes
+from onhand.orders.intake import Destination
 from onhand.orders.model import Fulfilment, Line, Order, Unit, Wait, total
 from onhand.orders.states import ORDER_STEPS, allowed, require_fulfilment, require_order, settle
 
@@ -150,8 +150,8 @@ def _lines_wanted(order: Order, rows: Sequence[Named], limits: Mapping[int, int]
                 asked = "all" if row.quantity is None else row.quantity
                 raise _refuse_cancel(
                     order,
-                    f"line {row.line_id!r}: {asked} to be cancelled, of {line.quantity} ordered {line.shipped} have been "
-                    f"shipped and {line.cancelled} cancelled: {limit} can be",
+                    f"line {row.line_id!r}: {asked} to be cancelled; of {line.quantity} ordered {line.shipped} have "
+                    f"been shipped and {line.cancelled} cancelled, so {limit} can be",
                 )
     if errors:
         raise InvalidInput(errors)
@@ -172,18 +172,15 @@ def _refuse_cancel(order: Order, message: str) -> Conflict:
 def hold(order: Order, reason: str) -> Order:
     """Stop everything that has not been shipped until it is released."""
     require_order(order, "hold")
-    return settle(replace(order, held=True, wishes=_with_hold(order, reason)))
+    return settle(replace(order, held=True, wishes=msgspec.structs.replace(order.wishes, hold=reason)))
 
 
-def release(order: Order) -> Order:
-    """End a hold; what waited for it is to be sourced."""
+def release(order: Order, destination: Destination | None = None) -> Order:
+    """End a hold, with a better `destination` if there is one; what waited for it is to be sourced."""
     require_order(order, "release")
     waiting = tuple(replace(w, queue="to_source") if w.queue == "held" else w for w in order.waiting)
-    return settle(replace(order, held=False, waiting=waiting, wishes=_with_hold(order, None)))
-
-
-def _with_hold(order: Order, reason: str | None) -> Wishes:
-    return msgspec.structs.replace(order.wishes, hold=reason)
+    wishes = msgspec.structs.replace(order.wishes, hold=None, destination=destination or order.wishes.destination)
+    return settle(replace(order, held=False, waiting=waiting, wishes=wishes))
 
 
 def named_units(order: Order, rows: Sequence[Named], left: Mapping[Unit, int], path: str = "lines") -> dict[Unit, int]:

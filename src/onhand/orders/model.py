@@ -11,8 +11,6 @@ Unit = tuple[int, int]
 
 # Fulfilments whose units count for nothing any more.
 DEAD = frozenset(("cancelled", "rejected"))
-# Waiting without a date: nothing backs these units.
-UNDATED = frozenset(("to_source", "rejected", "unfillable", "held", "sync_failed", "needs_approval"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,8 @@ class Fulfilment:
 class Wait:
     """Units that no shelf backs yet; with `inbound_id` they are promised from that inbound line, at `node_id`.
 
-    wait_id  None until it is stored
+    has_come  all of that supply has arrived, and others got it
+    wait_id   None until it is stored
     """
 
     line_no: int
@@ -120,6 +119,7 @@ class Wait:
     inbound_line: int | None = None
     node_id: int | None = None
     expected_at: datetime | None = None
+    has_come: bool = False
     wait_id: int | None = None
 
     @property
@@ -128,7 +128,8 @@ class Wait:
 
     @property
     def is_dated(self) -> bool:
-        return self.inbound_id is not None
+        """Whether supply is on its way for it."""
+        return self.inbound_id is not None and not self.has_come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

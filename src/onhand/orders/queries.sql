@@ -36,8 +36,9 @@ ORDER BY p.order_id, p.fulfilment_no, p.line_no, p.item_id;
 
 -- name: order_waits
 SELECT q.order_id::text, q.queue_line_id, q.line_no, q.item_id, q.queue, q.quantity, q.inbound_id::text, q.inbound_line,
-       q.node_id, q.expected_at
-FROM queue_line q WHERE q.order_id = ANY (%(ids)s::uuid[])
+       q.node_id, q.expected_at, coalesce(i.received >= i.quantity, false)
+FROM queue_line q LEFT JOIN inbound_line i ON i.inbound_id = q.inbound_id AND i.line_no = q.inbound_line
+WHERE q.order_id = ANY (%(ids)s::uuid[])
 ORDER BY q.order_id, q.queue_line_id;
 
 -- name: order_numbers
@@ -53,7 +54,7 @@ SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
 
 -- name: update_orders
 UPDATE orders o
-SET status = t.status, queue = t.queue, deliver_by = t.deliver_by, request = coalesce(t.request::jsonb, o.request)
+SET status = t.status, queue = t.queue, deliver_by = t.deliver_by, request = coalesce(t.request::json, o.request)
 FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(queues)s::text[], %(deliver_by)s::timestamptz[],
     %(requests)s::text[]) AS t (order_id, status, queue, deliver_by, request)
 WHERE o.order_id = t.order_id;
@@ -74,7 +75,7 @@ WHERE f.order_id = t.order_id AND f.fulfilment_no = t.number;
 INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method, ship_day, ship_by,
     deliver_by, lines, units, cost_minor, cost)
 SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, cost_minor,
-    cost::jsonb
+    cost::json
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(plan_nos)s::int[], %(nodes)s::int[], %(statuses)s::text[],
     %(carriers)s::text[], %(services)s::text[], %(methods)s::text[], %(days)s::date[], %(ship_by)s::timestamptz[],
     %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[])

@@ -182,6 +182,7 @@ def _wait(*c: Any) -> Wait:
         inbound_line=c[6],
         node_id=c[7],
         expected_at=c[8],
+        has_come=c[9],
     )
 
 
