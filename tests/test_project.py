@@ -136,6 +136,7 @@ def background(tmp_path: Path) -> Iterator[Background]:
     programs.stop()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's tour is made of curl calls")
 @pytest.mark.timeout(SETUP_S * 2)
 def test_the_commands_of_the_readme_work_on_a_clean_copy(
     copy: Path, newcomer: dict[str, str], background: Background, tmp_path: Path

@@ -28,6 +28,7 @@ NAMES = {
     "orders, p99 at half load",
     "load generator, CPU a request",
     "orders/batch",
+    "orders/batch, beside the optimistic statement",
     "hot item",
     "hot item, batch route",
     "hot item, units sold of a scarce one",

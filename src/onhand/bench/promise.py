@@ -283,15 +283,15 @@ def _batch(run: _Run) -> list[Measure]:
             "lines/s",
             median(exact),
             floor=0.35,
-            against="SQL reserve, all or none,",
+            against="SQL reserve, all or none",
         ),
         relative(
-            "orders/batch",
+            "orders/batch, beside the optimistic statement",
             rate,
             "lines/s",
             median(fast),
             floor=0,
-            against="SQL reserve, optimistic,",
+            against="SQL reserve, optimistic",
         ),
     ]
 
@@ -321,7 +321,7 @@ def _hot(run: _Run) -> list[Measure]:
         row.append(run.raw().hot_row_tps(seconds))
         singles.append(single(seconds))
         batches.append(batch(seconds))
-    against = "pgbench, one row, 32 clients,"
+    against = "pgbench, one row, 32 clients"
     return [
         relative(
             "hot item",

@@ -151,7 +151,7 @@ def to_table(facts: dict[str, Any], measures: Sequence[Measure]) -> Table:
         table.add_row(
             m.name,
             f"{_figure(m.value)} {m.unit}",
-            f"{m.against} {_figure(m.reference)}",
+            f"{m.against}: {_figure(m.reference)}",
             f"{m.ratio:.2f}",
             f"{m.floor:.2f}" if m.floor else "",
             ok,
