@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
 
 from onhand.base.actor import SYSTEM, Actor
@@ -264,6 +265,8 @@ def test_an_order_that_began_to_wait_meanwhile_is_seen_at_the_second_look(shop):
 
     def serve(conn, keys):
         looks.append(keys)
+        with shop.connection() as other, pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("SELECT 1 FROM orders WHERE order_id = %s FOR UPDATE NOWAIT", orders)
 
     first = True
 

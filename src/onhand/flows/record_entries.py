@@ -53,14 +53,16 @@ _LOCK_ORDERS = "SELECT 1 FROM orders WHERE order_id = ANY (%s) ORDER BY order_id
 # holds again. They keep waiting; sourcing finds them other supply.
 _UNBACK = """
 WITH short AS (
-    SELECT inbound_id, line_no, promised - (quantity - received) AS excess
+    SELECT inbound_id, line_no, item_id, promised - (quantity - received) AS excess
     FROM inbound_line
     WHERE (inbound_id, line_no) IN (SELECT * FROM unnest(%s::uuid[], %s::int[]))
       AND received < quantity AND promised > quantity - received
 ), line AS (
     SELECT q.queue_line_id, q.order_id, q.inbound_id, q.inbound_line, q.quantity, s.excess,
            sum(q.quantity) OVER w - q.quantity AS freed_before
-    FROM queue_line q JOIN short s ON (q.inbound_id, q.inbound_line) = (s.inbound_id, s.line_no)
+    -- by item: that is what queue_line is indexed by
+    FROM short s JOIN queue_line q
+        ON q.item_id = s.item_id AND q.inbound_id = s.inbound_id AND q.inbound_line = s.line_no
     WINDOW w AS (PARTITION BY q.inbound_id, q.inbound_line ORDER BY q.queue_line_id DESC)
 ), loser AS (
     UPDATE queue_line q SET inbound_id = NULL, inbound_line = NULL, node_id = NULL, expected_at = NULL

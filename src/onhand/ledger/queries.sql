@@ -1,10 +1,11 @@
 -- name: open_positions
 -- Missing rows first, sorted, so that two writers that open the same positions meet in the same order. Whether a
--- row is missing is asked before it is tried: ON CONFLICT alone would cost an index insert per row that is there.
+-- row is missing is asked before it is tried: ON CONFLICT alone would cost an index insert per row that is there. As a
+-- scalar subquery: NOT EXISTS becomes a hash join that reads the whole table.
 INSERT INTO stock_position (item_id, node_id)
 SELECT t.item_id, t.node_id
 FROM unnest(%(items)s::int[], %(nodes)s::int[]) AS t (item_id, node_id)
-WHERE NOT EXISTS (SELECT FROM stock_position p WHERE p.item_id = t.item_id AND p.node_id = t.node_id)
+WHERE (SELECT true FROM stock_position p WHERE p.item_id = t.item_id AND p.node_id = t.node_id) IS NULL
 ORDER BY t.item_id, t.node_id
 ON CONFLICT DO NOTHING;
 
