@@ -25,6 +25,8 @@ SETUP_S = 900
 # `<!-- test: answer -->`: it shows the JSON that the block before printed.
 MARKED = re.compile(r"^<!-- test(?:: (?P<how>\w+))? -->\n+```(\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 README_PORT = 8080
+# curl succeeds whatever the server says; a problem document states its own status.
+PROBLEM = re.compile(r'"status": ?[45]\d\d\b')
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def test_the_commands_of_the_readme_work_on_a_clean_copy(
     port = newcomer["DEMO_ARGS"].split()[1]
     printed = ""
     state = tmp_path / "shell"
-    restore, keep = f"set -a; if [ -e {state} ]; then . {state}; fi\n", f"export -p > {state}"
+    restore, keep = f"set -a; if [ -e {state} ]; then . {state}; fi\n", f"{{ declare -f; export -p; }} > {state}"
     for block in blocks:
         text = block.text.replace(f":{README_PORT}", f":{port}")
         if block.how == "background":
@@ -166,6 +168,7 @@ def test_the_commands_of_the_readme_work_on_a_clean_copy(
             )
             assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
             printed = done.stdout
+            assert not PROBLEM.search(printed), f"{text}\n{printed[-2000:]}"
     assert git_status(copy) == "", "the tour leaves nothing for git to see"
 
 
