@@ -286,7 +286,12 @@ def test_metrics_count_requests_by_route_and_never_by_address(server):
     assert 'route="unmatched",status="404"' in text
     assert "019ca7a4" not in text
     assert "4711" not in text
-    for gauge in ("onhand_outbox_horizon_age_seconds", "onhand_order_queue_depth", "onhand_event_streams"):
+    for gauge in (
+        "onhand_outbox_horizon_age_seconds",
+        "onhand_order_queue_depth",
+        "onhand_event_streams",
+        "onhand_webhook_deliveries_due",
+    ):
         assert re.search(rf"^{gauge} \d", text, re.MULTILINE), gauge
 
 

@@ -66,6 +66,13 @@ def test_a_key_works_until_it_is_revoked(server):
     assert server.client.delete("/v1/keys/99999999999").status_code == 422
 
 
+def test_a_key_cannot_revoke_itself(server):
+    (own,) = server.client.get("/v1/keys").json()["data"]
+    refused = server.client.delete(f"/v1/keys/{own['key_id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "key.own")
+    assert server.client.get("/v1/keys").status_code == 200
+
+
 def test_a_repeat_of_creating_a_key_creates_none_and_keeps_no_secret(server):
     def create(name="till"):
         return server.client.post(

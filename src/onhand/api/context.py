@@ -44,8 +44,9 @@ def _actor(
         str | None,
         Header(
             alias="X-Reason",
-            max_length=4 * REASON_LENGTH_MAX,  # bytes of UTF-8; the characters are counted below
-            description=f"Why, for the audit log: at most {REASON_LENGTH_MAX} characters",
+            # Not max_length, which would count the bytes of UTF-8: `actor_of` counts characters.
+            json_schema_extra={"maxLength": REASON_LENGTH_MAX},
+            description="Why, for the audit log",
         ),
     ] = None,
 ) -> Actor:

@@ -16,6 +16,9 @@ from onhand.errors import FieldError, InvalidInput, OnhandError
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://onhand.dev/problems/"
 
+# As RFC 9110 has them: the words of the standard library differ between versions of Python.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 # What is thrown away of a body that is too large before its connection is closed: enough for an
 # honest client to finish sending and read the answer.
 _DRAIN_BYTES_MAX = 64 * 2**20
@@ -93,7 +96,7 @@ def document(error: OnhandError) -> dict[str, Any]:
     return {
         **facts,
         "type": TYPE_PREFIX + error.code,
-        "title": HTTPStatus(error.http_status).phrase,
+        "title": _TITLES.get(error.http_status) or HTTPStatus(error.http_status).phrase,
         "status": error.http_status,
         "detail": str(error),
         "code": error.code,

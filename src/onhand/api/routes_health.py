@@ -4,15 +4,15 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
-from typing import Any
 
 import structlog
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from onhand import webhooks
 from onhand.api import metrics
 from onhand.api.context import TheEdge
 from onhand.api.routing import routes
-from onhand.db import outbox
+from onhand.db import Database, outbox
 from onhand.db.migrate import is_current
 from onhand.errors import OnhandError
 
@@ -76,8 +76,14 @@ def show_metrics() -> Response:
     return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def watch_outbox(db: Any) -> None:
-    """Report how far consumers are held back."""
+def watch_outbox(db: Database) -> None:
+    """Report how far consumers are held back, and how much waits for webhooks."""
+
+    def deliveries_due() -> float:
+        with db.connection() as conn:
+            return webhooks.backlog(conn)
+
+    metrics.register_gauge("onhand_webhook_deliveries_due", "Deliveries that wait for webhooks.", deliveries_due)
 
     def horizon_age_s() -> float:
         with db.connection() as conn:

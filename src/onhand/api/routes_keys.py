@@ -16,6 +16,7 @@ from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.base.fields import Name, Strict
+from onhand.errors import Conflict
 from onhand.flows import keys
 
 router = routes("keys")
@@ -86,10 +87,15 @@ def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[st
     "/v1/keys/{key_id}",
     response_model=Key,
     dependencies=[require("admin")],
-    responses=problem_responses(404),
+    responses=problem_responses(404, 409),
 )
 def revoke_key(key_id: Annotated[int, Path(ge=1, le=2**31 - 1)], edge: TheEdge, by: By) -> dict[str, Any]:
-    """Revoke a key: within 5 seconds no process accepts it. It stays in the list, since the audit log refers to it."""
+    """Revoke a key: within 5 seconds no process accepts it. It stays in the list, since the audit log refers to it.
+
+    A key cannot revoke itself, so that somebody can always come in: create another one first.
+    """
+    if key_id == by.key_id:
+        raise Conflict("key.own", "this is the key of this request; revoke it with another one")
     row = keys.revoke_key(edge.app.db, key_id, by=by)
     edge.keys.forget()
     return asdict(row)

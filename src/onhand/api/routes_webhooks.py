@@ -40,7 +40,10 @@ class NewWebhook(Strict):
     url: Annotated[
         str,
         Field(
-            min_length=1, max_length=2000, description="https:// or http://, at a public address, without credentials"
+            min_length=1,
+            max_length=2000,
+            json_schema_extra={"format": "uri"},
+            description="https:// or http://, at a public address, without credentials",
         ),
     ]
     kinds: Annotated[
