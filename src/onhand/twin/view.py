@@ -210,7 +210,8 @@ def _parcels(board: Board, bar: int) -> Panel:
     most = max((board.parcels[state] for state, _ in _STATES), default=0)
     for state, style in _STATES:
         count = board.parcels[state]
-        table.add_row(state.replace("partly_", "part "), Text(_bar(count, most, max(3, bar)), style=style), f"{count:,}")
+        shown = Text(_bar(count, most, max(3, bar)), style=style)
+        table.add_row(state.replace("partly_", "part "), shown, f"{count:,}")
     table.add_row("[green]delivered[/]", "", f"{board.counts['delivered']:,}")
     table.add_row("[bright_black]rejected[/]", "", f"{board.counts['rejected']:,}")
     return _panel(table, "fulfilments")
