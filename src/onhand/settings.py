@@ -21,9 +21,7 @@ def _default_home() -> Path:
     try:
         return Path.home() / ".onhand"
     except RuntimeError as error:
-        raise SettingsError(
-            "home: no home folder for this user; set ONHAND_HOME to a folder"
-        ) from error
+        raise SettingsError("home: no home folder for this user; set ONHAND_HOME to a folder") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +30,7 @@ class Settings:
     variable.
     """
 
-    database_url: str | None = field(
-        default=None, repr=False
-    )  # None: embedded PostgreSQL under `home`
+    database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
     home: Path = field(default_factory=_default_home)
     admin_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)  # encrypts credentials
@@ -56,9 +52,7 @@ class Settings:
             variable = f"ONHAND_{name.upper()}"
             if environ.get(variable):  # empty means absent, as compose files write it
                 stated[name] = (variable, environ[variable])
-        return cls(
-            **{name: _READERS[name](label, value) for name, (label, value) in stated.items()}
-        )
+        return cls(**{name: _READERS[name](label, value) for name, (label, value) in stated.items()})
 
 
 def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str, Any]]:
@@ -69,9 +63,7 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str,
         text = path.read_text("utf-8")
     except FileNotFoundError:
         if named:
-            raise SettingsError(
-                f"ONHAND_CONFIG: no file {path}; create it or unset the variable"
-            ) from None
+            raise SettingsError(f"ONHAND_CONFIG: no file {path}; create it or unset the variable") from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
@@ -81,9 +73,7 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> dict[str, tuple[str,
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     for key in document:
         if key not in _READERS:
-            raise SettingsError(
-                f"{path}: unknown setting {key!r}; known are {', '.join(sorted(_READERS))}"
-            )
+            raise SettingsError(f"{path}: unknown setting {key!r}; known are {', '.join(sorted(_READERS))}")
     return {key: (f"{key} in {path}", value) for key, value in document.items()}
 
 
@@ -102,23 +92,22 @@ def _secret(label: str, value: Any) -> str:
 
 def _database_url(label: str, value: Any) -> str:
     text = _text(label, value)
-    example = "expected postgresql://user:password@host:5432/database"
+    expected = f"{label}: expected postgresql://user:password@host:5432/database"
     if "://" in text and not text.startswith(("postgresql://", "postgres://")):
-        raise SettingsError(
-            f"{label}: {example}, got a URL that starts with {text.split('://')[0]}://"
-        )
+        raise SettingsError(f"{expected}, got a URL that starts with {text.split('://')[0]}://")
     try:
         conninfo_to_dict(text)
-    except ProgrammingError as error:
-        raise SettingsError(f"{label}: {example} ({error})") from None
+    except ProgrammingError:
+        raise SettingsError(expected) from None  # its own words may repeat a password
     return text
 
 
 def _folder(label: str, value: Any) -> Path:
-    path = Path(_text(label, value)).expanduser().absolute()
-    if "\0" in str(path):
-        raise SettingsError(f"{label}: expected a path without NUL")
-    return path
+    text = _text(label, value)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"{label}: {text.split('/')[0]} has no home folder; state the path in full") from None
 
 
 def _port(label: str, value: Any) -> int:

@@ -204,7 +204,7 @@ def test_a_backup_of_a_newer_version_is_refused(dsn, empty_dsn, tmp_path):
     newer = [*migrations(), Migration.of(len(migrations()) + 1, "future", b"SELECT 1")]
     migrate(dsn, newer)
     backup.backup(dsn, tmp_path / "newer.dump")
-    with pytest.raises(SchemaMismatch, match="newer version.*future"):
+    with pytest.raises(SchemaMismatch, match=r"newer version.*future"):
         backup.restore(empty_dsn, tmp_path / "newer.dump")
 
 

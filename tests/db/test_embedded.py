@@ -333,7 +333,7 @@ def test_a_read_only_home_is_named_with_the_way_out(home):
 def test_a_home_that_is_a_file_is_named_with_the_way_out(home):
     (home / "file").write_text("")
     for path in (home / "file", home / "file" / "below"):
-        with pytest.raises(SettingsError, match="ONHAND_HOME.*ONHAND_DATABASE_URL"):
+        with pytest.raises(SettingsError, match=r"ONHAND_HOME.*ONHAND_DATABASE_URL"):
             Server.ensure(path)
 
 

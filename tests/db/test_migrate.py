@@ -70,7 +70,7 @@ def test_a_database_made_by_other_files_is_refused(dsn):
     with psycopg.connect(dsn) as conn:
         conn.execute("UPDATE migration SET checksum = 'other' WHERE number = 2")
         assert not is_current(conn)
-    with pytest.raises(SchemaMismatch, match="0002_catalog.*differs"):
+    with pytest.raises(SchemaMismatch, match=r"0002_catalog.*differs"):
         migrate(dsn)
 
 
@@ -79,7 +79,7 @@ def test_a_role_that_may_not_create_tables_is_told_so(empty_dsn):
     with psycopg.connect(empty_dsn, autocommit=True) as conn:
         conn.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'".encode())
     try:
-        with pytest.raises(SettingsError, match="ONHAND_DATABASE_URL.*owner"):
+        with pytest.raises(SettingsError, match=r"ONHAND_DATABASE_URL.*owner"):
             migrate(psycopg.conninfo.make_conninfo(empty_dsn, user=role, password="x"))
     finally:
         with psycopg.connect(empty_dsn, autocommit=True) as conn:
@@ -92,7 +92,7 @@ def test_a_database_of_another_encoding_is_refused(admin, server_url):
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc".encode()
     )
     try:
-        with pytest.raises(SettingsError, match="UTF8.*LATIN1"):
+        with pytest.raises(SettingsError, match=r"UTF8.*LATIN1"):
             migrate(psycopg.conninfo.make_conninfo(server_url, dbname=name))
     finally:
         admin.execute(f"DROP DATABASE {name}".encode())

@@ -11,8 +11,11 @@ line.
 """
 
 import importlib
+import os
 import pkgutil
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -33,9 +36,15 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @app.callback()
-    def root() -> None:
-        """Present so that a single command still needs its name."""
+    @app.callback(invoke_without_command=True)
+    def root(
+        *,
+        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    ) -> None:
+        # Also makes a single command need its name.
+        if version:
+            print(metadata.version("onhand"))  # noqa: T201
+            raise typer.Exit
 
     for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
         register = getattr(importlib.import_module(f"{__name__}.{module}"), "register", None)
@@ -56,16 +65,19 @@ def run(arguments: list[str]) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except SettingsError as error:
-        _complain(error)
+        _complain(str(error))
         return 2
     except OnhandError as error:
-        _complain(error)
+        _complain(str(error))
+        return 1
+    except Exception as error:
+        if os.environ.get("ONHAND_LOG_LEVEL", "").lower() == "debug":
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error} (ONHAND_LOG_LEVEL=debug shows the traceback)")
         return 1
     return 0
 
 
-def _complain(error: OnhandError) -> None:
-    line = " ".join(str(error).split())
-    Console(stderr=True, soft_wrap=True).print(
-        f"[bold red]error[/]: {escape(line)}", highlight=False
-    )
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/]: {escape(line)}", highlight=False)

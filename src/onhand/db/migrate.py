@@ -48,8 +48,16 @@ def migrations() -> tuple[Migration, ...]:
 
 def is_current(conn: Connection[TupleRow]) -> bool:
     """Whether the database has exactly the migrations of this version of the code."""
+    if conn.execute("SELECT to_regclass('migration') IS NULL").fetchone() == (True,):
+        return False
     applied = conn.execute("SELECT number, checksum FROM migration ORDER BY number").fetchall()
     return applied == [(m.number, m.checksum) for m in migrations()]
+
+
+def require_current(conn: Connection[TupleRow]) -> None:
+    """Raise SchemaMismatch unless the database has exactly the migrations of this version."""
+    if not is_current(conn):
+        raise SchemaMismatch("the database is empty or of another version: run `onhand db upgrade` first")
 
 
 def migrate(url: str, files: Sequence[Migration] | None = None) -> list[str]:
