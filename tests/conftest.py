@@ -142,10 +142,23 @@ def db(dsn: str) -> Iterator[Database]:
         yield database
 
 
+def _new_home() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="onhand-home-", dir=_fast_folder()))
+    folder.chmod(0o755)  # tmp_path is private to this user, and a server started by root is another
+    return folder
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty folder for an embedded server of one's own, which any user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="onhand-home-"))  # tmp_path is private to this user
-    folder.chmod(0o755)
+    folder = _new_home()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shared_home() -> Iterator[Path]:
+    """The same for tests that leave the cluster as it was: making one takes a second."""
+    folder = _new_home()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

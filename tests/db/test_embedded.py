@@ -74,17 +74,6 @@ def execute(url: str, sql: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture(scope="module")
-def shared_home() -> Iterator[Path]:
-    """One home for the tests that leave the cluster as it was: making one takes a second."""
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="onhand-home-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def test_a_fresh_home_gets_a_careful_server(shared_home):
     with Server.ensure(shared_home) as server:
         with psycopg.connect(server.url) as conn:
@@ -352,43 +341,43 @@ def test_without_any_server_the_way_out_is_named(home, monkeypatch):
         Server.ensure(home)
 
 
-def test_data_of_another_major_version_is_left_alone(home):
-    with Server.ensure(home) as server:
+def test_data_of_another_major_version_is_left_alone(shared_home):
+    with Server.ensure(shared_home) as server:
         version = server.folder / "data" / "PG_VERSION"
     before = version.read_text()
     version.write_text("12\n")
     with pytest.raises(SettingsError, match=r"PostgreSQL 12.*db backup.*ONHAND_DATABASE_URL"):
-        Server.ensure(home)
+        Server.ensure(shared_home)
     version.write_text(before)
-    with Server.ensure(home) as server:
+    with Server.ensure(shared_home) as server:
         assert answers(server)
 
 
-def test_a_lost_password_is_said_so(home):
-    with Server.ensure(home):
+def test_a_lost_password_is_said_so(shared_home):
+    with Server.ensure(shared_home):
         pass
-    (home / "postgres.password").rename(home / "aside")
+    (shared_home / "postgres.password").rename(shared_home / "aside")
     with pytest.raises(SettingsError, match=r"postgres\.password.*missing"):
-        Server.ensure(home)
-    (home / "postgres.password").write_text("not it\n")
+        Server.ensure(shared_home)
+    (shared_home / "postgres.password").write_text("not it\n")
     with pytest.raises(SettingsError, match="not that of the database"):
-        Server.ensure(home)
-    (home / "aside").replace(home / "postgres.password")
-    with Server.ensure(home) as server:
+        Server.ensure(shared_home)
+    (shared_home / "aside").replace(shared_home / "postgres.password")
+    with Server.ensure(shared_home) as server:
         assert answers(server)
 
 
-def test_a_server_that_cannot_start_says_why(home):
-    with Server.ensure(home):
+def test_a_server_that_cannot_start_says_why(shared_home):
+    with Server.ensure(shared_home):
         pass
     with pytest.raises(DatabaseUnavailable, match=r"does not start.*FATAL.*server\.log"):
-        Server.ensure(home, settings={"shared_preload_libraries": "no_such_library"})
-    with Server.ensure(home) as server:
+        Server.ensure(shared_home, settings={"shared_preload_libraries": "no_such_library"})
+    with Server.ensure(shared_home) as server:
         assert answers(server)
 
 
-def test_settings_of_the_starter_are_heard_and_quoted(home):
-    with Server.ensure(home, settings={"work_mem": "7MB", "cluster_name": "o'hand"}) as server:
+def test_settings_of_the_starter_are_heard_and_quoted(shared_home):
+    with Server.ensure(shared_home, settings={"work_mem": "7MB", "cluster_name": "o'hand"}) as server:
         assert execute(server.url, "SELECT current_setting('work_mem'), current_setting('cluster_name')") == [
             ("7MB", "o'hand")
         ]
@@ -418,14 +407,18 @@ class TestAsRoot:
             assert not server.folder.is_relative_to(private)
             assert (home / "postgres.folder").read_text().strip() == str(server.folder)
             execute(server.url, "CREATE TABLE kept (n int)")
-        try:
-            with Server.ensure(home) as server:
-                assert execute(server.url, "SELECT * FROM kept") == []
-            assert {p: p.stat().st_mode for p in modes} == modes
-        finally:
-            shutil.rmtree(server.folder)
+        with Server.ensure(home) as server:
+            assert execute(server.url, "SELECT * FROM kept") == []
+        assert {p: p.stat().st_mode for p in modes} == modes
+
+        aside = server.folder.rename(f"{server.folder}-aside")
         with pytest.raises(SettingsError, match="gone"):  # rather than an empty database
             Server.ensure(home)
+        aside.rename(server.folder)
+        shutil.rmtree(home)
+        with Server.ensure(private / "next") as next_server:
+            assert not server.folder.exists(), "left behind by a temporary home that is gone"
+        shutil.rmtree(next_server.folder)
 
     def test_programs_in_a_private_folder_are_copied(self, home, tmp_path, monkeypatch):
         real = programs.wheel_folder()

@@ -412,10 +412,23 @@ def _folder_elsewhere(home: Path, user: _User) -> Path:
             f"ONHAND_HOME: the database runs as user {user.name}, who may not enter {home};"
             f" choose a folder that all may enter, such as /srv/onhand, {WAY_OUT}"
         )
+    if parent == temporary:
+        _remove_orphans(parent)
     folder = Path(tempfile.mkdtemp(prefix="onhand-", dir=parent))
+    (folder / "home").write_text(f"{home}\n", "utf-8")
     (home / "postgres.folder").write_text(f"{folder}\n", "utf-8")
     log.info("database kept outside its home", home=str(home), folder=str(folder), user=user.name)
     return folder
+
+
+def _remove_orphans(temporary: Path) -> None:
+    """Remove what a temporary home had here and left behind when it was deleted, its password with it."""
+    for statement in temporary.glob("onhand-*/home"):
+        with suppress(OSError):
+            home = Path(statement.read_text("utf-8").strip())
+            pid_file = statement.with_name("data") / "postmaster.pid"
+            if home.is_relative_to(temporary) and not home.exists() and not pid_file.exists():
+                shutil.rmtree(statement.parent)
 
 
 def _runnable(programs: Programs, user: _User | None, folder: Path) -> Programs:
