@@ -13,7 +13,7 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
 from onhand.ledger.snapshot import Snapshot
-from onhand.network.compiled import Network, compile_network, load_network
+from onhand.network.compiled import Network, compile_network, load_network, read_document
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
 
@@ -82,8 +82,11 @@ class State:
             self.catalogue.load(conn, skus)
 
     def reload_network(self) -> None:
-        """Take a changed network over; safety stock defaults may have changed with it."""
+        """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
+        is the one known: this process learns of its own changes twice."""
         with self.db.connection() as conn:
+            if read_document(conn) == self.network.document:
+                return
             network = load_network(conn, self.now())
             with self.lock:
                 self.network = network

@@ -16,7 +16,7 @@ from onhand.base.dates import microseconds, rfc3339
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import arrays
 from onhand.flows.intake import Intake
-from onhand.network.compiled import NO_LIMIT, Network
+from onhand.network.compiled import Network
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
 
@@ -198,7 +198,7 @@ def write(
         person_of[position - 1] = number + 1
     keyed = [(p + 1, k.key) for p, k in enumerate(intakes) if k.key is not None]
     f = _fulfilments(decisions, position_of, network)
-    capacity = _capacity(f, network)
+    capacity = _capacity(f)
     parameters: list[Any] = [
         arrays.uuid(raw_ids),
         arrays.int4([k.channel.channel_id for k in intakes]),
@@ -316,18 +316,16 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     )
 
 
-def _capacity(f: _Fulfilments, network: Network) -> list[Any]:
-    """Held orders, lines and units per limited node and day, sorted."""
-    limited = (network.limits[f.node] != NO_LIMIT).any(axis=1)
-    node, day = f.node[limited].astype(np.int64), f.day[limited].astype(np.int64)
-    unique, slot = np.unique(node * 1_000_000 + day, return_inverse=True)
+def _capacity(f: _Fulfilments) -> list[Any]:
+    """Promised orders, lines and units per node and ship day, sorted."""
+    unique, slot = np.unique(f.node.astype(np.int64) * 1_000_000 + f.day, return_inverse=True)
     size = len(unique)
     return [
         arrays.int4(unique // 1_000_000),
         arrays.date(unique % 1_000_000),
         arrays.int4(np.bincount(slot, minlength=size)),
-        arrays.int4(np.bincount(slot, weights=f.lines[limited], minlength=size).astype(np.int32)),
-        arrays.int4(np.bincount(slot, weights=f.units[limited], minlength=size).astype(np.int32)),
+        arrays.int4(np.bincount(slot, weights=f.lines, minlength=size).astype(np.int32)),
+        arrays.int4(np.bincount(slot, weights=f.units, minlength=size).astype(np.int32)),
     ]
 
 

@@ -32,7 +32,8 @@ SELECT jsonb_build_object(
         'timezone', timezone, 'handling_cost_minor', handling_cost_minor, 'cutoff', to_char(cutoff, 'HH24:MI'),
         'working_days', working_days, 'closed_days', closed_days, 'capacity_orders', capacity_orders,
         'capacity_lines', capacity_lines, 'capacity_units', capacity_units, 'methods', methods,
-        'co2_g_per_order', co2_g_per_order, 'active', active) ORDER BY node_id), '[]') FROM node),
+        'co2_g_per_order', co2_g_per_order,
+        'safety_stock_default', safety_stock_default, 'active', active) ORDER BY node_id), '[]') FROM node),
     'carriers', (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'document', document)
         ORDER BY carrier_id), '[]') FROM carrier WHERE active),
     'channels', (SELECT coalesce(jsonb_agg(jsonb_build_object('channel_id', channel_id, 'code', c.code,
