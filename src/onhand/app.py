@@ -9,6 +9,8 @@ from itertools import islice
 from typing import Generic, Self, TypeVar
 
 import structlog
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer
@@ -24,7 +26,10 @@ from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.record_entries import Recorded, record_entries
+from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
+from onhand.flows.serve_waiting import serve_waiting
+from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.ledger.intake import EntryIn
@@ -160,18 +165,38 @@ class App:
     def record(self, rows: Sequence[EntryIn | Rejected], by: Actor, *, transact: Transactor | None = None) -> Recorded:
         """Record stock entries; afterwards call `after_entries`."""
         return record_entries(
-            self.db, self.catalogue, self.network.node_ids, rows, by, transact=transact, now=self.state.now()
+            self.db,
+            self.catalogue,
+            self.network.node_ids,
+            rows,
+            by,
+            serve_waiting=lambda conn, keys: self._serve_waiting(conn, keys, by),
+            transact=transact,
+            now=self.state.now(),
         )
 
+    def _serve_waiting(self, conn: Connection[TupleRow], keys: list[tuple[int, int]], by: Actor) -> None:
+        serve_waiting(self.state, conn, keys, by=by)
+
     def after_entries(self, recorded: Recorded) -> None:
-        """What follows recorded entries outside their transaction: memory learns of them."""
+        """What follows recorded entries outside their transaction: memory learns of them, and orders whose units or
+        supply went missing are sourced again (the worker would find them too)."""
         self._learn(recorded.positions)
+        if recorded.oversold:
+            repair_oversold(self.state)
+        if recorded.unbacked:
+            source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
         deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
-        periodic = (("expiry", 1.0, self._expire), ("purge", 600.0, lambda: self.db.transact(purge)))
+        periodic = (
+            ("expiry", 1.0, self._expire),
+            ("sourcing", 1.0, lambda: source_waiting(self.state)),
+            ("oversell", 1.0, lambda: repair_oversold(self.state)),
+            ("purge", 600.0, lambda: self.db.transact(purge)),
+        )
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

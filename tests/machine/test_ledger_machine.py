@@ -369,8 +369,10 @@ class Machine(RuleBasedStateMachine):
         after = total_at(self.picks_of(order_id))
         for (sku, node), n in (before - after).items():
             book = self.books[sku, node]
-            book.on_hand -= n
             allocated = min(n, book.allocated)
+            # Oversold units that leave were there after all: available ones first, then ones taken for damaged.
+            book.unavailable -= max(0, n - allocated - book.available)
+            book.on_hand -= n
             book.allocated -= allocated
             book.oversold -= n - allocated
         DONE["ship"] += 1

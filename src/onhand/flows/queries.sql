@@ -51,7 +51,7 @@ WHERE i.inbound_id = a.inbound_id AND i.line_no = a.inbound_line
 -- What a process's memory must learn between two places of the outbox; its own order events are no news to it.
 SELECT kind, data FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
-  AND (kind IN ('item.changed', 'network.changed') OR (kind = 'stock.changed' AND origin <> %s))
+  AND (kind = 'item.changed' OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
 ORDER BY xid, pos
 
 -- name: find_servable
