@@ -1,5 +1,6 @@
 """What was committed when the backup was taken is there after a restore, and every consumer goes on where it was."""
 
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -208,13 +209,19 @@ def test_a_backup_of_a_newer_version_is_refused(dsn, empty_dsn, tmp_path):
         backup.restore(empty_dsn, tmp_path / "newer.dump")
 
 
-def test_the_password_is_on_no_command_line(dsn, tmp_path, monkeypatch):
+def test_the_password_is_on_no_command_line(dsn, empty_dsn, tmp_path, monkeypatch):
     password = psycopg.conninfo.conninfo_to_dict(dsn).get("password")
     commands = []
-    run = backup.subprocess.run
-    monkeypatch.setattr(backup.subprocess, "run", lambda args, **kw: (commands.append(args), run(args, **kw))[1])
+
+    class Watched(subprocess.Popen):
+        def __init__(self, args, **options):
+            commands.append(args)
+            super().__init__(args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
     backup.backup(dsn, tmp_path / "x.dump")
-    assert commands
+    backup.restore(empty_dsn, tmp_path / "x.dump")
+    assert len(commands) >= 4
     assert password is None or not any(str(password) in str(arg) for args in commands for arg in args)
 
 

@@ -6,9 +6,12 @@ events get transaction ids of their own there (see `adopt_history`), so that con
 
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import Connection
@@ -17,7 +20,7 @@ from psycopg.rows import TupleRow
 
 from onhand.db.history import adopt_history
 from onhand.db.migrate import migrations
-from onhand.db.programs import find_client
+from onhand.db.programs import Programs, find_client
 from onhand.db.queries import queries
 from onhand.errors import Conflict, DatabaseUnavailable, SchemaMismatch, SettingsError
 
@@ -80,15 +83,7 @@ def restore(url: str, path: Path, *, force: bool = False) -> None:
         conn.execute(f"ALTER SCHEMA public RENAME TO {_ASIDE}".encode())
         conn.execute("CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC")
         try:
-            _run(
-                url,
-                programs["pg_restore"],
-                "--single-transaction",
-                "--exit-on-error",
-                "--no-owner",
-                "--no-privileges",
-                str(path),
-            )
+            _load(url, programs, path)
             with conn.transaction():
                 adopt_history(conn)
         except BaseException:
@@ -126,14 +121,47 @@ def _connect(url: str) -> Connection[TupleRow]:
         raise DatabaseUnavailable(f"the database cannot be reached: {' '.join(str(error).split())}") from error
 
 
+def _load(url: str, programs: Programs, path: Path) -> None:
+    """pg_restore through psql, in one transaction.
+
+    Not by pg_restore alone: it sends the settings of its own version, which an older server refuses.
+    """
+    target, environment = _target(url)
+    read = [programs["pg_restore"], "--no-owner", "--no-privileges", "--file=-", str(path)]
+    load = [programs["psql"], "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={target}"]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(read, stdout=subprocess.PIPE, stderr=said) as reader,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            load, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=environment
+        ) as loader,
+    ):
+        assert reader.stdout is not None
+        assert loader.stdin is not None
+        # The loader may give up at any moment; its exit code tells.
+        with suppress(BrokenPipeError), loader.stdin as script:
+            script.write(b"BEGIN;\n")
+            for line in reader.stdout:
+                if not line.startswith(b"SET transaction_timeout"):  # since 17
+                    script.write(line)
+                if line.startswith(b"SELECT pg_catalog.set_config"):
+                    break  # the end of the settings
+            shutil.copyfileobj(reader.stdout, script)
+            # Without this word nothing stays, so a torn archive must not come to it.
+            if reader.wait() == 0:
+                script.write(b"COMMIT;\n")
+        reader.stdout.close()
+        if loader.wait() or reader.wait():
+            said.seek(0)
+            text = " ".join(said.read().decode("utf-8", "replace").split())
+            raise DatabaseUnavailable(f"the restore failed and was undone: {text}")
+
+
 def _run(url: str, program: str, *options: str) -> None:
-    stated: Mapping[str, object] = conninfo_to_dict(url)
-    # A command line is visible to every user of the machine, an environment is not.
-    secret = {"PGPASSWORD": str(stated["password"])} if stated.get("password") else {}
-    target = make_conninfo(**{k: v for k, v in stated.items() if k != "password"})  # type: ignore[arg-type]
+    target, environment = _target(url)
     done = subprocess.run(  # noqa: S603
         [program, *options, f"--dbname={target}"],
-        env=os.environ | secret | {"LC_MESSAGES": "C"},
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -142,3 +170,14 @@ def _run(url: str, program: str, *options: str) -> None:
     )
     if done.returncode:
         raise DatabaseUnavailable(f"{Path(program).name} failed: {' '.join(done.stderr.split())}")
+
+
+def _target(url: str) -> tuple[str, dict[str, str]]:
+    """`url` without its password, and the environment that holds it.
+
+    A command line is visible to every user of the machine, an environment is not.
+    """
+    stated: dict[str, Any] = conninfo_to_dict(url)
+    password = stated.pop("password", None)
+    secret = {"PGPASSWORD": str(password)} if password else {}
+    return make_conninfo(**stated), os.environ | secret | {"LC_MESSAGES": "C"}

