@@ -264,13 +264,13 @@ def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list
     ).fetchall()
     found: list[Placed | Exception | None] = [None] * len(intakes)
     for n, by_name, decision, by_key, keyed_decision in rows:
-        intake = intakes[n - 1]
+        intake: Intake = intakes[int(n) - 1]
         if by_key is not None:
             same = bytes(by_key) == intake.hash
-            found[n - 1] = Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
+            found[int(n) - 1] = Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
         elif by_name is not None:
             same = bytes(by_name) == intake.hash
-            found[n - 1] = Placed(decision, replayed=True) if same else _reused(intake)
+            found[int(n) - 1] = Placed(decision, replayed=True) if same else _reused(intake)
     return found
 
 
@@ -304,8 +304,8 @@ def _decide_and_write(
     with state.lock:
         network = state.network
         network.set_clock(now)
-    # Its own capacity: rivals decide from the shared one meanwhile.
-    network = replace(network, left=network.left.copy())
+        # Its own capacity: rivals decide from the shared one meanwhile.
+        network = replace(network, left=network.left.copy())
     network.load_capacity(conn, now.astimezone(UTC).date())
     items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
     locked = lock_stock(conn, items, network.count)

@@ -28,7 +28,7 @@ from onhand.sourcing.solve import Ask, Decisions, decide, join, undo
 Int32 = npt.NDArray[np.int32]
 
 ROUTE = "/v1/reservations"
-_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})"  # noqa: S608 - only placeholders
+_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})".encode()  # noqa: S608 - placeholders
 _ATTEMPTS = 6
 _encode = msgspec.json.encode
 
@@ -89,10 +89,10 @@ def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str |
     if errors or channel is None:
         raise InvalidInput(errors)
     latitude, longitude, unlocatable = 0.0, 0.0, True
-    zone = 0
+    place = ("", "", "")
     if request.destination is not None:
         latitude, longitude, unlocatable = place_of(request.destination)
-        zone = network.zone_row(
+        place = (
             request.destination.country,
             request.destination.region or "",
             request.destination.postal_code,
@@ -108,7 +108,7 @@ def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str |
             demand=demand,
             latitude=latitude,
             longitude=longitude,
-            zone=zone,
+            place=place,
             channel=channel,
             fulfilments_max=world.policy.fulfilments_max,
             objective=world.policy.index(None),
@@ -322,7 +322,7 @@ def _write(
     sku, nodes = state.catalogue.sku_json, state.network.node_json
     items, at = taken.items.tolist(), taken.nodes.tolist()
     for o, slot, units in zip(taken.order.tolist(), taken.slot.tolist(), taken.units.tolist(), strict=True):
-        lines[o - 1].append('{"sku":%s,"quantity":%d,"node":%s}' % (sku[items[slot - 1]], units, nodes[at[slot - 1]]))
+        lines[int(o) - 1].append('{"sku":%s,"quantity":%d,"node":%s}' % (sku[items[slot - 1]], units, nodes[at[slot - 1]]))
     answers = [
         '{"reservation_id":"%s","expires_at":"%s","lines":[%s]}'
         % (text, rfc3339(microseconds(until) // 1_000_000), ",".join(parts))

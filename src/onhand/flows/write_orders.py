@@ -24,7 +24,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 _PARAMETERS = 62
-_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})"  # noqa: S608 - only placeholders
+_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})".encode()  # noqa: S608 - placeholders
 _encode = msgspec.json.encode
 _NO_TIMES = np.array([arrays.NO_TIME])
 
@@ -137,7 +137,7 @@ def _share_among_lines(
             continue
         wants = left.get((o, i))
         if wants is None:
-            wants = left[o, i] = shares(outcomes[o - 1], i)
+            wants = left[o, i] = shares(outcomes[int(o) - 1], i)
         rest = u
         while rest:
             take = min(rest, wants[0][1])
@@ -244,7 +244,7 @@ def write(
         arrays.int4(f.node),
         arrays.text(f.carriers),
         arrays.text(f.services),
-        arrays.text([intakes[p - 1].wishes.method for p in f.order.tolist()]),
+        arrays.text([intakes[int(p) - 1].wishes.method for p in f.order]),
         arrays.date(f.day),
         arrays.timestamptz(f.departs * 1_000_000),
         arrays.timestamptz(f.deliver * 1_000_000),
@@ -298,13 +298,13 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     wanted = order > 0
     terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
     node = decisions.node[:made][wanted]
-    service = decisions.service[:made][wanted].tolist()
+    service: list[int] = decisions.service[:made][wanted].tolist()
     known = network.services
     return _Fulfilments(
         order=order[wanted],
         number=number[wanted].astype(np.int32),
         node=node,
-        day=network.slot_day[node, decisions.slot[:made][wanted]],
+        day=decisions.day[:made][wanted],
         departs=decisions.departs[:made][wanted],
         deliver=decisions.deliver[:made][wanted],
         lines=decisions.lines[:made][wanted],
@@ -363,7 +363,7 @@ def answer(
     made = int(decisions.fulfilment_first[-1])
     first = decisions.fulfilment_first.tolist()
     node = decisions.node[:made].tolist()
-    service = decisions.service[:made].tolist()
+    service: list[int] = decisions.service[:made].tolist()
     departs = decisions.departs[:made].tolist()
     deliver = decisions.deliver[:made].tolist()
     grams = decisions.grams[:made].tolist()

@@ -3,11 +3,12 @@ decision can be compiled again from the document that was kept with it."""
 
 import hashlib
 import math
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -24,6 +25,8 @@ Float64 = npt.NDArray[np.float64]
 METHODS = {"ship": 1, "pickup": 2, "ship_to_store": 4}
 NO_LIMIT = np.iinfo(np.int32).max
 NO_CUTOFF = -1
+# Destinations remembered by name; rows of bands are few, but postal codes come from strangers.
+_DESTINATIONS_MAX = 100_000
 
 _DOCUMENT = """
 SELECT jsonb_build_object(
@@ -50,7 +53,8 @@ SELECT k.node_id, (k.day - DATE '1970-01-01'), k.orders, k.lines, k.units FROM c
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A sales channel as sourcing sees it: its index into the candidate lists."""
+    """A sales channel as sourcing sees it: its index into the candidate lists, which is its channel_id, so that an
+    order that was checked against one network can be decided with the next."""
 
     channel_id: int
     code: str
@@ -68,11 +72,63 @@ class Service:
     code_json: str
 
 
+class ZoneTable:
+    """Bands of the services that are priced by zone, for the destinations seen so far.
+
+    A row of `bands`, int16[row, service, node], -1: not offered there, stands for all destinations that no zone tells
+    apart; rows are only ever added. Row 0 is for networks without zones. Safe for several threads.
+    """
+
+    def __init__(self, zones: Sequence[Sequence[Mapping[str, Any]]], origins: Sequence[str]) -> None:
+        """zones by service, none for one that is priced by distance; country of each node by node_id."""
+        rules = [zone for service in zones for zone in service]
+        self._zones = zones
+        self._origins = origins
+        self._prefix = max((len(p) for zone in rules for p in zone.get("to_postal_prefixes") or ()), default=0)
+        self._regions = any(zone.get("to_regions") for zone in rules)
+        self._rows: dict[tuple[str, str, str], int] = {}
+        self._seen: dict[bytes, int] = {}
+        self._lock = threading.Lock()
+        self.has_zones = bool(rules)
+        self.bands = np.full((4 if rules else 1, len(zones), len(origins)), -1, np.int16)
+
+    def row(self, country: str, region: str, postal_code: str) -> int:
+        """Row of `bands` for a destination. Read `bands` after it: it may have grown."""
+        if not self.has_zones:
+            return 0
+        # Only what some zone looks at tells destinations apart.
+        key = (country, region if self._regions else "", postal_code[: self._prefix])
+        row = self._rows.get(key)
+        return self._add(key) if row is None else row
+
+    def _add(self, key: tuple[str, str, str]) -> int:
+        bands = np.full(self.bands.shape[1:], -1, np.int16)
+        for s, zones in enumerate(self._zones):
+            if zones:
+                of = {origin: _zone(zones, origin, key) for origin in set(self._origins)}
+                bands[s] = [of[origin] for origin in self._origins]
+        content = bands.tobytes()
+        with self._lock:
+            row = self._seen.get(content)
+            if row is None:
+                row = len(self._seen) + 1
+                if row >= len(self.bands):
+                    bigger = np.full((row * 2, *bands.shape), -1, np.int16)
+                    bigger[:row] = self.bands[:row]
+                    self.bands = bigger
+                self.bands[row] = bands
+                self._seen[content] = row
+            if len(self._rows) >= _DESTINATIONS_MAX:
+                self._rows.clear()
+            self._rows[key] = row
+        return row
+
+
 @dataclass(slots=True)
 class Network:
     """Nodes by node_id (index 0 unused), services by index, candidate nodes by channel index.
 
-    Shapes: N nodes, S services, B bands, W weight steps, D ship days, C channels, Z zone rows.
+    Shapes: N nodes, S services, B bands, W weight steps, D ship days, C channels (the highest channel_id + 1).
     """
 
     document: bytes
@@ -96,6 +152,7 @@ class Network:
     # int32[C + 1] offsets into int32[...] node ids
     candidate_offsets: Int32 = field(default_factory=lambda: np.zeros(1, np.int32))
     candidates: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    candidates_max: int = 0
 
     # services: float64[S, B] upper edge in km (inf: none), int64[S, W] grams, float64[S, B, W] minor units, ...
     band_km: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
@@ -114,10 +171,10 @@ class Network:
     service_divisor: Float64 = field(default_factory=lambda: np.zeros(0))
     service_by_zone: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
 
-    # bands by destination for zone services: int16[Z, S, N], -1 not offered; grows with new destinations
-    zone_bands: npt.NDArray[np.int16] = field(default_factory=lambda: np.zeros((1, 1, 1), np.int16))
+    zones: ZoneTable = field(default_factory=lambda: ZoneTable([], [""]))
 
-    # ship days: int32[N, D] days since 1970, int64[N, D] Unix seconds of the cut-off (0: no such day)
+    # ship days: int32[N, D] days since 1970, int64[N, D] Unix seconds of the cut-off (0: no such day). Replaced, never
+    # changed, so that a copy of the network keeps its days while another thread sets the clock.
     slot_day: Int32 = field(default_factory=lambda: np.zeros((1, SLOTS), np.int32))
     slot_cutoff: Int64 = field(default_factory=lambda: np.zeros((1, SLOTS), np.int64))
     # capacity left: int32[N, D, 3] orders, lines, units
@@ -125,10 +182,6 @@ class Network:
     slots_until: float = 0.0
 
     _nodes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    _zones: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
-    _zone_prefix: int = 0
-    _zone_regions: bool = False
-    _zone_rows: dict[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
 
     @property
     def count(self) -> int:
@@ -141,70 +194,58 @@ class Network:
         return self.candidates[first:last]
 
     def set_clock(self, now: datetime) -> None:
-        """Compute the ship days again when a cut-off or midnight may have passed; keeps capacity for a reload."""
-        if now.timestamp() < self.slots_until:
+        """Compute the ship days of nodes whose next cut-off has passed; what is left of a day's capacity stays with
+        the day. Call under the lock that guards this network; time does not run backwards."""
+        at = now.timestamp()
+        if at < self.slots_until:
             return
-        until = now.timestamp() + 60
-        for node in self._nodes:
-            slots = ship_slots(
-                now,
-                timezone=node["timezone"],
-                cutoff=time.fromisoformat(node["cutoff"]),
-                working_days=node["working_days"],
-                closed_days={date.fromisoformat(d) for d in node["closed_days"]},
-            )
-            row = node["node_id"]
-            before = self.slot_day[row].copy()
-            self.slot_day[row] = 0
-            self.slot_cutoff[row] = 0
-            for d, (day, cutoff) in enumerate(slots):
-                self.slot_day[row, d] = day
-                self.slot_cutoff[row, d] = cutoff
-            if slots:
-                until = min(until, slots[0][1])
-            if not np.array_equal(before, self.slot_day[row]):
-                self._shift_capacity(row, before)
-        self.slots_until = until
+        passed = [node for node in self._nodes if self.slot_cutoff[node["node_id"], 0] <= at]
+        if passed:
+            slot_day, slot_cutoff, left = self.slot_day.copy(), self.slot_cutoff.copy(), self.left.copy()
+            for node in passed:
+                row = node["node_id"]
+                slots = ship_slots(
+                    now,
+                    timezone=node["timezone"],
+                    cutoff=time.fromisoformat(node["cutoff"]),
+                    working_days=node["working_days"],
+                    closed_days={date.fromisoformat(d) for d in node["closed_days"]},
+                )
+                known = dict(zip(self.slot_day[row].tolist(), self.left[row], strict=True))
+                slot_day[row] = slot_cutoff[row] = 0
+                left[row] = self.limits[row]
+                for d, (day, cutoff) in enumerate(slots):
+                    slot_day[row, d], slot_cutoff[row, d] = day, cutoff
+                    left[row, d] = known.get(day, self.limits[row])
+            self.slot_day, self.slot_cutoff, self.left = slot_day, slot_cutoff, left
+        upcoming = self.slot_cutoff[:, 0]
+        # A node that is closed for long may open: look again within the hour.
+        self.slots_until = min(at + 3600, upcoming[upcoming > at].min(initial=2**62))
 
-    def _shift_capacity(self, row: int, before: Int32) -> None:
-        known = {int(day): self.left[row, d].copy() for d, day in enumerate(before) if day}
-        for d, day in enumerate(self.slot_day[row]):
-            self.left[row, d] = known.get(int(day), self.limits[row])
+    def slots_of(self, nodes: Int32, days: Int32) -> Int32:
+        """Ship day index of each (node, day since 1970), -1 where the day is over or too far away."""
+        same = self.slot_day[nodes] == days[:, np.newaxis]
+        return np.where(same.any(axis=1), same.argmax(axis=1), -1).astype(np.int32)
 
     def load_capacity(self, conn: Connection[TupleRow], today: date) -> None:
         """Read what is promised of each limited day."""
-        held = {
-            (node, day): counts
-            for node, day, *counts in conn.execute(_CAPACITY, (date.fromordinal(today.toordinal() - 2),))
-        }
-        for node in self._nodes:
-            row = node["node_id"]
-            if (self.limits[row] == NO_LIMIT).all():
-                continue
-            for d, day in enumerate(self.slot_day[row].tolist()):
-                counts = held.get((row, day), (0, 0, 0))
-                for k in range(3):
-                    limit = int(self.limits[row, k])
-                    self.left[row, d, k] = limit if limit == NO_LIMIT else limit - counts[k]
+        left = np.repeat(self.limits[:, np.newaxis], self.slot_day.shape[1], axis=1)
+        rows = conn.execute(_CAPACITY, (date.fromordinal(today.toordinal() - 2),)).fetchall()
+        held = np.array([row for row in rows if row[0] <= self.count], np.int32).reshape(-1, 5)
+        slots = self.slots_of(held[:, 0], held[:, 1])
+        held, slots = held[slots >= 0], slots[slots >= 0]
+        at = (held[:, 0], slots)
+        left[at] = np.where(left[at] == NO_LIMIT, NO_LIMIT, left[at] - held[:, 2:])
+        self.left = left
+
+    @property
+    def zone_bands(self) -> npt.NDArray[np.int16]:
+        """Bands by zone row; read it after `zone_row`."""
+        return self.zones.bands
 
     def zone_row(self, country: str, region: str, postal_code: str) -> int:
         """Index into zone_bands for a destination; 0 when no service has zones."""
-        if not self._zones:
-            return 0
-        # Only what some zone looks at tells destinations apart: rows stay few.
-        key = (country, region if self._zone_regions else "", postal_code[: self._zone_prefix])
-        row = self._zone_rows.get(key)
-        if row is None:
-            row = len(self._zone_rows) + 1
-            if row >= len(self.zone_bands):
-                bigger = np.full((row * 2, *self.zone_bands.shape[1:]), -1, np.int16)
-                bigger[: len(self.zone_bands)] = self.zone_bands
-                self.zone_bands = bigger
-            for s, zones in enumerate(self._zones):
-                for node in self._nodes if zones else ():
-                    self.zone_bands[row, s, node["node_id"]] = _zone(zones, node["country"], key)
-            self._zone_rows[key] = row
-        return row
+        return self.zones.row(country, region, postal_code)
 
 
 def _zone(zones: Sequence[Mapping[str, Any]], origin: str, key: tuple[str, str, str]) -> int:
@@ -342,9 +383,9 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
             zones.append([])
             edges = [np.inf if km is None else km for km in table["distance_km"]]
             network.band_km[s, : len(edges)] = edges
-        transit = service["transit_days"]
+        transit: Any = service["transit_days"]
         for b in range(int(network.band_count[s])):
-            days = transit[b] if isinstance(transit, list) else transit
+            days = cast("dict[str, float]", transit[b] if isinstance(transit, list) else transit)
             network.transit_p50[s, b] = days["p50"]
             network.transit_p95[s, b] = days["p95"]
             # Log-normal through both quantiles: the 95 % point lies 1.645 deviations above the median.
@@ -358,27 +399,20 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
         network.service_methods[s] = sum(METHODS[m] for m in methods)
         network.service_co2[s] = service.get("co2_g_per_tonne_km") or 0
         network.service_divisor[s] = service.get("dimensional_divisor") or 0
-    _compile_zones(network, zones)
-
-
-def _compile_zones(network: Network, zones: list[list[dict[str, Any]]]) -> None:
-    # pyright: reportPrivateUsage=false
-    rules = [zone for service in zones for zone in service]
-    if not rules:
-        return
-    network._zones = zones
-    network._zone_regions = any(zone.get("to_regions") for zone in rules)
-    network._zone_prefix = max((len(p) for zone in rules for p in zone.get("to_postal_prefixes") or ()), default=0)
-    network.zone_bands = np.full((4, len(zones), len(network.node_codes)), -1, np.int16)
+    origins = [""] * len(network.node_codes)
+    for node in network._nodes:  # pyright: ignore[reportPrivateUsage]
+        origins[node["node_id"]] = node["country"]
+    network.zones = ZoneTable(zones, origins)
 
 
 def _compile_channels(network: Network, channels: list[dict[str, Any]]) -> None:
     everywhere = list(network.node_ids.values())
-    offsets = [0]
-    nodes: list[int] = []
-    for index, channel in enumerate(channels):
-        nodes.extend(everywhere if channel["node_ids"] is None else channel["node_ids"])
-        offsets.append(len(nodes))
-        network.channels[channel["code"]] = Channel(channel["channel_id"], channel["code"], index, channel["active"])
-    network.candidate_offsets = np.array(offsets, np.int32)
-    network.candidates = np.array(nodes, np.int32)
+    nodes: dict[int, list[int]] = {}
+    for channel in channels:
+        channel_id, code = channel["channel_id"], channel["code"]
+        nodes[channel_id] = everywhere if channel["node_ids"] is None else channel["node_ids"]
+        network.channels[code] = Channel(channel_id, code, channel_id, channel["active"])
+    lists = [nodes.get(channel_id, []) for channel_id in range(max(nodes, default=-1) + 1)]
+    network.candidate_offsets = np.cumsum([0, *map(len, lists)]).astype(np.int32)
+    network.candidates = np.array([node for each in lists for node in each], np.int32)
+    network.candidates_max = max(map(len, lists), default=0)
