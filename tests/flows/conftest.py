@@ -107,24 +107,29 @@ class Merchant:
         return recorded
 
     def inbound(self, node, reference, days=7, **units):
-        with self.db.connection() as conn:
-            record_inbound(
-                self.db,
-                self.state.catalogue,
-                {},
-                InboundIn(
-                    reference=reference,
-                    node=node,
-                    lines=[
-                        InboundLineIn(sku=sku, quantity=n, expected_at=self.now + timedelta(days=days))
-                        for sku, n in units.items()
-                    ],
-                ),
-                SYSTEM,
-            )
+        lines = [
+            InboundLineIn(sku=sku, quantity=n, expected_at=self.now + timedelta(days=days)) for sku, n in units.items()
+        ]
+        request = InboundIn(reference=reference, node=node, lines=lines)
+        record_inbound(self.db, self.state.catalogue, {}, request, SYSTEM)
 
     def place(self, *lines, to="berlin", **extra):
         """Place an order of (sku, units) lines; the answer."""
+        return self.place_many([(lines, extra)], to)[0]
+
+    def place_many(self, orders, to="berlin"):
+        """Place (lines, extra) as one batch; the answers."""
+        intakes = [
+            prepare(self.state, self.request(lines, to, extra), actor=7, key=None, now=self.now)
+            for lines, extra in orders
+        ]
+        placed = self._desk.place(intakes)
+        for answer in placed:
+            if isinstance(answer, Exception):
+                raise answer
+        return [json.loads(p.answer) for p in placed]
+
+    def request(self, lines, to, extra):
         latitude, longitude = PLACES[to]
         body = {
             "channel": "web",
@@ -142,11 +147,7 @@ class Merchant:
                 for n, (sku, units) in enumerate(lines, 1)
             ],
         } | extra
-        intake = prepare(self.state, msgspec.convert(body, OrderIn), actor=7, key=None, now=self.now)
-        (placed,) = self._desk.place([intake])
-        if isinstance(placed, Exception):
-            raise placed
-        return json.loads(placed.answer)
+        return msgspec.convert(body, OrderIn)
 
     def order(self, order_id):
         """The order as it is."""

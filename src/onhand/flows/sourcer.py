@@ -120,6 +120,8 @@ class Sourcer:
         with state.lock:
             network = state.network
             network.set_clock(self.now)
+            # Its own capacity: rivals decide from the shared one meanwhile.
+            self._network = replace(network, left=network.left.copy())
         self._state, self._conn = state, conn
         world = _World(state.catalogue, network, state.policy)
         channels = {c.channel_id: c for c in network.channels.values()}
@@ -127,8 +129,6 @@ class Sourcer:
             o.order_id: None if (c := channels.get(o.channel_id)) is None else rebuild_ask(world, o.wishes, c, [], [])
             for o in orders
         }
-        # Its own capacity: rivals decide from the shared one meanwhile.
-        self._network = replace(network, left=network.left.copy())
         self._network.load_capacity(conn, self.now.astimezone(UTC).date())
 
     def _open(self, locked: Locked, items: Collection[int]) -> None:
@@ -333,7 +333,7 @@ class Sourcer:
                     carrier=None if service < 0 else network.services[service].carrier,
                     service="pickup" if service < 0 else network.services[service].code,
                     method=shelf.ask.method,
-                    ship_day=EPOCH + timedelta(days=int(network.slot_day[node, d.slot[r]])),
+                    ship_day=EPOCH + timedelta(days=int(d.day[r])),
                     ship_by=datetime.fromtimestamp(int(d.departs[r]), UTC),
                     deliver_by=datetime.fromtimestamp(int(d.deliver[r]), UTC),
                     lines=int(d.lines[r]),
@@ -441,6 +441,7 @@ class Sourcer:
             "plan_id": f"{order.order_id}-p{number}",
             "because": because,
             "excluded": [codes[n] for n in seen.ask.excluded if n < len(codes)] if seen is not None else [],
+            "fulfilments_max": None if seen is None else seen.ask.fulfilments_max,
         }
         return Plan(
             number=number,

@@ -67,11 +67,14 @@ ORDER_STEPS = _table(
     ("partly_shipped",                      "ship",     "= shipped",                              "ship"),
     ("shipped",                             "deliver",  "= delivered",                            ""),
     ("partly_shipped held",                 "deliver",  "=",                                      ""),
-    # a node refuses, units turn out not to be there, a person wants another node: sourced again at once
-    (_ANY_SOURCED,                          "reject",   "sourced backordered unfillable",         "release allocate"),
+    # a node refuses, or units turn out not to be there: sourced again at once
+    ("sourced unfillable",                  "reject",   "sourced backordered unfillable",         "release allocate"),
+    ("backordered",                         "reject",   "= unfillable",                           "release allocate"),
     ("partly_shipped held",                 "reject",   "=",                                      "release allocate"),
-    (_ANY_SOURCED,                          "withdraw", "sourced backordered unfillable",         "release allocate"),
+    ("sourced unfillable",                  "withdraw", "sourced backordered unfillable",         "release allocate"),
+    ("backordered",                         "withdraw", "= unfillable",                           "release allocate"),
     ("partly_shipped held",                 "withdraw", "=",                                      "release allocate"),
+    # a person wants another node, or another try
     (_ANY_SOURCED,                          "reroute",  "sourced backordered unfillable",         "release allocate"),
     ("partly_shipped",                      "reroute",  "=",                                      "release allocate"),
     # supply has come, for what waits

@@ -3,8 +3,9 @@
 Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
 units, grams and mm3 of one unit, then the kernel's words: number of candidates, whether safety stock is recorded, and
 for each candidate its node_id, per demand row its free (and safety) units, and the ship days that had no room for the
-whole order: their number, then orders, lines and units left of each. The day after them had room. Free and safety
-units are cut to RECORD_CUT or the units wanted. NO_LIMIT is written -1. Words are 2 or 4 bytes wide, as the batch needs.
+whole order: their number, then orders, lines and units left of each (NO_LIMIT as -1). The day after them had room.
+Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
+the same units beyond them, or none. Words are 2 or 4 bytes wide, as the batch needs.
 """
 
 import struct
@@ -48,7 +49,6 @@ class Seen:
 def encode(decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: Int64, now: float) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
-    words = np.where(words == NO_LIMIT, -1, words)
     narrow = not len(words) or (words.min() >= -32_768 and words.max() < 32_768)
     width = 2 if narrow else 4
     raw = words.astype("<i2" if narrow else "<i4").tobytes()
@@ -115,8 +115,14 @@ def empty(ask: Ask, weight_g: Int64, volume_mm3: Int64, now: float) -> bytes:
     return _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
 
 
+def coarsen(raw: bytes) -> bytes:
+    """The same record with its destination rounded to whole degrees, some 100 km: nobody's address any more."""
+    version, width, count, at, latitude, longitude = _HEADER.unpack_from(raw)
+    return _HEADER.pack(version, width, count, at, round(latitude), round(longitude)) + raw[_HEADER.size :]
+
+
 def _limit(value: int) -> int:
     return NO_LIMIT if value == -1 else value
 
 
-__all__ = ["Candidate", "Seen", "decode", "empty", "encode"]
+__all__ = ["Candidate", "Seen", "coarsen", "decode", "empty", "encode"]

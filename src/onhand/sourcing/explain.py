@@ -1,0 +1,496 @@
+"""Why an order is served as it is: the kept decision, solved again and asked what if. Pure.
+
+What the solver saw is in the plan's record, the network in the document kept with it: the same question has the same
+answer years later. Every statement made here is the outcome of solving a changed question, never a guess: what a
+candidate alone would cost, which limit bound, the best plan without a node, what would have led to another plan.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from onhand.base.dates import rfc3339
+from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
+from onhand.orders.intake import Wishes
+from onhand.sourcing.kernel import TERMS
+from onhand.sourcing.policy import STANDARD, Policy
+from onhand.sourcing.record import Seen
+from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide
+
+Row = dict[str, Any]
+
+# Costs are floats inside the solver: less than half a minor unit is no saving, and a gap of 799.9999 is one of 800.
+_CENT = 0.5
+_NOISE = 0.001
+# Candidates that are asked "what if you had more": those that serve most, cheapest first.
+_WHAT_IF_MAX = 40
+_CHANGES_MAX = 5
+_NOT_CANDIDATES_MAX = 200
+_METHODS = ("exact", "divided", "grouped", "search")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A decision as it was kept. decision: the answer that was given; document: of the network of that moment."""
+
+    plan_id: str
+    at: datetime
+    policy: str
+    document: bytes
+    decision: Row
+    seen: Seen
+    wishes: Wishes
+    channel_id: int
+    channel: str
+    skus: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The question as it was asked; its items are numbered from 1 in the order of the record.
+
+    free, safety  int32[item - 1, node_id]
+    """
+
+    ask: Ask
+    network: Network
+    policy: Policy
+    now: float
+    free: Int32
+    safety: Int32
+    weight_g: npt.NDArray[np.int64]
+    volume_mm3: npt.NDArray[np.int64]
+    nodes: list[int]
+    skus: list[str]
+
+    @property
+    def wanted(self) -> list[int]:
+        return [units for _, units in self.ask.demand]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A solution: cost in minor units with its terms, and per fulfilment what the API shows of it. Not `found`: there
+    is none. dips: it takes safety stock, which the solver does only when nothing else serves the order."""
+
+    found: bool
+    cost: float
+    method: str
+    fulfilments: list[Row]
+    dips: bool
+
+    @property
+    def nodes(self) -> list[str]:
+        return [f["node"] for f in self.fulfilments]
+
+
+def policy_of(version: str) -> Policy:
+    """The policy of that version; policies are immutable, so an old decision still has its own."""
+    assert version == STANDARD.version, f"unknown policy {version}"
+    return STANDARD
+
+
+def case_of(kept: Kept) -> Case:
+    """The question behind a kept decision, ready to be solved again."""
+    seen, wishes = kept.seen, kept.wishes
+    network = compile_network(kept.document, datetime.fromtimestamp(seen.at, UTC))
+    policy = policy_of(kept.policy)
+    size = network.count + 1
+    nodes = [c.node_id for c in seen.candidates]
+    network = replace(
+        network, candidates=np.array(nodes, np.int32), candidate_offsets=np.array([0, len(nodes)], np.int32)
+    )
+    free = np.zeros((len(seen.item), size), np.int32)
+    safety = np.zeros((len(seen.item), size), np.int32)
+    network.left[:] = NO_LIMIT
+    for c in seen.candidates:
+        free[:, c.node_id], safety[:, c.node_id] = c.free, c.safety
+        for day, left in enumerate(c.left):
+            network.left[c.node_id, day] = left
+    destination = wishes.destination
+    most = kept.decision.get("fulfilments_max") or (policy.fulfilments_max if wishes.allow_split else 1)
+    return Case(
+        ask=Ask(
+            demand=[(n, units) for n, units in enumerate(seen.units.tolist(), 1)],
+            latitude=seen.latitude,
+            longitude=seen.longitude,
+            channel=Channel(kept.channel_id, kept.channel, 0, active=True),
+            place=(destination.country, destination.region or "", destination.postal_code),
+            method=wishes.method,
+            service=wishes.service,
+            pickup_node=network.node_ids.get(wishes.pickup_node or "", 0) if wishes.method == "pickup" else 0,
+            fulfilments_max=most,
+            objective=policy.index(wishes.objective),
+        ),
+        network=network,
+        policy=policy,
+        now=seen.at,
+        free=free,
+        safety=safety,
+        weight_g=seen.weight_g,
+        volume_mm3=seen.volume_mm3,
+        nodes=nodes,
+        skus=[kept.skus[i] for i in seen.item.tolist()],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """One changed question: None stands for what it was. demand: items (from 1) with their units."""
+
+    ask: Ask
+    free: Int32 | None = None
+    safety: Int32 | None = None
+
+
+def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
+    """Answer changed questions about one case, all against its network; nothing is consumed between them."""
+    if not questions:
+        return []
+    lines = len(case.skus)
+    # Each question has rows of its own, so that what one changes no other sees.
+    free = np.concatenate([case.free if q.free is None else q.free for q in questions])
+    safety = np.concatenate([case.safety if q.safety is None else q.safety for q in questions])
+    rows = {n * lines + i: n * lines + i - 1 for n in range(len(questions)) for i in range(1, lines + 1)}
+    asks = [
+        replace(q.ask, demand=[(n * lines + item, units) for item, units in q.ask.demand])
+        for n, q in enumerate(questions)
+    ]
+    weight = np.concatenate([[0], np.tile(case.weight_g, len(questions))]).astype(np.int64)
+    volume = np.concatenate([[0], np.tile(case.volume_mm3, len(questions))]).astype(np.int64)
+    stock = Stock(free, np.zeros_like(free), safety, rows)
+    decisions = decide(asks, stock, case.network, case.policy, weight, volume, now=case.now, consume=False)
+    return [_plan(case, decisions, n, n * lines, free - safety) for n in range(len(questions))]
+
+
+def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
+    network = case.network
+    dips = False
+    rows: list[Row] = []
+    by_number: dict[int, dict[str, int]] = {}
+    for p in range(d.pick_first[order], d.pick_first[order + 1]):
+        lines = by_number.setdefault(int(d.pick_number[p]), {})
+        sku = case.skus[int(d.demand_item[d.pick_demand[p]]) - offset - 1]
+        lines[sku] = lines.get(sku, 0) + int(d.pick_units[p])
+        dips |= bool(d.pick_units[p] > unguarded[d.demand_item[d.pick_demand[p]] - 1, d.pick_node[p]])
+    for number, r in enumerate(range(d.fulfilment_first[order], d.fulfilment_first[order + 1]), 1):
+        service = int(d.service[r])
+        terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+        rows.append(
+            {
+                "node": network.node_codes[int(d.node[r])],
+                "carrier": None if service < 0 else network.services[service].carrier,
+                "service": "pickup" if service < 0 else network.services[service].code,
+                "units": by_number[number],
+                "cost": dict(zip(TERMS, terms, strict=True)),
+                "cost_minor": sum(terms),
+                "ship_by": rfc3339(int(d.departs[r])),
+                "deliver_by": rfc3339(int(d.deliver[r])),
+            }
+        )
+    return Plan(
+        found=bool(d.count[order]),
+        cost=float(d.cost[order]),
+        method=_METHODS[int(d.method[order])],
+        fulfilments=rows,
+        dips=dips,
+    )
+
+
+def is_reproduced(kept: Kept, plan: Plan) -> bool:
+    """Whether solving again gave the decision that was kept: nodes, services, units, costs and dates."""
+    return [_essence(f) for f in kept.decision["fulfilments"]] == [_essence(f) for f in plan.fulfilments]
+
+
+def _essence(fulfilment: Row) -> Row:
+    units: dict[str, int] = fulfilment.get("units") or {}
+    for line in fulfilment.get("lines", ()):
+        units = units | {line["sku"]: units.get(line["sku"], 0) + line["quantity"]}
+    names = ("node", "carrier", "service", "cost", "cost_minor", "ship_by", "deliver_by")
+    return {name: fulfilment[name] for name in names} | {"units": units}
+
+
+def explain(kept: Kept) -> Row:
+    """The whole answer: candidates with their costs, the limits that bound, the runner-up and what would change it."""
+    case = case_of(kept)
+    (plan,) = solve(case, [What(ask=case.ask)])
+    candidates = _candidates(case, plan)
+    runner_up, gaps = _runner_up(case, plan)
+    binding = _binding(case, plan)
+    changes = _more_stock(case, plan, candidates) + _dearer(case, gaps)
+    objective = kept.wishes.objective or case.policy.default
+    answer: Row = {
+        "plan_id": kept.plan_id,
+        "at": kept.at,
+        "policy": kept.policy,
+        "objective": {"name": objective} | msgspec.to_builtins(case.policy.objectives[objective]),
+        "decision": kept.decision,
+        "reproduced": is_reproduced(kept, plan),
+        "method": plan.method,
+        "cost_minor": round(plan.cost) if plan.found else None,
+        "uses_safety_stock": plan.dips,
+        "chosen": plan.nodes,
+        "candidates": candidates + _not_candidates(case, kept),
+        "binding_constraints": binding,
+        "runner_up": runner_up,
+        "would_change_it": changes,
+    }
+    return answer | {"sentences": _sentences(case, plan, answer)}
+
+
+# Candidates -----------------------------------------------------------------------------------------
+
+
+def _alone(case: Case, node: int, demand: Sequence[tuple[int, int]]) -> Ask:
+    """The question with one node only, and of its demand what is named."""
+    others = [n for n in case.nodes if n != node]
+    return replace(case.ask, demand=list(demand), excluded=others, fulfilments_max=1)
+
+
+def _candidates(case: Case, plan: Plan) -> list[Row]:
+    """What each node could do alone: the whole order, or the lines it can serve in full."""
+    can: dict[int, list[tuple[int, int]]] = {
+        node: [(item, units) for item, units in case.ask.demand if case.free[item - 1, node] >= units]
+        for node in case.nodes
+    }
+    asked = [node for node in case.nodes if can[node]]
+    alone = dict(zip(asked, solve(case, [What(ask=_alone(case, n, can[n])) for n in asked]), strict=True))
+    unreached = [n for n in asked if not alone[n].found]
+    with_room = replace(case, network=replace(case.network, left=np.full_like(case.network.left, NO_LIMIT)))
+    roomy = dict(zip(unreached, solve(with_room, [What(ask=_alone(case, n, can[n])) for n in unreached]), strict=True))
+    rows: list[Row] = []
+    for node in case.nodes:
+        served = {item for item, _ in can[node]}
+        row: Row = {
+            "node": case.network.node_codes[node],
+            "chosen": case.network.node_codes[node] in plan.nodes,
+            "can_serve": [case.skus[item - 1] for item, _ in can[node]],
+            "missing": {
+                case.skus[item - 1]: units - max(0, int(case.free[item - 1, node]))
+                for item, units in case.ask.demand
+                if item not in served
+            },
+            "best_service": None,
+            "cost": None,
+            "cost_minor": None,
+            "deliver_by": None,
+        }
+        if not served:
+            row["excluded_because"] = "holds no line in full"
+        elif node in roomy:
+            row["excluded_because"] = (
+                "its ship days are full" if roomy[node].found else "no service reaches the destination from it"
+            )
+        else:
+            (f,) = alone[node].fulfilments
+            row |= {"best_service": f["service"], "carrier": f["carrier"], "cost": f["cost"]}
+            row |= {"cost_minor": f["cost_minor"], "ship_by": f["ship_by"], "deliver_by": f["deliver_by"]}
+        rows.append(row)
+    rows.sort(key=lambda r: (not r["chosen"], len(r["missing"]), r["cost_minor"] is None, r["cost_minor"] or 0))
+    return rows
+
+
+def _not_candidates(case: Case, kept: Kept) -> list[Row]:
+    """Nodes of the channel that were not weighed, and why; at most _NOT_CANDIDATES_MAX."""
+    document: Row = msgspec.json.decode(kept.document)
+    of_channel: list[int] | None = next(
+        (c["node_ids"] for c in document["channels"] if c["channel_id"] == kept.channel_id), None
+    )
+    method = METHODS[case.ask.method]
+    excluded = set(kept.decision.get("excluded", ()))
+    rows: list[Row] = []
+    for node in document["nodes"]:
+        node_id, code = node["node_id"], node["code"]
+        if node_id in case.nodes or (of_channel is not None and node_id not in of_channel):
+            continue
+        if not node["active"]:
+            why = "is not active"
+        elif not case.network.methods[node_id] & method:
+            why = f"does not offer {case.ask.method}"
+        elif case.ask.pickup_node not in (0, node_id):
+            why = "is not where the customer collects it"
+        elif code in excluded:
+            why = "was excluded: the order came back from it, or was taken from it"
+        elif not case.network.slot_cutoff[node_id, 0]:
+            why = "is closed"
+        else:
+            why = "holds none of the items"
+        missing = dict(zip(case.skus, case.wanted, strict=True))
+        rows.append({"node": code, "chosen": False, "can_serve": [], "missing": missing, "excluded_because": why})
+    return rows[:_NOT_CANDIDATES_MAX]
+
+
+# What if --------------------------------------------------------------------------------------------
+
+
+def _runner_up(case: Case, plan: Plan) -> tuple[Row | None, dict[str, float]]:
+    """The cheapest plan without one of the chosen nodes; and per chosen node how much more the best plan without it
+    costs."""
+    if not plan.found:
+        return None, {}
+    ids = case.network.node_ids
+    others = solve(case, [What(ask=replace(case.ask, excluded=[ids[code]])) for code in plan.nodes])
+    gaps = {code: o.cost - plan.cost for code, o in zip(plan.nodes, others, strict=True) if o.found}
+    found = sorted((o for o in others if o.found), key=lambda o: o.cost)
+    if not found:
+        return None, gaps
+    best = found[0]
+    return {
+        "fulfilments": best.fulfilments,
+        "cost_minor": round(best.cost),
+        "gap_minor": round(best.cost - plan.cost),
+        "uses_safety_stock": best.dips,
+    }, gaps
+
+
+def _binding(case: Case, plan: Plan) -> list[Row]:
+    """Limits without which the order would have been served better, each lifted alone."""
+    ask, network = case.ask, case.network
+    tall = np.broadcast_to(np.array(case.wanted, np.int32)[:, None], case.free.shape)
+    everywhere = np.zeros_like(case.free)
+    everywhere[:, case.nodes] = np.maximum(case.free, tall)[:, case.nodes]
+    lifted = [
+        ("stock", "every candidate had all units", What(ask=ask, free=everywhere, safety=np.zeros_like(case.safety))),
+        ("safety_stock", "safety stock could be used freely", What(ask=ask, safety=np.zeros_like(case.safety))),
+        (
+            "fulfilments_max",
+            f"it could be divided into more than {ask.fulfilments_max}",
+            What(ask=replace(ask, fulfilments_max=max(len(case.skus), ask.fulfilments_max) + 1)),
+        ),
+    ]
+    if ask.service is not None:
+        lifted.append(("service", f"the service need not be {ask.service}", What(ask=replace(ask, service=None))))
+    answers = solve(case, [what for _, _, what in lifted])
+    named = [(name, text) for name, text, _ in lifted]
+    unlimited = replace(case, network=replace(network, left=np.full_like(network.left, NO_LIMIT)))
+    named.append(("capacity", "every ship day had room"))
+    answers += solve(unlimited, [What(ask=ask)])
+    return [
+        {"constraint": name, "saves_minor": round(plan.cost - a.cost) if plan.found else None, "if": text}
+        for (name, text), a in zip(named, answers, strict=True)
+        if a.found and (not plan.found or a.cost < plan.cost - _CENT)
+    ]
+
+
+def _more_stock(case: Case, plan: Plan, candidates: Sequence[Row]) -> list[Row]:
+    """More units at one node that would have led to a better plan: of one item where that is enough, else of all it
+    lacks."""
+    ids = case.network.node_ids
+    asked = [r for r in candidates if r["missing"]][:_WHAT_IF_MAX]
+    questions: list[tuple[int, dict[str, int]]] = []
+    for row in asked:
+        questions += [(ids[row["node"]], {sku: n}) for sku, n in row["missing"].items()]
+        if len(row["missing"]) > 1:
+            questions.append((ids[row["node"]], row["missing"]))
+    free = [_with_more(case, node, more) for node, more in questions]
+    answers = solve(case, [What(ask=case.ask, free=f) for f in free])
+    better: list[tuple[float, Row]] = []
+    done: set[int] = set()
+    for (node, more), answer in zip(questions, answers, strict=True):
+        if node in done or not answer.found or (plan.found and answer.cost >= plan.cost - _CENT):
+            continue
+        done.add(node)
+        code = case.network.node_codes[node]
+        better.append(
+            (
+                answer.cost,
+                {
+                    "change": "stock",
+                    "node": code,
+                    "units": more,
+                    "if": f"{code} had {_worded(more)} more",
+                    "then": answer.nodes,
+                    "cost_minor": round(answer.cost),
+                },
+            )
+        )
+    better.sort(key=lambda pair: pair[0])
+    return [row for _, row in better[:_CHANGES_MAX]]
+
+
+def _with_more(case: Case, node: int, more: dict[str, int]) -> Int32:
+    free = case.free.copy()
+    for n, sku in enumerate(case.skus):
+        if sku in more:
+            # Enough although safety stock is left alone where it can be.
+            free[n, node] = case.wanted[n] + case.safety[n, node]
+    return free
+
+
+def _dearer(case: Case, gaps: dict[str, float]) -> list[Row]:
+    """How much dearer a chosen node would have to be for another plan to win; verified by making it so."""
+    rows: list[Row] = []
+    for code, gap in gaps.items():
+        more = int(gap + _NOISE) + 1
+        handling = case.network.handling_minor.copy()
+        handling[case.network.node_ids[code]] += more
+        dear = replace(case, network=replace(case.network, handling_minor=handling))
+        (answer,) = solve(dear, [What(ask=case.ask)])
+        if answer.found and code not in answer.nodes:
+            rows.append(
+                {
+                    "change": "price",
+                    "node": code,
+                    "more_minor": more,
+                    "if": f"shipping from {code} cost {more} more",
+                    "then": answer.nodes,
+                    "cost_minor": round(answer.cost),
+                }
+            )
+    return rows
+
+
+# In words -------------------------------------------------------------------------------------------
+
+
+def _worded(units: dict[str, int]) -> str:
+    return _listed(f"{n} of {sku}" for sku, n in units.items())
+
+
+def _listed(words: Iterable[str]) -> str:
+    parts = list(words)
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else "nothing"
+
+
+def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
+    order = _worded(dict(zip(case.skus, case.wanted, strict=True)))
+    count = len(case.nodes)
+    sentences = [
+        f"{count} {'node' if count == 1 else 'nodes'} of {case.ask.channel.code} held some of {order}."
+        if count
+        else f"No node of {case.ask.channel.code} that may ship held any of {order}."
+    ]
+    if not plan.found:
+        sentences.append("No allowed combination of nodes serves all of it from the shelf.")
+    elif len(plan.fulfilments) == 1:
+        (f,) = plan.fulfilments
+        sentences.append(f"{f['node']} ships all of it by {f['service']} for {f['cost_minor']}, due {f['deliver_by']}.")
+    else:
+        parts = _listed(f"{_worded(f['units'])} from {f['node']} ({f['cost_minor']})" for f in plan.fulfilments)
+        sentences.append(f"It is split over {len(plan.fulfilments)} nodes for {round(plan.cost)} in all: {parts}.")
+    if (up := answer["runner_up"]) is not None:
+        nodes = _listed(f["node"] for f in up["fulfilments"])
+        gap = up["gap_minor"]
+        than = f"{gap} more" if gap >= 0 else f"{-gap} less"
+        but = ", but takes safety stock" if up["uses_safety_stock"] and not plan.dips else ""
+        sentences.append(f"The next best plan, from {nodes}, costs {up['cost_minor']}: {than}{but}.")
+    elif plan.found:
+        sentences.append("Without any one of these nodes it could not be served at all.")
+    for bound in answer["binding_constraints"]:
+        saved = bound["saves_minor"]
+        gain = "it could be served" if saved is None else f"it would cost {saved} less"
+        sentences.append(f"If {bound['if']}, {gain}.")
+    sentences += [
+        f"If {change['if']}, it would ship from {_listed(change['then'])}." for change in answer["would_change_it"][:3]
+    ]
+    if not answer["reproduced"]:
+        sentences.append(
+            "Solved again it comes out differently: the destination was coarsened when the customer's data was erased, "
+            "or the order was changed since."
+        )
+    return sentences

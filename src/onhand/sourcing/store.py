@@ -1,0 +1,52 @@
+"""The SQL of kept decisions."""
+
+from collections.abc import Sequence
+
+import msgspec
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.db.queries import queries
+from onhand.network.compiled import load_document
+from onhand.orders.intake import Wishes
+from onhand.sourcing import record
+from onhand.sourcing.explain import Kept
+
+SQL = queries(__file__)
+_wishes = msgspec.json.Decoder(Wishes)
+
+
+def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept | None:
+    """A decision with everything that it can be explained from."""
+    row = conn.execute(SQL["find_plan"], {"order_id": order_id, "plan_no": plan_no}).fetchone()
+    if row is None:
+        return None
+    at, network_id, policy, decision, inputs, request, channel_id, channel = row
+    seen = record.decode(bytes(inputs))
+    skus = dict(conn.execute(SQL["skus"], {"items": seen.item.tolist()}).fetchall())
+    return Kept(
+        plan_id=f"{order_id}-p{plan_no}",
+        at=at,
+        policy=policy,
+        document=load_document(conn, network_id),
+        decision=msgspec.json.decode(decision),
+        seen=seen,
+        wishes=_wishes.decode(request),
+        channel_id=channel_id,
+        channel=channel,
+        skus=skus,
+    )
+
+
+def coarsen_inputs(conn: Connection[TupleRow], order_ids: Sequence[str]) -> None:
+    """Leave of the destinations of these orders' decisions only the degree they lie in."""
+    rows = conn.execute(SQL["inputs_of_orders"], {"ids": list(order_ids)}).fetchall()
+    if rows:
+        conn.execute(
+            SQL["replace_inputs"],
+            {
+                "ids": [order_id for order_id, _, _ in rows],
+                "plan_nos": [number for _, number, _ in rows],
+                "inputs": [record.coarsen(bytes(inputs)) for _, _, inputs in rows],
+            },
+        )
