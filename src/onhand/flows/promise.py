@@ -51,7 +51,7 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
         latitude=latitude,
         longitude=longitude,
         channel=channel,
-        zone=network.zone_row(destination.country, destination.region or "", destination.postal_code),
+        place=(destination.country, destination.region or "", destination.postal_code),
         method=request.method,
         pickup_node=pickup if request.method == "pickup" else 0,
         fulfilments_max=world.policy.fulfilments_max,

@@ -9,15 +9,16 @@ decision uses. For one order the plan of least cost is found exactly:
 - `w[T]` = least such cost over nodes, for every subset T of lines; `dp[f][S] = min over T in S holding the lowest line
   of S: w[T] + dp[f-1][S-T]`, at most `fulfilments_max` layers: 2^L K + F 3^L steps. If the optimum uses one node twice
   it is solved again node by node (K 3^L), so that a node ships an order in one fulfilment.
+- a line that no node can send in full is divided: the fewest and nearest nodes that hold everything together share it.
 - more than LINES_EXACT different lines: lines that the same nodes can serve move together (groups); still too many:
   ordered choices of up to three nodes, each taking all it can. `METHOD_*` says which it was.
-- a line that no node holds in full is divided over the nodes that hold most of it.
 
-Units in safety stock are used only when nothing else serves the order, and only where `o_dip` allows.
+Units in safety stock are used only when nothing else serves the order, and only where `Orders.dip` allows.
 Without Numba the same code runs interpreted: right, and slow.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,21 +30,154 @@ except ImportError:  # pragma: no cover - the interpreted path is tested by its 
         return lambda function: function
 
 
+# NumPy's errors: a division by zero that raised would cost every loop that holds one its optimisation (half the speed).
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
 LINES_EXACT = 8
 SEARCH_NODES = 10
-METHOD_EXACT, METHOD_GROUPED, METHOD_SEARCH = 0, 1, 2
+METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH = range(4)
 # Cost terms, in the order of the term axis.
 TERMS = ("shipping", "handling", "split", "lateness", "carbon")
 # Columns of `objectives`.
 OBJ_SPLIT, OBJ_TARGET_DAYS, OBJ_LATE, OBJ_DAY, OBJ_CO2_KG = range(5)
 SERVICE_PICKUP = -2
+PICKUP = 2  # method bit
 EARTH_KM = 6371.0088
-_BIG = 1e18
 NO_LIMIT = 2147483647  # capacity of a node without a limit
+RECORD_CUT = 32_000
+_BIG = 1e18
 _DAY = 86_400.0
+# What a price is made of: rows of `out`, the terms in a row from _SHIPPING on.
+_SERVICE, _BAND, _SLOT, _GRAMS, _SHIPPING, _HANDLING, _SPLIT, _LATENESS, _CARBON = range(9)
+_UNKNOWN, _READY, _USELESS = range(3)
 
 
-@njit(cache=True, nogil=True, inline="always")
+class Stock(NamedTuple):
+    """int32[item, node]."""
+
+    available: Any
+    pending: Any
+    safety: Any
+
+
+class Nodes(NamedTuple):
+    """Nodes by node_id and the candidates of each channel; shapes and units as in `network.compiled.Network`."""
+
+    latitude: Any
+    longitude: Any
+    handling_minor: Any
+    co2_g: Any
+    methods: Any
+    cutoff_min: Any
+    slot_cutoff: Any
+    left: Any
+    candidate_offsets: Any
+    candidates: Any
+
+
+class Services(NamedTuple):
+    """Services by index; shapes and units as in `network.compiled.Network`."""
+
+    band_km: Any
+    bands: Any
+    weight_g: Any
+    steps: Any
+    rate_minor: Any
+    p50: Any
+    p95: Any
+    sigma: Any
+    mean: Any
+    cutoff_min: Any
+    methods: Any
+    code: Any
+    co2: Any
+    divisor: Any
+    by_zone: Any
+    zone_bands: Any
+
+
+class Orders(NamedTuple):
+    """What is asked, one row per order: first demand row (and one more at the end), destination in radians, zone row,
+    channel index, method bit, service code or -1, most fulfilments, objective row, whether safety stock may be used,
+    the only node allowed or 0, first excluded node (and one more). Demand rows: stock row, units, grams and mm3 of one
+    unit."""
+
+    first: Any
+    latitude: Any
+    longitude: Any
+    zone: Any
+    channel: Any
+    method: Any
+    service: Any
+    fulfilments_max: Any
+    objective: Any
+    dip: Any
+    node: Any
+    excluded_first: Any
+    excluded: Any
+    item: Any
+    units: Any
+    weight_g: Any
+    volume_mm3: Any
+
+
+class Answers(NamedTuple):
+    """What is decided. Per order: number of fulfilments or 0, method, cost, first pick, fulfilment and record word
+    (and one more). Picks: demand row, node, units, fulfilment number within the order (from 1). Fulfilments: node,
+    service, ship day index, departs, delivered by, lines, units, terms float64[., 5], grams of CO2. Record: what was
+    seen, int32 words (see sourcing/record.py)."""
+
+    count: Any
+    method: Any
+    cost: Any
+    pick_first: Any
+    fulfilment_first: Any
+    record_first: Any
+    pick_demand: Any
+    pick_node: Any
+    pick_units: Any
+    pick_number: Any
+    node: Any
+    service: Any
+    slot: Any
+    departs: Any
+    deliver: Any
+    lines: Any
+    units: Any
+    terms: Any
+    grams: Any
+    record: Any
+
+
+class _Wish(NamedTuple):
+    """What of an order its prices depend on."""
+
+    now: Any
+    zone: Any
+    method: Any
+    service: Any
+    weights: Any  # objective row
+
+
+class _Candidates(NamedTuple):
+    """Nodes that may serve the order at hand: node_id, units that can be sent int32[candidate, demand], distance."""
+
+    node: Any
+    free: Any
+    km: Any
+
+
+class _Parts(NamedTuple):
+    """What moves as one: a whole line, or the share of a divided line that one node takes. `can`: by whom it can be
+    sent, bool[part, candidate]; `chosen`: by whom it is."""
+
+    line: Any
+    units: Any
+    can: Any
+    chosen: Any
+
+
+@_compiled
 def _great_circle_km(lat1, lon1, cos1, lat2, lon2):
     """Haversine distance of two points in radians (R. W. Sinnott, 1984)."""
     a = math.sin((lat2 - lat1) * 0.5)
@@ -52,7 +186,7 @@ def _great_circle_km(lat1, lon1, cos1, lat2, lon2):
     return 2.0 * EARTH_KM * math.asin(math.sqrt(min(1.0, h)))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@_compiled
 def _late_probability(days, p50, p95, sigma):
     """P(transit > days) for a log-normal transit time with these quantiles and log-deviation."""
     if days <= 0.0:
@@ -62,35 +196,48 @@ def _late_probability(days, p50, p95, sigma):
     return 0.5 * math.erfc(math.log(days / p50) / (sigma * 1.4142135623730951))
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _parcels_minor(billable, service, band, rate, weights, steps):
-    """Price of sending `billable` grams: full parcels of the heaviest step and one for the rest."""
-    last = steps[service] - 1
-    heaviest = weights[service, last]
-    total = 0.0
-    rest = billable
-    if rest > heaviest:
-        full = (rest - 1) // heaviest
-        total = full * rate[service, band, last]
-        rest -= full * heaviest
-    for step in range(last + 1):
-        if rest <= weights[service, step]:
-            return total + rate[service, band, step]
-    return total + rate[service, band, last]
+@_compiled
+def _parcels(services, s, weight, volume):
+    """(full parcels of the heaviest weight step, weight step of one more for the rest) of a load in grams and mm3."""
+    billable = weight
+    if services.divisor[s] > 0:
+        # mm3 / (cm3 per kg) are grams, and a started gram counts. Bounded: absurd loads must not wrap around.
+        billable = max(billable, math.ceil(min(volume / services.divisor[s], _BIG)))
+    heaviest = services.weight_g[s, services.steps[s] - 1]
+    full = 0
+    if billable > heaviest:
+        full = (billable - 1) // heaviest
+        billable -= full * heaviest
+    step = 0
+    while billable > services.weight_g[s, step]:
+        step += 1
+    return full, step
 
 
-@njit(cache=True, nogil=True)
-def _first_slot(left, cutoffs, node, lines, units):
+@_compiled
+def _first_slot(left, slot_cutoff, k, lines, units):
     """First ship day of a node with room for one order of so many lines and units, or -1."""
-    for d in range(cutoffs.shape[1]):
-        if cutoffs[node, d] == 0:
+    for d in range(slot_cutoff.shape[1]):
+        if slot_cutoff[k, d] == 0:
             return -1
-        if left[node, d, 0] >= 1 and left[node, d, 1] >= lines and left[node, d, 2] >= units:
+        if left[k, d, 0] >= 1 and left[k, d, 1] >= lines and left[k, d, 2] >= units:
             return d
     return -1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@_compiled
+def _most_units(left, slot_cutoff, k, slot):
+    """Most units of one line that a node can send on one day; `slot` is its first day with room."""
+    most = left[k, slot, 2]
+    for d in range(slot + 1, slot_cutoff.shape[1]):
+        if most == NO_LIMIT or slot_cutoff[k, d] == 0:
+            break
+        if left[k, d, 0] >= 1 and left[k, d, 1] >= 1:
+            most = max(most, left[k, d, 2])
+    return most
+
+
+@_compiled
 def _departs(cutoff, node_cutoff_min, service_cutoff_min):
     """Unix seconds of the pick-up that follows the node's cut-off."""
     if service_cutoff_min < 0:
@@ -101,295 +248,162 @@ def _departs(cutoff, node_cutoff_min, service_cutoff_min):
     return cutoff + wait * 60
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _prepare(
-    node,
-    slot,
-    km,
-    zone,
-    method,
-    wanted_service,
-    now,
-    weights,
-    n_cutoff_min,
-    slot_cutoff,
-    s_km,
-    s_bands,
-    s_p50,
-    s_p95,
-    s_sigma,
-    s_mean,
-    s_cutoff_min,
-    s_methods,
-    s_code,
-    s_by_zone,
-    zone_bands,
-    band,
-    late,
-    departs,
-    deliver,
-):
-    """What does not depend on the parcel: per service its band (-1: not offered), lateness, and times."""
-    cutoff = slot_cutoff[node, slot]
+    k, slot, km, now, zone, method, service, weights, slot_cutoff, n_cutoff_min, s_km, s_bands, s_p50, s_p95, s_sigma,
+    s_mean, s_cutoff_min, s_methods, s_code, s_by_zone, zone_bands, row, band, late,
+):  # fmt: skip
+    """What does not depend on the load: per service its band (-1: not offered) and lateness in minor units, into a row
+    of `band` and `late`. Returns whether any service goes there."""
+    cutoff = slot_cutoff[k, slot]
+    offered = False
     for s in range(s_bands.shape[0]):
-        band[s] = -1
-        if s_methods[s] & method == 0 or (wanted_service >= 0 and s_code[s] != wanted_service):
-            continue
-        if s_by_zone[s]:
-            band[s] = zone_bands[zone, s, node]
-        else:
-            for b in range(s_bands[s]):
-                if km <= s_km[s, b]:
-                    band[s] = b
-                    break
-        b = band[s]
+        b = -1
+        if s_methods[s] & method and (service < 0 or s_code[s] == service):
+            if s_by_zone[s]:
+                b = zone_bands[zone, s, k]
+            else:
+                for edge in range(s_bands[s]):
+                    if km <= s_km[s, edge]:
+                        b = edge
+                        break
+        band[row, s] = b
         if b < 0:
             continue
-        departs[s] = _departs(cutoff, n_cutoff_min[node], s_cutoff_min[s])
-        before = (departs[s] - now) / _DAY
-        probability = _late_probability(
-            weights[OBJ_TARGET_DAYS] - before, s_p50[s, b], s_p95[s, b], s_sigma[s, b]
-        )
-        late[s] = weights[OBJ_LATE] * probability + weights[OBJ_DAY] * max(
-            before + s_mean[s, b], 0.0
-        )
-        deliver[s] = departs[s] + s_p95[s, b] * _DAY
+        offered = True
+        before = (_departs(cutoff, n_cutoff_min[k], s_cutoff_min[s]) - now) / _DAY
+        lateness = weights[OBJ_DAY] * max(before + s_mean[s, b], 0.0)
+        if weights[OBJ_LATE] > 0.0:
+            days = weights[OBJ_TARGET_DAYS] - before
+            lateness += weights[OBJ_LATE] * _late_probability(days, s_p50[s, b], s_p95[s, b], s_sigma[s, b])
+        late[row, s] = lateness
+    return offered
 
 
-@njit(cache=True, nogil=True)
-def _price(
-    node,
-    weight,
-    volume,
-    km,
-    weights,
-    n_handling,
-    n_co2,
-    s_weight,
-    s_steps,
-    s_rate,
-    s_co2,
-    s_divisor,
-    band,
-    late,
-    out,
-):
-    """Least cost of one fulfilment with a prepared node, _BIG when no service goes there. Fills out[0:7] with service,
-    shipping, handling, split, lateness, carbon (minor units) and grams of CO2."""
-    handling = float(n_handling[node])
-    split = weights[OBJ_SPLIT]
+@_compiled
+def _price(nodes, services, wish, k, km, lines, units, weight, volume, band, late, out):
+    """Least cost of one fulfilment of a node on its first day with room, _BIG when it cannot be. Fills `out`; `band`
+    and `late` are scratch."""
+    slot = _first_slot(nodes.left, nodes.slot_cutoff, k, lines, units)
+    if slot < 0:
+        return _BIG
+    weights = wish.weights
+    out[_SLOT] = slot
+    out[_HANDLING] = nodes.handling_minor[k]
+    out[_SPLIT] = weights[OBJ_SPLIT]
+    if wish.method == PICKUP:
+        # Collected at the node: no parcel.
+        days = (nodes.slot_cutoff[k, slot] - wish.now) / _DAY
+        out[_SERVICE] = SERVICE_PICKUP
+        out[_SHIPPING] = 0.0
+        out[_LATENESS] = weights[OBJ_DAY] * max(days, 0.0)
+        if days > weights[OBJ_TARGET_DAYS]:
+            out[_LATENESS] += weights[OBJ_LATE]
+        out[_GRAMS] = nodes.co2_g[k]
+        out[_CARBON] = out[_GRAMS] * 0.001 * weights[OBJ_CO2_KG]
+        return out[_HANDLING] + out[_SPLIT] + out[_LATENESS] + out[_CARBON]
+    if not _prepare(
+        k, slot, km, wish.now, wish.zone, wish.method, wish.service, weights, nodes.slot_cutoff, nodes.cutoff_min,
+        services.band_km, services.bands, services.p50, services.p95, services.sigma, services.mean,
+        services.cutoff_min, services.methods, services.code, services.by_zone, services.zone_bands, 0, band, late,
+    ):  # fmt: skip
+        return _BIG
     best = _BIG
-    for s in range(band.shape[0]):
-        b = band[s]
+    for s in range(band.shape[1]):
+        b = band[0, s]
         if b < 0:
             continue
-        billable = weight
-        if s_divisor[s] > 0:
-            billable = max(billable, int(volume / s_divisor[s]))
-        shipping = _parcels_minor(billable, s, b, s_rate, s_weight, s_steps)
-        grams = n_co2[node] + s_co2[s] * km * weight * 1e-6
+        full, step = _parcels(services, s, weight, volume)
+        rate = services.rate_minor[s, b]
+        shipping = full * rate[services.steps[s] - 1] + rate[step]
+        grams = nodes.co2_g[k] + services.co2[s] * km * weight * 1e-6
         carbon = grams * 0.001 * weights[OBJ_CO2_KG]
-        cost = shipping + handling + split + late[s] + carbon
+        cost = shipping + out[_HANDLING] + out[_SPLIT] + late[0, s] + carbon
         if cost < best:
             best = cost
-            out[0] = s
-            out[1] = shipping
-            out[2] = handling
-            out[3] = split
-            out[4] = late[s]
-            out[5] = carbon
-            out[6] = grams
+            out[_SERVICE] = s
+            out[_BAND] = b
+            out[_GRAMS] = grams
+            out[_SHIPPING] = shipping
+            out[_LATENESS] = late[0, s]
+            out[_CARBON] = carbon
     return best
 
 
-@njit(cache=True, nogil=True)
-def _price_pickup(node, cutoff, now, weights, n_handling, n_co2, out):
-    """The same for an order that the customer collects at the node: no parcel."""
-    days = (cutoff - now) / _DAY
-    late = weights[OBJ_LATE] if days > weights[OBJ_TARGET_DAYS] else 0.0
-    late += weights[OBJ_DAY] * max(days, 0.0)
-    grams = n_co2[node]
-    out[0] = SERVICE_PICKUP
-    out[1] = 0.0
-    out[2] = float(n_handling[node])
-    out[3] = weights[OBJ_SPLIT]
-    out[4] = late
-    out[5] = grams * 0.001 * weights[OBJ_CO2_KG]
-    out[6] = grams
-    return out[2] + out[3] + out[4] + out[5]
+@_compiled
+def _solve_subsets(movable, count, w, who, costs, reach, layers, dp, pick, choice):
+    """Exact partition of `movable` lines or groups over `count` candidates.
 
+    w, who      least cost of every subset and its candidate
+    costs       float64[count, 2^movable] (_BIG: cannot), reach bool[count]: any subset possible
+    dp, pick    scratch [layers + 1, 2^movable]
+    choice      int32[movable], filled with the candidate of each
 
-@njit(cache=True, nogil=True)
-def _price_lines(
-    node,
-    lines,
-    units,
-    weight,
-    volume,
-    km,
-    zone,
-    method,
-    wanted_service,
-    now,
-    weights,
-    n_handling,
-    n_co2,
-    n_cutoff_min,
-    slot_cutoff,
-    left,
-    s_km,
-    s_bands,
-    s_weight,
-    s_steps,
-    s_rate,
-    s_p50,
-    s_p95,
-    s_sigma,
-    s_mean,
-    s_cutoff_min,
-    s_methods,
-    s_code,
-    s_co2,
-    s_divisor,
-    s_by_zone,
-    zone_bands,
-    band,
-    late,
-    departs,
-    deliver,
-    prepared,
-    out,
-):
-    """Price of so many lines at a node on its first day with room. prepared[0] is the day that band, late, departs
-    and deliver hold for, -1 when none; it is set to the day of this price."""
-    slot = _first_slot(left, slot_cutoff, node, lines, units)
-    if slot < 0:
-        return _BIG
-    if method == 2:
-        prepared[0] = slot
-        return _price_pickup(node, slot_cutoff[node, slot], now, weights, n_handling, n_co2, out)
-    if prepared[0] != slot:
-        _prepare(
-            node,
-            slot,
-            km,
-            zone,
-            method,
-            wanted_service,
-            now,
-            weights,
-            n_cutoff_min,
-            slot_cutoff,
-            s_km,
-            s_bands,
-            s_p50,
-            s_p95,
-            s_sigma,
-            s_mean,
-            s_cutoff_min,
-            s_methods,
-            s_code,
-            s_by_zone,
-            zone_bands,
-            band,
-            late,
-            departs,
-            deliver,
-        )
-        prepared[0] = slot
-    return _price(
-        node,
-        weight,
-        volume,
-        km,
-        weights,
-        n_handling,
-        n_co2,
-        s_weight,
-        s_steps,
-        s_rate,
-        s_co2,
-        s_divisor,
-        band,
-        late,
-        out,
-    )
-
-
-@njit(cache=True, nogil=True)
-def _solve_subsets(units_count, costs, reach, fulfilments_max, choice):
-    """Exact partition of `units_count` movable units (lines or groups) over candidates.
-
-    costs float64[J, 2^U] (_BIG: cannot), reach bool: any subset usable. Fills choice int32[U] with the candidate of
-    each unit and returns the cost, _BIG when there is no plan.
+    Returns the cost, _BIG when there is no plan.
     """
-    full = (1 << units_count) - 1
-    size = full + 1
-    candidates = costs.shape[0]
-    w = np.full(size, _BIG)
-    who = np.full(size, -1, np.int32)
-    for j in range(candidates):
-        if not reach[j]:
-            continue
-        for t in range(1, size):
-            if costs[j, t] < w[t]:
-                w[t] = costs[j, t]
-                who[t] = j
-    layers = min(fulfilments_max, units_count)
-    dp = np.full((layers + 1, size), _BIG)
-    pick = np.zeros((layers + 1, size), np.int32)
+    full = (1 << movable) - 1
+    layers = min(layers, movable)
+    if layers == 1:
+        for u in range(movable):
+            choice[u] = who[full]
+        return w[full]
+    for s in range(full + 1):
+        dp[0, s] = _BIG
     dp[0, 0] = 0.0
-    for f in range(1, layers + 1):
-        for s in range(1, size):
-            low = s & -s
-            t = s
-            best = _BIG
-            at = 0
-            while t:
-                if t & low and w[t] < _BIG:
-                    value = w[t] + dp[f - 1, s ^ t]
-                    if value < best:
-                        best = value
-                        at = t
-                t = (t - 1) & s
-            dp[f, s] = best
-            pick[f, s] = at
     best = _BIG
     layer = 0
     for f in range(1, layers + 1):
+        dp[f, 0] = _BIG
+        for s in range(1, full + 1):
+            low = s & -s
+            rest = s ^ low
+            others = rest
+            least = _BIG
+            at = 0
+            while True:
+                t = others | low
+                value = w[t] + dp[f - 1, s ^ t]
+                if value < least:
+                    least = value
+                    at = t
+                if others == 0:
+                    break
+                others = (others - 1) & rest
+            dp[f, s] = least
+            pick[f, s] = at
         if dp[f, full] < best:
             best = dp[f, full]
             layer = f
     if best >= _BIG:
         return best
+    for u in range(movable):
+        choice[u] = -1
     s = full
-    f = layer
     twice = False
     while s:
-        t = pick[f, s]
-        for u in range(units_count):
+        t = pick[layer, s]
+        for u in range(movable):
+            if t >> u & 1 == 0 and choice[u] == who[t]:
+                twice = True
+        for u in range(movable):
             if t >> u & 1:
                 choice[u] = who[t]
-        for u in range(units_count):
-            if (s ^ t) >> u & 1 == 0 and t >> u & 1 == 0 and choice[u] == who[t]:
-                twice = True
         s ^= t
-        f -= 1
+        layer -= 1
     if not twice:
         return best
-    return _solve_node_by_node(units_count, costs, reach, layers, choice)
+    return _solve_node_by_node(movable, count, costs, reach, layers, choice)
 
 
-@njit(cache=True, nogil=True)
-def _solve_node_by_node(units_count, costs, reach, layers, choice):
+@_compiled
+def _solve_node_by_node(movable, count, costs, reach, layers, choice):
     """The same with each candidate used at most once: K F 3^U steps, needed only when prices jump with weight."""
-    size = 1 << units_count
+    size = 1 << movable
     full = size - 1
-    candidates = costs.shape[0]
-    dp = np.full((candidates + 1, layers + 1, size), _BIG)
-    took = np.zeros((candidates + 1, layers + 1, size), np.int32)
+    dp = np.full((count + 1, layers + 1, size), _BIG)
+    took = np.zeros((count + 1, layers + 1, size), np.int32)
     dp[0, 0, 0] = 0.0
-    for j in range(candidates):
+    for j in range(count):
         for f in range(layers + 1):
             for s in range(size):
                 best = dp[j, f, s]
@@ -408,281 +422,335 @@ def _solve_node_by_node(units_count, costs, reach, layers, choice):
     best = _BIG
     layer = 0
     for f in range(layers + 1):
-        if dp[candidates, f, full] < best:
-            best = dp[candidates, f, full]
+        if dp[count, f, full] < best:
+            best = dp[count, f, full]
             layer = f
     if best >= _BIG:
         return best
     s = full
-    f = layer
-    for j in range(candidates, 0, -1):
-        t = took[j, f, s]
+    for j in range(count, 0, -1):
+        t = took[j, layer, s]
         if t:
-            for u in range(units_count):
+            for u in range(movable):
                 if t >> u & 1:
                     choice[u] = j - 1
             s ^= t
-            f -= 1
+            layer -= 1
     return best
 
 
-@njit(cache=True, nogil=True)
+@_compiled
+def _divide(candidates, count, wanted, whole, fulfilments_max, share):
+    """Share lines that no candidate can send in full: the fewest nodes, then the nearest, that hold the whole order
+    together are sought among the SEARCH_NODES that hold most of it.
+
+    wanted  int32[demand]; whole: lines that some candidate can send in full, bool[demand]
+    share   int32[count, demand], filled: units of a divided line to take from a candidate
+
+    Returns whether there is such a choice.
+    """
+    free, km = candidates.free, candidates.km
+    demand = wanted.shape[0]
+    cover = np.zeros(count)
+    for j in range(count):
+        for d in range(demand):
+            share[j, d] = 0
+            cover[j] += min(free[j, d], wanted[d]) / wanted[d]
+    top = min(count, SEARCH_NODES)
+    ranked = np.empty(top, np.int32)
+    for r in range(top):
+        at = 0
+        for j in range(count):
+            if cover[j] > cover[at] or (cover[j] == cover[at] and km[j] < km[at]):
+                at = j
+        ranked[r] = at
+        cover[at] = -1.0
+    fewest = min(fulfilments_max, top) + 1
+    nearest = _BIG
+    chosen = 0
+    for mask in range(1, 1 << top):
+        members = 0
+        far = 0.0
+        for r in range(top):
+            if mask >> r & 1:
+                members += 1
+                far += km[ranked[r]]
+        if members > fewest or members > fulfilments_max or (members == fewest and far >= nearest):
+            continue
+        enough = True
+        for d in range(demand):
+            held = 0
+            for r in range(top):
+                if mask >> r & 1 and (not whole[d] or free[ranked[r], d] >= wanted[d]):
+                    held += free[ranked[r], d]
+            if held < wanted[d]:
+                enough = False
+                break
+        if enough:
+            fewest = members
+            nearest = far
+            chosen = mask
+    if chosen == 0:
+        return False
+    for d in range(demand):
+        rest = 0 if whole[d] else wanted[d]
+        while rest > 0:
+            at = -1
+            for r in range(top):
+                j = ranked[r]
+                if chosen >> r & 1 and share[j, d] == 0 and (at < 0 or free[j, d] > free[at, d]):
+                    at = j
+            share[at, d] = min(rest, free[at, d])
+            rest -= share[at, d]
+    return True
+
+
+@_compiled
 def source_batch(
-    now,
-    consume,
-    # snapshot, int32[item, node]
-    available,
-    pending,
-    safety,
-    # nodes
-    n_lat,
-    n_lon,
-    n_handling,
-    n_co2,
-    n_methods,
-    n_cutoff_min,
-    slot_cutoff,
-    left,
-    candidate_offsets,
-    candidates,
-    # services
-    s_km,
-    s_bands,
-    s_weight,
-    s_steps,
-    s_rate,
-    s_p50,
-    s_p95,
-    s_sigma,
-    s_mean,
-    s_cutoff_min,
-    s_methods,
-    s_code,
-    s_co2,
-    s_divisor,
-    s_by_zone,
-    zone_bands,
-    # orders: first demand row (O + 1), destination in radians, zone row, channel index, method bit, service code or -1,
-    # most fulfilments, objective row, whether safety stock may be used, the only node allowed or 0
-    o_first,
-    o_lat,
-    o_lon,
-    o_zone,
-    o_channel,
-    o_method,
-    o_service,
-    o_max,
-    o_objective,
-    o_dip,
-    o_node,
-    x_offsets,
-    x_nodes,
-    # demand rows: item, units, grams and mm3 of one unit
-    d_item,
-    d_units,
-    d_weight,
-    d_volume,
-    objectives,
-    # outputs, one row per order: fulfilments or 0, method, cost; offsets of its picks and fulfilments
-    r_count,
-    r_method,
-    r_cost,
-    r_pick,
-    r_fulfilment,
-    # picks: demand row, node, units, fulfilment number within the order (from 1)
-    p_demand,
-    p_node,
-    p_units,
-    p_number,
-    # fulfilments: node, service, ship day index, departs, delivered by, lines, units; terms float64[., 5], grams
-    f_node,
-    f_service,
-    f_slot,
-    f_departs,
-    f_deliver,
-    f_lines,
-    f_units,
-    f_terms,
-    f_grams,
-    # record: what was seen, int32 words per order (see sourcing/record.py)
-    record,
-    record_offsets,
-):
-    """Decide orders 0..O-1 in turn. Returns the number of orders that did not fit into the output arrays (then call
-    again with longer ones); 0 normally."""
-    orders = o_first.shape[0] - 1
+    now: float,
+    consume: bool,
+    stock: Stock,
+    nodes: Nodes,
+    services: Services,
+    orders: Orders,
+    objectives: Any,
+    answers: Answers,
+) -> int:
+    """Decide all orders in turn; with `consume` each takes its units (stock.pending) and capacity (nodes.left).
+
+    Returns the number of orders that did not fit into the answers (then call again with longer ones); 0 normally.
+    """
+    # Arrays of a tuple are counted each time they are read: once here, not in the loops.
+    available, pending, safety = stock
+    n_lat, n_lon, n_handling, n_co2, n_methods, n_cutoff_min, slot_cutoff, left, offsets, node_ids = nodes
+    (
+        s_km, s_bands, _, s_steps, s_rate, s_p50, s_p95, s_sigma, s_mean, s_cutoff_min, s_methods, s_code,
+        s_co2, _, s_by_zone, zone_bands,
+    ) = services  # fmt: skip
+    (
+        o_first, o_lat, o_lon, o_zone, o_channel, o_method, o_service, o_max, o_objective, o_dip, o_node,
+        x_first, x_node, d_item, d_units, d_weight, d_volume,
+    ) = orders  # fmt: skip
+    (
+        r_count, r_method, r_cost, r_pick, r_fulfilment, r_record, p_demand, p_node, p_units, p_number,
+        f_node, f_service, f_slot, f_departs, f_deliver, f_lines, f_units, f_terms, f_grams, record,
+    ) = answers  # fmt: skip
+    total_orders = o_first.shape[0] - 1
+    slots = slot_cutoff.shape[1]
+    services_count = s_bands.shape[0]
+
+    # Scratch for the largest order.
+    candidates_max = 1
+    for c in range(offsets.shape[0] - 1):
+        candidates_max = max(candidates_max, offsets[c + 1] - offsets[c])
+    demand_max = 1
+    parts_max = 1
+    for o in range(total_orders):
+        demand = o_first[o + 1] - o_first[o]
+        demand_max = max(demand_max, demand)
+        parts_max = max(parts_max, demand * max(1, min(candidates_max, o_max[o])))
+    subsets = 1 << min(LINES_EXACT, parts_max)
+    node = np.empty(candidates_max, np.int32)
+    gross = np.empty((candidates_max, demand_max), np.int32)
+    kept = np.empty((candidates_max, demand_max), np.int32)
+    free = np.empty((candidates_max, demand_max), np.int32)
+    state = np.empty(candidates_max, np.int8)
+    slot_of = np.empty(candidates_max, np.int32)
+    units_max = np.empty(candidates_max, np.int32)
+    km = np.empty(candidates_max)
+    band = np.empty((candidates_max, services_count), np.int32)
+    late = np.empty((candidates_max, services_count))
+    part_line = np.empty(parts_max, np.int32)
+    part_units = np.empty(parts_max, np.int32)
+    can = np.empty((parts_max, candidates_max), np.bool_)
+    group = np.empty(parts_max, np.int32)
+    chosen = np.empty(parts_max, np.int32)
+    candidates = _Candidates(node, free, km)
+    parts = _Parts(part_line, part_units, can, chosen)
+    head = np.empty(parts_max, np.int32)
+    whole = np.empty(demand_max, np.bool_)
+    share = np.empty((1, 1), np.int32)
+    # By subset of lines or groups: its load, its parcels by service, its cost by candidate, and the solver's tables.
+    g_lines = np.empty(subsets, np.int64)
+    g_units = np.empty(subsets, np.int64)
+    g_weight = np.empty(subsets, np.int64)
+    g_volume = np.empty(subsets)
+    g_full = np.empty((services_count, subsets), np.int64)
+    g_step = np.empty((services_count, subsets), np.int32)
+    costs = np.empty((candidates_max, subsets))
+    reach = np.empty(candidates_max, np.bool_)
+    w = np.empty(subsets)
+    who = np.empty(subsets, np.int32)
+    dp = np.empty((LINES_EXACT + 1, subsets))
+    pick = np.empty((LINES_EXACT + 1, subsets), np.int32)
+    choice = np.empty(LINES_EXACT, np.int32)
+    number = np.empty(candidates_max, np.int32)
+    other_band = np.empty((1, services_count), np.int32)
+    other_late = np.empty((1, services_count))
+    out = np.empty(9)
+
     picks = 0
     fulfilments = 0
     words = 0
-    out = np.empty(7)
-    services = s_bands.shape[0]
-    band = np.empty(services, np.int32)
-    late = np.empty(services)
-    departs = np.empty(services, np.int64)
-    deliver = np.empty(services, np.int64)
-    other_band = np.empty(services, np.int32)
-    other_late = np.empty(services)
-    prepared = np.empty(1, np.int32)
-    for o in range(orders):
+    for o in range(total_orders):
         first = o_first[o]
         demand = o_first[o + 1] - first
-        channel = o_channel[o]
-        c0 = candidate_offsets[channel]
-        all_candidates = candidate_offsets[channel + 1] - c0
+        method = o_method[o]
+        fulfilments_max = o_max[o]
+        weights = objectives[o_objective[o]]
+        cos_lat = math.cos(o_lat[o])
+        # One fulfilment: who cannot send everything need not be looked at.
+        least_lines = demand if fulfilments_max == 1 else 1
+        wish = _Wish(now, o_zone[o], method, o_service[o], weights)
+        c0 = offsets[o_channel[o]]
+        c1 = offsets[o_channel[o] + 1]
         r_pick[o] = picks
         r_fulfilment[o] = fulfilments
+        r_record[o] = words
         r_count[o] = 0
         r_method[o] = METHOD_EXACT
         r_cost[o] = 0.0
-        record_offsets[o] = words
-        weights = objectives[o_objective[o]]
-        method = o_method[o]
+        if (
+            words + 2 + (c1 - c0) * (demand * 2 + 2 + 3 * slots) > record.shape[0]
+            or picks + demand * max(1, min(c1 - c0, fulfilments_max)) > p_node.shape[0]
+        ):
+            r_record[total_orders] = words
+            return total_orders - o
 
         # Candidates that may serve this order at all.
-        nodes = np.empty(all_candidates, np.int32)
         count = 0
-        for c in range(all_candidates):
-            k = candidates[c0 + c]
-            if n_methods[k] & method == 0 or (o_node[o] and method == 2 and k != o_node[o]):
+        guarded = False
+        for c in range(c0, c1):
+            k = node_ids[c]
+            if n_methods[k] & method == 0 or slot_cutoff[k, 0] == 0:
+                continue
+            if method == PICKUP and o_node[o] and k != o_node[o]:
                 continue
             excluded = False
-            for x in range(x_offsets[o], x_offsets[o + 1]):
-                if x_nodes[x] == k:
-                    excluded = True
-            if excluded or slot_cutoff[k, 0] == 0:
+            for x in range(x_first[o], x_first[o + 1]):
+                excluded |= x_node[x] == k
+            if excluded:
                 continue
             useful = False
             for d in range(demand):
-                if available[d_item[first + d], k] - pending[d_item[first + d], k] > 0:
-                    useful = True
-                    break
+                i = d_item[first + d]
+                gross[count, d] = available[i, k] - pending[i, k]
+                kept[count, d] = safety[i, k]
+                useful |= gross[count, d] > 0
             if useful:
-                nodes[count] = k
+                node[count] = k
+                state[count] = _UNKNOWN
+                km[count] = 0.0
+                for d in range(demand):
+                    guarded |= kept[count, d] != 0
                 count += 1
 
-        free = np.empty((count, demand), np.int32)
-        need = words + 1 + count * (demand * 2 + 2 + 3 * slot_cutoff.shape[1])
-        if (
-            need > record.shape[0]
-            or picks + demand * max(1, min(count, o_max[o])) > p_node.shape[0]
-        ):
-            record_offsets[orders] = words
-            return orders - o
-        # The record: candidates, then per candidate its node, free and safety units, and the days it looked at.
-        record[words] = count
-        words += 1
+        # What was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits.
         order_units = 0
         for d in range(demand):
             order_units += d_units[first + d]
+        units_cut = max(RECORD_CUT, order_units)
+        record[words] = count
+        record[words + 1] = guarded
+        words += 2
         for j in range(count):
-            k = nodes[j]
+            k = node[j]
             record[words] = k
             words += 1
             for d in range(demand):
-                i = d_item[first + d]
-                record[words] = available[i, k] - pending[i, k]
-                record[words + 1] = safety[i, k]
-                words += 2
+                seen = min(gross[j, d], units_cut)
+                record[words] = seen
+                words += 1
+                if guarded:
+                    # As much less as leaves the same units, or none, beyond it.
+                    beyond = min(gross[j, d] - kept[j, d], units_cut)
+                    record[words] = min(seen - beyond, max(seen, RECORD_CUT))
+                    words += 1
             at = words
             words += 1
-            seen = 0
-            for d in range(slot_cutoff.shape[1]):
-                # A node without limits has room on its first day: nothing to record.
+            for d in range(slots):
+                # A day with room for the whole order ends the list: no later day is looked at.
                 if slot_cutoff[k, d] == 0 or (
-                    left[k, d, 0] == left[k, d, 1] == left[k, d, 2] == NO_LIMIT
+                    left[k, d, 0] >= 1 and left[k, d, 1] >= demand and left[k, d, 2] >= order_units
                 ):
                     break
-                record[words] = left[k, d, 0]
-                record[words + 1] = left[k, d, 1]
-                record[words + 2] = left[k, d, 2]
-                words += 3
-                seen += 1
-                if left[k, d, 0] >= 1 and left[k, d, 1] >= demand and left[k, d, 2] >= order_units:
-                    break
-            record[at] = seen
+                for n in range(3):
+                    record[words] = -1 if left[k, d, n] == NO_LIMIT else min(max(left[k, d, n], 0), units_cut)
+                    words += 1
+            record[at] = (words - at - 1) // 3
 
-        cos_lat = math.cos(o_lat[o])
-        km = np.empty(count)
-        for j in range(count):
-            k = nodes[j]
-            km[j] = _great_circle_km(o_lat[o], o_lon[o], cos_lat, n_lat[k], n_lon[k])
-
-        for dip in range(o_dip[o] + 1):
-            for j in range(count):
-                for d in range(demand):
-                    i = d_item[first + d]
-                    units = available[i, nodes[j]] - pending[i, nodes[j]]
-                    if dip == 0:
-                        units -= safety[i, nodes[j]]
-                    free[j, d] = max(0, units)
-
-            # Movable parts: a whole line, or the share of a divided line that one node takes.
-            part_line = np.empty(demand * max(1, min(count, o_max[o])), np.int32)
-            part_units = np.empty(part_line.shape[0], np.int32)
-            part_pin = np.empty(part_line.shape[0], np.int32)
-            parts = 0
-            possible = True
+        for dip in range(2 if o_dip[o] and guarded else 1):
+            # Candidates that could send some line in full are looked at closely; all of them, when a line must be
+            # divided: have they a day with room, and does a service go there?
+            short = demand
             for d in range(demand):
-                wanted = d_units[first + d]
-                whole = False
+                whole[d] = False
+            for everyone in range(2):
                 for j in range(count):
-                    if free[j, d] >= wanted:
-                        whole = True
-                        break
-                if whole:
-                    part_line[parts] = d
-                    part_units[parts] = wanted
-                    part_pin[parts] = -1
-                    parts += 1
-                    continue
-                used = np.zeros(count, np.bool_)
-                for _ in range(o_max[o]):
-                    at = -1
-                    for j in range(count):
-                        if (
-                            not used[j]
-                            and free[j, d] > 0
-                            and (
-                                at < 0
-                                or free[j, d] > free[at, d]
-                                or (free[j, d] == free[at, d] and km[j] < km[at])
-                            )
-                        ):
-                            at = j
-                    if at < 0 or wanted == 0:
-                        break
-                    used[at] = True
-                    take = min(wanted, free[at, d])
-                    part_line[parts] = d
-                    part_units[parts] = take
-                    part_pin[parts] = at
-                    parts += 1
-                    wanted -= take
-                if wanted > 0:
-                    possible = False
+                    k = node[j]
+                    lines = demand * everyone
+                    if not everyone:
+                        for d in range(demand):
+                            free[j, d] = max(0, gross[j, d] if dip else gross[j, d] - kept[j, d])
+                            lines += free[j, d] >= d_units[first + d]
+                    if lines < least_lines:
+                        continue
+                    if state[j] == _UNKNOWN:
+                        state[j] = _USELESS
+                        slot = _first_slot(left, slot_cutoff, k, 1, 1)
+                        if slot >= 0:
+                            slot_of[j] = slot
+                            units_max[j] = left[k, slot, 2]
+                            if units_max[j] != NO_LIMIT:
+                                units_max[j] = _most_units(left, slot_cutoff, k, slot)
+                            km[j] = _great_circle_km(o_lat[o], o_lon[o], cos_lat, n_lat[k], n_lon[k])
+                            if method == PICKUP or _prepare(
+                                k, slot, km[j], now, o_zone[o], method, o_service[o], weights, slot_cutoff,
+                                n_cutoff_min, s_km, s_bands, s_p50, s_p95, s_sigma, s_mean, s_cutoff_min, s_methods,
+                                s_code, s_by_zone, zone_bands, j, band, late,
+                            ):  # fmt: skip
+                                state[j] = _READY
+                    for d in range(demand):
+                        free[j, d] = min(free[j, d], units_max[j]) if state[j] == _READY else 0
+                        if free[j, d] >= d_units[first + d] and not whole[d]:
+                            whole[d] = True
+                            short -= 1
+                if short == 0 or fulfilments_max == 1:
                     break
-            if not possible:
-                continue
+            r_method[o] = METHOD_EXACT
+            if short:
+                r_method[o] = METHOD_DIVIDED
+                share = np.empty((count, demand), np.int32)
+                wanted = d_units[first : first + demand]
+                if fulfilments_max == 1 or not _divide(candidates, count, wanted, whole, fulfilments_max, share):
+                    continue
 
-            can = np.zeros((parts, count), np.bool_)
-            for p in range(parts):
+            part_count = 0
+            for d in range(demand):
+                if whole[d]:
+                    part_line[part_count] = d
+                    part_units[part_count] = d_units[first + d]
+                    for j in range(count):
+                        can[part_count, j] = state[j] == _READY and free[j, d] >= part_units[part_count]
+                    part_count += 1
+                    continue
                 for j in range(count):
-                    if part_pin[p] >= 0:
-                        can[p, j] = part_pin[p] == j
-                    else:
-                        can[p, j] = free[j, part_line[p]] >= part_units[p]
+                    if share[j, d]:
+                        part_line[part_count] = d
+                        part_units[part_count] = share[j, d]
+                        for other in range(count):
+                            can[part_count, other] = other == j
+                        part_count += 1
 
             # Groups: parts that exactly the same nodes can serve.
-            group = np.empty(parts, np.int32)
             groups = 0
-            if parts <= LINES_EXACT:
-                for p in range(parts):
+            if part_count <= LINES_EXACT:
+                for p in range(part_count):
                     group[p] = p
-                groups = parts
+                groups = part_count
             else:
                 r_method[o] = METHOD_GROUPED
-                head = np.empty(parts, np.int32)
-                for p in range(parts):
+                for p in range(part_count):
                     group[p] = -1
                     for g in range(groups):
                         same = True
@@ -698,386 +766,220 @@ def source_batch(
                         group[p] = groups
                         groups += 1
 
-            chosen = np.full(parts, -1, np.int32)
             if groups <= LINES_EXACT:
                 size = 1 << groups
-                g_lines = np.zeros(size, np.int64)
-                g_units = np.zeros(size, np.int64)
-                g_weight = np.zeros(size, np.int64)
-                g_volume = np.zeros(size, np.int64)
-                for p in range(parts):
-                    b = 1 << group[p]
+                full_set = size - 1
+                for t in range(size):
+                    g_lines[t] = 0
+                    g_units[t] = 0
+                    g_weight[t] = 0
+                    g_volume[t] = 0.0
+                    w[t] = _BIG
+                    who[t] = -1
+                for p in range(part_count):
+                    t = 1 << group[p]
                     d = first + part_line[p]
-                    g_lines[b] += 1
-                    g_units[b] += part_units[p]
-                    g_weight[b] += part_units[p] * d_weight[d]
-                    g_volume[b] += part_units[p] * d_volume[d]
+                    g_lines[t] += 1
+                    g_units[t] += part_units[p]
+                    g_weight[t] += part_units[p] * d_weight[d]
+                    g_volume[t] += float(part_units[p]) * d_volume[d]
                 for t in range(1, size):
                     low = t & -t
-                    if t != low:
-                        rest = t ^ low
+                    rest = t ^ low
+                    if rest:
                         g_lines[t] = g_lines[low] + g_lines[rest]
                         g_units[t] = g_units[low] + g_units[rest]
                         g_weight[t] = g_weight[low] + g_weight[rest]
                         g_volume[t] = g_volume[low] + g_volume[rest]
-                costs = np.full((count, size), _BIG)
-                reach = np.zeros(count, np.bool_)
+                # One fulfilment: only the whole order counts.
+                single = fulfilments_max == 1
+                if method != PICKUP:
+                    for s in range(services_count):
+                        for t in range(full_set if single else 1, size):
+                            g_full[s, t], g_step[s, t] = _parcels(services, s, g_weight[t], g_volume[t])
+
                 for j in range(count):
-                    k = nodes[j]
+                    reach[j] = False
                     mask = 0
-                    for p in range(parts):
+                    for p in range(part_count):
                         if can[p, j]:
                             mask |= 1 << group[p]
-                    slot = _first_slot(left, slot_cutoff, k, 1, 1)
-                    if slot < 0 or mask == 0 or (o_max[o] == 1 and mask != size - 1):
+                    if mask == 0 or (single and mask != full_set):
                         continue
-                    if method != 2:
-                        _prepare(
-                            k,
-                            slot,
-                            km[j],
-                            o_zone[o],
-                            method,
-                            o_service[o],
-                            now,
-                            weights,
-                            n_cutoff_min,
-                            slot_cutoff,
-                            s_km,
-                            s_bands,
-                            s_p50,
-                            s_p95,
-                            s_sigma,
-                            s_mean,
-                            s_cutoff_min,
-                            s_methods,
-                            s_code,
-                            s_by_zone,
-                            zone_bands,
-                            band,
-                            late,
-                            departs,
-                            deliver,
-                        )
-                    prepared[0] = slot
-                    handling = n_handling[k] + weights[OBJ_SPLIT]
-                    per_gram = weights[OBJ_CO2_KG] * 0.001
+                    k = node[j]
+                    slot = slot_of[j]
+                    for t in range(full_set if single else 1, size):
+                        costs[j, t] = _BIG
+                    if method != PICKUP:
+                        per_gram = weights[OBJ_CO2_KG] * 0.001
+                        fixed = n_handling[k] + weights[OBJ_SPLIT] + per_gram * n_co2[k]
+                        for s in range(services_count):
+                            b = band[j, s]
+                            if b < 0:
+                                continue
+                            heaviest = s_rate[s, b, s_steps[s] - 1]
+                            start = fixed + late[j, s]
+                            by_weight = per_gram * s_co2[s] * km[j] * 1e-6
+                            t = mask
+                            while t:
+                                cost = (
+                                    start
+                                    + by_weight * g_weight[t]
+                                    + g_full[s, t] * heaviest
+                                    + s_rate[s, b, g_step[s, t]]
+                                )
+                                costs[j, t] = min(costs[j, t], cost)
+                                if single:
+                                    break
+                                t = (t - 1) & mask
                     t = mask
                     while t:
-                        if o_max[o] == 1 and t != size - 1:
-                            break
-                        if (
-                            method == 2
-                            or left[k, slot, 1] < g_lines[t]
-                            or left[k, slot, 2] < g_units[t]
-                        ):
+                        if method == PICKUP or left[k, slot, 1] < g_lines[t] or left[k, slot, 2] < g_units[t]:
                             # Another day than the one prepared.
-                            costs[j, t] = _price_lines(
-                                k,
-                                g_lines[t],
-                                g_units[t],
-                                g_weight[t],
-                                g_volume[t],
-                                km[j],
-                                o_zone[o],
-                                method,
-                                o_service[o],
-                                now,
-                                weights,
-                                n_handling,
-                                n_co2,
-                                n_cutoff_min,
-                                slot_cutoff,
-                                left,
-                                s_km,
-                                s_bands,
-                                s_weight,
-                                s_steps,
-                                s_rate,
-                                s_p50,
-                                s_p95,
-                                s_sigma,
-                                s_mean,
-                                s_cutoff_min,
-                                s_methods,
-                                s_code,
-                                s_co2,
-                                s_divisor,
-                                s_by_zone,
-                                zone_bands,
-                                other_band,
-                                other_late,
-                                departs,
-                                deliver,
-                                prepared,
-                                out,
-                            )
-                            prepared[0] = -1
-                        else:
-                            # The arithmetic of _price, written out: a call with thirty arrays costs more than it.
-                            best = _BIG
-                            for s in range(services):
-                                b = band[s]
-                                if b < 0:
-                                    continue
-                                billable = g_weight[t]
-                                if s_divisor[s] > 0:
-                                    billable = max(billable, int(g_volume[t] / s_divisor[s]))
-                                price = late[s] + per_gram * (
-                                    n_co2[k] + s_co2[s] * km[j] * g_weight[t] * 1e-6
-                                )
-                                price += _parcels_minor(billable, s, b, s_rate, s_weight, s_steps)
-                                best = min(best, price)
-                            if best < _BIG:
-                                costs[j, t] = best + handling
+                            costs[j, t] = _price(
+                                nodes, services, wish, k, km[j], g_lines[t], g_units[t], g_weight[t], g_volume[t],
+                                other_band, other_late, out,
+                            )  # fmt: skip
                         if costs[j, t] < _BIG:
                             reach[j] = True
+                            if costs[j, t] < w[t]:
+                                w[t] = costs[j, t]
+                                who[t] = j
+                        if single:
+                            break
                         t = (t - 1) & mask
-                choice = np.full(groups, -1, np.int32)
-                cost = _solve_subsets(groups, costs, reach, o_max[o], choice)
+                cost = _solve_subsets(groups, count, w, who, costs, reach, fulfilments_max, dp, pick, choice)
                 if cost >= _BIG:
                     continue
-                for p in range(parts):
+                for p in range(part_count):
                     chosen[p] = choice[group[p]]
             else:
                 r_method[o] = METHOD_SEARCH
                 cost = _search(
-                    parts,
-                    count,
-                    can,
-                    part_line,
-                    part_units,
-                    first,
-                    d_weight,
-                    d_volume,
-                    nodes,
-                    km,
-                    o_zone[o],
-                    method,
-                    o_service[o],
-                    o_max[o],
-                    now,
-                    weights,
-                    n_handling,
-                    n_co2,
-                    n_cutoff_min,
-                    slot_cutoff,
-                    left,
-                    s_km,
-                    s_bands,
-                    s_weight,
-                    s_steps,
-                    s_rate,
-                    s_p50,
-                    s_p95,
-                    s_sigma,
-                    s_mean,
-                    s_cutoff_min,
-                    s_methods,
-                    s_code,
-                    s_co2,
-                    s_divisor,
-                    s_by_zone,
-                    zone_bands,
-                    band,
-                    late,
-                    departs,
-                    deliver,
-                    prepared,
-                    out,
-                    chosen,
-                )
+                    nodes, services, orders, wish, first, fulfilments_max, candidates, count, parts, part_count,
+                    other_band, other_late, out,
+                )  # fmt: skip
                 if cost >= _BIG:
                     continue
 
             # Write the fulfilments, nodes in the order of their first line.
-            number = np.zeros(count, np.int32)
+            for j in range(count):
+                number[j] = 0
             made = 0
-            total = 0.0
-            for p in range(parts):
+            total = -weights[OBJ_SPLIT]  # the first fulfilment is no split
+            for p in range(part_count):
                 j = chosen[p]
                 if number[j]:
                     continue
+                f = fulfilments + made
                 made += 1
                 number[j] = made
-                lines = 0
-                units = 0
-                weight = 0
-                volume = 0
-                for q in range(parts):
-                    if chosen[q] == j:
-                        d = first + part_line[q]
-                        lines += 1
-                        units += part_units[q]
-                        weight += part_units[q] * d_weight[d]
-                        volume += part_units[q] * d_volume[d]
-                prepared[0] = -1
-                total += _price_lines(
-                    nodes[j],
-                    lines,
-                    units,
-                    weight,
-                    volume,
-                    km[j],
-                    o_zone[o],
-                    method,
-                    o_service[o],
-                    now,
-                    weights,
-                    n_handling,
-                    n_co2,
-                    n_cutoff_min,
-                    slot_cutoff,
-                    left,
-                    s_km,
-                    s_bands,
-                    s_weight,
-                    s_steps,
-                    s_rate,
-                    s_p50,
-                    s_p95,
-                    s_sigma,
-                    s_mean,
-                    s_cutoff_min,
-                    s_methods,
-                    s_code,
-                    s_co2,
-                    s_divisor,
-                    s_by_zone,
-                    zone_bands,
-                    band,
-                    late,
-                    departs,
-                    deliver,
-                    prepared,
-                    out,
+                k = node[j]
+                lines, units, weight, volume = _load(orders, first, parts, part_count, chosen, j)
+                total += _price(
+                    nodes, services, wish, k, km[j], lines, units, weight, volume, other_band, other_late, out
                 )
-                f = fulfilments + made - 1
-                service = int(out[0])
-                f_node[f] = nodes[j]
+                service = int(out[_SERVICE])
+                slot = int(out[_SLOT])
+                f_node[f] = k
                 f_service[f] = service
-                f_slot[f] = prepared[0]
-                if service < 0:
-                    f_departs[f] = slot_cutoff[nodes[j], prepared[0]]
-                    f_deliver[f] = f_departs[f]
-                else:
-                    f_departs[f] = departs[service]
-                    f_deliver[f] = deliver[service]
+                f_slot[f] = slot
                 f_lines[f] = lines
                 f_units[f] = units
-                for term in range(5):
-                    f_terms[f, term] = out[1 + term]
-                f_grams[f] = out[6]
-            # The first fulfilment is no split.
-            f_terms[fulfilments, 2] = 0.0
-            total -= weights[OBJ_SPLIT]
-            for p in range(parts):
-                j = chosen[p]
+                f_grams[f] = out[_GRAMS]
+                for term in range(len(TERMS)):
+                    f_terms[f, term] = out[_SHIPPING + term]
+                f_departs[f] = f_deliver[f] = slot_cutoff[k, slot]
+                if service != SERVICE_PICKUP:
+                    departs = _departs(slot_cutoff[k, slot], n_cutoff_min[k], s_cutoff_min[service])
+                    f_departs[f] = departs
+                    f_deliver[f] = departs + s_p95[service, int(out[_BAND])] * _DAY
+                if consume:
+                    if left[k, slot, 0] != NO_LIMIT:
+                        left[k, slot, 0] -= 1
+                    if left[k, slot, 1] != NO_LIMIT:
+                        left[k, slot, 1] -= lines
+                    if left[k, slot, 2] != NO_LIMIT:
+                        left[k, slot, 2] -= units
+            f_terms[fulfilments, _SPLIT - _SHIPPING] = 0.0
+            for p in range(part_count):
+                k = node[chosen[p]]
                 p_demand[picks] = first + part_line[p]
-                p_node[picks] = nodes[j]
+                p_node[picks] = k
                 p_units[picks] = part_units[p]
-                p_number[picks] = number[j]
+                p_number[picks] = number[chosen[p]]
                 picks += 1
                 if consume:
-                    pending[d_item[first + part_line[p]], nodes[j]] += part_units[p]
-            if consume:
-                for f in range(fulfilments, fulfilments + made):
-                    k = f_node[f]
-                    d = f_slot[f]
-                    if left[k, d, 0] != NO_LIMIT:
-                        left[k, d, 0] -= 1
-                    if left[k, d, 1] != NO_LIMIT:
-                        left[k, d, 1] -= f_lines[f]
-                    if left[k, d, 2] != NO_LIMIT:
-                        left[k, d, 2] -= f_units[f]
+                    pending[d_item[first + part_line[p]], k] += part_units[p]
             fulfilments += made
             r_count[o] = made
             r_cost[o] = total
             break
-    r_pick[orders] = picks
-    r_fulfilment[orders] = fulfilments
-    record_offsets[orders] = words
+    r_pick[total_orders] = picks
+    r_fulfilment[total_orders] = fulfilments
+    r_record[total_orders] = words
     return 0
 
 
-@njit(cache=True, nogil=True)
+@_compiled
+def _load(orders, first, parts, part_count, chosen, j):
+    """(lines, units, grams, mm3) of the parts that candidate `j` is chosen for."""
+    lines = 0
+    units = 0
+    weight = 0
+    volume = 0.0
+    for p in range(part_count):
+        if chosen[p] == j:
+            d = first + parts.line[p]
+            lines += 1
+            units += parts.units[p]
+            weight += parts.units[p] * orders.weight_g[d]
+            volume += float(parts.units[p]) * orders.volume_mm3[d]
+    return lines, units, weight, volume
+
+
+@_compiled
 def _search(
-    parts,
-    count,
-    can,
-    part_line,
-    part_units,
-    first,
-    d_weight,
-    d_volume,
-    nodes,
-    km,
-    zone,
-    method,
-    service,
-    fulfilments_max,
-    now,
-    weights,
-    n_handling,
-    n_co2,
-    n_cutoff_min,
-    slot_cutoff,
-    left,
-    s_km,
-    s_bands,
-    s_weight,
-    s_steps,
-    s_rate,
-    s_p50,
-    s_p95,
-    s_sigma,
-    s_mean,
-    s_cutoff_min,
-    s_methods,
-    s_code,
-    s_co2,
-    s_divisor,
-    s_by_zone,
-    zone_bands,
-    band,
-    late,
-    departs,
-    deliver,
-    prepared,
-    out,
-    chosen,
+    nodes, services, orders, wish, first, fulfilments_max, candidates, count, parts, part_count, band, late, out
 ):
-    """Large orders: every ordered choice of up to three of the SEARCH_NODES nodes that cover most parts (cheapest
-    first among equals); each takes all it can, further nodes are added greedily up to fulfilments_max."""
+    """Large orders: every node that can send all of it, and every ordered choice of up to three of the SEARCH_NODES
+    nodes that cover most parts (nearest first among equals); each takes all it can, further nodes are added greedily
+    up to fulfilments_max."""
+    node, km, can, chosen = candidates.node, candidates.km, parts.can, parts.chosen
+    best = _BIG
+    trial = np.empty(part_count, np.int32)
     cover = np.zeros(count, np.int64)
     for j in range(count):
-        for p in range(parts):
-            if can[p, j]:
-                cover[j] += 1
-    ranked = np.empty(min(SEARCH_NODES, count), np.int32)
-    used = np.zeros(count, np.bool_)
-    for r in range(ranked.shape[0]):
-        at = -1
+        for p in range(part_count):
+            trial[p] = j
+            cover[j] += can[p, j]
+        if cover[j] == part_count:
+            lines, units, weight, volume = _load(orders, first, parts, part_count, trial, j)
+            cost = _price(nodes, services, wish, node[j], km[j], lines, units, weight, volume, band, late, out)
+            if cost < best:
+                best = cost
+                for p in range(part_count):
+                    chosen[p] = j
+    top = min(SEARCH_NODES, count)
+    ranked = np.empty(top, np.int32)
+    for r in range(top):
+        at = 0
         for j in range(count):
-            if not used[j] and (
-                at < 0 or cover[j] > cover[at] or (cover[j] == cover[at] and km[j] < km[at])
-            ):
+            if cover[j] > cover[at] or (cover[j] == cover[at] and km[j] < km[at]):
                 at = j
         ranked[r] = at
-        used[at] = True
-    best = _BIG
-    trial = np.empty(parts, np.int32)
-    top = ranked.shape[0]
+        cover[at] = -1
     depth = min(3, fulfilments_max)
+    used = np.empty(max(depth, min(fulfilments_max, count)), np.int32)
     for a in range(top):
         for b in range(-1, top):
             for c in range(-1, top):
-                if (b < 0 and c >= 0) or b == a or (c >= 0 and (c == a or c == b)):
+                if (b < 0 and c >= 0) or b == a or (c >= 0 and c in (a, b)):
                     continue
                 if (b >= 0 and depth < 2) or (c >= 0 and depth < 3):
                     continue
                 left_over = 0
-                for p in range(parts):
+                for p in range(part_count):
                     trial[p] = -1
                     if can[p, ranked[a]]:
                         trial[p] = ranked[a]
@@ -1087,87 +989,47 @@ def _search(
                         trial[p] = ranked[c]
                     else:
                         left_over += 1
-                nodes_used = 1 + (b >= 0) + (c >= 0)
-                if left_over and (c >= 0 or nodes_used == depth):
-                    while left_over and nodes_used < fulfilments_max:
+                used[0] = ranked[a]
+                members = 1
+                if b >= 0:
+                    used[members] = ranked[b]
+                    members += 1
+                if c >= 0:
+                    used[members] = ranked[c]
+                    members += 1
+                if left_over and members == depth:
+                    while left_over and members < min(fulfilments_max, count):
                         most = 0
                         at = -1
                         for j in range(count):
                             gain = 0
-                            for p in range(parts):
-                                if trial[p] < 0 and can[p, j]:
-                                    gain += 1
+                            for p in range(part_count):
+                                gain += trial[p] < 0 and can[p, j]
                             if gain > most:
                                 most = gain
                                 at = j
                         if at < 0:
                             break
-                        for p in range(parts):
+                        for p in range(part_count):
                             if trial[p] < 0 and can[p, at]:
                                 trial[p] = at
                                 left_over -= 1
-                        nodes_used += 1
+                        used[members] = at
+                        members += 1
                 if left_over:
                     continue
                 total = 0.0
-                for j in range(count):
-                    lines = 0
-                    units = 0
-                    weight = 0
-                    volume = 0
-                    for p in range(parts):
-                        if trial[p] == j:
-                            d = first + part_line[p]
-                            lines += 1
-                            units += part_units[p]
-                            weight += part_units[p] * d_weight[d]
-                            volume += part_units[p] * d_volume[d]
+                for m in range(members):
+                    lines, units, weight, volume = _load(orders, first, parts, part_count, trial, used[m])
                     if lines:
-                        prepared[0] = -1
-                        total += _price_lines(
-                            nodes[j],
-                            lines,
-                            units,
-                            weight,
-                            volume,
-                            km[j],
-                            zone,
-                            method,
-                            service,
-                            now,
-                            weights,
-                            n_handling,
-                            n_co2,
-                            n_cutoff_min,
-                            slot_cutoff,
-                            left,
-                            s_km,
-                            s_bands,
-                            s_weight,
-                            s_steps,
-                            s_rate,
-                            s_p50,
-                            s_p95,
-                            s_sigma,
-                            s_mean,
-                            s_cutoff_min,
-                            s_methods,
-                            s_code,
-                            s_co2,
-                            s_divisor,
-                            s_by_zone,
-                            zone_bands,
-                            band,
-                            late,
-                            departs,
-                            deliver,
-                            prepared,
-                            out,
-                        )
+                        total += _price(
+                            nodes, services, wish, node[used[m]], km[used[m]],
+                            lines, units, weight, volume, band, late, out,
+                        )  # fmt: skip
                         if total >= best:
                             break
                 if total < best:
                     best = total
-                    for p in range(parts):
+                    for p in range(part_count):
                         chosen[p] = trial[p]
     return best

@@ -16,6 +16,9 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
+# First size of the record (32 MB): beyond that a batch is decided again with more room.
+_WORDS = 1 << 23
+
 
 @dataclass(slots=True, kw_only=True)
 class Ask:
@@ -23,7 +26,7 @@ class Ask:
 
     demand          (item_id, units), each item once: bundles exploded and lines summed
     latitude, longitude  of the destination, degrees
-    zone            row of the network's zone bands for the destination
+    place           country, region and postal code of the destination, for services priced by zone
     service         a service code the caller insists on, or None
     pickup_node     node_id for `pickup`, 0 otherwise
     excluded        nodes that must not be used (tried before)
@@ -34,7 +37,7 @@ class Ask:
     latitude: float
     longitude: float
     channel: Channel
-    zone: int = 0
+    place: tuple[str, str, str] = ("", "", "")
     method: str = "ship"
     service: str | None = None
     pickup_node: int = 0
@@ -46,10 +49,11 @@ class Ask:
 
 @dataclass(slots=True)
 class Decisions:
-    """Answers to a batch of asks; shapes as in `kernel.source_batch`.
+    """Answers to a batch of asks; shapes as in `kernel.Answers`.
 
     count[o] is 0 when order o has no plan; picks and fulfilments of order o are rows
-    pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1].
+    pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01; `slot` is
+    its index among the node's ship days at the time of the decision.
     """
 
     count: Int32
@@ -67,6 +71,7 @@ class Decisions:
     node: Int32
     service: Int32
     slot: Int32
+    day: Int32
     departs: Int64
     deliver: Int64
     lines: Int32
@@ -114,10 +119,11 @@ def decide(
     if excluded:
         np.cumsum([len(a.excluded) for a in asks], out=excluded_first[1:])
     codes = network.service_codes
+    zone_row = network.zone_row
     whole: Any = np.array(
         [
             (
-                a.zone,
+                zone_row(*a.place),
                 a.channel.index,
                 METHODS[a.method],
                 -1 if a.service is None else codes.get(a.service, 1 << 30),
@@ -134,8 +140,29 @@ def decide(
     columns = np.ascontiguousarray(whole.T)
     coordinates = np.ascontiguousarray(places.T)
     demand = len(items)
-    room = demand * 2 + 16
-    words = orders + (demand * 2 + orders * 8) * 64
+    seen = kernel.Stock(stock.available, stock.pending, stock.safety)
+    nodes = kernel.Nodes(
+        network.latitude, network.longitude, network.handling_minor, network.co2_g, network.methods,
+        network.cutoff_min, network.slot_cutoff, network.left, network.candidate_offsets, network.candidates,
+    )  # fmt: skip
+    services = kernel.Services(
+        network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
+        network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
+        network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
+        network.service_divisor, network.service_by_zone, network.zone_bands,
+    )  # fmt: skip
+    table = kernel.Orders(
+        first, coordinates[0], coordinates[1], columns[0], columns[1], columns[2], columns[3], columns[4],
+        columns[5], columns[6], columns[7], excluded_first, np.array(excluded, np.int32),
+        rows, units, weight_g[items], volume_mm3[items],
+    )  # fmt: skip
+    objectives = policy.matrix()
+    # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
+    # memory that is not touched costs nothing.
+    room = demand * 2 + max((n * a.fulfilments_max for n, a in zip(sizes, asks, strict=True)), default=0)
+    words: int = min(
+        2 * orders + network.candidates_max * (2 * demand + orders * (2 + 3 * network.slot_cutoff.shape[1])), _WORDS
+    )
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -153,6 +180,7 @@ def decide(
             node=np.empty(room, np.int32),
             service=np.empty(room, np.int32),
             slot=np.empty(room, np.int32),
+            day=np.empty(0, np.int32),
             departs=np.empty(room, np.int64),
             deliver=np.empty(room, np.int64),
             lines=np.empty(room, np.int32),
@@ -163,27 +191,23 @@ def decide(
             record_first=np.zeros(orders + 1, np.int64),
         )
         left_out = kernel.source_batch(
-            now, consume, stock.available, stock.pending, stock.safety,
-            network.latitude, network.longitude, network.handling_minor, network.co2_g, network.methods,
-            network.cutoff_min, network.slot_cutoff, network.left, network.candidate_offsets, network.candidates,
-            network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
-            network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
-            network.service_cutoff_min, network.service_methods,
-            network.service_code, network.service_co2, network.service_divisor, network.service_by_zone,
-            network.zone_bands,
-            first, coordinates[0], coordinates[1], columns[0], columns[1], columns[2], columns[3], columns[4],
-            columns[5], columns[6], columns[7], excluded_first, np.array(excluded, np.int32),
-            rows, units, weight_g[items], volume_mm3[items], policy.matrix(),
-            answer.count, answer.method, answer.cost, answer.pick_first, answer.fulfilment_first,
-            answer.pick_demand, answer.pick_node, answer.pick_units, answer.pick_number,
-            answer.node, answer.service, answer.slot, answer.departs, answer.deliver, answer.lines, answer.units,
-            answer.terms, answer.grams, answer.record, answer.record_first,
+            now, consume, seen, nodes, services, table, objectives,
+            kernel.Answers(
+                answer.count, answer.method, answer.cost, answer.pick_first, answer.fulfilment_first,
+                answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units, answer.pick_number,
+                answer.node, answer.service, answer.slot, answer.departs, answer.deliver, answer.lines, answer.units,
+                answer.terms, answer.grams, answer.record,
+            ),
         )  # fmt: skip
         if not left_out:
+            made = int(answer.fulfilment_first[-1])
+            answer.day = network.slot_day[answer.node[:made], answer.slot[:made]]
             return answer
-        # Rare: orders divided over many nodes, or many candidates. Undo what was taken and decide with more room.
-        done = orders - left_out
+        # Rare: a record longer than was thought. Undo what was taken and decide with more room.
         if consume:
+            done = orders - left_out
+            made = int(answer.fulfilment_first[done])
+            answer.day = network.slot_day[answer.node[:made], answer.slot[:made]]
             undo(answer, stock, network, orders=done)
         room *= 4
         words *= 4
@@ -196,17 +220,22 @@ def undo(decisions: Decisions, stock: Stock, network: Network, *, orders: int | 
     made = int(decisions.fulfilment_first[count])
     items = decisions.demand_item[decisions.pick_demand[:picks]]
     rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
-    np.subtract.at(stock.pending, (rows, decisions.pick_node[:picks]), decisions.pick_units[:picks])
+    at: Any = (rows, decisions.pick_node[:picks])
+    np.subtract.at(stock.pending, at, decisions.pick_units[:picks])
     give_back_capacity(decisions, network, made)
 
 
 def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:
-    """Return the capacity of the first `fulfilments` fulfilments to limited days."""
-    node, slot = decisions.node[:fulfilments], decisions.slot[:fulfilments]
+    """Return the capacity of the first `fulfilments` fulfilments to limited days. By day: a cut-off may have passed
+    since, and the network may be a copy without limits."""
+    node, day = decisions.node[:fulfilments], decisions.day[:fulfilments]
+    slot = network.slots_of(node, day)
     ones = np.ones(fulfilments, np.int32)
     for k, amount in enumerate((ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])):
-        limited = network.limits[node, k] != kernel.NO_LIMIT
-        np.add.at(network.left, (node[limited], slot[limited], k), amount[limited])
+        limited = (slot >= 0) & (network.limits[node, k] != kernel.NO_LIMIT)
+        limited &= network.left[node, slot, k] != kernel.NO_LIMIT
+        at: Any = (node[limited], slot[limited], k)
+        np.add.at(network.left, at, amount[limited])
 
 
 def join(parts: Sequence[Decisions]) -> Decisions:
@@ -233,6 +262,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "node",
         "service",
         "slot",
+        "day",
         "departs",
         "deliver",
         "lines",
@@ -257,6 +287,6 @@ def nothing() -> Decisions:
     return Decisions(
         count=i4, method=i4, cost=f8, pick_first=start, fulfilment_first=start, demand_first=start,
         demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4, pick_number=i4,
-        node=i4, service=i4, slot=i4, departs=i8, deliver=i8, lines=i4, units=i4,
+        node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
         terms=np.empty((0, len(kernel.TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip
