@@ -244,6 +244,22 @@ def test_a_killed_server_that_nobody_reaped_is_not_taken_for_running(home):
         child.wait()
 
 
+def test_a_start_waits_for_backends_that_outlive_a_killed_server(home):
+    """Two servers on one folder would destroy it; such a backend ends when it notices, here a bit late."""
+    with Server.ensure(home) as server, psycopg.connect(server.url) as conn, ThreadPoolExecutor(1) as pool:
+        backend = conn.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            kill_postmaster(server)
+            starting = pool.submit(Server.ensure, home)
+            while "shared memory block" not in (server.folder / "server.log").read_text():
+                assert not starting.done()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        with starting.result(60) as again:
+            assert answers(again)
+
+
 def test_a_stale_pid_file_that_names_another_program_is_no_obstacle(shared_home):
     """After a reboot the id may belong to anything: here, to this very test."""
     with Server.ensure(shared_home) as server:

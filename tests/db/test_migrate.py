@@ -1,7 +1,6 @@
 """Migrations: forward only, once each, whoever runs them and however often."""
 
-import subprocess
-import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -39,22 +38,32 @@ def test_a_second_run_changes_nothing(empty_dsn):
         assert outbox.epoch(conn) == epoch
 
 
-def test_of_several_processes_at_once_each_file_runs_once(empty_dsn):
-    program = "import sys; from onhand.db import migrate; print(*migrate(sys.argv[1]), sep='\\n')"
+def test_of_several_at_once_each_file_runs_once(empty_dsn):
+    together = threading.Barrier(4)
 
     def run(_):
-        return subprocess.run(
-            [sys.executable, "-c", program, empty_dsn], capture_output=True, text=True, check=True
-        ).stdout.split()
+        together.wait(10)
+        return migrate(empty_dsn)
 
-    with ThreadPoolExecutor(3) as pool:
-        applied = [name for names in pool.map(run, range(3)) for name in names]
-    assert sorted(applied) == ALL
+    with ThreadPoolExecutor(4) as pool:
+        applied = list(pool.map(run, range(4)))
+    assert sorted(applied) == [[], [], [], ALL]
 
 
-def test_a_file_that_fails_leaves_nothing_and_can_be_run_again_mended(empty_dsn):
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        migrate(empty_dsn, plus("CREATE TABLE half (n int); INSERT INTO missing VALUES (1)"))
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ("CREATE TABLE half (n int); INSERT INTO missing VALUES (1)", psycopg.errors.UndefinedTable),
+        # The file succeeds, and what records it fails.
+        (
+            f"CREATE TABLE half (n int); INSERT INTO migration VALUES ({len(ALL) + 1}, 'x', 'y')",
+            psycopg.errors.UniqueViolation,
+        ),
+    ],
+)
+def test_a_file_that_fails_leaves_nothing_and_can_be_run_again_mended(empty_dsn, sql, error):
+    with pytest.raises(error):
+        migrate(empty_dsn, plus(sql))
     assert "half" not in {table for table, _, _ in schema(empty_dsn)}
     assert migrate(empty_dsn, plus("CREATE TABLE half (n int)")) == [f"{len(ALL) + 1:04d}_more"]
     assert "half" in {table for table, _, _ in schema(empty_dsn)}
