@@ -4,12 +4,14 @@ import psycopg
 import pytest
 
 from onhand import cli
+from onhand.cli import logs
 
 
 @pytest.fixture
 def onhand(monkeypatch, capsys, dsn):
     """Runs a command line on the test's database; gives (exit code, stdout, stderr)."""
     monkeypatch.setenv("ONHAND_DATABASE_URL", dsn)
+    monkeypatch.setattr(logs, "set_up", lambda level: None)  # would log to a stderr that is gone later
 
     def run(*arguments):
         code = cli.run(list(arguments))

@@ -123,9 +123,11 @@ def _report(conn: "Connection[TupleRow]") -> None:
 @contextmanager
 def _url() -> Generator[str]:
     """The database of the settings; an embedded server runs meanwhile."""
+    from onhand.cli import logs
     from onhand.db.embedded import located
 
     settings = Settings.load()
+    logs.set_up(settings.log_level)
     with located(settings.database_url, settings.home) as url:
         yield url
 
