@@ -288,7 +288,7 @@ def test_reservations_leave_safety_stock_alone_and_orders_take_it_last(shop, des
     stock(shop, {"A": 3}, "berlin")
     with shop.db.connection() as conn:
         conn.execute("UPDATE stock_position SET safety_stock = 2")
-    shop.reload_network()
+    shop.load()
     holder = Holder(shop)
     request = msgspec.convert({"channel": "web", "lines": [{"sku": "A", "quantity": 2}]}, ReservationIn)
     (refused,) = holder.reserve([prepare_hold(shop, request, actor=7, key=None)])

@@ -189,7 +189,8 @@ def write(
     raw_ids = ids.new_ids(len(outcomes))
     for outcome, text in zip(outcomes, ids.texts(raw_ids), strict=True):
         outcome.intake.order_id = text
-    answer(outcomes, decisions, taken, network, policy, catalogue)
+    f = _fulfilments(decisions, position_of, network)
+    _word(outcomes, f, taken, network, policy, catalogue)
     intakes = [o.intake for o in outcomes]
     lines = [(p + 1, line) for p, k in enumerate(intakes) for line in k.lines]
     people = [(p + 1, k.customer) for p, k in enumerate(intakes) if k.customer is not None]
@@ -197,7 +198,6 @@ def write(
     for number, (position, _) in enumerate(people):
         person_of[position - 1] = number + 1
     keyed = [(p + 1, k.key) for p, k in enumerate(intakes) if k.key is not None]
-    f = _fulfilments(decisions, position_of, network)
     capacity = _capacity(f)
     parameters: list[Any] = [
         arrays.uuid(raw_ids),
@@ -285,6 +285,8 @@ class _Fulfilments:
     lines: Int32
     units: Int32
     cost_minor: Int64
+    service: Int32
+    grams: npt.NDArray[np.float64]
     costs: list[str]
     carriers: list[str | None]
     services: list[str]
@@ -298,7 +300,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     wanted = order > 0
     terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
     node = decisions.node[:made][wanted]
-    service: list[int] = decisions.service[:made][wanted].tolist()
+    service = decisions.service[:made][wanted]
     known = network.services
     return _Fulfilments(
         order=order[wanted],
@@ -310,9 +312,11 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         lines=decisions.lines[:made][wanted],
         units=decisions.units[:made][wanted],
         cost_minor=terms.sum(axis=1),
+        service=service,
+        grams=decisions.grams[:made][wanted],
         costs=[COST % tuple(row) for row in terms.tolist()],
-        carriers=[None if s < 0 else known[s].carrier for s in service],
-        services=["pickup" if s < 0 else known[s].code for s in service],
+        carriers=[None if s < 0 else known[s].carrier for s in service.tolist()],
+        services=["pickup" if s < 0 else known[s].code for s in service.tolist()],
     )
 
 
@@ -338,71 +342,66 @@ _LINE = '{"line_id":%s,"sku":%s,"quantity":%d}'
 _ANSWER = '{"order_id":"%s","status":"%s","queue":%s,"promise":%s,"fulfilments":[%s],"waiting":[%s],"plan_id":"%s-p1"}'
 
 
-def answer(
+def _word(
     outcomes: Sequence[Outcome],
-    decisions: Decisions,
+    f: "_Fulfilments",
     taken: Allocations,
     network: Network,
     policy: Policy,
     catalogue: Catalogue,
 ) -> None:
     """Fill in every outcome's promise and answer (JSON text)."""
-    lines: dict[tuple[int, int], list[str]] = {}
     quoted = [[_encode(line.line_id).decode() for line in o.intake.lines] for o in outcomes]
-    sku = catalogue.sku_json
-    slots = taken.items.tolist()
-    for o, f, line, slot, units in zip(
-        taken.order.tolist(),
-        taken.fulfilment.tolist(),
-        taken.line.tolist(),
-        taken.slot.tolist(),
-        taken.units.tolist(),
-        strict=True,
+    sku = [catalogue.sku_json[item] for item in taken.items.tolist()]
+    # Row of f of each order's first fulfilment: rows of an order stand together.
+    first = np.zeros(len(outcomes) + 1, np.int64)
+    first[f.order[::-1]] = np.arange(len(f.order))[::-1]
+    rows: list[int] = (first[taken.order] + taken.fulfilment - 1).tolist()
+    lines: list[list[str]] = [[] for _ in f.costs]
+    picked: tuple[list[int], ...] = (taken.order.tolist(), taken.line.tolist(), taken.slot.tolist(), taken.units.tolist())
+    for row, o, line, slot, units in zip(rows, *picked, strict=True):
+        lines[row].append(_LINE % (quoted[o - 1][line - 1], sku[slot - 1], units))
+    parts: list[list[str]] = [[] for _ in outcomes]
+    latest = [o.deliver_at or 0 for o in outcomes]
+    services, nodes = network.services, network.node_json
+    columns: tuple[list[int], ...] = (
+        f.order.tolist(), f.number.tolist(), f.node.tolist(), f.service.tolist(), f.cost_minor.tolist(),
+        np.rint(f.grams).astype(np.int64).tolist(), f.departs.tolist(), f.deliver.tolist(),
+    )  # fmt: skip
+    for (o, number, node, s, cost_minor, grams, departs, deliver), cost, within in zip(
+        zip(*columns, strict=True), f.costs, lines, strict=True
     ):
-        lines.setdefault((o, f), []).append(_LINE % (quoted[o - 1][line - 1], sku[slots[slot - 1]], units))
-    made = int(decisions.fulfilment_first[-1])
-    first = decisions.fulfilment_first.tolist()
-    node = decisions.node[:made].tolist()
-    service: list[int] = decisions.service[:made].tolist()
-    departs = decisions.departs[:made].tolist()
-    deliver = decisions.deliver[:made].tolist()
-    grams = decisions.grams[:made].tolist()
-    terms = np.rint(decisions.terms[:made]).astype(np.int64).tolist()
+        parts[o - 1].append(
+            _FULFILMENT
+            % (
+                outcomes[o - 1].intake.order_id,
+                number,
+                nodes[node],
+                "null" if s < 0 else services[s].carrier_json,
+                '"pickup"' if s < 0 else services[s].code_json,
+                ",".join(within),
+                cost,
+                cost_minor,
+                grams,
+                rfc3339(departs),
+                rfc3339(deliver),
+            )
+        )
+        latest[o - 1] = max(latest[o - 1], deliver)
     for position, outcome in enumerate(outcomes):
         order_id = outcome.intake.order_id
-        parts: list[str] = []
-        latest = outcome.deliver_at or 0
-        for number, r in enumerate(range(first[outcome.row], first[outcome.row + 1]) if outcome.row >= 0 else (), 1):
-            s = service[r]
-            latest = max(latest, deliver[r])
-            parts.append(
-                _FULFILMENT
-                % (
-                    order_id,
-                    number,
-                    network.node_json[node[r]],
-                    "null" if s < 0 else network.services[s].carrier_json,
-                    '"pickup"' if s < 0 else network.services[s].code_json,
-                    ",".join(lines[position + 1, number]),
-                    COST % tuple(terms[r]),
-                    sum(terms[r]),
-                    round(grams[r]),
-                    rfc3339(departs[r]),
-                    rfc3339(deliver[r]),
-                )
-            )
         promise = "null"
-        if latest and outcome.status in ("sourced", "backordered", "held"):
-            outcome.deliver_at = latest
+        if latest[position] and outcome.status != "unfillable":
+            outcome.deliver_at = latest[position]
             confidence = outcome.confidence or policy.confidence
-            promise = '{"deliver_by":"%s","confidence":%.4g}' % (rfc3339(latest), confidence)
+            promise = '{"deliver_by":"%s","confidence":%.4g}' % (rfc3339(latest[position]), confidence)
         outcome.answer = _ANSWER % (
             order_id,
             outcome.status,
             "null" if outcome.queue is None else f'"{outcome.queue}"',
             promise,
-            ",".join(parts),
-            ",".join(_waiting(w, quoted[position], sku) for w in outcome.waiting),
+            ",".join(parts[position]),
+            ",".join([_waiting(w, quoted[position], catalogue.sku_json) for w in outcome.waiting]),
             order_id,
         )
 
