@@ -1,6 +1,4 @@
-"""Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a
-program.
-"""
+"""Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a program."""
 
 import os
 import tomllib
@@ -26,9 +24,7 @@ def _default_home() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its
-    variable.
-    """
+    """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its variable."""
 
     database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
     home: Path = field(default_factory=_default_home)

@@ -99,6 +99,9 @@ def _fixed(values: Numbers | Sequence[float], dtype: np.dtype[Any], width: int) 
     wire = np.empty(len(values), dtype)
     wire["n"] = width
     wire["v"] = values
+    # Lists are checked by NumPy, arrays of a wider type would wrap around.
+    if isinstance(values, np.ndarray) and values.dtype.itemsize > width and (wire["v"] != values).any():
+        raise OverflowError(f"a number does not fit into {width} bytes")
     return len(values), wire.tobytes()
 
 
@@ -204,6 +207,7 @@ class Int4ArrayLoader(Loader):
         raw = bytes(data)
         if len(raw) <= 12:
             return np.empty(0, np.int32)
+        assert not raw[7], "an int4[] with NULLs has no place in a NumPy array"
         return np.frombuffer(raw, _I4, offset=20)["v"].astype(np.int32)
 
 

@@ -72,7 +72,5 @@ def finish(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, 
 
 
 def purge(conn: Connection[TupleRow], hours: int = KEPT_HOURS) -> int:
-    """Forget answers older than `hours`; how many. Orders stay idempotent on (channel, external
-    id).
-    """
+    """Forget answers older than `hours`; how many. Orders stay idempotent on (channel, external id)."""
     return conn.execute(SQL["purge_keys"], {"hours": hours}).rowcount

@@ -58,9 +58,7 @@ START = Cursor()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One change, as written. `actor` is a key id (0: the system), `origin` the process that wrote
-    it.
-    """
+    """One change, as written. `actor` is a key id (0: the system), `origin` the process that wrote it."""
 
     xid: int
     pos: int
@@ -171,9 +169,7 @@ def advance_cursor(conn: Connection[TupleRow], name: str, cursor: Cursor) -> Non
 
 
 def epoch(conn: Connection[TupleRow]) -> str:
-    """Id of this history of events. A restore renews it: cursors of another epoch mean nothing
-    here.
-    """
+    """Id of this history of events. A restore renews it: cursors of another epoch mean nothing here."""
     row = conn.execute(SQL["epoch"]).fetchone()
     assert row is not None, "a migrated database has an epoch"
     return str(row[0])
@@ -229,9 +225,7 @@ class Listener:
             return self._heard
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` (quick, thread-safe) at every wake-up; returns what ends that. For an event
-        loop.
-        """
+        """Call `wake` (quick, thread-safe) at every wake-up; returns what ends that. For an event loop."""
         with self._changed:
             self._wakes.add(wake)
 

@@ -1,6 +1,4 @@
-"""Connections and transactions: one pool a process, retries, and honest answers when the server
-goes away.
-"""
+"""Connections and transactions: one pool a process, retries, and honest answers when the server goes away."""
 
 import random
 import select
@@ -28,8 +26,7 @@ _RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNot
 _RETRY_FOR_S = 15.0
 _CHECKOUT_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 5
-# How long a statement waits for a row: longer than any transaction of ours, shorter than a client's
-# patience.
+# How long a statement waits for a row: longer than any transaction of ours, shorter than a client's patience.
 _LOCK_TIMEOUT_MS = 5_000
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 # Consumers are woken at most this often; each wake-up costs a query per consumer.
@@ -118,9 +115,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_max: int = 10) -> Self:
-        """A database at `url`; `pool_max` is the most connections of the pool. Does not connect
-        yet.
-        """
+        """A database at `url`; `pool_max` is the most connections of the pool. Does not connect yet."""
         return cls(url, pool_max=pool_max)
 
     def __enter__(self) -> Self:
@@ -191,18 +186,14 @@ class Database:
                 raise
 
     def connect(self) -> Connection[TupleRow]:
-        """A dedicated autocommit connection outside the pool; the caller closes it. Raises
-        DatabaseUnavailable.
-        """
+        """A dedicated autocommit connection outside the pool; the caller closes it. Raises DatabaseUnavailable."""
         try:
             return _connect(self.url, application_name="onhand dedicated")
         except psycopg.Error as error:
             raise _unavailable(error) from error
 
     def notify(self) -> None:
-        """Wake the consumers of events, after a commit. Returns at once, coalesces and never
-        raises.
-        """
+        """Wake the consumers of events, after a commit. Returns at once, coalesces and never raises."""
         self._notifier.wake()
 
     def close(self) -> None:
@@ -222,8 +213,7 @@ class Database:
             self._pool.putconn(conn)
 
     def _check(self, conn: Connection[TupleRow]) -> None:
-        # An idle connection has nothing to read, unless the server closed it: this costs no round
-        # trip.
+        # An idle connection has nothing to read, unless the server closed it: this costs no round trip.
         if not _is_readable(conn):
             return
         try:
@@ -241,9 +231,7 @@ def _roll_back(conn: Connection[TupleRow]) -> None:
 
 
 class _Notifier:
-    """Sends NOTIFY on a connection and thread of its own: inside a transaction it would serialise
-    commits.
-    """
+    """Sends NOTIFY on a connection and thread of its own: inside a transaction it would serialise commits."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -278,8 +266,7 @@ class _Notifier:
             try:
                 if conn is None:
                     conn = _connect(self._url, application_name="onhand notify")
-                    # A notification takes a transaction id; its loss in a crash is harmless, so no
-                    # flush.
+                    # A notification takes a transaction id; its loss in a crash is harmless, so no flush.
                     conn.execute("SET synchronous_commit = off")
                 conn.execute("NOTIFY " + CHANNEL)
             except psycopg.Error:
