@@ -358,36 +358,35 @@ def _word(
     first[f.order[::-1]] = np.arange(len(f.order))[::-1]
     rows: list[int] = (first[taken.order] + taken.fulfilment - 1).tolist()
     lines: list[list[str]] = [[] for _ in f.costs]
-    picked: tuple[list[int], ...] = (taken.order.tolist(), taken.line.tolist(), taken.slot.tolist(), taken.units.tolist())
-    for row, o, line, slot, units in zip(rows, *picked, strict=True):
-        lines[row].append(_LINE % (quoted[o - 1][line - 1], sku[slot - 1], units))
+    order_of, line_of, slot_of, units = map(_ints, (taken.order, taken.line, taken.slot, taken.units))
+    for k, row in enumerate(rows):
+        line = quoted[order_of[k] - 1][line_of[k] - 1]
+        lines[row].append(_LINE % (line, sku[slot_of[k] - 1], units[k]))
     parts: list[list[str]] = [[] for _ in outcomes]
     latest = [o.deliver_at or 0 for o in outcomes]
     services, nodes = network.services, network.node_json
-    columns: tuple[list[int], ...] = (
-        f.order.tolist(), f.number.tolist(), f.node.tolist(), f.service.tolist(), f.cost_minor.tolist(),
-        np.rint(f.grams).astype(np.int64).tolist(), f.departs.tolist(), f.deliver.tolist(),
-    )  # fmt: skip
-    for (o, number, node, s, cost_minor, grams, departs, deliver), cost, within in zip(
-        zip(*columns, strict=True), f.costs, lines, strict=True
-    ):
-        parts[o - 1].append(
+    owner, number, node, service, cost_minor = map(_ints, (f.order, f.number, f.node, f.service, f.cost_minor))
+    departs, deliver, grams = map(_ints, (f.departs, f.deliver, np.rint(f.grams).astype(np.int64)))
+    for k, cost in enumerate(f.costs):
+        at = owner[k] - 1
+        s = service[k]
+        parts[at].append(
             _FULFILMENT
             % (
-                outcomes[o - 1].intake.order_id,
-                number,
-                nodes[node],
+                outcomes[at].intake.order_id,
+                number[k],
+                nodes[node[k]],
                 "null" if s < 0 else services[s].carrier_json,
                 '"pickup"' if s < 0 else services[s].code_json,
-                ",".join(within),
+                ",".join(lines[k]),
                 cost,
-                cost_minor,
-                grams,
-                rfc3339(departs),
-                rfc3339(deliver),
+                cost_minor[k],
+                grams[k],
+                rfc3339(departs[k]),
+                rfc3339(deliver[k]),
             )
         )
-        latest[o - 1] = max(latest[o - 1], deliver)
+        latest[at] = max(latest[at], deliver[k])
     for position, outcome in enumerate(outcomes):
         order_id = outcome.intake.order_id
         promise = "null"
@@ -404,6 +403,10 @@ def _word(
             ",".join([_waiting(w, quoted[position], catalogue.sku_json) for w in outcome.waiting]),
             order_id,
         )
+
+
+def _ints(column: npt.NDArray[Any]) -> list[int]:
+    return column.tolist()
 
 
 def _waiting(w: Waiting, quoted: list[str], sku: list[str]) -> str:
