@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -131,14 +132,31 @@ def test_a_mistyped_key_is_told_without_the_database(position, letter):
 # --- the first key ---------------------------------------------------------------------------------------------------
 
 
-def test_the_first_key_is_made_once(db):
-    with ThreadPoolExecutor(8) as pool:
-        made = [k for k in pool.map(lambda _: ensure_admin_key(db, None), range(8)) if k]
-    assert len(made) == 1
+def test_the_first_key_is_made_once_by_processes_that_start_together(db):
+    with db.connect() as first, ThreadPoolExecutor(1) as pool:
+        first.execute("BEGIN")
+        assert access.lock_admin_keys(first) == 0
+        second = pool.submit(ensure_admin_key, db, None)
+        waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM"
+        deadline = time.monotonic() + 20
+        while (
+            not second.done() and not first.execute(f"{waits} pg_database WHERE datname = current_database())").rowcount
+        ):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        assert access.add_key(first, name="admin", prefix="p", hash_=b"h", scopes={"admin"})
+        first.execute("COMMIT")
+        assert second.result(20) is None
+
+
+def test_a_first_key_opens_everything(db):
+    made = ensure_admin_key(db, None)
+    assert made is not None
     with db.connection() as conn:
-        principal = access.find_live(conn, access.digest(made[0]))
+        principal = access.find_live(conn, access.digest(made))
     assert principal is not None
     assert principal.scopes == {"admin"}
+    assert ensure_admin_key(db, None) is None
 
 
 def test_the_key_of_the_settings_is_stored_once_and_not_shown(db):

@@ -162,6 +162,19 @@ def test_a_subscriber_that_does_not_read_is_disconnected_and_holds_nobody_up(ser
             threading.Event().wait(0.02)
 
 
+def test_what_waits_for_a_subscriber_is_bounded(server, monkeypatch):
+    monkeypatch.setattr(events, "BUFFER_MAX", 50)
+    hub, slow, keen = server.hub, events._Subscriber(), events._Subscriber()
+    hub._subscribers |= {slow, keen}
+    for n in range(200):
+        frame = events.Frame(outbox.Cursor(1, n), "order.held", b"x")
+        hub._publish([frame], hub._stop, threading.Event())
+        keen.frames.clear()
+    assert (slow.overrun, len(slow.frames)) == (True, 50)
+    assert [f.cursor.pos for f in slow.frames] == list(range(50))  # an unbroken start: it may resume from there
+    assert not keen.overrun
+
+
 def test_the_number_of_streams_is_bounded(server, monkeypatch):
     monkeypatch.setattr(events, "STREAMS_MAX", 2)
     with stream(server), stream(server):

@@ -123,21 +123,27 @@ class EventHub:
             # Joining and reading the position happen without a pause between them: the feed brings
             # everything after `joined`, the database everything up to it.
             joined = self._position
-            while cursor is not None and cursor < joined:
-                events = await run_in_threadpool(self._read, cursor)
-                if not events:
-                    break
-                for event in events:
-                    cursor = event.cursor
-                    if cursor > joined:
-                        break
+            if cursor is not None:
+                async for event in self._between(cursor, joined):
                     if wanted(event.kind):
                         yield encode(epoch, event)
-            after_join = max(joined, cursor or joined)
+            after_join = joined if cursor is None else max(joined, cursor)
             async for text in self._live(subscriber, after_join, wanted):
                 yield text
         finally:
             self._leave(subscriber)
+
+    async def _between(self, after: Cursor, until: Cursor) -> AsyncGenerator[Event]:
+        """The events behind `after` up to and with `until`."""
+        while after < until:
+            events = await run_in_threadpool(self._read, after)
+            for event in events:
+                if event.cursor > until:
+                    return
+                yield event
+            if not events:
+                return
+            after = events[-1].cursor
 
     async def _live(
         self, subscriber: _Subscriber, after: Cursor, wanted: Callable[[str], bool]

@@ -88,8 +88,6 @@ class Once:
 
         Raises whatever the flow raises, and IdempotencyKeyReused, IdempotencyInFlight.
         """
-        if self.key is not None and (replay := self._find(self.key)):
-            return _replayed(replay)
         bodies: list[tuple[bytes, int]] = []
 
         def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
