@@ -352,7 +352,7 @@ def _word(
 ) -> None:
     """Fill in every outcome's promise and answer (JSON text)."""
     quoted = [[_encode(line.line_id).decode() for line in o.intake.lines] for o in outcomes]
-    sku = [catalogue.sku_json[item] for item in taken.items.tolist()]
+    sku = [catalogue.sku_json[item] for item in _ints(taken.items)]
     # Row of f of each order's first fulfilment: rows of an order stand together.
     first = np.zeros(len(outcomes) + 1, np.int64)
     first[f.order[::-1]] = np.arange(len(f.order))[::-1]
