@@ -315,8 +315,8 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         service=service,
         grams=decisions.grams[:made][wanted],
         costs=[COST % tuple(row) for row in terms.tolist()],
-        carriers=[None if s < 0 else known[s].carrier for s in service.tolist()],
-        services=["pickup" if s < 0 else known[s].code for s in service.tolist()],
+        carriers=[None if s < 0 else known[s].carrier for s in _ints(service)],
+        services=["pickup" if s < 0 else known[s].code for s in _ints(service)],
     )
 
 
