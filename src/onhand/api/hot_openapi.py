@@ -21,6 +21,11 @@ def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
     }
 
 
+def _only(properties: Json) -> Json:
+    """A request with these members and no other."""
+    return {**_object(properties), "additionalProperties": False}
+
+
 def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
 
@@ -246,7 +251,7 @@ def _document() -> Json:
                     description="Each row is checked and answered by itself, in order; each is idempotent on "
                     "(channel, external_id), so a batch may be sent again as it is.",
                     scope="orders:write",
-                    body=_object({"orders": {**_list(_ref("OrderIn")), "minItems": 1, "maxItems": 5000}}),
+                    body=_only({"orders": {**_list(_ref("OrderIn")), "minItems": 1, "maxItems": 5000}}),
                     example={"orders": [_ORDER_EXAMPLE]},
                     status=200,
                     answer=_object({"results": _list({"anyOf": [_ref("OrderAnswer"), _ref("RejectedRow")]})}),
@@ -319,7 +324,7 @@ def _document() -> Json:
                     description="Up to 5,000 rows; a bad row is answered `rejected` and stops no other. A count that "
                     "finds less than is promised is recorded, and the orders behind it are sourced again.",
                     scope="stock:write",
-                    body=_object({"entries": {**_list(_ref("EntryIn")), "minItems": 1, "maxItems": 5000}}),
+                    body=_only({"entries": {**_list(_ref("EntryIn")), "minItems": 1, "maxItems": 5000}}),
                     example={"entries": [_ENTRY_EXAMPLE]},
                     status=200,
                     answer=_object({"results": _list(_ref("EntryResult"))}),

@@ -1,0 +1,126 @@
+"""The whole OpenAPI document against the running API, by schemathesis: what the document promises is what is answered.
+
+Requests are made from the document (its examples, its limits, sound and broken values; chains of operations), and ids
+lead to real objects most of the time. ONHAND_FUZZ=n makes n times as many; ONHAND_SEED sets the seed.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import schemathesis
+from schemathesis import Case, HookContext, Response, engine
+from schemathesis.core.failures import Failure
+from schemathesis.engine import events
+from schemathesis.engine.recorder import ScenarioRecorder
+
+from ..api.conftest import Server  # noqa: TID252
+from ..shop import Shop, open_shop  # noqa: TID252
+
+SEED = int(os.environ.get("ONHAND_SEED", "1"))
+TIMES = int(os.environ.get("ONHAND_FUZZ", "1"))
+EXAMPLES = 10
+# A stream has no end to wait for: tests/api/test_events.py.
+ENDLESS = "/v1/events"
+
+OPEN = ("/healthz", "/readyz", "/metrics")
+
+# What a schema can say, in the words of pydantic and msgspec: a sound request is never refused for these. Other
+# reasons (an unknown sku, two rows that contradict each other) are beyond schemas.
+_SAID_BY_SCHEMA = re.compile(
+    r"(required$|unknown field|object contains unknown|input should be|expected (str|int|float|bool|object|array)"
+    r"|(string|list|dictionary|value|data) should)"
+)
+# JSON Schema calls 5.0 an integer; we do not, on any route.
+_IS_A_FLOAT = re.compile(r"expected int( \| null)?, got float|input should be a valid integer$")
+
+
+def test_every_answer_is_as_documented(server: Server) -> None:
+    print(f"ONHAND_SEED={SEED} ONHAND_FUZZ={TIMES}")
+    shop = open_shop(server.client)
+    schema = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json", config=_config(server, shop))
+    schema.hook(filter_failure)
+    seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
+    failures: dict[tuple[str, str], str] = {}
+    for event in engine.from_schema(schema).execute():
+        assert not isinstance(event, events.FatalError), event
+        if isinstance(event, events.NonFatalError):
+            failures[event.label, str(event.value)[:300]] = ""
+        if isinstance(event, events.ScenarioFinished):
+            for case_id, interaction in event.recorder.interactions.items():
+                if interaction.response is not None:
+                    label = event.recorder.cases[case_id].value.operation.label
+                    seen[label][interaction.response.status_code] += 1
+            for label, failure, sample in _failures(event.recorder):
+                failures.setdefault((label, failure), sample)
+    print(sum(map(Counter.total, seen.values())), "requests")
+    assert not failures, "\n\n".join(f"{label}: {text}\n{sample}" for (label, text), sample in failures.items())
+    for label, counts in seen.items():
+        assert any(s // 100 == 2 for s in counts), f"{label} never succeeded: {counts}"
+        assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
+
+
+def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
+    for case_id, checks in recorder.checks.items():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                response = recorder.interactions[case_id].response
+                answer = "" if response is None else f"{response.status_code} {response.text[:500]}"
+                label = recorder.cases[case_id].value.operation.label
+                yield label, f"{failure.title}: {failure.message[:300]}", f"{check.failure_info.code_sample}\n{answer}"
+
+
+def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+    """Whether a failure is one: what a schema cannot say is not."""
+    if failure.title == "Schema-valid request rejected":
+        problem = response.json()
+        reasons = [e["message"] for e in problem.get("errors", ())]
+        said = [r for r in reasons if _SAID_BY_SCHEMA.match(r) and not _IS_A_FLOAT.match(r)]
+        return bool(said) or (not reasons and problem["code"] != "idempotency.key_reused")
+    if failure.title == "Schema-violating request accepted" and response.status_code == 200:
+        # A batch answers for each row.
+        results = response.json().get("results", ())
+        return all(row["status"] != "rejected" for row in results)
+    # An item or a node may be called "batch", so GET and PUT are there too.
+    return failure.title != "Allow header mismatch" or not case.path.endswith("/batch")
+
+
+def _config(server: Server, shop: Shop) -> schemathesis.Config:
+    groups = {
+        "sku": shop.skus,
+        "node": shop.nodes,
+        "channel": shop.channels,
+        "code": [*shop.nodes, *shop.channels, "dhl", "SOUTH"],
+        "reservation_id": shop.reservations,
+        "order_id": list(shop.orders.values()),
+        "fulfilment_id": shop.fulfilments,
+        "plan_id": [f"{order_id}-p1" for order_id in shop.orders.values()],
+        "inbound_id": [shop.inbound],
+        "webhook_id": [shop.webhook],
+    }
+    places = [("path", 0.8), ("query", 0.5), ("body", 0.8)]
+    names = {
+        **{f"{place}.{name}": (name, p) for name in groups for place, p in places},
+        "body.lines[*].sku": ("sku", 0.9),
+        "body.entries[*].sku": ("sku", 0.9),
+        "body.entries[*].node": ("node", 0.9),
+    }
+    return schemathesis.Config.from_dict(
+        {
+            "seed": SEED,
+            "base-url": server.base_url,
+            "headers": {"Authorization": f"Bearer {server.admin_key}"},
+            "dictionaries": {name: {"values": values} for name, values in groups.items()},
+            "parameters": {key: {"dictionary": name, "probability": p} for key, (name, p) in names.items()},
+            "generation": {"max-examples": EXAMPLES * TIMES, "deterministic": True, "no-shrink": True},
+            "phases": {"stateful": {"max-steps": 5}},
+            "operations": [{"include-path": ENDLESS, "enabled": False}],
+            "checks": {"max_response_time": 10},
+            "request-timeout": 20,
+            "continue-on-failure": True,
+            "cache": {"enabled": False},
+            "warnings": False,
+        }
+    )
