@@ -11,7 +11,7 @@ from onhand.errors import Conflict
 from onhand.fulfilment import decide as node_side
 from onhand.orders import decide
 from onhand.orders.intake import Destination, Wishes
-from onhand.orders.model import Fulfilment, Line, Order, Piece, total
+from onhand.orders.model import Fulfilment, Line, Order, Piece, Wait, total
 from onhand.orders.states import settle
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -78,8 +78,7 @@ def back(order, units):
     """`units` of the waiting ones promised from dated supply."""
     order = decide.take_waiting(order, units, [w for w in order.waiting if not w.is_dated])
     dated = tuple(
-        decide.Wait(line_no=line, item_id=item, queue="backorder", quantity=n, inbound_id="i", inbound_line=1, node_id=1,
-                    expected_at=NOW)
+        Wait(line_no=line, item_id=item, queue="backorder", quantity=n, inbound_id="i", inbound_line=1, node_id=1)
         for (line, item), n in units.items()
     )  # fmt: skip
     return settle(replace(order, waiting=order.waiting + dated))

@@ -3,8 +3,6 @@ goes to FastAPI.
 """
 
 import functools
-import importlib
-import importlib.util
 import secrets
 import signal
 import threading
@@ -24,10 +22,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from onhand.api import metrics, openapi, routes_health
+from onhand.api import (
+    metrics,
+    openapi,
+    routes_customers,
+    routes_events,
+    routes_fulfilment,
+    routes_health,
+    routes_keys,
+    routes_orders,
+    routes_setup,
+    routes_stock,
+    routes_webhooks,
+)
 from onhand.api.auth import KeyRing
 from onhand.api.context import Edge
 from onhand.api.events import EventHub
+from onhand.api.hot import HOT, HOT_OPENAPI
 from onhand.api.problems import (
     InternalError,
     MethodNotAllowed,
@@ -48,15 +59,16 @@ _REPORTED = "onhand_error_id"
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hot = Mapping[tuple[str, str], Handler]
 
-# Every module here has a `router` made by `routing.routes`.
-ROUTES = (
-    "routes_orders",
-    "routes_stock",
-    "routes_setup",
-    "routes_events",
-    "routes_webhooks",
-    "routes_keys",
-    "routes_health",
+ROUTERS = (
+    routes_orders.router,
+    routes_fulfilment.router,
+    routes_customers.router,
+    routes_stock.router,
+    routes_setup.router,
+    routes_events.router,
+    routes_webhooks.router,
+    routes_keys.router,
+    routes_health.router,
 )
 
 
@@ -65,7 +77,6 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 
     on_close  called when the server has shut down, for example `app.close`
     """
-    hot, hot_openapi = _hot()
     hub = EventHub(app.db, app.listener)
 
     @asynccontextmanager
@@ -77,27 +88,18 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
             on_close()
 
     ordinary = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
-    for name in ROUTES:
-        if importlib.util.find_spec(f"onhand.api.{name}"):
-            router = importlib.import_module(f"onhand.api.{name}").router
-            # Not include_router: it wraps each route, and the check of keys reads the route itself.
-            ordinary.router.routes.extend(router.routes)
+    for router in ROUTERS:
+        # Not include_router: it wraps each route, and the check of keys reads the route itself.
+        ordinary.router.routes.extend(router.routes)
     ordinary.add_exception_handler(OnhandError, answer_error)
     ordinary.add_exception_handler(RequestValidationError, answer_invalid)
-    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, hot))
+    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, HOT))
     ordinary.add_exception_handler(psycopg.Error, _answer_database_error)
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
-    document = functools.cache(lambda: openapi.build(ordinary, hot_openapi))
+    document = functools.cache(lambda: openapi.build(ordinary, HOT_OPENAPI))
     edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
-    return Dispatcher(edge, hot, ordinary)
-
-
-def _hot() -> tuple[Hot, dict[str, Any]]:
-    if importlib.util.find_spec("onhand.api.hot") is None:
-        return {}, {}
-    module = importlib.import_module("onhand.api.hot")
-    return module.HOT, module.HOT_OPENAPI
+    return Dispatcher(edge, HOT, ordinary)
 
 
 def _watch(app: App, hub: EventHub) -> None:

@@ -5,6 +5,7 @@ The ledger's entries follow from the difference between an order before and afte
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -17,7 +18,7 @@ from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
 from onhand.db import arrays
 from onhand.db.outbox import write_events
-from onhand.errors import Conflict
+from onhand.errors import Conflict, DatabaseUnavailable
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.ledger.model import Entry, Kind, Result
@@ -62,7 +63,9 @@ class Written:
 
     def tell(self, state: State) -> None:
         """Bring this process's memory up to date and wake the consumers. Call after the commit."""
-        state.take(self.items, self.nodes)
+        # It is committed: what memory does not hear of costs a retry later, not this answer.
+        with suppress(DatabaseUnavailable):
+            state.take(self.items, self.nodes)
         with state.lock:
             network = state.network
             for (node, day), amounts in self.capacity.items():

@@ -148,3 +148,87 @@ VALUES (%(id)s, %(number)s, %(node)s, %(disposition)s);
 INSERT INTO order_return_line (order_id, return_no, line_no, item_id, quantity)
 SELECT %(id)s, %(number)s, line_no, item, quantity
 FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (line_no, item, quantity);
+
+-- name: read_orders
+SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
+       o.customer_id::text, o.request::text
+FROM orders o JOIN channel c USING (channel_id)
+WHERE o.order_id = ANY (%(ids)s::uuid[]) ORDER BY o.order_id;
+
+-- name: order_facts
+SELECT currency, created_at, actor FROM orders WHERE order_id = %(id)s;
+
+-- name: order_shipments
+SELECT s.shipment_no, s.fulfilment_no, s.carrier, s.service, s.tracking, s.shipped_at, s.delivered_at,
+       (SELECT jsonb_agg(jsonb_build_object('line_id', l.line_id, 'sku', i.sku, 'quantity', p.quantity)
+                         ORDER BY p.line_no, i.sku)
+        FROM shipment_line p JOIN order_line l USING (order_id, line_no) JOIN item i ON i.item_id = p.item_id
+        WHERE p.order_id = s.order_id AND p.shipment_no = s.shipment_no)
+FROM shipment s WHERE s.order_id = %(id)s ORDER BY s.shipment_no;
+
+-- name: order_returns
+SELECT r.return_no, n.code, r.disposition, r.returned_at,
+       (SELECT jsonb_agg(jsonb_build_object('line_id', l.line_id, 'sku', i.sku, 'quantity', p.quantity)
+                         ORDER BY p.line_no, i.sku)
+        FROM order_return_line p JOIN order_line l USING (order_id, line_no) JOIN item i ON i.item_id = p.item_id
+        WHERE p.order_id = r.order_id AND p.return_no = r.return_no)
+FROM order_return r JOIN node n USING (node_id) WHERE r.order_id = %(id)s ORDER BY r.return_no;
+
+-- name: order_plans
+SELECT plan_no, at, policy, decision::json ->> 'because' FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
+
+-- name: timeline
+-- Everything that was told about an order, its fulfilments and its returns, in order.
+SELECT kind, subject, at, actor, reason, data FROM event
+WHERE subject = ANY (%(subjects)s::text[])
+ORDER BY xid, pos;
+
+-- name: list_orders
+-- Newest first; order ids are ordered by time. sku matches what was ordered and the components of bundles.
+SELECT o.order_id::text, c.code AS channel, o.external_id, o.status, o.queue, o.currency, o.placed_at, o.created_at,
+       o.deliver_by, o.customer_id::text, l.lines, l.units, l.total_minor
+FROM orders o
+JOIN channel c USING (channel_id)
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS lines, sum(quantity)::int AS units, sum(quantity * price_minor)::bigint AS total_minor
+    FROM order_line WHERE order_id = o.order_id
+) l
+WHERE (%(after)s::uuid IS NULL OR o.order_id < %(after)s)
+  AND (%(status)s::text IS NULL OR o.status = %(status)s)
+  AND (%(queue)s::text IS NULL OR o.queue = %(queue)s)
+  AND (%(channel)s::text IS NULL OR c.code = %(channel)s)
+  AND (%(from)s::timestamptz IS NULL OR o.placed_at >= %(from)s)
+  AND (%(to)s::timestamptz IS NULL OR o.placed_at < %(to)s)
+  AND (%(customer)s::uuid IS NULL OR o.customer_id = %(customer)s)
+  AND (%(q)s::text IS NULL OR o.external_id ILIKE %(pattern)s OR o.order_id::text LIKE %(pattern)s)
+  AND (%(sku)s::text IS NULL OR EXISTS (
+        SELECT FROM item i JOIN order_line x ON x.order_id = o.order_id
+        WHERE i.sku = %(sku)s AND (x.item_id = i.item_id OR x.components ? i.item_id::text)))
+  AND (%(node)s::text IS NULL OR EXISTS (
+        SELECT FROM node n JOIN fulfilment f ON f.order_id = o.order_id AND f.node_id = n.node_id
+        WHERE n.code = %(node)s AND f.status NOT IN ('cancelled', 'rejected')))
+ORDER BY o.order_id DESC
+LIMIT %(limit)s;
+
+-- name: find_customers
+SELECT customer_id::text, email, name, phone, address, created_at, erased_at
+FROM customer WHERE lower(email) = lower(%(email)s);
+
+-- name: get_customer
+SELECT customer_id::text, email, name, phone, address, created_at, erased_at
+FROM customer WHERE customer_id = %(id)s;
+
+-- name: lock_customer
+SELECT erased_at FROM customer WHERE customer_id = %(id)s FOR UPDATE;
+
+-- name: erase_customer
+UPDATE customer SET email = NULL, name = NULL, phone = NULL, address = NULL, erased_at = now()
+WHERE customer_id = %(id)s RETURNING erased_at;
+
+-- name: orders_of_customer
+SELECT order_id::text FROM orders WHERE customer_id = %(id)s ORDER BY order_id;
+
+-- name: update_requests
+UPDATE orders o SET request = t.request::json
+FROM unnest(%(ids)s::uuid[], %(requests)s::text[]) AS t (order_id, request)
+WHERE o.order_id = t.order_id;

@@ -83,6 +83,17 @@ def lock_orders(conn: Connection[TupleRow], order_ids: Iterable[str], *, skip: b
     return _load(conn, rows)
 
 
+def load_order(conn: Connection[TupleRow], order_id: str) -> Order | None:
+    """One order without a lock. Call in a transaction of one snapshot."""
+    found = load_orders(conn, [order_id])
+    return found[0] if found else None
+
+
+def load_orders(conn: Connection[TupleRow], order_ids: Iterable[str]) -> list[Order]:
+    """Orders by id, without a lock. Call in a transaction of one snapshot."""
+    return _load(conn, conn.execute(SQL["read_orders"], {"ids": sorted(set(order_ids))}).fetchall())
+
+
 def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
     ids = {"ids": [row[0] for row in rows]}
     if not rows:

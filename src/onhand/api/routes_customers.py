@@ -1,0 +1,55 @@
+"""Customers' rights over their data: find, export, erase."""
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from onhand.api.auth import require
+from onhand.api.context import By, TheApp
+from onhand.api.idempotent import to_json
+from onhand.api.order_models import CustomerList, ErasedOut, ExportOut
+from onhand.api.problems import problem_responses
+from onhand.api.routing import routes
+from onhand.flows import customers
+
+router = routes("customers")
+
+# Personal data is for those who handle orders, not for every key that may read.
+_see = [require("orders:write")]
+
+
+@router.get("/v1/customers", dependencies=_see, response_model=CustomerList, responses=problem_responses(422))
+def get_customers(
+    app: TheApp, email: Annotated[str, Query(min_length=3, max_length=254, description="in any case of letters")]
+) -> Response:
+    """The customer with that e-mail address."""
+    return _json({"data": customers.find_customers(app.db, email), "next_cursor": None})
+
+
+@router.get(
+    "/v1/customers/{customer_id}/export",
+    dependencies=_see,
+    response_model=ExportOut,
+    responses=problem_responses(404),
+)
+def export_customer(customer_id: str, app: TheApp) -> Response:
+    """All that is kept about a person: the person, and their orders with everything that happened to them."""
+    return _json(customers.export_customer(app.db, customer_id))
+
+
+@router.delete(
+    "/v1/customers/{customer_id}/personal-data",
+    dependencies=[require("admin")],
+    response_model=ErasedOut,
+    responses=problem_responses(404),
+)
+def erase_customer(customer_id: str, app: TheApp, by: By) -> Response:
+    """Erase a person's name, addresses and telephone; of destinations country, region and two characters of the postal
+    code stay. Orders and the ledger stay as they are. Repeating it changes nothing.
+    """
+    return _json(customers.erase_customer(app.db, customer_id, by=by))
+
+
+def _json(row: object) -> Response:
+    return Response(to_json(row), media_type="application/json")
