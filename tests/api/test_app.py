@@ -41,7 +41,7 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(server):
     assert answer.headers["allow"] == "GET, POST"
     answer = server.client.patch("/v1/keys/1", json={})
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE")
-    for path in ("/v1/promises", "/v1/orders/batch"):  # known to the dispatcher only
+    for path in ("/v1/promises", "/v1/reservations"):  # known to the dispatcher only
         answer = server.client.get(path)
         problem(answer, 405, "route.method_not_allowed")
         assert answer.headers["allow"] == "POST"
