@@ -404,13 +404,8 @@ def test_personal_data_is_erased_from_everywhere(shop, server, db):
     }
     shop.stock("N1", A=5)
     shop.stock("N2", A=5)
-    place = {
-        "country": "DE",
-        "region": "DE-BE",
-        "postal_code": "10829-XQZ",
-        "latitude": 52.48731,
-        "longitude": 13.35219,
-    }
+    area = {"country": "DE", "region": "DE-BE"}
+    place = area | {"postal_code": "10829-XQZ", "latitude": 52.48731, "longitude": 13.35219}
     one = shop.place(("A", 1), customer=canaries, destination=place)
     two = shop.place(("A", 1), customer=canaries | {"email": "Zebulon.Canary@example.org"}, destination=place)
     shop.post(f"/v1/fulfilments/{first(one)}/reject", {"reason": "other"}, **{"Idempotency-Key": "k1"})
