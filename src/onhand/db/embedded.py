@@ -77,9 +77,7 @@ class Server:
                 assert share is not None, "taken exclusively only under postgres.lock"
                 try:
                     cluster = _Cluster.at(home)
-                    if not cluster.is_running():
-                        cluster.start(settings or {})
-                    cluster.wait_until_ready()
+                    cluster.bring_up(settings or {})
                     _shares.add(share)
                     return cls(cluster.url(DATABASE), cluster, share)
                 except BaseException:
@@ -287,8 +285,17 @@ class _Cluster:
             return False
         return _is_postmaster(pid, self.data) or _is_listening(self._socket_folder() / SOCKET)
 
-    def wait_until_ready(self) -> None:
-        """Until a real connection answers; makes the database. Raises DatabaseUnavailable."""
+    def bring_up(self, overrides: Mapping[str, str]) -> None:
+        """Start the server unless it runs, and wait until it answers. Raises DatabaseUnavailable."""
+        if self.is_running() and self._answers():
+            return
+        # Also what looked alive and went away: the children of a killed postmaster close its socket a moment later.
+        self.start(overrides)
+        if not self._answers():
+            raise DatabaseUnavailable(f"the embedded database went away again; see {self.server_log}, {WAY_OUT}")
+
+    def _answers(self) -> bool:
+        """Wait for a real connection and make the database; False when the server goes away."""
         give_up_at = time.monotonic() + START_TIMEOUT_S
         exists = "SELECT FROM pg_database WHERE datname = %s"
         while True:
@@ -296,14 +303,16 @@ class _Cluster:
                 with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as conn:
                     if conn.execute(exists, (DATABASE,)).rowcount == 0:
                         conn.execute(f"CREATE DATABASE {DATABASE}".encode())
-                return
+                return True
             except psycopg.OperationalError as error:
                 if "password authentication failed" in str(error):
                     raise SettingsError(
                         f"the password in {self.password_file} is not that of the database;"
                         f" put the right one back, {WAY_OUT}"
                     ) from error
-                if not self.is_running() or time.monotonic() > give_up_at:
+                if not self.is_running():
+                    return False
+                if time.monotonic() > give_up_at:
                     raise DatabaseUnavailable(
                         f"the embedded database does not answer: {error}; see {self.server_log}, {WAY_OUT}"
                     ) from error
