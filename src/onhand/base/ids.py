@@ -12,12 +12,15 @@ UUID_BYTES = 16
 def new_ids(count: int, *, now_ms: int | None = None) -> npt.NDArray[np.uint8]:
     """`count` fresh ids, uint8[count, 16], ascending among themselves.
 
-    48 bits of Unix milliseconds, 74 random bits of which the first twelve count up within the call: neighbours in a
-    batch stay neighbours in the index.
+    48 bits of Unix milliseconds, then twelve bits that count up within the call and 62 random ones: neighbours in a
+    batch stay neighbours in the index. Every 4,096 ids the milliseconds move on with the count.
     """
     raw = np.frombuffer(os.urandom(count * UUID_BYTES), np.uint8).reshape(count, UUID_BYTES).copy()
     milliseconds = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     raw[:, :6] = np.frombuffer(milliseconds.to_bytes(6, "big"), np.uint8)
+    for first in range(4096, count, 4096):
+        milliseconds += 1
+        raw[first:, :6] = np.frombuffer(milliseconds.to_bytes(6, "big"), np.uint8)
     sequence = np.arange(count)
     raw[:, 6] = 0x70 | (sequence >> 8 & 0x0F)
     raw[:, 7] = sequence & 0xFF

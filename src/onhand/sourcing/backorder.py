@@ -36,7 +36,8 @@ def back(
     """Inbound lines for every (item_id, units) of `shortage`, earliest expected first; None when they do not suffice.
 
     nodes     node ids the channel may ship from
-    one_node  everything must arrive at one node (the order may not be split)
+    one_node  everything must arrive at one node (the order may not be split); of several the one where it is complete
+              first
 
     Takes nothing: the caller subtracts what it uses.
     """
@@ -44,7 +45,7 @@ def back(
         (i for i in inbound if i.open_units > 0 and i.node_id in nodes),
         key=lambda i: (i.expected_at, i.inbound_id, i.line_no),
     )
-    if not one_node:
+    if not one_node or not shortage:
         return _cover(shortage, usable)
     answers = [
         answer
@@ -56,12 +57,14 @@ def back(
 
 def _cover(shortage: Sequence[tuple[int, int]], usable: Sequence[Inbound]) -> list[Backing] | None:
     backing: list[Backing] = []
+    open_units = [line.open_units for line in usable]
     for item_id, units in shortage:
         rest = units
-        for line in usable:
-            if line.item_id == item_id and rest:
-                take = min(rest, line.open_units)
+        for n, line in enumerate(usable):
+            take = min(rest, open_units[n])
+            if line.item_id == item_id and take:
                 backing.append(Backing(inbound=line, units=take))
+                open_units[n] -= take
                 rest -= take
         if rest:
             return None

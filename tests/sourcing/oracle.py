@@ -1,0 +1,297 @@
+"""The cost model of a plan, written again from its description in plain Python, and the best plan by trying them all.
+
+Shares no code with the solver: calendar, zones, rates, lateness and carbon are worked out here from the network
+document, one fulfilment at a time.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import product
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.sourcing.worlds import Order, Plan, World
+
+DAY_S = 86_400
+SHIP_DAYS = 10
+NO_LIMIT = math.inf
+
+
+@dataclass(slots=True)
+class Priced:
+    """The cheapest way for one node to send some lines."""
+
+    service: str | None
+    slot: int
+    departs: int
+    deliver: int
+    terms: tuple[float, float, float, float, float]
+    grams: float
+
+    @property
+    def cost(self) -> float:
+        return sum(self.terms)
+
+
+@dataclass(slots=True)
+class Oracle:
+    """Decides one order after the other; `take` books what a plan uses."""
+
+    world: World
+    taken: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    left: dict[tuple[int, int], list[float]] = field(default_factory=dict[tuple[int, int], list[float]])
+    days: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+
+    def __post_init__(self) -> None:
+        for node in self.world.nodes:
+            self.days[node["node_id"]] = ship_days(self.world.now, node)
+            for slot in range(SHIP_DAYS):
+                limits = [node[f"capacity_{what}"] for what in ("orders", "lines", "units")]
+                self.left[node["node_id"], slot] = [NO_LIMIT if limit is None else limit for limit in limits]
+
+    def free(self, item: int, node: int, *, dip: bool) -> int:
+        at = item, node
+        free = self.world.available.get(at, 0) - self.world.pending.get(at, 0) - self.taken.get(at, 0)
+        return max(0, free if dip else free - self.world.safety.get(at, 0))
+
+    def candidates(self, order: Order) -> list[dict[str, Any]]:
+        channel = next(c for c in self.world.channels if c["code"] == order.channel)
+        return [
+            n
+            for n in self.world.nodes
+            if n["active"]
+            and order.method in n["methods"]
+            and n["node_id"] not in order.excluded
+            and (channel["node_ids"] is None or n["node_id"] in channel["node_ids"])
+            and not (order.method == "pickup" and order.pickup_node not in (0, n["node_id"]))
+        ]
+
+    def first_slot(self, node: int, lines: int, units: int) -> int | None:
+        for slot in range(len(self.days[node])):
+            orders_left, lines_left, units_left = self.left[node, slot]
+            if orders_left >= 1 and lines_left >= lines and units_left >= units:
+                return slot
+        return None
+
+    def price(self, order: Order, node: dict[str, Any], demand: dict[int, int]) -> Priced | None:
+        """Cheapest service for these units of these items from a node, on its first day with room."""
+        slot = self.first_slot(node["node_id"], len(demand), sum(demand.values()))
+        if slot is None:
+            return None
+        ask = self.world.objectives[order.objective]
+        cutoff = self.days[node["node_id"]][slot]
+        now = self.world.now.timestamp()
+        if order.method == "pickup":
+            days = (cutoff - now) / DAY_S
+            lateness = (ask.late_minor if days > ask.target_days else 0) + ask.day_minor * days
+            grams = node["co2_g_per_order"]
+            carbon = grams / 1000 * ask.co2_minor_per_kg
+            terms = (0.0, float(node["handling_cost_minor"]), ask.split_minor, lateness, carbon)
+            return Priced(None, slot, cutoff, cutoff, terms, grams)
+        weight = sum(self.world.weight_g[i] * u for i, u in demand.items())
+        volume = sum(self.world.volume_mm3[i] * u for i, u in demand.items())
+        km = distance_km(order.latitude, order.longitude, node["latitude"], node["longitude"])
+        best: Priced | None = None
+        for carrier in self.world.carriers:
+            for service in carrier["document"]["services"]:
+                if order.service not in (None, service["code"]):
+                    continue
+                if order.method not in (service.get("methods") or ["ship", "ship_to_store"]):
+                    continue
+                band = band_of(service["rate_table"], km, node["country"], order.place)
+                if band is None:
+                    continue
+                shipping = parcels_minor(service, band, weight, volume)
+                by_band = service["transit_days"]
+                transit: dict[str, float] = by_band if "p50" in by_band else by_band[band]
+                departs = cutoff
+                if service.get("cutoff"):
+                    departs += (minutes(service["cutoff"]) - minutes(node["cutoff"])) % 1440 * 60
+                before = (departs - now) / DAY_S
+                lateness = ask.late_minor * late_probability(ask.target_days - before, transit)
+                lateness += ask.day_minor * max(0.0, before + mean_days(transit))
+                grams = node["co2_g_per_order"] + service["co2_g_per_tonne_km"] * km * weight / 1e6
+                terms = (
+                    shipping,
+                    float(node["handling_cost_minor"]),
+                    ask.split_minor,
+                    lateness,
+                    grams / 1000 * ask.co2_minor_per_kg,
+                )
+                deliver = int(departs + transit["p95"] * DAY_S)
+                way = Priced(service["code"], slot, departs, deliver, terms, grams)
+                if best is None or way.cost < best.cost:
+                    best = way
+        return best
+
+    def usable(self, order: Order, node: dict[str, Any], item: int, *, dip: bool) -> int:
+        """Most units of an item that a node can send for this order, 0 when it cannot send anything there."""
+        return max(
+            (u for u in range(1, self.free(item, node["node_id"], dip=dip) + 1) if self.price(order, node, {item: u})),
+            default=0,
+        )
+
+    def divides(self, order: Order, *, dip: bool) -> bool:
+        """Whether some line is more than any one node can send."""
+        nodes = self.candidates(order)
+        return any(max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u for i, u in order.demand)
+
+    def best(self, order: Order, *, dip: bool, divided: bool = False) -> float | None:
+        """Cost of the best plan with whole lines (or lines divided in any way); None when there is none."""
+        nodes = self.candidates(order)
+        ways = [list(self._ways(n, u, nodes, dip=dip, divided=divided)) for n, u in order.demand]
+        split = self.world.objectives[order.objective].split_minor
+        prices: dict[tuple[int, tuple[tuple[int, int], ...]], float | None] = {}
+        best: float | None = None
+        for choice in product(*ways):
+            loads: dict[int, dict[int, int]] = {}
+            for (item, _), way in zip(order.demand, choice, strict=True):
+                for n, units in way:
+                    loads.setdefault(n, {})[item] = units
+            if len(loads) > order.fulfilments_max:
+                continue
+            total = -split
+            for n, load in loads.items():
+                key = n, tuple(sorted(load.items()))
+                if key not in prices:
+                    priced = self.price(order, nodes[n], load)
+                    prices[key] = None if priced is None else priced.cost
+                cost = prices[key]
+                if cost is None:
+                    break
+                total += cost
+            else:
+                if best is None or total < best:
+                    best = total
+        return best
+
+    def _ways(
+        self, item: int, units: int, nodes: list[dict[str, Any]], *, dip: bool, divided: bool
+    ) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Ways to take units of an item: ((index into nodes, units), ...)."""
+        free = [self.free(item, n["node_id"], dip=dip) for n in nodes]
+        if not divided:
+            yield from (((n, units),) for n in range(len(nodes)) if free[n] >= units)
+            return
+        for shares in product(*(range(min(f, units) + 1) for f in free)):
+            if sum(shares) == units:
+                yield tuple((n, share) for n, share in enumerate(shares) if share)
+
+    def check(self, order: Order, plan: Plan, *, dip: bool) -> None:
+        """Every promise of a plan: units, stock, capacity, limits, times and prices."""
+        nodes = {n["node_id"]: n for n in self.candidates(order)}
+        assert 1 <= len(plan.fulfilments) <= order.fulfilments_max
+        assert len({f.node for f in plan.fulfilments}) == len(plan.fulfilments), "a node ships in one fulfilment"
+        served: dict[int, int] = {}
+        total = 0.0
+        for number, f in enumerate(plan.fulfilments):
+            assert f.node in nodes, f"node {f.node} is no candidate"
+            assert f.picks and min(f.picks.values()) > 0
+            for item, units in f.picks.items():
+                assert units <= self.free(item, f.node, dip=dip), f"item {item}: more than node {f.node} has"
+                served[item] = served.get(item, 0) + units
+            assert (f.lines, f.units) == (len(f.picks), sum(f.picks.values()))
+            priced = self.price(order, nodes[f.node], f.picks)
+            assert priced is not None, f"node {f.node} cannot send {f.picks}"
+            assert f.slot == priced.slot
+            split = priced.terms[2] if number else 0.0
+            expected = (*priced.terms[:2], split, *priced.terms[3:])
+            assert math.isclose(sum(f.terms), sum(expected), rel_tol=1e-9, abs_tol=1e-6)
+            total += sum(f.terms)
+            if f.service == priced.service:  # else two services cost the same
+                assert [round(t, 6) for t in f.terms] == [round(t, 6) for t in expected]
+                assert (f.departs, f.deliver) == (priced.departs, priced.deliver)
+                assert math.isclose(f.grams, priced.grams, rel_tol=1e-9, abs_tol=1e-6)
+        assert served == dict(order.demand)
+        assert math.isclose(plan.cost, total, rel_tol=1e-9, abs_tol=1e-6), "cost is not the sum of its terms"
+
+    def take(self, plan: Plan) -> None:
+        """Book a plan: the next order finds less."""
+        for f in plan.fulfilments:
+            for item, units in f.picks.items():
+                self.taken[item, f.node] = self.taken.get((item, f.node), 0) + units
+            left = self.left[f.node, f.slot]
+            self.left[f.node, f.slot] = [left[0] - 1, left[1] - f.lines, left[2] - f.units]
+
+
+def ship_days(now: datetime, node: dict[str, Any]) -> list[int]:
+    """Cut-offs (Unix seconds) of a node's next ship days: ten at most, within sixty days."""
+    zone = ZoneInfo(node["timezone"])
+    closed = {date.fromisoformat(d) for d in node["closed_days"]}
+    hour, minute = map(int, node["cutoff"].split(":"))
+    found: list[int] = []
+    local = now.astimezone(zone).date()
+    for offset in range(60):
+        day = local + timedelta(days=offset)
+        cutoff = datetime.combine(day, time(hour, minute), zone).timestamp()
+        if day.isoweekday() in node["working_days"] and day not in closed and cutoff > now.timestamp():
+            found.append(int(cutoff))
+    return found[:SHIP_DAYS]
+
+
+def minutes(clock: str) -> int:
+    hour, minute = clock.split(":")
+    return int(hour) * 60 + int(minute)
+
+
+def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+    """By the angle between two vectors from the centre of the Earth."""
+    a, b = (
+        (math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat))
+        for lat, lon in ((math.radians(lat1), math.radians(lon1)), (math.radians(lat2), math.radians(lon2)))
+    )
+    cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+    return 6371.0088 * math.atan2(math.hypot(*cross), sum(x * y for x, y in zip(a, b, strict=True)))
+
+
+def band_of(table: dict[str, Any], km: float, origin: str, place: tuple[str, str, str]) -> int | None:
+    """Band of a distance, or the first zone that matches; None: not offered there."""
+    if table["by"] == "distance_km":
+        return next((b for b, edge in enumerate(table["distance_km"]) if edge is None or km <= edge), None)
+    country, region, postal_code = place
+    for number, zone in enumerate(table["zones"]):
+        prefixes = zone.get("to_postal_prefixes")
+        if "from_countries" in zone and origin not in zone["from_countries"]:
+            continue
+        if "to_countries" in zone and country not in zone["to_countries"]:
+            continue
+        if "to_regions" in zone and region not in zone["to_regions"]:
+            continue
+        if prefixes and not any(postal_code.startswith(p) for p in prefixes):
+            continue
+        return number
+    return None
+
+
+def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3: int) -> float:
+    """Full parcels of the heaviest step, one more for the rest; a gram more than a step pays the next one."""
+    table = service["rate_table"]
+    billable = weight_g
+    if service["dimensional_divisor"]:
+        # cm3 / (cm3 per kg) = kg; a started gram counts.
+        billable = max(billable, math.ceil(volume_mm3 / service["dimensional_divisor"]))
+    prices, steps = table["prices_minor"][band], table["weights_g"]
+    total = 0.0
+    while billable > steps[-1]:
+        total += prices[-1]
+        billable -= steps[-1]
+    total += next(price for price, step in zip(prices, steps, strict=True) if billable <= step)
+    return total * (1 + service["fuel_surcharge_rate"])
+
+
+def late_probability(days: float, transit: dict[str, float]) -> float:
+    """P(transit > days), log-normal with these quantiles."""
+    p50, p95 = transit["p50"], transit["p95"]
+    if days <= 0:
+        return 1.0
+    if p95 == p50:
+        return 0.0 if days >= p50 else 1.0
+    sigma = (math.log(p95) - math.log(p50)) / 1.6448536269514722
+    return 1 - 0.5 * (1 + math.erf((math.log(days) - math.log(p50)) / (sigma * math.sqrt(2))))
+
+
+def mean_days(transit: dict[str, float]) -> float:
+    sigma = (math.log(transit["p95"]) - math.log(transit["p50"])) / 1.6448536269514722
+    return transit["p50"] * math.exp(sigma**2 / 2)

@@ -1,0 +1,362 @@
+"""Small random merchants: a network document, stock, capacity and orders, drawn so that most orders can be served."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from onhand.network.compiled import Network, compile_network
+from onhand.sourcing.policy import Objective, Policy
+from onhand.sourcing.solve import Ask, Decisions, Stock, decide
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+COUNTRIES = ["DE", "FR", "US"]
+PLACES = [("DE", "BE", "10115"), ("DE", "BY", "80331"), ("FR", "", "69007"), ("US", "NY", "10001"), ("JP", "", "")]
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """What a customer wants: (item_id, units), each item once."""
+
+    demand: list[tuple[int, int]]
+    latitude: float
+    longitude: float
+    place: tuple[str, str, str] = ("DE", "", "")
+    channel: str = "all"
+    method: str = "ship"
+    service: str | None = None
+    pickup_node: int = 0
+    fulfilments_max: int = 1
+    objective: str = "o0"
+    may_dip: bool = True
+    excluded: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything a decision depends on, as plain Python values. Stock by (item_id, node_id), missing: none."""
+
+    now: datetime
+    nodes: list[dict[str, Any]]
+    carriers: list[dict[str, Any]]
+    channels: list[dict[str, Any]]
+    available: dict[tuple[int, int], int]
+    pending: dict[tuple[int, int], int]
+    safety: dict[tuple[int, int], int]
+    weight_g: list[int]
+    volume_mm3: list[int]
+    objectives: dict[str, Objective]
+    orders: list[Order] = field(default_factory=list[Order])
+
+    @property
+    def document(self) -> bytes:
+        return msgspec.json.encode({"nodes": self.nodes, "carriers": self.carriers, "channels": self.channels})
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            version="test@1", objectives=self.objectives, default=next(iter(self.objectives)), fulfilments_max=4
+        )
+
+    def network(self) -> Network:
+        return compile_network(self.document, self.now)
+
+    def stock(self) -> Stock:
+        shape = (len(self.weight_g), max((n["node_id"] for n in self.nodes), default=0) + 1)
+        stock = Stock(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
+        for array, units in (
+            (stock.available, self.available),
+            (stock.pending, self.pending),
+            (stock.safety, self.safety),
+        ):
+            for at, value in units.items():
+                array[at] = value
+        return stock
+
+    def ask(self, order: Order, network: Network) -> Ask:
+        return Ask(
+            demand=order.demand,
+            latitude=order.latitude,
+            longitude=order.longitude,
+            channel=network.channels[order.channel],
+            place=order.place,
+            method=order.method,
+            service=order.service,
+            pickup_node=order.pickup_node,
+            fulfilments_max=order.fulfilments_max,
+            objective=self.policy.index(order.objective),
+            may_dip=order.may_dip,
+            excluded=order.excluded,
+        )
+
+
+@dataclass(slots=True)
+class Running:
+    """A compiled world on which orders are decided."""
+
+    world: World
+    network: Network
+    stock: Stock
+    weight_g: "np.ndarray[Any, np.dtype[np.int64]]"
+    volume_mm3: "np.ndarray[Any, np.dtype[np.int64]]"
+
+    @classmethod
+    def of(cls, world: World) -> "Running":
+        weights, volumes = np.array(world.weight_g, np.int64), np.array(world.volume_mm3, np.int64)
+        return cls(world, world.network(), world.stock(), weights, volumes)
+
+    def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
+        return decide(
+            [self.world.ask(order, self.network) for order in orders],
+            self.stock,
+            self.network,
+            self.world.policy,
+            self.weight_g,
+            self.volume_mm3,
+            now=self.world.now.timestamp(),
+            consume=consume,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fulfilment:
+    """One fulfilment of a plan; units by item_id."""
+
+    node: int
+    service: str | None
+    slot: int
+    departs: int
+    deliver: int
+    lines: int
+    units: int
+    terms: tuple[float, ...]
+    grams: float
+    picks: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The answer to one order."""
+
+    cost: float
+    method: int
+    fulfilments: list[Fulfilment]
+
+
+def plans(decisions: Decisions, network: Network) -> list[Plan | None]:
+    """Decisions as values; checks that offsets and numbers fit together."""
+    answer: list[Plan | None] = []
+    made: list[int] = decisions.fulfilment_first.tolist()
+    picked: list[int] = decisions.pick_first.tolist()
+    for o in range(len(decisions.count)):
+        f0, f1 = made[o], made[o + 1]
+        p0, p1 = picked[o], picked[o + 1]
+        assert f1 - f0 == decisions.count[o]
+        if f0 == f1:
+            assert p0 == p1, "picks without a fulfilment"
+            answer.append(None)
+            continue
+        picks: list[dict[int, int]] = [{} for _ in range(f0, f1)]
+        for p in range(p0, p1):
+            d = int(decisions.pick_demand[p])
+            assert decisions.demand_first[o] <= d < decisions.demand_first[o + 1]
+            number = int(decisions.pick_number[p]) - 1
+            assert decisions.pick_node[p] == decisions.node[f0 + number]
+            item = int(decisions.demand_item[d])
+            assert item not in picks[number], "an item twice in one fulfilment"
+            picks[number][item] = int(decisions.pick_units[p])
+        answer.append(
+            Plan(
+                cost=float(decisions.cost[o]),
+                method=int(decisions.method[o]),
+                fulfilments=[
+                    Fulfilment(
+                        node=int(decisions.node[f]),
+                        service=None if decisions.service[f] < 0 else network.services[decisions.service[f]].code,
+                        slot=int(decisions.slot[f]),
+                        departs=int(decisions.departs[f]),
+                        deliver=int(decisions.deliver[f]),
+                        lines=int(decisions.lines[f]),
+                        units=int(decisions.units[f]),
+                        terms=tuple(decisions.terms[f].tolist()),
+                        grams=float(decisions.grams[f]),
+                        picks=picks[f - f0],
+                    )
+                    for f in range(f0, f1)
+                ],
+            )
+        )
+    return answer
+
+
+def draw(rng: Random, *, nodes: int = 4, items: int = 4, lines: int = 4, services: int = 3, orders: int = 1) -> World:
+    """A random merchant with at most so many of each."""
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=rng.randint(0, 364), minutes=rng.randint(0, 1439))
+    node_count = max(rng.randint(1, nodes), rng.randint(1, nodes))
+    item_count = max(rng.randint(1, items), rng.randint(1, items))
+    world = World(
+        now=now,
+        nodes=[_node(rng, k, now.date()) for k in range(1, node_count + 1)],
+        carriers=_carriers(rng, services),
+        channels=_channels(rng, node_count),
+        available={},
+        pending={},
+        safety={},
+        weight_g=[0, *(rng.choice([0, 1, 400, 999, 1000, 1001, 7300]) for _ in range(item_count))],
+        volume_mm3=[0, *(rng.choice([0, 10**6, 4_000_003, 25 * 10**6]) for _ in range(item_count))],
+        objectives={f"o{n}": _objective(rng) for n in range(3)},
+    )
+    for item in range(1, item_count + 1):
+        for node in range(1, node_count + 1):
+            if rng.random() < 0.6:
+                world.available[item, node] = rng.randint(0, 6)
+                world.pending[item, node] = rng.choice([0, 0, 0, 1, 3])
+                world.safety[item, node] = rng.choice([0, 0, 1, 3])
+    for _ in range(orders):
+        world.orders.append(_order(rng, world, lines))
+    return world
+
+
+def _node(rng: Random, node_id: int, today: date) -> dict[str, Any]:
+    limited = rng.random() < 0.5
+    return {
+        "node_id": node_id,
+        "code": f"N{node_id}",
+        "country": rng.choice(COUNTRIES),
+        "latitude": round(rng.uniform(44, 54), 2),
+        "longitude": round(rng.uniform(-2, 14), 2),
+        "timezone": rng.choice(ZONES),
+        "handling_cost_minor": rng.choice([0, 50, 180, 400]),
+        "cutoff": f"{rng.randint(0, 23):02}:{rng.choice([0, 30, 59]):02}",
+        "working_days": sorted(rng.sample(range(1, 8), rng.choice([1, 5, 7]))),
+        "closed_days": [(today + timedelta(days=rng.randint(0, 6))).isoformat() for _ in range(rng.randint(0, 3))],
+        "capacity_orders": rng.choice([None, None, 0, 1, 2]) if limited else None,
+        "capacity_lines": rng.choice([None, None, 1, 2, 4]) if limited else None,
+        "capacity_units": rng.choice([None, None, 2, 5, 9]) if limited else None,
+        "methods": rng.choice([["ship"], ["pickup", "ship"], *[["ship", "pickup", "ship_to_store"]] * 3]),
+        "co2_g_per_order": rng.choice([0, 120]),
+        "active": rng.random() < 0.95,
+    }
+
+
+def _carriers(rng: Random, services: int) -> list[dict[str, Any]]:
+    drawn = [_service(rng, f"S1{s}") for s in range(rng.randint(1, services))]
+    if rng.random() < 0.8:  # one goes everywhere
+        everywhere = drawn[-1]
+        everywhere.pop("methods", None)
+        table = everywhere["rate_table"]
+        bands = len(table["prices_minor"])
+        table |= {"by": "distance_km", "distance_km": [*(200.0 * b for b in range(1, bands)), None]}
+    split = rng.randint(0, len(drawn))
+    return [
+        {"code": "C1", "document": {"services": drawn[:split]}},
+        {"code": "C2", "document": {"services": drawn[split:]}},
+    ]
+
+
+def _service(rng: Random, code: str) -> dict[str, Any]:
+    bands = rng.randint(1, 3)
+    weights = sorted(rng.sample([300, 1000, 2000, 5000, 20_000], rng.randint(1, 4)))
+    service: dict[str, Any] = {"code": code, "currency": "EUR"}
+    table: dict[str, Any] = {"weights_g": weights}
+    if rng.random() < 0.6:
+        edges: list[float | None] = sorted(rng.sample([150, 400, 700, 1100], bands))  # type: ignore[assignment]
+        if rng.random() < 0.9:
+            edges[-1] = None
+        table |= {"by": "distance_km", "distance_km": edges}
+    else:
+        table |= {"by": "zone", "zones": [_zone(rng, f"Z{b}") for b in range(bands)]}
+    # Prices that jump up and down with weight: what one parcel costs says nothing about two.
+    table["prices_minor"] = [[rng.choice([90, 350, 420, 800, 1500]) for _ in weights] for _ in range(bands)]
+    service["rate_table"] = table
+    days = [
+        {"p50": p50, "p95": p50 + rng.choice([0, 0.5, 3])} for p50 in (rng.choice([0.5, 1, 3]) for _ in range(bands))
+    ]
+    service["transit_days"] = days if rng.random() < 0.5 else days[0]
+    if rng.random() < 0.5:
+        service["cutoff"] = f"{rng.randint(0, 23):02}:{rng.choice([0, 45]):02}"
+    if rng.random() < 0.3:
+        service["methods"] = rng.choice([["ship"], ["ship_to_store"]])
+    service["co2_g_per_tonne_km"] = rng.choice([0, 95])
+    service["dimensional_divisor"] = rng.choice([None, 5000])
+    service["fuel_surcharge_rate"] = rng.choice([0, 0.08])
+    return service
+
+
+def _zone(rng: Random, name: str) -> dict[str, Any]:
+    zone: dict[str, Any] = {"zone": name}
+    if rng.random() < 0.4:
+        zone["from_countries"] = rng.sample(COUNTRIES, 2)
+    if rng.random() < 0.4:
+        zone["to_countries"] = rng.sample(["DE", "FR", "US", "JP"], 2)
+    if rng.random() < 0.2:
+        zone["to_regions"] = rng.choice([["BE"], ["BY", "NY"]])
+    if rng.random() < 0.2:
+        zone["to_postal_prefixes"] = rng.choice([["1"], ["80", "690"], ["10001"]])
+    return zone
+
+
+def _channels(rng: Random, nodes: int) -> list[dict[str, Any]]:
+    some = rng.sample(range(1, nodes + 1), rng.randint(1, nodes))
+    return [
+        {"channel_id": 1, "code": "few", "node_ids": some, "active": True},
+        {"channel_id": 2, "code": "all", "node_ids": None, "active": True},
+    ]
+
+
+def _objective(rng: Random) -> Objective:
+    return Objective(
+        split_minor=rng.choice([0, 50, 100, 1000]),
+        target_days=rng.choice([0.5, 2, 5]),
+        late_minor=rng.choice([0, 300, 1500]),
+        day_minor=rng.choice([0, 1, 400]),
+        co2_minor_per_kg=rng.choice([0, 800]),
+    )
+
+
+def _order(rng: Random, world: World, lines: int) -> Order:
+    items = range(1, len(world.weight_g))
+    most = min(lines, len(items))
+    demand = [(i, rng.randint(1, 4)) for i in rng.sample(items, max(rng.randint(1, most), rng.randint(1, most)))]
+    order = Order(
+        demand=demand,
+        latitude=round(rng.uniform(44, 54), 2),
+        longitude=round(rng.uniform(-2, 14), 2),
+        place=rng.choice(PLACES),
+        channel=rng.choice(["all", "all", "few"]),
+        method=rng.choice(["ship", "ship", "ship", "pickup", "ship_to_store"]),
+        fulfilments_max=rng.randint(1, 3),
+        objective=rng.choice(["o0", "o1", "o2"]),
+        may_dip=rng.random() < 0.7,
+    )
+    if rng.random() < 0.15:
+        order.service = rng.choice(["S10", "S10", "S11", "nobody"])
+    channel = next(c for c in world.channels if c["code"] == order.channel)
+    nodes: list[int] = channel["node_ids"] or [n["node_id"] for n in world.nodes]
+    # A way to serve it, most of the time: the answer first, then a world that allows it.
+    witness = rng.sample(nodes, min(len(nodes), order.fulfilments_max))
+    if order.method == "pickup" and rng.random() < 0.7:
+        order.pickup_node = witness[0]
+        witness = witness[:1]
+    others = [n for n in nodes if n not in witness]
+    if others and rng.random() < 0.3:
+        order.excluded = (rng.choice(others),)
+    if rng.random() < 0.85:
+        for node in world.nodes:
+            if node["node_id"] in witness:
+                node |= {"methods": ["ship", "pickup", "ship_to_store"], "active": True}
+                if rng.random() < 0.6:
+                    node |= {"capacity_orders": None, "capacity_lines": None}
+        for item, units in demand:
+            at = item, rng.choice(witness)
+            kept = world.pending.get(at, 0) + rng.choice([0, world.safety.get(at, 0)])
+            world.available[at] = max(world.available.get(at, 0), units + kept)
+    return order
+
+
+def permuted(world: World, order: Order, lines: list[int]) -> Order:
+    """The same order with its lines in another sequence."""
+    return replace(order, demand=[order.demand[n] for n in lines])
