@@ -33,6 +33,7 @@ class Shop:
     channels: list[str] = field(default_factory=list[str])
     orders: dict[str, str] = field(default_factory=dict[str, str])
     fulfilments: list[str] = field(default_factory=list[str])
+    customers: list[str] = field(default_factory=list[str])
     reservations: list[str] = field(default_factory=list[str])
     inbound: str = ""
     webhook: str = ""
@@ -104,6 +105,15 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         answer = shop.order(name, *lines, **more)
         shop.orders[name] = answer["order_id"]
         shop.fulfilments += [f["fulfilment_id"] for f in answer["fulfilments"]]
+    for n in range(8):
+        answer = shop.order(f"more-{n}", ("MUG-BLUE", 1), ("PLATE", 2), customer={"email": f"{n}@example.org"})
+        shop.orders[f"more-{n}"] = answer["order_id"]
+        shop.fulfilments.append(answer["fulfilments"][0]["fulfilment_id"])
+    for fulfilment_id in shop.fulfilments[-4:]:
+        shop.call("POST", f"/v1/fulfilments/{fulfilment_id}/ship")
+    for email in ("ada@example.org", "1@example.org", "2@example.org"):
+        (customer,) = shop.call("GET", f"/v1/customers?email={email}")["data"]
+        shop.customers.append(customer["customer_id"])
     # Public, and never called: no worker runs here.
     shop.webhook = shop.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook"})["webhook_id"]
     shop.key_id = shop.call("POST", "/v1/keys", {"name": "till", "scopes": ["read"]})["key_id"]

@@ -97,12 +97,15 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
         "order_id": list(shop.orders.values()),
         "fulfilment_id": shop.fulfilments,
         "plan_id": [f"{order_id}-p1" for order_id in shop.orders.values()],
+        "customer_id": shop.customers,
         "inbound_id": [shop.inbound],
         "webhook_id": [shop.webhook],
+        "line_id": ["1", "2"],
     }
     places = [("path", 0.8), ("query", 0.5), ("body", 0.8)]
     names = {
         **{f"{place}.{name}": (name, p) for name in groups for place, p in places},
+        "body.lines[*].line_id": ("line_id", 0.9),
         "body.lines[*].sku": ("sku", 0.9),
         "body.entries[*].sku": ("sku", 0.9),
         "body.entries[*].node": ("node", 0.9),
