@@ -1,1 +1,35 @@
-"""onhand"""
+"""One ledger of stock and one decision engine for merchants who sell the same stock in many places.
+
+    from onhand import App, Settings
+
+    with App.open(Settings.load()) as app:
+        ...
+
+`App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
+the command line is `onhand`. Names that are not listed here may change without notice.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onhand.app import App
+    from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
+    from onhand.settings import Settings
+
+# The solver alone takes half a second to import: `onhand --help` need not wait for it.
+_HOMES = {
+    "App": "onhand.app",
+    "Settings": "onhand.settings",
+    **dict.fromkeys(
+        ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
+    ),
+}
+
+__all__ = ["App", "Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded", "Settings"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'onhand' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

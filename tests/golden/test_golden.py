@@ -1,0 +1,67 @@
+"""What others rely on, word for word: a change here is a change for users. `make golden` rewrites the files."""
+
+import inspect
+import os
+from pathlib import Path
+
+import msgspec
+import typer
+
+import onhand
+from onhand.api.app import create_api
+from onhand.api.openapi import operations_of
+from onhand.app import App
+from onhand.cli import build
+from onhand.orders.states import FULFILMENT_STEPS, ORDER_STEPS
+from onhand.settings import Settings
+
+FOLDER = Path(__file__).parent
+
+
+def check(name: str, text: str) -> None:
+    path = FOLDER / name
+    if os.environ.get("ONHAND_GOLDEN") == "write":
+        path.write_text(text, "utf-8")
+    assert path.exists(), f"no {name}: run `make golden` and read the diff"
+    assert text == path.read_text("utf-8"), f"{name} differs: if that is meant, run `make golden` and read the diff"
+
+
+def test_golden_routes(dsn):
+    """Method, path, scope and documented statuses of every operation."""
+    with App.open(Settings(database_url=dsn)) as app:
+        document = msgspec.json.decode(create_api(app)._edge.openapi())
+    rows = []
+    for path, method, operation in operations_of(document):
+        scopes = [scope for entry in operation.get("security", ()) for scope in entry.get("apiKey", ())]
+        rows.append(
+            f"{method.upper():6} {path}  [{' '.join(scopes) or '-'}]  {' '.join(sorted(operation['responses']))}"
+        )
+    check("routes.txt", "\n".join(sorted(rows)) + "\n")
+
+
+def test_golden_commands():
+    """Commands with their options."""
+
+    def lines(command, name):
+        if hasattr(command, "commands"):
+            return [line for sub, child in sorted(command.commands.items()) for line in lines(child, f"{name} {sub}")]
+        options = [p.opts[-1] if p.opts[-1].startswith("-") else p.name.upper() for p in command.params]
+        return [" ".join([name, *(o for o in options if o != "--help")])]
+
+    check("commands.txt", "\n".join(lines(typer.main.get_command(build()), "onhand")) + "\n")
+
+
+def test_golden_states():
+    """The state machines of orders and fulfilments."""
+    rows = [f"fulfilment  {step}" for step in FULFILMENT_STEPS] + [f"order  {step}" for step in ORDER_STEPS]
+    check("states.txt", "\n".join(rows) + "\n")
+
+
+def test_golden_library():
+    """Names and signatures of the package root."""
+    rows = []
+    for name in onhand.__all__:
+        value = getattr(onhand, name)
+        own = value.__init__ is not Exception.__init__
+        rows.append(f"{name}{inspect.signature(value.__init__) if own else ''}")
+    check("library.txt", "\n".join(rows) + "\n")
