@@ -175,7 +175,7 @@ def plans(decisions: Decisions, network: Network) -> list[Plan | None]:
                 fulfilments=[
                     Fulfilment(
                         node=int(decisions.node[f]),
-                        service=None if decisions.service[f] < 0 else network.services[decisions.service[f]].code,
+                        service=None if decisions.service[f] < 0 else network.services[int(decisions.service[f])].code,
                         slot=int(decisions.slot[f]),
                         departs=int(decisions.departs[f]),
                         deliver=int(decisions.deliver[f]),
