@@ -1,7 +1,9 @@
 """`onhand serve` and `onhand worker`: the two long-running programs."""
 
+import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 out = Console(soft_wrap=True, highlight=False)
 
 _WORKERS_MAX = 64
+_APART = "_ONHAND_WORKER_APART"
 # Requests under way are finished; a client that does not take its answer is not waited for longer.
 _GRACE_S = 10
 
@@ -39,10 +42,14 @@ def serve(
         int | None, typer.Option(min=0, max=65_535, help="Port to listen on (default: ONHAND_PORT, 8080; 0: any).")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=_WORKERS_MAX, help="Server processes.")] = 1,
+    *,
+    worker_apart: Annotated[
+        bool, typer.Option("--worker-apart", help="Leave the work in the background to `onhand worker`.")
+    ] = False,
 ) -> None:
-    """Serve the HTTP interface until ctrl-C.
+    """Serve the HTTP interface until ctrl-C, and do the work in the background as `onhand worker` does.
 
-    Prints the first admin key once, when there is none yet. `onhand worker` does the work in the background.
+    Prints the first admin key once, when there is none yet.
     """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
@@ -52,6 +59,8 @@ def serve(
 
     settings = Settings.load()
     logs.set_up(settings.log_level)
+    # Server processes are started afresh: they learn it from the environment.
+    os.environ[_APART] = "1" if worker_apart else ""
     listener = _bind(host or settings.host, settings.port if port is None else port)
     with listener, _until_stopped(), located(settings.database_url, settings.home) as url:
         _show_first_key(url, settings)
@@ -81,8 +90,6 @@ def serve(
 
 def application() -> "ASGIApp":
     """What a server process serves, from its settings."""
-    import gc
-
     from onhand.api.app import create_api
     from onhand.app import App
     from onhand.cli import logs
@@ -90,17 +97,27 @@ def application() -> "ASGIApp":
     settings = Settings.load()
     logs.set_up(settings.log_level)
     app = App.open(settings)
-    api = create_api(app, on_close=app.close)
-    # What was read at the start stays: the collector need not walk through it while requests wait.
-    gc.collect()
-    gc.freeze()
+    stop = threading.Event()
+    background = threading.Thread(target=app.run_worker, args=(stop,), name="onhand worker", daemon=True)
+    if not os.environ.get(_APART):
+        background.start()
+
+    def close() -> None:
+        stop.set()
+        if background.is_alive():
+            background.join()
+        app.close()
+
+    api = create_api(app, on_close=close)
+    # Threads that decide hold the interpreter for milliseconds; a request that has come in should not wait that long.
+    sys.setswitchinterval(0.001)
     return api
 
 
 def worker() -> None:
     """Do what nobody waits for, until ctrl-C: expire reservations, source waiting orders, deliver webhooks.
 
-    Any number may run beside any number of `onhand serve`.
+    `onhand serve` does it too, unless told otherwise. Any number may run beside any number of `onhand serve`.
     """
     from onhand.app import App
     from onhand.cli import logs
