@@ -274,8 +274,13 @@ class Server:
             base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=120, trust_env=False
         )
 
-    def call(self, method: str, path: str, body: Json | None = None, *, key: str | None = None) -> httpx2.Response:
+    def call(
+        self, method: str, path: str, body: Json | None = None, *, key: str | None = None, reason: str | None = None
+    ) -> httpx2.Response:
+        """`key` makes a repeat harmless; `reason` goes to the audit log."""
         headers = {} if key is None else {"Idempotency-Key": key}
+        if reason is not None:
+            headers["X-Reason"] = reason
         for attempt in range(10):
             answer = self._http.request(method, path, json=body, headers=headers)
             if answer.status_code != 503:
@@ -512,9 +517,12 @@ class Replay:
             self._return(invoice, orders[order_id], units)
 
     def _cancel(self, invoice: Invoice, order: Placed, units: Counter[str]) -> None:
-        body = {"lines": named(units), "reason": f"cancellation {invoice.number}"}
         answer = self.server.call(
-            "POST", f"/v1/orders/{order.order_id}/cancel", body, key=f"{invoice.number}-cancel-{order.order_id}"
+            "POST",
+            f"/v1/orders/{order.order_id}/cancel",
+            {"lines": named(units)},
+            key=f"{invoice.number}-cancel-{order.order_id}",
+            reason=f"cancellation {invoice.number}",
         )
         if answer.status_code == 200:
             self.counts["cancels"] += 1

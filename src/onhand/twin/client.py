@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,6 +17,7 @@ _ATTEMPTS: Final = 8
 _WAIT_MAX_S: Final = 5.0
 _TIMEOUT_S: Final = 30.0
 _CONNECTIONS: Final = 48
+_PAGE: Final = 1_000
 
 
 class WorldError(OnhandError):
@@ -74,16 +75,33 @@ class Client:
     async def delete(self, path: str) -> Answer:
         return await self._call("DELETE", path)
 
-    async def post(self, path: str, body: Json, *, key: str | None = None, name: str = "") -> Answer:
-        """`key` makes repeats harmless; without one, only calls that are idempotent by themselves may be made."""
-        return await self._call("POST", path, body=body, key=key, name=name or path)
+    async def post(
+        self, path: str, body: Json, *, key: str | None = None, reason: str | None = None, name: str = ""
+    ) -> Answer:
+        """`key` makes repeats harmless; without one, only calls that are idempotent by themselves may be made.
 
-    async def must(self, call: "asyncio.Future[Answer] | Any") -> Json:
+        reason  goes to the audit log
+        name    of this kind of call, where the path differs from call to call
+        """
+        return await self._call("POST", path, body=body, key=key, reason=reason, name=name or path)
+
+    async def must(self, call: Awaitable[Answer]) -> Json:
         """The body of a call that has to succeed. Raises WorldError."""
-        answer: Answer = await call
+        answer = await call
         if not answer.ok:
             raise WorldError(f"the server refused ({answer.status}): {msgspec.json.encode(answer.body)[:500].decode()}")
         return answer.body
+
+    async def every(self, path: str, **params: Any) -> AsyncGenerator[Json]:
+        """All rows of a list, page by page. Raises WorldError."""
+        wanted = params | {"limit": _PAGE}
+        while True:
+            page = await self.must(self.get(path, **wanted))
+            for row in page["data"]:
+                yield row
+            if page["next_cursor"] is None:
+                return
+            wanted["cursor"] = page["next_cursor"]
 
     async def events(self, kinds: str) -> AsyncGenerator[Json]:
         """Every event from now on, without end; reconnects where it was."""
@@ -109,12 +127,15 @@ class Client:
         *,
         body: Json | None = None,
         key: str | None = None,
+        reason: str | None = None,
         name: str = "",
         params: dict[str, Any] | None = None,
     ) -> Answer:
         headers = {} if body is None else {"Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
+        if reason is not None:
+            headers["X-Reason"] = reason
         content = None if body is None else msgspec.json.encode(body)
         wait_s = 0.1
         for attempt in range(_ATTEMPTS):

@@ -10,7 +10,8 @@ from onhand.twin.world import Json, World, build
 # The world's own notes live where any user may keep some: in the settings of its first channel.
 _NOTES: Final = "onhand_demo"
 _ENTRIES_PER_CALL: Final = 1_000
-_MORNING_S: Final = 9 * 3600.0
+# Half an hour before the first craze, with lunchtime's shoppers.
+_BEGINS_S: Final = 13 * 3600.0
 SEED: Final = 1
 
 
@@ -46,7 +47,7 @@ async def found(client: Client, seed: int | None) -> Founded:
         await _refuse_strangers(client, world)
         await _create(client, world)
     run = notes.get("run", 0) + 1
-    clock_s = notes.get("clock_s", _MORNING_S)
+    clock_s = notes.get("clock_s", _BEGINS_S)
     await _write_notes(client, world, {"seed": world.seed, "run": run, "clock_s": clock_s, "is_complete": True})
     return Founded(world=world, run=run, clock_s=clock_s)
 

@@ -12,7 +12,7 @@ from onhand.twin.clock import Agenda, Job
 from onhand.twin.world import Json, World
 
 # Simulated hours from hand-over to the door: the world's own pace, so that a short run sees deliveries.
-_TRANSIT_H: Final = {"express": 2.5, "standard": 7.0, "pickup": 1.0}
+_TRANSIT_H: Final = {"express": 1.0, "standard": 2.5, "pickup": 0.4}
 _REJECT_REASONS: Final = {"not_found": 4, "damaged": 2, "no_capacity": 3, "closed": 1}
 # What is not accepted, packed or shipped at once: a spread around the node's median.
 _SPREAD = 0.45
@@ -84,7 +84,7 @@ class Nodes:
         elif parcel.status in ("packed", "partly_shipped"):
             minutes, job = site.ship_min, partial(self._ship, parcel)
         else:
-            minutes, job = 60 * _TRANSIT_H.get(parcel.service, 7.0), partial(self._deliver, parcel)
+            minutes, job = 60 * _TRANSIT_H.get(parcel.service, 2.5), partial(self._deliver, parcel)
         self._agenda.after(minutes * 60 * self._draw.lognormvariate(0, _SPREAD), job)
 
     async def _accept(self, parcel: Parcel) -> None:

@@ -70,12 +70,12 @@ class Shoppers:
         reserves = draw.random() < shop.reserves and not picks_up
         return Intent(
             order=order,
-            asks=draw.random() < shop.asks_first,
+            asks=picks_up or draw.random() < shop.asks_first,
             reserves_s=draw.uniform(60, 480) if reserves else None,
             orders=not reserves or draw.random() < 0.75,
             lets_go=draw.random() < 0.6,
-            cancels_s=draw.expovariate(1 / 1500) if draw.random() < 0.03 else None,
-            returns_s=draw.uniform(1, 8) * 3600 if draw.random() < 0.06 else None,
+            cancels_s=draw.expovariate(1 / 900) if draw.random() < 0.03 else None,
+            returns_s=draw.uniform(0.5, 3) * 3600 if draw.random() < 0.06 else None,
             disposition=draw.choices(("restock", "damaged", "inspect"), (80, 12, 8))[0],
         )
 

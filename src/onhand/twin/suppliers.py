@@ -20,7 +20,6 @@ _LEAD_H: Final = {"warehouse": 3.0, "third_party": 4.0, "store": 2.0, "supplier"
 # One delivery in twelve is late, by twice its time.
 _LATE: Final = 1 / 12
 _ENTRIES_MAX: Final = 1_000
-_PAGE: Final = 1_000
 
 
 class Suppliers:
@@ -38,25 +37,19 @@ class Suppliers:
 
     async def resume(self) -> None:
         """Take on the purchase orders of earlier runs that have not arrived."""
-        cursor: str | None = None
-        while True:
-            params = {"limit": _PAGE, "open": "true"} | ({"cursor": cursor} if cursor else {})
-            page = await self._client.must(self._client.get("/v1/inbound", **params))
-            for document in page["data"]:
-                due = datetime.fromisoformat(document["lines"][0]["expected_at"]) - datetime.now(UTC)
-                self._expect(document, max(0.0, due.total_seconds()) * self._clock.speed)
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        async for document in self._client.every("/v1/inbound", open="true"):
+            due = datetime.fromisoformat(document["lines"][0]["expected_at"]) - datetime.now(UTC)
+            self._expect(document, max(0.0, due.total_seconds()) * self._clock.speed)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look through one node after the other, until `stop`."""
-        while True:
+        """Look through one node after the other, until `stop`; the first time without a pause."""
+        pause_s = 0.0
+        while not stop.is_set():
             for site in self._world.sites:
-                if stop.is_set():
-                    return
-                await self.look_through(site.code)
-                await asyncio.sleep(_LOOK_EVERY_S)
+                if not stop.is_set():
+                    await self.look_through(site.code)
+                    await asyncio.sleep(pause_s)
+            pause_s = _LOOK_EVERY_S
 
     async def look_through(self, node: str) -> None:
         """Read the stock of `node`, order what runs low, deal with what cannot be sold."""
@@ -71,16 +64,9 @@ class Suppliers:
 
     async def read(self, node: str) -> list[Json]:
         """All positions of `node`, for the board too."""
-        rows: list[Json] = []
-        cursor: str | None = None
-        while True:
-            params = {"node": node, "limit": _PAGE} | ({"cursor": cursor} if cursor else {})
-            page = await self._client.must(self._client.get("/v1/stock", **params))
-            rows += page["data"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                self._board.shelf(node, rows)
-                return rows
+        rows = [row async for row in self._client.every("/v1/stock", node=node)]
+        self._board.shelf(node, rows)
+        return rows
 
     async def _purchase(self, node: str, lines: Sequence[tuple[str, int]]) -> None:
         lead_s = 3600 * _LEAD_H[self._world.site(node).node_type] * self._draw.lognormvariate(0, 0.3)

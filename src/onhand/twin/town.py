@@ -1,7 +1,6 @@
 """The world at work: shoppers, nodes, suppliers and somebody who listens, until told to stop."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from onhand.twin.nodes import Nodes
 from onhand.twin.shoppers import Shoppers
 from onhand.twin.suppliers import Suppliers
 from onhand.twin.visits import Visits
-from onhand.twin.world import Json
 
 _WORKERS: Final = 12
 _QUEUES: Final = ("backorder", "unfillable", "rejected", "to_source", "held", "preorder")
@@ -33,7 +31,6 @@ _TOLD: Final = frozenset(
         "return.received",
     )
 )
-_OPEN_STATUSES: Final = ("sourced", "backordered", "unfillable", "partly_shipped", "shipped")
 
 
 class Town:
@@ -79,22 +76,12 @@ class Town:
     async def _resume(self) -> None:
         """Take up the work that earlier runs have left."""
         await self._suppliers.resume()
-        for status in _OPEN_STATUSES:
-            async for order in self._orders(status=status):
-                self._nodes.adopt(order["order_id"], order["fulfilments"])
-                if order["queue"] is not None:
-                    self._visits.waits(order["order_id"])
-
-    async def _orders(self, **filters: Any) -> AsyncGenerator[Json]:
-        cursor: str | None = None
-        while True:
-            params = filters | {"limit": _PAGE} | ({"cursor": cursor} if cursor else {})
-            page = await self._client.must(self._client.get("/v1/orders", **params))
-            for order in page["data"]:
-                yield order
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        for status in ({}, {"status": "shipped"}):  # what nodes have to do, and what carriers have
+            async for fulfilment in self._client.every("/v1/fulfilments", **status):
+                self._nodes.adopt(fulfilment["order_id"], [fulfilment])
+        for queue in _QUEUES:
+            async for order in self._client.every("/v1/orders", queue=queue):
+                self._visits.waits(order["order_id"])
 
     async def _listen(self) -> None:
         """Follow the events: the screen's last lines, and orders for which supply has come."""

@@ -57,11 +57,8 @@ class Visits:
 
     async def _visit(self, intent: Intent) -> None:
         try:
-            order = intent.order
             if intent.asks:
-                lines = [{"sku": line["sku"], "quantity": line["quantity"]} for line in order["lines"]]
-                question = {"channel": order["channel"], "destination": order["destination"], "lines": lines}
-                await self._client.post("/v1/promises", question)
+                await self._ask(intent)
             if intent.reserves_s is None:
                 await self._order(intent)
             else:
@@ -70,6 +67,21 @@ class Visits:
             self._board.problem(f"visit: {error!r}")
         finally:
             self._door.release()
+
+    async def _ask(self, intent: Intent) -> None:
+        """When could it come? Who finds that the store near by cannot serve has it shipped instead."""
+        order = intent.order
+        question: Json = {
+            "channel": order["channel"],
+            "destination": order["destination"],
+            "lines": [{"sku": line["sku"], "quantity": line["quantity"]} for line in order["lines"]],
+        }
+        if picks_up := order.get("method") == "pickup":
+            question |= {"method": "pickup", "pickup_node": order["pickup_node"]}
+        answer = await self._client.post("/v1/promises", question)
+        if picks_up and answer.ok and not answer.body["options"]:
+            for wish in ("method", "pickup_node", "allow_split"):
+                del order[wish]
 
     async def _hold(self, intent: Intent, seconds: float) -> None:
         order = intent.order
@@ -131,7 +143,7 @@ class Visits:
 
     async def _cancel(self, order_id: str, reason: str) -> None:
         answer = await self._client.post(
-            f"/v1/orders/{order_id}/cancel", {"reason": reason}, key=f"cancel-{order_id}", name="cancel"
+            f"/v1/orders/{order_id}/cancel", {}, key=f"cancel-{order_id}", reason=reason, name="cancel"
         )
         if answer.ok:
             self._board.counts["cancelled"] += 1

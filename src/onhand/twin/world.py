@@ -182,7 +182,10 @@ def _bundle(draw: random.Random, number: int, plain: Sequence[Json]) -> Json:
 
 
 def _targets(draw: random.Random, items: Sequence[Json], popularity: Sequence[float]) -> dict[tuple[str, str], int]:
-    """Shelf targets: every item in the warehouses, most at the 3PL, less than half in each store."""
+    """Shelf targets: an item lies in one, two or three warehouses, often at the 3PL, and in some stores.
+
+    Every channel ships from every warehouse, so that each can sell everything; what is missing where makes the splits.
+    """
     units_per_day = ORDERS_PER_DAY * UNITS_PER_ORDER
     share = {item["sku"]: p for item, p in zip(items, popularity, strict=True)}
     for item, p in zip(items, popularity, strict=True):
@@ -195,6 +198,8 @@ def _targets(draw: random.Random, items: Sequence[Json], popularity: Sequence[fl
             continue
         sku = item["sku"]
         held = [site for site in SITES if _holds(draw, site, item, popular=share[sku] >= median)]
+        if not any(site.node_type == "warehouse" for site in held):
+            held.append(draw.choice([site for site in SITES if site.node_type == "warehouse"]))
         whole = sum(site.stock_weight for site in held)
         for site in held:
             units = units_per_day * COVER_DAYS * share[sku] * site.stock_weight / whole
@@ -204,7 +209,7 @@ def _targets(draw: random.Random, items: Sequence[Json], popularity: Sequence[fl
 
 def _holds(draw: random.Random, site: Site, item: Json, *, popular: bool) -> bool:
     chance = {
-        "warehouse": 1.0,
+        "warehouse": 0.8 if popular else 0.5,
         "third_party": 0.85 if popular else 0.5,
         "store": 0.6 if popular else 0.3,
         "supplier": 1.0 if item["category"] == DROP_SHIPPED else 0.0,
@@ -225,10 +230,10 @@ _HANDLING_MINOR: Final = {"warehouse": 140, "third_party": 190, "store": 310, "s
 _STOCK_WEIGHT: Final = {"warehouse": 1.0, "third_party": 0.5, "store": 0.16, "supplier": 0.9}
 _REJECT_RATE: Final = {"warehouse": 0.002, "third_party": 0.005, "store": 0.02, "supplier": 0.01}
 _MINUTES: Final = {
-    "warehouse": (3, 12, 25),
-    "third_party": (6, 20, 35),
-    "store": (8, 15, 40),
-    "supplier": (15, 30, 60),
+    "warehouse": (1.5, 4, 7),
+    "third_party": (2, 6, 9),
+    "store": (3, 8, 12),
+    "supplier": (6, 10, 20),
 }
 
 
@@ -378,7 +383,7 @@ SHOPS: Final = (
         code="app",
         document={
             "name": "App and tills",
-            "nodes": ["VENLO", "LYON", *_codes("store")],
+            "nodes": _codes("warehouse", "store"),
             "currency": CURRENCY,
             "priority": 20,
             "margin_rate": 0.38,
