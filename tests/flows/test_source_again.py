@@ -67,10 +67,9 @@ def test_the_sweep_asks_it_again_after_a_day(merchant):
     placed = merchant.place(("A", 2))
     reject(merchant.state, first(placed), "closed", by=BY)
     assert source_waiting(merchant.state) == 0
-    merchant.rows("UPDATE queue_line SET tried_at = NULL RETURNING 1")
     merchant.rows("UPDATE fulfilment SET updated_at = updated_at - interval '25 hours' RETURNING 1")
     merchant.now = merchant.rows("SELECT now()")[0][0]
-    assert source_waiting(merchant.state) == 1
+    assert source_waiting(merchant.state, again_after_s=0) == 1
     assert merchant.status(placed["order_id"]) == ("sourced", None)
 
 
@@ -101,8 +100,7 @@ def test_what_cannot_be_helped_does_not_stand_in_the_way(merchant):
     merchant.stock("berlin", B=1)
     assert source_waiting(merchant.state, limit=1) == 1
     assert (merchant.status(old["order_id"])[0], merchant.status(young["order_id"])[0]) == ("unfillable", "sourced")
-    merchant.rows("UPDATE queue_line SET tried_at = tried_at - interval '6 minutes' RETURNING 1")
-    assert source_waiting(merchant.state, limit=1) == 1
+    assert source_waiting(merchant.state, limit=1, again_after_s=0) == 1
 
 
 def test_an_unfillable_order_is_promised_new_supply(merchant):
@@ -130,8 +128,7 @@ def test_an_order_is_served_whole_or_not_at_all_while_nothing_of_it_is_under_way
     assert source_waiting(merchant.state) == 0
     assert merchant.position("A", "berlin") == (1, 0, 0, 0)
     merchant.stock("munich", B=1)
-    merchant.rows("UPDATE queue_line SET tried_at = NULL RETURNING 1")
-    assert source_waiting(merchant.state) == 1
+    assert source_waiting(merchant.state, again_after_s=0) == 1
     assert merchant.status(placed["order_id"]) == ("sourced", None)
 
 

@@ -27,7 +27,7 @@ from onhand.network.compiled import NO_LIMIT
 from onhand.orders import store
 from onhand.orders.model import Fulfilment, Order, Unit
 from onhand.orders.public import unit_rows
-from onhand.orders.states import check
+from onhand.orders.states import check, settle
 
 _CHANGE_CAPACITY = "SELECT change_capacity_v1(%b, %b, %b, %b, %b)"
 _FITS_NO_MORE = "OH001"
@@ -100,7 +100,8 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
     transaction is tried again) when a ship day has filled up meanwhile.
     """
     for change in changes:
-        check(change.before, change.after, change.command)
+        # Settled: supply may have lost its date since the order was last written.
+        check(settle(change.before), change.after, change.command)
     causes = [(change, entry) for change in changes for entry in _entries(change)]
     entries = [entry for _, entry in causes]
     results = apply_entries(conn, entries, actor=by, origin=origin) if entries else []

@@ -62,7 +62,7 @@ FROM (
     SELECT q.order_id, q.item_id, sum(q.quantity) AS units, bool_or(q.inbound_id IS NULL) AS is_undated
     FROM queue_line q
     WHERE q.queue IN ('to_source', 'rejected', 'unfillable', 'backorder', 'preorder')
-      AND (q.tried_at IS NULL OR q.tried_at < now() - interval '5 minutes')
+      AND (q.tried_at IS NULL OR q.tried_at <= now() - make_interval(secs => %(again_after_s)s))
     GROUP BY q.order_id, q.item_id
 ) w
 JOIN item i USING (item_id)

@@ -66,15 +66,16 @@ def reroute(
     return run(state, work, transact)
 
 
-def source_waiting(state: State, limit: int = 50) -> int:
+def source_waiting(state: State, limit: int = 50, *, again_after_s: float = 300) -> int:
     """One step of the sweep: oldest first, up to `limit` orders whose waiting units may be served now are sourced
     again; how many were helped.
 
-    Safe with several workers: an order that somebody works on is left out. One that could not be helped is tried again
-    after five minutes.
+    again_after_s  what could not be helped is left alone for so long
+
+    Safe with several workers: an order that somebody works on is left out.
     """
     with state.db.connection() as conn:
-        found = conn.execute(SQL["find_servable"], {"limit": limit}).fetchall()
+        found = conn.execute(SQL["find_servable"], {"limit": limit, "again_after_s": again_after_s}).fetchall()
     return source_orders(state, [order_id for (order_id,) in found]) if found else 0
 
 
