@@ -41,7 +41,8 @@ def shop(db):
     """Items A to E (500 g), a bundle KIT = 2 A + 1 B; nodes `berlin` and `munich`; channel `web`."""
     with db.connection() as conn:
         conn.execute(
-            "INSERT INTO item (item_id, sku, name, weight_g) SELECT n, chr(64 + n), 'x', 500 FROM generate_series(1, 5) n"
+            "INSERT INTO item (item_id, sku, name, weight_g)"
+            " SELECT n, chr(64 + n), 'x', 500 FROM generate_series(1, 5) n"
         )
         conn.execute("INSERT INTO item (item_id, sku, name) VALUES (6, 'KIT', 'kit')")
         conn.execute("INSERT INTO bundle_component VALUES (6, 1, 2), (6, 2, 1)")
@@ -205,9 +206,7 @@ def test_a_shortage_is_promised_from_the_earliest_supply_until_that_is_promised_
     inbound(shop, "A", 3, days=9)
     inbound(shop, "A", 2, days=5)
     stock(shop, {"B": 1})
-    first, second, third = place(
-        desk, order("1", [("A", 2), ("B", 1)]), order("2", [("A", 3)]), order("3", [("A", 1)])
-    )
+    first, second, third = place(desk, order("1", [("A", 2), ("B", 1)]), order("2", [("A", 3)]), order("3", [("A", 1)]))
     assert (first["status"], first["queue"]) == ("backordered", "backorder")
     assert nodes_of(first) == ["berlin"]  # what the shelf has goes ahead
     assert [(w["quantity"], w["expected_at"]) for w in first["waiting"]] == [(2, "2026-03-09T09:00:00Z")]

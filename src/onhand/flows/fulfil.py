@@ -1,4 +1,4 @@
-"""The node's answers: accept, pack, ship, deliver, reject. Each is one transaction, and tells about itself by an event."""
+"""The node's answers: accept, pack, ship, deliver, reject. Each is one transaction, and tells of itself by an event."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -184,4 +184,4 @@ def _named(order: Order, fulfilment: Fulfilment, lines: Sequence[Named] | None) 
 def _answer(order: Order, number: int) -> dict[str, object]:
     fulfilment = order.fulfilment(number)
     assert fulfilment is not None, "fulfilments are never deleted"
-    return fulfilment_row(order, fulfilment) | {"order": {"status": order.status, "queue": order.queue}}
+    return {**fulfilment_row(order, fulfilment), "order": {"status": order.status, "queue": order.queue}}

@@ -267,7 +267,9 @@ def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list
         intake: Intake = intakes[int(n) - 1]
         if by_key is not None:
             same = bytes(by_key) == intake.hash
-            found[int(n) - 1] = Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
+            found[int(n) - 1] = (
+                Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
+            )
         elif by_name is not None:
             same = bytes(by_name) == intake.hash
             found[int(n) - 1] = Placed(decision, replayed=True) if same else _reused(intake)

@@ -59,7 +59,7 @@ def return_order(
         _record(conn, state, order_id, node_id, units, disposition, by)
         save(conn, [(before, after)])
         add_return(conn, order_id, number, node_id=node_id, disposition=disposition, units=units)
-        answer = {
+        answer: dict[str, object] = {
             "return_id": f"{order_id}-r{number}",
             "order_id": order_id,
             "node": node,

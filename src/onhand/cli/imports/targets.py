@@ -110,7 +110,7 @@ def target(what: What, settings: Settings, *, url: str | None, key: str | None, 
                     yield orders
 
 
-class _Replayed(Exception):  # noqa: N818 - an answer, not an error
+class _Replayed(Exception):
     def __init__(self, answer: str) -> None:
         self.answer = answer
 
