@@ -20,7 +20,8 @@ Nodes ship every day at 17:00 what was ordered before that day. The file knows n
 item's stock is its demand over the whole file times a factor, laid out by the classes below, which decide how many
 orders are split, wait for supply, or cannot be served at all.
 
-Everything is idempotent: break it off, start it again with the same server within a day, and it goes on.
+Everything is idempotent: break it off, start it again within a day with the same server and key (or the same --home),
+and it goes on.
 """
 
 import argparse
@@ -305,7 +306,12 @@ def embedded(home: Path) -> Generator[tuple[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    key = secrets.token_urlsafe(24)
+    # Repeats are known by the key that made them: a run that goes on needs the same one.
+    key_file = home / "replay.key"
+    if not key_file.exists():
+        key_file.touch(0o600)
+        key_file.write_text(secrets.token_urlsafe(24))
+    key = key_file.read_text()
     environ = os.environ | {"ONHAND_HOME": str(home), "ONHAND_ADMIN_KEY": key, "ONHAND_LOG_LEVEL": "warning"}
     environ.pop("ONHAND_DATABASE_URL", None)
     log = home / "serve.log"

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from onhand.cli import run
+from onhand.db.embedded import Server
 
 ONHAND = [sys.executable, "-c", "from onhand.cli import main; main()"]
 SLOW_S = 120
@@ -155,6 +157,17 @@ def test_another_seed_does_not_move_in(lived_in: Path, first: subprocess.Complet
     done = demo(lived_in, "--for", "1", "--seed", "2")
     assert done.returncode == 2
     assert "--seed: this database holds the simulated world of seed 1" in done.stderr
+
+
+@pytest.mark.xdist_group("demo")
+def test_a_damaged_counter_fails_the_run(lived_in: Path, first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0
+    with Server.ensure(lived_in) as server, psycopg.connect(server.url) as conn:
+        conn.execute("UPDATE stock_position SET on_hand = on_hand + 1 WHERE (item_id, node_id) = (1, 1) OR item_id = 2")
+    done = demo(lived_in, "--for", "1")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"verify: \d+ differences", done.stdout)
+    assert "oversold 0" in done.stdout
 
 
 def test_it_does_not_move_into_a_database_that_somebody_works_with(home: Path) -> None:

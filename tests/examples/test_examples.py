@@ -118,6 +118,7 @@ def test_rows_become_orders_returns_and_rejects_with_reasons(tmp_path: Path) -> 
     ).write_parquet(tmp_path / "few.parquet")
     invoices, rejects, counts = retail.read(tmp_path / "few.parquet", None)
     assert counts == {"rows": 8, "orders": 5, "cancellations": 1}
+    assert sum(len(i.lines) for i in invoices) + len(rejects) == counts["rows"], "no row is lost"
     assert [(i.number, i.comes_back, i.customer) for i in invoices] == [("100", False, 7), ("C104", True, 7)]
     # One item, however it was typed; each row keeps a line of its own.
     assert [(n.line_id, n.sku, n.quantity, n.price_minor) for n in invoices[0].lines] == [
@@ -177,16 +178,38 @@ def slice_home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+class BrokenOff(Exception):  # noqa: N818
+    """Somebody pulled the plug."""
+
+
 @needs_data
-def test_a_slice_of_the_file_is_replayed_and_replayed_again(slice_home: Path, capsys) -> None:
+def test_a_replay_goes_on_where_it_broke_off_and_a_repeat_changes_nothing(slice_home: Path, capsys) -> None:
+    invoices, _, _ = retail.read(retail.DATA / retail.FILE, 300)
+    opening, purchases = retail.plan_stock(invoices)
+    slice_home.chmod(0o755)
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        if done > 150:
+            raise BrokenOff
+
+    with retail.embedded(slice_home) as (url, key):
+        replay = retail.Replay(retail.Server(url, key), told)
+        replay.set_up(invoices, opening)
+        with pytest.raises(BrokenOff):
+            replay.run(invoices, purchases)
+
     rejects = slice_home / "rejects.csv"
     arguments = ["--limit", "300", "--home", str(slice_home), "--rejects", str(rejects)]
     tables = []
     for _ in range(2):
         assert retail.main(arguments) == 0
-        told = capsys.readouterr().out
-        assert "oversold: 0" in told
-        tables.append({k: v for k, v, *_ in re.findall(r"│ +?(\S[^│]*?) +│ +([\d,.]+) +│", told)})
+        printed = capsys.readouterr().out
+        assert "oversold: 0" in printed
+        assert "agrees with the ledger" in printed
+        tables.append({k: v for k, v, *_ in re.findall(r"│ +?(\S[^│]*?) +│ +([\d,.]+) +│", printed)})
         with rejects.open() as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == int(tables[-1]["rows rejected"].replace(",", ""))

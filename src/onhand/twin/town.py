@@ -26,7 +26,6 @@ _TOLD: Final = frozenset(
         "order.unfillable",
         "order.cancelled",
         "fulfilment.rejected",
-        "fulfilment.cancelled",
         "reservation.expired",
         "return.received",
     )
@@ -92,7 +91,7 @@ class Town:
                 if data["queue"] is None:
                     self._visits.waiting.discard(order_id)
                 self.agenda.after(0, partial(self._nodes.look_up, order_id))
-            if kind in _TOLD:
+            if kind in _TOLD or data.get("change") == "source":
                 self._board.event(kind, _sentence(event))
 
     async def _watch_queues(self) -> None:
@@ -107,5 +106,5 @@ class Town:
 def _sentence(event: dict[str, Any]) -> str:
     data = event["data"]
     name = data.get("external_id") or data.get("fulfilment_id") or data.get("order_id") or event["subject"]
-    reason = f": {event['reason']}" if event["reason"] else ""
-    return f"{name}{reason}"
+    why = "supply has come" if data.get("change") == "source" else event["reason"] or data.get("reason")
+    return " ".join([name, *([f"by {data['node']}"] if "node" in data else [])]) + (f": {why}" if why else "")

@@ -37,6 +37,7 @@ _STATES: Final = (
 )
 _QUEUE_STYLES: Final = {"backorder": "yellow", "unfillable": "red", "rejected": "magenta"}
 _EVENT_STYLES: Final = {
+    "order.sourced": "green",
     "order.backordered": "yellow",
     "order.unfillable": "red",
     "order.cancelled": "bright_black",
