@@ -13,7 +13,7 @@ from onhand.flows.sourcer import Sourcer
 from onhand.flows.state import State
 from onhand.ledger.store import Key
 from onhand.orders.model import Order, Unit, Wait
-from onhand.orders.store import lock_orders
+from onhand.orders.store import Plan, lock_orders
 
 SQL = queries(__file__)
 
@@ -40,7 +40,8 @@ def serve_waiting(state: State, conn: Connection[TupleRow], keys: Sequence[Key],
 
 
 def _serve(sourcer: Sourcer, order: Order, keys: Sequence[Key]) -> Change | None:
-    now, plans = order, []
+    now = order
+    plans: list[Plan] = []
     for node in sorted({node for _, node in keys}):
         items = {item for item, at in keys if at == node}
         among = [w for w in now.waiting if w.inbound_id is not None and w.node_id == node and w.item_id in items]
