@@ -4,7 +4,7 @@ answered with JSON that the flow has worded already. Declared in OpenAPI from th
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from onhand.api.body import check_headers, check_text, read_body
+from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
 from onhand.api.idempotent import Once, checked_key
@@ -21,6 +21,7 @@ from onhand.api.problems import UNDECODABLE, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
+from onhand.base.fields import day_of, moment_of
 from onhand.errors import FieldError, InvalidInput, OnhandError
 from onhand.flows.enquire import Enquiry
 from onhand.flows.intake import Intake, UnknownSkus, prepare
@@ -36,8 +37,6 @@ T = TypeVar("T")
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ROWS_MAX = 5_000
-# Time zones could carry the last year over the end of the calendar.
-YEAR_MAX = 9999
 # A share of a batch is decided and written at once; larger shares would keep single orders waiting.
 _SHARE_LINES = 600
 
@@ -116,12 +115,10 @@ def _prepare_rows(app: App, rows: list[msgspec.Raw], actor: int) -> list[Intake 
                 continue
             answer: Intake | Exception
             try:
-                answer = prepare(app.state, _order.decode(row), actor=actor, key=None, now=now)
+                answer = prepare(app.state, _decode(_order, row), actor=actor, key=None, now=now)
             except UnknownSkus as error:
                 unknown.update(error.skus)
                 answer = error
-            except msgspec.DecodeError as error:
-                answer = from_msgspec(error)
             except OnhandError as error:
                 answer = error
             if again:
@@ -241,28 +238,22 @@ def _query(raw: bytes, known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _day(text: str | None, errors: list[FieldError]) -> int | None:
-    if text is None:
-        return None
     try:
-        return (date.fromisoformat(text) - EPOCH).days
-    except ValueError:
-        errors.append(FieldError("date", f"expected a date such as 2026-03-01, got {text[:50]!r}"))
+        return None if text is None else (day_of(text) - EPOCH).days
+    except ValueError as error:
+        errors.append(FieldError("date", str(error)))
         return None
 
 
 def _moment(text: str | None, now: datetime, errors: list[FieldError]) -> datetime | None:
-    if text is None:
-        return None
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        errors.append(FieldError("at", f"expected a moment such as 2026-03-01T12:00:00Z, got {text[:50]!r}"))
+        at = None if text is None else moment_of(text)
+    except ValueError as error:
+        errors.append(FieldError("at", str(error)))
         return None
-    if at > now:
+    if at is not None and at > now:
         errors.append(FieldError("at", "is in the future: ask for `date` instead"))
-    return at.astimezone(UTC) if at.year > 1 and at.year < YEAR_MAX else None
+    return at
 
 
 HOT: dict[tuple[str, str], Handler] = {
@@ -287,11 +278,13 @@ async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
     return body
 
 
-def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes | msgspec.Raw) -> T:
     try:
-        return decoder.decode(body)
+        value = decoder.decode(body)
     except UNDECODABLE as error:
         raise from_msgspec(error) from None
+    check_keys(bytes(body), msgspec.json.encode(value))
+    return value
 
 
 def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:

@@ -224,7 +224,7 @@ def from_msgspec(error: msgspec.DecodeError | UnicodeDecodeError | RecursionErro
     if missing := re.fullmatch(r"Object missing required field (\w+)", message):
         path = f"{path}.{missing[1]}" if path else missing[1]
         message = "required"
-    elif unknown := re.fullmatch(r"Object contains unknown field (\S+)", message):
+    elif unknown := re.fullmatch(r"Object contains unknown field (.+)", message, re.DOTALL):
         path = f"{path}.{unknown[1]}" if path else unknown[1]
         message = "unknown field"
     return InvalidInput.at(path, message[:1].lower() + message[1:])

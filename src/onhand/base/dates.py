@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 EPOCH = date(1970, 1, 1)
+# What callers may write: beyond these years something is wrong, and calendars end.
+YEARS = range(1900, 2200)
 
 
 @lru_cache(maxsize=65_536)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from onhand.base.countries import is_country
+from onhand.base.dates import YEARS
 from onhand.base.money import is_currency
 
 INT4_MAX: Final = 2**31 - 1
@@ -32,7 +33,6 @@ _NESTING_MAX = 32
 _TAG = re.compile(r"\(.*\)")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_YEARS = range(1900, 2200)
 
 
 class Strict(BaseModel):
@@ -121,7 +121,8 @@ def _time_of_day(text: str) -> str:
     return text
 
 
-def _moment(value: object) -> object:
+def moment_of(value: object) -> datetime:
+    """The moment, in UTC, that RFC 3339 text names. Raises ValueError."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str) and _MOMENT.fullmatch(value):
@@ -133,12 +134,13 @@ def _moment(value: object) -> object:
         raise ValueError('expected an RFC 3339 time such as "2026-03-01T09:00:00Z"')
     if moment.tzinfo is None:
         raise ValueError("expected a time with its time zone")
-    if moment.year not in _YEARS:
-        raise ValueError(f"expected a year from {_YEARS[0]} to {_YEARS[-1]}")
+    if moment.year not in YEARS:
+        raise ValueError(f"expected a year from {YEARS[0]} to {YEARS[-1]}")
     return moment.astimezone(UTC)
 
 
-def _day(value: object) -> object:
+def day_of(value: object) -> date:
+    """The day that text such as "2026-12-25" names. Raises ValueError."""
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         try:
             value = date.fromisoformat(value)
@@ -146,8 +148,8 @@ def _day(value: object) -> object:
             raise ValueError(f"no such day: {error}") from None
     if not isinstance(value, date) or isinstance(value, datetime):
         raise ValueError('expected a day such as "2026-12-25"')
-    if value.year not in _YEARS:
-        raise ValueError(f"expected a year from {_YEARS[0]} to {_YEARS[-1]}")
+    if value.year not in YEARS:
+        raise ValueError(f"expected a year from {YEARS[0]} to {YEARS[-1]}")
     return value
 
 
@@ -211,8 +213,8 @@ TimeOfDay = Annotated[
     AfterValidator(_time_of_day),
     _schema(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["15:00"]),
 ]
-Moment = Annotated[datetime, BeforeValidator(_moment), _schema(format="date-time")]
-Day = Annotated[date, BeforeValidator(_day), _schema(format="date")]
+Moment = Annotated[datetime, BeforeValidator(moment_of), _schema(format="date-time")]
+Day = Annotated[date, BeforeValidator(day_of), _schema(format="date")]
 Money = Annotated[int, Field(ge=0, le=MONEY_MAX)]
 Attributes = Annotated[
     dict[str, Any],

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from onhand.base.dates import microseconds
+from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import is_currency
 from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
@@ -21,6 +21,7 @@ from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
 UNITS_MAX = 2_000_000_000
+UNPRINTABLE = "expected printable characters only"
 _UNLOCATABLE = "destination cannot be located: send latitude and longitude, or a known country"
 
 _encode = msgspec.json.encode
@@ -126,6 +127,10 @@ def prepare(
     channel = active_channel(network, order.channel, errors)
     if not is_currency(order.currency):
         errors.append(FieldError("currency", f"{order.currency!r} is no ISO 4217 currency"))
+    if not order.external_id.isprintable():
+        errors.append(FieldError("external_id", UNPRINTABLE))
+    if order.placed_at is not None and order.placed_at.year not in YEARS:
+        errors.append(FieldError("placed_at", f"expected a year from {YEARS[0]} to {YEARS[-1]}"))
     lines = _lines(world.catalogue, order, errors)
     demand, line_of = _demand(lines)
     if sum(units for _, units in demand) > UNITS_MAX:
@@ -234,6 +239,8 @@ def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> li
         if line.line_id in seen:
             errors.append(FieldError(f"lines[{number}].line_id", f"{line.line_id!r} stands twice in this order"))
         seen.add(line.line_id)
+        if not line.line_id.isprintable():
+            errors.append(FieldError(f"lines[{number}].line_id", UNPRINTABLE))
         item_id = ids.get(line.sku)
         if item_id is None:
             unknown.append(line.sku)

@@ -233,9 +233,10 @@ def _entry(
         if row.occurred_at.year < _YEAR_MIN:
             return Rejected("input.invalid", f"occurred_at: expected a year from {_YEAR_MIN} on")
         occurred_us = microseconds(row.occurred_at)
-    for name, text in (("reason", row.reason), ("reference", row.reference)):
-        if text is not None and "\0" in text:
-            return Rejected("input.invalid", f"{name}: the character NUL cannot be stored")
+    if row.reason is not None and "\0" in row.reason:
+        return Rejected("input.invalid", "reason: the character NUL cannot be stored")
+    if row.reference is not None and not (row.reference and row.reference.isprintable()):
+        return Rejected("input.invalid", "reference: expected printable characters only")
     kind: Kind = row.kind  # pyright: ignore[reportAssignmentType]  one of STATED_KINDS
     return Entry(
         item_id,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onhand.base.members import RepeatedKey, check_members, check_outer_members, has_as_many_members
 from onhand.errors import InvalidInput
 from onhand.ledger.model import STATED_KINDS, Rejected
 
@@ -57,23 +58,40 @@ _row = msgspec.json.Decoder(EntryIn)
 def decode_entries(body: bytes) -> Sequence[EntryIn | Rejected]:
     """The rows of `{"entries": [...]}`, a Rejected in the place of each that is not an entry.
 
-    Raises msgspec.DecodeError when the document itself is not one, InvalidInput when it has no
-    rows or more than ROWS_MAX.
+    Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError when the document itself is
+    not one, InvalidInput when it has no rows or more than ROWS_MAX.
     """
     rows: Sequence[EntryIn | Rejected]
     try:
-        rows = _rows.decode(body).entries
+        document = _rows.decode(body)
+        is_sound = has_as_many_members(body, msgspec.json.encode(document))
+        rows = document.entries
     except msgspec.ValidationError:
-        # Some row is bad, or the document: read row by row only then.
+        is_sound, rows = False, []
+    if not is_sound:
+        # Some row may be bad, or the document: read row by row only then.
         rows = [_decode_row(raw) for raw in _raw_rows.decode(body).entries]
+        if body.count(b'"entries"') > 1:
+            _check_outer(body)
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("entries", f"expected 1 to {ROWS_MAX} rows, got {len(rows)}")
     return rows
 
 
+def _check_outer(body: bytes) -> None:
+    try:
+        check_outer_members(body)
+    except RepeatedKey as error:
+        raise InvalidInput.at(error.key, "comes twice") from None
+
+
 def _decode_row(raw: msgspec.Raw) -> EntryIn | Rejected:
     try:
-        return _row.decode(raw)
+        row = _row.decode(raw)
+        check_members(bytes(raw))
+        return row
+    except RepeatedKey as error:
+        return Rejected("input.invalid", f"{error.key}: comes twice")
     except msgspec.ValidationError as error:
         text = str(error)
         if match := _AT.fullmatch(text):
