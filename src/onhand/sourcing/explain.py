@@ -102,8 +102,11 @@ def case_of(kept: Kept) -> Case:
     policy = policy_of(kept.policy)
     size = network.count + 1
     nodes = [c.node_id for c in seen.candidates]
+    # The candidates as one channel, and each of them as a channel of its own: for asking what it could do alone.
     network = replace(
-        network, candidates=np.array(nodes, np.int32), candidate_offsets=np.array([0, len(nodes)], np.int32)
+        network,
+        candidates=np.array([*nodes, *nodes], np.int32),
+        candidate_offsets=np.array([0, *range(len(nodes), 2 * len(nodes) + 1)], np.int32),
     )
     free = np.zeros((len(seen.item), size), np.int32)
     safety = np.zeros((len(seen.item), size), np.int32)
@@ -153,19 +156,22 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     if not questions:
         return []
     lines = len(case.skus)
-    # Each question has rows of its own, so that what one changes no other sees.
-    free = np.concatenate([case.free if q.free is None else q.free for q in questions])
-    safety = np.concatenate([case.safety if q.safety is None else q.safety for q in questions])
-    rows = {n * lines + i: n * lines + i - 1 for n in range(len(questions)) for i in range(1, lines + 1)}
+    # A question with other stock has rows of its own, so that what it changes no other sees; the rest share the first.
+    changed = [q for q in questions if q.free is not None or q.safety is not None]
+    free = np.concatenate([case.free, *(case.free if q.free is None else q.free for q in changed)])
+    safety = np.concatenate([case.safety, *(case.safety if q.safety is None else q.safety for q in changed)])
+    blocks = {id(q): n for n, q in enumerate(changed, 1)}
+    offsets = [blocks.get(id(q), 0) * lines for q in questions]
     asks = [
-        replace(q.ask, demand=[(n * lines + item, units) for item, units in q.ask.demand])
-        for n, q in enumerate(questions)
+        replace(q.ask, demand=[(offset + item, units) for item, units in q.ask.demand])
+        for q, offset in zip(questions, offsets, strict=True)
     ]
-    weight = np.concatenate([[0], np.tile(case.weight_g, len(questions))]).astype(np.int64)
-    volume = np.concatenate([[0], np.tile(case.volume_mm3, len(questions))]).astype(np.int64)
-    stock = Stock(free, np.zeros_like(free), safety, rows)
+    count = len(changed) + 1
+    weight = np.concatenate([[0], np.tile(case.weight_g, count)]).astype(np.int64)
+    volume = np.concatenate([[0], np.tile(case.volume_mm3, count)]).astype(np.int64)
+    stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
     decisions = decide(asks, stock, case.network, case.policy, weight, volume, now=case.now, consume=False)
-    return [_plan(case, decisions, n, n * lines, free - safety) for n in range(len(questions))]
+    return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
 
 
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
@@ -248,8 +254,8 @@ def explain(kept: Kept) -> Row:
 
 def _alone(case: Case, node: int, demand: Sequence[tuple[int, int]]) -> Ask:
     """The question with one node only, and of its demand what is named."""
-    others = [n for n in case.nodes if n != node]
-    return replace(case.ask, demand=list(demand), excluded=others, fulfilments_max=1)
+    channel = replace(case.ask.channel, index=1 + case.nodes.index(node))
+    return replace(case.ask, demand=list(demand), channel=channel, fulfilments_max=1)
 
 
 def _candidates(case: Case, plan: Plan) -> list[Row]:
