@@ -322,7 +322,7 @@ def _write(
     sku, nodes = state.catalogue.sku_json, state.network.node_json
     items, at = taken.items.tolist(), taken.nodes.tolist()
     for o, slot, units in zip(taken.order.tolist(), taken.slot.tolist(), taken.units.tolist(), strict=True):
-        where: str = nodes[at[slot - 1]]
+        where = nodes[int(at[slot - 1])]
         lines[int(o) - 1].append('{"sku":%s,"quantity":%d,"node":%s}' % (sku[items[slot - 1]], units, where))
     answers = [
         '{"reservation_id":"%s","expires_at":"%s","lines":[%s]}'
