@@ -139,6 +139,7 @@ def test_the_whole_way_of_an_order_is_told(shop):
     assert found["timeline"][2]["reason"] == "morning shift"
     assert "Ada" not in json.dumps(found) and "ada@" not in json.dumps(found)
     assert [p["plan_id"] for p in found["plans"]] == [placed["plan_id"]]
+    assert found["promise"] == placed["promise"]
 
 
 def test_orders_are_found_by_every_filter(shop):

@@ -146,6 +146,12 @@ class PromiseOut(BaseModel):
     deliver_by: datetime
 
 
+class SurePromiseOut(PromiseOut):
+    """The date the customer was told, and how sure it is."""
+
+    confidence: float | None
+
+
 class LineOut(BaseModel):
     """An ordered line; bundles count as a whole."""
 
@@ -282,6 +288,7 @@ class DestinationOut(BaseModel):
 class OrderDetailOut(OrderOut):
     """An order with everything that happened to it."""
 
+    promise: SurePromiseOut | None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     lines: list[OrderedLineOut]  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     currency: str
     placed_at: datetime

@@ -175,7 +175,8 @@ SELECT r.return_no, n.code, r.disposition, r.returned_at,
 FROM order_return r JOIN node n USING (node_id) WHERE r.order_id = %(id)s ORDER BY r.return_no;
 
 -- name: order_plans
-SELECT plan_no, at, policy, decision::json ->> 'because' FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
+SELECT plan_no, at, policy, decision::json ->> 'because', (decision::json #>> '{promise,confidence}')::float8
+FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
 
 -- name: timeline
 -- Everything that was told about an order, its fulfilments and its returns, in order.

@@ -107,11 +107,14 @@ def _detail(conn: Connection[TupleRow], order: Order) -> Row:
         }
         for number, node, disposition, returned_at, lines in conn.execute(SQL["order_returns"], name)
     ]
+    decided = conn.execute(SQL["order_plans"], name).fetchall()
     plans: list[Row] = [
         {"plan_id": f"{order.order_id}-p{number}", "at": at, "policy": policy, "because": because}
-        for number, at, policy, because in conn.execute(SQL["order_plans"], name)
+        for number, at, policy, because, _ in decided
     ]
     row = summary(order)
+    if row["promise"] is not None:
+        row["promise"]["confidence"] = next((c for *_, c in reversed(decided) if c is not None), None)
     for line, shown in zip(order.lines, row["lines"], strict=True):
         shown |= {name: getattr(line, name) for name in _LINES}
         if line.components:
