@@ -260,9 +260,11 @@ def test_the_same_key_does_it_once(shop):
         answers = list(
             pool.map(lambda _: shop.client.post(path, json=body, headers={"Idempotency-Key": "k"}), range(6))
         )
-    assert {a.status_code for a in answers} == {200}
-    assert len({a.text for a in answers}) == 1
-    assert sum(a.headers.get("idempotent-replayed") == "true" for a in answers) == 5
+    # On a machine that is very busy a twin may be told to come back: 409 in flight.
+    assert {a.json().get("code") for a in answers if a.status_code != 200} <= {"idempotency.in_flight"}
+    done = [a for a in answers if a.status_code == 200]
+    assert len({a.text for a in done}) == 1
+    assert [a.headers.get("idempotent-replayed") for a in done].count(None) == 1
     assert shop.position("A", "N1") == (8, 0, 2)
     other = shop.client.post(path, json={"lines": [{"line_id": "1"}]}, headers={"Idempotency-Key": "k"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.key_reused")

@@ -148,6 +148,14 @@ def test_a_node_that_is_only_busy_keeps_its_stock_for_others(merchant):
     assert merchant.place(("A", 2))["status"] == "sourced"
 
 
+def test_a_node_is_not_asked_again_at_once_however_long_it_had_the_order(merchant):
+    merchant.stock("berlin", A=2)
+    placed = merchant.place(("A", 2))
+    merchant.rows("UPDATE fulfilment SET updated_at = '2026-01-01' RETURNING 1")
+    reject(merchant.state, first(placed), "closed", by=BY)
+    assert merchant.status(placed["order_id"]) == ("unfillable", "rejected")
+
+
 def test_a_part_is_rejected_and_the_rest_stays(merchant):
     merchant.limit("berlin", orders=5, lines=50, units=500)
     merchant.stock("berlin", A=3, B=1)
