@@ -21,7 +21,7 @@ demo: $(SYNCED) ## the whole product with a simulated world; DEMO_ARGS="--port 8
 	$(RUN) onhand demo $(DEMO_ARGS)
 
 test: $(SYNCED) ## every test; TEST_ARGS="tests/ledger -k count -x"
-	$(RUN) pytest $(TEST_ARGS)
+	$(RUN) pytest -n 2 --dist worksteal $(TEST_ARGS)
 
 check: $(SYNCED) ## format, lint, types, direction of imports, declared dependencies
 	$(RUN) ruff format --check
