@@ -6,20 +6,18 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.oracle import Oracle
 from tests.sourcing.test_optimal import judge
 from tests.sourcing.test_worked_examples import node, order, world
-from tests.sourcing.worlds import Running, World, draw, plans
+from tests.sourcing.worlds import Running, World, draw, plans, tries
 
 from onhand.network.compiled import NO_LIMIT
-from onhand.sourcing import solve
+from onhand.sourcing import kernel, solve
 from onhand.sourcing.solve import Decisions, join, nothing, undo
 
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+quick = tries(60)
 
 
 def draw_queue(rng: Random) -> World:
@@ -152,6 +150,21 @@ def test_rows_of_stock_may_be_named_by_item(w: World) -> None:
     assert np.array_equal(named.stock.pending[::-1], plain.stock.pending)
     undo(decisions, named.stock, named.network)
     assert np.array_equal(named.stock.pending, Running.of(w).stock.pending[::-1])
+
+
+def test_one_compiled_version_serves_every_caller() -> None:
+    """Another layout or type of some array would make somebody's order wait for seconds until it is compiled again."""
+    w = draw_queue(Random(1))
+    running = Running.of(w)
+    running.decide(w.orders, consume=True)
+    running.decide([])
+    running.stock.rows = {item: item for item in range(len(w.weight_g))}
+    running.decide(w.orders[:1])
+    running.network = replace(
+        running.network, candidates=np.array([1], np.int32), left=np.full_like(running.network.left, NO_LIMIT)
+    )
+    running.decide(w.orders[:1])
+    assert len(kernel.source_batch.signatures) == 1  # type: ignore[attr-defined]
 
 
 def test_no_orders_make_an_empty_table() -> None:

@@ -4,16 +4,14 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.oracle import Oracle
-from tests.sourcing.worlds import Order, Plan, Running, World, draw, plans
+from tests.sourcing.worlds import Order, Plan, Running, World, draw, plans, tries
 
 from onhand.sourcing import kernel
 
-quick = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+quick = tries(150)
 # Hypothesis draws every number of a world, so that it can make a failing one small.
 worlds = st.randoms(use_true_random=False).map(draw)
 

@@ -5,10 +5,10 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.test_worked_examples import node, order, service, world
-from tests.sourcing.worlds import Order, Running, World, draw, plans
+from tests.sourcing.worlds import Order, Running, World, draw, plans, tries
 
 from onhand.network.compiled import NO_LIMIT
 from onhand.sourcing import record
@@ -16,9 +16,7 @@ from onhand.sourcing.kernel import RECORD_CUT
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Stock
 
-quick = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+quick = tries(150)
 
 
 def records(running: Running, orders: list[Order], *, consume: bool = False) -> tuple[list[bytes], list[object]]:

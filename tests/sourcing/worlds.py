@@ -7,10 +7,23 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from hypothesis import HealthCheck, Phase, settings
 
 from onhand.network.compiled import Network, compile_network
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide
+
+
+def tries(examples: int) -> settings:
+    """How often to draw a world. A failing one is not made smaller: that takes minutes, and is rarely needed to see
+    what is wrong with four nodes."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
 COUNTRIES = ["DE", "FR", "US"]

@@ -978,17 +978,22 @@ def _search(
                     continue
                 if (b >= 0 and depth < 2) or (c >= 0 and depth < 3):
                     continue
-                left_over = 0
+                left_over = part_count
+                taken_b = 0
+                taken_c = 0
                 for p in range(part_count):
                     trial[p] = -1
                     if can[p, ranked[a]]:
                         trial[p] = ranked[a]
                     elif b >= 0 and can[p, ranked[b]]:
                         trial[p] = ranked[b]
+                        taken_b += 1
                     elif c >= 0 and can[p, ranked[c]]:
                         trial[p] = ranked[c]
-                    else:
-                        left_over += 1
+                        taken_c += 1
+                    left_over -= trial[p] >= 0
+                if (b >= 0 and taken_b == 0) or (c >= 0 and taken_c == 0):
+                    continue  # seen without it
                 used[0] = ranked[a]
                 members = 1
                 if b >= 0:
@@ -997,25 +1002,24 @@ def _search(
                 if c >= 0:
                     used[members] = ranked[c]
                     members += 1
-                if left_over and members == depth:
-                    while left_over and members < min(fulfilments_max, count):
-                        most = 0
-                        at = -1
-                        for j in range(count):
-                            gain = 0
-                            for p in range(part_count):
-                                gain += trial[p] < 0 and can[p, j]
-                            if gain > most:
-                                most = gain
-                                at = j
-                        if at < 0:
-                            break
+                while left_over and members < min(fulfilments_max, count):
+                    most = 0
+                    at = -1
+                    for j in range(count):
+                        gain = 0
                         for p in range(part_count):
-                            if trial[p] < 0 and can[p, at]:
-                                trial[p] = at
-                                left_over -= 1
-                        used[members] = at
-                        members += 1
+                            gain += trial[p] < 0 and can[p, j]
+                        if gain > most:
+                            most = gain
+                            at = j
+                    if at < 0:
+                        break
+                    for p in range(part_count):
+                        if trial[p] < 0 and can[p, at]:
+                            trial[p] = at
+                            left_over -= 1
+                    used[members] = at
+                    members += 1
                 if left_over:
                     continue
                 total = 0.0

@@ -40,7 +40,8 @@ class Policy:
             [
                 [o.split_minor, o.target_days, o.late_minor, o.day_minor, o.co2_minor_per_kg]
                 for o in self.objectives.values()
-            ]
+            ],
+            np.float64,
         )
 
     def index(self, name: str | None) -> int:
