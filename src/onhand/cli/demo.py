@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
@@ -100,6 +101,7 @@ class _Outcome:
 
 def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
     began = time.monotonic()
+    _interrupt_on_signals()
     with ExitStack() as resources:
         say = resources.enter_context(_progress(console))
         say("starting the database")
@@ -127,8 +129,19 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
             with _Child(settings, url, "worker") as worker:
                 children = (server, worker)
                 banner = asyncio.run(_live(console, settings, wish, children, board, key.key, admin_key, say))
+                _interrupt_on_signals()  # the event loop had handlers of its own
         differences = _verify(db, say) if wish.for_s is not None else None
         return _Outcome(board=board, banner=banner, ready_s=board.began - began, differences=differences)
+
+
+def _interrupt_on_signals() -> None:
+    """Whatever asks us to end does so as ctrl-C does: what was started is stopped."""
+
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 async def _live(

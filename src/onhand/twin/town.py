@@ -14,7 +14,7 @@ from onhand.twin.shoppers import Shoppers
 from onhand.twin.suppliers import Suppliers
 from onhand.twin.visits import Visits
 
-_WORKERS: Final = 12
+_WORKERS: Final = 24
 _QUEUES: Final = ("backorder", "unfillable", "rejected", "to_source", "held", "preorder")
 _QUEUES_EVERY_S: Final = 3.0
 _PAGE: Final = 1_000
@@ -91,6 +91,8 @@ class Town:
                 if data["queue"] is None:
                     self._visits.waiting.discard(order_id)
                 self.agenda.after(0, partial(self._nodes.look_up, order_id))
+            if kind.startswith("order.") and data.get("queue") is not None:
+                self._visits.waits(order_id)
             if kind in _TOLD or data.get("change") == "source":
                 self._board.event(kind, _sentence(event))
 

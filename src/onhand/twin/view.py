@@ -171,7 +171,7 @@ def _answers(board: Board) -> Panel:
         found = latencies.quantiles_ms(0.5, 0.99)
         cells = [_ms(value) for value in found] if found else ["–", "–"]
         table.add_row(name, *cells)
-    table.add_row("promises asked", "", f"{board.counts['promises']:,}")
+    table.add_row("promises", "", f"{board.counts['promises']:,}")
     table.add_row("busy, retried", "", _quiet(board.counts["busy"], "yellow"))
     return _panel(table, "answers, last 30 s")
 

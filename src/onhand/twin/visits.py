@@ -15,8 +15,9 @@ from onhand.twin.world import Json
 _HOLD_S = 900.0
 # After that long nobody waits for goods without a date any more; simulated.
 _PATIENCE_S = 2.5 * 3600
-# Visits under way at once: more than that and shoppers queue at the door.
-_AT_ONCE = 32
+# Visits under way at once: more than that and shoppers queue at the door. Each order makes nodes call some four times,
+# with three times as many workers (town.py): a slow server then slows both sides alike.
+_AT_ONCE = 8
 _RETURNS_KEPT = 50_000
 
 
@@ -127,6 +128,8 @@ class Visits:
 
     def waits(self, order_id: str) -> None:
         """Watch an order that was not sourced in full; its shopper has some patience."""
+        if order_id in self.waiting:
+            return
         self.waiting.add(order_id)
         self._agenda.after(_PATIENCE_S, partial(self._lose_patience, order_id))
 
@@ -134,9 +137,9 @@ class Visits:
         if order_id not in self.waiting or self._nodes is None:
             return
         order = await self._nodes.look_up(order_id)
-        if order is None or order["status"] not in ("backordered", "unfillable", "partly_shipped"):
+        if order is None or order["queue"] is None:
             self.waiting.discard(order_id)
-        elif order["queue"] == "unfillable":
+        elif order["queue"] in ("unfillable", "rejected"):
             await self._cancel(order_id, "would not wait any longer")
         else:
             self._agenda.after(_PATIENCE_S, partial(self._lose_patience, order_id))
