@@ -55,12 +55,15 @@ WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
 ORDER BY xid, pos
 
 -- name: find_servable
--- Orders that wait for units which a shelf of their channel has now, or which some inbound line has to promise.
+-- Orders that wait for units which a shelf of their channel has now, or which some inbound line has to promise; and
+-- those whose supply has come and went to others.
 -- What was tried in vain is left alone for a while, so that it does not stand in the way of younger orders.
 SELECT o.order_id::text
 FROM (
-    SELECT q.order_id, q.item_id, sum(q.quantity) AS units, bool_or(q.inbound_id IS NULL) AS is_undated
+    SELECT q.order_id, q.item_id, sum(q.quantity) AS units, bool_or(q.inbound_id IS NULL) AS is_undated,
+           bool_or(l.received >= l.quantity) AS has_come
     FROM queue_line q
+    LEFT JOIN inbound_line l ON l.inbound_id = q.inbound_id AND l.line_no = q.inbound_line
     WHERE q.queue IN ('to_source', 'rejected', 'unfillable', 'backorder', 'preorder')
       AND (q.tried_at IS NULL OR q.tried_at <= now() - make_interval(secs => %(again_after_s)s))
     GROUP BY q.order_id, q.item_id
@@ -75,6 +78,7 @@ WHERE o.queue IS DISTINCT FROM 'held'
         SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p JOIN node n USING (node_id)
         WHERE p.item_id = w.item_id AND n.active AND p.on_hand - p.unavailable - p.allocated > 0
           AND (coalesce(c.node_ids, g.node_ids) IS NULL OR p.node_id = ANY (coalesce(c.node_ids, g.node_ids)))))
+    OR w.has_come
     OR (w.is_undated AND (o.request ->> 'allow_backorder') IS DISTINCT FROM 'false' AND EXISTS (
         SELECT FROM inbound_line l
         WHERE l.item_id = w.item_id AND l.received < l.quantity AND l.quantity - l.received - l.promised > 0))

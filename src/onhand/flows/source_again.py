@@ -13,7 +13,7 @@ from onhand.flows.sourcer import Sourced, Sourcer, tried
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.ledger.store import find_nodes
-from onhand.orders.decide import withdraw
+from onhand.orders.decide import give_up_dates, withdraw
 from onhand.orders.model import Order, Wait
 from onhand.orders.public import summary
 from onhand.orders.states import ORDER_STEPS, allowed, require_order
@@ -99,8 +99,8 @@ def source_orders(state: State, order_ids: Iterable[str], *, by: Actor = SYSTEM)
                 changes.append(Change(before=order, after=sourced.order, command="source", plans=sourced.plans))
             else:
                 in_vain.append(order.order_id)
-                if (sourced.order.status, sourced.order.queue) != (order.status, order.queue):
-                    # Its supply has lost its date: say so.
+                if sourced.order.waiting != order.waiting:
+                    # Its supply has come and gone, or lost its date: say so.
                     changes.append(Change(before=order, after=sourced.order, command="source"))
         written = write_changes(conn, changes, by=by, origin=state.db.origin)
         if in_vain:
@@ -113,7 +113,8 @@ def source_orders(state: State, order_ids: Iterable[str], *, by: Actor = SYSTEM)
 
 
 def _try(state: State, sourcer: Sourcer, order: Order) -> Sourced:
-    """Everything that waits; else only what has no date."""
+    """Find a place for everything that waits, released items only."""
+    order = give_up_dates(order)
     excluded = tried(order, sourcer.now)
     partly = order.wishes.allow_split and (bool(order.live) or any(w.queue == "rejected" for w in order.waiting))
     waits = [w for w in order.waiting if not (w.is_dated and _is_unreleased(state, sourcer, w))]

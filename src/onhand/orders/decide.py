@@ -71,6 +71,17 @@ def withdraw(order: Order, fulfilment: Fulfilment, units: Mapping[Unit, int], *,
     return park(swap(order, cut(fulfilment, units, dead="cancelled", reason=reason)), units, "to_source")
 
 
+def give_up_dates(order: Order) -> Order:
+    """`order` with the units whose supply has come and gone to others, or lost its date, waiting in `to_source`."""
+    waiting = tuple(
+        Wait(line_no=w.line_no, item_id=w.item_id, queue="to_source", quantity=w.quantity, wait_id=w.wait_id)
+        if w.queue in ("backorder", "preorder") and not w.is_dated
+        else w
+        for w in order.waiting
+    )
+    return replace(order, waiting=waiting)
+
+
 def take_waiting(order: Order, units: Mapping[Unit, int], among: Iterable[Wait]) -> Order:
     """`order` with `units` no longer waiting, taken from the waits `among` in their order. Not settled."""
     rest = dict(units)
