@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _HOST: Final = "127.0.0.1"
 _ONHAND: Final = "from onhand.cli import main; main()"
-_READY_TIMEOUT_S: Final = 120.0
+_READY_TIMEOUT_S: Final = 180.0
+_USUAL_START_S: Final = 6.0
 _STOP_TIMEOUT_S: Final = 30.0
 _PICTURES_PER_S: Final = 4
 _SCOPES: Final = ("read", "stock:write", "orders:write", "config:write")
@@ -124,7 +125,7 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         with _Child(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
             from onhand.twin.board import Board
 
-            server.wait_until_ready(wish.port)
+            server.wait_until_ready(wish.port, say)
             board = Board()
             with _Child(settings, url, "worker") as worker:
                 children = (server, worker)
@@ -343,11 +344,15 @@ class _Child:
             tail = self._log.read_text("utf-8", errors="replace")[-1500:].strip() or "it said nothing"
             raise DatabaseUnavailable(f"`onhand {self._command}` ended with {self._process.returncode}: {tail}")
 
-    def wait_until_ready(self, port: int) -> None:
+    def wait_until_ready(self, port: int, say: "_Say") -> None:
         """Until it answers as ready. Raises DatabaseUnavailable when it does not come up."""
-        give_up_at = time.monotonic() + _READY_TIMEOUT_S
-        while time.monotonic() < give_up_at:
+        began = time.monotonic()
+        is_told = False
+        while (waited_s := time.monotonic() - began) < _READY_TIMEOUT_S:
             self.check()
+            if waited_s > _USUAL_START_S and not is_told:
+                say("starting the API; the first start on a machine compiles the solver, which takes a while")
+                is_told = True
             connection = http.client.HTTPConnection(_HOST, port, timeout=5)
             with suppress(OSError):  # it does not listen yet
                 connection.request("GET", "/readyz")

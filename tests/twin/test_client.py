@@ -1,0 +1,111 @@
+"""A polite client, against a server that is not always in the mood."""
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from onhand.twin.client import Client, WorldError
+
+Planned = list[tuple[int, dict[str, str], Any]]
+
+
+class Moody:
+    """A server that gives the planned answers, the last one for ever; `heard` is what it was asked."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.heard: list[tuple[str, str, dict[str, str], bytes]] = []
+        moody = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                moody.heard.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                status, headers, document = planned.pop(0) if len(planned) > 1 else planned[0]
+                text = json.dumps(document).encode()
+                self.send_response(status)
+                for name, value in (headers | {"content-length": str(len(text))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def moody() -> Iterator[Any]:
+    made: list[Moody] = []
+
+    def make(*planned: tuple[int, dict[str, str], Any]) -> Moody:
+        made.append(Moody(list(planned)))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def test_a_busy_server_is_asked_again_with_the_same_key(moody) -> None:
+    server = moody((503, {"retry-after": "0"}, {"code": "overloaded"}), (201, {}, {"order_id": "x"}))
+    told: list[tuple[str, int]] = []
+
+    async def scenario() -> Any:
+        async with Client(server.url, "secret", lambda name, status, _: told.append((name, status))) as client:
+            return await client.post("/v1/orders", {"a": 1}, key="k-1", reason="because")
+
+    answer = asyncio.run(scenario())
+    assert (answer.status, answer.body) == (201, {"order_id": "x"})
+    assert told == [("/v1/orders", 503), ("/v1/orders", 201)]
+    first, second = server.heard
+    assert first[3] == second[3] == b'{"a":1}'
+    for _, _, headers, _ in server.heard:
+        assert headers["idempotency-key"] == "k-1"
+        assert headers["authorization"] == "Bearer secret"
+        assert headers["x-reason"] == "because"
+
+
+def test_a_refusal_is_an_answer_and_not_repeated(moody) -> None:
+    server = moody((409, {}, {"code": "stock.insufficient", "missing": {"A": 2}}))
+
+    async def scenario() -> Any:
+        async with Client(server.url, "secret", lambda *_: None) as client:
+            answer = await client.post("/v1/reservations", {}, key="k")
+            with pytest.raises(WorldError, match="409"):
+                await client.must(client.post("/v1/reservations", {}, key="k"))
+            return answer
+
+    answer = asyncio.run(scenario())
+    assert not answer.ok
+    assert answer.problem == "stock.insufficient"
+    assert len(server.heard) == 2
+
+
+def test_lists_are_read_to_their_end(moody) -> None:
+    server = moody(
+        (200, {}, {"data": [{"n": 1}, {"n": 2}], "next_cursor": "abc"}),
+        (200, {}, {"data": [{"n": 3}], "next_cursor": None}),
+    )
+
+    async def scenario() -> list[int]:
+        async with Client(server.url, "secret", lambda *_: None) as client:
+            return [row["n"] async for row in client.every("/v1/stock", node="LYON")]
+
+    assert asyncio.run(scenario()) == [1, 2, 3]
+    assert "cursor=abc" in server.heard[1][1] and "node=LYON" in server.heard[1][1]
