@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from tests.sourcing.test_large_orders import draw_large
-from tests.sourcing.worlds import Plan, Running, World, draw, plans
+from tests.sourcing.worlds import Plan, Running, World, draw, draw_huge, plans
 
 from onhand.sourcing import kernel
 
@@ -19,8 +19,9 @@ PROGRAM = "from tests.sourcing.test_interpreted import report; report()"
 
 
 def draw_all() -> list[World]:
-    """Some three hundred orders of every kind."""
+    """Some hundreds of orders of every kind."""
     worlds = [draw(Random(seed), orders=3) for seed in range(90)]
+    worlds += [draw_huge(Random(seed)) for seed in range(150)]
     sizes = [(9, 3, 3), (12, 6, 12), (3, 5, 3)]
     worlds += [
         draw_large(Random(seed), lines=lines, nodes=nodes, patterns=patterns)
@@ -79,7 +80,7 @@ def test_the_interpreted_solver_decides_the_same(program: str, environment: dict
     answer = json.loads(done.stdout)
     assert not answer["compiled"] and hasattr(kernel.source_batch, "signatures")
     expected = json.loads(json.dumps(decided()))
-    assert len(answer["rows"]) == len(expected) > 300
+    assert len(answer["rows"]) == len(expected) > 400
     for interpreted, compiled in zip(answer["rows"], expected, strict=True):
         assert interpreted.pop("cost") == pytest.approx(compiled.pop("cost"), rel=1e-12)
         assert interpreted == compiled

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.test_worked_examples import node, order, service, world
-from tests.sourcing.worlds import Order, Running, World, draw, plans, tries
+from tests.sourcing.worlds import Order, Running, World, draw, draw_huge, plans, tries
 
 from onhand.network.compiled import NO_LIMIT
 from onhand.sourcing import record
-from onhand.sourcing.kernel import RECORD_CUT
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Stock
 
@@ -58,20 +57,11 @@ def test_so_it_is_with_any_number_of_units() -> None:
     """Stock, safety stock, demand and limits up to the largest number a column holds."""
     wide = narrow = 0
     for seed in range(1_500):
-        rng = Random(seed)
-        big = [0, 1, 5, RECORD_CUT - 1, RECORD_CUT, RECORD_CUT + 1, 40_000, 70_000, 2**31 - 1]
-        w = draw(rng, lines=2)
-        o = w.orders[0]
-        for at in list(w.available):
-            w.available[at], w.safety[at], w.pending[at] = rng.choice(big), rng.choice(big), 0
-        for n in w.nodes:
-            n |= {"capacity_units": rng.choice([None, *big[1:]]), "capacity_lines": None, "capacity_orders": None}
-        if seed % 2:
-            o.demand = [(item, rng.choice([1, 31_999, 33_000, 40_001, 69_000, 10**9])) for item, _ in o.demand]
-        (raw,), (plan,) = records(Running.of(w), [o])
+        w = draw_huge(Random(seed))
+        (raw,), (plan,) = records(Running.of(w), w.orders)
         wide += raw[1] == 4
         narrow += raw[1] == 2
-        assert again(w, o, record.decode(raw)) == plan, f"seed {seed}"
+        assert again(w, w.orders[0], record.decode(raw)) == plan, f"seed {seed}"
     assert wide > 100 and narrow > 100
 
 

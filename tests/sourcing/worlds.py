@@ -233,6 +233,20 @@ def draw(rng: Random, *, nodes: int = 4, items: int = 4, lines: int = 4, service
     return world
 
 
+def draw_huge(rng: Random) -> World:
+    """The same with one order of one or two lines, and numbers up to the largest that a column holds."""
+    huge = [0, 1, 5, 31_999, 32_000, 32_001, 40_000, 70_000, 2**31 - 1]
+    world = draw(rng, lines=2)
+    for at in list(world.available):
+        world.available[at], world.safety[at], world.pending[at] = rng.choice([-7, *huge]), rng.choice(huge), 0
+    for node in world.nodes:
+        node |= {"capacity_units": rng.choice([None, *huge[1:]]), "capacity_lines": None, "capacity_orders": None}
+    if rng.random() < 0.5:
+        (order,) = world.orders
+        order.demand = [(item, rng.choice([1, 31_999, 33_000, 40_001, 69_000, 10**9])) for item, _ in order.demand]
+    return world
+
+
 def _node(rng: Random, node_id: int, today: date) -> dict[str, Any]:
     limited = rng.random() < 0.5
     return {

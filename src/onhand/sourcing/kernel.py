@@ -14,7 +14,7 @@ decision uses. For one order the plan of least cost is found exactly:
   ordered choices of up to three nodes, each taking all it can. `METHOD_*` says which it was.
 
 Units in safety stock are used only when nothing else serves the order, and only where `Orders.dip` allows.
-Without Numba the same code runs interpreted: right, and slow.
+Without Numba the same code runs interpreted: right, and slow. (`int` keeps NumPy's scalars from wrapping around there.)
 """
 
 import math
@@ -482,7 +482,7 @@ def _divide(candidates, count, wanted, whole, fulfilments_max, share):
             held = 0
             for r in range(top):
                 if mask >> r & 1 and (not whole[d] or free[ranked[r], d] >= wanted[d]):
-                    held += free[ranked[r], d]
+                    held += int(free[ranked[r], d])
             if held < wanted[d]:
                 enough = False
                 break
@@ -658,12 +658,12 @@ def source_batch(
             record[words] = k
             words += 1
             for d in range(demand):
-                seen = min(gross[j, d], units_cut)
+                seen = min(int(gross[j, d]), units_cut)
                 record[words] = seen
                 words += 1
                 if guarded:
                     # As much less as leaves the same units, or none, beyond it.
-                    beyond = min(gross[j, d] - kept[j, d], units_cut)
+                    beyond = min(int(gross[j, d]) - int(kept[j, d]), units_cut)
                     record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                     words += 1
             at = words
@@ -691,7 +691,7 @@ def source_batch(
                     lines = demand * everyone
                     if not everyone:
                         for d in range(demand):
-                            free[j, d] = max(0, gross[j, d] if dip else gross[j, d] - kept[j, d])
+                            free[j, d] = max(0, gross[j, d] if dip else int(gross[j, d]) - int(kept[j, d]))
                             lines += free[j, d] >= d_units[first + d]
                     if lines < least_lines:
                         continue
