@@ -104,12 +104,11 @@ SELECT order_id, fulfilment_no, item_id, node_id
 FROM (
     SELECT f.order_id::text AS order_id, f.fulfilment_no, p.item_id, p.node_id, p.oversold,
            sum(l.quantity - l.shipped) OVER w - (l.quantity - l.shipped) AS before, rank() OVER w AS place
-    FROM (SELECT item_id, node_id, oversold FROM stock_position
-          WHERE oversold > 0 ORDER BY item_id, node_id LIMIT %(limit)s) p
+    FROM stock_position p
     JOIN fulfilment f ON f.node_id = p.node_id AND f.status IN ('allocated', 'accepted', 'packed', 'partly_shipped')
     JOIN fulfilment_line l ON l.order_id = f.order_id AND l.fulfilment_no = f.fulfilment_no AND l.item_id = p.item_id
     JOIN orders o ON o.order_id = f.order_id
-    WHERE l.quantity > l.shipped
+    WHERE p.oversold > 0 AND l.quantity > l.shipped
     WINDOW w AS (
         PARTITION BY p.item_id, p.node_id
         ORDER BY f.status IN ('packed', 'partly_shipped'), o.placed_at DESC, f.order_id DESC, f.fulfilment_no, l.line_no
@@ -118,3 +117,4 @@ FROM (
 ) v
 WHERE before < oversold
 ORDER BY item_id, node_id, place
+LIMIT %(limit)s

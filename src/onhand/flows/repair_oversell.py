@@ -20,8 +20,8 @@ Victim = tuple[str, int, int, int]
 """(order_id, fulfilment number, item_id, node_id)"""
 
 
-def repair_oversold(state: State, limit: int = 20, *, by: Actor = SYSTEM) -> int:
-    """One step: up to `limit` positions; how many orders gave way. Call it after a count, and from time to time.
+def repair_oversold(state: State, limit: int = 100, *, by: Actor = SYSTEM) -> int:
+    """One step: up to `limit` fulfilments; how many orders gave way. Call it after a count, and from time to time.
 
     Not packed before packed, and among these the order placed last first. Units of reservations are left: they expire.
     """
