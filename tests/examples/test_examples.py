@@ -178,7 +178,7 @@ def slice_home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class BrokenOff(Exception):  # noqa: N818
+class BrokenOff(Exception):
     """Somebody pulled the plug."""
 
 
