@@ -22,7 +22,7 @@ from psycopg.rows import TupleRow
 from onhand.base.actor import Actor
 from onhand.db import arrays, queries
 from onhand.db.pool import is_lost
-from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput
+from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput, Overloaded
 from onhand.flows.intake import Intake
 from onhand.flows.state import State
 from onhand.flows.write_orders import Outcome, Waiting, write
@@ -147,7 +147,11 @@ class Desk:
         groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
         for group in [*groups, *([n] for n in alone)]:
             batch = [intakes[n] for n in group]
-            for n, answer in zip(group, place_exactly(self._state, self._connection(), batch), strict=True):
+            try:
+                placed = place_exactly(self._state, self._connection(), batch)
+            except Overloaded as error:
+                placed = [error] * len(group)
+            for n, answer in zip(group, placed, strict=True):
                 answers[n] = answer
 
     def _resolve(self, intakes: Sequence[Intake], answers: list[Placed | Exception | None]) -> None:
@@ -195,7 +199,7 @@ def _keeping_capacity(network: Network, keep: bool) -> Network:
 def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
     """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
 
-    Raises DatabaseUnavailable when rivals keep winning; nothing is written then.
+    Raises Overloaded when rivals keep winning; nothing is written then.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -208,7 +212,7 @@ def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[In
         after()
         state.db.notify()
         return answers
-    raise DatabaseUnavailable("too many writers want the same rows; nothing was written, retry")
+    raise Overloaded
 
 
 def _place_locked(
@@ -238,6 +242,23 @@ def _place_locked(
     for n, earlier in again:
         answers[n] = _repeat(answers[earlier], intakes[earlier].hash, intakes[n])
     return [a for a in answers if a is not None], after
+
+
+def _still_fresh(
+    conn: Connection[TupleRow], fresh: list[tuple[int, Intake]], answers: list[Placed | Exception | None]
+) -> list[tuple[int, Intake]]:
+    """Look again: who held these rows until now may have placed the same orders, and on hot rows always will have.
+
+    An order with a reservation has ended it already: only starting again undoes that.
+    """
+    earlier = _find_earlier(conn, [intake for _, intake in fresh])
+    rest: list[tuple[int, Intake]] = []
+    for (n, intake), found in zip(fresh, earlier, strict=True):
+        if found is None or intake.reservation_id is not None:
+            rest.append((n, intake))
+        else:
+            answers[n] = found
+    return rest
 
 
 def _repeat(answer: Placed | Exception | None, first: bytes, intake: Intake) -> Placed | Exception:
@@ -276,15 +297,17 @@ def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list
     return found
 
 
-def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) -> Exception | None:
+def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) -> Placed | Exception | None:
     """Give the reserved units back inside this transaction, for this order to take; an ended reservation binds
-    nothing and the order is sourced like any other."""
+    nothing and the order is sourced like any other. The answer, if it is given already."""
     row = conn.execute(SQL["lock_reservation"], (intake.reservation_id,)).fetchone()
     if row is None:
         return InvalidInput.at("reservation_id", f"no reservation {intake.reservation_id!r}")
     status, order_id = row
     if status == "used":
-        return Conflict(
+        # Perhaps by this very order, sent twice at once: the first held the row until now.
+        earlier = _find_earlier(conn, [intake])[0]
+        return earlier or Conflict(
             "reservation.used",
             f"reservation {intake.reservation_id} was used by order {order_id}",
             order_id=str(order_id),
@@ -311,6 +334,9 @@ def _decide_and_write(
     network.load_capacity(conn, now.astimezone(UTC).date())
     items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
     locked = lock_stock(conn, items, network.count)
+    fresh = _still_fresh(conn, fresh, answers)
+    if not fresh:
+        return lambda: None
     book = Book(state, network, locked, now)
     supply = _Supply(conn, items)
     # One at a time: what an order leaves decides what the next can have, dated supply included.

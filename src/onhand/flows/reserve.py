@@ -17,7 +17,7 @@ from onhand.base import ids
 from onhand.base.dates import microseconds, rfc3339
 from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
-from onhand.errors import Conflict, DatabaseUnavailable, FieldError, InvalidInput
+from onhand.errors import Conflict, DatabaseUnavailable, FieldError, InvalidInput, Overloaded
 from onhand.flows.intake import UnknownSkus, World, active_channel, place_of
 from onhand.flows.place_orders import Book, hot_settings, lock_stock, rivals_won
 from onhand.flows.state import State
@@ -221,7 +221,7 @@ class Holder:
             self._state.db.notify()
             return
         for n, _ in numbered:
-            answers[n] = DatabaseUnavailable("too many writers want the same rows; nothing was written, retry")
+            answers[n] = Overloaded()
 
     def _exact_locked(
         self,
@@ -230,11 +230,7 @@ class Holder:
         answers: list[Reserved | Exception | None],
     ) -> None:
         state = self._state
-        fresh: list[tuple[int, Hold]] = []
-        for n, hold in numbered:
-            answers[n] = _earlier(conn, hold)
-            if answers[n] is None:
-                fresh.append((n, hold))
+        fresh = _still_fresh(conn, numbered, answers)
         if not fresh:
             return
         now = state.now()
@@ -243,6 +239,8 @@ class Holder:
         unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
         items = sorted({i for _, hold in fresh for i, _ in hold.ask.demand})
         locked = lock_stock(conn, items, network.count)
+        # Who held these rows until now may have answered the same request.
+        fresh = _still_fresh(conn, fresh, answers)
         book = Book(state, unlimited, locked, now)
         made: list[tuple[int, Hold, Decisions]] = []
         for n, hold in fresh:
@@ -275,6 +273,20 @@ class Holder:
             "not enough available units for all lines" if missing else "no few enough nodes hold all lines together",
             missing=missing,
         )
+
+
+def _still_fresh(
+    conn: Connection[TupleRow],
+    numbered: Sequence[tuple[int, Hold]],
+    answers: list[Reserved | Exception | None],
+) -> list[tuple[int, Hold]]:
+    """Those that nobody has answered under their idempotency key; `answers` takes the answers of the others."""
+    fresh: list[tuple[int, Hold]] = []
+    for n, hold in numbered:
+        answers[n] = _earlier(conn, hold)
+        if answers[n] is None:
+            fresh.append((n, hold))
+    return fresh
 
 
 def _earlier(conn: Connection[TupleRow], hold: Hold) -> Reserved | Exception | None:
