@@ -118,9 +118,8 @@ def test_the_same_request_sent_twice_at_once_is_answered_alike(clients, dsn):
     """With a reservation, without, as a batch, and a reservation itself by its key: there is one, and both are told."""
     one, _ = clients
     set_up(one, ["A"], berlin=3 * ROUNDS)
-    lines = [{"sku": "A", "quantity": 1}]
+    held = {"channel": "web", "lines": [{"sku": "A", "quantity": 1}]}
     for n in range(ROUNDS):
-        held = {"channel": "web", "lines": lines}
         reservations = at_once([lambda c=c, n=n: c.send("POST", "/v1/reservations", held, f"k{n}") for c in clients])
         assert reservations[0] == reservations[1]
         assert reservations[0][0] == 201, reservations
