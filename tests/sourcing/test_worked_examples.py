@@ -206,15 +206,15 @@ def test_safety_stock_is_the_last_resort_and_only_for_those_who_may() -> None:
 
 def test_a_large_order_goes_to_the_cheapest_node_that_has_it_all_however_far() -> None:
     """More nodes hold everything than are searched, and the cheapest of them is the farthest."""
-    lines = 10
-    nodes = [node(k, handling_cost_minor=1000) for k in range(1, 15)]
+    lines, last = 10, 10 + kernel.SEARCH_NODES + 2
+    nodes = [node(k, handling_cost_minor=1000) for k in range(1, last + 1)]
     nodes[-1]["handling_cost_minor"] = 0
-    stock = {(item, k): 1 for item in range(1, lines + 1) for k in range(1, 15)}
+    stock = {(item, k): 1 for item in range(1, lines + 1) for k in range(1, last + 1)}
     # Holes make every line different, so that lines cannot move together.
     stock |= {(item, item): 0 for item in range(1, lines + 1)}
     plan = solve(world(stock, nodes=nodes, weight_g=10), order(*((item, 1) for item in range(1, lines + 1))))
     assert plan is not None and plan.method == kernel.METHOD_SEARCH
-    assert shares(plan) == {14: dict.fromkeys(range(1, lines + 1), 1)}
+    assert shares(plan) == {last: dict.fromkeys(range(1, lines + 1), 1)}
 
 
 def test_a_service_that_nobody_offers_serves_nobody() -> None:
