@@ -3,6 +3,7 @@
 import gc
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,7 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
-from onhand.base.batching import Gatherer
+from onhand.base.batching import Gatherer, in_threads
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
@@ -56,7 +57,7 @@ def _clock() -> datetime:
 class App:
     """One running process: `state` in memory, `db`, and the gatherers of the hot path.
 
-    `open` migrates the database and reads the state; `close` lets batches finish.
+    `open` migrates the database and reads the state; `finish` lets batches finish; `close` releases everything.
     """
 
     def __init__(self, settings: Settings, db: Database, *, now: Callable[[], datetime]) -> None:
@@ -66,33 +67,31 @@ class App:
         self.listener = Listener(db)
         self._stop = threading.Event()
         self._resources = ExitStack()
-        self._desks = _PerThread(lambda: Desk(self.state))
+        self._pools: list[ThreadPoolExecutor] = []
+        self._desks: list[Desk] = []
+        self._idle_desks: list[Desk] = []
         self._holders = _PerThread(lambda: Holder(self.state))
         # A request is a list: one order, or a share of a batch that answers row by row.
         self.orders: Gatherer[list[Intake], list[Placed | Exception]] = Gatherer(
             self._place,
-            name="orders",
             batch_max=_BATCH_LINES,
             queue_max=_QUEUE_MAX,
             weigh=lambda intakes: sum(len(k.lines) for k in intakes),
         )
         self.reservations: Gatherer[Hold, Reserved] = Gatherer(
-            self._reserve,
-            name="reservations",
+            in_threads(self._reserve, self._threads("reservations", 2)),
             batch_max=_BATCH_LINES,
             queue_max=_QUEUE_MAX,
             weigh=lambda hold: len(hold.ask.demand),
         )
         self.promises: Gatherer[Question, Promised] = Gatherer(
-            lambda questions: promise(self.state, questions),
-            name="promises",
-            workers=1,
+            in_threads(lambda questions: promise(self.state, questions), self._threads("promises", 1)),
+            under_way_max=1,
             queue_max=_QUEUE_MAX,
         )
         self._enquirers = _PerThread(lambda: Enquirer(self.state))
         self.enquiries: Gatherer[Enquiry, bytes] = Gatherer(
-            lambda enquiries: self._enquirers.get().answer(enquiries),
-            name="enquiries",
+            in_threads(lambda enquiries: self._enquirers.get().answer(enquiries), self._threads("enquiries", 2)),
             batch_max=64,
             queue_max=_QUEUE_MAX,
         )
@@ -140,17 +139,20 @@ class App:
         """Whether the state has been read."""
         return self.state.loaded
 
+    async def finish(self) -> None:
+        """Answer what was submitted to the gatherers; before `close`, from the event loop that submitted it."""
+        for gatherer in (self.orders, self.reservations, self.promises, self.enquiries):
+            await gatherer.close()
+
     def close(self) -> None:
-        """Finish what is under way, then release everything."""
+        """Release everything."""
         self._stop.set()
-        self.orders.close()
-        self.reservations.close()
-        self.promises.close()
-        self.enquiries.close()
+        for pool in self._pools:
+            pool.shutdown()
         self.listener.close()
         if self._follower.is_alive():
             self._follower.join()
-        for desk in self._desks.made:
+        for desk in self._desks:
             desk.close()
         for connected in (*self._holders.made, *self._enquirers.made):
             connected.close()
@@ -222,10 +224,20 @@ class App:
     def _learn(self, positions: Sequence[tuple[int, int]]) -> None:
         self.state.take([item for item, _ in positions], [node for _, node in positions])
 
-    def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
-        flat = self._desks.get().place([k for request in requests for k in request])
-        rest = iter(flat)
+    async def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
+        if self._idle_desks:
+            desk = self._idle_desks.pop()
+        else:
+            self._desks.append(desk := Desk(self.state))
+        try:
+            rest = iter(await desk.place_soon([k for request in requests for k in request]))
+        finally:
+            self._idle_desks.append(desk)
         return [list(islice(rest, len(request))) for request in requests]
+
+    def _threads(self, name: str, count: int) -> ThreadPoolExecutor:
+        self._pools.append(pool := ThreadPoolExecutor(count, f"onhand {name}"))
+        return pool
 
     def _reserve(self, holds: list[Hold]) -> Sequence[Reserved | Exception]:
         return self._holders.get().reserve(holds)

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import pytest
 
-from onhand.base.batching import Gatherer
+from onhand.base.batching import Gatherer, in_threads
 from onhand.errors import Overloaded
 
 
@@ -16,14 +17,14 @@ class Worker:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.gate = threading.Event()
+        self.gate = asyncio.Event()
         self.gate.set()
-        self.entered = threading.Semaphore(0)
+        self.entered = asyncio.Semaphore(0)
 
-    def __call__(self, requests: list[int]) -> Sequence[int | Exception]:
+    async def __call__(self, requests: list[int]) -> Sequence[int | Exception]:
         self.batches.append(requests)
         self.entered.release()
-        assert self.gate.wait(10), "the test shut the gate and forgot it"
+        await self.gate.wait()
         return [ValueError(n) if n < 0 else n * 2 for n in requests]
 
 
@@ -35,15 +36,26 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(limited())
 
 
-@contextmanager
-def busy(work: Worker, gatherer: Gatherer[int, int], workers: int = 1) -> Generator[list["asyncio.Future[int]"]]:
-    """All workers hold one request each, until the block ends; what is submitted in it gathers."""
+@asynccontextmanager
+async def closing(gatherer: Gatherer[int, int]) -> AsyncGenerator[Gatherer[int, int]]:
+    try:
+        yield gatherer
+    finally:
+        await gatherer.close()
+
+
+@asynccontextmanager
+async def busy(
+    work: Worker, gatherer: Gatherer[int, int], batches: int = 1
+) -> AsyncGenerator[list["asyncio.Future[int]"]]:
+    """As many batches as may be are under way with one request each, until the block ends: what is submitted in it
+    gathers."""
     work.gate.clear()
     held: list[asyncio.Future[int]] = []
     try:
-        for _ in range(workers):
+        for _ in range(batches):
             held.append(gatherer.submit(0))
-            assert work.entered.acquire(timeout=10)
+            await work.entered.acquire()
         yield held
     finally:
         work.gate.set()
@@ -53,8 +65,8 @@ def test_what_gathers_while_a_batch_is_worked_on_is_the_next_batch() -> None:
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=1)) as gatherer:
-            with busy(work, gatherer) as held:
+        async with closing(Gatherer(work, under_way_max=1)) as gatherer:
+            async with busy(work, gatherer) as held:
                 futures = [gatherer.submit(n) for n in range(1, 6)]
                 assert gatherer.waiting == 5
             assert await asyncio.gather(*held, *futures) == [0, 2, 4, 6, 8, 10]
@@ -68,7 +80,7 @@ def test_a_request_alone_does_not_wait_for_others() -> None:
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t")) as gatherer:
+        async with closing(Gatherer(work)) as gatherer:
             for n in range(20):
                 assert await gatherer.submit(n) == 2 * n
 
@@ -80,8 +92,8 @@ def test_a_batch_is_no_heavier_than_allowed_and_a_heavy_request_goes_alone() -> 
     work = Worker()
 
     async def test() -> None:
-        gatherer = Gatherer(work, name="t", workers=1, batch_max=10, weigh=lambda n: n)
-        with closing(gatherer), busy(work, gatherer) as held:
+        gatherer = Gatherer(work, under_way_max=1, batch_max=10, weigh=lambda n: n)
+        async with closing(gatherer), busy(work, gatherer) as held:
             futures = [gatherer.submit(n) for n in (4, 6, 1, 50, 9, 1, 1)]
             work.gate.set()
             await asyncio.gather(*held, *futures)
@@ -94,8 +106,8 @@ def test_an_error_in_the_place_of_an_answer_is_raised_to_that_request_alone() ->
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=1)) as gatherer:
-            with busy(work, gatherer):
+        async with closing(Gatherer(work, under_way_max=1)) as gatherer:
+            async with busy(work, gatherer):
                 futures = [gatherer.submit(n) for n in (1, -2, 3, -4)]
             answers = await asyncio.gather(*futures, return_exceptions=True)
             assert [a if isinstance(a, int) else a.args for a in answers] == [2, (-2,), 6, (-4,)]
@@ -107,7 +119,7 @@ def test_an_error_in_the_place_of_an_answer_is_raised_to_that_request_alone() ->
 def test_a_batch_that_fails_fails_all_its_requests_and_none_after_it(error: Exception) -> None:
     batches = 0
 
-    def work(requests: list[int]) -> list[int]:
+    async def work(requests: list[int]) -> list[int]:
         nonlocal batches
         batches += 1
         if batches == 1:
@@ -115,7 +127,7 @@ def test_a_batch_that_fails_fails_all_its_requests_and_none_after_it(error: Exce
         return requests
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=1)) as gatherer:
+        async with closing(Gatherer(work, under_way_max=1)) as gatherer:
             first = [gatherer.submit(n) for n in range(3)]
             answers = await asyncio.gather(*first, return_exceptions=True)
             assert isinstance(answers[0], RuntimeError)
@@ -126,9 +138,12 @@ def test_a_batch_that_fails_fails_all_its_requests_and_none_after_it(error: Exce
 
 def test_work_that_forgets_a_request_fails_its_batch_instead_of_mixing_answers_up() -> None:
     async def test() -> None:
-        gatherer = Gatherer[int, int](lambda requests: requests[1:], name="t")
-        with closing(gatherer), pytest.raises(AssertionError, match="every request"):
-            await gatherer.submit(1)
+        async def forgetful(requests: list[int]) -> list[int]:
+            return requests[1:]
+
+        async with closing(Gatherer(forgetful)) as gatherer:
+            with pytest.raises(AssertionError, match="every request"):
+                await gatherer.submit(1)
 
     run(test)
 
@@ -137,8 +152,8 @@ def test_a_full_queue_refuses_at_once_and_keeps_nothing_of_the_request() -> None
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=1, queue_max=3)) as gatherer:
-            with busy(work, gatherer) as held:
+        async with closing(Gatherer(work, under_way_max=1, queue_max=3)) as gatherer:
+            async with busy(work, gatherer) as held:
                 futures = [gatherer.submit(n) for n in (1, 2, 3)]
                 with pytest.raises(Overloaded):
                     gatherer.submit(4)
@@ -150,18 +165,57 @@ def test_a_full_queue_refuses_at_once_and_keeps_nothing_of_the_request() -> None
 
 
 def test_closing_lets_what_is_queued_finish_and_refuses_what_comes_later() -> None:
-    work = Worker()
-
     async def test() -> None:
-        gatherer = Gatherer(work, name="t", workers=2, batch_max=2)
-        with busy(work, gatherer, workers=2) as held:
+        work = Worker()
+        gatherer = Gatherer(work, under_way_max=2, batch_max=2)
+        async with busy(work, gatherer, batches=2) as held:
             futures = [gatherer.submit(n) for n in range(1, 8)]
-            closer = threading.Thread(target=gatherer.close)
-            closer.start()
-        await asyncio.to_thread(closer.join)
-        with pytest.raises(Overloaded):
-            gatherer.submit(9)
-        assert await asyncio.gather(*held, *futures) == [0, 0, 2, 4, 6, 8, 10, 12, 14]
+            closer = asyncio.create_task(gatherer.close())
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                gatherer.submit(9)
+            assert not closer.done()
+        await closer
+        assert [f.result() for f in (*held, *futures)] == [0, 0, 2, 4, 6, 8, 10, 12, 14]
+
+    run(test)
+
+
+def test_a_second_batch_starts_when_it_is_as_heavy_as_the_first() -> None:
+    async def test() -> None:
+        work = Worker()
+        async with closing(Gatherer(work, under_way_max=2, batch_max=100)) as gatherer:
+            work.gate.clear()
+            futures = [gatherer.submit(n) for n in range(3)]
+            await work.entered.acquire()
+            futures += [gatherer.submit(n) for n in (3, 4)]
+            await asyncio.sleep(0)
+            assert work.batches == [[0, 1, 2]], "two would not be worth a batch of their own"
+            futures += [gatherer.submit(n) for n in (5, 6)]
+            await work.entered.acquire()
+            assert work.batches == [[0, 1, 2], [3, 4, 5, 6]]
+            futures.append(gatherer.submit(7))
+            await asyncio.sleep(0)
+            assert len(work.batches) == 2, "no more than two are under way"
+            work.gate.set()
+            assert await asyncio.gather(*futures) == [2 * n for n in range(8)]
+            assert work.batches[2:] == [[7]]
+
+    run(test)
+
+
+def test_work_that_blocks_is_done_in_threads() -> None:
+    async def test() -> None:
+        seen: list[str] = []
+
+        def work(requests: list[int]) -> list[int]:
+            seen.append(threading.current_thread().name)
+            return requests
+
+        with ThreadPoolExecutor(1, "worker") as pool:
+            async with closing(Gatherer(in_threads(work, pool))) as gatherer:
+                assert await gatherer.submit(3) == 3
+        assert seen == ["worker_0"]
 
     run(test)
 
@@ -170,8 +224,8 @@ def test_a_client_that_goes_away_does_not_disturb_the_others() -> None:
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=1)) as gatherer:
-            with busy(work, gatherer) as held:
+        async with closing(Gatherer(work, under_way_max=1)) as gatherer:
+            async with busy(work, gatherer) as held:
                 futures = [gatherer.submit(n) for n in (1, 2, 3)]
                 futures[1].cancel()
                 held[0].cancel()
@@ -187,7 +241,7 @@ def test_a_request_that_cannot_be_weighed_fails_its_sender_and_nobody_else() -> 
     work = Worker()
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", weigh=lambda n: 10 // n)) as gatherer:
+        async with closing(Gatherer(work, weigh=lambda n: 10 // n)) as gatherer:
             with pytest.raises(ZeroDivisionError):
                 gatherer.submit(0)
             assert await gatherer.submit(5) == 10
@@ -200,7 +254,7 @@ def test_no_request_is_lost_among_64_concurrent_submitters() -> None:
     each = 150
 
     async def test() -> None:
-        with closing(Gatherer(work, name="t", workers=3, batch_max=50)) as gatherer:
+        async with closing(Gatherer(work, under_way_max=3, batch_max=50)) as gatherer:
 
             async def client(first: int) -> None:
                 for n in range(first, first + each):
@@ -215,21 +269,3 @@ def test_no_request_is_lost_among_64_concurrent_submitters() -> None:
     assert done == list(range(64 * each)), "each exactly once"
     assert max(map(len, work.batches)) <= 50
     assert len(work.batches) < len(done), "they were gathered"
-
-
-def test_the_workers_outlive_an_event_loop() -> None:
-    work = Worker()
-    gatherer = Gatherer(work, name="t", workers=1)
-
-    async def leave() -> None:
-        work.gate.clear()
-        gatherer.submit(1)
-        assert work.entered.acquire(timeout=10)
-
-    async def ask() -> None:
-        assert await gatherer.submit(2) == 4
-
-    with closing(gatherer):
-        run(leave)
-        work.gate.set()
-        run(ask)

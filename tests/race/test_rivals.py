@@ -4,16 +4,21 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from onhand.app import App
 from onhand.base.actor import SYSTEM
 from onhand.flows.expire_reservations import expire_reservations
+from onhand.flows.intake import prepare
+from onhand.flows.place_orders import place_exactly
 from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.source_again import source_waiting
 from onhand.ledger.intake import EntryIn
+from onhand.orders.intake import OrderIn
 from onhand.settings import Settings
 
 from .clients import Client, at_once, check, order, receive, rows, set_up, stock
@@ -135,23 +140,50 @@ def test_the_same_request_sent_twice_at_once_is_answered_alike(clients, dsn):
     check(dsn)
 
 
+def test_an_order_that_waited_behind_its_twin_is_answered_at_once(clients, server, monkeypatch):
+    """Others always hold the rows of a hot item; who waits for them must not have to start again."""
+    client, state = clients[0], server.app.state
+    set_up(client, ["A"], berlin=5)
+    monkeypatch.setattr("onhand.flows.place_orders._ATTEMPTS", 1)
+    request = msgspec.convert(order("o1", ("A", 1)), OrderIn)
+
+    def intake():
+        return prepare(state, request, actor=1, key=None, now=state.now())
+
+    with state.db.connect() as first, state.db.connect() as second:
+        with ThreadPoolExecutor() as pool, first.transaction():
+            (placed,) = place_exactly(state, first, [intake()])
+            waiting = pool.submit(place_exactly, state, second, [intake()])
+            while not blocked(state.db, second):
+                assert not waiting.done()
+        (again,) = waiting.result()
+    assert (again.answer, again.replayed) == (placed.answer, True)
+
+
+def blocked(db, conn):
+    """Whether the connection waits for a lock."""
+    with db.connection() as other:
+        (blockers,) = other.execute("SELECT pg_blocking_pids(%s)", (conn.info.backend_pid,)).fetchone()
+    return bool(blockers)
+
+
 def test_workers_share_what_there_is_to_do(clients, server, dsn):
     """Two processes' worth of sweeps, all at once: each order is served once, each promise withdrawn once, each
     reservation ended once, and nothing more is withdrawn than is missing."""
     client, _ = clients
     set_up(client, ["WAIT", "SHORT", "HELD"], berlin=0)
-    receive(client, ["SHORT"], berlin=40)
+    receive(client, ["SHORT"], berlin=120)
     receive(client, ["HELD"], berlin=40)
     for n in range(40):
         waits = client.call("POST", "/v1/orders", order(f"w{n}", ("WAIT", 1), allow_backorder=False))
         assert waits["status"] == "unfillable"
-        assert client.call("POST", "/v1/orders", order(f"s{n}", ("SHORT", 1)))["status"] == "sourced"
+        assert client.call("POST", "/v1/orders", order(f"s{n}", ("SHORT", 3)))["status"] == "sourced"
         held = {"channel": "web", "lines": [{"sku": "HELD", "quantity": 1}], "ttl_s": 60}
         client.call("POST", "/v1/reservations", held)
     receive(client, ["WAIT"], munich=25, hamburg=15)
-    receive(client, ["SHORT"], munich=40)
-    # Half of what was promised is gone; nobody has done anything about it yet.
-    lost = EntryIn(kind="count", sku="SHORT", node="berlin", quantity=20)
+    receive(client, ["SHORT"], munich=120)
+    # Of what was promised 50 units are gone, those of 16 orders and two of a 17th; nobody has done anything about it.
+    lost = EntryIn(kind="count", sku="SHORT", node="berlin", quantity=70)
     assert len(server.app.record([lost], SYSTEM).oversold) == 1
     later = server.app.state.now() + timedelta(minutes=5)
     done: Counter[str] = Counter()
@@ -176,10 +208,12 @@ def test_workers_share_what_there_is_to_do(clients, server, dsn):
                 ),
             ]
         at_once(works)
-    assert stock(dsn) == {"WAIT": (40, 40, 0), "SHORT": (60, 40, 0), "HELD": (40, 0, 0)}
-    assert done == {"waiting": 40, "oversold": 20, "reserved": 40}
+    assert stock(dsn) == {"WAIT": (40, 40, 0), "SHORT": (190, 120, 0), "HELD": (40, 0, 0)}
+    assert done == {"waiting": 40, "oversold": 17, "reserved": 40}
+    short = "SELECT allocated FROM stock_position JOIN item USING (item_id) WHERE sku = 'SHORT' ORDER BY 1"
+    assert rows(dsn, short) == [(50,), (70,)]
     assert rows(dsn, "SELECT status, count(*) FROM orders GROUP BY status") == [("sourced", 80)]
-    assert rows(dsn, "SELECT count(*) FROM fulfilment WHERE status IN ('cancelled', 'rejected')") == [(20,)]
+    assert rows(dsn, "SELECT count(*) FROM fulfilment WHERE status IN ('cancelled', 'rejected')") == [(16,)]
     assert rows(dsn, "SELECT count(*) FROM event WHERE kind = 'reservation.expired'") == [(40,)]
     kinds = dict(rows(dsn, "SELECT kind, count(*) FROM ledger_entry GROUP BY kind"))
     assert kinds["expire"] == 40

@@ -84,6 +84,7 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
         _before_exit(hub.close)
         yield
         hub.close()
+        await app.finish()
         if on_close is not None:
             on_close()
 

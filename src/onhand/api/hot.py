@@ -22,7 +22,7 @@ from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
 from onhand.base.fields import day_of, moment_of
-from onhand.errors import FieldError, InvalidInput, OnhandError
+from onhand.errors import FieldError, InvalidInput, OnhandError, Overloaded
 from onhand.flows.enquire import Enquiry
 from onhand.flows.intake import Intake, UnknownSkus, prepare
 from onhand.flows.place_orders import Placed
@@ -81,51 +81,78 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
     app = edge.app
-    prepared = await run_in_threadpool(_prepare_rows, app, rows, actor)
-    shares: list[list[int]] = [[]]
-    weight = 0
-    for n, intake in enumerate(prepared):
-        if isinstance(intake, Exception):
-            continue
-        weight += len(intake.lines)
-        if weight > _SHARE_LINES and shares[-1]:
-            shares.append([])
-            weight = len(intake.lines)
-        shares[-1].append(n)
-    results: list[str] = [_rejected(k) if isinstance(k, Exception) else "" for k in prepared]
-    if shares[-1]:
-        futures = [app.orders.submit([k for n in share if isinstance(k := prepared[n], Intake)]) for share in shares]
-        for share, placed in zip(shares, await asyncio.gather(*futures), strict=True):
-            for n, row in zip(share, placed, strict=True):
-                results[n] = row.answer if isinstance(row, Placed) else _rejected(row)
+    answers = _Answers(app, len(rows))
+    unknown: dict[int, UnknownSkus] = {}
+    now = app.state.now()
+    for n, row in enumerate(rows):
+        try:
+            answers.add(n, _prepare(app, row, actor, now))
+        except UnknownSkus as error:
+            unknown[n] = error
+        except OnhandError as error:
+            answers.refuse(n, error)
+        if answers.is_share_full:
+            answers.submit()
+            await asyncio.sleep(0)  # others wait for this event loop, too
+    if unknown:
+        # Another process may just have created them: read them and look again.
+        skus = sorted({sku for error in unknown.values() for sku in error.skus})
+        await run_in_threadpool(app.state.learn_items, skus)
+        for n in unknown:
+            try:
+                answers.add(n, _prepare(app, rows[n], actor, now))
+            except OnhandError as error:
+                answers.refuse(n, error)
+    results = await answers.all()
     await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode())
 
 
-def _prepare_rows(app: App, rows: list[msgspec.Raw], actor: int) -> list[Intake | Exception]:
-    now = app.state.now()
-    prepared: list[Intake | Exception] = []
-    unknown: set[str] = set()
-    for again in (False, True):
-        if again and not unknown:
-            break
-        if again:
-            app.state.learn_items(sorted(unknown))
-        for n, row in enumerate(rows):
-            if again and not isinstance(prepared[n], UnknownSkus):
-                continue
-            answer: Intake | Exception
-            try:
-                answer = prepare(app.state, _decode(_order, row), actor=actor, key=None, now=now)
-            except UnknownSkus as error:
-                unknown.update(error.skus)
-                answer = error
-            except OnhandError as error:
-                answer = error
-            if again:
-                prepared[n] = answer
-            else:
-                prepared.append(answer)
-    return prepared
+def _prepare(app: App, row: msgspec.Raw, actor: int, now: datetime) -> Intake:
+    return prepare(app.state, _decode(_order, row), actor=actor, key=None, now=now)
+
+
+class _Answers:
+    """The results of a batch, gathered share by share while further rows are read."""
+
+    def __init__(self, app: App, rows: int) -> None:
+        self._app = app
+        self._results = [""] * rows
+        self._share: list[tuple[int, Intake]] = []
+        self._lines = 0
+        self._submitted: list[tuple[list[int], asyncio.Future[list[Placed | Exception]]]] = []
+
+    @property
+    def is_share_full(self) -> bool:
+        return self._lines >= _SHARE_LINES
+
+    def add(self, row: int, intake: Intake) -> None:
+        self._share.append((row, intake))
+        self._lines += len(intake.lines)
+
+    def refuse(self, row: int, error: Exception) -> None:
+        self._results[row] = _rejected(error)
+
+    def submit(self) -> None:
+        """Place what was added since the last time."""
+        if not self._share:
+            return
+        rows = [row for row, _ in self._share]
+        try:
+            self._submitted.append((rows, self._app.orders.submit([intake for _, intake in self._share])))
+        except Overloaded as error:
+            if not self._submitted:
+                raise  # nothing was placed: the whole request may be repeated
+            for row in rows:
+                self.refuse(row, error)
+        self._share, self._lines = [], 0
+
+    async def all(self) -> list[str]:
+        """Every row's result, in order."""
+        self.submit()
+        for rows, future in self._submitted:
+            for row, placed in zip(rows, await future, strict=True):
+                self._results[row] = placed.answer if isinstance(placed, Placed) else _rejected(placed)
+        return self._results
 
 
 def _rejected(error: Exception) -> str:

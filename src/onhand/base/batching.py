@@ -1,10 +1,9 @@
 """Natural batching: while one batch is worked on, the next one gathers. No timer, so no waiting when idle."""
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 from onhand.errors import Overloaded
@@ -15,36 +14,34 @@ A = TypeVar("A")
 
 class Gatherer(Generic[Q, A]):
     """Turns single requests into batches for `work`, which answers in order; an exception in the place of an answer
-    is raised to that request alone.
+    is raised to that request alone. For one event loop.
 
-    workers    batches under way at once: one waits for the database while the other decides
-    batch_max  most weight of a batch (a request alone may exceed it)
-    queue_max  most requests waiting; beyond that Overloaded is raised at once and nothing is kept
+    under_way_max  batches under way at once: one waits for the database while the other is decided. A further one
+                   starts when it is as heavy as what is under way: many small ones would cost more than they save
+    batch_max      most weight of a batch (a request alone may exceed it)
+    queue_max      most requests waiting; beyond that Overloaded is raised at once and nothing is kept
     """
 
     def __init__(
         self,
-        work: Callable[[list[Q]], Sequence[A | Exception]],
+        work: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]],
         *,
-        name: str,
-        workers: int = 2,
+        under_way_max: int = 2,
         batch_max: int = 300,
         queue_max: int = 2_000,
         weigh: Callable[[Q], int] | None = None,
     ) -> None:
         self._work = work
+        self._under_way_max = under_way_max
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._weigh = weigh
         self._queue: deque[tuple[Q, int, asyncio.Future[A]]] = deque()
-        self._ready = threading.Condition()
-        self._idle = 0
+        self._waiting_weight = 0
+        self._under_way_weight = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_starting = False
         self._closing = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"onhand {name} {n}", daemon=True) for n in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -52,77 +49,85 @@ class Gatherer(Generic[Q, A]):
         return len(self._queue)
 
     def submit(self, request: Q) -> "asyncio.Future[A]":
-        """Queue a request from the event loop; the future has its answer. Raises Overloaded."""
+        """Queue a request; the future has its answer. Raises Overloaded."""
         if self._closing or len(self._queue) >= self._queue_max:
             raise Overloaded
-        # Weighed here: what cannot be weighed is its sender's problem, not the workers'.
+        # Weighed here: what cannot be weighed is its sender's problem alone.
         weight = 1 if self._weigh is None else self._weigh(request)
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._queue.append((request, weight, future))
-        if self._idle:
-            with self._ready:
-                self._ready.notify()
+        self._waiting_weight += weight
+        self._start()
         return future
 
-    def close(self) -> None:
-        """Let the workers finish what is queued, then end. What is submitted from now on is Overloaded."""
-        with self._ready:
-            self._closing = True
-            self._ready.notify_all()
-        for thread in self._threads:
-            thread.join()
-        while self._queue:  # submitted while the last worker left
-            _, _, future = self._queue.popleft()
-            _send([future], [Overloaded()])
+    async def close(self) -> None:
+        """Finish what is queued. What is submitted from now on is Overloaded."""
+        self._closing = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
-    def _take(self) -> tuple[list[Q], list[asyncio.Future[A]]]:
-        with self._ready:
-            while not self._queue:
-                if self._closing:
-                    return [], []
-                # The time-out closes the race with a submit that saw no idle worker.
-                self._idle += 1
-                self._ready.wait(0.05)
-                self._idle -= 1
-            requests: list[Q] = []
-            futures: list[asyncio.Future[A]] = []
-            total = 0
-            while self._queue:
-                request, weight, future = self._queue[0]
-                total += weight
-                if requests and total > self._batch_max:
-                    break
-                self._queue.popleft()
-                requests.append(request)
-                futures.append(future)
-            return requests, futures
+    def _start(self) -> None:
+        if not self._queue or self._is_starting or len(self._tasks) >= self._under_way_max:
+            return
+        if self._waiting_weight < min(self._under_way_weight, self._batch_max):
+            return
+        # The task begins in the loop's next round: what else has arrived by then comes along.
+        self._is_starting = True
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    def _run(self) -> None:
-        while True:
-            requests, futures = self._take()
-            if not requests:
-                return
-            try:
-                answers = self._work(requests)
-                assert len(answers) == len(requests), "work must answer every request"
-            except Exception as error:
-                answers = [error] * len(requests)
-            _send(futures, answers)
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._start()
+
+    async def _run(self) -> None:
+        requests, futures, weight = self._take()
+        self._under_way_weight += weight
+        self._is_starting = False
+        self._start()
+        try:
+            answers = await self._work(requests)
+            assert len(answers) == len(requests), "work must answer every request"
+        except Exception as error:
+            answers = [error] * len(requests)
+        finally:
+            self._under_way_weight -= weight
+        for future, answer in zip(futures, answers, strict=True):
+            if future.done():
+                continue  # the client went away; the work stands
+            if isinstance(answer, StopIteration):
+                future.set_exception(RuntimeError(repr(answer)))  # a future refuses to carry it
+            elif isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _take(self) -> tuple[list[Q], "list[asyncio.Future[A]]", int]:
+        requests: list[Q] = []
+        futures: list[asyncio.Future[A]] = []
+        total = 0
+        while self._queue:
+            request, weight, future = self._queue[0]
+            if requests and total + weight > self._batch_max:
+                break
+            total += weight
+            self._queue.popleft()
+            requests.append(request)
+            futures.append(future)
+        self._waiting_weight -= total
+        return requests, futures, total
 
 
-def _send(futures: "list[asyncio.Future[A]]", answers: Sequence[A | Exception]) -> None:
-    # A closed event loop: nobody waits any more, the next batch may have a loop of its own.
-    with suppress(RuntimeError):
-        futures[0].get_loop().call_soon_threadsafe(_deliver, futures, answers)
+def in_threads(
+    work: Callable[[list[Q]], Sequence[A | Exception]], pool: Executor
+) -> Callable[[list[Q]], Awaitable[Sequence[A | Exception]]]:
+    """`work` that blocks, done in the threads of `pool`."""
+
+    async def start(requests: list[Q]) -> Sequence[A | Exception]:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, requests)
+
+    return start
 
 
-def _deliver(futures: "list[asyncio.Future[A]]", answers: Sequence[A | Exception]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        if future.done():
-            continue  # the client went away; the work stands
-        if isinstance(answer, StopIteration):
-            future.set_exception(RuntimeError(repr(answer)))  # a future refuses to carry it
-        elif isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+__all__ = ["Gatherer", "in_threads"]

@@ -1,8 +1,8 @@
 """The items of the merchant in memory: names to ids, weights and volumes as arrays."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,29 @@ _COMPONENTS = """
 SELECT bundle_id, array_agg(item_id ORDER BY item_id), array_agg(quantity ORDER BY item_id)
 FROM bundle_component WHERE %s::int[] IS NULL OR bundle_id = ANY (%s::int[]) GROUP BY bundle_id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRead:
+    """Items as the database has them: (item_id, sku, weight_g, volume_mm3, release_at), and the components of those
+    that are bundles."""
+
+    rows: list[TupleRow]
+    components: dict[int, tuple[tuple[int, int], ...]]
+
+
+def read_items(conn: Connection[TupleRow], skus: Collection[str] | None = None) -> ItemsRead:
+    """All items, or only `skus`."""
+    names = None if skus is None else list(skus)
+    rows = conn.execute(_LOAD, (0, names, names)).fetchall()
+    ids = None if skus is None else [row[0] for row in rows]
+    return ItemsRead(
+        rows,
+        {
+            bundle: tuple(zip(items, units, strict=True))
+            for bundle, items, units in conn.execute(_COMPONENTS, (ids, ids))
+        },
+    )
 
 
 class Catalogue:
@@ -39,13 +62,20 @@ class Catalogue:
 
     def load(self, conn: Connection[TupleRow], skus: Collection[str] | None = None) -> None:
         """Read all items, or only `skus`."""
-        names = None if skus is None else list(skus)
-        rows = conn.execute(_LOAD, (0, names, names)).fetchall()
-        if not rows:
+        self.take(read_items(conn, skus))
+
+    def take(self, read: "ItemsRead") -> None:
+        """Take over what was read."""
+        if not read.rows:
             return
-        self._grow(max(row[0] for row in rows))
-        for item_id, sku, weight_g, volume_mm3, release_at in rows:
-            self.ids[sku] = item_id
+        self._grow(max(row[0] for row in read.rows))
+        # Components before names: who finds a name may rely on all the rest.
+        for item_id, *_ in read.rows:
+            if item_id in read.components:
+                self.bundles[item_id] = read.components[item_id]
+            else:
+                self.bundles.pop(item_id, None)
+        for item_id, sku, weight_g, volume_mm3, release_at in read.rows:
             self.skus[item_id] = sku
             self.sku_json[item_id] = msgspec.json.encode(sku).decode()
             self.weight_g[item_id] = weight_g
@@ -54,18 +84,7 @@ class Catalogue:
                 self.releases.pop(item_id, None)
             else:
                 self.releases[item_id] = release_at
-        ids = None if skus is None else [row[0] for row in rows]
-        parts: dict[int, Any] = {
-            bundle: tuple(zip(items, units, strict=True))
-            for bundle, items, units in conn.execute(_COMPONENTS, (ids, ids))
-        }
-        for item_id in parts if ids is None else ids:
-            if item_id in parts:
-                self.bundles[item_id] = parts[item_id]
-            else:
-                self.bundles.pop(item_id, None)
-        if ids is None:
-            self.bundles = parts
+            self.ids[sku] = item_id
 
     def _grow(self, count: int) -> None:
         missing = count + 1 - len(self.skus)

@@ -20,14 +20,15 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
+from onhand.base.waiting import InThread, Steps, run, run_soon
 from onhand.db import arrays, queries
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput, Overloaded
 from onhand.flows.intake import Intake
 from onhand.flows.state import State
-from onhand.flows.write_orders import Outcome, Waiting, write
+from onhand.flows.write_orders import Outcome, Waiting, encode, positions
 from onhand.ledger.reservations import end_reservation
-from onhand.network.compiled import NO_LIMIT, Network
+from onhand.network.compiled import Network
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, undo
@@ -60,6 +61,17 @@ class Desk:
 
     def place(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
         """Answer every order, in order. Exceptions stand in the place of answers."""
+        return run(self._place(intakes))
+
+    async def place_soon(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
+        """`place`, waiting in the event loop: it decides between other requests and waits beside them."""
+        return await run_soon(self._place(intakes))
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+
+    def _place(self, intakes: Sequence[Intake]) -> Steps[list[Placed | Exception]]:
         answers: list[Placed | Exception | None] = [None] * len(intakes)
         first: dict[tuple[int, str], int] = {}
         simple: list[int] = []
@@ -70,29 +82,27 @@ class Desk:
             else:
                 (simple if intake.is_simple else exact).append(n)
         try:
+            if self._conn is None or self._conn.closed:
+                self._conn = yield InThread(self._connect)
             if simple:
-                exact[:0] = self._fast([(n, intakes[n]) for n in simple], answers)
-            self._exact_all(exact, intakes, answers)
+                exact[:0] = yield from self._fast([(n, intakes[n]) for n in simple], answers)
+            if exact:
+                yield InThread(lambda: self._exact_all(exact, intakes, answers))
         except (psycopg.Error, DatabaseUnavailable) as error:
             if isinstance(error, psycopg.Error) and not is_lost(error, self._conn):
                 raise
-            self._resolve(intakes, answers)
+            yield InThread(lambda: self._resolve(intakes, answers))
         return [a if a is not None else DatabaseUnavailable(_UNKNOWN) for a in answers]
 
-    def close(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
+    def _connect(self) -> Connection[TupleRow]:
+        conn = self._state.db.connect()
+        hot_settings(conn)
+        return conn
 
-    def _connection(self) -> Connection[TupleRow]:
-        if self._conn is None or self._conn.closed:
-            self._conn = self._state.db.connect()
-            hot_settings(self._conn)
-        return self._conn
-
-    def _fast(self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]) -> list[int]:
+    def _fast(self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]) -> Steps[list[int]]:
         """Decide from the snapshot and write; returns the numbers of orders left for the exact path."""
-        state = self._state
-        conn = self._connection()
+        state, conn = self._state, self._conn
+        assert conn is not None, "connected by _place"
         now = state.now()
         asks = [k.ask for _, k in numbered]
         with state.lock:
@@ -104,22 +114,19 @@ class Desk:
             )  # fmt: skip
         written = False
         try:
-            rows = [r for r in range(len(asks)) if decisions.count[r]]
+            planned = decisions.count.tolist()
+            rows = [r for r, fulfilments in enumerate(planned) if fulfilments]
             rows.sort(key=lambda r: (asks[r].channel.channel_id, numbered[r][1].external_id))
-            outcomes = [Outcome(intake=numbered[r][1], row=r) for r in rows]
-            if outcomes:
-                records = record.encode(
-                    decisions,
-                    asks,
-                    state.catalogue.weight_g,
-                    state.catalogue.volume_mm3,
-                    now.timestamp(),
-                )
+            if rows:
+                weigh = (state.catalogue.weight_g, state.catalogue.volume_mm3, now.timestamp())
+                records = record.encode(decisions, asks, *weigh)
+                outcomes = [Outcome(intake=numbered[r][1], row=r) for r in rows]
+                writing = encode(
+                    outcomes, decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
+                    line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
+                )  # fmt: skip
                 try:
-                    taken, available, version = write(
-                        conn, outcomes, decisions, [records[r] for r in rows], network, state.policy,
-                        state.catalogue, line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
-                    )  # fmt: skip
+                    row = yield writing.on(conn)
                 except psycopg.Error as error:
                     if not rivals_won(error):
                         raise
@@ -128,13 +135,13 @@ class Desk:
                 for outcome in outcomes:
                     answers[numbered[outcome.row][0]] = Placed(outcome.answer)
                 with state.lock:
-                    state.snapshot.apply(taken.items, taken.nodes, available, version)
+                    state.snapshot.apply(writing.taken.items, writing.taken.nodes, *positions(row))
                 state.db.notify()
-            return [n for r, (n, _) in enumerate(numbered) if not decisions.count[r]]
+            return [n for r, (n, _) in enumerate(numbered) if not planned[r]]
         finally:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
-                undo(decisions, state.stock(), _keeping_capacity(network, written))
+                undo(decisions, state.stock(), network, keep_capacity=written)
 
     def _exact_all(
         self,
@@ -142,13 +149,15 @@ class Desk:
         intakes: Sequence[Intake],
         answers: list[Placed | Exception | None],
     ) -> None:
+        conn = self._conn
+        assert conn is not None, "connected by _place"
         alone = [n for n in numbers if intakes[n].reservation_id is not None]
         together = [n for n in numbers if intakes[n].reservation_id is None]
         groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
         for group in [*groups, *([n] for n in alone)]:
             batch = [intakes[n] for n in group]
             try:
-                placed = place_exactly(self._state, self._connection(), batch)
+                placed = place_exactly(self._state, conn, batch)
             except Overloaded as error:
                 placed = [error] * len(group)
             for n, answer in zip(group, placed, strict=True):
@@ -189,11 +198,6 @@ def hot_settings(conn: Connection[TupleRow]) -> None:
 
 def _line_of(intakes: Iterable[Intake]) -> Int32:
     return np.array([line for k in intakes for line in k.line_of], np.int32)
-
-
-def _keeping_capacity(network: Network, keep: bool) -> Network:
-    """For `undo`: committed plans keep their capacity, only their pending units end."""
-    return replace(network, limits=np.full_like(network.limits, NO_LIMIT)) if keep else network
 
 
 def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
@@ -350,8 +354,7 @@ def _decide_and_write(
     weigh = (catalogue.weight_g, catalogue.volume_mm3, now.timestamp())
     records = record.encode(decisions, [c.ask for c in planned], *weigh)
     ordered = [c.outcome for c in cases]
-    taken, available, version = write(
-        conn,
+    writing = encode(
         ordered,
         decisions,
         [records[c.outcome.row] if c.decisions is not None else _seen_in_vain(c, weigh) for c in cases],
@@ -361,6 +364,7 @@ def _decide_and_write(
         line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
         origin=state.db.origin,
     )
+    available, version = positions(writing.on(conn).wait())
     _write_waiting(conn, ordered)
     by_order = {id(outcome.intake): outcome for outcome in ordered}
     for n, intake in fresh:
@@ -373,7 +377,7 @@ def _decide_and_write(
             snapshot = state.snapshot
             snapshot.grow(int(locked.item.max(initial=0)), network.count)
             snapshot.apply(locked.item, locked.node, locked.free, locked.version, locked.safety)
-            snapshot.apply(taken.items, taken.nodes, available, version)
+            snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
                 np.copyto(state.network.left, network.left)
 

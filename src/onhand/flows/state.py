@@ -6,13 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
-from onhand.catalog.catalogue import Catalogue
+from onhand.catalog.catalogue import Catalogue, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
-from onhand.ledger.snapshot import Snapshot
+from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.network.compiled import Network, compile_network, load_network, read_document
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
@@ -78,8 +76,10 @@ class State:
 
     def learn_items(self, skus: list[str]) -> None:
         """Read items that another process may just have created."""
-        with self.db.connection() as conn, self.lock:
-            self.catalogue.load(conn, skus)
+        with self.db.connection() as conn:
+            read = read_items(conn, skus)
+        with self.lock:  # never held while the database is waited for: the event loop takes it, too
+            self.catalogue.take(read)
 
     def reload_network(self) -> None:
         """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
@@ -126,13 +126,12 @@ class State:
 
     def _refresh(self, pairs: set[tuple[int, int]]) -> None:
         rows = np.array(sorted(pairs), np.int32)
+        items, nodes = np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 1])
         with self.db.connection() as conn:
-            self._read(conn, np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 1]))
-
-    def _read(self, conn: Connection[TupleRow], items: "np.ndarray", nodes: "np.ndarray") -> None:  # type: ignore[type-arg]
-        with self.lock:
-            self.snapshot.grow(
-                max(self.catalogue.count, int(items.max())),
-                max(self.network.count, int(nodes.max())),
-            )
-            self.snapshot.refresh(conn, items, nodes)
+            found = read_positions(conn, items, nodes)
+        if found:
+            with self.lock:
+                self.snapshot.grow(
+                    max(self.catalogue.count, int(items.max())), max(self.network.count, int(nodes.max()))
+                )
+                self.snapshot.apply(*found)

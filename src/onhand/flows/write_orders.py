@@ -15,6 +15,7 @@ from onhand.base import ids
 from onhand.base.dates import microseconds, rfc3339
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import arrays
+from onhand.db.statement import Call, Statement, Value
 from onhand.flows.intake import Intake
 from onhand.network.compiled import Network
 from onhand.sourcing.policy import Policy
@@ -24,7 +25,10 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 _PARAMETERS = 62
-_PLACE = f"SELECT * FROM place_orders_v1({','.join(['%b'] * _PARAMETERS)})".encode()  # noqa: S608 - placeholders
+_PLACE = Statement(
+    "onhand_place_orders",
+    f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
+)
 _encode = msgspec.json.encode
 _NO_TIMES = np.array([arrays.NO_TIME])
 
@@ -71,6 +75,25 @@ class Allocations:
     nodes: Int32
     totals: Int32
     entries: Int32
+
+
+@dataclass(slots=True, kw_only=True)
+class Writing:
+    """A batch of decided orders, ready to be written."""
+
+    values: list[Value]
+    taken: Allocations
+
+    def on(self, conn: Connection[TupleRow]) -> Call:
+        """The guarded statement; its row is for `positions`. Raises psycopg errors with SQLSTATE OH001 (does not fit
+        any more) and OH002 (seen before); nothing is written then."""
+        return _PLACE.on(conn, self.values)
+
+
+def positions(row: Sequence[bytes | None]) -> tuple[Int32, Int32]:
+    """Per position of the written allocations its available units and version afterwards."""
+    available, version = row
+    return arrays.read_int4(available), arrays.read_int4(version)
 
 
 def allocations(decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32) -> Allocations:
@@ -164,8 +187,7 @@ def shares(outcome: Outcome, item_id: int) -> list[list[int]]:
     ]
 
 
-def write(
-    conn: Connection[TupleRow],
+def encode(
     outcomes: Sequence[Outcome],
     decisions: Decisions,
     records: Sequence[bytes],
@@ -175,12 +197,8 @@ def write(
     *,
     line_of: Int32,
     origin: int,
-) -> tuple[Allocations, Int32, Int32]:
-    """Write `outcomes`, sorted by (channel_id, external_id), with their answers; returns the allocations and, per
-    position of them, available units and version afterwards.
-
-    Raises psycopg errors with SQLSTATE OH001 (does not fit any more) and OH002 (seen before); nothing is written then.
-    """
+) -> Writing:
+    """Word the answers of `outcomes`, sorted by (channel_id, external_id), and make ready what is written."""
     position_of = np.zeros(len(decisions.count), np.int32)
     for position, outcome in enumerate(outcomes):
         if outcome.row >= 0 and decisions.count[outcome.row]:
@@ -192,16 +210,29 @@ def write(
     f = _fulfilments(decisions, position_of, network)
     _word(outcomes, f, taken, network, policy, catalogue)
     intakes = [o.intake for o in outcomes]
-    lines = [(p + 1, line) for p, k in enumerate(intakes) for line in k.lines]
+    lines = [line for k in intakes for line in k.lines]
     people = [(p + 1, k.customer) for p, k in enumerate(intakes) if k.customer is not None]
     person_of = np.zeros(len(intakes), np.int32)
     for number, (position, _) in enumerate(people):
         person_of[position - 1] = number + 1
     keyed = [(p + 1, k.key) for p, k in enumerate(intakes) if k.key is not None]
-    capacity = _capacity(f)
-    parameters: list[Any] = [
+    channel_of, customer_of, actor_of = arrays.int4_columns(
+        [[k.channel.channel_id for k in intakes], person_of, [k.actor for k in intakes]]
+    )
+    order_of_line, line_no_of, item_of_line, units_of_line = arrays.int4_columns(
+        [
+            np.repeat(np.arange(1, len(intakes) + 1), [len(k.lines) for k in intakes]),
+            [line.line_no for line in lines],
+            [line.item_id for line in lines],
+            [line.quantity for line in lines],
+        ]
+    )
+    order_of, number_of, node_of, lines_of, units_of = arrays.int4_columns(
+        [f.order, f.number, f.node, f.lines, f.units]
+    )
+    values: list[Value] = [
         arrays.uuid(raw_ids),
-        arrays.int4([k.channel.channel_id for k in intakes]),
+        channel_of,
         arrays.text([k.external_id for k in intakes]),
         arrays.bytea([k.hash for k in intakes]),
         arrays.text([o.status for o in outcomes]),
@@ -209,50 +240,43 @@ def write(
         arrays.text([k.currency for k in intakes]),
         arrays.timestamptz([k.placed_us for k in intakes]),
         arrays.timestamptz([arrays.NO_TIME if o.deliver_at is None else o.deliver_at * 1_000_000 for o in outcomes]),
-        arrays.int4(person_of),
+        customer_of,
         arrays.text([_encode(k.wishes) for k in intakes]),
-        arrays.int4([k.actor for k in intakes]),
+        actor_of,
         arrays.text([o.answer for o in outcomes]),
         arrays.bytea(records),
         arrays.text([_event(o) for o in outcomes]),
-        arrays.int4([p for p, _ in lines]),
-        arrays.int4([line.line_no for _, line in lines]),
-        arrays.text([line.line_id for _, line in lines]),
-        arrays.int4([line.item_id for _, line in lines]),
-        arrays.int4([line.quantity for _, line in lines]),
-        arrays.int8([line.price_minor for _, line in lines]),
-        arrays.nullable_int8([line.tax_minor for _, line in lines]),
+        order_of_line,
+        line_no_of,
+        arrays.text([line.line_id for line in lines]),
+        item_of_line,
+        units_of_line,
+        arrays.int8([line.price_minor for line in lines]),
+        arrays.nullable_int8([line.tax_minor for line in lines]),
         arrays.text(
             [
                 _encode({str(item): units for item, units in line.components}) if line.components else None
-                for _, line in lines
+                for line in lines
             ]
         ),
-        arrays.int4(taken.items),
-        arrays.int4(taken.nodes),
-        arrays.int4(taken.totals),
-        arrays.int4(taken.entries),
-        arrays.int4(taken.order),
-        arrays.int4(taken.fulfilment),
-        arrays.int4(taken.line),
-        arrays.int4(taken.slot),
-        arrays.int4(taken.units),
-        arrays.int4(taken.cumulative),
-        arrays.int4(taken.rank),
-        arrays.int4(f.order),
-        arrays.int4(f.number),
-        arrays.int4(f.node),
+        *arrays.int4_columns([taken.items, taken.nodes, taken.totals, taken.entries]),
+        *arrays.int4_columns(
+            [taken.order, taken.fulfilment, taken.line, taken.slot, taken.units, taken.cumulative, taken.rank]
+        ),
+        order_of,
+        number_of,
+        node_of,
         arrays.text(f.carriers),
         arrays.text(f.services),
-        arrays.text([intakes[int(p) - 1].wishes.method for p in f.order]),
+        arrays.text([intakes[p - 1].wishes.method for p in _ints(f.order)]),
         arrays.date(f.day),
         arrays.timestamptz(f.departs * 1_000_000),
         arrays.timestamptz(f.deliver * 1_000_000),
-        arrays.int4(f.lines),
-        arrays.int4(f.units),
+        lines_of,
+        units_of,
         arrays.int8(f.cost_minor),
         arrays.text(f.costs),
-        *capacity,
+        *_capacity(f),
         arrays.uuid(ids.new_ids(len(people))),
         arrays.text([p.email for _, p in people]),
         arrays.text([p.name for _, p in people]),
@@ -264,14 +288,7 @@ def write(
         policy.version,
         origin,
     ]
-    with conn.cursor(binary=True) as cursor:
-        arrays.load_numpy(cursor.adapters)
-        row = cursor.execute(_PLACE, parameters, prepare=True).fetchone()
-    assert row is not None, "the function returns one row"
-    available, version = row
-    if available is None:
-        available = version = np.empty(0, np.int32)
-    return taken, available, version
+    return Writing(values=values, taken=taken)
 
 
 @dataclass(slots=True, kw_only=True)

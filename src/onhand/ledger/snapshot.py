@@ -76,15 +76,6 @@ class Snapshot:
                 if progress is not None:
                     progress(min(first + step - 1, items), items)
 
-    def refresh(self, conn: Connection[TupleRow], items: Int32, nodes: Int32) -> None:
-        """Read some positions again, as committed now."""
-        self.grow(int(items.max(initial=0)), int(nodes.max(initial=0)))
-        with conn.cursor(binary=True) as cursor:
-            arrays.load_numpy(cursor.adapters)
-            row = cursor.execute(_READ, (arrays.int4(items), arrays.int4(nodes))).fetchone()
-        if row is not None and row[0] is not None:
-            self.apply(*row)
-
     def apply(
         self,
         items: Int32,
@@ -100,3 +91,11 @@ class Snapshot:
         self.version[i, n] = version[newer]
         if safety is not None:
             self.safety[items, nodes] = safety
+
+
+def read_positions(conn: Connection[TupleRow], items: Int32, nodes: Int32) -> tuple[Int32, ...]:
+    """Some positions as committed now, for `Snapshot.apply`."""
+    with conn.cursor(binary=True) as cursor:
+        arrays.load_numpy(cursor.adapters)
+        row = cursor.execute(_READ, (arrays.int4(items), arrays.int4(nodes))).fetchone()
+    return () if row is None or row[0] is None else row

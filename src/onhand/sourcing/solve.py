@@ -213,8 +213,11 @@ def decide(
         words *= 4
 
 
-def undo(decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None) -> None:
-    """Give back what a consuming `decide` took (of the first `orders` orders)."""
+def undo(
+    decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None, keep_capacity: bool = False
+) -> None:
+    """Give back what a consuming `decide` took (of the first `orders` orders). With `keep_capacity` only the pending
+    units: committed plans keep their days."""
     count = len(decisions.count) if orders is None else orders
     picks = int(decisions.pick_first[count])
     made = int(decisions.fulfilment_first[count])
@@ -222,7 +225,8 @@ def undo(decisions: Decisions, stock: Stock, network: Network, *, orders: int | 
     rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
     at: Any = (rows, decisions.pick_node[:picks])
     np.subtract.at(stock.pending, at, decisions.pick_units[:picks])
-    give_back_capacity(decisions, network, made)
+    if not keep_capacity:
+        give_back_capacity(decisions, network, made)
 
 
 def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:
