@@ -3,6 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.batches import begin_orders, told
+
+from onhand.api.paging import encode_cursor
+from onhand.base.actor import SYSTEM
+from onhand.db import outbox
 
 
 @pytest.fixture
@@ -58,6 +63,79 @@ def test_pages_cover_everything_once(made):
         if cursor is None:
             break
     assert names == ["c", "b", "a", "admin"]
+
+
+@pytest.fixture
+def begun(made):
+    """Three batches of orders, the second by actor 99 and held; their ids by name, oldest first."""
+    ids = {}
+    for names, more in (("ab", {}), ("cdefg", {"actor": 99, "status": "held", "reason": "by post"}), ("h", {})):
+        new = made.app.db.transact(lambda conn, names=names, more=more: begin_orders(conn, list(names), **more))
+        ids |= dict(zip(names, new, strict=True))
+    return ids
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
+def test_pages_cut_batches_anywhere(made, begun, limit):
+    seen, cursor = [], None
+    while True:
+        page = audit(made, limit=limit, **({"cursor": cursor} if cursor else {}))
+        assert len(page["data"]) == min(limit, 12 - len(seen))
+        seen += page["data"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert [e["subject"] for e in seen[:8]] == list(begun.values())[::-1]
+    assert [e["data"]["name"] for e in seen[8:]] == ["c", "b", "a", "admin"]
+    assert len({e["id"] for e in seen}) == 12
+
+
+def test_an_order_is_found_among_those_it_began_with(made, begun):
+    for name, order_id in begun.items():
+        (entry,) = audit(made, subject=order_id)["data"]
+        held = name in "cdefg"
+        assert entry["subject"] == order_id
+        assert entry["data"] == told(order_id, name, "held" if held else "sourced")
+        assert (entry["kind"], entry["actor"], entry["reason"]) == (
+            ("order.held", 99, "by post") if held else ("order.sourced", 0, None)
+        )
+    for nobody in ("", "web", "00000000-0000-7000-8000-000000000000", begun["d"].upper(), begun["d"] + "-f1"):
+        assert audit(made, subject=nobody)["data"] == []
+    assert audit(made, subject=begun["d"], kind="order.sourced")["data"] == []
+    assert len(audit(made, subject=begun["d"], kind="order.*", actor=99)["data"]) == 1
+
+
+def test_later_events_of_an_order_stand_before_its_beginning(made, begun):
+    def cancel(conn):
+        outbox.write_event(conn, "order.cancelled", begun["d"], {}, actor=SYSTEM, origin=1)
+
+    made.app.db.transact(cancel)
+    assert [e["kind"] for e in audit(made, subject=begun["d"])["data"]] == ["order.cancelled", "order.held"]
+    first = audit(made, subject=begun["d"], limit=1)
+    assert [e["kind"] for e in first["data"]] == ["order.cancelled"]
+    last = audit(made, subject=begun["d"], limit=1, cursor=first["next_cursor"])
+    assert ([e["kind"] for e in last["data"]], last["next_cursor"]) == (["order.held"], None)
+
+
+def test_filters_reach_the_orders_of_a_batch(made, begun):
+    def names(**params):
+        return "".join(e["data"].get("external_id", "-") for e in audit(made, **params)["data"])
+
+    assert names(kind="order.held") == "gfedc"
+    assert names(kind="order.*") == "hgfedcba"
+    assert names(actor=99) == "gfedc"
+    assert names(actor=0, kind="order.*") == "hba"
+    at = audit(made, subject=begun["c"])["data"][0]["at"]
+    assert names(**{"from": at}) == "hgfedc"
+    assert names(to=at, kind="order.*") == "ba"
+    page = audit(made, actor=99, limit=2)
+    assert names(actor=99, limit=2, cursor=page["next_cursor"]) == "ed"
+
+
+def test_a_place_beyond_all_is_an_empty_page_or_all(made, begun):
+    everything = [e["id"] for e in audit(made)["data"]]
+    assert [e["id"] for e in audit(made, cursor=encode_cursor("audit", (2**63 - 1, 2**63 - 1)))["data"]] == everything
+    assert audit(made, cursor=encode_cursor("audit", (0, 0)))["data"] == []
 
 
 @pytest.mark.parametrize(

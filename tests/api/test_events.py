@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from tests.batches import begin_orders, told
 
 from onhand.api import events
 from onhand.base.actor import SYSTEM
@@ -91,6 +92,32 @@ def test_a_stream_resumes_after_the_last_event_it_saw(server):
         joined(server)
         write(server.app, "e")
         assert second.subjects(1) == ["e"]
+
+
+def test_a_stream_resumes_in_the_middle_of_a_batch(server, monkeypatch):
+    monkeypatch.setattr(events, "_PAGE", 2)
+
+    def begin(*names):
+        ids = server.app.db.transact(lambda conn: begin_orders(conn, names))
+        server.app.db.notify()
+        return ids
+
+    write(server.app, "before")
+    ids = begin("a", "b", "c", "d", "e")
+    with stream(server, **{"from": "start"}, kinds="order.*") as first:
+        seen = [first.next() for _ in range(4)]
+    assert [e["subject"] for e in seen] == ["before", *ids[:3]]
+    assert seen[3]["data"] == told(ids[2], "c")
+    for n in (1, 2, 3):
+        with stream(server, last=seen[n]["id"], kinds="order.*") as again:
+            assert again.subjects(len(ids) - n) == ids[n:]
+            joined(server)
+            live = begin(f"f{n}", f"g{n}", f"h{n}")
+            told_live = [again.next() for _ in live]
+            assert [e["subject"] for e in told_live] == live
+        with stream(server, last=told_live[1]["id"], kinds="order.*") as rest:
+            assert rest.subjects(1) == live[2:]
+        ids += live
 
 
 def test_only_the_kinds_asked_for_come(server):

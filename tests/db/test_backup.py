@@ -7,7 +7,9 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from tests.batches import begin_orders, told
 
+from onhand import webhooks
 from onhand.base.actor import SYSTEM
 from onhand.db import Database, backup, migrate, outbox
 from onhand.db.embedded import Server
@@ -87,6 +89,52 @@ def test_a_restored_history_is_whole_and_goes_on(dsn, empty_dsn, copy):
     assert migrate(empty_dsn) == []
     assert epoch(empty_dsn) != epoch(dsn)
     check_history(empty_dsn)
+
+
+def test_a_place_inside_a_batch_survives(dsn, empty_dsn, tmp_path):
+    """For every event of batches of several sizes: who stood there goes on after it, and a delivery of it stays its."""
+    with psycopg.connect(dsn) as conn:
+        conn.execute(
+            "INSERT INTO webhook (webhook_id, url, kinds, secret, actor) VALUES (gen_random_uuid(), 'u', '{}', 's', 0)"
+        )
+    names = {}
+    for number, size in enumerate((3, 1, 4)):
+        with psycopg.connect(dsn) as conn:
+            outbox.write_event(conn, "t", f"e{number}", {}, actor=SYSTEM, origin=1)
+            batch = [f"{number}-{n}" for n in range(size)]
+            names |= dict(zip(begin_orders(conn, batch), batch, strict=True))
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        while outbox.has_hidden(conn, START):
+            pass
+        before = outbox.read(conn, START)
+        assert len(before) == 11
+        for event in before:
+            outbox.advance_cursor(conn, event.subject, event.cursor)
+            conn.execute(
+                "INSERT INTO webhook_delivery (webhook_id, event_xid, event_pos, last_error)"
+                " SELECT webhook_id, %s::text::xid8, %s, %s FROM webhook",
+                (str(event.xid), event.pos, event.subject),
+            )
+        # As if it came from a cluster that has lived long: a place within its row is all that is kept.
+        for table, column in (("event", "xid"), ("consumer_cursor", "xid"), ("webhook_delivery", "event_xid")):
+            conn.execute(f"UPDATE {table} SET {column} = ({column}::text::bigint + {LONG_LIVED})::text::xid8".encode())
+    backup.backup(dsn, tmp_path / "batches.dump")
+    backup.restore(empty_dsn, tmp_path / "batches.dump")
+    with psycopg.connect(empty_dsn, autocommit=True) as conn:
+        after = outbox.read(conn, START)
+        assert [(e.subject, e.data) for e in after] == [(e.subject, e.data) for e in before]
+        for n, event in enumerate(before, 1):
+            cursor = outbox.get_cursor(conn, event.subject)
+            assert cursor == after[n - 1].cursor
+            assert outbox.read(conn, cursor) == after[n:]
+        (webhook_id,) = conn.execute("SELECT webhook_id::text FROM webhook").fetchone()
+        deliveries = webhooks.list_deliveries(conn, webhook_id, status=None, after=0, limit=100)
+        assert [d.subject for d in deliveries] == [d.last_error for d in deliveries] == [e.subject for e in before]
+        assert [d.data for d in deliveries if d.subject in names] == [told(i, name) for i, name in names.items()]
+        ids = begin_orders(conn, ["new 1", "new 2"])
+        while outbox.has_hidden(conn, after[-1].cursor):
+            pass
+        assert [e.subject for e in outbox.read(conn, after[-2].cursor)] == [after[-1].subject, *ids]
 
 
 def test_a_second_generation_copy_restores_as_well(empty_dsn, copy, tmp_path, admin):

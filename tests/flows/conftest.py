@@ -189,7 +189,8 @@ class Merchant:
         return [
             kind
             for (kind,) in self.rows(
-                "SELECT kind FROM event WHERE subject = ANY (%s) ORDER BY xid, pos", list(subjects)
+                "SELECT kind FROM event e, unfold_v1(e) u WHERE u.subject = ANY (%s) ORDER BY e.xid, u.pos",
+                list(subjects),
             )
         ]
 

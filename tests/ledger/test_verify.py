@@ -4,6 +4,7 @@ import threading
 from uuid import uuid4
 
 import pytest
+from tests.batches import begin_orders
 
 from onhand.base.actor import SYSTEM
 from onhand.db import outbox
@@ -182,3 +183,21 @@ def test_writers_wait_while_counters_are_made_again(busy):
         assert results == []
     thread.join()
     assert results[0].on_hand == 1
+
+
+@pytest.mark.broken_invariants
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM orders WHERE order_id = %s",
+        "UPDATE orders SET created_at = created_at + interval '1 us' WHERE order_id = %s",
+        "UPDATE orders SET channel_id = 2 WHERE order_id = %s",
+    ],
+)
+def test_an_order_that_a_batch_tells_of_and_that_is_not_there_is_found(db, statement):
+    ids = db.transact(lambda conn: begin_orders(conn, ["a", "b", "c"]))
+    assert check(db) == []
+    with db.connection() as conn:
+        assert conn.execute(statement.encode(), (ids[1],)).rowcount == 1
+    found = [d.row["order_id"] for d in check(db) if d.check == "invariant_orders_told_of_are_there"]
+    assert [str(order_id) for order_id in found] == [ids[1]]

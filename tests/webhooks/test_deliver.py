@@ -6,8 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from standardwebhooks import Webhook
+from tests.batches import begin_orders, told
 
 from onhand.base.actor import SYSTEM
+from onhand.db.outbox import Cursor
 from onhand.flows.webhooks import replay_webhook
 from onhand.webhooks import deliver, store
 
@@ -57,6 +59,67 @@ def test_an_event_that_commits_late_is_not_skipped(hooks):
     while (found := hooks.rows("SELECT count(*) FROM webhook_delivery")) != [(2,)]:
         assert time.monotonic() < deadline, found
         fan_out()
+
+
+def begin(hooks, *names):
+    """Orders that begin together; their ids."""
+    ids = hooks.db.transact(lambda conn: begin_orders(conn, names))
+    hooks.db.notify()
+    return ids
+
+
+def test_each_order_of_a_batch_is_a_message_of_its_own(hooks, receiver, deliverer, monkeypatch):
+    monkeypatch.setattr(deliver, "_EVENTS_PER_TURN", 2)  # within a batch
+    made = hooks.register(receiver.url)
+    hooks.happen("a")
+    names = ["x", "y", "z", "ä", "q"]
+    ids = begin(hooks, *names)
+    hooks.happen("b")
+    posts = receiver.wait(7)
+    assert subjects(posts) == ["a", *ids, "b"]
+    assert len({headers["webhook-id"] for _, headers, _ in posts}) == 7
+    for (_, headers, body), order_id, name in zip(posts[1:], ids, names, strict=False):
+        assert Webhook(made.secret).verify(body, headers)["data"] == {"subject": order_id, **told(order_id, name)}
+    hooks.until("SELECT count(*)::int FROM webhook_delivery WHERE status = 'delivered'", (7,))
+    with hooks.db.connection() as conn:
+        listed = store.list_deliveries(conn, made.webhook_id, status="delivered", after=0, limit=4)
+        rest = store.list_deliveries(conn, made.webhook_id, status=None, after=listed[-1].delivery_id, limit=4)
+    assert [(d.subject, d.data.get("external_id")) for d in listed + rest] == [
+        ("a", None), *zip(ids, names, strict=True), ("b", None),
+    ]  # fmt: skip
+
+
+def test_a_replay_from_the_middle_of_a_batch_sends_that_event_and_what_follows(hooks, receiver, deliverer):
+    made = hooks.register(receiver.url)
+    first = begin(hooks, "a", "b", "c", "d")
+    second = begin(hooks, "e", "f")
+    receiver.wait(6)
+    hooks.until("SELECT count(*)::int FROM webhook_delivery WHERE status = 'delivered'", (6,))
+    (xid, pos) = hooks.rows(
+        "SELECT event_xid::text::bigint, event_pos FROM webhook_delivery ORDER BY delivery_id OFFSET 2 LIMIT 1"
+    )[0]
+    assert replay_webhook(hooks.db, made.webhook_id, since=Cursor(xid, pos), by=SYSTEM) == {"queued": 4}
+    posts = receiver.wait(10)
+    assert subjects(posts) == first + second + first[2:] + second
+    assert [headers["webhook-id"] for _, headers, _ in posts[6:]] == [h["webhook-id"] for _, h, _ in posts[2:6]]
+
+
+def test_a_replay_ends_where_the_events_were_read_to(hooks):
+    """What comes after is delivered in its turn, and not twice."""
+    made = hooks.register("http://127.0.0.1:8000/")
+    ids = begin(hooks, "a", "b", "c", "d")
+    deadline = time.monotonic() + 30
+    while hooks.db.transact(lambda conn: store.fan_out(conn, 3)) != 3:
+        assert time.monotonic() < deadline
+    assert replay_webhook(hooks.db, made.webhook_id, since=Cursor(0, 0), by=SYSTEM) == {"queued": 2}
+    with hooks.db.connection() as conn:
+        listed = store.list_deliveries(conn, made.webhook_id, status=None, after=0, limit=10)
+    assert [d.subject for d in listed] == ids[:2]  # the first event was the making of the webhook
+    while hooks.db.transact(lambda conn: store.fan_out(conn, 3)) == 0:
+        assert time.monotonic() < deadline
+    with hooks.db.connection() as conn:
+        listed = store.list_deliveries(conn, made.webhook_id, status=None, after=0, limit=10)
+    assert sorted(d.subject for d in listed) == sorted(ids)
 
 
 def test_a_failure_is_tried_again_with_the_same_id(hooks, receiver, deliverer):

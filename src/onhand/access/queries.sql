@@ -29,14 +29,20 @@ SELECT count(*) FROM api_key WHERE 'admin' = ANY (scopes) AND revoked_at IS NULL
 
 -- name: list_audit
 -- Newest first. Run unprepared, so that the planner sees which filters are absent and drops them.
-SELECT e.xid::text::bigint AS xid, e.pos, e.at, e.kind, e.subject, e.actor, k.name AS actor_name, e.reason, e.data
-FROM event e LEFT JOIN api_key k ON k.key_id = e.actor
-WHERE (%(xid)s::bigint IS NULL OR (e.xid, e.pos) < (%(xid)s::bigint::text::xid8, %(pos)s::bigint))
-  AND (%(subject)s::text IS NULL OR e.subject = %(subject)s)
+-- The subject is looked for among rows by two indexes: its own rows, and of an order the one it shares.
+SELECT e.xid::text::bigint AS xid, u.pos, e.at, e.kind, u.subject, e.actor, k.name AS actor_name, e.reason, u.data
+FROM event e CROSS JOIN LATERAL unfold_v1(e) u LEFT JOIN api_key k ON k.key_id = e.actor
+WHERE (%(xid)s::bigint IS NULL OR (
+        (e.xid, e.pos) <= (%(xid)s::bigint::text::xid8, event_row_v1(%(pos)s::bigint))
+        AND (e.xid, u.pos) < (%(xid)s::bigint::text::xid8, %(pos)s::bigint)))
+  AND (%(subject)s::text IS NULL OR e.subject = %(subject)s OR (
+        %(order_id)s::uuid IS NOT NULL AND e.orders IS NOT NULL
+        AND e.at = (SELECT created_at FROM orders WHERE order_id = %(order_id)s::uuid)))
+  AND (%(subject)s::text IS NULL OR u.subject = %(subject)s)
   AND (%(actor)s::int IS NULL OR e.actor = %(actor)s)
   AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
   AND (%(prefix)s::text IS NULL OR starts_with(e.kind, %(prefix)s))
   AND (%(from)s::timestamptz IS NULL OR e.at >= %(from)s)
   AND (%(to)s::timestamptz IS NULL OR e.at < %(to)s)
-ORDER BY e.xid DESC, e.pos DESC
+ORDER BY e.xid DESC, e.pos DESC, u.pos DESC
 LIMIT %(limit)s;

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
@@ -67,6 +68,7 @@ def list_audit(
                 "xid": xid,
                 "pos": pos,
                 "subject": subject,
+                "order_id": _uuid(subject),
                 "actor": actor,
                 "kind": None if prefix is not None else kind,
                 "prefix": prefix,
@@ -76,6 +78,13 @@ def list_audit(
             },
             prepare=False,
         ).fetchall()
+
+
+def _uuid(subject: str | None) -> UUID | None:
+    try:
+        return None if subject is None else UUID(subject)
+    except ValueError:
+        return None
 
 
 def add_key(

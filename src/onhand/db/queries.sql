@@ -14,11 +14,13 @@ ORDER BY ord;
 -- name: read_events
 -- Only below the horizon, where every transaction has ended: a row that appears later sorts after all of these.
 -- A cursor on pos alone loses whoever took its pos early and committed late.
-SELECT xid::text::bigint AS xid, pos, at, kind, subject, actor, origin, reason, data
-FROM event
-WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
-  AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY event.xid, event.pos
+-- The cursor may stand inside a row: what is at or before it has been consumed.
+SELECT e.xid::text::bigint AS xid, u.pos, e.at, e.kind, u.subject, e.actor, e.origin, e.reason, u.data
+FROM event e, unfold_v1(e) u
+WHERE (e.xid, e.pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
+  AND (e.xid, u.pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
+  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid, e.pos, u.pos
 LIMIT %(limit)s;
 
 -- name: has_hidden_events
@@ -90,10 +92,11 @@ DELETE FROM idempotency WHERE created_at < now() - make_interval(hours => %(hour
 SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()));
 
 -- name: renumber_events
--- One old transaction id for the whole history and positions in its order. The id is one that no event has, so
--- that no key is taken twice meanwhile; those below 600 belong to the making of the cluster.
+-- One old transaction id for the whole history and positions in its order, with the room that rows of orders need. The
+-- id is one that no event has, so that no key is taken twice meanwhile; those below 600 belong to the making of the
+-- cluster.
 CREATE TEMPORARY TABLE renumbered ON COMMIT DROP AS
-SELECT xid, pos, given.new_xid, row_number() OVER (ORDER BY xid, pos) AS new_pos
+SELECT xid, pos, given.new_xid, 8192 * row_number() OVER (ORDER BY xid, pos) AS new_pos
 FROM event, (
     SELECT n::text::xid8 AS new_xid FROM generate_series(3, 599) n
     WHERE NOT EXISTS (SELECT FROM event WHERE xid = n::text::xid8) ORDER BY n LIMIT 1
@@ -103,10 +106,12 @@ FROM event, (
 CREATE UNIQUE INDEX ON renumbered (xid, pos);
 
 -- name: move_cursors
--- To the last event that was consumed.
+-- To the last event that was consumed: in the row that the cursor stands in, else the last one of the row before.
 UPDATE consumer_cursor c
 SET xid = (SELECT new_xid FROM renumbered LIMIT 1),
-    pos = coalesce((SELECT new_pos FROM renumbered r WHERE (r.xid, r.pos) <= (c.xid, c.pos)
+    pos = coalesce((SELECT r.new_pos - r.pos + c.pos FROM renumbered r
+                    WHERE r.xid = c.xid AND r.pos = event_row_v1(c.pos)),
+                   (SELECT new_pos FROM renumbered r WHERE (r.xid, r.pos) < (c.xid, c.pos)
                     ORDER BY r.xid DESC, r.pos DESC LIMIT 1), 0)
 WHERE EXISTS (SELECT FROM renumbered);
 
@@ -119,11 +124,11 @@ WHERE table_schema = current_schema() AND column_name IN ('event_xid', 'event_po
 GROUP BY table_name HAVING count(*) = 2;
 
 -- name: move_references
-UPDATE {} t SET event_xid = r.new_xid, event_pos = r.new_pos
-FROM renumbered r WHERE (t.event_xid, t.event_pos) = (r.xid, r.pos);
+UPDATE {} t SET event_xid = r.new_xid, event_pos = r.new_pos - r.pos + t.event_pos
+FROM renumbered r WHERE r.xid = t.event_xid AND r.pos = event_row_v1(t.event_pos);
 
 -- name: continue_positions
-SELECT setval(pg_get_serial_sequence('event', 'pos'), coalesce(max(pos), 0) + 1, false) FROM event;
+SELECT setval(pg_get_serial_sequence('event', 'pos'), coalesce(max(pos), 0) + 8192, false) FROM event;
 
 -- name: own_relations
 -- What a database holds besides what belongs to the server and to extensions.

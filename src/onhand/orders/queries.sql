@@ -179,10 +179,14 @@ SELECT plan_no, at, policy, decision::json ->> 'because', (decision::json #>> '{
 FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
 
 -- name: timeline
--- Everything that was told about an order, its fulfilments and its returns, in order.
-SELECT kind, subject, at, actor, reason, data FROM event
-WHERE subject = ANY (%(subjects)s::text[])
-ORDER BY xid, pos;
+-- Everything that was told about an order, its fulfilments and its returns, in order. Of its beginning tells a row that
+-- it may share with others of that moment.
+SELECT e.kind, u.subject, e.at, e.actor, e.reason, u.data
+FROM event e, unfold_v1(e) u
+WHERE (e.subject = ANY (%(subjects)s::text[])
+       OR (e.orders IS NOT NULL AND e.at = (SELECT created_at FROM orders WHERE order_id = %(id)s)))
+  AND u.subject = ANY (%(subjects)s::text[])
+ORDER BY e.xid, e.pos, u.pos;
 
 -- name: list_orders
 -- Newest first; order ids are ordered by time. sku matches what was ordered and the components of bundles.

@@ -139,4 +139,4 @@ def _detail(conn: Connection[TupleRow], order: Order) -> Row:
 def _timeline(conn: Connection[TupleRow], order: Order, returns: list[str]) -> list[Row]:
     subjects = [order.order_id, *(order.fulfilment_id(f.number) for f in order.fulfilments), *returns]
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["timeline"], {"subjects": subjects}).fetchall()
+        return cursor.execute(SQL["timeline"], {"id": order.order_id, "subjects": subjects}).fetchall()

@@ -33,10 +33,11 @@ WHERE webhook_id = %(webhook_id)s AND status = 'due';
 -- One delivery per new event and endpoint that wants its kind. A webhook is told of what begins after it was made.
 -- The last event of the batch is the new cursor, also when nobody wants it.
 WITH batch AS (
-    SELECT xid, pos, at, kind FROM event
-    WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
-      AND xid < pg_snapshot_xmin(pg_current_snapshot())
-    ORDER BY event.xid, event.pos
+    SELECT e.xid, u.pos, e.at, e.kind FROM event e, unfold_v1(e) u
+    WHERE (e.xid, e.pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
+      AND (e.xid, u.pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
+      AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY e.xid, e.pos, u.pos
     LIMIT %(limit)s
 ), added AS (
     INSERT INTO webhook_delivery (webhook_id, event_xid, event_pos)
@@ -57,7 +58,7 @@ SELECT EXISTS (SELECT FROM webhook WHERE active);
 -- The next few of each endpoint that is free: one that waits or fails does not fill the answer.
 SELECT w.webhook_id::text AS webhook_id, w.url, w.secret, w.failing_since, d.delivery_id, d.status, d.attempts,
        d.created_at, d.due_at, d.last_error, d.delivered_at, d.event_xid::text::bigint AS event_xid, d.event_pos,
-       e.kind, e.subject, e.at, e.data
+       e.kind, u.subject, e.at, u.data
 FROM webhook w
 CROSS JOIN LATERAL (
     SELECT * FROM webhook_delivery d
@@ -65,7 +66,8 @@ CROSS JOIN LATERAL (
     ORDER BY d.due_at, d.event_xid, d.event_pos
     LIMIT %(each)s
 ) d
-JOIN event e ON (e.xid, e.pos) = (d.event_xid, d.event_pos)
+JOIN event e ON e.xid = d.event_xid AND e.pos = event_row_v1(d.event_pos)
+JOIN LATERAL unfold_v1(e) u ON u.pos = d.event_pos
 WHERE w.active AND w.webhook_id <> ALL (%(busy)s::uuid[])
 ORDER BY w.webhook_id, d.due_at, d.event_xid, d.event_pos
 LIMIT %(limit)s;
@@ -92,12 +94,18 @@ RETURNING failing_since;
 UPDATE webhook_delivery SET due_at = now() WHERE webhook_id = %(webhook_id)s AND status = 'due' AND due_at > now();
 
 -- name: list_deliveries
+-- The page first: unfolding costs by the orders of a batch, and only what is shown is worth that.
 SELECT d.delivery_id, d.webhook_id::text AS webhook_id, d.event_xid::text::bigint AS event_xid, d.event_pos, d.status,
-       d.attempts, d.created_at, d.due_at, d.last_error, d.delivered_at, e.kind, e.subject, e.at, e.data
-FROM webhook_delivery d JOIN event e ON (e.xid, e.pos) = (d.event_xid, d.event_pos)
-WHERE d.webhook_id = %(webhook_id)s AND d.delivery_id > %(after)s
-  AND (%(status)s::text IS NULL OR d.status = %(status)s)
-ORDER BY d.delivery_id LIMIT %(limit)s;
+       d.attempts, d.created_at, d.due_at, d.last_error, d.delivered_at, e.kind, u.subject, e.at, u.data
+FROM (
+    SELECT * FROM webhook_delivery d
+    WHERE d.webhook_id = %(webhook_id)s AND d.delivery_id > %(after)s
+      AND (%(status)s::text IS NULL OR d.status = %(status)s)
+    ORDER BY d.delivery_id LIMIT %(limit)s
+) d
+JOIN event e ON e.xid = d.event_xid AND e.pos = event_row_v1(d.event_pos)
+JOIN LATERAL unfold_v1(e) u ON u.pos = d.event_pos
+ORDER BY d.delivery_id;
 
 -- name: replay_dead
 UPDATE webhook_delivery SET status = 'due', attempts = 0, created_at = now(), due_at = now()
@@ -106,15 +114,18 @@ WHERE webhook_id = %(webhook_id)s AND status = 'dead';
 -- name: replay_from
 -- Events that were fanned out already; those after the cursor come by themselves.
 INSERT INTO webhook_delivery AS d (webhook_id, event_xid, event_pos)
-SELECT w.webhook_id, e.xid, e.pos
+SELECT w.webhook_id, e.xid, u.pos
 FROM webhook w
 JOIN event e ON EXISTS (
     SELECT FROM unnest(w.kinds) AS k
     WHERE k = e.kind OR (right(k, 1) = '*' AND starts_with(e.kind, left(k, -1))))
+CROSS JOIN LATERAL unfold_v1(e) u
 WHERE w.webhook_id = %(webhook_id)s
   AND (e.xid, e.pos) >= (%(xid)s::bigint::text::xid8, %(pos)s)
-  AND (e.xid, e.pos) <= (%(until_xid)s::bigint::text::xid8, %(until_pos)s)
-ORDER BY e.xid, e.pos
+  AND (e.xid, u.pos) >= (%(xid)s::bigint::text::xid8, %(pos)s)
+  AND (e.xid, e.pos) <= (%(until_xid)s::bigint::text::xid8, event_row_v1(%(until_pos)s))
+  AND (e.xid, u.pos) <= (%(until_xid)s::bigint::text::xid8, %(until_pos)s)
+ORDER BY e.xid, e.pos, u.pos
 ON CONFLICT (webhook_id, event_xid, event_pos) DO UPDATE
 SET status = 'due', attempts = 0, created_at = now(), due_at = now(), last_error = NULL, delivered_at = NULL;
 

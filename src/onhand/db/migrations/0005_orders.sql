@@ -148,3 +148,20 @@ CREATE TABLE order_return_line (
     quantity  int NOT NULL CHECK (quantity > 0),
     PRIMARY KEY (order_id, return_no, line_no, item_id)
 );
+
+-- The events that a row of `event` stands for. Its caller asks rows by the index and then places by these:
+--     FROM event e, unfold_v1(e) u WHERE (e.xid, e.pos) > (x, p) AND (e.xid, u.pos) > (x, p) ORDER BY e.xid, e.pos, u.pos
+-- Channel and external id of an order never change, so they are not written twice. Inlined by the planner; data is
+-- looked up only for the events that are answered. The look-up itself must not name e: the whole row, array and all,
+-- would go through every sort.
+CREATE FUNCTION unfold_v1(e event) RETURNS TABLE (pos bigint, subject text, data jsonb)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT e.pos + 1 - one.n,
+           coalesce(e.subject, one.order_id::text),
+           CASE WHEN one.order_id IS NULL THEN e.data ELSE e.data || (
+               SELECT jsonb_build_object('order_id', o.order_id, 'channel', c.code, 'external_id', o.external_id)
+               FROM orders o JOIN channel c USING (channel_id)
+               WHERE o.order_id = one.order_id
+           ) END
+    FROM unnest(coalesce(e.orders, '{NULL}')) WITH ORDINALITY AS one (order_id, n)
+$$;

@@ -103,3 +103,10 @@ FROM (SELECT order_id, line_no, item_id, sum(shipped) AS shipped FROM fulfilment
 FULL JOIN (SELECT order_id, line_no, item_id, sum(quantity) AS units FROM shipment_line GROUP BY 1, 2, 3) s
 USING (order_id, line_no, item_id)
 WHERE coalesce(f.shipped, 0) <> coalesce(s.units, 0);
+
+-- What an event of a batch tells of an order is read from the order, and found by its moment.
+CREATE VIEW invariant_orders_told_of_are_there AS
+SELECT e.xid, e.pos, t.order_id
+FROM event e CROSS JOIN LATERAL unnest(e.orders) AS t (order_id)
+WHERE NOT EXISTS (
+    SELECT FROM orders o JOIN channel c USING (channel_id) WHERE o.order_id = t.order_id AND o.created_at = e.at);
