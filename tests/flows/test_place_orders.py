@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from onhand.base.actor import SYSTEM
+from onhand.db import outbox
 from onhand.errors import Conflict, IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import UnknownSkus, prepare
 from onhand.flows.place_orders import Desk, Placed
@@ -91,10 +92,10 @@ def order(external_id="1", lines=(("A", 1),), **extra):
     return msgspec.convert(body, OrderIn)
 
 
-def place(desk, *orders, key=None):
+def place(desk, *orders, key=None, reason=None):
     """Answers as decoded JSON; exceptions as they are."""
     state = desk._state
-    placed = desk.place([prepare(state, o, actor=7, key=key, now=NOW) for o in orders])
+    placed = desk.place([prepare(state, o, actor=7, reason=reason, key=key, now=NOW) for o in orders])
     return [json.loads(p.answer) if isinstance(p, Placed) else p for p in placed]
 
 
@@ -295,6 +296,81 @@ def test_reservations_leave_safety_stock_alone_and_orders_take_it_last(shop, des
     assert isinstance(refused, Conflict) and refused.facts()["missing"] == {"A": 1}
     (answer,) = place(desk, order("1", [("A", 3)]))
     assert answer["status"] == "sourced"
+
+
+def told(state):
+    """Events of orders and reservations so far, in order."""
+    with state.db.connection() as conn:
+        while outbox.has_hidden(conn, outbox.START):
+            pass
+        return [e for e in outbox.read(conn, outbox.START) if e.kind.startswith(("order.", "reservation."))]
+
+
+def rows_told(state):
+    """How many orders each row tells of."""
+    with state.db.connection() as conn:
+        rows = conn.execute("SELECT cardinality(orders) FROM event WHERE orders IS NOT NULL ORDER BY xid, pos")
+        return [orders for (orders,) in rows]
+
+
+def test_orders_that_begin_alike_share_a_row_and_each_has_its_event(shop, desk):
+    stock(shop, {"A": 3})
+    names = ["c", "a", 'q"\\é', "b"]
+    answers = place(desk, *(order(name) for name in names), order("full", [("B", 1)]))
+    by_name = {
+        name: {
+            "order_id": answer["order_id"],
+            "channel": "web",
+            "external_id": name,
+            "status": answer["status"],
+            "queue": answer["queue"],
+        }
+        for name, answer in zip([*names, "full"], answers, strict=True)
+    }
+    events = told(shop)
+    assert {e.data["external_id"]: e.data for e in events} == by_name
+    assert [e.subject for e in events] == [e.data["order_id"] for e in events]
+    assert {(e.kind, e.actor, e.origin, e.reason) for e in events} == {
+        ("order.sourced", 7, shop.db.origin, None),
+        ("order.unfillable", 7, shop.db.origin, None),
+    }
+    # One of the four found no stock and was decided again with the fifth; in a batch by channel and external id.
+    assert rows_told(shop) == [3, 2]
+    for status in ("sourced", "unfillable"):
+        together = [e.data["external_id"] for e in events if e.data["status"] == status]
+        assert together == sorted(together)
+
+
+def test_what_differs_in_actor_or_reason_does_not_share_a_row(shop, desk):
+    stock(shop, {"A": 4})
+    who = [(7, None), (7, "gift"), (8, "gift"), (7, "gift")]
+    desk.place(
+        [
+            prepare(shop, order(str(n)), actor=actor, reason=reason, key=None, now=NOW)
+            for n, (actor, reason) in enumerate(who)
+        ]
+    )
+    assert {e.data["external_id"]: (e.actor, e.reason) for e in told(shop)} == {str(n): w for n, w in enumerate(who)}
+    assert rows_told(shop) == [1, 2, 1]
+
+
+def test_the_reason_is_told_on_both_paths_and_of_the_reservation_that_an_order_uses(shop, desk):
+    stock(shop, {"A": 3})
+    holder = Holder(shop)
+    request = msgspec.convert({"channel": "web", "lines": [{"sku": "A", "quantity": 1}]}, ReservationIn)
+    holds = [prepare_hold(shop, request, actor=7, reason=reason, key=None) for reason in ("quote 4", None)]
+    held = [json.loads(r.answer)["reservation_id"] for r in holder.reserve(holds)]
+    holder.close()
+    place(desk, order("fast"), reason="by phone")
+    place(desk, order("exact", reservation_id=held[0]), order("later", [("B", 1)]), reason="quote accepted")
+    assert [(e.kind, e.data.get("external_id"), e.reason) for e in told(shop)] == [
+        ("reservation.active", None, "quote 4"),
+        ("reservation.active", None, None),
+        ("order.sourced", "fast", "by phone"),
+        ("order.unfillable", "later", "quote accepted"),
+        ("reservation.used", None, "quote accepted"),
+        ("order.sourced", "exact", "quote accepted"),
+    ]
 
 
 def test_a_full_day_moves_the_order_to_the_next(shop, desk):

@@ -87,6 +87,7 @@ class Intake(msgspec.Struct, kw_only=True, gc=False):
     line_of: list[int]
     hash: bytes
     actor: int
+    reason: str | None = None
     key: str | None = None
     held: str | None = None
     unlocatable: bool = False
@@ -115,6 +116,7 @@ def prepare(
     order: OrderIn,
     *,
     actor: int,
+    reason: str | None = None,
     key: str | None,
     now: datetime,
 ) -> Intake:
@@ -177,6 +179,7 @@ def prepare(
         ),
         hash=hashlib.blake2b(_encode(order), digest_size=16).digest(),
         actor=actor,
+        reason=reason,
         key=key,
         held=_UNLOCATABLE if unlocatable else order.hold,
         unlocatable=unlocatable,

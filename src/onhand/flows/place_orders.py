@@ -317,9 +317,8 @@ def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) 
             order_id=str(order_id),
         )
     if status == "active":
-        end_reservation(
-            conn, UUID(intake.reservation_id), "used", actor=Actor(key_id=intake.actor), origin=state.db.origin
-        )
+        by = Actor(key_id=intake.actor, reason=intake.reason)
+        end_reservation(conn, UUID(intake.reservation_id), "used", actor=by, origin=state.db.origin)
     return None
 
 

@@ -28,7 +28,7 @@ from onhand.sourcing.solve import Ask, Decisions, decide, join, undo
 Int32 = npt.NDArray[np.int32]
 
 ROUTE = "/v1/reservations"
-_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 20)})".encode()  # noqa: S608 - placeholders
+_RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 21)})".encode()  # noqa: S608 - placeholders
 _ATTEMPTS = 6
 _encode = msgspec.json.encode
 
@@ -42,6 +42,7 @@ class Hold:
     ttl_s: int
     hash: bytes
     actor: int
+    reason: str | None = None
     key: str | None
 
 
@@ -80,7 +81,9 @@ def basket(
     return list(units.items()), list(line_of.values())
 
 
-def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str | None) -> Hold:
+def prepare_hold(
+    world: World, request: ReservationIn, *, actor: int, reason: str | None = None, key: str | None
+) -> Hold:
     """Check a request. Raises UnknownSkus (reload them once and try again) or InvalidInput."""
     errors: list[FieldError] = []
     network = world.network
@@ -118,6 +121,7 @@ def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str |
         ttl_s=request.ttl_s,
         hash=hashlib.blake2b(_encode(request), digest_size=16).digest(),
         actor=actor,
+        reason=reason,
         key=key,
     )
 
@@ -351,6 +355,7 @@ def _write(
                 arrays.int4([hold.ask.channel.channel_id for hold in holds]),
                 arrays.timestamptz([microseconds(until) for until in expires]),
                 arrays.int4([hold.actor for hold in holds]),
+                arrays.text([hold.reason for hold in holds]),
                 arrays.text(
                     [
                         '{"reservation_id":"%s","channel":%s}' % (text, _encode(hold.ask.channel.code).decode())

@@ -245,7 +245,7 @@ def encode(
         actor_of,
         arrays.text([o.answer for o in outcomes]),
         arrays.bytea(records),
-        arrays.text([_event(o) for o in outcomes]),
+        arrays.text([k.reason for k in intakes]),
         order_of_line,
         line_no_of,
         arrays.text([line.line_id for line in lines]),
@@ -434,15 +434,4 @@ def _waiting(w: Waiting, quoted: list[str], sku: list[str]) -> str:
         w.units,
         w.queue,
         expected,
-    )
-
-
-def _event(outcome: Outcome) -> str:
-    intake = outcome.intake
-    return '{"order_id":"%s","channel":%s,"external_id":%s,"status":"%s","queue":%s}' % (
-        intake.order_id,
-        _encode(intake.channel.code).decode(),
-        _encode(intake.external_id).decode(),
-        outcome.status,
-        "null" if outcome.queue is None else f'"{outcome.queue}"',
     )

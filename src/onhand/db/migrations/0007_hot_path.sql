@@ -109,7 +109,7 @@ END $$;
 CREATE FUNCTION place_orders_v1(
     o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
     o_currency text[], o_placed timestamptz[], o_deliver timestamptz[], o_customer int[], o_request text[],
-    o_actor int[], o_decision text[], o_inputs bytea[], o_event text[],
+    o_actor int[], o_decision text[], o_inputs bytea[], o_reason text[],
     l_order int[], l_no int[], l_id text[], l_item int[], l_qty int[], l_price bigint[], l_tax bigint[],
     l_components text[],
     s_item int[], s_node int[], s_qty int[], s_entries int[],
@@ -168,9 +168,12 @@ BEGIN
     FROM generate_subscripts(l_order, 1) i;
     INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
     SELECT o_id[i], 1, network, policy_version, o_decision[i], o_inputs[i] FROM generate_subscripts(o_id, 1) i;
-    INSERT INTO event (kind, subject, actor, origin, data)
-    SELECT 'order.' || o_status[i], o_id[i]::text, o_actor[i], process, o_event[i]::jsonb
-    FROM generate_subscripts(o_id, 1) i;
+    INSERT INTO event (kind, actor, origin, reason, data, orders)
+    SELECT 'order.' || o_status[i], o_actor[i], process, o_reason[i],
+        jsonb_build_object('status', o_status[i], 'queue', o_queue[i]), array_agg(o_id[i] ORDER BY i DESC)
+    FROM generate_subscripts(o_id, 1) i
+    GROUP BY o_status[i], o_queue[i], o_actor[i], o_reason[i]
+    ORDER BY min(i);
     IF cardinality(c_node) > 0 THEN
         PERFORM hold_capacity_v1(c_node, c_day, c_orders, c_lines, c_units);
     END IF;

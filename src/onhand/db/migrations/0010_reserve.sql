@@ -1,6 +1,7 @@
 -- Writes a batch of decided reservations, all lines or none each; arrays and errors as in place_orders_v1.
 CREATE FUNCTION reserve_v1(
-    r_id uuid[], r_channel int[], r_expires timestamptz[], r_actor int[], r_event text[],
+    r_id uuid[], r_channel int[], r_expires timestamptz[], r_actor int[], r_reason text[],
+    r_event text[],
     s_item int[], s_node int[], s_qty int[], s_entries int[],
     a_reservation int[], a_line int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
     i_reservation int[], i_key text[], i_hash bytea[], i_answer text[],
@@ -28,9 +29,9 @@ BEGIN
     INSERT INTO reservation_line (reservation_id, line_no, item_id, node_id, quantity)
     SELECT r_id[ord], line, s_item[slot], s_node[slot], qty
     FROM unnest(a_reservation, a_line, a_slot, a_qty) AS a (ord, line, slot, qty);
-    INSERT INTO event (kind, subject, actor, origin, data)
-    SELECT 'reservation.active', id::text, actor, process, data::jsonb
-    FROM unnest(r_id, r_actor, r_event) AS r (id, actor, data);
+    INSERT INTO event (kind, subject, actor, origin, reason, data)
+    SELECT 'reservation.active', id::text, actor, process, reason, data::jsonb
+    FROM unnest(r_id, r_actor, r_reason, r_event) AS r (id, actor, reason, data);
     INSERT INTO event (kind, subject, actor, origin, data)
     VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
 END $$;
