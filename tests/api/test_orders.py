@@ -142,6 +142,61 @@ def test_the_whole_way_of_an_order_is_told(shop):
     assert found["promise"] == placed["promise"]
 
 
+def in_batch(shop, *names):
+    return [
+        {
+            "channel": "web",
+            "external_id": name,
+            "currency": "EUR",
+            "destination": {"country": "DE", "postal_code": "10115"},
+            "lines": [{"line_id": "1", "sku": "A", "quantity": 1, "price_minor": 100}],
+        }
+        for name in names
+    ]
+
+
+def test_the_timeline_of_an_order_of_a_batch_is_its_own(shop):
+    shop.stock("N1", A=2)
+    results = shop.post("/v1/orders/batch", {"orders": in_batch(shop, "a", "b", "c")})["results"]
+    ids = [r["order_id"] for r in results]
+    shop.post(f"/v1/orders/{ids[1]}/cancel", **{"X-Reason": "changed my mind"})
+    timelines = [shop.get(f"/v1/orders/{i}")["timeline"] for i in ids]
+    assert [[(e["kind"], e["subject"]) for e in t] for t in timelines] == [
+        [("order.sourced", ids[0])],
+        [("order.sourced", ids[1]), ("fulfilment.cancelled", ids[1] + "-f1"), ("order.cancelled", ids[1])],
+        [("order.unfillable", ids[2])],
+    ]
+    assert timelines[2][0]["data"] == {
+        "order_id": ids[2], "channel": "web", "external_id": "c", "status": "unfillable", "queue": "unfillable",
+    }  # fmt: skip
+
+
+def test_why_an_order_or_reservation_was_made_is_told(shop):
+    shop.stock("N1", A=9)
+    why = {"X-Reason": "für Ostern".encode()}
+    (single, *batch) = in_batch(shop, "a", "b", "c")
+    made = [shop.post("/v1/orders", single, 201, **why)["order_id"]]
+    made += [r["order_id"] for r in shop.post("/v1/orders/batch", {"orders": batch}, **why)["results"]]
+    basket = {"channel": "web", "lines": [{"sku": "A", "quantity": 1}]}
+    made.append(shop.post("/v1/reservations", basket, 201, **why)["reservation_id"])
+    for subject in made:
+        (entry,) = shop.get(f"/v1/audit?subject={subject}")["data"]
+        assert (entry["reason"], entry["actor_name"]) == ("für Ostern", "admin")
+    for order_id in made[:3]:
+        assert [e["reason"] for e in shop.get(f"/v1/orders/{order_id}")["timeline"]] == ["für Ostern"]
+    silent = shop.post("/v1/orders", single | {"external_id": "d"}, 201)["order_id"]
+    assert [e["reason"] for e in shop.get(f"/v1/audit?subject={silent}")["data"]] == [None]
+    before = shop.get("/v1/audit")
+    for path, body in (("orders", single | {"external_id": "e"}), ("orders/batch", {"orders": in_batch(shop, "f")}),
+                       ("reservations", basket)):  # fmt: skip
+        problem = shop.post(f"/v1/{path}", body, 422, **{"X-Reason": "é".encode() * 501})
+        assert [(e["path"], e["message"]) for e in problem["errors"]] == [
+            ("X-Reason", "expected at most 500 characters")
+        ]
+    assert shop.get("/v1/audit") == before
+    assert shop.post("/v1/reservations", basket, 201, **{"X-Reason": "é".encode() * 500})
+
+
 def test_orders_are_found_by_every_filter(shop):
     shop.stock("N1", A=10)
     shop.stock("N2", B=10)

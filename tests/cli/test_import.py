@@ -239,6 +239,8 @@ def test_orders_are_sourced_and_never_placed_twice(onhand, db, capsys):
         assert found[4].startswith("channel: no channel 'shop'")
         assert found[5].startswith("lines: ")
     assert stored(db, "SELECT on_hand, allocated FROM stock_position") == [(1, 1)]
+    told = stored(db, "SELECT DISTINCT reason FROM event WHERE kind LIKE 'order.%'")
+    assert told == [("import of orders.csv",)]
 
 
 # Cut off and resumed ------------------------------------------------------------------------------

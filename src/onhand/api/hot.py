@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from onhand.api.auth import Principal
 from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
@@ -60,12 +61,16 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/orders"""
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
-    actor = await _actor(edge, headers, "orders:write")
+    principal = await _principal(edge, headers, "orders:write")
     body = await _body(headers, receive)
+    by = _by(principal, headers)
     order = _decode(_order, body)
     key = _key(headers)
     app = edge.app
-    intake = await _known(app, lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now()))
+    intake = await _known(
+        app,
+        lambda: prepare(app.state, order, actor=by.key_id, reason=by.reason, key=key, now=app.state.now()),
+    )
     placed = (await app.orders.submit([intake]))[0]
     if isinstance(placed, Exception):
         raise placed
@@ -76,8 +81,10 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/orders/batch"""
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
-    actor = await _actor(edge, headers, "orders:write")
-    rows = _decode(_orders, await _body(headers, receive)).orders
+    principal = await _principal(edge, headers, "orders:write")
+    body = await _body(headers, receive)
+    by = _by(principal, headers)
+    rows = _decode(_orders, body).orders
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
     app = edge.app
@@ -86,7 +93,7 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     now = app.state.now()
     for n, row in enumerate(rows):
         try:
-            answers.add(n, _prepare(app, row, actor, now))
+            answers.add(n, _prepare(app, row, by, now))
         except UnknownSkus as error:
             unknown[n] = error
         except OnhandError as error:
@@ -100,15 +107,15 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
         await run_in_threadpool(app.state.learn_items, skus)
         for n in unknown:
             try:
-                answers.add(n, _prepare(app, rows[n], actor, now))
+                answers.add(n, _prepare(app, rows[n], by, now))
             except OnhandError as error:
                 answers.refuse(n, error)
     results = await answers.all()
     await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode())
 
 
-def _prepare(app: App, row: msgspec.Raw, actor: int, now: datetime) -> Intake:
-    return prepare(app.state, _decode(_order, row), actor=actor, key=None, now=now)
+def _prepare(app: App, row: msgspec.Raw, by: Actor, now: datetime) -> Intake:
+    return prepare(app.state, _decode(_order, row), actor=by.key_id, reason=by.reason, key=None, now=now)
 
 
 class _Answers:
@@ -168,11 +175,13 @@ async def reserve(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/reservations"""
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
-    actor = await _actor(edge, headers, "orders:write")
-    request = _decode(_reservation, await _body(headers, receive))
+    principal = await _principal(edge, headers, "orders:write")
+    body = await _body(headers, receive)
+    by = _by(principal, headers)
+    request = _decode(_reservation, body)
     key = _key(headers)
     app = edge.app
-    hold = await _known(app, lambda: prepare_hold(app.state, request, actor=actor, key=key))
+    hold = await _known(app, lambda: prepare_hold(app.state, request, actor=by.key_id, reason=by.reason, key=key))
     reserved = await app.reservations.submit(hold)
     await _send(send, 201, reserved.answer.encode(), replayed=reserved.replayed)
 
@@ -181,7 +190,7 @@ async def ask_promise(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/promises"""
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
-    await _actor(edge, headers, "read")
+    await _principal(edge, headers, "read")
     request = _decode(_promise, await _body(headers, receive))
     app = edge.app
     question = await _known(app, lambda: prepare_question(app.state, request))
@@ -193,9 +202,9 @@ async def record(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/stock/entries"""
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
-    principal = edge.keys.cached(headers, "stock:write") or await edge.keys.authorise(headers, "stock:write")
+    principal = await _principal(edge, headers, "stock:write")
     body = await _body(headers, receive)
-    by = actor_of(principal, _header(headers, b"x-reason"))
+    by = _by(principal, headers)
     once = Once(
         db=edge.app.db,
         actor_key_id=principal.key_id,
@@ -227,7 +236,7 @@ def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
 async def availability(scope: Scope, _: Receive, send: Send) -> None:
     """GET /v1/availability"""
     edge: Edge = scope["onhand"]
-    await _actor(edge, scope["headers"], "read")
+    await _principal(edge, scope["headers"], "read")
     app = edge.app
     given = _query(scope["query_string"], ("sku", "channel", "date", "at"))
     errors: list[FieldError] = []
@@ -293,9 +302,12 @@ HOT: dict[tuple[str, str], Handler] = {
 }
 
 
-async def _actor(edge: Edge, headers: list[tuple[bytes, bytes]], scope: str) -> int:
-    principal = edge.keys.cached(headers, scope) or await edge.keys.authorise(headers, scope)
-    return principal.key_id
+async def _principal(edge: Edge, headers: list[tuple[bytes, bytes]], scope: str) -> Principal:
+    return edge.keys.cached(headers, scope) or await edge.keys.authorise(headers, scope)
+
+
+def _by(principal: Principal, headers: list[tuple[bytes, bytes]]) -> Actor:
+    return actor_of(principal, _header(headers, b"x-reason"))
 
 
 async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from onhand.api.context import REASON_LENGTH_MAX
 from onhand.api.problems import problem_responses
 from onhand.ledger.intake import EntryIn
 from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
@@ -174,6 +175,13 @@ _IDEMPOTENCY_KEY = {
     "description": "The same key and body again give the first answer again",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
+_REASON = {
+    "name": "X-Reason",
+    "in": "header",
+    "required": False,
+    "description": "Why, for the audit log",
+    "schema": {"type": "string", "maxLength": REASON_LENGTH_MAX},
+}
 _REPLAYED = {
     "Idempotent-Replayed": {
         "description": "`true` when this is the answer of an earlier request",
@@ -195,6 +203,7 @@ def _operation(
     answer: Json,
     problems: tuple[int, ...] = (),
     keyed: bool = True,
+    changes: bool = True,
 ) -> Json:
     return {
         "tags": [tag],
@@ -202,7 +211,7 @@ def _operation(
         "summary": summary,
         "description": description,
         "security": [{"apiKey": [scope]}],
-        "parameters": [_IDEMPOTENCY_KEY] if keyed else [],
+        "parameters": [*([_IDEMPOTENCY_KEY] if keyed else []), *([_REASON] if changes else [])],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": body, "examples": {"example": {"value": example}}}},
@@ -289,6 +298,7 @@ def _document() -> Json:
                     status=200,
                     answer=_ref("PromiseAnswer"),
                     keyed=False,
+                    changes=False,
                 )
             },
             "/v1/availability": {

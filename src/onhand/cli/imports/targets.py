@@ -223,14 +223,14 @@ class _Orders:
         from onhand.flows.intake import UnknownSkus, prepare
         from onhand.orders.intake import OrderIn
 
-        state = self._app.state
+        state, by = self._app.state, self._by
         try:
             order = msgspec.json.decode(row.body, type=OrderIn)
             try:
-                return prepare(state, order, actor=self._by.key_id, key=None, now=state.now())
+                return prepare(state, order, actor=by.key_id, reason=by.reason, key=None, now=state.now())
             except UnknownSkus as error:
                 state.learn_items(error.skus)  # another process may have just created them
-                return prepare(state, order, actor=self._by.key_id, key=None, now=state.now())
+                return prepare(state, order, actor=by.key_id, reason=by.reason, key=None, now=state.now())
         except (msgspec.DecodeError, InvalidInput) as error:
             return Outcome("rejected", _reason(error))
 
