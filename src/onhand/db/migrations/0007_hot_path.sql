@@ -149,20 +149,6 @@ BEGIN
         o_deliver[i], customers[o_customer[i]], o_request[i]::json, o_actor[i]
     FROM generate_subscripts(o_id, 1) i;
 
-    IF cardinality(s_item) > 0 THEN
-        SELECT t.available, t.version INTO available, version
-        FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_order, o_id, o_actor) AS t;
-        INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
-            ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
-        SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
-            f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i]::json
-        FROM generate_subscripts(f_order, 1) i;
-        INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
-        SELECT o_id[a_order[i]], a_fulfilment[i], a_line[i], s_item[a_slot[i]], a_qty[i]
-        FROM generate_subscripts(a_order, 1) i;
-        INSERT INTO event (kind, subject, actor, origin, data)
-        VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
-    END IF;
     INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, tax_minor, components)
     SELECT o_id[l_order[i]], l_no[i], l_id[i], l_item[i], l_qty[i], l_price[i], l_tax[i], l_components[i]::jsonb
     FROM generate_subscripts(l_order, 1) i;
@@ -171,6 +157,22 @@ BEGIN
     INSERT INTO event (kind, subject, actor, origin, data)
     SELECT 'order.' || o_status[i], o_id[i]::text, o_actor[i], process, o_event[i]::jsonb
     FROM generate_subscripts(o_id, 1) i;
+    IF cardinality(s_item) = 0 THEN
+        RETURN;
+    END IF;
+    INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
+        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
+    SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
+        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i]::json
+    FROM generate_subscripts(f_order, 1) i;
+    INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
+    SELECT o_id[a_order[i]], a_fulfilment[i], a_line[i], s_item[a_slot[i]], a_qty[i]
+    FROM generate_subscripts(a_order, 1) i;
+    INSERT INTO event (kind, subject, actor, origin, data)
+    VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
+    -- Last, what others want too: positions and days stay locked for the shortest time.
+    SELECT t.available, t.version INTO available, version
+    FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_order, o_id, o_actor) AS t;
     IF cardinality(c_node) > 0 THEN
         PERFORM hold_capacity_v1(c_node, c_day, c_orders, c_lines, c_units);
     END IF;
