@@ -121,6 +121,9 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         assert key.key is not None, "a new key has its text"
         resources.callback(lambda: revoke_key(db, key.key_id, by=SYSTEM))
 
+        # Likewise: once it answers, others may call it before the world is founded.
+        stranger = _stranger(db)
+
         say("starting the API")
         with _Child(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
             from onhand.twin.board import Board
@@ -129,7 +132,7 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
             board = Board()
             with _Child(settings, url, "worker") as worker:
                 children = (server, worker)
-                banner = asyncio.run(_live(console, settings, wish, children, board, key.key, admin_key, say))
+                banner = asyncio.run(_live(console, settings, wish, stranger, children, board, key.key, admin_key, say))
                 _interrupt_on_signals()  # the event loop had handlers of its own
         differences = _verify(db, say) if wish.for_s is not None else None
         return _Outcome(board=board, banner=banner, ready_s=board.began - began, differences=differences)
@@ -149,6 +152,7 @@ async def _live(
     console: "Console",
     settings: "Settings",
     wish: _Wish,
+    stranger: str | None,
     children: Sequence["_Child"],
     board: "Board",
     key: str,
@@ -168,7 +172,7 @@ async def _live(
     url = f"http://{_HOST}:{wish.port}"
     async with Client(url, key, board.heard) as client:
         say("founding the world")
-        founded = await found(client, wish.seed)
+        founded = await found(client, wish.seed, stranger=stranger)
         banner = Banner(
             url=url,
             home=str(settings.home),
@@ -193,6 +197,19 @@ async def _live(
         say("finishing")
         await town.close()
     return banner
+
+
+def _stranger(db: "Database") -> str | None:
+    """Code of something that the database holds, None if it is empty."""
+    import onhand.catalog.store as catalog_store
+    import onhand.channels.store as channel_store
+    import onhand.network.store as network_store
+
+    with db.connection() as conn:
+        held = [row.code for row in network_store.list_nodes(conn, limit=1)]
+        held += [row.sku for row in catalog_store.list_items(conn, limit=1)]
+        held += [row.code for row in channel_store.list_channels(conn, limit=1)]
+    return next(iter(held), None)
 
 
 def _verify(db: "Database", say: "_Say") -> list[str]:
