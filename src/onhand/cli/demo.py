@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
-from onhand.errors import DatabaseUnavailable, SettingsError
+from onhand.errors import DatabaseUnavailable, OnhandError, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,12 +68,22 @@ def demo(
     wish = _Wish(port=_claimed(port), speed=speed, seed=seed, for_s=for_s)
     try:
         outcome = _run(console, settings, wish)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if (failure := _failure_behind(interrupt)) is not None:
+            raise failure from None
         console.print("stopped; `onhand demo` goes on from here")
         return
     _say_goodbye(console, settings, outcome)
     if for_s is not None and not outcome.is_clean:
         raise typer.Exit(1)
+
+
+def _failure_behind(interrupt: KeyboardInterrupt) -> OnhandError | None:
+    """The error that was ending the demo already when somebody lost patience: it says more than that it was stopped."""
+    behind = interrupt.__context__
+    while behind is not None and not isinstance(behind, OnhandError):
+        behind = behind.__context__
+    return behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +142,12 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
             board = Board()
             with _Child(settings, url, "worker") as worker:
                 children = (server, worker)
-                banner = asyncio.run(_live(console, settings, wish, stranger, children, board, key.key, admin_key, say))
-                _interrupt_on_signals()  # the event loop had handlers of its own
+                try:
+                    banner = asyncio.run(
+                        _live(console, settings, wish, stranger, children, board, key.key, admin_key, say)
+                    )
+                finally:
+                    _interrupt_on_signals()  # the event loop had handlers of its own
         differences = _verify(db, say) if wish.for_s is not None else None
         return _Outcome(board=board, banner=banner, ready_s=board.began - began, differences=differences)
 
