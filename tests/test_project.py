@@ -87,7 +87,8 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
     return env | {
         "PATH": os.pathsep.join(paths),
         "ONHAND_HOME": str(tmp_path / "home"),
-        "DEMO_ARGS": f"--port {free_port()} --for 120",
+        # The test ends it with ctrl-C; by itself it ends only where nobody is left to do that.
+        "DEMO_ARGS": f"--port {free_port()} --for {SETUP_S * 2}",
         "NO_COLOR": "1",
     }
 
