@@ -72,6 +72,8 @@ def _unique(values: list[Any]) -> list[Any]:
 
 
 Limit = Annotated[int, Field(ge=0, le=INT4_MAX)]
+# In memory the largest number means no limit.
+_PerDay = Annotated[int, Field(ge=0, lt=INT4_MAX)]
 Cost = Annotated[int, Field(ge=0, le=_COST_MAX_MINOR)]
 _Weekday = Annotated[
     int,
@@ -92,9 +94,9 @@ _Weekday = Annotated[
 class CapacityIn(Strict):
     """Most orders, lines and units a node ships on one day; null or left out: without limit."""
 
-    orders: Limit | None = None
-    lines: Limit | None = None
-    units: Limit | None = None
+    orders: _PerDay | None = None
+    lines: _PerDay | None = None
+    units: _PerDay | None = None
 
 
 class NodeIn(Strict):
