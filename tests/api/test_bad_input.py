@@ -283,6 +283,13 @@ def _orders(shop: Shop) -> Iterator[Bad]:
     yield order("lines[0].price_minor", lines=[line | {"price_minor": 12.9}])
     yield order("lines[0].price_minor", lines=[line | {"price_minor": 10**13}])
     yield order("lines[0].price_minor", lines=[without(line, "price_minor")])
+    dear = line | {"quantity": 10**6, "price_minor": 10**12}  # ten of them exceed 64 bits
+    yield order("lines", lines=[dear | {"line_id": str(n)} for n in range(10)])
+    yield order("lines", lines=[dear | {"line_id": str(n)} for n in range(1000)])
+    yield Bad(
+        route="POST /v1/orders/batch", at="lines", status=(200,), is_row=True, name="an order of 10^19 in a batch",
+        body={"orders": [ORDER | {"lines": [dear | {"line_id": str(n)} for n in range(10)]}]},
+    )  # fmt: skip
     yield order("lines[0].tax_minor", lines=[line | {"tax_minor": "0"}])
     yield order("lines[0].price", lines=[line | {"price": 1}])
     yield order("channel", channel="nope")

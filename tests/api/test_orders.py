@@ -180,6 +180,24 @@ def test_orders_are_found_by_every_filter(shop):
     assert (brief["lines"], brief["units"], brief["total_minor"], brief["external_id"]) == (1, 1, 250, "SHOES-100%")
 
 
+def test_totals_of_64_bits_are_listed_exactly(shop, db):
+    """More than that is refused (test_bad_input.py); a row that came otherwise must not break the list."""
+    body = {"channel": "web", "external_id": "dear", "currency": "EUR", "destination": {"country": "DE"}}
+    whole, rest = divmod(2**63 - 1, 10**18)
+    parts = [(10**6, 10**12)] * whole + [(10**6, rest // 10**6), (1, rest % 10**6)]
+    lines = [
+        {"line_id": str(k), "sku": "A", "quantity": n, "price_minor": price} for k, (n, price) in enumerate(parts)
+    ]
+    assert shop.client.post("/v1/orders", json=body | {"lines": lines}).status_code == 201
+    assert shop.get("/v1/orders")["data"][0]["total_minor"] == 2**63 - 1
+    lines[-1]["price_minor"] += 1
+    refused = shop.client.post("/v1/orders", json=body | {"external_id": "dearer", "lines": lines})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "lines")
+    with db.connection() as conn:
+        conn.execute("UPDATE order_line SET price_minor = price_minor + 1")
+    assert shop.get("/v1/orders")["data"][0]["total_minor"] > 2**63 - 1
+
+
 WRONG_FILTERS = [
     ("status=lost", "status"),
     ("queue=x", "queue"),
