@@ -264,7 +264,7 @@ class Service(Strict):
         Field(description="for all bands, or one per band"),
     ]
     cutoff: Annotated[TimeOfDay | None, Field(description="last pick-up, local to the node")] = None
-    parcels_per_day: Annotated[Limit | None, Field(description="per node")] = None
+    parcels_per_day: Annotated[Limit | None, Field(description="per node; kept, not used yet")] = None
     co2_g_per_tonne_km: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     dimensional_divisor: Annotated[float | None, Field(ge=1, le=1_000_000, description="cm3 per kg, such as 5000")] = (
         None
