@@ -321,6 +321,16 @@ def operations(document):
     ]
 
 
+def test_where_a_key_may_come_it_may_be_in_use(openapi):
+    keyed = [
+        (path, operation)
+        for path, _, operation in operations(openapi)
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    ]
+    assert {path for path, _ in keyed} > {"/v1/keys", "/v1/webhooks", "/v1/orders", "/v1/orders/batch"}
+    assert [path for path, operation in keyed if "409" not in operation["responses"]] == []
+
+
 def test_openapi_is_3_1_and_every_reference_leads_somewhere(openapi):
     assert openapi["openapi"].startswith("3.1")
     for reference in set(re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(openapi))):

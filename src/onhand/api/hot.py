@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
-from onhand.api.idempotent import Once, checked_key
+from onhand.api.idempotent import Once, OnceForRows, checked_key
 from onhand.api.problems import UNDECODABLE, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
@@ -77,10 +77,13 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
     actor = await _actor(edge, headers, "orders:write")
-    rows = _decode(_orders, await _body(headers, receive)).orders
+    body = await _body(headers, receive)
+    rows = _decode(_orders, body).orders
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
     app = edge.app
+    once = OnceForRows(db=app.db, actor_key_id=actor, route="POST /v1/orders/batch", key=_key(headers), body=body)
+    is_repeat = await once.find()
     answers = _Answers(app, len(rows))
     unknown: dict[int, UnknownSkus] = {}
     now = app.state.now()
@@ -104,7 +107,9 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
             except OnhandError as error:
                 answers.refuse(n, error)
     results = await answers.all()
-    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode())
+    if not is_repeat:
+        await once.keep()
+    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode(), replayed=is_repeat)
 
 
 def _prepare(app: App, row: msgspec.Raw, actor: int, now: datetime) -> Intake:

@@ -249,13 +249,13 @@ def _document() -> Json:
                     name="place_orders",
                     summary="Place up to 5,000 orders",
                     description="Each row is checked and answered by itself, in order; each is idempotent on "
-                    "(channel, external_id), so a batch may be sent again as it is.",
+                    "(channel, external_id), so a batch may be sent again as it is: rows that were placed give their "
+                    "first answer, rows that were rejected are tried again.",
                     scope="orders:write",
                     body=_only({"orders": {**_list(_ref("OrderIn")), "minItems": 1, "maxItems": 5000}}),
                     example={"orders": [_ORDER_EXAMPLE]},
                     status=200,
                     answer=_object({"results": _list({"anyOf": [_ref("OrderAnswer"), _ref("RejectedRow")]})}),
-                    keyed=False,
                 )
             },
             "/v1/reservations": {

@@ -92,6 +92,8 @@ def _complete(operation: Json) -> None:
         statuses |= {400, 413, 415, 422}
     if operation.get("parameters") or scopes:
         statuses.add(422)
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+        statuses.add(409)  # the first request with the key is still at work
     responses: Json = operation.setdefault("responses", {})
     for status, response in problem_responses(*sorted(statuses)).items():
         if status == 422 or str(status) not in responses:

@@ -21,6 +21,7 @@ from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
 UNITS_MAX = 2_000_000_000
+TOTAL_MINOR_MAX = 2**63 - 1
 UNPRINTABLE = "expected printable characters only"
 _UNLOCATABLE = "destination cannot be located: send latitude and longitude, or a known country"
 
@@ -135,6 +136,8 @@ def prepare(
     demand, line_of = _demand(lines)
     if sum(units for _, units in demand) > UNITS_MAX:
         errors.append(FieldError("lines", f"expected at most {UNITS_MAX} units in all"))
+    if sum(line.quantity * line.price_minor for line in lines) > TOTAL_MINOR_MAX:
+        errors.append(FieldError("lines", f"expected prices times quantities of at most {TOTAL_MINOR_MAX} in all"))
     latitude, longitude, unlocatable = place_of(order.destination)
     pickup = pickup_of(network, channel, order.method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:

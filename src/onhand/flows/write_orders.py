@@ -212,7 +212,7 @@ def _capacity(f: _Fulfilments) -> list[Any]:
         arrays.date(unique % 1_000_000),
         arrays.int4(np.bincount(slot, minlength=size)),
         arrays.int4(np.bincount(slot, weights=f.lines, minlength=size).astype(np.int32)),
-        arrays.int4(np.bincount(slot, weights=f.units, minlength=size).astype(np.int32)),
+        arrays.int8(np.bincount(slot, weights=f.units, minlength=size).astype(np.int64)),
     ]
 
 

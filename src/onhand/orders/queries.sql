@@ -191,7 +191,7 @@ SELECT o.order_id::text, c.code AS channel, o.external_id, o.status, o.queue, o.
 FROM orders o
 JOIN channel c USING (channel_id)
 CROSS JOIN LATERAL (
-    SELECT count(*)::int AS lines, sum(quantity)::int AS units, sum(quantity * price_minor)::bigint AS total_minor
+    SELECT count(*)::int AS lines, sum(quantity)::int AS units, sum(quantity::numeric * price_minor) AS total_minor
     FROM order_line WHERE order_id = o.order_id
 ) l
 WHERE (%(after)s::uuid IS NULL OR o.order_id < %(after)s)

@@ -62,6 +62,7 @@ def list_orders(conn: Connection[TupleRow], which: Filter, *, after: str | None,
         ).fetchall()
     for row in rows:
         deliver_by = row.pop("deliver_by")
+        row["total_minor"] = int(row["total_minor"])
         row["promise"] = None if deliver_by is None else {"deliver_by": deliver_by}
     return rows
 

@@ -50,7 +50,7 @@ END $$;
 -- Adds promised orders, lines and units to ship days; OH001 when a day is full. Nodes without a limit are skipped here,
 -- by the rows of now: the caller's memory may not know of a limit yet. Called after the fulfilments were inserted, whose
 -- table a change of limits locks.
-CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[])
+CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     limited int;
@@ -75,9 +75,9 @@ BEGIN
         JOIN node n ON n.node_id = d.node
         WHERE k.node_id = d.node AND k.day = d.day
           AND num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
-          AND k.orders + d.o <= coalesce(n.capacity_orders, 2147483647)
-          AND k.lines + d.l <= coalesce(n.capacity_lines, 2147483647)
-          AND k.units + d.u <= coalesce(n.capacity_units, 2147483647)
+          AND (k.orders + d.o <= n.capacity_orders OR n.capacity_orders IS NULL)
+          AND (k.lines + d.l <= n.capacity_lines OR n.capacity_lines IS NULL)
+          AND (k.units + d.u <= n.capacity_units OR n.capacity_units IS NULL)
         RETURNING 1
     )
     SELECT count(*) INTO fitted FROM u;
@@ -117,7 +117,7 @@ CREATE FUNCTION place_orders_v1(
     f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
     f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
     f_cost text[],
-    c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[],
+    c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
     network int, policy_version text, process int,
