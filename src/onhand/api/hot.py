@@ -62,10 +62,13 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     headers = scope["headers"]
     actor = await _actor(edge, headers, "orders:write")
     body = await _body(headers, receive)
-    order = _decode(_order, body)
+    order, canonical = _decode_twice(_order, body)
     key = _key(headers)
     app = edge.app
-    intake = await _known(app, lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now()))
+    intake = await _known(
+        app,
+        lambda: prepare(app.state, order, actor=actor, key=key, now=app.state.now(), canonical=canonical),
+    )
     placed = (await app.orders.submit([intake]))[0]
     if isinstance(placed, Exception):
         raise placed
@@ -113,7 +116,8 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _prepare(app: App, row: msgspec.Raw, actor: int, now: datetime) -> Intake:
-    return prepare(app.state, _decode(_order, row), actor=actor, key=None, now=now)
+    order, canonical = _decode_twice(_order, row)
+    return prepare(app.state, order, actor=actor, key=None, now=now, canonical=canonical)
 
 
 class _Answers:
@@ -311,12 +315,18 @@ async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes | msgspec.Raw) -> T:
+    return _decode_twice(decoder, body)[0]
+
+
+def _decode_twice(decoder: "msgspec.json.Decoder[T]", body: bytes | msgspec.Raw) -> tuple[T, bytes]:
+    """The value, and what was understood as JSON again."""
     try:
         value = decoder.decode(body)
     except UNDECODABLE as error:
         raise from_msgspec(error) from None
-    check_keys(bytes(body), msgspec.json.encode(value))
-    return value
+    canonical = msgspec.json.encode(value)
+    check_keys(bytes(body), canonical)
+    return value, canonical
 
 
 def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:

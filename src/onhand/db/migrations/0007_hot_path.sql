@@ -53,35 +53,35 @@ END $$;
 CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    limited int;
-    fitted int;
+    missing int;
 BEGIN
-    SELECT count(*) INTO limited
-    FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
-    WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0;
-    IF limited = 0 THEN
-        RETURN;
-    END IF;
-    INSERT INTO capacity_day (node_id, day)
-    SELECT c_node[i], c_day[i]
-    FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
-    WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
-    ORDER BY i
-    ON CONFLICT DO NOTHING;
-    WITH u AS (
+    WITH limited AS MATERIALIZED (
+        SELECT c_node[i] AS node, c_day[i] AS day, c_orders[i] AS o, c_lines[i] AS l, c_units[i] AS u,
+            n.capacity_orders AS o_max, n.capacity_lines AS l_max, n.capacity_units AS u_max
+        FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
+        WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
+    ), held AS (
         UPDATE capacity_day k
         SET orders = k.orders + d.o, lines = k.lines + d.l, units = k.units + d.u
-        FROM unnest(c_node, c_day, c_orders, c_lines, c_units) AS d (node, day, o, l, u)
-        JOIN node n ON n.node_id = d.node
+        FROM limited d
         WHERE k.node_id = d.node AND k.day = d.day
-          AND num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
-          AND (k.orders + d.o <= n.capacity_orders OR n.capacity_orders IS NULL)
-          AND (k.lines + d.l <= n.capacity_lines OR n.capacity_lines IS NULL)
-          AND (k.units + d.u <= n.capacity_units OR n.capacity_units IS NULL)
+          AND (k.orders + d.o <= d.o_max OR d.o_max IS NULL)
+          AND (k.lines + d.l <= d.l_max OR d.l_max IS NULL)
+          AND (k.units + d.u <= d.u_max OR d.u_max IS NULL)
+        RETURNING 1
+    ), begun AS (
+        -- The first orders of a day. A rival who begins it at the same time makes us look again.
+        INSERT INTO capacity_day (node_id, day, orders, lines, units)
+        SELECT d.node, d.day, d.o, d.l, d.u FROM limited d
+        WHERE NOT EXISTS (SELECT FROM capacity_day k WHERE k.node_id = d.node AND k.day = d.day)
+          AND (d.o <= d.o_max OR d.o_max IS NULL)
+          AND (d.l <= d.l_max OR d.l_max IS NULL)
+          AND (d.u <= d.u_max OR d.u_max IS NULL)
+        ON CONFLICT DO NOTHING
         RETURNING 1
     )
-    SELECT count(*) INTO fitted FROM u;
-    IF fitted <> limited THEN
+    SELECT (SELECT count(*) FROM limited) - (SELECT count(*) FROM held) - (SELECT count(*) FROM begun) INTO missing;
+    IF missing > 0 THEN
         PERFORM onhand_raise('OH001', 'capacity no longer fits');
     END IF;
 END $$;
