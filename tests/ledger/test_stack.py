@@ -3,7 +3,7 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.ledger.stack import stack
@@ -11,6 +11,7 @@ from onhand.ledger.stack import stack
 ROWS = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 9)), max_size=40)
 
 
+@settings(deadline=None)  # the first call may compile
 @given(ROWS)
 def test_rows_are_counted_up_within_their_position(rows):
     columns = np.array(rows, np.int32).reshape(-1, 3)
