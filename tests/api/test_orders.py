@@ -9,6 +9,7 @@ import pytest
 
 from onhand.api.paging import encode_cursor
 from onhand.base.ids import new_id
+from onhand.orders import views
 
 NODE = {
     "name": "node",
@@ -194,6 +195,20 @@ def test_totals_of_64_bits_are_listed_exactly(shop, db):
     with db.connection() as conn:
         conn.execute("UPDATE order_line SET price_minor = price_minor + 1")
     assert shop.get("/v1/orders")["data"][0]["total_minor"] > 2**63 - 1
+
+
+def test_a_list_that_takes_too_long_is_refused_with_the_remedy(shop, db, monkeypatch):
+    shop.place(("A", 1))
+    monkeypatch.setattr(views, "LIST_TIMEOUT_MS", 200)
+    with db.connection() as conn, conn.transaction():
+        conn.execute("LOCK TABLE orders")  # as good as a long search
+        answer = shop.client.get("/v1/orders?sku=A")
+    assert (answer.status_code, answer.json()["code"]) == (503, "orders.list_too_slow")
+    assert "`from` and `to`" in answer.json()["detail"]
+    # The limit is of this statement, and not of the connection's next one.
+    with db.connection() as conn:
+        assert conn.execute("SHOW statement_timeout").fetchone() == ("0",)
+    assert len(shop.get("/v1/orders?sku=A")["data"]) == 1
 
 
 WRONG_FILTERS = [

@@ -205,7 +205,7 @@ def _operation(
         "parameters": [_IDEMPOTENCY_KEY] if keyed else [],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": body, "examples": {"example": {"value": example}}}},
+            "content": {"application/json": {"schema": body, "example": example}},
         },
         "responses": {
             str(status): {

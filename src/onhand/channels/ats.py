@@ -3,8 +3,10 @@
     ATS = max(0, sum over the channel's nodes (available - safety stock) - gate - quotas of other
           channels), limited by its own quota
 
-and to promise (`atp`), to which the same gate and quotas apply on every day. Both say what the channel
-is told, not what it may order: orders are not refused for a gate or a quota yet. Each addend is a term with its node and the ledger entry it rests on; where the number is cut (at 0,
+Beside it what can be promised by a day (`atp`), less the same gate and quotas. Both are what the channel
+is told; orders are not refused for a gate or a quota.
+
+Each addend is a term with its node and the ledger entry it rests on; where the number is cut (at 0,
 at a quota) the cut is a term too, so that the terms always sum to it. A bundle has as many as its
 scarcest component allows.
 """

@@ -1,6 +1,6 @@
 """One-dimensional array parameters in PostgreSQL's binary format, built without a Python call per element.
 
-The hot path sends some forty arrays a statement; psycopg's list dumper costs 0.3-1 us an element, a NumPy view of the
+The hot path sends about sixty arrays a statement; psycopg's list dumper costs 0.3-1 us an element, a NumPy view of the
 wire format costs next to nothing. Wire format: ndim, has-null, element oid, length, lower bound, then (length, bytes)
 per element, all big-endian (PostgreSQL source: `array_recv`).
 """
