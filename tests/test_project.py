@@ -87,7 +87,8 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
     return env | {
         "PATH": os.pathsep.join(paths),
         "ONHAND_HOME": str(tmp_path / "home"),
-        "DEMO_ARGS": f"--port {free_port()} --for 120",
+        # The test ends it with ctrl-C; by itself it ends only where nobody is left to do that.
+        "DEMO_ARGS": f"--port {free_port()} --for {SETUP_S * 2}",
         "NO_COLOR": "1",
     }
 
@@ -98,6 +99,7 @@ class Background:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.started: list[subprocess.Popen[bytes]] = []
+        self.homes: set[Path] = set()
 
     def start(self, text: str, cwd: Path, env: dict[str, str], ready: str) -> None:
         with self.log.open("ab") as log:
@@ -111,6 +113,7 @@ class Background:
                 start_new_session=True,
             )
         self.started.append(program)
+        self.homes.add(Path(env["ONHAND_HOME"]))
         deadline = time.monotonic() + SETUP_S
         while time.monotonic() < deadline:
             assert program.poll() is None, f"{text!r} ended early:\n{self.log.read_text()[-4000:]}"
@@ -120,6 +123,12 @@ class Background:
             except OSError:
                 time.sleep(0.2)  # it starts in its own time
         raise AssertionError(f"{text!r} was never ready:\n{self.log.read_text()[-4000:]}")
+
+    def told(self) -> str:
+        """The ends of what they and the programs they started have said, and how they ended."""
+        logs = [self.log, *sorted(log for home in self.homes for log in home.glob("demo-*.log"))]
+        said = [f"{log.name}:\n{log.read_text('utf-8', errors='replace')[-4000:]}" for log in logs if log.exists()]
+        return "\n".join([*said, f"ended with {[program.poll() for program in self.started]}"])
 
     def stop(self) -> None:
         for program in self.started:
@@ -137,7 +146,10 @@ class Background:
 def background(tmp_path: Path) -> Iterator[Background]:
     programs = Background(tmp_path / "background.log")
     yield programs
-    programs.stop()
+    try:
+        programs.stop()
+    finally:
+        print(programs.told())  # pytest shows it when the test has failed
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's tour is made of curl calls")

@@ -29,7 +29,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
     home: Path = field(default_factory=_default_home)
     admin_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)  # encrypts credentials
+    secret_key: str | None = field(default=None, repr=False)  # checked and not used yet: for credentials of connectors
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "info"

@@ -3,9 +3,9 @@
 import json
 import re
 import socket
-import threading
 
 import httpx2
+import jsonschema_rs
 import pytest
 import structlog
 
@@ -250,10 +250,10 @@ def test_a_client_that_leaves_within_its_body_leaves_no_trace(server, monkeypatc
     host, port = server.base_url.removeprefix("http://").split(":")
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            with socket.create_connection((host, int(port))) as connection:
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
                 head = f"POST /v1/keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.admin_key}\r\n"
                 connection.sendall(head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-                threading.Event().wait(0.2)
+                connection.recv(1)  # the server has given up
         assert server.client.get("/v1/keys").status_code == 200
     assert [e for e in logs if e["log_level"] == "error"] == []
 
@@ -319,6 +319,55 @@ def operations(document):
         for method, operation in item.items()
         if method in ("get", "put", "post", "delete", "patch")
     ]
+
+
+def test_where_a_key_may_come_it_may_be_in_use(openapi):
+    keyed = [
+        (path, operation)
+        for path, _, operation in operations(openapi)
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    ]
+    assert {path for path, _ in keyed} > {"/v1/keys", "/v1/webhooks", "/v1/orders", "/v1/orders/batch"}
+    assert [path for path, operation in keyed if "409" not in operation["responses"]] == []
+
+
+def contents(document):
+    """(what, media type object) of every body and every 2xx answer."""
+    for path, method, operation in operations(document):
+        bodies = [("body", operation["requestBody"])] if "requestBody" in operation else []
+        answers = [(s, r) for s, r in operation["responses"].items() if s.startswith("2") and s != "204"]
+        assert answers or "204" in operation["responses"], f"{method} {path} never succeeds"
+        for what, part in (*bodies, *answers):
+            assert part["content"], f"{method} {path} {what}"
+            for media in part["content"].values():
+                yield f"{method} {path} {what}", media
+
+
+def strict(schema):
+    """The same schema, which allows only the members it names: a misspelt member is no example."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {
+        k: strict(v) if k not in ("examples", "example", "default", "const", "enum") else v for k, v in schema.items()
+    }
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def test_every_body_and_answer_has_an_example_and_it_fits_its_schema(openapi):
+    components = strict(openapi["components"])
+    wrong = []
+    for what, media in contents(openapi):
+        if "example" not in media:
+            wrong.append(f"{what}: no example")
+            continue
+        schema = strict(media["schema"]) | {"components": components}
+        errors = jsonschema_rs.Draft202012Validator(schema, validate_formats=True).iter_errors(media["example"])
+        wrong += [f"{what}: {error.instance_path} {error.message}"[:300] for error in errors]
+    assert wrong == []
 
 
 def test_openapi_is_3_1_and_every_reference_leads_somewhere(openapi):

@@ -254,7 +254,7 @@ def _bodies(shop: Shop) -> Iterator[Bad]:
                 route=route, body=sound, status=(415,), at=None, headers={"content-encoding": coding},
                 name=f"{route}: {coding}",
             )  # fmt: skip
-        if route not in ("POST /v1/promises", "POST /v1/orders/batch", "PUT /v1/items/NEW"):
+        if route not in ("POST /v1/promises", "PUT /v1/items/NEW"):
             for key in ("", " ", "k" * 256, "a\tb", "k\xe9y", "\xe2\x82\xac"):
                 yield Bad(
                     route=route, body=sound, at="Idempotency-Key", headers={"idempotency-key": key},
@@ -283,6 +283,13 @@ def _orders(shop: Shop) -> Iterator[Bad]:
     yield order("lines[0].price_minor", lines=[line | {"price_minor": 12.9}])
     yield order("lines[0].price_minor", lines=[line | {"price_minor": 10**13}])
     yield order("lines[0].price_minor", lines=[without(line, "price_minor")])
+    dear = line | {"quantity": 10**6, "price_minor": 10**12}  # ten of them exceed 64 bits
+    yield order("lines", lines=[dear | {"line_id": str(n)} for n in range(10)])
+    yield order("lines", lines=[dear | {"line_id": str(n)} for n in range(1000)])
+    yield Bad(
+        route="POST /v1/orders/batch", at="lines", status=(200,), is_row=True, name="an order of 10^19 in a batch",
+        body={"orders": [ORDER | {"lines": [dear | {"line_id": str(n)} for n in range(10)]}]},
+    )  # fmt: skip
     yield order("lines[0].tax_minor", lines=[line | {"tax_minor": "0"}])
     yield order("lines[0].price", lines=[line | {"price": 1}])
     yield order("channel", channel="nope")

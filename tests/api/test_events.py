@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 from tests.batches import begin_orders, told
+from tests.events import settle
 
 from onhand.api import events
 from onhand.base.actor import SYSTEM
@@ -53,6 +54,10 @@ class Stream:
 
 @contextmanager
 def stream(server, last=None, **params) -> Iterator[Stream]:
+    """From now on: after all that was written before, which another worker's transaction could else bring only then."""
+    if last is None and "from" not in params:
+        with server.app.db.connection() as conn:
+            settle(conn)
     headers = {"Last-Event-ID": last} if last else {}
     with server.client.stream("GET", "/v1/events", params=params, headers=headers) as response:
         assert response.status_code == 200, response.read()

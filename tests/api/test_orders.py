@@ -9,6 +9,7 @@ import pytest
 
 from onhand.api.paging import encode_cursor
 from onhand.base.ids import new_id
+from onhand.orders import views
 
 NODE = {
     "name": "node",
@@ -235,6 +236,36 @@ def test_orders_are_found_by_every_filter(shop):
     assert (brief["lines"], brief["units"], brief["total_minor"], brief["external_id"]) == (1, 1, 250, "SHOES-100%")
 
 
+def test_totals_of_64_bits_are_listed_exactly(shop, db):
+    """More than that is refused (test_bad_input.py); a row that came otherwise must not break the list."""
+    body = {"channel": "web", "external_id": "dear", "currency": "EUR", "destination": {"country": "DE"}}
+    whole, rest = divmod(2**63 - 1, 10**18)
+    parts = [(10**6, 10**12)] * whole + [(10**6, rest // 10**6), (1, rest % 10**6)]
+    lines = [{"line_id": str(k), "sku": "A", "quantity": n, "price_minor": price} for k, (n, price) in enumerate(parts)]
+    assert shop.client.post("/v1/orders", json=body | {"lines": lines}).status_code == 201
+    assert shop.get("/v1/orders")["data"][0]["total_minor"] == 2**63 - 1
+    lines[-1]["price_minor"] += 1
+    refused = shop.client.post("/v1/orders", json=body | {"external_id": "dearer", "lines": lines})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "lines")
+    with db.connection() as conn:
+        conn.execute("UPDATE order_line SET price_minor = price_minor + 1")
+    assert shop.get("/v1/orders")["data"][0]["total_minor"] > 2**63 - 1
+
+
+def test_a_list_that_takes_too_long_is_refused_with_the_remedy(shop, db, monkeypatch):
+    shop.place(("A", 1))
+    monkeypatch.setattr(views, "LIST_TIMEOUT_MS", 200)
+    with db.connection() as conn, conn.transaction():
+        conn.execute("LOCK TABLE orders")  # as good as a long search
+        answer = shop.client.get("/v1/orders?sku=A")
+    assert (answer.status_code, answer.json()["code"]) == (503, "orders.list_too_slow")
+    assert "`from` and `to`" in answer.json()["detail"]
+    # The limit is of this statement, and not of the connection's next one.
+    with db.connection() as conn:
+        assert conn.execute("SHOW statement_timeout").fetchone() == ("0",)
+    assert len(shop.get("/v1/orders?sku=A")["data"]) == 1
+
+
 WRONG_FILTERS = [
     ("status=lost", "status"),
     ("queue=x", "queue"),
@@ -326,6 +357,42 @@ def test_the_same_key_does_it_once(shop):
     cancel = f"/v1/orders/{placed['order_id']}/cancel"
     once, again = (shop.client.post(cancel, headers={"Idempotency-Key": "c"}) for _ in range(2))
     assert once.json() == again.json() and again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_batch_is_placed_once_under_its_key(shop, db):
+    def row(name, sku="A"):
+        return {"channel": "web", "external_id": name, "currency": "EUR", "destination": {"country": "DE"},
+                "lines": [{"line_id": "1", "sku": sku, "quantity": 1, "price_minor": 1}]}  # fmt: skip
+
+    def send(rows, key="k"):
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = shop.client.post("/v1/orders/batch", json={"orders": rows}, headers=headers)
+        return answer, answer.headers.get("idempotent-replayed")
+
+    rows = [row("b-1"), row("b-2"), row("b-3", "NOPE")]
+    first, replayed = send(rows)
+    assert (first.status_code, replayed) == (200, None)
+    assert [r["status"] for r in first.json()["results"]] == ["unfillable", "unfillable", "rejected"]
+    again, replayed = send(rows)
+    assert (again.status_code, again.content, replayed) == (200, first.content, "true")
+    other, _ = send([row("b-4")])
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.key_reused")
+    assert shop.get("/v1/orders?q=b-4")["data"] == []
+    assert send([row("b-4")], "another")[0].status_code == 200
+    assert send(rows, None)[1] is None
+    # The key was lost after the rows had been written: they answer as before.
+    with db.connection() as conn:
+        conn.execute("DELETE FROM idempotency")
+    again, replayed = send(rows)
+    assert (again.content, replayed) == (first.content, None)
+    assert send(rows)[1] == "true"
+    # Refused as a whole, a batch may be mended and sent again under its key.
+    assert send([], "mended")[0].status_code == 422
+    assert send([row("b-5")], "mended")[0].status_code == 200
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: send([row(f"c-{n % 2}")], "raced")[0], range(8)))
+    assert {a.status_code for a in answers} <= {200, 422}
+    assert len(db_rows(db, "SELECT FROM idempotency WHERE key = 'raced'")) == 1
 
 
 def test_hold_release_and_reroute_over_http(shop):

@@ -1,6 +1,7 @@
 """Webhooks over HTTP: register, list, replay, remove; and no address that is not public."""
 
 import pytest
+from tests.events import settle
 
 from onhand.base.actor import SYSTEM
 from onhand.db import outbox
@@ -22,6 +23,8 @@ def event_ids(server, count=3):
             outbox.write_event(conn, "order.sourced", f"o{n}", {}, actor=SYSTEM, origin=1)
 
     server.app.db.transact(work)
+    with server.app.db.connection() as conn:
+        settle(conn)
     server.app.db.transact(lambda conn: store.fan_out(conn, 1000))
     found = server.client.get("/v1/audit", params={"kind": "order.*"}).json()["data"]
     return [entry["id"] for entry in reversed(found)]

@@ -5,11 +5,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM, Actor
 from onhand.catalog import store
 from onhand.catalog.model import Component, ItemIn
-from onhand.db.outbox import START, read
 from onhand.errors import InvalidInput
 from onhand.flows.set_up import set_item, set_items
 
@@ -31,7 +31,7 @@ FULL = {
 
 def events(db):
     with db.connection() as conn:
-        return [e for e in read(conn, START) if e.kind == "item.changed"]
+        return [e for e in settled(conn) if e.kind == "item.changed"]
 
 
 def get(db, sku):

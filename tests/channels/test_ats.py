@@ -77,7 +77,20 @@ def test_the_terms_sum_to_the_number_and_the_number_is_the_definition(first, sec
         text = (EPOCH + timedelta(days=day)).isoformat()
         per_day = [explain(i, loaded, NAMES, sold, today=TODAY, until=day).atp[-1] for i in (1, 2, 4)]
         assert {p.date for p in per_day} == {text}
-        assert per_day[2].units == min(per_day[0].units // 2, per_day[1].units)
+
+        def limited(promised, gate, quotas):
+            if sold is not None:
+                promised -= gate + sum(u for c, u in quotas.items() if c != 1)
+                promised = min(promised, quotas.get(1, promised))
+            return max(0, promised)
+
+        for point, found in zip(per_day, (first, second), strict=False):
+            owed = found.waiting
+            for _, _, node, on_hand, unavailable, allocated, oversold, *_ in found.positions:
+                if sold is None or node in sold.node_ids:
+                    owed += oversold - (on_hand - unavailable - allocated)
+            assert point.units == limited(-owed, gates.get(1, 0), found.quotas)
+        assert per_day[2].units == limited(min(per_day[0].units // 2, per_day[1].units), 0, first.quotas)
 
 
 @pytest.fixture
@@ -125,7 +138,7 @@ def test_an_answer_reads_as_the_interface_promises(shop):
         "sku": "A",
         "channel": "web",
         "ats": 8,
-        "atp": [{"date": (EPOCH + timedelta(days=TODAY)).isoformat(), "units": 15}],
+        "atp": [{"date": (EPOCH + timedelta(days=TODAY)).isoformat(), "units": 9}],
         "terms": [
             {"term": "available", "node": "N1", "units": 10, "on_hand": 10, "unavailable": 0,
              "allocated": 0, "ledger": {"version": 1, "entry_id": receipt}},
@@ -177,8 +190,14 @@ def announce(db, item_id, *lines, node=1):
             )
 
 
+def without_gate_and_quota(db):
+    with db.connection() as conn:
+        conn.execute("UPDATE channel SET gate = '{}', quota = '{}'")
+
+
 @pytest.mark.broken_invariants  # promises and waiting units without their orders
 def test_what_comes_and_what_is_owed_make_the_promise_of_a_day(shop):
+    without_gate_and_quota(shop)
     apply(shop, Entry(1, 1, "receipt", 3))
     announce(shop, 1, (2, 10, 1, 4), (5, 20, 0, 20), (5, 7, 7, 0), (-3, 6, 0, 0))
     announce(shop, 1, (2, 100, 0, 0), node=3)
@@ -197,8 +216,28 @@ def test_what_comes_and_what_is_owed_make_the_promise_of_a_day(shop):
     assert ask(shop, 1).atp[-1].units == 110
 
 
+def test_what_a_channel_may_not_sell_it_may_not_promise_either(shop):
+    apply(shop, Entry(1, 1, "receipt", 5))
+    announce(shop, 1, (2, 4, 0, 0), (5, 7, 0, 0))
+
+    def atp(sold, until=None):
+        return [(p.date, p.units) for p in ask(shop, 1, sold, until=until).atp]
+
+    def day(n):
+        return (EPOCH + timedelta(days=TODAY + n)).isoformat()
+
+    # 5, 9, 16 units; of these 2 for the gate and 4 for the other channel, whose own quota ends at 4
+    assert ask(shop, 1, WEB).ats == 0
+    assert atp(WEB) == [(day(0), 0), (day(2), 3), (day(5), 10)]
+    assert ask(shop, 1, MARKET).ats == 4
+    assert atp(MARKET) == [(day(0), 4)]
+    assert atp(MARKET, until=TODAY + 6) == [(day(0), 4), (day(6), 4)]
+    assert atp(None) == [(day(0), 5), (day(2), 9), (day(5), 16)]
+
+
 @pytest.mark.broken_invariants  # allocated without a reservation
 def test_what_is_oversold_is_owed(shop):
+    without_gate_and_quota(shop)
     apply(
         shop, Entry(1, 1, "receipt", 9), Entry(1, 1, "allocate", 9), Entry(1, 1, "count", 2), Entry(1, 2, "receipt", 8)
     )

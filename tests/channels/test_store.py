@@ -2,12 +2,12 @@
 
 import pytest
 from pydantic import ValidationError
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM
 from onhand.base.fields import reject_reasons
 from onhand.channels import store
 from onhand.channels.model import ChannelIn, ListingIn
-from onhand.db.outbox import START, read
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.set_up import set_channel, set_items, set_listing, set_node_group, set_nodes
 from onhand.network.model import NodeGroupIn
@@ -37,7 +37,7 @@ def put(db, **change):
 
 def told(db):
     with db.connection() as conn:
-        return [e.data for e in read(conn, START) if e.data.get("kind") in ("channel", "listing")]
+        return [e.data for e in settled(conn) if e.data.get("kind") in ("channel", "listing")]
 
 
 def test_a_channel_comes_back_as_written(world):

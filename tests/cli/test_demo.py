@@ -21,6 +21,7 @@ import pytest
 
 from onhand.cli import run
 from onhand.db.embedded import Server
+from onhand.errors import SettingsError
 
 ONHAND = [sys.executable, "-c", "from onhand.cli import main; main()"]
 SLOW_S = 120
@@ -176,6 +177,20 @@ def test_it_does_not_move_into_a_database_that_somebody_works_with(home: Path) -
     done = demo(home, "--for", "1")
     assert done.returncode == 2
     assert "not a demo's: it holds 'MUG'" in done.stderr
+
+
+def test_an_error_is_told_though_the_cleaning_up_is_interrupted(monkeypatch, capsys) -> None:
+    def failing(*_: object) -> None:
+        try:
+            raise SettingsError("the database is not a demo's")
+        finally:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("onhand.cli.demo._run", failing)
+    assert run(["demo", "--port", "0"]) == 2
+    said = capsys.readouterr()
+    assert "not a demo's" in said.err
+    assert "goes on from here" not in said.out
 
 
 def test_a_port_in_use_is_told_before_anything_is_started(home: Path, monkeypatch, capsys) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 import psycopg
 import pytest
 from tests.batches import begin_orders, told
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM, Actor
 from onhand.db import outbox
@@ -15,13 +16,6 @@ from onhand.db.outbox import START, Cursor
 
 def write(conn, subject, kind="test.done"):
     outbox.write_event(conn, kind, subject, {"n": 1}, actor=SYSTEM, origin=7)
-
-
-def settled(conn, cursor=START, limit=1000):
-    """Events after `cursor` once none is hidden: other workers' transactions hold the horizon of the server as well."""
-    while outbox.has_hidden(conn, cursor):
-        pass
-    return outbox.read(conn, cursor, limit)
 
 
 def subjects(events):

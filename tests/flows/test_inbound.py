@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
+from tests.events import settled
 
 from onhand.base.actor import Actor
 from onhand.catalog.catalogue import Catalogue
-from onhand.db import outbox
 from onhand.errors import Conflict, InvalidInput
 from onhand.flows.record_inbound import record_inbound
 from onhand.ledger import inbound
@@ -43,7 +43,7 @@ def test_a_document_is_kept_as_announced(shop):
     ]
     with shop.connection() as conn:
         assert inbound.find_inbound(conn, inbound_id=found.inbound_id) == found
-        (event,) = outbox.read(conn, outbox.START)
+        (event,) = settled(conn)
     assert (event.kind, event.subject, event.actor) == (
         "inbound.created", str(found.inbound_id), 3,
     )  # fmt: skip
@@ -68,7 +68,7 @@ def test_the_same_again_is_the_same_document_and_another_is_refused(shop):
             record(shop, other)
         assert refused.value.code == "inbound.reference_taken"
     with shop.connection() as conn:
-        assert len(outbox.read(conn, outbox.START)) == 1
+        assert len(settled(conn)) == 1
 
 
 def test_twins_make_one_document(shop):

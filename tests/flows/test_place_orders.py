@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM
-from onhand.db import outbox
 from onhand.errors import Conflict, IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import UnknownSkus, prepare
 from onhand.flows.place_orders import Desk, Placed
@@ -301,9 +301,7 @@ def test_reservations_leave_safety_stock_alone_and_orders_take_it_last(shop, des
 def told(state):
     """Events of orders and reservations so far, in order."""
     with state.db.connection() as conn:
-        while outbox.has_hidden(conn, outbox.START):
-            pass
-        return [e for e in outbox.read(conn, outbox.START) if e.kind.startswith(("order.", "reservation."))]
+        return [e for e in settled(conn) if e.kind.startswith(("order.", "reservation."))]
 
 
 def rows_told(state):

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM, Actor
-from onhand.db import outbox
 from onhand.errors import Conflict, NotFound
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.release_reservation import extend_reservation, release_reservation
@@ -67,7 +67,7 @@ def status(db, ref):
 
 def kinds(db):
     with db.connection() as conn:
-        return [e.kind for e in outbox.read(conn, outbox.START) if e.kind != "stock.changed"]
+        return [e.kind for e in settled(conn) if e.kind != "stock.changed"]
 
 
 def test_only_what_is_due_expires(stocked):
@@ -89,7 +89,7 @@ def test_a_sweep_goes_on_until_nothing_is_due(stocked):
     assert sorted(swept.reservation_ids) == sorted(refs)
     assert position(stocked, 1, 1).allocated == 0
     with stocked.connection() as conn:
-        events = [e.subject for e in outbox.read(conn, outbox.START) if e.kind == "reservation.expired"]
+        events = [e.subject for e in settled(conn) if e.kind == "reservation.expired"]
     assert sorted(events) == sorted(str(r) for r in refs)
 
 

@@ -105,9 +105,12 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
         "webhook_id": [shop.webhook],
         "line_id": ["1", "2"],
     }
+    shipped = [order_id for name, order_id in shop.orders.items() if name in ("more-4", "more-5", "more-6", "more-7")]
     places = [("path", 0.8), ("query", 0.5), ("body", 0.8)]
     names = {
         **{f"{place}.{name}": (name, p) for name in groups for place, p in places},
+        "body.order_id": ("shipped", 0.9),  # a return
+        "body.exclude[*]": ("node", 0.9),
         "body.lines[*].line_id": ("line_id", 0.9),
         "body.lines[*].sku": ("sku", 0.9),
         "body.entries[*].sku": ("sku", 0.9),
@@ -118,7 +121,7 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
             "seed": SEED,
             "base-url": server.base_url,
             "headers": {"Authorization": f"Bearer {server.admin_key}"},
-            "dictionaries": {name: {"values": values} for name, values in groups.items()},
+            "dictionaries": {name: {"values": values} for name, values in (groups | {"shipped": shipped}).items()},
             "parameters": {key: {"dictionary": name, "probability": p} for key, (name, p) in names.items()},
             "generation": {"max-examples": EXAMPLES * TIMES, "deterministic": True, "no-shrink": True},
             "phases": {"stateful": {"max-steps": 5}},

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM, Actor
-from onhand.db import outbox
 from onhand.ledger.decide import fold
 from onhand.ledger.model import Applied, Entry, Position
 from onhand.ledger.store import apply_entries, lock_positions
@@ -76,7 +76,7 @@ def test_refusals_alone_write_nothing(shop):
     (result,) = apply(shop, Entry(1, 1, "transfer_out", 1))
     assert result.status == "rejected"
     with shop.connection() as conn:
-        assert outbox.read(conn, outbox.START) == []
+        assert settled(conn) == []
     assert apply(shop) == []
 
 
@@ -110,7 +110,7 @@ def promise(db, item_id, node_id, units):
 def test_one_event_names_the_positions_that_changed(shop):
     apply(shop, Entry(2, 1, "receipt", 1), Entry(1, 4, "receipt", 1), Entry(3, 3, "damage", 1))
     with shop.connection() as conn:
-        (event,) = outbox.read(conn, outbox.START)
+        (event,) = settled(conn)
     assert (event.kind, event.origin) == ("stock.changed", shop.origin)
     assert event.data == {"items": [1, 2], "nodes": [4, 1]}
 

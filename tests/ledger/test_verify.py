@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 from tests.batches import begin_orders
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM
-from onhand.db import outbox
 from onhand.ledger.model import Entry
 from onhand.ledger.store import apply_entries
 from onhand.ledger.verify import rebuild, verify
@@ -158,9 +158,9 @@ def test_capacity_and_promised_supply_are_made_again(busy):
 def test_who_keeps_a_picture_of_the_stock_is_told_of_the_repair(busy):
     damage(busy, "UPDATE stock_position SET on_hand = 9 WHERE (item_id, node_id) = (2, 1)")
     with busy.connection() as conn:
-        cursor = outbox.head(conn)
+        before = settled(conn)
         rebuild(conn)
-        (event,) = outbox.read(conn, cursor)
+        (event,) = settled(conn, before[-1].cursor)
     assert (event.kind, event.data) == ("stock.changed", {"items": [2], "nodes": [1]})
 
 

@@ -4,9 +4,9 @@ import threading
 import time
 
 import pytest
+from tests.events import settled
 
 from onhand.base.actor import SYSTEM
-from onhand.db.outbox import START, read
 from onhand.errors import InvalidInput
 from onhand.flows.set_up import set_carrier, set_node, set_node_group, set_nodes
 from onhand.network import store
@@ -36,7 +36,7 @@ def node_in(**change):
 
 def told(db):
     with db.connection() as conn:
-        return [(e.subject, e.data) for e in read(conn, START) if e.kind == "network.changed"]
+        return [(e.subject, e.data) for e in settled(conn) if e.kind == "network.changed"]
 
 
 def test_a_node_comes_back_as_written_and_again_is_unchanged(db):

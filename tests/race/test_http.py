@@ -141,6 +141,7 @@ def test_two_processes_sell_the_same_stock_and_follow_each_other(dsn, tmp_path):
         first, second = apis = [stack.enter_context(serving(dsn, folder)) for folder in folders]
         a, b = map(client_of, apis)
         set_up(a, ["SCARCE"], berlin=200, munich=100)
+        seconds_until_sellable(b, "SCARCE")
 
         # The same orders, sent to both at once.
         requests = [("/v1/orders", order(f"o{n}", ("SCARCE", 1))) for n in range(400)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from onhand.twin import client as client_module
 from onhand.twin.client import Client, WorldError
 
 Planned = list[tuple[int, dict[str, str], Any]]
@@ -26,7 +27,7 @@ class Moody:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 moody.heard.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 status, headers, document = planned.pop(0) if len(planned) > 1 else planned[0]
-                text = json.dumps(document).encode()
+                text = document.encode() if isinstance(document, str) else json.dumps(document).encode()
                 self.send_response(status)
                 for name, value in (headers | {"content-length": str(len(text))}).items():
                     self.send_header(name, value)
@@ -109,3 +110,26 @@ def test_lists_are_read_to_their_end(moody) -> None:
 
     assert asyncio.run(scenario()) == [1, 2, 3]
     assert "cursor=abc" in server.heard[1][1] and "node=LYON" in server.heard[1][1]
+
+
+def test_a_stream_of_events_outlasts_a_busy_server_and_goes_on_where_it_was(moody, monkeypatch) -> None:
+    monkeypatch.setattr(client_module, "_RECONNECT_S", 0.01)
+    busy = (503, {}, {"code": "unavailable"})
+    server = moody(
+        busy,
+        (200, {}, 'retry: 1000\n\nid: e.1\nevent: a\ndata: {"id":"e.1"}\n\n'),
+        busy,
+        (200, {}, 'retry: 1000\n\nid: e.2\nevent: a\ndata: {"id":"e.2"}\n\n'),
+        (403, {}, {"code": "forbidden"}),
+    )
+
+    async def scenario() -> list[str]:
+        async with Client(server.url, "secret", lambda *_: None) as client:
+            events = client.events("order.*")
+            seen = [(await anext(events))["id"] for _ in range(2)]
+            with pytest.raises(WorldError, match="403"):
+                await anext(events)
+            return seen
+
+    assert asyncio.run(scenario()) == ["e.1", "e.2"]
+    assert [headers.get("last-event-id") for _, _, headers, _ in server.heard] == [None, None, "e.1", "e.1", "e.2"]

@@ -17,7 +17,7 @@ from onhand.api.auth import Principal
 from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
-from onhand.api.idempotent import Once, checked_key
+from onhand.api.idempotent import Once, OnceForRows, checked_key
 from onhand.api.problems import UNDECODABLE, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
@@ -64,12 +64,20 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     principal = await _principal(edge, headers, "orders:write")
     body = await _body(headers, receive)
     by = _by(principal, headers)
-    order = _decode(_order, body)
+    order, canonical = _decode_twice(_order, body)
     key = _key(headers)
     app = edge.app
     intake = await _known(
         app,
-        lambda: prepare(app.state, order, actor=by.key_id, reason=by.reason, key=key, now=app.state.now()),
+        lambda: prepare(
+            app.state,
+            order,
+            actor=by.key_id,
+            reason=by.reason,
+            key=key,
+            now=app.state.now(),
+            canonical=canonical,
+        ),
     )
     placed = (await app.orders.submit([intake]))[0]
     if isinstance(placed, Exception):
@@ -88,6 +96,8 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
     app = edge.app
+    once = OnceForRows(db=app.db, actor_key_id=by.key_id, route="POST /v1/orders/batch", key=_key(headers), body=body)
+    is_repeat = await once.find()
     answers = _Answers(app, len(rows))
     unknown: dict[int, UnknownSkus] = {}
     now = app.state.now()
@@ -111,11 +121,14 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
             except OnhandError as error:
                 answers.refuse(n, error)
     results = await answers.all()
-    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode())
+    if not is_repeat:
+        await once.keep()
+    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode(), replayed=is_repeat)
 
 
 def _prepare(app: App, row: msgspec.Raw, by: Actor, now: datetime) -> Intake:
-    return prepare(app.state, _decode(_order, row), actor=by.key_id, reason=by.reason, key=None, now=now)
+    order, canonical = _decode_twice(_order, row)
+    return prepare(app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical)
 
 
 class _Answers:
@@ -318,12 +331,18 @@ async def _body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes | msgspec.Raw) -> T:
+    return _decode_twice(decoder, body)[0]
+
+
+def _decode_twice(decoder: "msgspec.json.Decoder[T]", body: bytes | msgspec.Raw) -> tuple[T, bytes]:
+    """The value, and what was understood as JSON again."""
     try:
         value = decoder.decode(body)
     except UNDECODABLE as error:
         raise from_msgspec(error) from None
-    check_keys(bytes(body), msgspec.json.encode(value))
-    return value
+    canonical = msgspec.json.encode(value)
+    check_keys(bytes(body), canonical)
+    return value, canonical
 
 
 def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:

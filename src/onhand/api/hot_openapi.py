@@ -214,7 +214,7 @@ def _operation(
         "parameters": [*([_IDEMPOTENCY_KEY] if keyed else []), *([_REASON] if changes else [])],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": body, "examples": {"example": {"value": example}}}},
+            "content": {"application/json": {"schema": body, "example": example}},
         },
         "responses": {
             str(status): {
@@ -258,13 +258,13 @@ def _document() -> Json:
                     name="place_orders",
                     summary="Place up to 5,000 orders",
                     description="Each row is checked and answered by itself, in order; each is idempotent on "
-                    "(channel, external_id), so a batch may be sent again as it is.",
+                    "(channel, external_id), so a batch may be sent again as it is: rows that were placed give their "
+                    "first answer, rows that were rejected are tried again.",
                     scope="orders:write",
                     body=_only({"orders": {**_list(_ref("OrderIn")), "minItems": 1, "maxItems": 5000}}),
                     example={"orders": [_ORDER_EXAMPLE]},
                     status=200,
                     answer=_object({"results": _list({"anyOf": [_ref("OrderAnswer"), _ref("RejectedRow")]})}),
-                    keyed=False,
                 )
             },
             "/v1/reservations": {

@@ -30,6 +30,7 @@ repeat them with the same key. A COMMIT with an unknown result is resolved by re
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
@@ -38,6 +39,7 @@ from fastapi import Depends, Header
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,7 +47,7 @@ from onhand.api.auth import Principal
 from onhand.api.context import edge
 from onhand.db import Database, idempotency
 from onhand.db.idempotency import Replay
-from onhand.errors import CommitUnknown, InvalidInput, OnhandError
+from onhand.errors import CommitUnknown, IdempotencyKeyReused, InvalidInput, OnhandError
 from onhand.flows.transactor import Transactor
 
 T = TypeVar("T")
@@ -171,6 +173,47 @@ def once(
 
 OnceDep = Annotated[Once, Depends(once)]
 """Parameter type: makes the request idempotent under the header `Idempotency-Key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnceForRows:
+    """The key of a batch whose rows are idempotent by themselves; without a key it does nothing.
+
+    The key only has to tell a repeat from another body: `find` before the rows, `keep` once all are
+    answered. That may be a transaction of its own: should it be lost after the rows were written,
+    a repeat gives each row's first answer all the same, and just does not say that it is a repeat.
+    """
+
+    db: Database
+    actor_key_id: int
+    route: str
+    key: str | None
+    body: bytes
+
+    async def find(self) -> bool:
+        """Whether the same key and body were answered before. Raises IdempotencyKeyReused."""
+        if self.key is None:
+            return False
+        return await run_in_threadpool(self._find, self.key)
+
+    async def keep(self) -> None:
+        """Remember key and body. The rows are written, so another body under the same key at the same
+        moment is too late to be refused."""
+        if self.key is not None:
+            with suppress(IdempotencyKeyReused):
+                await run_in_threadpool(self.db.transact, self._keep)
+
+    def _find(self, key: str) -> bool:
+        with self.db.connection() as conn:
+            return idempotency.find(conn, self.actor_key_id, self.route, key, self._hash()) is not None
+
+    def _keep(self, conn: Connection[TupleRow]) -> None:
+        assert self.key is not None
+        if idempotency.begin(conn, self.actor_key_id, self.route, self.key, self._hash()) is None:
+            idempotency.finish(conn, self.actor_key_id, self.route, self.key, 200, "")
+
+    def _hash(self) -> bytes:
+        return hashlib.sha256(self.body).digest()
 
 
 def checked_key(key: str | None) -> str | None:

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from onhand.api.examples import add_examples
 from onhand.api.problems import PROBLEM_SCHEMA, problem_responses
 
 Json = dict[str, Any]
@@ -62,8 +63,9 @@ def build(ordinary: FastAPI, hot: Mapping[str, Any]) -> bytes:
     schemas["Problem"] = PROBLEM_SCHEMA
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for _, _, operation in operations_of(document):
+    for path, _, operation in operations_of(document):
         _complete(operation)
+        add_examples(path, operation, schemas)
     used = {t for _, _, o in operations_of(document) for t in o.get("tags", ())}
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     document["paths"] = dict(sorted(document["paths"].items()))
@@ -92,6 +94,8 @@ def _complete(operation: Json) -> None:
         statuses |= {400, 413, 415, 422}
     if operation.get("parameters") or scopes:
         statuses.add(422)
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+        statuses.add(409)  # the first request with the key is still at work
     responses: Json = operation.setdefault("responses", {})
     for status, response in problem_responses(*sorted(statuses)).items():
         if status == 422 or str(status) not in responses:

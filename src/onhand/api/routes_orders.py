@@ -66,7 +66,9 @@ def get_orders(
     until: Annotated[Moment | None, Query(alias="to", description="placed before this time")] = None,
     q: Annotated[_Text, Query(description="part of `external_id` or `order_id`")] = None,
 ) -> Response:
-    """Orders, newest first."""
+    """Orders, newest first. A search for what is rare among very many orders may be refused after 5 seconds (503
+    `orders.list_too_slow`): narrow it by `from` and `to`.
+    """
     which = Filter(status=status, queue=queue, channel=channel, sku=sku, node=node, since=since, until=until, q=q)
     with app.db.connection() as conn:
         rows = list_orders(conn, which, after=_after(page), limit=page.limit + 1)

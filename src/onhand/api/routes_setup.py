@@ -161,7 +161,19 @@ _AnyRow = Annotated[Any, Field(description="anything else is answered as rejecte
 class ItemBatch(BaseModel):
     """Up to 5,000 items; each row is checked and answered by itself."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [
+                        {"sku": "MUG-BLUE", "name": "Enamel mug, blue", "weight_g": 340},
+                        {"sku": "PLATE-BLUE", "name": "Enamel plate, blue", "weight_g": 420, "category": "kitchen"},
+                    ]
+                }
+            ]
+        },
+    )
 
     items: Annotated[list[Annotated[ItemRow, SkipValidation] | _AnyRow], Field(max_length=BATCH_MAX)]
 
@@ -169,7 +181,26 @@ class ItemBatch(BaseModel):
 class NodeBatch(BaseModel):
     """Up to 5,000 nodes; each row is checked and answered by itself."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "nodes": [
+                        {
+                            "code": "LYON",
+                            "name": "Lyon warehouse",
+                            "node_type": "warehouse",
+                            "country": "FR",
+                            "latitude": 45.73,
+                            "longitude": 4.84,
+                            "timezone": "Europe/Paris",
+                        }
+                    ]
+                }
+            ]
+        },
+    )
 
     nodes: Annotated[list[Annotated[NodeRow, SkipValidation] | _AnyRow], Field(max_length=BATCH_MAX)]
 

@@ -7,6 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 UUID_BYTES = 16
+TEXT_CHARACTERS = 36
+# The two digits of each byte, and where digits stand among the hyphens.
+_HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
+_DIGITS = np.array([at for at in range(TEXT_CHARACTERS) if at not in (8, 13, 18, 23)])
 
 
 def new_ids(count: int, *, now_ms: int | None = None) -> npt.NDArray[np.uint8]:
@@ -30,11 +34,10 @@ def new_ids(count: int, *, now_ms: int | None = None) -> npt.NDArray[np.uint8]:
 
 def texts(ids: npt.NDArray[np.uint8]) -> list[str]:
     """Canonical text of ids, uint8[n, 16]."""
-    digits = ids.tobytes().hex()
-    return [
-        f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
-        for h in (digits[i : i + 32] for i in range(0, len(digits), 32))
-    ]
+    characters = np.full((len(ids), TEXT_CHARACTERS), ord("-"), np.uint8)
+    characters[:, _DIGITS] = _HEX[ids].reshape(len(ids), 2 * UUID_BYTES)
+    text = characters.tobytes().decode("ascii")
+    return [text[at : at + TEXT_CHARACTERS] for at in range(0, len(text), TEXT_CHARACTERS)]
 
 
 def new_id() -> str:

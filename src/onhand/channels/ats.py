@@ -1,6 +1,10 @@
 """Available to sell, and why: the number a channel is shown, as a sum of terms that anybody can check.
 
-    ATS = max(0, sum over the channel's nodes (available - safety stock) - gate), limited by quota
+    ATS = max(0, sum over the channel's nodes (available - safety stock) - gate - quotas of other
+          channels), limited by its own quota
+
+Beside it what can be promised by a day (`atp`), less the same gate and quotas. Both are what the channel
+is told; orders are not refused for a gate or a quota.
 
 Each addend is a term with its node and the ledger entry it rests on; where the number is cut (at 0,
 at a quota) the cut is a term too, so that the terms always sum to it. A bundle has as many as its
@@ -193,8 +197,10 @@ def explain(
 
 
 def _atp(item_id: int, loaded: Loaded, sold: Sold | None, today: int, until: int | None) -> list[Dated]:
-    """`atp` of an item over the nodes of a channel; what is oversold or waits is due now."""
+    """`atp` of an item over the nodes of a channel; what is oversold or waits is due now, and so is what the
+    channel's gate and the quotas of others keep from it."""
     facts = loaded.items[item_id]
+    kept, most = _kept(facts.quotas, loaded.gates, sold)
     available = 0
     owed = facts.waiting
     for _, _, node_id, on_hand, unavailable, allocated, oversold, *_ in facts.positions:
@@ -207,7 +213,26 @@ def _atp(item_id: int, loaded: Loaded, sold: Sold | None, today: int, until: int
         for _, _, node_id, units, day, is_overdue, *_ in facts.supply
         if sold is None or node_id in sold.node_ids
     ]
-    return atp(available, supply, [(today, owed)], today=today, until=until)
+    return _at_most(most, atp(available, supply, [(today, owed + kept)], today=today, until=until), until)
+
+
+def _kept(quotas: Mapping[int, int], gates: Mapping[int, int], sold: Sold | None) -> tuple[int, int | None]:
+    """(units kept from the channel by its gate and the quotas of others, its own quota)."""
+    if sold is None:
+        return 0, None
+    others = sum(units for channel, units in quotas.items() if channel != sold.channel_id)
+    return gates.get(sold.channel_id, 0) + others, quotas.get(sold.channel_id)
+
+
+def _at_most(most: int | None, dated: list[Dated], until: int | None) -> list[Dated]:
+    """`dated`, no more than `most` on any day; without the days on which nothing changes any more."""
+    if most is None:
+        return dated
+    cut: list[Dated] = []
+    for day, units in dated:
+        if not cut or min(units, most) != cut[-1][1] or day == until:
+            cut.append((day, min(units, most)))
+    return cut
 
 
 def _points(dated: Sequence[Dated]) -> list[Point]:
@@ -268,13 +293,14 @@ def _explain_bundle(
     ats = _limit(ats, terms, quotas, {}, sold)
     points: list[Point] = []
     if at is None:
+        kept, most = _kept(quotas, {}, sold)
         steps = [(_atp(part, loaded, sold, today, until), per) for part, per in parts]
         changes: list[Dated] = []
         for day in sorted({day for step, _ in steps for day, _ in step}):
-            units = min(on_day(step, day) // per for step, per in steps)
+            units = max(0, min(on_day(step, day) // per for step, per in steps) - kept)
             if not changes or units != changes[-1][1] or day == until:
                 changes.append((day, units))
-        points = _points(changes)
+        points = _points(_at_most(most, changes, until))
     return Availability(
         names.skus[item_id],
         None if sold is None else sold.code,

@@ -20,13 +20,15 @@ _Units = Annotated[int, Field(ge=0, le=INT4_MAX)]
 
 
 class GateIn(Strict):
-    """Units hidden from the channel, against sales that we hear of too late."""
+    """Units that the channel is not told of, against sales that we hear of too late. Limits what `/v1/availability`
+    publishes; orders are not refused for it: that comes with the channel connectors."""
 
     units: _Units = 0
 
 
 class QuotaIn(Strict):
-    """Units that only this channel may sell."""
+    """Units by sku that other channels are not told of, and the most that this one is. Limits what `/v1/availability`
+    publishes; orders of any channel may take them: enforcement comes with the channel connectors."""
 
     units_by_sku: Annotated[dict[Code, _Units], Field(max_length=10_000)] = {}
 
@@ -58,8 +60,8 @@ class ChannelIn(Strict):
     ] = None
     node_group: Code | None = None
     currency: Currency
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="higher is served first")] = 0
-    margin_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="kept, not used yet")] = 0
+    margin_rate: Annotated[float | None, Field(ge=0, le=1, description="kept, not used yet")] = None
     gate: GateIn = GateIn()
     quota: QuotaIn | None = None
     settings: Attributes = {}

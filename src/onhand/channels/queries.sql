@@ -71,7 +71,7 @@ UNION ALL
 -- 2 demand: item, -, units that wait with no supply behind them
 SELECT 2, t.item_id, 0, q.units, 0, 0, 0, 0, 0, 0
 FROM unnest(%(items)s::int[]) AS t (item_id)
-CROSS JOIN LATERAL (SELECT sum(quantity)::int AS units FROM queue_line q
+CROSS JOIN LATERAL (SELECT sum(quantity)::bigint AS units FROM queue_line q
                     WHERE q.item_id = t.item_id AND q.inbound_id IS NULL) q
 WHERE q.units IS NOT NULL
 UNION ALL

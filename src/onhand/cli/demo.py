@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
-from onhand.errors import DatabaseUnavailable, SettingsError
+from onhand.errors import DatabaseUnavailable, OnhandError, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,12 +68,22 @@ def demo(
     wish = _Wish(port=_claimed(port), speed=speed, seed=seed, for_s=for_s)
     try:
         outcome = _run(console, settings, wish)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if (failure := _failure_behind(interrupt)) is not None:
+            raise failure from None
         console.print("stopped; `onhand demo` goes on from here")
         return
     _say_goodbye(console, settings, outcome)
     if for_s is not None and not outcome.is_clean:
         raise typer.Exit(1)
+
+
+def _failure_behind(interrupt: KeyboardInterrupt) -> OnhandError | None:
+    """The error that was ending the demo already when somebody lost patience: it says more than that it was stopped."""
+    behind = interrupt.__context__
+    while behind is not None and not isinstance(behind, OnhandError):
+        behind = behind.__context__
+    return behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +131,9 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         assert key.key is not None, "a new key has its text"
         resources.callback(lambda: revoke_key(db, key.key_id, by=SYSTEM))
 
+        # Likewise: once it answers, others may call it before the world is founded.
+        stranger = _stranger(db)
+
         say("starting the API")
         with _Child(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
             from onhand.twin.board import Board
@@ -129,8 +142,12 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
             board = Board()
             with _Child(settings, url, "worker") as worker:
                 children = (server, worker)
-                banner = asyncio.run(_live(console, settings, wish, children, board, key.key, admin_key, say))
-                _interrupt_on_signals()  # the event loop had handlers of its own
+                try:
+                    banner = asyncio.run(
+                        _live(console, settings, wish, stranger, children, board, key.key, admin_key, say)
+                    )
+                finally:
+                    _interrupt_on_signals()  # the event loop had handlers of its own
         differences = _verify(db, say) if wish.for_s is not None else None
         return _Outcome(board=board, banner=banner, ready_s=board.began - began, differences=differences)
 
@@ -149,6 +166,7 @@ async def _live(
     console: "Console",
     settings: "Settings",
     wish: _Wish,
+    stranger: str | None,
     children: Sequence["_Child"],
     board: "Board",
     key: str,
@@ -168,7 +186,7 @@ async def _live(
     url = f"http://{_HOST}:{wish.port}"
     async with Client(url, key, board.heard) as client:
         say("founding the world")
-        founded = await found(client, wish.seed)
+        founded = await found(client, wish.seed, stranger=stranger)
         banner = Banner(
             url=url,
             home=str(settings.home),
@@ -193,6 +211,19 @@ async def _live(
         say("finishing")
         await town.close()
     return banner
+
+
+def _stranger(db: "Database") -> str | None:
+    """Code of something that the database holds, None if it is empty."""
+    import onhand.catalog.store as catalog_store
+    import onhand.channels.store as channel_store
+    import onhand.network.store as network_store
+
+    with db.connection() as conn:
+        held = [row.code for row in network_store.list_nodes(conn, limit=1)]
+        held += [row.sku for row in catalog_store.list_items(conn, limit=1)]
+        held += [row.code for row in channel_store.list_channels(conn, limit=1)]
+    return next(iter(held), None)
 
 
 def _verify(db: "Database", say: "_Say") -> list[str]:

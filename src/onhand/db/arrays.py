@@ -1,6 +1,6 @@
 """One-dimensional array parameters in PostgreSQL's binary format, built without a Python call per element.
 
-The hot path sends some forty arrays a statement; psycopg's list dumper costs 0.3-1 us an element, a NumPy view of the
+The hot path sends about sixty arrays a statement; psycopg's list dumper costs 0.3-1 us an element, a NumPy view of the
 wire format costs next to nothing. Wire format: ndim, has-null, element oid, length, lower bound, then (length, bytes)
 per element, all big-endian (PostgreSQL source: `array_recv`).
 """
@@ -199,15 +199,12 @@ def _prefix(size: int) -> bytes:
 
 def _varying(values: Sequence[bytes | None]) -> tuple[bytes, bool]:
     """Elements of a column of byte strings, and whether one is NULL."""
-    if not values:
-        return b"", False
-    first = values[0]
-    # Columns such as currency or status hold one value as a rule.
-    if values.count(first) == len(values):
-        return (_NULL if first is None else _prefix(len(first)) + first) * len(values), first is None
     if None in values:
         return b"".join([_NULL if v is None else _prefix(len(v)) + v for v in values]), True
-    return b"".join([_prefix(len(v)) + v for v in values if v is not None]), False
+    try:
+        return b"".join([_PREFIXES[len(v)] + v for v in values if v is not None]), False
+    except IndexError:
+        return b"".join([_prefix(len(v)) + v for v in values if v is not None]), False
 
 
 def bytea(values: Sequence[bytes | None]) -> ByteaArray:
@@ -217,8 +214,17 @@ def bytea(values: Sequence[bytes | None]) -> ByteaArray:
 
 def text(values: Sequence[str | bytes | None]) -> TextArray:
     """Strings, or bytes that are UTF-8 already."""
-    elements, has_null = _varying([v.encode() if isinstance(v, str) else v for v in values])
-    return TextArray(len(values), elements, has_null=has_null)
+    count = len(values)
+    # Columns such as currency or status hold one value as a rule.
+    if count > 1 and values.count(values[0]) == count:
+        elements, has_null = _varying([_utf8(values[0])])
+        return TextArray(count, elements * count, has_null=has_null)
+    elements, has_null = _varying([_utf8(v) for v in values])
+    return TextArray(count, elements, has_null=has_null)
+
+
+def _utf8(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
 
 
 class Int4ArrayLoader(Loader):

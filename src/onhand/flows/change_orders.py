@@ -74,7 +74,8 @@ class Written:
                 slots = (network.slot_day[node] == (day - EPOCH).days).nonzero()[0]
                 for k, amount in enumerate(amounts):
                     if len(slots) and network.limits[node, k] != NO_LIMIT:
-                        network.left[node, slots[0], k] -= amount
+                        left = int(network.left[node, slots[0], k]) - amount
+                        network.left[node, slots[0], k] = min(max(left, -NO_LIMIT), NO_LIMIT - 1)
         state.db.notify()
 
 
@@ -190,7 +191,7 @@ def _save_capacity(conn: Connection[TupleRow], capacity: Capacity) -> None:
             (
                 arrays.int4([node for node, _ in capacity]),
                 arrays.date([(day - EPOCH).days for _, day in capacity]),
-                *(arrays.int4([a[k] for a in amounts]) for k in range(3)),
+                *(arrays.int8([a[k] for a in amounts]) for k in range(3)),
             ),
         )
     except psycopg.Error as error:

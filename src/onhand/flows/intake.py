@@ -16,11 +16,13 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
-from onhand.orders.intake import Destination, OrderIn, Wishes, wishes
+from onhand.orders.intake import LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes, wishes
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
 UNITS_MAX = 2_000_000_000
+assert LINES_MAX * QUANTITY_MAX <= UNITS_MAX, "only bundles can exceed it"
+TOTAL_MINOR_MAX = 2**63 - 1
 UNPRINTABLE = "expected printable characters only"
 _UNLOCATABLE = "destination cannot be located: send latitude and longitude, or a known country"
 
@@ -119,8 +121,9 @@ def prepare(
     reason: str | None = None,
     key: str | None,
     now: datetime,
+    canonical: bytes | None = None,
 ) -> Intake:
-    """Check `order` against catalogue and network.
+    """Check `order` against catalogue and network. `canonical` is the order as JSON again, where the caller has it.
 
     Raises UnknownSkus (reload them once and try again) or InvalidInput, naming every field that is wrong.
     """
@@ -135,8 +138,14 @@ def prepare(
         errors.append(FieldError("placed_at", f"expected a year from {YEARS[0]} to {YEARS[-1]}"))
     lines = _lines(world.catalogue, order, errors)
     demand, line_of = _demand(lines)
-    if sum(units for _, units in demand) > UNITS_MAX:
+    # Sums only where they can be too large.
+    if world.catalogue.bundles and sum(units for _, units in demand) > UNITS_MAX:
         errors.append(FieldError("lines", f"expected at most {UNITS_MAX} units in all"))
+    if (
+        len(lines) > TOTAL_MINOR_MAX // (QUANTITY_MAX * MONEY_MAX)
+        and sum(line.quantity * line.price_minor for line in lines) > TOTAL_MINOR_MAX
+    ):
+        errors.append(FieldError("lines", f"expected prices times quantities of at most {TOTAL_MINOR_MAX} in all"))
     latitude, longitude, unlocatable = place_of(order.destination)
     pickup = pickup_of(network, channel, order.method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:
@@ -177,7 +186,7 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
         ),
-        hash=hashlib.blake2b(_encode(order), digest_size=16).digest(),
+        hash=hashlib.blake2b(canonical or _encode(order), digest_size=16).digest(),
         actor=actor,
         reason=reason,
         key=key,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import psycopg
@@ -44,8 +45,7 @@ _EXACT_MAX = 200
 Int32 = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """The answer to one order: JSON text; `replayed` when it is the answer of an earlier request."""
 
     answer: str

@@ -11,6 +11,7 @@ from onhand.catalog.catalogue import Catalogue, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
 from onhand.ledger.snapshot import Snapshot, read_positions
+from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
@@ -53,7 +54,7 @@ class State:
         self.loaded = True
 
     def warm(self) -> None:
-        """Compile the solver, or read it from the disk cache, before the first order waits for it."""
+        """Compile the loops, or read them from the disk cache, before the first order waits for it."""
         document = (
             b'{"nodes":[{"node_id":1,"code":"a","country":"DE","latitude":0,"longitude":0,"timezone":"UTC",'
             b'"handling_cost_minor":0,"cutoff":"23:59","working_days":[1,2,3,4,5,6,7],"closed_days":[],'
@@ -68,6 +69,7 @@ class State:
             [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy,
             np.ones(2, np.int64), np.ones(2, np.int64), now=self.now().timestamp(), consume=False,
         )  # fmt: skip
+        stack(*np.ones((3, 1), np.int32))
 
     def stock(self) -> Stock:
         """The snapshot as the solver reads it. Call and use under `lock`."""

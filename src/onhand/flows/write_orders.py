@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,7 +16,8 @@ from onhand.base.dates import microseconds, rfc3339
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import arrays
 from onhand.db.statement import Call, Statement, Value
-from onhand.flows.intake import Intake
+from onhand.flows.allocations import Allocations, Outcome, Waiting, allocations
+from onhand.flows.intake import OrderLine
 from onhand.network.compiled import Network
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
@@ -31,50 +32,6 @@ _PLACE = Statement(
 )
 _encode = msgspec.json.encode
 _NO_TIMES = np.array([arrays.NO_TIME])
-
-
-@dataclass(slots=True, kw_only=True)
-class Waiting:
-    """Units of an order line that no shelf backs yet, with the inbound line they are promised from."""
-
-    line_no: int
-    item_id: int
-    units: int
-    queue: str
-    inbound_id: str | None = None
-    inbound_line: int | None = None
-    node_id: int | None = None
-    expected_at: datetime | None = None
-
-
-class Outcome(msgspec.Struct, kw_only=True, gc=False):
-    """What became of one order. `row` is its row in the decisions, -1 without a plan."""
-
-    intake: Intake
-    row: int
-    status: str = "sourced"
-    queue: str | None = None
-    deliver_at: int | None = None
-    confidence: float = 0.0
-    waiting: list[Waiting] = msgspec.field(default_factory=list[Waiting])
-    answer: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Allocations:
-    """Units by fulfilment and order line, ready for the ledger; all int32, orders and slots 1-based."""
-
-    order: Int32
-    fulfilment: Int32
-    line: Int32
-    slot: Int32
-    units: Int32
-    cumulative: Int32
-    rank: Int32
-    items: Int32
-    nodes: Int32
-    totals: Int32
-    entries: Int32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,97 +51,6 @@ def positions(row: Sequence[bytes | None]) -> tuple[Int32, Int32]:
     """Per position of the written allocations its available units and version afterwards."""
     available, version = row
     return arrays.read_int4(available), arrays.read_int4(version)
-
-
-def allocations(decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32) -> Allocations:
-    """Picks of the decided orders as ledger rows. position_of: decision row -> 1-based order, 0 when it is left out;
-    line_of: demand row -> order line, -1 where several lines share it."""
-    picks = int(decisions.pick_first[-1])
-    order_of_pick = np.repeat(position_of, np.diff(decisions.pick_first))
-    wanted = order_of_pick > 0
-    demand = decisions.pick_demand[:picks][wanted]
-    order = order_of_pick[wanted].astype(np.int32)
-    fulfilment = decisions.pick_number[:picks][wanted]
-    item = decisions.demand_item[demand]
-    node = decisions.pick_node[:picks][wanted]
-    units = decisions.pick_units[:picks][wanted]
-    line = line_of[demand]
-    if (line < 0).any():
-        order, fulfilment, item, node, units, line = _share_among_lines(
-            outcomes, order, fulfilment, item, node, units, line
-        )
-    nodes_room = int(node.max(initial=0)) + 1
-    keys = item.astype(np.int64) * nodes_room + node
-    unique, slot = np.unique(keys, return_inverse=True)
-    by_slot = np.argsort(slot, kind="stable")
-    running = np.cumsum(units[by_slot])
-    first = np.searchsorted(slot[by_slot], np.arange(len(unique)))
-    before = np.concatenate(([0], running))[first]
-    cumulative = np.empty(len(units), np.int64)
-    cumulative[by_slot] = running - before[slot[by_slot]]
-    rank = np.empty(len(units), np.int64)
-    rank[by_slot] = np.arange(len(units)) - first[slot[by_slot]] + 1
-    entries = np.bincount(slot, minlength=len(unique))
-    totals = np.bincount(slot, weights=units, minlength=len(unique))
-    return Allocations(
-        order=order,
-        fulfilment=fulfilment,
-        line=line,
-        slot=(slot + 1).astype(np.int32),
-        units=units,
-        cumulative=cumulative.astype(np.int32),
-        rank=rank.astype(np.int32),
-        items=(unique // nodes_room).astype(np.int32),
-        nodes=(unique % nodes_room).astype(np.int32),
-        totals=totals.astype(np.int32),
-        entries=entries.astype(np.int32),
-    )
-
-
-def _share_among_lines(
-    outcomes: Sequence[Outcome],
-    order: Int32,
-    fulfilment: Int32,
-    item: Int32,
-    node: Int32,
-    units: Int32,
-    line: Int32,
-) -> tuple[Int32, ...]:
-    """Several lines of an order want the same item (twice the same sku, or bundles): fill them in line order."""
-    rows: list[tuple[int, ...]] = []
-    left: dict[tuple[int, int], list[list[int]]] = {}
-    columns = (order, fulfilment, item, node, units, line)
-    for o, f, i, n, u, at in zip(*(c.tolist() for c in columns), strict=True):
-        if at > 0:
-            rows.append((o, f, i, n, u, at))
-            continue
-        wants = left.get((o, i))
-        if wants is None:
-            wants = left[o, i] = shares(outcomes[int(o) - 1], i)
-        rest = u
-        while rest:
-            take = min(rest, wants[0][1])
-            if take:
-                rows.append((o, f, i, n, take, wants[0][0]))
-            rest -= take
-            wants[0][1] -= take
-            if not wants[0][1]:
-                wants.pop(0)
-    return tuple(np.array(column, np.int32) for column in zip(*rows, strict=True))
-
-
-def shares(outcome: Outcome, item_id: int) -> list[list[int]]:
-    """[line_no, units] of one item over the lines of an order, less what waits in a queue."""
-    waiting = {
-        line_no: sum(w.units for w in outcome.waiting if w.item_id == item_id and w.line_no == line_no)
-        for line_no in {w.line_no for w in outcome.waiting}
-    }
-    return [
-        [line.line_no, units - waiting.get(line.line_no, 0)]
-        for line in outcome.intake.lines
-        for item, units in line.wants()
-        if item == item_id and units > waiting.get(line.line_no, 0)
-    ]
 
 
 def encode(
@@ -346,17 +212,11 @@ def _capacity(f: _Fulfilments) -> list[Any]:
         arrays.date(unique % 1_000_000),
         arrays.int4(np.bincount(slot, minlength=size)),
         arrays.int4(np.bincount(slot, weights=f.lines, minlength=size).astype(np.int32)),
-        arrays.int4(np.bincount(slot, weights=f.units, minlength=size).astype(np.int32)),
+        arrays.int8(np.bincount(slot, weights=f.units, minlength=size).astype(np.int64)),
     ]
 
 
 COST = '{"shipping":%d,"handling":%d,"split":%d,"lateness":%d,"carbon":%d}'
-_FULFILMENT = (
-    '{"fulfilment_id":"%s-f%d","node":%s,"carrier":%s,"service":%s,"lines":[%s],"cost":%s,'
-    '"cost_minor":%d,"co2_g":%d,"ship_by":"%s","deliver_by":"%s"}'
-)
-_LINE = '{"line_id":%s,"sku":%s,"quantity":%d}'
-_ANSWER = '{"order_id":"%s","status":"%s","queue":%s,"promise":%s,"fulfilments":[%s],"waiting":[%s],"plan_id":"%s-p1"}'
 
 
 def _word(
@@ -368,70 +228,75 @@ def _word(
     catalogue: Catalogue,
 ) -> None:
     """Fill in every outcome's promise and answer (JSON text)."""
-    quoted = [[_encode(line.line_id).decode() for line in o.intake.lines] for o in outcomes]
     sku = [catalogue.sku_json[item] for item in _ints(taken.items)]
-    # Row of f of each order's first fulfilment: rows of an order stand together.
+    owner = _ints(f.order)
+    order_ids = [o.intake.order_id for o in outcomes]
+    lines_of = [o.intake.lines for o in outcomes]
+    # Lines of each row of f. Rows of an order stand together.
     first = np.zeros(len(outcomes) + 1, np.int64)
-    first[f.order[::-1]] = np.arange(len(f.order))[::-1]
-    rows: list[int] = (first[taken.order] + taken.fulfilment - 1).tolist()
-    lines: list[list[str]] = [[] for _ in f.costs]
-    order_of, line_of, slot_of, units = map(_ints, (taken.order, taken.line, taken.slot, taken.units))
-    for k, row in enumerate(rows):
-        line = quoted[order_of[k] - 1][line_of[k] - 1]
-        lines[row].append(_LINE % (line, sku[slot_of[k] - 1], units[k]))
-    parts: list[list[str]] = [[] for _ in outcomes]
+    first[f.order[::-1]] = np.arange(len(owner))[::-1]
+    lines = [""] * len(owner)
+    for row, order, line, slot, units in zip(
+        _ints(first[taken.order] + taken.fulfilment - 1),
+        _ints(taken.order),
+        _ints(taken.line),
+        _ints(taken.slot),
+        _ints(taken.units),
+        strict=True,
+    ):
+        line_id = _quoted(lines_of[order - 1][line - 1].line_id)
+        text = f'{{"line_id":{line_id},"sku":{sku[slot - 1]},"quantity":{units}}}'
+        lines[row] = f"{lines[row]},{text}" if lines[row] else text
+    parts = [""] * len(outcomes)
     latest = [o.deliver_at or 0 for o in outcomes]
     services, nodes = network.services, network.node_json
-    owner, number, node, service, cost_minor = map(_ints, (f.order, f.number, f.node, f.service, f.cost_minor))
-    departs, deliver, grams = map(_ints, (f.departs, f.deliver, np.rint(f.grams).astype(np.int64)))
-    for k, cost in enumerate(f.costs):
-        at = owner[k] - 1
-        s = service[k]
-        parts[at].append(
-            _FULFILMENT
-            % (
-                outcomes[at].intake.order_id,
-                number[k],
-                nodes[node[k]],
-                "null" if s < 0 else services[s].carrier_json,
-                '"pickup"' if s < 0 else services[s].code_json,
-                ",".join(lines[k]),
-                cost,
-                cost_minor[k],
-                grams[k],
-                rfc3339(departs[k]),
-                rfc3339(deliver[k]),
-            )
+    departs, deliver, grams = _ints(f.departs), _ints(f.deliver), _ints(np.rint(f.grams).astype(np.int64))
+    number_of, cost_minor = _ints(f.number), _ints(f.cost_minor)
+    for row, (order, node, service, cost, worded) in enumerate(
+        zip(owner, _ints(f.node), _ints(f.service), f.costs, lines, strict=True)
+    ):
+        at = order - 1
+        if service < 0:
+            carrier, code = "null", '"pickup"'
+        else:
+            carrier, code = services[service].carrier_json, services[service].code_json
+        text = (
+            f'{{"fulfilment_id":"{order_ids[at]}-f{number_of[row]}","node":{nodes[node]},"carrier":{carrier},"service":{code},'
+            f'"lines":[{worded}],"cost":{cost},"cost_minor":{cost_minor[row]},"co2_g":{grams[row]},'
+            f'"ship_by":"{rfc3339(departs[row])}","deliver_by":"{rfc3339(deliver[row])}"}}'
         )
-        latest[at] = max(latest[at], deliver[k])
-    for position, outcome in enumerate(outcomes):
-        order_id = outcome.intake.order_id
-        promise = "null"
-        if latest[position] and outcome.status != "unfillable":
-            outcome.deliver_at = latest[position]
-            confidence = outcome.confidence or policy.confidence
-            promise = '{"deliver_by":"%s","confidence":%.4g}' % (rfc3339(latest[position]), confidence)
-        outcome.answer = _ANSWER % (
-            order_id,
-            outcome.status,
-            "null" if outcome.queue is None else f'"{outcome.queue}"',
-            promise,
-            ",".join(parts[position]),
-            ",".join([_waiting(w, quoted[position], catalogue.sku_json) for w in outcome.waiting]),
-            order_id,
+        parts[at] = f"{parts[at]},{text}" if parts[at] else text
+        latest[at] = max(latest[at], deliver[row])
+    usual = f"{policy.confidence:.4g}"
+    for outcome, order_id, fulfilments, until in zip(outcomes, order_ids, parts, latest, strict=True):
+        promise, queue, waiting = "null", "null", ""
+        if until and outcome.status != "unfillable":
+            outcome.deliver_at = until
+            confidence = f"{outcome.confidence:.4g}" if outcome.confidence else usual
+            promise = f'{{"deliver_by":"{rfc3339(until)}","confidence":{confidence}}}'
+        if outcome.queue is not None:
+            queue = f'"{outcome.queue}"'
+        if outcome.waiting:
+            waiting = ",".join([_waiting(w, outcome.intake.lines, catalogue.sku_json) for w in outcome.waiting])
+        outcome.answer = (
+            f'{{"order_id":"{order_id}","status":"{outcome.status}","queue":{queue},"promise":{promise},'
+            f'"fulfilments":[{fulfilments}],"waiting":[{waiting}],"plan_id":"{order_id}-p1"}}'
         )
+
+
+@lru_cache(maxsize=65_536)
+def _quoted(text: str) -> str:
+    """A line id as JSON; channels number their lines alike."""
+    return _encode(text).decode()
 
 
 def _ints(column: npt.NDArray[Any]) -> list[int]:
     return column.tolist()
 
 
-def _waiting(w: Waiting, quoted: list[str], sku: list[str]) -> str:
+def _waiting(w: Waiting, lines: Sequence[OrderLine], sku: Sequence[str]) -> str:
     expected = "null" if w.expected_at is None else f'"{rfc3339(microseconds(w.expected_at) // 1_000_000)}"'
-    return '{"line_id":%s,"sku":%s,"quantity":%d,"queue":"%s","expected_at":%s}' % (
-        quoted[w.line_no - 1],
-        sku[w.item_id],
-        w.units,
-        w.queue,
-        expected,
+    return (
+        f'{{"line_id":{_quoted(lines[w.line_no - 1].line_id)},"sku":{sku[w.item_id]},"quantity":{w.units},'
+        f'"queue":"{w.queue}","expected_at":{expected}}}'
     )

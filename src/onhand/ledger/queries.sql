@@ -34,7 +34,7 @@ SELECT code, node_id FROM node WHERE code = ANY (%(codes)s::text[]);
 SELECT p.item_id, p.node_id, i.sku, n.code AS node, p.on_hand, p.unavailable, p.allocated, p.oversold,
        p.on_hand - p.unavailable - p.allocated AS available,
        coalesce((SELECT sum(l.quantity - l.received) FROM inbound_line l
-                 WHERE l.item_id = p.item_id AND l.node_id = p.node_id AND l.received < l.quantity), 0)::int AS inbound,
+                 WHERE l.item_id = p.item_id AND l.node_id = p.node_id AND l.received < l.quantity), 0)::bigint AS inbound,
        coalesce(p.safety_stock, n.safety_stock_default) AS safety_stock, p.version
 FROM stock_position p JOIN item i USING (item_id) JOIN node n USING (node_id)
 WHERE (p.item_id, p.node_id) > (%(after_item)s, %(after_node)s)

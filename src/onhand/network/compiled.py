@@ -231,11 +231,12 @@ class Network:
         """Read what is promised of each limited day."""
         left = np.repeat(self.limits[:, np.newaxis], self.slot_day.shape[1], axis=1)
         rows = conn.execute(_CAPACITY, (date.fromordinal(today.toordinal() - 2),)).fetchall()
-        held = np.array([row for row in rows if row[0] <= self.count], np.int32).reshape(-1, 5)
-        slots = self.slots_of(held[:, 0], held[:, 1])
+        # More may be promised than 32 bits hold: before there was a limit, or of what has none.
+        held = np.array([row for row in rows if row[0] <= self.count], np.int64).reshape(-1, 5)
+        slots = self.slots_of(held[:, 0].astype(np.int32), held[:, 1].astype(np.int32))
         held, slots = held[slots >= 0], slots[slots >= 0]
         at = (held[:, 0], slots)
-        left[at] = np.where(left[at] == NO_LIMIT, NO_LIMIT, left[at] - held[:, 2:])
+        left[at] = np.where(left[at] == NO_LIMIT, NO_LIMIT, np.maximum(left[at] - held[:, 2:], -NO_LIMIT))
         self.left = left
 
     @property

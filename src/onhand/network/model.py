@@ -72,6 +72,8 @@ def _unique(values: list[Any]) -> list[Any]:
 
 
 Limit = Annotated[int, Field(ge=0, le=INT4_MAX)]
+# In memory the largest number means no limit.
+_PerDay = Annotated[int, Field(ge=0, lt=INT4_MAX)]
 Cost = Annotated[int, Field(ge=0, le=_COST_MAX_MINOR)]
 _Weekday = Annotated[
     int,
@@ -92,9 +94,9 @@ _Weekday = Annotated[
 class CapacityIn(Strict):
     """Most orders, lines and units a node ships on one day; null or left out: without limit."""
 
-    orders: Limit | None = None
-    lines: Limit | None = None
-    units: Limit | None = None
+    orders: _PerDay | None = None
+    lines: _PerDay | None = None
+    units: _PerDay | None = None
 
 
 class NodeIn(Strict):
@@ -262,7 +264,7 @@ class Service(Strict):
         Field(description="for all bands, or one per band"),
     ]
     cutoff: Annotated[TimeOfDay | None, Field(description="last pick-up, local to the node")] = None
-    parcels_per_day: Annotated[Limit | None, Field(description="per node")] = None
+    parcels_per_day: Annotated[Limit | None, Field(description="per node; kept, not used yet")] = None
     co2_g_per_tonne_km: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     dimensional_divisor: Annotated[float | None, Field(ge=1, le=1_000_000, description="cm3 per kg, such as 5000")] = (
         None

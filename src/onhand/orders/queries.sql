@@ -190,12 +190,16 @@ ORDER BY e.xid, e.pos, u.pos;
 
 -- name: list_orders
 -- Newest first; order ids are ordered by time. sku matches what was ordered and the components of bundles.
+-- No index serves sku, node, status and q: each would cost every new order. What is rare is looked for among all
+-- orders (of 200,000: a sku 0.3 s, a node 0.2 s, the others 0.03 s; a tenth of it where `from` or `to` leaves few), so
+-- the caller sets a limit of time. OFFSET 0 keeps to one order after the other: a page of what is common ends soon,
+-- a plan that gathers all lines of the sku first would not.
 SELECT o.order_id::text, c.code AS channel, o.external_id, o.status, o.queue, o.currency, o.placed_at, o.created_at,
        o.deliver_by, o.customer_id::text, l.lines, l.units, l.total_minor
 FROM orders o
 JOIN channel c USING (channel_id)
 CROSS JOIN LATERAL (
-    SELECT count(*)::int AS lines, sum(quantity)::int AS units, sum(quantity * price_minor)::bigint AS total_minor
+    SELECT count(*)::int AS lines, sum(quantity)::int AS units, sum(quantity::numeric * price_minor) AS total_minor
     FROM order_line WHERE order_id = o.order_id
 ) l
 WHERE (%(after)s::uuid IS NULL OR o.order_id < %(after)s)
@@ -207,11 +211,15 @@ WHERE (%(after)s::uuid IS NULL OR o.order_id < %(after)s)
   AND (%(customer)s::uuid IS NULL OR o.customer_id = %(customer)s)
   AND (%(q)s::text IS NULL OR o.external_id ILIKE %(pattern)s OR o.order_id::text LIKE %(pattern)s)
   AND (%(sku)s::text IS NULL OR EXISTS (
-        SELECT FROM item i JOIN order_line x ON x.order_id = o.order_id
-        WHERE i.sku = %(sku)s AND (x.item_id = i.item_id OR x.components ? i.item_id::text)))
+        SELECT FROM order_line x WHERE x.order_id = o.order_id
+          AND (x.item_id = (SELECT item_id FROM item WHERE sku = %(sku)s)
+               OR x.components ? (SELECT item_id::text FROM item WHERE sku = %(sku)s))
+        OFFSET 0))
   AND (%(node)s::text IS NULL OR EXISTS (
-        SELECT FROM node n JOIN fulfilment f ON f.order_id = o.order_id AND f.node_id = n.node_id
-        WHERE n.code = %(node)s AND f.status NOT IN ('cancelled', 'rejected')))
+        SELECT FROM fulfilment f WHERE f.order_id = o.order_id
+          AND f.node_id = (SELECT node_id FROM node WHERE code = %(node)s)
+          AND f.status NOT IN ('cancelled', 'rejected')
+        OFFSET 0))
 ORDER BY o.order_id DESC
 LIMIT %(limit)s;
 

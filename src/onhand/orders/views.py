@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow, dict_row
 
+from onhand.errors import OnhandError
 from onhand.orders.model import Order
 from onhand.orders.public import Row, summary
 from onhand.orders.store import SQL, load_order
 
+LIST_TIMEOUT_MS = 5_000
 _LINES = ("price_minor", "tax_minor")
 
 
@@ -32,6 +34,20 @@ class Filter:
     customer_id: str | None = None
 
 
+class ListTooSlow(OnhandError):
+    """Too many orders would have to be looked through."""
+
+    code = "orders.list_too_slow"
+    http_status = 503
+
+    def __init__(self, timeout_ms: int) -> None:
+        self.timeout_ms = timeout_ms
+        super().__init__(
+            f"these orders were not found within {timeout_ms / 1000:g} s: narrow the list by `from` and `to`, `queue` "
+            "or `channel`; what a node has to do is at /v1/fulfilments"
+        )
+
+
 @contextmanager
 def one_moment(conn: Connection[TupleRow]) -> Generator[None]:
     """What is read in it was so at one moment."""
@@ -41,8 +57,8 @@ def one_moment(conn: Connection[TupleRow]) -> Generator[None]:
 
 
 def list_orders(conn: Connection[TupleRow], which: Filter, *, after: str | None, limit: int) -> list[Row]:
-    """Orders in brief, newest first, at most `limit` of those before the order_id `after`."""
-    with conn.cursor(row_factory=dict_row) as cursor:
+    """Orders in brief, newest first, at most `limit` of those before the order_id `after`. Raises ListTooSlow."""
+    with _in_time(conn), conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             SQL["list_orders"],
             {
@@ -62,8 +78,19 @@ def list_orders(conn: Connection[TupleRow], which: Filter, *, after: str | None,
         ).fetchall()
     for row in rows:
         deliver_by = row.pop("deliver_by")
+        row["total_minor"] = int(row["total_minor"])
         row["promise"] = None if deliver_by is None else {"deliver_by": deliver_by}
     return rows
+
+
+@contextmanager
+def _in_time(conn: Connection[TupleRow]) -> Generator[None]:
+    try:
+        with conn.transaction():
+            conn.execute("SELECT set_config('statement_timeout', %s, true)", (str(LIST_TIMEOUT_MS),))
+            yield
+    except errors.QueryCanceled as error:
+        raise ListTooSlow(LIST_TIMEOUT_MS) from error
 
 
 def _escape(text: str) -> str:

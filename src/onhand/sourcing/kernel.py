@@ -22,16 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-try:
-    from numba import njit
-except ImportError:  # pragma: no cover - the interpreted path is tested by its own process
-
-    def njit(*_args, **_kwargs):
-        return lambda function: function
-
-
-# NumPy's errors: a division by zero that raised would cost every loop that holds one its optimisation (half the speed).
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from onhand.base.compiled import compiled
 
 LINES_EXACT = 8
 SEARCH_NODES = 10
@@ -177,7 +168,7 @@ class _Parts(NamedTuple):
     chosen: Any
 
 
-@_compiled
+@compiled
 def _great_circle_km(lat1, lon1, cos1, lat2, lon2):
     """Haversine distance of two points in radians (R. W. Sinnott, 1984)."""
     a = math.sin((lat2 - lat1) * 0.5)
@@ -186,7 +177,7 @@ def _great_circle_km(lat1, lon1, cos1, lat2, lon2):
     return 2.0 * EARTH_KM * math.asin(math.sqrt(min(1.0, h)))
 
 
-@_compiled
+@compiled
 def _late_probability(days, p50, p95, sigma):
     """P(transit > days) for a log-normal transit time with these quantiles and log-deviation."""
     if days <= 0.0:
@@ -196,7 +187,7 @@ def _late_probability(days, p50, p95, sigma):
     return 0.5 * math.erfc(math.log(days / p50) / (sigma * 1.4142135623730951))
 
 
-@_compiled
+@compiled
 def _parcels(services, s, weight, volume):
     """(full parcels of the heaviest weight step, weight step of one more for the rest) of a load in grams and mm3."""
     billable = weight
@@ -214,7 +205,7 @@ def _parcels(services, s, weight, volume):
     return full, step
 
 
-@_compiled
+@compiled
 def _first_slot(left, slot_cutoff, k, lines, units):
     """First ship day of a node with room for one order of so many lines and units, or -1."""
     for d in range(slot_cutoff.shape[1]):
@@ -225,7 +216,7 @@ def _first_slot(left, slot_cutoff, k, lines, units):
     return -1
 
 
-@_compiled
+@compiled
 def _most_units(left, slot_cutoff, k, slot):
     """Most units of one line that a node can send on one day; `slot` is its first day with room."""
     most = left[k, slot, 2]
@@ -237,7 +228,7 @@ def _most_units(left, slot_cutoff, k, slot):
     return most
 
 
-@_compiled
+@compiled
 def _departs(cutoff, node_cutoff_min, service_cutoff_min):
     """Unix seconds of the pick-up that follows the node's cut-off."""
     if service_cutoff_min < 0:
@@ -248,7 +239,7 @@ def _departs(cutoff, node_cutoff_min, service_cutoff_min):
     return cutoff + wait * 60
 
 
-@_compiled
+@compiled
 def _prepare(
     k, slot, km, now, zone, method, service, weights, slot_cutoff, n_cutoff_min, s_km, s_bands, s_p50, s_p95, s_sigma,
     s_mean, s_cutoff_min, s_methods, s_code, s_by_zone, zone_bands, row, band, late,
@@ -280,7 +271,7 @@ def _prepare(
     return offered
 
 
-@_compiled
+@compiled
 def _price(nodes, services, wish, k, km, lines, units, weight, volume, band, late, out):
     """Least cost of one fulfilment of a node on its first day with room, _BIG when it cannot be. Fills `out`; `band`
     and `late` are scratch."""
@@ -330,7 +321,7 @@ def _price(nodes, services, wish, k, km, lines, units, weight, volume, band, lat
     return best
 
 
-@_compiled
+@compiled
 def _solve_subsets(movable, count, w, who, costs, reach, layers, dp, pick, choice):
     """Exact partition of `movable` lines or groups over `count` candidates.
 
@@ -395,7 +386,7 @@ def _solve_subsets(movable, count, w, who, costs, reach, layers, dp, pick, choic
     return _solve_node_by_node(movable, count, costs, reach, layers, choice)
 
 
-@_compiled
+@compiled
 def _solve_node_by_node(movable, count, costs, reach, layers, choice):
     """The same with each candidate used at most once: K F 3^U steps, needed only when prices jump with weight."""
     size = 1 << movable
@@ -439,7 +430,7 @@ def _solve_node_by_node(movable, count, costs, reach, layers, choice):
     return best
 
 
-@_compiled
+@compiled
 def _divide(candidates, count, wanted, whole, fulfilments_max, share):
     """Share lines that no candidate can send in full: the fewest nodes, then the nearest, that hold the whole order
     together are sought among the SEARCH_NODES that hold most of it.
@@ -505,7 +496,7 @@ def _divide(candidates, count, wanted, whole, fulfilments_max, share):
     return True
 
 
-@_compiled
+@compiled
 def source_batch(
     now: float,
     consume: bool,
@@ -921,7 +912,7 @@ def source_batch(
     return 0
 
 
-@_compiled
+@compiled
 def _load(orders, first, parts, part_count, chosen, j):
     """(lines, units, grams, mm3) of the parts that candidate `j` is chosen for."""
     lines = 0
@@ -938,7 +929,7 @@ def _load(orders, first, parts, part_count, chosen, j):
     return lines, units, weight, volume
 
 
-@_compiled
+@compiled
 def _search(
     nodes, services, orders, wish, first, fulfilments_max, candidates, count, parts, part_count, band, late, out
 ):

@@ -1,6 +1,7 @@
 """What a decision is weighed by: the built-in objectives of the first policy."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ class Objective:
     co2_minor_per_kg: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Objectives by name, the default one, and the limits that hold for every order."""
 
@@ -46,7 +47,11 @@ class Policy:
 
     def index(self, name: str | None) -> int:
         """Row of an objective in `matrix`; KeyError when there is none."""
-        return list(self.objectives).index(name or self.default)
+        return self._rows[name or self.default]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.objectives)}
 
 
 # `speed` and `sustainability` pay up to about one parcel's price for a day or a kilogram less; `margin` breaks ties

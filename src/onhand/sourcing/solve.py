@@ -109,8 +109,8 @@ def decide(
     sizes = [len(a.demand) for a in asks]
     first = np.zeros(orders + 1, np.int32)
     np.cumsum(sizes, out=first[1:])
-    flat = np.array([pair for a in asks for pair in a.demand], np.int32).reshape(-1, 2)
-    items, units = np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1])
+    items = np.array([item for a in asks for item, _ in a.demand], np.int32)
+    units = np.array([wanted for a in asks for _, wanted in a.demand], np.int32)
     rows = items
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)

@@ -13,10 +13,13 @@ import msgspec
 from onhand.errors import OnhandError
 from onhand.twin.world import Json
 
+_BUSY: Final = (429, 503)
 _ATTEMPTS: Final = 8
 _WAIT_MAX_S: Final = 5.0
 _TIMEOUT_S: Final = 30.0
 _CONNECTIONS: Final = 48
+# As the stream itself asks of its clients.
+_RECONNECT_S: Final = 1.0
 _PAGE: Final = 1_000
 
 
@@ -104,13 +107,13 @@ class Client:
             wanted["cursor"] = page["next_cursor"]
 
     async def events(self, kinds: str) -> AsyncGenerator[Json]:
-        """Every event from now on, without end; reconnects where it was."""
+        """Every event from now on, without end; reconnects where it was, also after a busy server's refusal."""
         last = ""
         while True:
             headers = {"Last-Event-ID": last} if last else {}
             try:
                 async with self._http.stream("GET", "/v1/events", params={"kinds": kinds}, headers=headers) as stream:
-                    if stream.status_code != 200:
+                    if stream.status_code not in (200, *_BUSY):
                         raise WorldError(f"/v1/events answered {stream.status_code}")
                     async for line in stream.aiter_lines():
                         if line.startswith("data:"):
@@ -118,7 +121,8 @@ class Client:
                             last = event["id"]
                             yield event
             except httpx2.TransportError:
-                await asyncio.sleep(1)
+                pass
+            await asyncio.sleep(_RECONNECT_S)
 
     async def _call(
         self,
@@ -148,7 +152,7 @@ class Client:
                 asked_s = 0.0
             else:
                 self._heard(name, response.status_code, time.perf_counter() - began)
-                if response.status_code not in (429, 503) or attempt == _ATTEMPTS - 1:
+                if response.status_code not in _BUSY or attempt == _ATTEMPTS - 1:
                     document: Any = msgspec.json.decode(response.content) if response.content else {}
                     return Answer(response.status_code, document)
                 asked_s = _seconds(response.headers.get("retry-after"))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onhand.errors import SettingsError
-from onhand.twin.client import Client
+from onhand.twin.client import Client, WorldError
 from onhand.twin.world import Json, World, build
 
 # The world's own notes live where any user may keep some: in the settings of its first channel.
@@ -28,10 +28,12 @@ class Founded:
         return self.run == 1
 
 
-async def found(client: Client, seed: int | None) -> Founded:
+async def found(client: Client, seed: int | None, *, stranger: str | None) -> Founded:
     """Create what is missing of the world and open its next run.
 
-    seed  None: that of the world that is there, else SEED
+    seed      None: that of the world that is there, else SEED
+    stranger  code of something that was in the database before the server began to answer, None if it was empty.
+              What the server would say now is too late: others may call it while the world is being founded
 
     Raises SettingsError when the database holds something else, or the world of another seed.
     """
@@ -43,8 +45,14 @@ async def found(client: Client, seed: int | None) -> Founded:
             " leave --seed out, or choose another ONHAND_HOME"
         )
     world = build(stored if stored is not None else seed if seed is not None else SEED)
+    if stored is None:
+        if stranger is not None:  # a simulated world must not move into a database that somebody works with
+            raise SettingsError(
+                f"this database is not a demo's: it holds {stranger!r};"
+                " choose an empty ONHAND_HOME or ONHAND_DATABASE_URL"
+            )
+        await _claim(client, world)
     if not notes.get("is_complete"):
-        await _refuse_strangers(client, world)
         await _create(client, world)
     run = notes.get("run", 0) + 1
     clock_s = notes.get("clock_s", _BEGINS_S)
@@ -60,8 +68,11 @@ async def close(client: Client, founded: Founded, clock_s: float) -> None:
 
 async def _notes(client: Client) -> dict[str, Any]:
     answer = await client.get("/v1/channels/web")
-    settings: dict[str, Any] = answer.body.get("settings", {}) if answer.ok else {}
-    return settings.get(_NOTES, {})
+    if answer.status == 404:
+        return {}
+    if not answer.ok:  # a server that is busy says nothing about what it holds
+        raise WorldError(f"the server refused ({answer.status}) to show its channels")
+    return answer.body["settings"].get(_NOTES, {})
 
 
 async def _write_notes(client: Client, world: World, notes: Json) -> None:
@@ -69,19 +80,13 @@ async def _write_notes(client: Client, world: World, notes: Json) -> None:
     await client.must(client.put(f"/v1/channels/{first.code}", first.document | {"settings": {_NOTES: notes}}))
 
 
-async def _refuse_strangers(client: Client, world: World) -> None:
-    """A simulated world must not move into a database that somebody works with."""
-    ours = {site.code for site in world.sites}
-    nodes = await client.must(client.get("/v1/nodes", limit=100))
-    strangers = [node["code"] for node in nodes["data"] if node["code"] not in ours]
-    if not nodes["data"]:
-        items = await client.must(client.get("/v1/items", limit=1))
-        strangers = [item["sku"] for item in items["data"]]
-    if strangers:
-        raise SettingsError(
-            f"this database is not a demo's: it holds {strangers[0]!r};"
-            " choose an empty ONHAND_HOME or ONHAND_DATABASE_URL"
-        )
+async def _claim(client: Client, world: World) -> None:
+    """From here on the database is known as ours, so that a run that broke off half-way can be taken up."""
+    first = world.shops[0]
+    notes: Json = {"seed": world.seed, "run": 0, "is_complete": False}
+    document = {"name": first.document["name"], "currency": first.document["currency"], "settings": {_NOTES: notes}}
+    # Its nodes do not exist yet.
+    await client.must(client.put(f"/v1/channels/{first.code}", document))
 
 
 async def _create(client: Client, world: World) -> None:
@@ -89,8 +94,6 @@ async def _create(client: Client, world: World) -> None:
         await client.must(client.put(f"/v1/nodes/{site.code}", site.document))
     for code, document in world.carriers.items():
         await client.must(client.put(f"/v1/carriers/{code}", document))
-    # From here on the database is known as ours, so that a run that broke off half-way can be taken up.
-    await _write_notes(client, world, {"seed": world.seed, "run": 0, "is_complete": False})
     for shop in world.shops[1:]:
         await client.must(client.put(f"/v1/channels/{shop.code}", shop.document))
     await _accepted(client, "/v1/items/batch", {"items": list(world.items)}, "demo-items")

@@ -46,9 +46,9 @@ CREATE TABLE carrier (
 CREATE TABLE capacity_day (
     node_id int NOT NULL,
     day     date NOT NULL,
-    orders  int NOT NULL DEFAULT 0 CHECK (orders >= 0),
-    lines   int NOT NULL DEFAULT 0 CHECK (lines >= 0),
-    units   int NOT NULL DEFAULT 0 CHECK (units >= 0),
+    orders  bigint NOT NULL DEFAULT 0 CHECK (orders >= 0),
+    lines   bigint NOT NULL DEFAULT 0 CHECK (lines >= 0),
+    units   bigint NOT NULL DEFAULT 0 CHECK (units >= 0),   -- bigint: a limit of orders bounds no units
     PRIMARY KEY (node_id, day)
 ) WITH (fillfactor = 50);
 

@@ -50,38 +50,38 @@ END $$;
 -- Adds promised orders, lines and units to ship days; OH001 when a day is full. Nodes without a limit are skipped here,
 -- by the rows of now: the caller's memory may not know of a limit yet. Called after the fulfilments were inserted, whose
 -- table a change of limits locks.
-CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[])
+CREATE FUNCTION hold_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    limited int;
-    fitted int;
+    missing int;
 BEGIN
-    SELECT count(*) INTO limited
-    FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
-    WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0;
-    IF limited = 0 THEN
-        RETURN;
-    END IF;
-    INSERT INTO capacity_day (node_id, day)
-    SELECT c_node[i], c_day[i]
-    FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
-    WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
-    ORDER BY i
-    ON CONFLICT DO NOTHING;
-    WITH u AS (
+    WITH limited AS MATERIALIZED (
+        SELECT c_node[i] AS node, c_day[i] AS day, c_orders[i] AS o, c_lines[i] AS l, c_units[i] AS u,
+            n.capacity_orders AS o_max, n.capacity_lines AS l_max, n.capacity_units AS u_max
+        FROM generate_subscripts(c_node, 1) i JOIN node n ON n.node_id = c_node[i]
+        WHERE num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
+    ), held AS (
         UPDATE capacity_day k
         SET orders = k.orders + d.o, lines = k.lines + d.l, units = k.units + d.u
-        FROM unnest(c_node, c_day, c_orders, c_lines, c_units) AS d (node, day, o, l, u)
-        JOIN node n ON n.node_id = d.node
+        FROM limited d
         WHERE k.node_id = d.node AND k.day = d.day
-          AND num_nonnulls(n.capacity_orders, n.capacity_lines, n.capacity_units) > 0
-          AND k.orders + d.o <= coalesce(n.capacity_orders, 2147483647)
-          AND k.lines + d.l <= coalesce(n.capacity_lines, 2147483647)
-          AND k.units + d.u <= coalesce(n.capacity_units, 2147483647)
+          AND (k.orders + d.o <= d.o_max OR d.o_max IS NULL)
+          AND (k.lines + d.l <= d.l_max OR d.l_max IS NULL)
+          AND (k.units + d.u <= d.u_max OR d.u_max IS NULL)
+        RETURNING 1
+    ), begun AS (
+        -- The first orders of a day. A rival who begins it at the same time makes us look again.
+        INSERT INTO capacity_day (node_id, day, orders, lines, units)
+        SELECT d.node, d.day, d.o, d.l, d.u FROM limited d
+        WHERE NOT EXISTS (SELECT FROM capacity_day k WHERE k.node_id = d.node AND k.day = d.day)
+          AND (d.o <= d.o_max OR d.o_max IS NULL)
+          AND (d.l <= d.l_max OR d.l_max IS NULL)
+          AND (d.u <= d.u_max OR d.u_max IS NULL)
+        ON CONFLICT DO NOTHING
         RETURNING 1
     )
-    SELECT count(*) INTO fitted FROM u;
-    IF fitted <> limited THEN
+    SELECT (SELECT count(*) FROM limited) - (SELECT count(*) FROM held) - (SELECT count(*) FROM begun) INTO missing;
+    IF missing > 0 THEN
         PERFORM onhand_raise('OH001', 'capacity no longer fits');
     END IF;
 END $$;
@@ -117,7 +117,7 @@ CREATE FUNCTION place_orders_v1(
     f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
     f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
     f_cost text[],
-    c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[],
+    c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
     network int, policy_version text, process int,
@@ -149,20 +149,6 @@ BEGIN
         o_deliver[i], customers[o_customer[i]], o_request[i]::json, o_actor[i]
     FROM generate_subscripts(o_id, 1) i;
 
-    IF cardinality(s_item) > 0 THEN
-        SELECT t.available, t.version INTO available, version
-        FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_order, o_id, o_actor) AS t;
-        INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
-            ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
-        SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
-            f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i]::json
-        FROM generate_subscripts(f_order, 1) i;
-        INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
-        SELECT o_id[a_order[i]], a_fulfilment[i], a_line[i], s_item[a_slot[i]], a_qty[i]
-        FROM generate_subscripts(a_order, 1) i;
-        INSERT INTO event (kind, subject, actor, origin, data)
-        VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
-    END IF;
     INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, tax_minor, components)
     SELECT o_id[l_order[i]], l_no[i], l_id[i], l_item[i], l_qty[i], l_price[i], l_tax[i], l_components[i]::jsonb
     FROM generate_subscripts(l_order, 1) i;
@@ -174,6 +160,22 @@ BEGIN
     FROM generate_subscripts(o_id, 1) i
     GROUP BY o_status[i], o_queue[i], o_actor[i], o_reason[i]
     ORDER BY min(i);
+    IF cardinality(s_item) = 0 THEN
+        RETURN;
+    END IF;
+    INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
+        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
+    SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
+        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i]::json
+    FROM generate_subscripts(f_order, 1) i;
+    INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
+    SELECT o_id[a_order[i]], a_fulfilment[i], a_line[i], s_item[a_slot[i]], a_qty[i]
+    FROM generate_subscripts(a_order, 1) i;
+    INSERT INTO event (kind, subject, actor, origin, data)
+    VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
+    -- Last, what others want too: positions and days stay locked for the shortest time.
+    SELECT t.available, t.version INTO available, version
+    FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_order, o_id, o_actor) AS t;
     IF cardinality(c_node) > 0 THEN
         PERFORM hold_capacity_v1(c_node, c_day, c_orders, c_lines, c_units);
     END IF;

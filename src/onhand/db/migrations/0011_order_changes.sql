@@ -2,7 +2,7 @@
 
 -- Adds (negative: gives back) orders, lines and units on ship days of nodes that have a limit; others are left out.
 -- OH001 when an addition no longer fits. One row per (node, day), sorted by the caller.
-CREATE FUNCTION change_capacity_v1(c_node int[], c_day date[], c_orders int[], c_lines int[], c_units int[])
+CREATE FUNCTION change_capacity_v1(c_node int[], c_day date[], c_orders bigint[], c_lines bigint[], c_units bigint[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO capacity_day (node_id, day)

@@ -1,0 +1,367 @@
+"""Examples of the interface, all of one small story: order 1001 of the web shop is placed, shipped from Berlin and
+partly returned. Answers stand here by the name of their schema; bodies beside the models that read them.
+"""
+
+from typing import Any, cast
+
+Json = dict[str, Any]
+
+_ORDER_ID = "019cae1f-2b3f-7000-92f0-c69eacf4702a"
+_FULFILMENT_ID = f"{_ORDER_ID}-f1"
+_PLAN_ID = f"{_ORDER_ID}-p1"
+_CUSTOMER_ID = "019cae1f-2b3f-7000-b8e1-54d52b1b6ff0"
+_RESERVATION_ID = "019cae1c-7a40-7000-8c02-aa004ef31850"
+_WEBHOOK_ID = "019cadfe-0a08-7000-a158-1f1cbddad80b"
+_EVENT_ID = "0f9c1d2e-6a0b-4c5d-9e8f-102030405060.812.40"
+_MONDAY = "2026-03-02T07:30:00Z"
+_PLACED = "2026-03-02T09:15:15.743898Z"
+_SHIPPED = "2026-03-02T13:40:02.118204Z"
+_SHIP_BY, _DELIVER_BY = "2026-03-02T16:00:00Z", "2026-03-04T16:00:00Z"
+
+
+def _page(*rows: Json) -> Json:
+    return {"data": list(rows), "next_cursor": None}
+
+
+# Set-up -------------------------------------------------------------------------------------------
+
+_ITEM: Json = {
+    "sku": "MUG-BLUE", "name": "Enamel mug, blue", "weight_g": 340, "length_mm": 120, "width_mm": 90, "height_mm": 85,
+    "unit_cost_minor": 310, "price_minor": 1250, "currency": "EUR", "category": "kitchen", "hs_code": "7323.94",
+    "release_at": None, "components": [], "attributes": {}, "created_at": _MONDAY, "updated_at": _MONDAY,
+}  # fmt: skip
+_NODE: Json = {
+    "code": "BERLIN", "name": "Berlin store", "node_type": "store", "country": "DE", "region": None,
+    "postal_code": "10115", "latitude": 52.53, "longitude": 13.38, "timezone": "Europe/Berlin",
+    "handling_cost_minor": 150, "cutoff": "15:00", "working_days": [1, 2, 3, 4, 5, 6], "closed_days": ["2026-12-25"],
+    "methods": ["ship", "pickup"], "safety_stock_default": 2, "co2_g_per_order": 40, "attributes": {}, "active": True,
+    "created_at": _MONDAY, "updated_at": _MONDAY, "capacity": {"orders": 120, "lines": None, "units": None},
+}  # fmt: skip
+_GROUP: Json = {"code": "EUROPE", "name": "Europe", "nodes": ["LYON", "BERLIN"], "updated_at": _MONDAY}
+_CARRIER: Json = {
+    "code": "POST",
+    "name": "Post",
+    "active": True,
+    "updated_at": _MONDAY,
+    "services": [
+        {
+            "code": "parcel",
+            "cutoff": "17:00",
+            "methods": ["ship", "ship_to_store"],
+            "currency": "EUR",
+            "rate_table": {
+                "by": "distance_km",
+                "distance_km": [100.0, 500.0, None],
+                "weights_g": [1000, 5000, 30000],
+                "prices_minor": [[420, 560, 990], [480, 690, 1290], [560, 890, 1790]],
+            },
+            "transit_days": [{"p50": 1.0, "p95": 2.0}, {"p50": 2.0, "p95": 3.0}, {"p50": 3.0, "p95": 5.0}],
+            "co2_g_per_tonne_km": 95.0,
+            "dimensional_divisor": 5000.0,
+            "fuel_surcharge_rate": 0.0,
+        }
+    ],
+}
+_CHANNEL: Json = {
+    "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
+    "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None, "settings": {}, "active": True,
+    "updated_at": _MONDAY,
+}  # fmt: skip
+_LISTING: Json = {
+    "channel": "web", "sku": "MUG-BLUE", "external_id": "gid-4711", "external_sku": "mug-blue", "status": "active",
+    "updated_at": _MONDAY,
+}  # fmt: skip
+_MISNAMED: Json = {
+    "status": "rejected",
+    "code": "input.invalid",
+    "errors": [{"path": "name", "message": "string should have at least 1 character"}],
+}
+
+# Stock --------------------------------------------------------------------------------------------
+
+_STOCK: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN", "on_hand": 40, "unavailable": 0, "allocated": 2, "oversold": 0,
+    "available": 38, "inbound": 240, "safety_stock": 2, "version": 2,
+}  # fmt: skip
+_ENTRY: Json = {
+    "entry_id": 1, "kind": "receipt", "sku": "MUG-BLUE", "node": "BERLIN", "quantity": 40,
+    "change": {"on_hand": 40, "unavailable": 0, "allocated": 0, "oversold": 0},
+    "on_hand": 40, "unavailable": 0, "allocated": 0, "oversold": 0, "available": 40, "version": 1, "reason": None,
+    "reference": "PO-7", "ref": None, "actor": 1, "occurred_at": _MONDAY, "recorded_at": _MONDAY,
+}  # fmt: skip
+_ALLOCATED: Json = _ENTRY | {
+    "entry_id": 2, "kind": "allocate", "quantity": 2,
+    "change": {"on_hand": 0, "unavailable": 0, "allocated": 2, "oversold": 0},
+    "allocated": 2, "available": 38, "version": 2, "reference": None, "ref": _ORDER_ID, "actor": 2,
+    "occurred_at": _PLACED, "recorded_at": _PLACED,
+}  # fmt: skip
+_INBOUND: Json = {
+    "inbound_id": "019cae06-c4db-7000-995b-4333ba87f1dd", "reference": "PO-2026-0117", "kind": "purchase",
+    "node": "BERLIN", "supplier": "Keramik Nord", "created_at": _MONDAY, "closed_at": None,
+    "lines": [{"line_no": 1, "sku": "MUG-BLUE", "quantity": 240, "received": 0, "promised": 0,
+               "expected_at": "2026-03-09T08:00:00Z", "confidence": 1.0}],
+}  # fmt: skip
+_AVAILABILITY: Json = {
+    "sku": "MUG-BLUE",
+    "channel": "web",
+    "ats": 34,
+    "atp": [{"date": "2026-03-02", "units": 36}, {"date": "2026-03-09", "units": 276}],
+    "terms": [
+        {"term": "available", "node": "BERLIN", "units": 38, "on_hand": 40, "unavailable": 0, "allocated": 2,
+         "ledger": {"version": 2, "entry_id": 2}},
+        {"term": "safety_stock", "units": -2, "node": "BERLIN"},
+        {"term": "gate", "units": -2},
+    ],
+}  # fmt: skip
+_HELD_LINES = [{"sku": "MUG-BLUE", "quantity": 2, "node": "BERLIN"}]
+_RESERVATION: Json = {
+    "reservation_id": _RESERVATION_ID, "channel": "web", "status": "active", "expires_at": "2026-03-02T09:27:15Z",
+    "created_at": "2026-03-02T09:12:15Z", "order_id": None, "lines": _HELD_LINES,
+}  # fmt: skip
+_DAY: Json = {
+    "node": "BERLIN", "day": "2026-03-02",
+    "capacity": {"orders": 120, "lines": None, "units": None}, "held": {"orders": 17, "lines": 23, "units": 41},
+    "used": {"orders": 58, "lines": 77, "units": 131}, "headroom": {"orders": 45, "lines": None, "units": None},
+}  # fmt: skip
+
+# Orders -------------------------------------------------------------------------------------------
+
+_COST: Json = {"shipping": 560, "handling": 150, "split": 0, "lateness": 2, "carbon": 0}
+_UNITS = [{"line_id": "1", "sku": "MUG-BLUE", "quantity": 2}, {"line_id": "2", "sku": "PLATE-BLUE", "quantity": 1}]
+_ANSWER: Json = {
+    "order_id": _ORDER_ID,
+    "status": "sourced",
+    "queue": None,
+    "promise": {"deliver_by": _DELIVER_BY, "confidence": 0.95},
+    "fulfilments": [
+        {"fulfilment_id": _FULFILMENT_ID, "node": "BERLIN", "carrier": "POST", "service": "parcel", "lines": _UNITS,
+         "cost": _COST, "cost_minor": 712, "co2_g": 40, "ship_by": _SHIP_BY, "deliver_by": _DELIVER_BY}
+    ],
+    "waiting": [],
+    "plan_id": _PLAN_ID,
+}  # fmt: skip
+_REFUSED: Json = {
+    "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
+    "errors": [{"path": "lines[0].sku", "message": "no item 'MUG-BLEU'"}],
+}  # fmt: skip
+_FULFILMENT: Json = {
+    "fulfilment_id": _FULFILMENT_ID, "order_id": _ORDER_ID, "plan_id": _PLAN_ID, "node": "BERLIN",
+    "status": "allocated", "reason": None, "carrier": "POST", "service": "parcel", "method": "ship",
+    "lines": [units | {"shipped": 0} for units in _UNITS], "cost": _COST, "cost_minor": 712, "ship_by": _SHIP_BY,
+    "deliver_by": _DELIVER_BY,
+}  # fmt: skip
+_GONE: Json = _FULFILMENT | {
+    "status": "shipped",
+    "lines": [units | {"shipped": units["quantity"]} for units in _UNITS],
+}
+_ORDER: Json = {
+    "order_id": _ORDER_ID,
+    "channel": "web",
+    "external_id": "1001",
+    "status": "sourced",
+    "queue": None,
+    "promise": {"deliver_by": _DELIVER_BY},
+    "lines": [units | {"cancelled": 0, "shipped": 0, "returned": 0} for units in _UNITS],
+    "fulfilments": [_FULFILMENT],
+    "waiting": [],
+}
+_BRIEF: Json = {
+    "order_id": _ORDER_ID, "channel": "web", "external_id": "1001", "status": "sourced", "queue": None,
+    "currency": "EUR", "placed_at": _PLACED, "created_at": _PLACED, "promise": {"deliver_by": _DELIVER_BY},
+    "customer_id": _CUSTOMER_ID, "lines": 2, "units": 3, "total_minor": 3390,
+}  # fmt: skip
+_SHIPMENT: Json = {
+    "shipment_id": f"{_ORDER_ID}-s1", "carrier": "POST", "service": "parcel", "tracking": "JD014600", "lines": _UNITS,
+}  # fmt: skip
+_RETURN: Json = {
+    "return_id": f"{_ORDER_ID}-r1", "node": "BERLIN", "disposition": "restock", "lines": [_UNITS[0] | {"quantity": 1}],
+}  # fmt: skip
+_DETAIL: Json = _ORDER | {
+    "status": "shipped",
+    "promise": {"deliver_by": _DELIVER_BY, "confidence": 0.95},
+    "lines": [
+        units | {"cancelled": 0, "shipped": units["quantity"], "returned": returned, "price_minor": price,
+                 "tax_minor": None}
+        for units, returned, price in zip(_UNITS, (1, 0), (1250, 890), strict=True)
+    ],
+    "fulfilments": [_GONE],
+    "currency": "EUR",
+    "placed_at": _PLACED,
+    "created_at": _PLACED,
+    "customer_id": _CUSTOMER_ID,
+    "destination": {"country": "DE", "postal_code": "10115", "latitude": 52.53, "longitude": 13.38},
+    "method": "ship",
+    "hold": None,
+    "wishes": {},
+    "shipments": [_SHIPMENT | {"fulfilment_id": _FULFILMENT_ID, "shipped_at": _SHIPPED, "delivered_at": None}],
+    "returns": [_RETURN | {"returned_at": "2026-03-11T10:05:31Z"}],
+    "plans": [{"plan_id": _PLAN_ID, "at": _PLACED, "policy": "standard@1", "because": None}],
+    "timeline": [
+        {"kind": "order.sourced", "subject": _ORDER_ID, "at": _PLACED, "actor": 2, "reason": None,
+         "data": {"order_id": _ORDER_ID, "channel": "web", "external_id": "1001", "status": "sourced", "queue": None}},
+        {"kind": "fulfilment.shipped", "subject": _FULFILMENT_ID, "at": _SHIPPED, "actor": 3, "reason": None,
+         "data": {"fulfilment_id": _FULFILMENT_ID, "order_id": _ORDER_ID, "node": "BERLIN", "status": "shipped",
+                  "change": "ship", "lines": _UNITS}},
+    ],
+}  # fmt: skip
+_OFFER: Json = {
+    "deliver_by": _DELIVER_BY, "confidence": 0.95, "cost_minor": 572, "co2_g": 40,
+    "fulfilments": [
+        {"node": "BERLIN", "carrier": "POST", "service": "parcel", "lines": [{"sku": "MUG-BLUE", "quantity": 2}],
+         "cost": _COST | {"shipping": 420}, "ship_by": _SHIP_BY, "deliver_by": _DELIVER_BY}
+    ],
+}  # fmt: skip
+_REROUTED: Json = _FULFILMENT | {
+    "fulfilment_id": f"{_ORDER_ID}-f2", "plan_id": f"{_ORDER_ID}-p2", "node": "LYON",
+    "cost": {"shipping": 890, "handling": 180, "split": 0, "lateness": 92, "carbon": 0}, "cost_minor": 1162,
+    "deliver_by": "2026-03-07T16:00:00Z",
+}  # fmt: skip
+_REFUSED_FULFILMENT: Json = _FULFILMENT | {"status": "rejected", "reason": "not_found"}
+_PLAN: Json = {
+    "plan_id": _PLAN_ID,
+    "at": _PLACED,
+    "policy": "standard@1",
+    "objective": {"name": "margin", "split_minor": 100, "target_days": 5, "late_minor": 500, "day_minor": 1,
+                  "co2_minor_per_kg": 0},
+    "decision": _ANSWER,
+    "reproduced": True,
+    "method": "exact",
+    "cost_minor": 712,
+    "uses_safety_stock": False,
+    "chosen": ["BERLIN"],
+    "candidates": [
+        {"node": "BERLIN", "chosen": True, "can_serve": ["MUG-BLUE", "PLATE-BLUE"], "missing": {},
+         "best_service": "parcel", "carrier": "POST", "cost": _COST, "cost_minor": 712, "ship_by": _SHIP_BY,
+         "deliver_by": _DELIVER_BY},
+        {"node": "LYON", "chosen": False, "can_serve": ["MUG-BLUE"], "missing": {"PLATE-BLUE": 1},
+         "best_service": "parcel", "carrier": "POST",
+         "cost": {"shipping": 560, "handling": 180, "split": 0, "lateness": 92, "carbon": 0}, "cost_minor": 832,
+         "ship_by": _SHIP_BY, "deliver_by": "2026-03-07T16:00:00Z"},
+    ],
+    "binding_constraints": [],
+    "runner_up": None,
+    "would_change_it": [],
+    "sentences": [
+        "2 nodes of web held some of 2 of MUG-BLUE and 1 of PLATE-BLUE.",
+        f"BERLIN ships all of it by parcel for 712, due {_DELIVER_BY}.",
+        "Without any one of these nodes it could not be served at all.",
+    ],
+}  # fmt: skip
+_CUSTOMER: Json = {
+    "customer_id": _CUSTOMER_ID, "email": "ada@example.org", "name": "Ada Berg", "phone": None,
+    "address": {"street": "Rosenweg 1", "city": "Berlin"}, "created_at": _PLACED, "erased_at": None,
+}  # fmt: skip
+
+# Events and keys ----------------------------------------------------------------------------------
+
+_AUDITED: Json = _DETAIL["timeline"][0] | {"id": _EVENT_ID, "actor_name": "web shop"}
+_WEBHOOK: Json = {
+    "webhook_id": _WEBHOOK_ID, "url": "https://shop.example/onhand", "kinds": ["order.*", "stock.changed"],
+    "active": True, "created_at": _MONDAY, "disabled_at": None, "failing_since": None,
+}  # fmt: skip
+_DELIVERY: Json = {
+    "delivery_id": 17, "event_id": _EVENT_ID, "type": "order.sourced", "subject": _ORDER_ID, "status": "delivered",
+    "attempts": 1, "created_at": _PLACED, "due_at": None, "delivered_at": "2026-03-02T09:15:16.020511Z",
+    "last_error": None,
+}  # fmt: skip
+_KEY: Json = {
+    "key_id": 2, "name": "web shop", "prefix": "onh_unl8B9Xd", "scopes": ["orders:write", "read"],
+    "created_at": _MONDAY,
+}  # fmt: skip
+
+ANSWERS: dict[str, object] = {
+    "AuditLog": _page(_AUDITED),
+    "Availability": _AVAILABILITY,
+    "CapacityList": _page(_DAY),
+    "CarrierList": _page(_CARRIER),
+    "CarrierOut": _CARRIER,
+    "ChannelList": _page(_CHANNEL),
+    "ChannelOut": _CHANNEL,
+    "CreatedKey": _KEY | {"key": "onh_unl8B9Xd-this-is-shown-only-once"},
+    "CreatedWebhook": _WEBHOOK | {"secret": "whsec_c2hvd24gaGVyZSBhbmQgbmV2ZXIgYWdhaW4"},
+    "CustomerList": _page(_CUSTOMER),
+    "Deliveries": _page(_DELIVERY),
+    "EntryList": _page(_ENTRY, _ALLOCATED),
+    "ErasedOut": {"customer_id": _CUSTOMER_ID, "erased_at": "2026-06-01T08:00:00Z", "orders": 1},
+    "ExportOut": {"customer": _CUSTOMER, "orders": [_DETAIL]},
+    "FulfilmentDetailOut": _FULFILMENT | {"status": "accepted", "order": {"status": "sourced", "queue": None}},
+    "FulfilmentList": _page(_FULFILMENT),
+    "InboundList": _page(_INBOUND),
+    "InboundOut": _INBOUND,
+    "ItemList": _page(_ITEM),
+    "ItemOut": _ITEM,
+    "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
+    "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
+    "Keys": _page(_KEY | {"revoked_at": None}),
+    "ListingList": _page(_LISTING),
+    "ListingOut": _LISTING,
+    "NodeGroupList": _page(_GROUP),
+    "NodeGroupOut": _GROUP,
+    "NodeList": _page(_NODE),
+    "NodeOut": _NODE,
+    "NodeResults": {"results": [{"status": "created", "node": "BERLIN"}, _MISNAMED | {"node": "LYON"}]},
+    "OrderAnswer": _ANSWER,
+    "OrderDetailOut": _DETAIL,
+    "OrderList": _page(_BRIEF),
+    "OrderOut": _ORDER,
+    "PlanOut": _PLAN,
+    "PromiseAnswer": {
+        "options": [{"option": name} | _OFFER for name in ("cheapest", "fastest", "greenest")],
+        "missing": {},
+    },
+    "Queued": {"queued": 3},
+    "RejectedOut": _REFUSED_FULFILMENT
+    | {"order": _ORDER | {"fulfilments": [_REFUSED_FULFILMENT, _REROUTED],
+                          "promise": {"deliver_by": "2026-03-07T16:00:00Z"}}},
+    "ReservationAnswer": {
+        "reservation_id": _RESERVATION_ID, "expires_at": "2026-03-02T09:27:15Z", "lines": _HELD_LINES,
+    },
+    "ReservationOut": _RESERVATION,
+    "ReturnOut": _RETURN | {"order_id": _ORDER_ID},
+    "ShippedOut": _GONE | {"order": {"status": "shipped", "queue": None}, "shipment": _SHIPMENT},
+    "StockList": _page(_STOCK),
+    "Webhook": _WEBHOOK,
+    "Webhooks": _page(_WEBHOOK),
+}  # fmt: skip
+"""By the name of the answer's schema."""
+
+UNNAMED: dict[str, object] = {
+    "/healthz": {"status": "ok"},
+    "/metrics": "# HELP onhand_event_streams Open event streams.\n# TYPE onhand_event_streams gauge\n"
+    "onhand_event_streams 2.0\n",
+    "/v1/orders/batch": {"results": [_ANSWER, _REFUSED]},
+    "/v1/stock/entries": {
+        "results": [
+            {"status": "applied", "entry_id": 1, "on_hand": 40, "available": 40},
+            {"status": "rejected", "entry_id": None, "on_hand": None, "available": None, "code": "node.not_found",
+             "message": "no node 'BRELIN'"},
+        ]
+    },
+}  # fmt: skip
+"""By path, where the answer's schema stands in the operation itself."""
+
+
+def add_examples(path: str, operation: Json, schemas: Json) -> None:
+    """Give the body and every 2xx answer of an operation an example, where there is none yet."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        _add(content, _of_model(content["schema"], schemas))
+    for status, response in operation["responses"].items():
+        if str(status).startswith("2"):
+            for content in response.get("content", {}).values():
+                schema = content["schema"]
+                name = schema.get("$ref", "").rpartition("/")[2]
+                _add(content, ANSWERS.get(name, UNNAMED.get(path)) or _of_model(schema, schemas))
+
+
+def _add(content: Json, example: object) -> None:
+    if example is not None and "example" not in content:
+        content["example"] = example
+
+
+def _of_model(schema: Json, schemas: Json) -> object:
+    """The first example that the schema itself has; of an optional body, that of the body."""
+    for part in cast("list[Json]", schema.get("anyOf", [schema])):
+        found = schemas.get(part.get("$ref", "").rpartition("/")[2], part)
+        if "examples" in found:
+            return found["examples"][0]
+    return None
