@@ -34,6 +34,7 @@ class State:
         self.db = db
         self.now = now
         self.lock = threading.Lock()
+        self._reloading = threading.Lock()
         self.catalogue = Catalogue()
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
@@ -86,7 +87,8 @@ class State:
     def reload_network(self) -> None:
         """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
         is the one known: this process learns of its own changes twice."""
-        with self.db.connection() as conn:
+        # One after the other: who has read an older document must not be the last to take it over.
+        with self._reloading, self.db.connection() as conn:
             if read_document(conn) == self.network.document:
                 return
             network = load_network(conn, self.now())
