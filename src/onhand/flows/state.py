@@ -51,7 +51,7 @@ class State:
             network = load_network(conn, self.now())
             with self.lock:
                 self.network = network
-            self.snapshot.load(conn, self.catalogue.count, network.count, progress)
+            self.snapshot.load(conn, self.catalogue.count, network.count, progress, lock=self.lock)
         self.loaded = True
 
     def warm(self) -> None:
@@ -94,7 +94,7 @@ class State:
             network = load_network(conn, self.now())
             with self.lock:
                 self.network = network
-            self.snapshot.load(conn, self.catalogue.count, network.count)
+            self.snapshot.load(conn, self.catalogue.count, network.count, lock=self.lock)
 
     def follow(self) -> None:
         """Apply what other processes, and this one's own set-up calls, have committed since the last time."""

@@ -6,6 +6,7 @@ flight do not count the same unit twice.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -63,16 +64,21 @@ class Snapshot:
         items: int,
         nodes: int,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        lock: AbstractContextManager[object],
     ) -> None:
-        """Read every position."""
-        self.grow(items, nodes)
+        """Read every position. `lock` guards these arrays; it is not held while the database is waited for."""
+        with lock:
+            self.grow(items, nodes)
         step = max(1, _CHUNK_POSITIONS // max(nodes, 1))
         with conn.cursor(binary=True) as cursor:
             arrays.load_numpy(cursor.adapters)
             for first in range(1, items + 1, step):
                 row = cursor.execute(_LOAD, (first, first + step)).fetchone()
                 if row is not None and row[0] is not None:
-                    self.apply(*row)
+                    with lock:
+                        self.grow(int(row[0].max()), int(row[1].max()))  # what was created meanwhile
+                        self.apply(*row)
                 if progress is not None:
                     progress(min(first + step - 1, items), items)
 
