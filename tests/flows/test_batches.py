@@ -14,6 +14,7 @@ from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyInFlight, Id
 from onhand.flows.intake import prepare
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.reserve import Holder, Reserved, prepare_hold
+from onhand.network.compiled import read_document
 from onhand.orders.intake import ReservationIn
 
 FAST, EXACT = {}, {"hold": "why"}  # an order that must wait for a person is decided under lock
@@ -241,3 +242,15 @@ def test_a_reservation_is_not_told_before_it_is_committed(merchant, holder):
     (answer,) = holder.reserve([hold(merchant, "k")])
     assert isinstance(answer, DatabaseUnavailable)
     assert count(merchant, "reservation") == 0
+
+
+def test_many_second_looks_at_the_network_read_it_once(merchant, monkeypatch):
+    reads = []
+    monkeypatch.setattr("onhand.flows.state.read_document", lambda conn: reads.append(1) or read_document(conn))
+    asked = time.monotonic()
+    for _ in range(3):
+        merchant.state.reload_network(since=asked)
+    assert len(reads) == 1
+    merchant.state.reload_network(since=time.monotonic())
+    merchant.state.reload_network()
+    assert len(reads) == 3

@@ -17,8 +17,8 @@ from onhand.base import ids
 from onhand.base.dates import microseconds, rfc3339
 from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
-from onhand.errors import Conflict, DatabaseUnavailable, FieldError, IdempotencyInFlight, InvalidInput, OnhandError
-from onhand.flows.intake import UnknownSkus, World, active_channel, place_of
+from onhand.errors import Conflict, DatabaseUnavailable, FieldError, IdempotencyInFlight, OnhandError
+from onhand.flows.intake import World, active_channel, place_of, refusal
 from onhand.flows.place_orders import (
     Book,
     Patience,
@@ -62,11 +62,9 @@ class Reserved:
 
 def basket(
     world: World, lines: Sequence[BasketLine], errors: list[FieldError]
-) -> tuple[list[tuple[int, int]], list[int]]:
-    """Units by item, bundles exploded and summed, and the line (from 1) each row first comes from.
-
-    Raises UnknownSkus.
-    """
+) -> tuple[list[tuple[int, int]], list[int], list[str]]:
+    """Units by item, bundles exploded and summed; the line (from 1) each row first comes from; the skus that are not
+    known."""
     catalogue = world.catalogue
     units: dict[int, int] = {}
     line_of: dict[int, int] = {}
@@ -80,21 +78,19 @@ def basket(
         for item, per in catalogue.bundles.get(item_id, ((item_id, 1),)):
             units[item] = units.get(item, 0) + per * line.quantity
             line_of.setdefault(item, number + 1)
-    if unknown:
-        raise UnknownSkus(errors, unknown)
     if any(u > 2_000_000_000 for u in units.values()):
         errors.append(FieldError("lines", "expected at most 2000000000 units of an item"))
-    return list(units.items()), list(line_of.values())
+    return list(units.items()), list(line_of.values()), unknown
 
 
 def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str | None) -> Hold:
-    """Check a request. Raises UnknownSkus (reload them once and try again) or InvalidInput."""
+    """Check a request. Raises NotKnown (which deserves a second look) or InvalidInput."""
     errors: list[FieldError] = []
     network = world.network
     channel = active_channel(network, request.channel, errors)
-    demand, line_of = basket(world, request.lines, errors)
+    demand, line_of, unknown = basket(world, request.lines, errors)
     if errors or channel is None:
-        raise InvalidInput(errors)
+        raise refusal(errors, unknown)
     latitude, longitude, unlocatable = 0.0, 0.0, True
     place = ("", "", "")
     if request.destination is not None:
@@ -123,10 +119,15 @@ def prepare_hold(world: World, request: ReservationIn, *, actor: int, key: str |
         ),
         line_of=line_of,
         ttl_s=request.ttl_s,
-        hash=hashlib.blake2b(_encode(request), digest_size=16).digest(),
+        hash=hash_request(request),
         actor=actor,
         key=key,
     )
+
+
+def hash_request(request: ReservationIn) -> bytes:
+    """Tells a repeat from another request with the same key."""
+    return hashlib.blake2b(_encode(request), digest_size=16).digest()
 
 
 class Holder:
