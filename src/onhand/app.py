@@ -1,5 +1,6 @@
 """Composition root: opens the database, reads the state, starts what works in the background."""
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable, Sequence
@@ -95,6 +96,8 @@ class App:
             batch_max=64,
             queue_max=_QUEUE_MAX,
         )
+        # One thread, one connection: bad requests may come in any number.
+        self._second_looks = self._threads("second looks", 1)
         self._follower = threading.Thread(target=self._follow, name="onhand follow", daemon=True)
 
     @classmethod
@@ -163,6 +166,10 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def look_again(self, look: Callable[[], T]) -> T:
+        """Run a function of flows/second_look.py beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._second_looks, look)
 
     def record(self, rows: Sequence[EntryIn | Rejected], by: Actor, *, transact: Transactor | None = None) -> Recorded:
         """Record stock entries; afterwards call `after_entries`."""

@@ -95,15 +95,15 @@ class IdempotencyInFlight(OnhandError):
 
 
 class Overloaded(OnhandError):
-    """The bounded queue is full. Nothing was written; retry after a moment."""
+    """More at once than can be done. Nothing was written; retry after a moment."""
 
     code = "overloaded"
     http_status = 503
     retryable = True
 
-    def __init__(self, retry_after_s: int = 1) -> None:
+    def __init__(self, retry_after_s: int = 1, why: str = "too many requests are waiting") -> None:
         self.retry_after_s = retry_after_s
-        super().__init__("too many requests are waiting; nothing was written, retry after a moment")
+        super().__init__(f"{why}; nothing was written, retry after a moment")
 
 
 class DatabaseUnavailable(OnhandError):

@@ -10,7 +10,7 @@ from tests.events import settled
 
 from onhand.base.actor import SYSTEM
 from onhand.errors import Conflict, IdempotencyKeyReused, InvalidInput
-from onhand.flows.intake import UnknownSkus, prepare
+from onhand.flows.intake import NotKnown, prepare
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.record_entries import record_entries
 from onhand.flows.reserve import Holder, Reserved, prepare_hold
@@ -417,7 +417,7 @@ def test_the_last_units_are_sold_once_to_racing_desks(shop):
 
 
 def test_every_wrong_field_is_named(shop):
-    with pytest.raises(UnknownSkus) as unknown:
+    with pytest.raises(NotKnown) as unknown:
         prepare(shop, order(lines=[("A", 1), ("NOPE", 1)]), actor=7, key=None, now=NOW)
     assert unknown.value.skus == ["NOPE"]
     bad = order(service="teleport", method="pickup", currency="XXQ")

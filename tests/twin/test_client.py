@@ -63,8 +63,9 @@ def moody() -> Iterator[Any]:
         server.close()
 
 
-def test_a_busy_server_is_asked_again_with_the_same_key(moody) -> None:
-    server = moody((503, {"retry-after": "0"}, {"code": "overloaded"}), (201, {}, {"order_id": "x"}))
+@pytest.mark.parametrize(("status", "code"), [(503, "overloaded"), (409, "idempotency.in_flight")])
+def test_a_busy_server_is_asked_again_with_the_same_key(moody, status, code) -> None:
+    server = moody((status, {"retry-after": "0"}, {"code": code}), (201, {}, {"order_id": "x"}))
     told: list[tuple[str, int]] = []
 
     async def scenario() -> Any:
@@ -73,7 +74,7 @@ def test_a_busy_server_is_asked_again_with_the_same_key(moody) -> None:
 
     answer = asyncio.run(scenario())
     assert (answer.status, answer.body) == (201, {"order_id": "x"})
-    assert told == [("/v1/orders", 503), ("/v1/orders", 201)]
+    assert told == [("/v1/orders", status), ("/v1/orders", 201)]
     first, second = server.heard
     assert first[3] == second[3] == b'{"a":1}'
     for _, _, headers, _ in server.heard:

@@ -3,7 +3,6 @@ goes to FastAPI.
 """
 
 import functools
-import secrets
 import signal
 import threading
 import time
@@ -13,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 import psycopg
-import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -40,18 +38,18 @@ from onhand.api.context import Edge
 from onhand.api.events import EventHub
 from onhand.api.hot import HOT, HOT_OPENAPI
 from onhand.api.problems import (
-    InternalError,
     MethodNotAllowed,
     ProblemResponse,
     RouteNotFound,
     answer_error,
     answer_invalid,
+    answer_of,
+    of_database,
+    report,
     send_problem,
 )
 from onhand.app import App
-from onhand.errors import DatabaseUnavailable, InvalidInput, OnhandError
-
-log = structlog.get_logger(__name__)
+from onhand.errors import InvalidInput, OnhandError
 
 # Key in the scope of a request whose unexpected error is logged and answered.
 _REPORTED = "onhand_error_id"
@@ -161,11 +159,9 @@ class Dispatcher:
                 await self._answer_ordinary(scope, receive, send, began)
         except ConnectionError:
             pass  # nobody is left to answer
-        except OnhandError as error:
-            await send_problem(error, scope, receive, send)
         except Exception as error:
             if _REPORTED not in scope:  # FastAPI raises again what its handler has answered
-                await send_problem(_report(error, scope), scope, receive, send)
+                await send_problem(answer_of(error, scope), scope, receive, send)
 
     async def _answer_ordinary(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
         status = 500
@@ -195,34 +191,17 @@ def _method(scope: Scope) -> str:
     return method if method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD") else "other"
 
 
-def _report(error: Exception, scope: Scope) -> InternalError:
-    """Log what should not have happened; the answer carries the id of the log entry and nothing else."""
-    error_id = secrets.token_hex(8)
-    scope[_REPORTED] = error_id
-    if not isinstance(error, ConnectionError):  # the client went away: nobody's fault
-        log.error("unexpected error", error_id=error_id, method=scope["method"], path=scope["path"], exc_info=error)
-    return InternalError(error_id)
-
-
 async def _answer_unexpected(request: Request, error: Exception) -> Response:
-    return ProblemResponse(_report(error, request.scope))
+    answer = report(error, request.scope)
+    request.scope[_REPORTED] = answer.error_id
+    return ProblemResponse(answer)
 
 
 async def _answer_database_error(_: Request, error: Exception) -> Response:
-    """What slipped past our own checks: values the database cannot hold are bad input, the rest is
-    our fault.
-    """
-    if isinstance(error, psycopg.DataError):
-        log.warning("the database refused a value", exc_info=error)
-        message = f"a value is out of range: {_first_line(error)}"
-        return ProblemResponse(InvalidInput.at("", message))
-    if isinstance(error, psycopg.OperationalError):
-        return ProblemResponse(DatabaseUnavailable(_first_line(error)))
-    raise error
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return str(error.diag.message_primary or error).partition("\n")[0]
+    answer = of_database(error)
+    if answer is None:
+        raise error
+    return ProblemResponse(answer)
 
 
 class _Unrouted:

@@ -18,18 +18,19 @@ from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
 from onhand.api.idempotent import Once, OnceForRows, checked_key
-from onhand.api.problems import UNDECODABLE, document, from_msgspec
+from onhand.api.problems import UNDECODABLE, answer_of, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
 from onhand.base.fields import day_of, moment_of
 from onhand.errors import FieldError, InvalidInput, OnhandError, Overloaded
 from onhand.flows.enquire import Enquiry
-from onhand.flows.intake import Intake, UnknownSkus, prepare
+from onhand.flows.intake import Intake, NotInNetwork, NotKnown, prepare, refusal
 from onhand.flows.place_orders import Placed
 from onhand.flows.promise import prepare_question
 from onhand.flows.record_entries import Recorded
-from onhand.flows.reserve import prepare_hold
+from onhand.flows.reserve import Reserved, prepare_hold
+from onhand.flows.second_look import RefusedOrder, look_again, look_again_at_hold, look_again_at_orders
 from onhand.flows.transactor import Transactor
 from onhand.ledger.intake import decode_entries
 from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
@@ -67,19 +68,15 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     order, canonical = _decode_twice(_order, body)
     key = _key(headers)
     app = edge.app
-    intake = await _known(
-        app,
-        lambda: prepare(
-            app.state,
-            order,
-            actor=by.key_id,
-            reason=by.reason,
-            key=key,
-            now=app.state.now(),
-            canonical=canonical,
-        ),
-    )
-    placed = (await app.orders.submit([intake]))[0]
+    now = app.state.now()
+    try:
+        found: Intake | Placed | Exception = prepare(
+            app.state, order, actor=by.key_id, reason=by.reason, key=key, now=now, canonical=canonical
+        )
+    except NotKnown as error:
+        refused = [RefusedOrder(order=order, by=by, key=key, error=error)]
+        (found,) = await app.look_again(lambda: look_again_at_orders(app.state, refused, now=now))
+    placed = (await app.orders.submit([found]))[0] if isinstance(found, Intake) else found
     if isinstance(placed, Exception):
         raise placed
     await _send(send, 201, placed.answer.encode(), replayed=placed.replayed)
@@ -98,61 +95,67 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     app = edge.app
     once = OnceForRows(db=app.db, actor_key_id=by.key_id, route="POST /v1/orders/batch", key=_key(headers), body=body)
     is_repeat = await once.find()
-    answers = _Answers(app, len(rows))
-    unknown: dict[int, UnknownSkus] = {}
+    answers = _Answers(app, scope, len(rows))
+    refused: dict[int, RefusedOrder] = {}
     now = app.state.now()
     for n, row in enumerate(rows):
         try:
-            answers.add(n, _prepare(app, row, by, now))
-        except UnknownSkus as error:
-            unknown[n] = error
+            order, canonical = _decode_twice(_order, row)
         except OnhandError as error:
             answers.refuse(n, error)
-        if answers.is_share_full:
-            answers.submit()
-            await asyncio.sleep(0)  # others wait for this event loop, too
-    if unknown:
-        # Another process may just have created them: read them and look again.
-        skus = sorted({sku for error in unknown.values() for sku in error.skus})
-        await run_in_threadpool(app.state.learn_items, skus)
-        for n in unknown:
-            try:
-                answers.add(n, _prepare(app, rows[n], by, now))
-            except OnhandError as error:
-                answers.refuse(n, error)
+            continue
+        try:
+            intake = prepare(
+                app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical
+            )
+        except NotKnown as error:
+            refused[n] = RefusedOrder(order=order, by=by, key=None, error=error)
+        except InvalidInput as error:
+            answers.refuse(n, error)
+        else:
+            await answers.take(n, intake)
+    if refused:
+        found = await app.look_again(lambda: look_again_at_orders(app.state, [*refused.values()], now=now))
+        for n, one in zip(refused, found, strict=True):
+            await answers.take(n, one)
     results = await answers.all()
     if not is_repeat:
         await once.keep()
     await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode(), replayed=is_repeat)
 
 
-def _prepare(app: App, row: msgspec.Raw, by: Actor, now: datetime) -> Intake:
-    order, canonical = _decode_twice(_order, row)
-    return prepare(app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical)
-
-
 class _Answers:
     """The results of a batch, gathered share by share while further rows are read."""
 
-    def __init__(self, app: App, rows: int) -> None:
+    def __init__(self, app: App, scope: Scope, rows: int) -> None:
         self._app = app
+        self._scope = scope
         self._results = [""] * rows
         self._share: list[tuple[int, Intake]] = []
         self._lines = 0
         self._submitted: list[tuple[list[int], asyncio.Future[list[Placed | Exception]]]] = []
 
-    @property
-    def is_share_full(self) -> bool:
-        return self._lines >= _SHARE_LINES
+    async def take(self, row: int, found: Intake | Placed | Exception) -> None:
+        """An order to place, or the answer that a row has already."""
+        if not isinstance(found, Intake):
+            self._answer(row, found)
+            return
+        self._share.append((row, found))
+        self._lines += len(found.lines)
+        if self._lines >= _SHARE_LINES:
+            self._submit()
+            await asyncio.sleep(0)  # others wait for this event loop, too
 
-    def add(self, row: int, intake: Intake) -> None:
-        self._share.append((row, intake))
-        self._lines += len(intake.lines)
-
-    def refuse(self, row: int, error: Exception) -> None:
+    def refuse(self, row: int, error: OnhandError) -> None:
         self._results[row] = _rejected(error)
 
-    def submit(self) -> None:
+    def _answer(self, row: int, placed: Placed | Exception) -> None:
+        if isinstance(placed, Placed):
+            self._results[row] = placed.answer
+        else:
+            self.refuse(row, answer_of(placed, self._scope))
+
+    def _submit(self) -> None:
         """Place what was added since the last time."""
         if not self._share:
             return
@@ -168,16 +171,14 @@ class _Answers:
 
     async def all(self) -> list[str]:
         """Every row's result, in order."""
-        self.submit()
+        self._submit()
         for rows, future in self._submitted:
             for row, placed in zip(rows, await future, strict=True):
-                self._results[row] = placed.answer if isinstance(placed, Placed) else _rejected(placed)
+                self._answer(row, placed)
         return self._results
 
 
-def _rejected(error: Exception) -> str:
-    if not isinstance(error, OnhandError):
-        raise error
+def _rejected(error: OnhandError) -> str:
     facts = document(error)
     return msgspec.json.encode(
         {"status": "rejected"} | {k: v for k, v in facts.items() if k not in ("status", "type", "title")}
@@ -194,8 +195,12 @@ async def reserve(scope: Scope, receive: Receive, send: Send) -> None:
     request = _decode(_reservation, body)
     key = _key(headers)
     app = edge.app
-    hold = await _known(app, lambda: prepare_hold(app.state, request, actor=by.key_id, reason=by.reason, key=key))
-    reserved = await app.reservations.submit(hold)
+    try:
+        found = prepare_hold(app.state, request, actor=by.key_id, reason=by.reason, key=key)
+    except NotKnown as error:
+        refused = error
+        found = await app.look_again(lambda: look_again_at_hold(app.state, request, refused, by=by, key=key))
+    reserved = found if isinstance(found, Reserved) else await app.reservations.submit(found)
     await _send(send, 201, reserved.answer.encode(), replayed=reserved.replayed)
 
 
@@ -206,7 +211,13 @@ async def ask_promise(scope: Scope, receive: Receive, send: Send) -> None:
     await _principal(edge, headers, "read")
     request = _decode(_promise, await _body(headers, receive))
     app = edge.app
-    question = await _known(app, lambda: prepare_question(app.state, request))
+    try:
+        question = prepare_question(app.state, request)
+    except NotKnown as error:
+        refused = error
+        question = await app.look_again(
+            lambda: look_again(app.state, refused, lambda: prepare_question(app.state, request))
+        )
     promised = await app.promises.submit(question)
     await _send(send, 200, promised.answer.encode())
 
@@ -254,16 +265,28 @@ async def availability(scope: Scope, _: Receive, send: Send) -> None:
     given = _query(scope["query_string"], ("sku", "channel", "date", "at"))
     errors: list[FieldError] = []
     sku, channel = given.get("sku"), given.get("channel")
-    item_id = app.catalogue.ids.get(sku or "")
-    if item_id is None and sku:
-        await run_in_threadpool(app.state.learn_items, [sku])
-        item_id = app.catalogue.ids.get(sku)
+
+    def check() -> int | None:
+        item_id = app.catalogue.ids.get(sku or "")
+        unknown = [] if item_id is not None or not sku else [sku]
+        problems = [FieldError("sku", f"no item {sku!r}") for sku in unknown]
+        if channel is not None and channel not in app.network.channels:
+            problems.append(NotInNetwork("channel", f"no channel {channel!r}"))
+        if problems:
+            raise refusal(problems, unknown)
+        return item_id
+
+    item_id = None
+    try:
+        item_id = check()
+    except NotKnown as error:
+        refused = error
+        try:
+            item_id = await app.look_again(lambda: look_again(app.state, refused, check))
+        except InvalidInput as again:
+            errors += again.errors
     if not sku:
         errors.append(FieldError("sku", "required"))
-    elif item_id is None:
-        errors.append(FieldError("sku", f"no item {sku!r}"))
-    if channel is not None and channel not in app.network.channels:
-        errors.append(FieldError("channel", f"no channel {channel!r}"))
     until, at = _day(given.get("date"), errors), _moment(given.get("at"), app.state.now(), errors)
     if errors or item_id is None:
         raise InvalidInput(errors)
@@ -354,15 +377,6 @@ def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:
 
 def _key(headers: list[tuple[bytes, bytes]]) -> str | None:
     return checked_key(_header(headers, b"idempotency-key"))
-
-
-async def _known(app: App, check: Callable[[], T]) -> T:
-    """Run `check`; skus it does not know may have been created by another process, so read them and check again."""
-    try:
-        return check()
-    except UnknownSkus as error:
-        await run_in_threadpool(app.state.learn_items, error.skus)
-        return check()
 
 
 async def _send(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:

@@ -1,17 +1,22 @@
 """Errors as problem documents (RFC 9457), for ordinary and hot routes alike."""
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+import psycopg
+import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from onhand.errors import FieldError, InvalidInput, OnhandError
+from onhand.errors import DatabaseUnavailable, FieldError, InvalidInput, OnhandError
+
+log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://onhand.dev/problems/"
@@ -86,6 +91,33 @@ class InternalError(OnhandError):
     def __init__(self, error_id: str) -> None:
         self.error_id = error_id
         super().__init__("an unexpected error; please report it with this error_id")
+
+
+def of_database(error: Exception) -> OnhandError | None:
+    """What slipped past our own checks: values the database cannot hold are bad input, the rest is our fault (None)."""
+    if isinstance(error, psycopg.DataError):
+        log.warning("the database refused a value", exc_info=error)
+        return InvalidInput.at("", f"a value is out of range: {_first_line(error)}")
+    if isinstance(error, psycopg.OperationalError):
+        return DatabaseUnavailable(_first_line(error))
+    return None
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error.diag.message_primary or error).partition("\n")[0]
+
+
+def answer_of(error: Exception, scope: Scope) -> OnhandError:
+    """What a caller is told of any error of a hot route."""
+    return error if isinstance(error, OnhandError) else of_database(error) or report(error, scope)
+
+
+def report(error: Exception, scope: Scope) -> InternalError:
+    """Log what should not have happened; the answer carries the id of the log entry and nothing else."""
+    error_id = secrets.token_hex(8)
+    if not isinstance(error, ConnectionError):  # the client went away: nobody's fault
+        log.error("unexpected error", error_id=error_id, method=scope["method"], path=scope["path"], exc_info=error)
+    return InternalError(error_id)
 
 
 def document(error: OnhandError) -> dict[str, Any]:

@@ -5,17 +5,24 @@ A key is scoped by API key and route. The record and the effect commit together,
 crash either both are there or neither: that is also how an unknown commit is resolved.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import psycopg
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
+from onhand.db.pool import is_lost
 from onhand.db.queries import queries
 from onhand.errors import IdempotencyInFlight, IdempotencyKeyReused
 
+T = TypeVar("T")
 SQL = queries(__file__)
 
 KEPT_HOURS = 48  # 24 are promised
+# How long `find_held` waits for one claim: longer than to write a row, and short enough for a whole batch of them.
+_CLAIM_MS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,37 @@ def find(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, bo
         raise IdempotencyKeyReused(key)
     assert status, "a claimed key is finished before its transaction commits"
     return Replay(status=status, answer=answer)
+
+
+def find_in_flight(conn: Connection[TupleRow], route: str, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of `keys` (actor, key) that a transaction under way has claimed. Call it outside a transaction."""
+
+    def claim(some: Sequence[tuple[int, str]]) -> None:
+        conn.execute(SQL["try_keys"], {"route": route, "actors": [a for a, _ in some], "keys": [k for _, k in some]})
+
+    return set(find_held(conn, sorted(set(keys)), claim))
+
+
+def find_held(conn: Connection[TupleRow], rows: Sequence[T], claim: Callable[[Sequence[T]], None]) -> list[T]:
+    """Those of `rows` that cannot be claimed because a transaction under way holds them. Nothing stays claimed.
+
+    An uncommitted key cannot be seen, only be waited for; so `claim` (which inserts, or does nothing for what is there)
+    is tried for all, and for halves where that fails: few are held, as a rule. What fails for another reason is not
+    held.
+    """
+    if not rows:
+        return []
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(f"SET LOCAL lock_timeout = {_CLAIM_MS}".encode())
+            claim(rows)
+    except psycopg.Error as error:
+        if is_lost(error, conn):
+            raise
+        if half := len(rows) // 2:
+            return find_held(conn, rows[:half], claim) + find_held(conn, rows[half:], claim)
+        return list(rows) if isinstance(error, errors.LockNotAvailable) else []
+    return []
 
 
 def finish(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str) -> None:

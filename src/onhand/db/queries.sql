@@ -75,6 +75,13 @@ INSERT INTO idempotency (actor, route, key, body_hash, status, answer)
 VALUES (%(actor)s, %(route)s, %(key)s, %(body_hash)s, 0, '')
 ON CONFLICT DO NOTHING;
 
+-- name: try_keys
+-- Waits where a transaction under way holds one of them; always rolled back.
+INSERT INTO idempotency (actor, route, key, body_hash, status, answer)
+SELECT actor, %(route)s, key, '', 0, '' FROM unnest(%(actors)s::int[], %(keys)s::text[]) AS k (actor, key)
+ORDER BY key
+ON CONFLICT DO NOTHING;
+
 -- name: find_key
 SELECT body_hash, status, answer FROM idempotency
 WHERE key = %(key)s AND actor = %(actor)s AND route = %(route)s;

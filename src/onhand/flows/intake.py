@@ -40,8 +40,14 @@ class World(Protocol):
     def policy(self) -> Policy: ...
 
 
-class UnknownSkus(InvalidInput):
-    """Skus that memory does not know: another process may just have created them."""
+class NotInNetwork(FieldError):
+    """Names something that the network of this process does not have, or has otherwise."""
+
+    __slots__ = ()
+
+
+class NotKnown(InvalidInput):
+    """Refused for what memory does not know: another process may just have set it up (see second_look.py)."""
 
     def __init__(self, errors: list[FieldError], skus: list[str]) -> None:
         super().__init__(errors)
@@ -50,6 +56,16 @@ class UnknownSkus(InvalidInput):
     @property
     def skus(self) -> list[str]:
         return self._skus
+
+    @property
+    def is_about_network(self) -> bool:
+        return any(isinstance(e, NotInNetwork) for e in self.errors)
+
+
+def refusal(errors: list[FieldError], skus: list[str]) -> InvalidInput:
+    """What to raise for `errors`, among them that there are no `skus`."""
+    error = NotKnown(errors, skus)
+    return error if skus or error.is_about_network else InvalidInput(errors)
 
 
 class OrderLine(msgspec.Struct, kw_only=True, gc=False):
@@ -125,7 +141,7 @@ def prepare(
 ) -> Intake:
     """Check `order` against catalogue and network. `canonical` is the order as JSON again, where the caller has it.
 
-    Raises UnknownSkus (reload them once and try again) or InvalidInput, naming every field that is wrong.
+    Raises NotKnown (which deserves a second look) or InvalidInput, naming every field that is wrong.
     """
     network, policy = world.network, world.policy
     errors: list[FieldError] = []
@@ -136,7 +152,7 @@ def prepare(
         errors.append(FieldError("external_id", UNPRINTABLE))
     if order.placed_at is not None and order.placed_at.year not in YEARS:
         errors.append(FieldError("placed_at", f"expected a year from {YEARS[0]} to {YEARS[-1]}"))
-    lines = _lines(world.catalogue, order, errors)
+    lines, unknown = _lines(world.catalogue, order, errors)
     demand, line_of = _demand(lines)
     # Sums only where they can be too large.
     if world.catalogue.bundles and sum(units for _, units in demand) > UNITS_MAX:
@@ -149,10 +165,10 @@ def prepare(
     latitude, longitude, unlocatable = place_of(order.destination)
     pickup = pickup_of(network, channel, order.method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:
-        errors.append(FieldError("service", f"no carrier offers {order.service!r}"))
+        errors.append(NotInNetwork("service", f"no carrier offers {order.service!r}"))
     reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
     if errors or channel is None:
-        raise InvalidInput(errors)
+        raise refusal(errors, unknown)
     if order.method == "ship_to_store" and pickup:
         latitude, longitude, unlocatable = *_node_place(network, pickup), False
     if order.method == "pickup":
@@ -186,7 +202,7 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
         ),
-        hash=hashlib.blake2b(canonical or _encode(order), digest_size=16).digest(),
+        hash=hash_order(order, canonical),
         actor=actor,
         reason=reason,
         key=key,
@@ -203,6 +219,11 @@ def prepare(
             address=None if person.address is None else _encode(person.address).decode(),
         ),
     )
+
+
+def hash_order(order: OrderIn, canonical: bytes | None = None) -> bytes:
+    """Tells a repeat from another order under the same name."""
+    return hashlib.blake2b(canonical or _encode(order), digest_size=16).digest()
 
 
 def rebuild_ask(
@@ -236,13 +257,14 @@ def active_channel(network: Network, code: str, errors: list[FieldError]) -> Cha
     """The channel of that code; None with an entry in `errors` when there is none that takes orders."""
     channel = network.channels.get(code)
     if channel is None:
-        errors.append(FieldError("channel", f"no channel {code!r}; PUT /v1/channels/{code} first"))
+        errors.append(NotInNetwork("channel", f"no channel {code!r}; PUT /v1/channels/{code} first"))
     elif not channel.active:
-        errors.append(FieldError("channel", f"channel {code!r} is not active"))
+        errors.append(NotInNetwork("channel", f"channel {code!r} is not active"))
     return channel
 
 
-def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> list[OrderLine]:
+def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> tuple[list[OrderLine], list[str]]:
+    """The lines, and the skus that are not known."""
     ids, bundles = catalogue.ids, catalogue.bundles
     lines: list[OrderLine] = []
     seen: set[str] = set()
@@ -269,9 +291,7 @@ def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> li
                 components=bundles.get(item_id, ()),
             )
         )
-    if unknown:
-        raise UnknownSkus(errors, unknown)
-    return lines
+    return lines, unknown
 
 
 def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
@@ -322,9 +342,9 @@ def pickup_of(
     if code is None:
         errors.append(FieldError("pickup_node", f"required for method {method!r}"))
     elif not node or not network.methods[node] & METHODS["pickup"]:
-        errors.append(FieldError("pickup_node", f"no active node {code!r} offers pickup"))
+        errors.append(NotInNetwork("pickup_node", f"no active node {code!r} offers pickup"))
     elif channel is not None and method == "pickup" and node not in network.channel_nodes(channel):
-        errors.append(FieldError("pickup_node", f"{code!r} is no node of channel {channel.code!r}"))
+        errors.append(NotInNetwork("pickup_node", f"{code!r} is no node of channel {channel.code!r}"))
     return node
 
 

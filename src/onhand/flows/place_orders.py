@@ -7,6 +7,7 @@ Two paths lead to the same write (`write_orders.write`):
   reservation or must wait, and by every batch whose guard refused: something changed since the snapshot.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -22,9 +23,16 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.waiting import InThread, Steps, run, run_soon
-from onhand.db import arrays, queries
+from onhand.db import arrays, idempotency, queries
 from onhand.db.pool import is_lost
-from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput, Overloaded
+from onhand.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidInput,
+    Overloaded,
+)
 from onhand.flows.intake import Intake
 from onhand.flows.state import State
 from onhand.flows.write_orders import Outcome, Waiting, encode, positions
@@ -36,9 +44,15 @@ from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, 
 
 SQL = queries(__file__)
 # Raised by our own functions: does not fit any more, key seen before. Then: deadlock, serialisation, lock time-out.
-_RIVALS = ("OH001", "OH002", "40P01", "40001", "55P03")
+LOCK_TIMEOUT = "55P03"
+_RIVALS = ("OH001", "OH002", "40P01", "40001", LOCK_TIMEOUT)
 _ORDER_NAME = "orders_channel_id_external_id_key"
+_ROUTE = "/v1/orders"
 _ATTEMPTS = 6
+# A key held for longer than this is called in flight, and what else is in its batch goes on; no transaction of the hot
+# path is that long. Rows of stock are waited for again, until patience ends.
+_LOCK_TIMEOUT_MS = 2_000
+_PATIENCE_S = 30.0
 # A batch under lock stays small: others wait for its rows.
 _EXACT_MAX = 200
 
@@ -73,21 +87,25 @@ class Desk:
 
     def _place(self, intakes: Sequence[Intake]) -> Steps[list[Placed | Exception]]:
         answers: list[Placed | Exception | None] = [None] * len(intakes)
-        first: dict[tuple[int, str], int] = {}
+        known = _Names()
         simple: list[int] = []
         exact: list[int] = []
+        later: list[int] = []  # an order or a key for the second time: answered from what the first has written
         for n, intake in enumerate(intakes):
-            if first.setdefault((intake.channel.channel_id, intake.external_id), n) != n:
-                exact.append(n)  # the same order twice in a batch: the second is answered from the first
+            if known.first(n, intake) != n:
+                later.append(n)
             else:
                 (simple if intake.is_simple else exact).append(n)
+        waited = False
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = yield InThread(self._connect)
             if simple:
-                exact[:0] = yield from self._fast([(n, intakes[n]) for n in simple], answers)
-            if exact:
-                yield InThread(lambda: self._exact_all(exact, intakes, answers))
+                left, waited = yield from self._fast([(n, intakes[n]) for n in simple], answers)
+                exact[:0] = left
+            for numbers in (exact, later):
+                if numbers:
+                    yield InThread(lambda n=numbers: self._exact_all(n, intakes, answers, waited=waited))
         except (psycopg.Error, DatabaseUnavailable) as error:
             if isinstance(error, psycopg.Error) and not is_lost(error, self._conn):
                 raise
@@ -99,8 +117,11 @@ class Desk:
         hot_settings(conn)
         return conn
 
-    def _fast(self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]) -> Steps[list[int]]:
-        """Decide from the snapshot and write; returns the numbers of orders left for the exact path."""
+    def _fast(
+        self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]
+    ) -> Steps[tuple[list[int], bool]]:
+        """Decide from the snapshot and write; returns the numbers of orders left for the exact path, and whether it
+        waited for rivals in vain."""
         state, conn = self._state, self._conn
         assert conn is not None, "connected by _place"
         now = state.now()
@@ -121,23 +142,24 @@ class Desk:
                 weigh = (state.catalogue.weight_g, state.catalogue.volume_mm3, now.timestamp())
                 records = record.encode(decisions, asks, *weigh)
                 outcomes = [Outcome(intake=numbered[r][1], row=r) for r in rows]
-                writing = encode(
-                    outcomes, decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
-                    line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
-                )  # fmt: skip
                 try:
+                    writing = encode(
+                        outcomes, decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
+                        line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
+                    )  # fmt: skip
                     row = yield writing.on(conn)
-                except psycopg.Error as error:
-                    if not rivals_won(error):
+                except Exception as error:
+                    if is_lost(error, conn):
                         raise
-                    return [n for n, _ in numbered]
+                    # Rivals won, or one of these orders cannot be written: the exact path tells which.
+                    return [n for n, _ in numbered], is_lock_timeout(error)
                 written = True
                 for outcome in outcomes:
                     answers[numbered[outcome.row][0]] = Placed(outcome.answer)
                 with state.lock:
                     state.snapshot.apply(writing.taken.items, writing.taken.nodes, *positions(row))
                 state.db.notify()
-            return [n for r, (n, _) in enumerate(numbered) if not planned[r]]
+            return [n for r, (n, _) in enumerate(numbered) if not planned[r]], False
         finally:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
@@ -148,20 +170,31 @@ class Desk:
         numbers: list[int],
         intakes: Sequence[Intake],
         answers: list[Placed | Exception | None],
+        *,
+        waited: bool,
     ) -> None:
         conn = self._conn
         assert conn is not None, "connected by _place"
+        if waited:
+            for n, error in zip(numbers, _in_flight(conn, [intakes[n] for n in numbers]), strict=True):
+                answers[n] = error
+            numbers = [n for n in numbers if answers[n] is None]
         alone = [n for n in numbers if intakes[n].reservation_id is not None]
         together = [n for n in numbers if intakes[n].reservation_id is None]
         groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
         for group in [*groups, *([n] for n in alone)]:
-            batch = [intakes[n] for n in group]
-            try:
-                placed = place_exactly(self._state, conn, batch)
-            except Overloaded as error:
-                placed = [error] * len(group)
-            for n, answer in zip(group, placed, strict=True):
+            for n, answer in zip(group, self._exactly(conn, [intakes[n] for n in group]), strict=True):
                 answers[n] = answer
+
+    def _exactly(self, conn: Connection[TupleRow], batch: Sequence[Intake]) -> list[Placed | Exception]:
+        """`place_exactly`; an order that cannot be written fails alone."""
+        try:
+            return place_exactly(self._state, conn, batch)
+        except Exception as error:
+            if is_lost(error, conn):
+                raise
+            half = len(batch) // 2
+            return [error] if not half else self._exactly(conn, batch[:half]) + self._exactly(conn, batch[half:])
 
     def _resolve(self, intakes: Sequence[Intake], answers: list[Placed | Exception | None]) -> None:
         """The connection broke: what was committed is known only to the database, so look."""
@@ -189,8 +222,33 @@ def rivals_won(error: psycopg.Error) -> bool:
     return error.sqlstate in _RIVALS or (error.sqlstate == "23505" and error.diag.constraint_name == _ORDER_NAME)
 
 
+def is_lock_timeout(error: Exception) -> bool:
+    return isinstance(error, psycopg.Error) and error.sqlstate == LOCK_TIMEOUT
+
+
+class Patience:
+    """How often a batch starts again after rivals have won, and how long it waits for their locks."""
+
+    def __init__(self) -> None:
+        self._lost = 0
+        self._until = time.monotonic() + _PATIENCE_S
+
+    def ends(self, error: psycopg.Error) -> bool:
+        """Whether `error`, for which `rivals_won`, was one too many."""
+        if is_lock_timeout(error):
+            return time.monotonic() > self._until
+        self._lost += 1
+        return self._lost >= _ATTEMPTS
+
+
+def outdone() -> Overloaded:
+    """The answer when patience ended."""
+    return Overloaded(why="others kept changing or holding the same stock")
+
+
 def hot_settings(conn: Connection[TupleRow]) -> None:
     """The set-based statements join sorted arrays to indexes: nested loops, always."""
+    conn.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}".encode())
     for name in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_material"):
         conn.execute(f"SET {name} = off".encode())
     conn.execute(b"SET plan_cache_mode = force_generic_plan")
@@ -203,20 +261,67 @@ def _line_of(intakes: Iterable[Intake]) -> Int32:
 def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
     """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
 
-    Raises Overloaded when rivals keep winning; nothing is written then.
+    Those that another transaction is placing at this moment are IdempotencyInFlight, and the others are placed without
+    them; Overloaded when rivals keep winning. Raises what the database says when it refuses; nothing is written then.
     """
-    for _ in range(_ATTEMPTS):
+    answers: list[Placed | Exception | None] = [None] * len(intakes)
+    patience = Patience()
+    while rest := [n for n, answer in enumerate(answers) if answer is None]:
         try:
             with conn.transaction():
-                answers, after = _place_locked(state, conn, intakes)
+                placed, after = _place_locked(state, conn, [intakes[n] for n in rest])
         except psycopg.Error as error:
             if not rivals_won(error):
                 raise
-            continue
-        after()
-        state.db.notify()
-        return answers
-    raise Overloaded
+            placed = _in_flight(conn, [intakes[n] for n in rest]) if is_lock_timeout(error) else [None] * len(rest)
+            if patience.ends(error):
+                placed = [answer or outdone() for answer in placed]
+        else:
+            after()
+            state.db.notify()
+        for n, answer in zip(rest, placed, strict=True):
+            answers[n] = answer
+    return [a for a in answers if a is not None]
+
+
+def _in_flight(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception | None]:
+    """IdempotencyInFlight for those that another transaction is placing at this moment."""
+    keys = idempotency.find_in_flight(conn, _ROUTE, [(k.actor, k.key) for k in intakes if k.key is not None])
+    names = {(k.channel.channel_id, k.external_id) for k in intakes if (k.actor, k.key) not in keys}
+
+    def claim(some: Sequence[tuple[int, str]]) -> None:
+        conn.execute(SQL["try_orders"], ([channel for channel, _ in some], [name for _, name in some]))
+
+    held = set(idempotency.find_held(conn, sorted(names), claim))
+    return [
+        IdempotencyInFlight(k.key)
+        if k.key is not None and (k.actor, k.key) in keys
+        else IdempotencyInFlight(_name(k))
+        if (k.channel.channel_id, k.external_id) in held
+        else None
+        for k in intakes
+    ]
+
+
+class _Names:
+    """Which order of a batch came first under a name: its key, or its channel and external id."""
+
+    def __init__(self) -> None:
+        self._orders: dict[tuple[int, str], int] = {}
+        self._keys: dict[tuple[int, str], int] = {}
+
+    def first(self, n: int, intake: Intake) -> int:
+        """The number of the first order that has a name of order `n`; `n` itself if there is none, which is then
+        remembered."""
+        order = (intake.channel.channel_id, intake.external_id)
+        key = None if intake.key is None else (intake.actor, intake.key)
+        found = self._orders.get(order) if key is None else self._keys.get(key, self._orders.get(order))
+        if found is not None:
+            return found
+        self._orders[order] = n
+        if key is not None:
+            self._keys[key] = n
+        return n
 
 
 def _place_locked(
@@ -224,17 +329,15 @@ def _place_locked(
 ) -> tuple[list[Placed | Exception], Callable[[], None]]:
     answers: list[Placed | Exception | None] = list(_find_earlier(conn, intakes))
     fresh: list[tuple[int, Intake]] = []
-    twice: dict[tuple[int, str], int] = {}
+    known = _Names()
     again: list[tuple[int, int]] = []
     for n, intake in enumerate(intakes):
         if answers[n] is not None:
             continue
-        name = (intake.channel.channel_id, intake.external_id)
-        if name in twice:
-            again.append((n, twice[name]))
-            continue
-        twice[name] = n
-        fresh.append((n, intake))
+        if (first := known.first(n, intake)) != n:
+            again.append((n, first))
+        else:
+            fresh.append((n, intake))
     if len(fresh) == 1 and fresh[0][1].reservation_id is not None:
         problem = _lock_reservation(state, conn, fresh[0][1])
         if problem is not None:
@@ -243,8 +346,10 @@ def _place_locked(
     after: Callable[[], None] = lambda: None  # noqa: E731
     if fresh:
         after = _decide_and_write(state, conn, fresh, answers)
-    for n, earlier in again:
-        answers[n] = _repeat(answers[earlier], intakes[earlier].hash, intakes[n])
+    if again:
+        # From what stands there now: written by the first, or by a rival before it.
+        for (n, first), found in zip(again, _find_earlier(conn, [intakes[n] for n, _ in again]), strict=True):
+            answers[n] = found or answers[first]
     return [a for a in answers if a is not None], after
 
 
@@ -265,15 +370,12 @@ def _still_fresh(
     return rest
 
 
-def _repeat(answer: Placed | Exception | None, first: bytes, intake: Intake) -> Placed | Exception:
-    if isinstance(answer, Placed):
-        return Placed(answer.answer, replayed=True) if first == intake.hash else _reused(intake)
-    assert answer is not None, "the first of two equal orders was answered"
-    return answer
-
-
 def _reused(intake: Intake) -> Exception:
-    return IdempotencyKeyReused(f"{intake.channel.code}/{intake.external_id}")
+    return IdempotencyKeyReused(_name(intake))
+
+
+def _name(intake: Intake) -> str:
+    return f"{intake.channel.code}/{intake.external_id}"
 
 
 def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception | None]:
@@ -640,10 +742,14 @@ __all__ = [
     "Book",
     "Desk",
     "Locked",
+    "Patience",
     "Placed",
     "days_after_arrival",
     "hot_settings",
+    "is_lock_timeout",
     "load_inbound",
     "lock_stock",
+    "outdone",
     "place_exactly",
+    "rivals_won",
 ]

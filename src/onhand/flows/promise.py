@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onhand.base.dates import rfc3339
-from onhand.errors import FieldError, InvalidInput
-from onhand.flows.intake import World, active_channel, pickup_of, place_of
+from onhand.errors import FieldError
+from onhand.flows.intake import World, active_channel, pickup_of, place_of, refusal
 from onhand.flows.reserve import basket
 from onhand.flows.state import State
 from onhand.flows.write_orders import COST
@@ -34,17 +34,17 @@ class Promised:
 
 
 def prepare_question(world: World, request: PromiseIn) -> Question:
-    """Check a request. Raises UnknownSkus (reload them once and try again) or InvalidInput."""
+    """Check a request. Raises NotKnown (which deserves a second look) or InvalidInput."""
     errors: list[FieldError] = []
     network = world.network
     channel = active_channel(network, request.channel, errors)
-    demand, _ = basket(world, request.lines, errors)
+    demand, _, unknown = basket(world, request.lines, errors)
     latitude, longitude, unlocatable = place_of(request.destination)
     pickup = pickup_of(network, channel, request.method, request.pickup_node, errors)
     if unlocatable and request.method == "ship":
         errors.append(FieldError("destination", "cannot be located: send latitude and longitude, or a known country"))
     if errors or channel is None:
-        raise InvalidInput(errors)
+        raise refusal(errors, unknown)
     destination = request.destination
     ask = Ask(
         demand=demand,

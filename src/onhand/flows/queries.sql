@@ -10,6 +10,14 @@ LEFT JOIN idempotency i ON i.key = k.key AND i.actor = k.actor AND i.route = '/v
 LEFT JOIN plan kp ON kp.order_id = i.answer::uuid AND kp.plan_no = 1
 WHERE o.order_id IS NOT NULL OR i.key IS NOT NULL
 
+-- name: try_orders
+-- Waits where a transaction under way is placing one of them; always rolled back.
+INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, actor)
+SELECT gen_random_uuid(), channel_id, external_id, '', 'held', 'XXX', now(), '{}', 0
+FROM unnest(%s::int[], %s::text[]) AS k (channel_id, external_id)
+ORDER BY channel_id, external_id
+ON CONFLICT DO NOTHING
+
 -- name: lock_reservation
 SELECT status, order_id FROM reservation WHERE reservation_id = %s FOR UPDATE
 

@@ -17,9 +17,17 @@ from onhand.base import ids
 from onhand.base.dates import microseconds, rfc3339
 from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
-from onhand.errors import Conflict, DatabaseUnavailable, FieldError, InvalidInput, Overloaded
-from onhand.flows.intake import UnknownSkus, World, active_channel, place_of
-from onhand.flows.place_orders import Book, hot_settings, lock_stock, rivals_won
+from onhand.errors import Conflict, DatabaseUnavailable, FieldError, IdempotencyInFlight, OnhandError
+from onhand.flows.intake import World, active_channel, place_of, refusal
+from onhand.flows.place_orders import (
+    Book,
+    Patience,
+    hot_settings,
+    is_lock_timeout,
+    lock_stock,
+    outdone,
+    rivals_won,
+)
 from onhand.flows.state import State
 from onhand.flows.write_orders import Allocations, allocations
 from onhand.orders.intake import BasketLine, ReservationIn
@@ -29,7 +37,6 @@ Int32 = npt.NDArray[np.int32]
 
 ROUTE = "/v1/reservations"
 _RESERVE = f"SELECT * FROM reserve_v1({','.join(['%b'] * 21)})".encode()  # noqa: S608 - placeholders
-_ATTEMPTS = 6
 _encode = msgspec.json.encode
 
 
@@ -56,11 +63,9 @@ class Reserved:
 
 def basket(
     world: World, lines: Sequence[BasketLine], errors: list[FieldError]
-) -> tuple[list[tuple[int, int]], list[int]]:
-    """Units by item, bundles exploded and summed, and the line (from 1) each row first comes from.
-
-    Raises UnknownSkus.
-    """
+) -> tuple[list[tuple[int, int]], list[int], list[str]]:
+    """Units by item, bundles exploded and summed; the line (from 1) each row first comes from; the skus that are not
+    known."""
     catalogue = world.catalogue
     units: dict[int, int] = {}
     line_of: dict[int, int] = {}
@@ -74,23 +79,21 @@ def basket(
         for item, per in catalogue.bundles.get(item_id, ((item_id, 1),)):
             units[item] = units.get(item, 0) + per * line.quantity
             line_of.setdefault(item, number + 1)
-    if unknown:
-        raise UnknownSkus(errors, unknown)
     if any(u > 2_000_000_000 for u in units.values()):
         errors.append(FieldError("lines", "expected at most 2000000000 units of an item"))
-    return list(units.items()), list(line_of.values())
+    return list(units.items()), list(line_of.values()), unknown
 
 
 def prepare_hold(
     world: World, request: ReservationIn, *, actor: int, reason: str | None = None, key: str | None
 ) -> Hold:
-    """Check a request. Raises UnknownSkus (reload them once and try again) or InvalidInput."""
+    """Check a request. Raises NotKnown (which deserves a second look) or InvalidInput."""
     errors: list[FieldError] = []
     network = world.network
     channel = active_channel(network, request.channel, errors)
-    demand, line_of = basket(world, request.lines, errors)
+    demand, line_of, unknown = basket(world, request.lines, errors)
     if errors or channel is None:
-        raise InvalidInput(errors)
+        raise refusal(errors, unknown)
     latitude, longitude, unlocatable = 0.0, 0.0, True
     place = ("", "", "")
     if request.destination is not None:
@@ -119,11 +122,16 @@ def prepare_hold(
         ),
         line_of=line_of,
         ttl_s=request.ttl_s,
-        hash=hashlib.blake2b(_encode(request), digest_size=16).digest(),
+        hash=hash_request(request),
         actor=actor,
         reason=reason,
         key=key,
     )
+
+
+def hash_request(request: ReservationIn) -> bytes:
+    """Tells a repeat from another request with the same key."""
+    return hashlib.blake2b(_encode(request), digest_size=16).digest()
 
 
 class Holder:
@@ -150,11 +158,12 @@ class Holder:
                 name = (hold.actor, hold.key or "")
                 (later if hold.key is not None and name in keys else once).append(n)
                 keys.add(name)
-            exact = self._fast(conn, [(n, holds[n]) for n in once], answers)
-            if exact:
-                self._exact(conn, [(n, holds[n]) for n in exact], answers)
-            for n in later:
-                self._exact(conn, [(n, holds[n])], answers)
+            exact, waited = self._fast(conn, [(n, holds[n]) for n in once], answers)
+            for numbers in (exact, *([n] for n in later)):
+                numbered = [(n, holds[n]) for n in numbers]
+                if waited:
+                    numbered = _set_aside(conn, numbered, answers)
+                self._exact(conn, numbered, answers)
         except (psycopg.Error, DatabaseUnavailable) as error:
             if isinstance(error, psycopg.Error) and not is_lost(error, self._conn):
                 raise
@@ -176,7 +185,8 @@ class Holder:
         conn: Connection[TupleRow],
         numbered: list[tuple[int, Hold]],
         answers: list[Reserved | Exception | None],
-    ) -> list[int]:
+    ) -> tuple[list[int], bool]:
+        """Returns the numbers left for the exact path, and whether it waited for rivals in vain."""
         state = self._state
         now = state.now()
         asks = [hold.ask for _, hold in numbered]
@@ -194,16 +204,17 @@ class Holder:
             if rows:
                 try:
                     written = _write(conn, state, [numbered[r][1] for r in rows], rows, decisions, now)
-                except psycopg.Error as error:
-                    if not rivals_won(error):
+                except Exception as error:
+                    if is_lost(error, conn):
                         raise
-                    return [n for n, _ in numbered]
+                    # Rivals won, or one of these requests cannot be written: the exact path tells which.
+                    return [n for n, _ in numbered], is_lock_timeout(error)
                 for r, text in zip(rows, written.answers, strict=True):
                     answers[numbered[r][0]] = Reserved(text)
                 with state.lock:
                     state.snapshot.apply(written.taken.items, written.taken.nodes, written.available, written.version)
                 state.db.notify()
-            return [n for r, (n, _) in enumerate(numbered) if not decisions.count[r]]
+            return [n for r, (n, _) in enumerate(numbered) if not decisions.count[r]], False
         finally:
             with state.lock:
                 undo(decisions, state.stock(), unlimited)
@@ -214,29 +225,52 @@ class Holder:
         numbered: list[tuple[int, Hold]],
         answers: list[Reserved | Exception | None],
     ) -> None:
-        for _ in range(_ATTEMPTS):
-            try:
-                with conn.transaction():
-                    self._exact_locked(conn, numbered, answers)
-            except psycopg.Error as error:
-                if not rivals_won(error):
-                    raise
-                continue
-            self._state.db.notify()
-            return
-        for n, _ in numbered:
-            answers[n] = Overloaded()
+        """Lock, decide, write; a request that cannot be written fails alone."""
+        try:
+            self._exact_together(conn, numbered, answers)
+        except Exception as error:
+            if is_lost(error, conn):
+                raise
+            if half := len(numbered) // 2:
+                self._exact(conn, numbered[:half], answers)
+                self._exact(conn, numbered[half:], answers)
+            else:
+                answers[numbered[0][0]] = error
 
-    def _exact_locked(
+    def _exact_together(
         self,
         conn: Connection[TupleRow],
         numbered: list[tuple[int, Hold]],
         answers: list[Reserved | Exception | None],
     ) -> None:
+        patience = Patience()
+        while numbered:
+            try:
+                with conn.transaction():
+                    given = self._exact_locked(conn, numbered)
+            except psycopg.Error as error:
+                if not rivals_won(error):
+                    raise
+                if is_lock_timeout(error):
+                    numbered = _set_aside(conn, numbered, answers)
+                if not patience.ends(error):
+                    continue
+                given = {n: outdone() for n, _ in numbered}
+            else:
+                self._state.db.notify()
+            for n, answer in given.items():
+                answers[n] = answer
+            return
+
+    def _exact_locked(
+        self, conn: Connection[TupleRow], numbered: list[tuple[int, Hold]]
+    ) -> dict[int, Reserved | Exception]:
+        """The answers, which hold once the transaction is committed."""
+        answers: dict[int, Reserved | Exception] = {}
         state = self._state
         fresh = _still_fresh(conn, numbered, answers)
         if not fresh:
-            return
+            return answers
         now = state.now()
         with state.lock:
             network = state.network
@@ -263,6 +297,7 @@ class Holder:
             snapshot.grow(int(locked.item.max(initial=0)), network.count)
             # Read under lock, so right even if this transaction should fail to commit.
             snapshot.apply(locked.item, locked.node, locked.free, locked.version, locked.safety)
+        return answers
 
     def _insufficient(self, book: Book, hold: Hold) -> Conflict:
         nodes = book.network.channel_nodes(hold.ask.channel)
@@ -282,15 +317,33 @@ class Holder:
 def _still_fresh(
     conn: Connection[TupleRow],
     numbered: Sequence[tuple[int, Hold]],
-    answers: list[Reserved | Exception | None],
+    answers: dict[int, Reserved | Exception],
 ) -> list[tuple[int, Hold]]:
     """Those that nobody has answered under their idempotency key; `answers` takes the answers of the others."""
     fresh: list[tuple[int, Hold]] = []
     for n, hold in numbered:
-        answers[n] = _earlier(conn, hold)
-        if answers[n] is None:
+        earlier = _earlier(conn, hold)
+        if earlier is None:
             fresh.append((n, hold))
+        else:
+            answers[n] = earlier
     return fresh
+
+
+def _set_aside(
+    conn: Connection[TupleRow], numbered: list[tuple[int, Hold]], answers: list[Reserved | Exception | None]
+) -> list[tuple[int, Hold]]:
+    """Those whose key no other transaction holds at this moment; `answers` says of the others that they are in
+    flight."""
+    keys = [(hold.actor, hold.key) for _, hold in numbered if hold.key is not None]
+    held = idempotency.find_in_flight(conn, ROUTE, keys)
+    rest: list[tuple[int, Hold]] = []
+    for n, hold in numbered:
+        if hold.key is not None and (hold.actor, hold.key) in held:
+            answers[n] = IdempotencyInFlight(hold.key)
+        else:
+            rest.append((n, hold))
+    return rest
 
 
 def _earlier(conn: Connection[TupleRow], hold: Hold) -> Reserved | Exception | None:
@@ -298,11 +351,7 @@ def _earlier(conn: Connection[TupleRow], hold: Hold) -> Reserved | Exception | N
         return None
     try:
         replay = idempotency.find(conn, hold.actor, ROUTE, hold.key, hold.hash)
-    except InvalidInput as error:
-        return error
-    except Exception as error:
-        if isinstance(error, psycopg.Error):
-            raise
+    except OnhandError as error:
         return error
     return None if replay is None else Reserved(replay.answer, replayed=True)
 

@@ -2,6 +2,7 @@
 moment and read again; none of it is believed by a write."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -34,7 +35,9 @@ class State:
         self.db = db
         self.now = now
         self.lock = threading.Lock()
+        # Whoever read the network first must not take it over last.
         self._reloading = threading.Lock()
+        self._network_read_at = -1.0
         self.catalogue = Catalogue()
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
@@ -84,17 +87,21 @@ class State:
         with self.lock:  # never held while the database is waited for: the event loop takes it, too
             self.catalogue.take(read)
 
-    def reload_network(self) -> None:
+    def reload_network(self, *, since: float | None = None) -> None:
         """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
-        is the one known: this process learns of its own changes twice."""
-        # One after the other: who has read an older document must not be the last to take it over.
-        with self._reloading, self.db.connection() as conn:
-            if read_document(conn) == self.network.document:
+        is the one known: this process learns of its own changes twice; or when it was read after `since`
+        (time.monotonic): many may ask at once."""
+        with self._reloading:
+            if since is not None and self._network_read_at > since:
                 return
-            network = load_network(conn, self.now())
-            with self.lock:
-                self.network = network
-            self.snapshot.load(conn, self.catalogue.count, network.count, lock=self.lock)
+            began = time.monotonic()
+            with self.db.connection() as conn:
+                if read_document(conn) != self.network.document:
+                    network = load_network(conn, self.now())
+                    with self.lock:
+                        self.network = network
+                    self.snapshot.load(conn, self.catalogue.count, network.count, lock=self.lock)
+            self._network_read_at = began
 
     def follow(self) -> None:
         """Apply what other processes, and this one's own set-up calls, have committed since the last time."""

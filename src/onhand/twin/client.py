@@ -152,7 +152,9 @@ class Client:
                 asked_s = 0.0
             else:
                 self._heard(name, response.status_code, time.perf_counter() - began)
-                if response.status_code not in _BUSY or attempt == _ATTEMPTS - 1:
+                # 409 with the header: an earlier try with this key has not ended yet.
+                is_early = response.status_code in _BUSY or "retry-after" in response.headers
+                if not is_early or attempt == _ATTEMPTS - 1:
                     document: Any = msgspec.json.decode(response.content) if response.content else {}
                     return Answer(response.status_code, document)
                 asked_s = _seconds(response.headers.get("retry-after"))

@@ -214,25 +214,32 @@ class _Orders:
         self._desk.close()
 
     def _place(self, rows: Sequence[Row]) -> list[Outcome]:
-        prepared = [self._prepare(row) for row in rows]
+        prepared = [self._prepared(row) for row in rows]
         intakes = [p for p in prepared if not isinstance(p, Outcome)]
         placed = iter(self._desk.place(intakes) if intakes else [])
         return [p if isinstance(p, Outcome) else _placed_outcome(next(placed)) for p in prepared]
 
-    def _prepare(self, row: Row) -> "Intake | Outcome":
-        from onhand.flows.intake import UnknownSkus, prepare
-        from onhand.orders.intake import OrderIn
+    def _prepared(self, row: Row) -> "Intake | Outcome":
+        from onhand.flows.place_orders import Placed
 
-        state, by = self._app.state, self._by
         try:
-            order = msgspec.json.decode(row.body, type=OrderIn)
-            try:
-                return prepare(state, order, actor=by.key_id, reason=by.reason, key=None, now=state.now())
-            except UnknownSkus as error:
-                state.learn_items(error.skus)  # another process may have just created them
-                return prepare(state, order, actor=by.key_id, reason=by.reason, key=None, now=state.now())
+            prepared = self._prepare(row)
         except (msgspec.DecodeError, InvalidInput) as error:
             return Outcome("rejected", _reason(error))
+        return _placed_outcome(prepared) if isinstance(prepared, (Placed, Exception)) else prepared
+
+    def _prepare(self, row: Row) -> "Intake | Placed | Exception":
+        from onhand.flows.intake import NotKnown, prepare
+        from onhand.flows.second_look import RefusedOrder, look_again_at_orders
+        from onhand.orders.intake import OrderIn
+
+        state, by, now = self._app.state, self._by, self._app.state.now()
+        order = msgspec.json.decode(row.body, type=OrderIn)
+        try:
+            return prepare(state, order, actor=by.key_id, reason=by.reason, key=None, now=now)
+        except NotKnown as error:
+            refused = RefusedOrder(order=order, by=by, key=None, error=error)
+            return look_again_at_orders(state, [refused], now=now)[0]
 
 
 def _placed_outcome(answer: "Placed | Exception") -> Outcome:
