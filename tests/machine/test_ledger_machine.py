@@ -2,20 +2,23 @@
 
 The model knows only dictionaries and the rules of the glossary. It predicts what is accepted, which answers repeat, and
 every counter of every position after every step; where an order went is read from the answer and checked against what
-the model has there. A refused call must leave the database as it was. Accepted and refused calls are counted, so that a
-run that did nothing cannot pass.
+the model has there. A refused call must leave the database as it was.
+
+Accepted and refused calls are counted, so that a run that did nothing cannot pass. Hypothesis switches rules off, other
+ones in each example, so what needs several rules before it has a second way: `sell` and `hold` live a whole life each.
+And rules draw whether a call shall be accepted before what is called, so that both happen about equally often.
 """
 
 import json
 import os
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -46,6 +49,7 @@ from onhand.orders.intake import OrderIn, ReservationIn
 SKUS, NODES = ("A", "B"), ("n1", "n2", "n3")
 KEYS = [(sku, node) for sku in SKUS for node in NODES]
 KIT = {"A": 2, "B": 1}  # the bundle
+NAMES = (*SKUS, "KIT")
 DONE: Counter[str] = Counter()
 
 keys = st.sampled_from(KEYS)
@@ -118,6 +122,7 @@ class Machine(RuleBasedStateMachine):
         self.books = {key: Book() for key in KEYS}
         self.orders: dict[str, dict[str, Any]] = {}
         self.holds: dict[str, dict[str, Any]] = {}
+        self.work: list[str] = []  # open fulfilments, as of the last step
         self.count = 0
 
     @initialize(found=st.lists(st.integers(0, 15), min_size=len(KEYS), max_size=len(KEYS)))
@@ -128,6 +133,48 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.desk.close()
         self.holder.close()
+
+    # Drawing the answer first, then a question that has it
+
+    def draw_units(self, data: st.DataObject, of: Callable[[Book], int]) -> tuple[tuple[str, str], int]:
+        """A position, and units that it has, or more than it has."""
+        have = {key: of(book) for key, book in self.books.items()}
+        some = [key for key in KEYS if have[key]]
+        if some and data.draw(st.booleans(), label="fits"):
+            key = data.draw(st.sampled_from(some))
+            return key, data.draw(st.integers(1, min(have[key], 6)))
+        key = data.draw(keys)
+        return key, have[key] + data.draw(units)
+
+    def draw_lines(self, data: st.DataObject, lines_max: int) -> list[tuple[str, int]]:
+        """Lines that the free units of all nodes are enough for."""
+        left = {sku: self.free(sku) for sku in SKUS}
+        lines: list[tuple[str, int]] = []
+        for _ in range(data.draw(st.integers(1, lines_max))):
+            most = {name: min(left[part] // per for part, per in parts(name)) for name in NAMES}
+            if names := [name for name in NAMES if most[name]]:
+                name = data.draw(st.sampled_from(names))
+                lines.append((name, data.draw(st.integers(1, min(most[name], 5)))))
+                for part, n in exploded(lines[-1:]).items():
+                    left[part] -= n
+        return lines
+
+    def draw_wish(self, data: st.DataObject, lines_max: int) -> list[tuple[str, int]]:
+        """Lines that there are units for, lines of which one is too much, or any: they may be too much together."""
+        kind = data.draw(st.sampled_from(["fits", "too much", "any"]))
+        if kind == "fits" and any(self.free(sku) for sku in SKUS):
+            return self.draw_lines(data, lines_max)
+        lines = data.draw(
+            st.lists(st.tuples(st.sampled_from(NAMES), st.integers(1, 5)), min_size=1, max_size=lines_max)
+        )
+        if kind == "too much":
+            sku = data.draw(st.sampled_from(SKUS))
+            lines[-1] = sku, self.free(sku) + data.draw(units)
+        return lines
+
+    def draw_one(self, data: st.DataObject, likely: Sequence[str], names: Sequence[str]) -> str:
+        """One of `names`; half of the time a likely one, if there is any."""
+        return data.draw(st.sampled_from(likely if likely and data.draw(st.booleans(), label="likely") else names))
 
     # Facts
 
@@ -150,8 +197,9 @@ class Machine(RuleBasedStateMachine):
         book.cover()
         assert self.enter("receipt", key, quantity)
 
-    @rule(key=keys, quantity=units, unavailable=st.booleans())
-    def adjust_down(self, key: tuple[str, str], quantity: int, unavailable: bool) -> None:
+    @rule(data=st.data(), unavailable=st.booleans())
+    def adjust_down(self, data: st.DataObject, unavailable: bool) -> None:
+        key, quantity = self.draw_units(data, lambda book: book.unavailable if unavailable else book.available)
         book = self.books[key]
         fits = (book.unavailable if unavailable else book.available) >= quantity
         if fits:
@@ -172,20 +220,29 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(book.allocated for book in self.books.values()))
     @rule(data=st.data())
     def find_less_than_is_promised(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from([key for key in KEYS if self.books[key].allocated]))
+        self.lose(data, data.draw(st.sampled_from([key for key in KEYS if self.books[key].allocated])))
+
+    def lose(self, data: st.DataObject, key: tuple[str, str]) -> None:
         self.count_stock(key, data.draw(st.integers(0, self.books[key].unavailable + self.books[key].allocated - 1)))
 
-    @rule(key=keys, quantity=units)
-    def damage(self, key: tuple[str, str], quantity: int) -> None:
+    @rule(data=st.data(), is_mistaken=st.booleans())
+    def damage(self, data: st.DataObject, is_mistaken: bool) -> None:
+        key, quantity = self.draw_units(data, lambda book: book.on_hand - book.unavailable)
         book = self.books[key]
         fits = book.on_hand - book.unavailable >= quantity
         if fits:
             book.unavailable += quantity
             book.shrink()
         assert self.enter("damage", key, quantity) == fits
+        if is_mistaken:
+            self.every_counter_is_as_the_model_says()
+            self.restore_now(key, quantity)
 
-    @rule(key=keys, quantity=units)
-    def restore(self, key: tuple[str, str], quantity: int) -> None:
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        self.restore_now(*self.draw_units(data, lambda book: book.unavailable))
+
+    def restore_now(self, key: tuple[str, str], quantity: int) -> None:
         book = self.books[key]
         fits = book.unavailable >= quantity
         if fits:
@@ -193,8 +250,9 @@ class Machine(RuleBasedStateMachine):
             book.cover()
         assert self.enter("restore", key, quantity) == fits
 
-    @rule(key=keys, to=st.sampled_from(NODES), quantity=units)
-    def transfer(self, key: tuple[str, str], to: str, quantity: int) -> None:
+    @rule(data=st.data(), to=st.sampled_from(NODES))
+    def transfer(self, data: st.DataObject, to: str) -> None:
+        key, quantity = self.draw_units(data, lambda book: book.available)
         book = self.books[key]
         fits = book.available >= quantity
         if fits:
@@ -227,12 +285,14 @@ class Machine(RuleBasedStateMachine):
             book.oversold -= oversold
             book.allocated -= n - oversold
 
-    @rule(lines=st.lists(st.tuples(st.sampled_from([*SKUS, "KIT"]), st.integers(1, 5)), min_size=1, max_size=3),
-          hold=st.sampled_from([None, None, None, "any"]))  # fmt: skip
-    def order(self, lines: list[tuple[str, int]], hold: str | None) -> None:
+    @rule(data=st.data(), hold=st.sampled_from([None, None, None, "any"]))
+    def order(self, data: st.DataObject, hold: str | None) -> None:
+        held = next((h for h in self.holds.values() if h["status"] == "active"), None) if hold else None
+        self.order_now(self.draw_wish(data, 3), held)
+
+    def order_now(self, lines: list[tuple[str, int]], held: dict[str, Any] | None = None) -> dict[str, Any]:
         self.count += 1
         name = f"o{self.count}"
-        held = next((h for h in self.holds.values() if h["status"] == "active"), None) if hold else None
         body = self.body(name, lines, None if held is None else held["id"])
         wanted = exploded(lines)
         if held is not None:
@@ -245,8 +305,38 @@ class Machine(RuleBasedStateMachine):
         picks = [(line["sku"], f["node"], line["quantity"]) for f in answer["fulfilments"] for line in f["lines"]]
         assert total(picks) == (wanted if fits else {})
         self.take(picks)
-        self.orders[name] = {"body": body, "answer": answer, "id": answer["order_id"], "closed": not fits}
+        self.orders[name] = {"body": body, "answer": answer, "id": answer["order_id"], "returned": Counter()}
         DONE[f"order {answer['status']}"] += 1
+        return self.orders[name]
+
+    @precondition(lambda self: any(self.free(sku) for sku in SKUS))
+    @rule(data=st.data(), end=st.sampled_from(["return", "ship", "reject", "cancel", "repair"]),
+          node=st.sampled_from(NODES))  # fmt: skip
+    def sell(self, data: st.DataObject, end: str, node: str) -> None:
+        """An order for which there is stock, from its beginning to some end."""
+        order = self.order_now(self.draw_lines(data, 2))
+        parcels = [f["fulfilment_id"] for f in order["answer"]["fulfilments"]]
+        first = order["answer"]["fulfilments"][0]
+        self.every_counter_is_as_the_model_says()
+        if end == "cancel":
+            self.cancel_now(order)
+        elif end == "reject":
+            self.reject_now(parcels[0], "not_found")
+        elif end == "repair":
+            self.lose(data, (first["lines"][0]["sku"], first["node"]))
+            self.every_counter_is_as_the_model_says()
+            self.repair()
+        else:
+            for parcel in parcels:
+                assert self.ship_now(parcel), "what was just promised from the shelf can leave"
+                self.every_counter_is_as_the_model_says()
+            assert self.shipped(order["id"]) == ordered(order["body"])
+            if end == "return":
+                away = self.away(order)
+                unit = data.draw(st.sampled_from(sorted(away)))
+                self.send_back_now(order, node, unit, data.draw(st.integers(1, away[unit])), "restock")
+                self.every_counter_is_as_the_model_says()
+                self.send_back_now(order, node, unit, away[unit], "restock")  # some of it is back already
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data())
@@ -255,9 +345,11 @@ class Machine(RuleBasedStateMachine):
         assert self.place(order["body"]) == order["answer"]
         DONE["order again"] += 1
 
-    @rule(lines=st.lists(st.tuples(st.sampled_from([*SKUS, "KIT"]), st.integers(1, 4)), min_size=1, max_size=2),
-          ttl_s=st.integers(1, 900))  # fmt: skip
-    def reserve(self, lines: list[tuple[str, int]], ttl_s: int) -> None:
+    @rule(data=st.data(), ttl_s=st.integers(1, 900))
+    def reserve(self, data: st.DataObject, ttl_s: int) -> None:
+        self.reserve_now(self.draw_wish(data, 2), ttl_s)
+
+    def reserve_now(self, lines: list[tuple[str, int]], ttl_s: int) -> dict[str, Any] | None:
         request = msgspec.convert(
             {"channel": "web", "lines": [{"sku": s, "quantity": n} for s, n in lines], "ttl_s": ttl_s}, ReservationIn
         )
@@ -268,24 +360,44 @@ class Machine(RuleBasedStateMachine):
             short = {s: n - self.free(s) for s, n in wanted.items() if n > self.free(s)}
             assert answer.facts()["missing"] == short
             DONE["reserve refused"] += 1
-            return
+            return None
         assert isinstance(answer, Reserved)
         found = json.loads(answer.answer)
         picks = [(line["sku"], line["node"], line["quantity"]) for line in found["lines"]]
         assert total(picks) == wanted
         self.take(picks)
-        self.holds[found["reservation_id"]] = {
+        hold = {
             "id": found["reservation_id"],
             "status": "active",
             "picks": picks,
             "until": self.now + timedelta(seconds=ttl_s),
         }
+        self.holds[hold["id"]] = hold
         DONE["reserve"] += 1
+        return hold
+
+    @precondition(lambda self: any(self.free(sku) for sku in SKUS))
+    @rule(data=st.data(), ends=st.lists(st.sampled_from(["extend", "release", "expire"]), min_size=1, max_size=3),
+          ttl_s=st.integers(1, 900))  # fmt: skip
+    def hold(self, data: st.DataObject, ends: list[str], ttl_s: int) -> None:
+        """A reservation for which there is stock, and what becomes of it."""
+        hold = self.reserve_now(self.draw_lines(data, 2), ttl_s)
+        assert hold is not None
+        for end in ends:
+            self.every_counter_is_as_the_model_says()
+            if end == "extend":
+                self.extend_now(hold, ttl_s + 1)
+            elif end == "release":
+                self.release_now(hold)
+            else:
+                self.wait(max(1, self.seconds_left(hold)))
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data(), ttl_s=st.integers(1, 900))
     def extend(self, data: st.DataObject, ttl_s: int) -> None:
-        hold = self.holds[data.draw(st.sampled_from(sorted(self.holds)))]
+        self.extend_now(self.holds[self.draw_one(data, self.active_holds(), sorted(self.holds))], ttl_s)
+
+    def extend_now(self, hold: dict[str, Any], ttl_s: int) -> None:
         lives = hold["status"] == "active" and hold["until"] > self.now
         try:
             extend_reservation(self.db, UUID(hold["id"]), ttl_s, SYSTEM, now=self.now)
@@ -300,7 +412,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        hold = self.holds[data.draw(st.sampled_from(sorted(self.holds)))]
+        self.release_now(self.holds[self.draw_one(data, self.active_holds(), sorted(self.holds))])
+
+    def release_now(self, hold: dict[str, Any]) -> None:
         try:
             released = release_reservation(self.db, UUID(hold["id"]), SYSTEM)
         except Conflict:
@@ -313,8 +427,21 @@ class Machine(RuleBasedStateMachine):
             hold["status"] = "released"
             DONE["release"] += 1
 
-    @rule(seconds=st.integers(1, 600))
-    def time_passes(self, seconds: int) -> None:
+    def active_holds(self) -> list[str]:
+        return sorted(name for name, hold in self.holds.items() if hold["status"] == "active")
+
+    def seconds_left(self, hold: dict[str, Any]) -> int:
+        return int((hold["until"] - self.now).total_seconds())
+
+    @rule(data=st.data())
+    def time_passes(self, data: st.DataObject) -> None:
+        ends = sorted({self.seconds_left(self.holds[name]) for name in self.active_holds()})
+        if ends and data.draw(st.booleans(), label="one ends"):
+            self.wait(data.draw(st.sampled_from(ends)) - data.draw(st.integers(0, 1)))  # or would in a second
+        else:
+            self.wait(data.draw(st.integers(1, 600)))
+
+    def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         swept = expire_reservations(self.db, now=self.now)
         self.state.take([i for i, _ in swept.positions], [n for _, n in swept.positions])
@@ -346,12 +473,23 @@ class Machine(RuleBasedStateMachine):
             )
             return [name for (name,) in rows]
 
+    def shipped(self, order_id: str) -> Counter[tuple[str, str]]:
+        """(line id, sku) -> units that have left."""
+        with self.db.connection() as conn:
+            rows = conn.execute(
+                "SELECT o.line_id, i.sku, sum(l.shipped)::int FROM fulfilment_line l"
+                " JOIN order_line o USING (order_id, line_no) JOIN item i ON i.item_id = l.item_id"
+                " WHERE l.order_id = %s GROUP BY 1, 2",
+                (order_id,),
+            )
+            return Counter({(line_id, sku): n for line_id, sku, n in rows})
+
+    @precondition(lambda self: self.work)
     @rule(data=st.data(), partly=st.booleans())
     def ship(self, data: st.DataObject, partly: bool) -> None:
-        names = self.open_fulfilments()
-        if not names:
-            return
-        name = data.draw(st.sampled_from(names))
+        self.ship_now(data.draw(st.sampled_from(self.work)), partly=partly)
+
+    def ship_now(self, name: str, *, partly: bool = False) -> bool:
         order_id = name.rsplit("-", 1)[0]
         before = total_at(self.picks_of(order_id))
         lines = None
@@ -370,7 +508,7 @@ class Machine(RuleBasedStateMachine):
             # Only what a count has taken away cannot leave, or half a bundle.
             assert refused.code in ("stock.insufficient", "order.incomplete", "quantity.exceeded"), refused
             DONE["ship refused"] += 1
-            return
+            return False
         after = total_at(self.picks_of(order_id))
         for (sku, node), n in (before - after).items():
             book = self.books[sku, node]
@@ -381,31 +519,37 @@ class Machine(RuleBasedStateMachine):
             book.allocated -= allocated
             book.oversold -= n - allocated
         DONE["ship"] += 1
+        return True
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.orders)))
-        order_id = self.orders[name]["id"]
+        at_work = {name.rsplit("-", 1)[0] for name in self.work}
+        likely = sorted(name for name, order in self.orders.items() if order["id"] in at_work)
+        self.cancel_now(self.orders[self.draw_one(data, likely, sorted(self.orders))])
+
+    def cancel_now(self, order: dict[str, Any]) -> None:
+        order_id = order["id"]
         before = self.picks_of(order_id)
         try:
             cancel_order(self.state, order_id, by=SYSTEM)
         except Conflict as refused:
             # What is not shipped can be cancelled, but for a bundle of which a part has left.
-            assert not before or "KIT" in str(self.orders[name]["body"]), refused
+            assert not before or "KIT" in str(order["body"]), refused
             DONE["cancel refused"] += 1
             return
         kept = self.picks_of(order_id)
-        assert not kept or "KIT" in str(self.orders[name]["body"])
+        assert not kept or "KIT" in str(order["body"])
         self.give_back([(sku, node, n) for (sku, node), n in (total_at(before) - total_at(kept)).items()])
         DONE["cancel"] += 1
 
+    @precondition(lambda self: self.work)
     @rule(data=st.data(), reason=st.sampled_from(["not_found", "no_capacity"]))
     def reject(self, data: st.DataObject, reason: Any) -> None:
-        names = self.open_fulfilments()
-        if not names:
-            return
-        fulfil.reject(self.state, data.draw(st.sampled_from(names)), reason, by=SYSTEM)
+        self.reject_now(data.draw(st.sampled_from(self.work)), reason)
+
+    def reject_now(self, name: str, reason: Any) -> None:
+        fulfil.reject(self.state, name, reason, by=SYSTEM)
         self.believe()
         DONE["reject"] += 1
 
@@ -420,20 +564,41 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), node=st.sampled_from(NODES))
     def send_back(self, data: st.DataObject, node: str) -> None:
         order = self.orders[data.draw(st.sampled_from(sorted(self.orders)))]
-        with suppress(Conflict):
-            line = order["body"]["lines"][0]
-            sku = "A" if line["sku"] == "KIT" else line["sku"]
-            return_order(
-                self.state,
-                order["id"],
-                node,
-                [Amount(line_id=line["line_id"], sku=sku, quantity=1)],
-                "restock",
-                by=SYSTEM,
-            )
-            self.books[sku, node].on_hand += 1
-            self.books[sku, node].cover()
-            DONE["return"] += 1
+        away = self.away(order)
+        if away and data.draw(st.booleans(), label="fits"):
+            unit = data.draw(st.sampled_from(sorted(away)))
+            quantity = data.draw(st.integers(1, away[unit]))
+        else:
+            unit = data.draw(st.sampled_from(sorted(ordered(order["body"]))))
+            quantity = away[unit] + data.draw(units)
+        self.send_back_now(order, node, unit, quantity, data.draw(st.sampled_from(["restock", "damaged"])))
+
+    def away(self, order: dict[str, Any]) -> Counter[tuple[str, str]]:
+        """(line id, sku) -> units that have left and have not come back."""
+        return self.shipped(order["id"]) - order["returned"]
+
+    def send_back_now(
+        self, order: dict[str, Any], node: str, unit: tuple[str, str], quantity: int, disposition: Any
+    ) -> None:
+        (line_id, sku), away = unit, self.away(order)[unit]
+        fits = quantity <= away
+        back = [Amount(line_id=line_id, sku=sku, quantity=quantity)]
+        try:
+            return_order(self.state, order["id"], node, back, disposition, by=SYSTEM)
+        except Conflict as refused:
+            assert not fits, refused
+            assert refused.code in ("quantity.exceeded", "order.not_allowed"), refused
+            DONE["return refused"] += 1
+            return
+        assert fits, f"{quantity} of {unit} came back, and {away} were away"
+        order["returned"][unit] += quantity
+        book = self.books[sku, node]
+        book.on_hand += quantity
+        book.cover()
+        if disposition == "damaged":
+            book.unavailable += quantity
+            book.shrink()
+        DONE["return"] += 1
 
     def believe(self) -> None:
         """Take the allocations from the database, and prove that units only moved between them."""
@@ -482,14 +647,26 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_counter_is_as_the_model_says(self) -> None:
         assert self.read() == {key: book.counters() for key, book in self.books.items()}
+        self.work = self.open_fulfilments()
+
+
+def parts(name: str) -> list[tuple[str, int]]:
+    """(sku, units of it) in one of what an order names."""
+    return list(KIT.items()) if name == "KIT" else [(name, 1)]
 
 
 def exploded(lines: list[tuple[str, int]]) -> dict[str, int]:
     wanted: Counter[str] = Counter()
-    for sku, n in lines:
-        for part, per in KIT.items() if sku == "KIT" else [(sku, 1)]:
+    for name, n in lines:
+        for part, per in parts(name):
             wanted[part] += per * n
     return dict(wanted)
+
+
+def ordered(body: dict[str, Any]) -> Counter[tuple[str, str]]:
+    """(line id, sku) -> units of an order."""
+    lines = [(line["line_id"], line["sku"], line["quantity"]) for line in body["lines"]]
+    return Counter({(line_id, part): per * n for line_id, name, n in lines for part, per in parts(name)})
 
 
 def total(picks: list[tuple[str, str, int]]) -> dict[str, int]:
@@ -511,17 +688,19 @@ MUST = frozenset((
     "receipt applied", "adjustment applied", "adjustment rejected", "count applied", "damage applied",
     "damage rejected", "restore applied", "restore rejected", "transfer_out applied", "transfer_out rejected",
     "order sourced", "order unfillable", "order again", "reserve", "reserve refused", "extend", "release",
-    "expire", "ship", "cancel", "cancel refused", "reject", "repair", "return",
+    "expire", "ship", "cancel", "cancel refused", "reject", "repair", "return", "return refused",
 ))  # fmt: skip
 
 
 def test_the_database_does_what_the_model_says(db: Any) -> None:
     DONE.clear()
     Machine.db = db
-    # Hypothesis gives each run a mood of its own (some rules often, others never): several runs, until all was seen.
-    for _ in range(8):
+    for again in range(3):
+        # One run sees everything but by bad luck. Hypothesis leaves nothing to luck under CI, nor with a seed of yours:
+        # it would only do the same again, hence a seed for each further run.
+        machine = seed(f"again {again}")(Machine) if again else Machine
         run_state_machine_as_test(
-            Machine,
+            machine,
             settings=settings(
                 max_examples=int(os.environ.get("ONHAND_EXAMPLES", "60")),
                 stateful_step_count=50,
