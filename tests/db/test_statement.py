@@ -10,9 +10,9 @@ from onhand.base.waiting import InThread, Steps, run, run_soon
 from onhand.db import arrays
 from onhand.db.statement import Statement
 
-ECHO = Statement("test_echo", "SELECT array_agg(n * $2 ORDER BY n), length($3) FROM unnest($1) n")
-FAIL = Statement("test_fail", "SELECT $1 / 0")
-BIG = Statement("test_big", "SELECT $1, $2")
+ECHO = Statement("SELECT array_agg(n * $2 ORDER BY n), length($3) FROM unnest($1) n")
+FAIL = Statement("SELECT $1 / 0")
+BIG = Statement("SELECT $1, $2")
 
 
 def values(count=3):
@@ -26,14 +26,14 @@ def conn(db):
 
 
 def test_a_call_has_one_row_of_binary_values(conn):
-    for _ in range(2):  # prepared, then again
+    for _ in range(2):
         numbers, length = ECHO.on(conn, values()).wait()
         assert arrays.read_int4(numbers).tolist() == [0, 7, 14]
         assert int.from_bytes(length) == 3
 
 
 def test_the_event_loop_goes_on_meanwhile(conn):
-    slow = Statement("test_slow", "SELECT $1 FROM pg_sleep(0.2)")
+    slow = Statement("SELECT $1 FROM pg_sleep(0.2)")
 
     async def both():
         call = asyncio.create_task(slow.on(conn, [1]).wait_soon())
@@ -73,7 +73,7 @@ def test_a_failure_is_an_error_of_psycopg_and_leaves_the_connection_usable(conn)
 
 
 def test_a_server_that_goes_away_is_an_operational_error(conn, db):
-    slow = Statement("test_killed", "SELECT $1 FROM pg_sleep(30)")
+    slow = Statement("SELECT $1 FROM pg_sleep(30)")
 
     async def ask():
         call = asyncio.create_task(slow.on(conn, [1]).wait_soon())
@@ -108,3 +108,16 @@ def test_steps_are_the_same_in_a_thread_and_in_the_event_loop():
         run(failing())
     with pytest.raises(KeyError):
         asyncio.run(run_soon(failing()))
+
+
+def test_a_transaction_that_is_undone_leaves_the_statement_usable(conn):
+    """psycopg then forgets, on the server too, what is prepared on the connection: everything, not only its own."""
+    ECHO.on(conn, values()).wait()
+    for _ in range(10):  # until psycopg prepares it
+        conn.execute("SELECT %s::int", [1])
+    for _ in range(2):
+        with pytest.raises(errors.DivisionByZero), conn.transaction():
+            conn.execute("SELECT 1 / 0")
+        with conn.transaction():
+            assert int.from_bytes(ECHO.on(conn, values()).wait()[1]) == 3
+        assert int.from_bytes(asyncio.run(ECHO.on(conn, values()).wait_soon())[1]) == 3

@@ -27,7 +27,6 @@ Int64 = npt.NDArray[np.int64]
 
 _PARAMETERS = 62
 _PLACE = Statement(
-    "onhand_place_orders",
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
 _encode = msgspec.json.encode
