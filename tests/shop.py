@@ -100,16 +100,17 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         ("supply", [("LAMP", 3)], {}),
         ("release", [("NEXT-YEAR", 1)], {}),
         ("never", [("PLATE", 1_000_000)], {}),
-        ("held", [("PLATE", 1)], {"hold": "check the address"}),
+        *((f"held-{n}", [("PLATE", 1)], {"hold": "check the address"}) for n in range(5)),
     ):
         answer = shop.order(name, *lines, **more)
         shop.orders[name] = answer["order_id"]
         shop.fulfilments += [f["fulfilment_id"] for f in answer["fulfilments"]]
-    for n in range(8):
+    more = len(shop.fulfilments)
+    for n in range(12):
         answer = shop.order(f"more-{n}", ("MUG-BLUE", 1), ("PLATE", 2), customer={"email": f"{n}@example.org"})
         shop.orders[f"more-{n}"] = answer["order_id"]
         shop.fulfilments.append(answer["fulfilments"][0]["fulfilment_id"])
-    for fulfilment_id in shop.fulfilments[-4:]:
+    for fulfilment_id in shop.fulfilments[more + 4 : more + 8]:
         shop.call("POST", f"/v1/fulfilments/{fulfilment_id}/ship")
     for email in ("ada@example.org", "1@example.org", "2@example.org"):
         (customer,) = shop.call("GET", f"/v1/customers?email={email}")["data"]
