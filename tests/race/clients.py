@@ -3,12 +3,15 @@
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 
+from onhand.bench.under_test import ApiProcess
 from onhand.db import Database
 from onhand.ledger.verify import verify
 
@@ -18,6 +21,21 @@ _PLACES = {"berlin": (52.5, 13.4), "munich": (48.1, 11.6), "hamburg": (53.5, 10.
 NODES = tuple(_PLACES)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`retry_after`: seconds, None without that header."""
+
+    status: int
+    text: str
+    is_replay: bool
+    retry_after: int | None
+
+    @property
+    def code(self) -> str | None:
+        """Of a problem document."""
+        return json.loads(self.text).get("code")
+
+
 class Client:
     """One connection; not for two threads at once."""
 
@@ -25,13 +43,21 @@ class Client:
         self._connection = http.client.HTTPConnection(host, timeout=60)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def send(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, str]:
-        """Status and text of one request; `key` is its Idempotency-Key."""
+    def ask(self, method: str, path: str, body: object = None, key: str | None = None) -> Answer:
+        """The answer of one request; `key` is its Idempotency-Key."""
         content = None if body is None else json.dumps(body)
         keyed = {} if key is None else {"Idempotency-Key": key}
         self._connection.request(method, path, content, self._headers | keyed)
         answer = self._connection.getresponse()
-        return answer.status, answer.read().decode()
+        text = answer.read().decode()
+        after = answer.headers.get("retry-after")
+        is_replay = answer.headers.get("idempotent-replayed") == "true"
+        return Answer(answer.status, text, is_replay, None if after is None else int(after))
+
+    def send(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, str]:
+        """Status and text of one request."""
+        answer = self.ask(method, path, body, key)
+        return answer.status, answer.text
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer of one request that succeeds."""
@@ -64,6 +90,46 @@ def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return results  # type: ignore[return-value]
+
+
+def client_of(api: ApiProcess) -> Client:
+    return Client(f"127.0.0.1:{api.port}", api.key)
+
+
+def take_turns(
+    connect: Callable[[], Client], clients: int, requests: Sequence[tuple[str, object, str | None]]
+) -> list[tuple[int, str]]:
+    """Send all POST `requests` (path, body, key) from so many clients at once, each taking the next; the answers, in
+    order."""
+    answers: list[tuple[int, str]] = [(0, "")] * len(requests)
+    numbers = iter(range(len(requests)))
+    turn = threading.Lock()
+
+    def run() -> None:
+        client = connect()
+        while True:
+            with turn:
+                n = next(numbers, None)
+            if n is None:
+                client.close()
+                return
+            path, body, key = requests[n]
+            answers[n] = client.send("POST", path, body, key)
+
+    at_once([run] * clients)
+    return answers
+
+
+def seconds_until_sellable(client: Client, sku: str) -> float:
+    """How long until this process promises a unit."""
+    began = time.monotonic()
+    question = {"channel": "web", "destination": {"country": "DE"}, "lines": [{"sku": sku, "quantity": 1}]}
+    while True:
+        status, text = client.send("POST", "/v1/promises", question)
+        waited = time.monotonic() - began
+        if status == 200 and json.loads(text)["options"]:
+            return waited
+        assert waited < 10, f"not sellable after {waited:.1f} s: {status} {text}"
 
 
 def set_up(client: Client, items: Iterable[str], **units: int) -> None:
@@ -118,6 +184,11 @@ def stock(dsn: str) -> dict[str, tuple[int, int, int]]:
         " FROM stock_position JOIN item USING (item_id) GROUP BY sku",
     )
     return {sku: (on_hand, allocated, oversold) for sku, on_hand, allocated, oversold in found}
+
+
+def deadlocks(dsn: str) -> int:
+    """Seen by the database so far; processes report theirs when they end."""
+    return rows(dsn, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]
 
 
 def check(dsn: str) -> None:

@@ -12,14 +12,23 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from onhand.app import App
-from onhand.bench.under_test import ApiProcess, serving
+from onhand.bench.under_test import serving
 from onhand.settings import Settings
 
-from .clients import NODES, Client, at_once, check, order, receive, rows, set_up, stock
-
-
-def client_of(api: ApiProcess) -> Client:
-    return Client(f"127.0.0.1:{api.port}", api.key)
+from .clients import (
+    NODES,
+    at_once,
+    check,
+    client_of,
+    deadlocks,
+    order,
+    receive,
+    rows,
+    seconds_until_sellable,
+    set_up,
+    stock,
+    take_turns,
+)
 
 
 @pytest.fixture
@@ -42,32 +51,6 @@ def working(dsn: str) -> Iterator[None]:
             worker.join()
 
 
-def deadlocks(dsn: str) -> int:
-    """Seen by the database so far; processes report theirs when they end."""
-    return rows(dsn, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]
-
-
-def take_turns(api: ApiProcess, clients: int, requests: list[tuple[str, object]]) -> list[tuple[int, str]]:
-    """Send all POST `requests` from so many clients at once, each taking the next; the answers, in order."""
-    answers: list[tuple[int, str]] = [(0, "")] * len(requests)
-    numbers = iter(range(len(requests)))
-    turn = threading.Lock()
-
-    def run() -> None:
-        client = client_of(api)
-        while True:
-            with turn:
-                n = next(numbers, None)
-            if n is None:
-                client.close()
-                return
-            path, body = requests[n]
-            answers[n] = client.send("POST", path, body)
-
-    at_once([run] * clients)
-    return answers
-
-
 def test_the_last_units_of_a_hot_item_are_sold_once_each(api, dsn):
     """500 units, 64 clients, 2,000 orders of which 500 are sent again; one by one and in batches."""
     rng = random.Random(1)
@@ -76,18 +59,20 @@ def test_the_last_units_of_a_hot_item_are_sold_once_each(api, dsn):
     bodies = {f"o{n}": order(f"o{n}", ("HOT", 1)) for n in range(1_500)}
     sent = [*bodies, *rng.sample(list(bodies), 500)]
     rng.shuffle(sent)
-    requests: list[tuple[str, object]] = []
+    requests: list[tuple[str, object, str | None]] = []
     names: list[list[str]] = []
     while sent:
         size = 1 if len(requests) % 5 else min(len(sent), 40)
         names.append([sent.pop() for _ in range(size)])
         requests.append(
-            ("/v1/orders", bodies[names[-1][0]])
+            ("/v1/orders", bodies[names[-1][0]], None)
             if size == 1
-            else ("/v1/orders/batch", {"orders": [bodies[name] for name in names[-1]]})
+            else ("/v1/orders/batch", {"orders": [bodies[name] for name in names[-1]]}, None)
         )
     given: dict[str, set[str]] = {}
-    for (path, _), group, (status, text) in zip(requests, names, take_turns(api, 64, requests), strict=True):
+    for (path, _, _), group, (status, text) in zip(
+        requests, names, take_turns(lambda: client_of(api), 64, requests), strict=True
+    ):
         assert status == (201 if path == "/v1/orders" else 200), text
         results = [json.loads(text)] if status == 201 else json.loads(text)["results"]
         for name, result in zip(group, results, strict=True):
@@ -108,7 +93,7 @@ def test_orders_over_the_same_items_in_reverse_order_end_without_deadlock(dsn, t
     items = [f"I{n}" for n in range(8)]
     with serving(dsn, tmp_path) as api:
         set_up(client_of(api), items, berlin=60, munich=50, hamburg=40)
-        requests: list[tuple[str, object]] = []
+        requests: list[tuple[str, object, str | None]] = []
         for n in range(480):
             rng = random.Random(n)
             lines = [(sku, rng.randrange(1, 3)) for sku in items if rng.random() < 0.6] or [(items[0], 1)]
@@ -116,12 +101,12 @@ def test_orders_over_the_same_items_in_reverse_order_end_without_deadlock(dsn, t
                 lines.reverse()
             if n % 8 == 7:
                 held = [{"sku": sku, "quantity": units} for sku, units in lines]
-                requests.append(("/v1/reservations", {"channel": "web", "lines": held}))
+                requests.append(("/v1/reservations", {"channel": "web", "lines": held}, None))
             else:
-                requests.append(("/v1/orders", order(f"o{n}", *lines)))
-        answers = take_turns(api, 16, requests)
+                requests.append(("/v1/orders", order(f"o{n}", *lines), None))
+        answers = take_turns(lambda: client_of(api), 16, requests)
     wanted: Counter[str] = Counter()
-    for (path, body), (status, text) in zip(requests, answers, strict=True):
+    for (path, body, _), (status, text) in zip(requests, answers, strict=True):
         assert status in ((201,) if path == "/v1/orders" else (201, 409)), text
         if status == 201 and json.loads(text).get("status", "held") in ("sourced", "held"):
             for line in body["lines"]:
@@ -144,8 +129,13 @@ def test_two_processes_sell_the_same_stock_and_follow_each_other(dsn, tmp_path):
         seconds_until_sellable(b, "SCARCE")
 
         # The same orders, sent to both at once.
-        requests = [("/v1/orders", order(f"o{n}", ("SCARCE", 1))) for n in range(400)]
-        both = at_once([lambda: take_turns(first, 8, requests), lambda: take_turns(second, 8, requests[::-1])])
+        requests = [("/v1/orders", order(f"o{n}", ("SCARCE", 1)), None) for n in range(400)]
+        both = at_once(
+            [
+                lambda: take_turns(lambda: client_of(first), 8, requests),
+                lambda: take_turns(lambda: client_of(second), 8, requests[::-1]),
+            ]
+        )
         both[1].reverse()
         assert both[0] == both[1]
         status = Counter(json.loads(text)["status"] for _, text in both[0])
@@ -174,18 +164,6 @@ def test_two_processes_sell_the_same_stock_and_follow_each_other(dsn, tmp_path):
         "SCARCE": (300, 300), "NEW-0": (3, 3), **{f"NEW-{n}": (1, 1) for n in range(1, 10)},
     }  # fmt: skip
     check(dsn)
-
-
-def seconds_until_sellable(client: Client, sku: str) -> float:
-    """How long until this process promises a unit."""
-    began = time.monotonic()
-    question = {"channel": "web", "destination": {"country": "DE"}, "lines": [{"sku": sku, "quantity": 1}]}
-    while True:
-        status, text = client.send("POST", "/v1/promises", question)
-        waited = time.monotonic() - began
-        if status == 200 and json.loads(text)["options"]:
-            return waited
-        assert waited < 10, f"not sellable after {waited:.1f} s: {status} {text}"
 
 
 def test_counts_take_units_away_while_orders_come_and_nodes_ship(dsn, tmp_path):
