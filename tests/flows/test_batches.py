@@ -224,6 +224,21 @@ def test_rows_that_are_held_for_a_while_are_waited_for(merchant, desk):
     assert [type(a) for a in answers] == [Placed] * 3
 
 
+def test_orders_go_on_after_a_transaction_was_undone(merchant, desk):
+    """Whatever psycopg forgets about the connection then."""
+    merchant.stock("berlin", A=30)
+    for n in range(10):  # until psycopg has prepared what it sends
+        desk.place([intake(merchant, f"early {n}", **EXACT)])
+    with closing(merchant.db.connect()) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM stock_position FOR UPDATE")
+        other.execute("SET idle_in_transaction_session_timeout = 700")
+        answers = desk.place([intake(merchant, "late", **EXACT)])
+    for name, way in (("fast", FAST), ("exact", EXACT), ("fast again", FAST)):
+        answers += desk.place([intake(merchant, name, **way)])
+    assert [type(a) for a in answers] == [Placed] * 4
+
+
 def test_a_reservation_is_not_told_before_it_is_committed(merchant, holder):
     merchant.stock("berlin", A=30)
     merchant.state.snapshot.available[1, 1] = (
