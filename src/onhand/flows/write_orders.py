@@ -17,7 +17,8 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.db import arrays
 from onhand.db.statement import Call, Statement, Value
 from onhand.flows.allocations import Allocations, Outcome, Waiting, allocations
-from onhand.flows.intake import OrderLine
+from onhand.flows.intake import OrderLine, Person
+from onhand.ledger.stack import stack
 from onhand.network.compiled import Network
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
@@ -30,7 +31,6 @@ _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
 _encode = msgspec.json.encode
-_NO_TIMES = np.array([arrays.NO_TIME])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,11 +142,7 @@ def encode(
         arrays.int8(f.cost_minor),
         arrays.text(f.costs),
         *_capacity(f),
-        arrays.uuid(ids.new_ids(len(people))),
-        arrays.text([p.email for _, p in people]),
-        arrays.text([p.name for _, p in people]),
-        arrays.text([p.phone for _, p in people]),
-        arrays.text([p.address for _, p in people]),
+        *(_people([p for _, p in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
         arrays.text([key for _, key in keyed]),
         network.network_id,
@@ -154,6 +150,19 @@ def encode(
         origin,
     ]
     return Writing(values=values, taken=taken)
+
+
+def _people(people: Sequence[Person]) -> list[Value]:
+    return [
+        arrays.uuid(ids.new_ids(len(people))),
+        arrays.text([p.email for p in people]),
+        arrays.text([p.name for p in people]),
+        arrays.text([p.phone for p in people]),
+        arrays.text([p.address for p in people]),
+    ]
+
+
+_NOBODY = _people([])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,17 +211,13 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     )
 
 
-def _capacity(f: _Fulfilments) -> list[Any]:
+def _capacity(f: _Fulfilments) -> list[Value]:
     """Promised orders, lines and units per node and ship day, sorted."""
-    unique, slot = np.unique(f.node.astype(np.int64) * 1_000_000 + f.day, return_inverse=True)
-    size = len(unique)
-    return [
-        arrays.int4(unique // 1_000_000),
-        arrays.date(unique % 1_000_000),
-        arrays.int4(np.bincount(slot, minlength=size)),
-        arrays.int4(np.bincount(slot, weights=f.lines, minlength=size).astype(np.int32)),
-        arrays.int8(np.bincount(slot, weights=f.units, minlength=size).astype(np.int64)),
-    ]
+    slot, _, _, node, day, lines, orders = stack(f.node, f.day, f.lines)
+    # Units of a day may exceed 32 bits.
+    units = np.bincount(slot - 1, weights=f.units, minlength=len(node)).astype(np.int64)
+    of_node, of_orders, of_lines = arrays.int4_columns([node, orders, lines])
+    return [of_node, arrays.date(day), of_orders, of_lines, arrays.int8(units)]
 
 
 COST = '{"shipping":%d,"handling":%d,"split":%d,"lateness":%d,"carbon":%d}'
