@@ -216,15 +216,10 @@ def text(values: Sequence[str | bytes | None]) -> TextArray:
     """Strings, or bytes that are UTF-8 already."""
     count = len(values)
     # Columns such as currency or status hold one value as a rule.
-    if count > 1 and values.count(values[0]) == count:
-        elements, has_null = _varying([_utf8(values[0])])
-        return TextArray(count, elements * count, has_null=has_null)
-    elements, has_null = _varying([_utf8(v) for v in values])
-    return TextArray(count, elements, has_null=has_null)
-
-
-def _utf8(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
+    is_uniform = count > 1 and values.count(values[0]) == count
+    some = values[:1] if is_uniform else values
+    elements, has_null = _varying([v.encode() if isinstance(v, str) else v for v in some])
+    return TextArray(count, elements * count if is_uniform else elements, has_null=has_null)
 
 
 class Int4ArrayLoader(Loader):
