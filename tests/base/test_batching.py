@@ -167,7 +167,7 @@ def test_a_full_queue_refuses_at_once_and_keeps_nothing_of_the_request() -> None
 def test_closing_lets_what_is_queued_finish_and_refuses_what_comes_later() -> None:
     async def test() -> None:
         work = Worker()
-        gatherer = Gatherer(work, under_way_max=2, batch_max=2)
+        gatherer = Gatherer(work, under_way_max=2, batch_max=2, weigh=lambda _: 64)
         async with busy(work, gatherer, batches=2) as held:
             futures = [gatherer.submit(n) for n in range(1, 8)]
             closer = asyncio.create_task(gatherer.close())
@@ -184,7 +184,8 @@ def test_closing_lets_what_is_queued_finish_and_refuses_what_comes_later() -> No
 def test_a_second_batch_starts_when_it_is_as_heavy_as_the_first() -> None:
     async def test() -> None:
         work = Worker()
-        async with closing(Gatherer(work, under_way_max=2, batch_max=100)) as gatherer:
+        gatherer = Gatherer(work, under_way_max=2, batch_max=1000, weigh=lambda _: 64)
+        async with closing(gatherer):
             work.gate.clear()
             futures = [gatherer.submit(n) for n in range(3)]
             await work.entered.acquire()
@@ -200,6 +201,22 @@ def test_a_second_batch_starts_when_it_is_as_heavy_as_the_first() -> None:
             work.gate.set()
             assert await asyncio.gather(*futures) == [2 * n for n in range(8)]
             assert work.batches[2:] == [[7]]
+
+    run(test)
+
+
+def test_a_second_batch_is_not_worth_it_for_a_few() -> None:
+    async def test() -> None:
+        work = Worker()
+        async with closing(Gatherer(work, under_way_max=2)) as gatherer:
+            async with busy(work, gatherer) as held:
+                futures = [gatherer.submit(n) for n in range(63)]
+                await asyncio.sleep(0)
+                assert len(work.batches) == 1
+                futures.append(gatherer.submit(63))
+                await work.entered.acquire()
+            assert await asyncio.gather(*held, *futures) == [0, *(2 * n for n in range(64))]
+        assert work.batches == [[0], list(range(64))]
 
     run(test)
 

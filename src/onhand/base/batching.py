@@ -11,13 +11,17 @@ from onhand.errors import Overloaded
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+# Weight from which on a further batch is worth what a batch costs beyond its requests.
+_WORTH_A_BATCH = 64
+
 
 class Gatherer(Generic[Q, A]):
     """Turns single requests into batches for `work`, which answers in order; an exception in the place of an answer
     is raised to that request alone. For one event loop.
 
     under_way_max  batches under way at once: one waits for the database while the other is decided. A further one
-                   starts when it is as heavy as what is under way: many small ones would cost more than they save
+                   starts when it is as heavy as what is under way, and not too light: many small ones would cost more
+                   than they save
     batch_max      most weight of a batch (a request alone may exceed it)
     queue_max      most requests waiting; beyond that Overloaded is raised at once and nothing is kept
     """
@@ -69,7 +73,7 @@ class Gatherer(Generic[Q, A]):
     def _start(self) -> None:
         if not self._queue or self._is_starting or len(self._tasks) >= self._under_way_max:
             return
-        if self._waiting_weight < min(self._under_way_weight, self._batch_max):
+        if self._tasks and self._waiting_weight < max(_WORTH_A_BATCH, min(self._under_way_weight, self._batch_max)):
             return
         # The task begins in the loop's next round: what else has arrived by then comes along.
         self._is_starting = True
