@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,9 @@ def rss_mb(pid: int) -> float:
     """Resident memory of a process and its children, in MB (10^6 bytes)."""
     total_kib = 0
     for member in _family(pid):
-        status = Path(f"/proc/{member}/status").read_text()
-        total_kib += int(status.partition("VmRSS:")[2].split()[0])
+        with suppress(OSError):  # it ended meanwhile
+            status = Path(f"/proc/{member}/status").read_text()
+            total_kib += int(status.partition("VmRSS:")[2].split()[0])
     return total_kib * 1024 / 1e6
 
 
@@ -149,8 +150,9 @@ def cpu_s(pid: int) -> float:
     ticks = 0
     for member in _family(pid):
         # utime, stime, cutime, cstime are fields 14 to 17; the name in field 2 may hold spaces.
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(int(f) for f in fields[11 : 15 if member == pid else 13])
+        with suppress(OSError):  # it ended meanwhile: counted with its parent
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(f) for f in fields[11 : 15 if member == pid else 13])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
