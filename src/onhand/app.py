@@ -31,6 +31,7 @@ from onhand.flows.record_entries import Recorded, record_entries
 from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.serve_waiting import serve_waiting
+from onhand.flows.sheet import Sheet
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
@@ -48,7 +49,7 @@ log = structlog.get_logger(__name__)
 _BATCH_LINES = 600
 _QUEUE_MAX = 4_000
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
-_FOLLOW_EVERY_S = 0.02
+_FOLLOW_EVERY_S = 0.05
 
 
 def _clock() -> datetime:
@@ -72,12 +73,9 @@ class App:
         self._desks: list[Desk] = []
         self._idle_desks: list[Desk] = []
         self._holders = _PerThread(lambda: Holder(self.state))
-        # A request is a list: one order, or a share of a batch that answers row by row.
-        self.orders: Gatherer[list[Intake], list[Placed | Exception]] = Gatherer(
-            self._place,
-            batch_max=_BATCH_LINES,
-            queue_max=_QUEUE_MAX,
-            weigh=lambda intakes: sum(len(k.lines) for k in intakes),
+        # A request is one order, or a share of a batch that answers row by row.
+        self.orders: Gatherer[Sheet | list[Intake], list[Placed | Exception]] = Gatherer(
+            self._place, batch_max=_BATCH_LINES, queue_max=_QUEUE_MAX, weigh=_lines
         )
         self.reservations: Gatherer[Hold, Reserved] = Gatherer(
             in_threads(self._reserve, self._threads("reservations", 2)),
@@ -231,16 +229,21 @@ class App:
     def _learn(self, positions: Sequence[tuple[int, int]]) -> None:
         self.state.take([item for item, _ in positions], [node for _, node in positions])
 
-    async def _place(self, requests: list[list[Intake]]) -> list[list[Placed | Exception]]:
+    async def _place(self, requests: list[Sheet | list[Intake]]) -> list[list[Placed | Exception]]:
         if self._idle_desks:
             desk = self._idle_desks.pop()
         else:
             self._desks.append(desk := Desk(self.state))
         try:
-            rest = iter(await desk.place_soon([k for request in requests for k in request]))
+            sheets = [r for r in requests if isinstance(r, Sheet)]
+            answers = iter(
+                await desk.place_soon(Sheet.under(sheets), [k for r in requests if isinstance(r, list) for k in r])
+            )
         finally:
             self._idle_desks.append(desk)
-        return [list(islice(rest, len(request))) for request in requests]
+        of_sheets = [list(islice(answers, len(sheet))) for sheet in sheets]
+        found = iter(of_sheets)
+        return [next(found) if isinstance(r, Sheet) else list(islice(answers, len(r))) for r in requests]
 
     def _threads(self, name: str, count: int) -> ThreadPoolExecutor:
         self._pools.append(pool := ThreadPoolExecutor(count, f"onhand {name}"))
@@ -271,6 +274,10 @@ class App:
                 pass
         except OnhandError as error:
             log.warning("the embedded database does not start", error=str(error))
+
+
+def _lines(request: Sheet | list[Intake]) -> int:
+    return len(request.items) if isinstance(request, Sheet) else sum(len(k.lines) for k in request)
 
 
 def _spare_the_collector() -> None:

@@ -150,7 +150,7 @@ def test_an_order_the_database_refuses_fails_alone(merchant, desk, way):
 def test_an_order_that_cannot_be_worded_fails_alone(merchant, desk, monkeypatch):
     merchant.stock("berlin", A=30)
     batch = [intake(merchant, str(n)) for n in range(5)]
-    batch[3].lines[0].price_minor = 2**70
+    batch[3].order.lines[0].price_minor = 2**70
     answers = desk.place(batch)
     assert [isinstance(a, Placed) for a in answers] == [True, True, True, False, True]
     assert isinstance(answers[3], OverflowError)

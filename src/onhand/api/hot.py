@@ -3,7 +3,7 @@ answered with JSON that the flow has worded already. Declared in OpenAPI from th
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -23,6 +23,7 @@ from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
 from onhand.base.fields import day_of, moment_of
+from onhand.base.members import has_as_many_members
 from onhand.errors import FieldError, InvalidInput, OnhandError, Overloaded
 from onhand.flows.enquire import Enquiry
 from onhand.flows.intake import Intake, NotInNetwork, NotKnown, prepare, refusal
@@ -31,6 +32,7 @@ from onhand.flows.promise import prepare_question
 from onhand.flows.record_entries import Recorded
 from onhand.flows.reserve import Reserved, prepare_hold
 from onhand.flows.second_look import RefusedOrder, look_again, look_again_at_hold, look_again_at_orders
+from onhand.flows.sheet import Sheet, read_plain
 from onhand.flows.transactor import Transactor
 from onhand.ledger.intake import decode_entries
 from onhand.orders.intake import OrderIn, PromiseIn, ReservationIn
@@ -41,9 +43,13 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 ROWS_MAX = 5_000
 # A share of a batch is decided and written at once; larger shares would keep single orders waiting.
 _SHARE_LINES = 600
+# Orders that are checked before others have a turn, and bytes that are decoded.
+_SHARE_ROWS = 300
+_AT_ONCE_BYTES = 1_000_000
 
 _JSON_HEADERS = [(b"content-type", b"application/json")]
 _REPLAYED_HEADERS = [*_JSON_HEADERS, (b"idempotent-replayed", b"true")]
+_encode = msgspec.json.encode
 _order = msgspec.json.Decoder(OrderIn)
 _reservation = msgspec.json.Decoder(ReservationIn)
 _promise = msgspec.json.Decoder(PromiseIn)
@@ -55,7 +61,27 @@ class OrdersIn(msgspec.Struct, forbid_unknown_fields=True):
     orders: list[msgspec.Raw]
 
 
+class _GoodOrdersIn(msgspec.Struct, forbid_unknown_fields=True):
+    orders: list[OrderIn]
+
+
 _orders = msgspec.json.Decoder(OrdersIn)
+_good_orders = msgspec.json.Decoder(_GoodOrdersIn)
+
+
+def _rows(body: bytes) -> tuple[Sequence[OrderIn | msgspec.Raw], Sequence[bytes]]:
+    """The orders of a batch and each as JSON again; where they cannot be read at once, each is to be asked by itself
+    what is wrong with it."""
+    if len(body) <= _AT_ONCE_BYTES:
+        try:
+            orders = _good_orders.decode(body).orders
+        except UNDECODABLE:
+            pass
+        else:
+            canonical = [_encode(order) for order in orders]
+            if has_as_many_members(body, b'"orders":' + b"".join(canonical)):
+                return orders, canonical
+    return _decode(_orders, body).orders, ()
 
 
 async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +115,7 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     principal = await _principal(edge, headers, "orders:write")
     body = await _body(headers, receive)
     by = _by(principal, headers)
-    rows = _decode(_orders, body).orders
+    rows, read = _rows(body)
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
     app = edge.app
@@ -98,22 +124,23 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     answers = _Answers(app, scope, len(rows))
     refused: dict[int, RefusedOrder] = {}
     now = app.state.now()
-    for n, row in enumerate(rows):
-        try:
-            order, canonical = _decode_twice(_order, row)
-        except OnhandError as error:
-            answers.refuse(n, error)
-            continue
-        try:
-            intake = prepare(
-                app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical
-            )
-        except NotKnown as error:
-            refused[n] = RefusedOrder(order=order, by=by, key=None, error=error)
-        except InvalidInput as error:
-            answers.refuse(n, error)
-        else:
-            await answers.take(n, intake)
+    for first in range(0, len(rows), _SHARE_ROWS):
+        share = slice(first, first + _SHARE_ROWS)
+        numbers, orders, canonical = answers.decoded(first, rows[share], read[share])
+        sheet, plain, rest = read_plain(app.state, orders, canonical, actor=by.key_id, reason=by.reason, now=now)
+        await answers.take_sheet([numbers[k] for k in plain], sheet)
+        for k in rest:
+            n, order = numbers[k], orders[k]
+            try:
+                intake = prepare(
+                    app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical[k]
+                )
+            except NotKnown as error:
+                refused[n] = RefusedOrder(order=order, by=by, key=None, error=error)
+            except InvalidInput as error:
+                answers.refuse(n, error)
+            else:
+                await answers.take(n, intake)
     if refused:
         found = await app.look_again(lambda: look_again_at_orders(app.state, [*refused.values()], now=now))
         for n, one in zip(refused, found, strict=True):
@@ -131,20 +158,52 @@ class _Answers:
         self._app = app
         self._scope = scope
         self._results = [""] * rows
-        self._share: list[tuple[int, Intake]] = []
+        self._share: list[Intake] = []
+        self._share_rows: list[int] = []
         self._lines = 0
-        self._submitted: list[tuple[list[int], asyncio.Future[list[Placed | Exception]]]] = []
+        self._submitted: list[tuple[Sequence[int], asyncio.Future[list[Placed | Exception]]]] = []
+
+    def decoded(
+        self, first: int, rows: Sequence[OrderIn | msgspec.Raw], read: Sequence[bytes]
+    ) -> tuple[list[int], list[OrderIn], Sequence[bytes]]:
+        """The orders among `rows` (from row `first` on) with their numbers and each as JSON again, which `read` may be
+        already; what is none is refused."""
+        numbers: list[int] = []
+        orders: list[OrderIn] = []
+        canonical: list[bytes] = []
+        for n, row in enumerate(rows, first):
+            if isinstance(row, OrderIn):
+                orders.append(row)
+                continue
+            try:
+                order, again = _decode_twice(_order, row)
+            except OnhandError as error:
+                self.refuse(n, error)
+            else:
+                numbers.append(n)
+                orders.append(order)
+                canonical.append(again)
+        if read:
+            return list(range(first, first + len(orders))), orders, read
+        return numbers, orders, canonical
+
+    async def take_sheet(self, rows: Sequence[int], sheet: Sheet) -> None:
+        """Orders to place, and which rows they are."""
+        if rows:
+            self._submit(rows, sheet)
+        await asyncio.sleep(0)  # others wait for this event loop, too
 
     async def take(self, row: int, found: Intake | Placed | Exception) -> None:
         """An order to place, or the answer that a row has already."""
         if not isinstance(found, Intake):
             self._answer(row, found)
             return
-        self._share.append((row, found))
+        self._share.append(found)
+        self._share_rows.append(row)
         self._lines += len(found.lines)
         if self._lines >= _SHARE_LINES:
-            self._submit()
-            await asyncio.sleep(0)  # others wait for this event loop, too
+            self._submit_share()
+            await asyncio.sleep(0)
 
     def refuse(self, row: int, error: OnhandError) -> None:
         self._results[row] = _rejected(error)
@@ -155,23 +214,24 @@ class _Answers:
         else:
             self.refuse(row, answer_of(placed, self._scope))
 
-    def _submit(self) -> None:
-        """Place what was added since the last time."""
-        if not self._share:
-            return
-        rows = [row for row, _ in self._share]
+    def _submit_share(self) -> None:
+        if self._share:
+            self._submit(self._share_rows, self._share)
+        self._share, self._share_rows, self._lines = [], [], 0
+
+    def _submit(self, rows: Sequence[int], orders: Sheet | list[Intake]) -> None:
+        """Place orders; `rows` are theirs."""
         try:
-            self._submitted.append((rows, self._app.orders.submit([intake for _, intake in self._share])))
+            self._submitted.append((rows, self._app.orders.submit(orders)))
         except Overloaded as error:
             if not self._submitted:
                 raise  # nothing was placed: the whole request may be repeated
             for row in rows:
                 self.refuse(row, error)
-        self._share, self._lines = [], 0
 
     async def all(self) -> list[str]:
         """Every row's result, in order."""
-        self._submit()
+        self._submit_share()
         for rows, future in self._submitted:
             for row, placed in zip(rows, await future, strict=True):
                 self._answer(row, placed)

@@ -30,7 +30,7 @@ _CONNECT_TIMEOUT_S = 5
 _LOCK_TIMEOUT_MS = 5_000
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 # Consumers are woken at most this often; each wake-up costs a query per consumer.
-_NOTIFY_EVERY_S = 0.02
+_NOTIFY_EVERY_S = 0.05
 
 
 def is_lost(error: BaseException, conn: Connection[TupleRow] | None = None) -> bool:

@@ -1,6 +1,6 @@
 """What decided orders take from the shelves, as rows for the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from onhand.flows.intake import Intake
 from onhand.ledger.stack import stack
 from onhand.sourcing.solve import Decisions
 
@@ -29,17 +28,15 @@ class Waiting:
     expected_at: datetime | None = None
 
 
-class Outcome(msgspec.Struct, kw_only=True, gc=False):
+class Fate(msgspec.Struct, kw_only=True):
     """What became of one order. `row` is its row in the decisions, -1 without a plan."""
 
-    intake: Intake
     row: int
     status: str = "sourced"
     queue: str | None = None
     deliver_at: int | None = None
     confidence: float = 0.0
     waiting: list[Waiting] = msgspec.field(default_factory=list[Waiting])
-    answer: str = ""
 
 
 @dataclass(slots=True)
@@ -59,9 +56,13 @@ class Allocations:
     entries: Int32
 
 
-def allocations(decisions: Decisions, outcomes: Sequence[Outcome], position_of: Int32, line_of: Int32) -> Allocations:
+Shares = Callable[[int, int], list[list[int]]]
+
+
+def allocations(decisions: Decisions, position_of: Int32, line_of: Int32, shares: Shares | None = None) -> Allocations:
     """Picks of the decided orders as ledger rows. position_of: decision row -> 1-based order, 0 when it is left out;
-    line_of: demand row -> order line, -1 where several lines share it."""
+    line_of: demand row -> order line, -1 where several lines share it: what each wants of the item is asked of
+    `shares(order, item_id)`, [line, units] in the order of the lines."""
     picks = int(decisions.pick_first[-1])
     order_of_pick = np.repeat(position_of, np.diff(decisions.pick_first))
     wanted = order_of_pick > 0
@@ -73,15 +74,16 @@ def allocations(decisions: Decisions, outcomes: Sequence[Outcome], position_of: 
     units = decisions.pick_units[:picks][wanted]
     line = line_of[demand]
     if (line < 0).any():
+        assert shares is not None, "lines that share an item say what each wants"
         order, fulfilment, item, node, units, line = _share_among_lines(
-            outcomes, order, fulfilment, item, node, units, line
+            shares, order, fulfilment, item, node, units, line
         )
     slot, cumulative, rank, *positions = stack(item, node, units)
     return Allocations(order, fulfilment, line, slot, units, cumulative, rank, *positions)
 
 
 def _share_among_lines(
-    outcomes: Sequence[Outcome],
+    shares: Shares,
     order: Int32,
     fulfilment: Int32,
     item: Int32,
@@ -99,7 +101,7 @@ def _share_among_lines(
             continue
         wants = left.get((o, i))
         if wants is None:
-            wants = left[o, i] = shares(outcomes[int(o) - 1], i)
+            wants = left[o, i] = shares(o, i)
         rest = u
         while rest:
             take = min(rest, wants[0][1])
@@ -110,17 +112,3 @@ def _share_among_lines(
             if not wants[0][1]:
                 wants.pop(0)
     return tuple(np.array(column, np.int32) for column in zip(*rows, strict=True))
-
-
-def shares(outcome: Outcome, item_id: int) -> list[list[int]]:
-    """[line_no, units] of one item over the lines of an order, less what waits in a queue."""
-    waiting = {
-        line_no: sum(w.units for w in outcome.waiting if w.item_id == item_id and w.line_no == line_no)
-        for line_no in {w.line_no for w in outcome.waiting}
-    }
-    return [
-        [line.line_no, units - waiting.get(line.line_no, 0)]
-        for line in outcome.intake.lines
-        for item, units in line.wants()
-        if item == item_id and units > waiting.get(line.line_no, 0)
-    ]

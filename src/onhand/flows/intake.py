@@ -3,7 +3,6 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -16,17 +15,20 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
-from onhand.orders.intake import LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes, wishes
+from onhand.orders.intake import LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
 UNITS_MAX = 2_000_000_000
 assert LINES_MAX * QUANTITY_MAX <= UNITS_MAX, "only bundles can exceed it"
 TOTAL_MINOR_MAX = 2**63 - 1
+# So few lines cannot come to more.
+FEW_LINES = TOTAL_MINOR_MAX // (QUANTITY_MAX * MONEY_MAX)
 UNPRINTABLE = "expected printable characters only"
 _UNLOCATABLE = "destination cannot be located: send latitude and longitude, or a known country"
 
 _encode = msgspec.json.encode
+_NO_ITEMS = frozenset[int]()
 
 
 class World(Protocol):
@@ -75,8 +77,6 @@ class OrderLine(msgspec.Struct, kw_only=True, gc=False):
     line_id: str
     item_id: int
     quantity: int
-    price_minor: int
-    tax_minor: int | None
     components: tuple[tuple[int, int], ...] = ()
 
     def wants(self) -> Iterable[tuple[int, int]]:
@@ -94,12 +94,9 @@ class Intake(msgspec.Struct, kw_only=True, gc=False):
     preorder  items that are not released yet
     """
 
-    order_id: str
     channel: Channel
-    external_id: str
-    currency: str
+    order: OrderIn
     placed_us: int
-    wishes: Wishes
     lines: list[OrderLine]
     ask: Ask
     line_of: list[int]
@@ -111,22 +108,15 @@ class Intake(msgspec.Struct, kw_only=True, gc=False):
     unlocatable: bool = False
     reservation_id: str | None = None
     preorder: frozenset[int] = frozenset()
-    customer: "Person | None" = None
+
+    @property
+    def external_id(self) -> str:
+        return self.order.external_id
 
     @property
     def is_simple(self) -> bool:
         """Whether the fast path may decide it: nothing but shelf stock is involved."""
         return self.held is None and self.reservation_id is None and not self.preorder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Personal data of one order, on its way to the one table that may hold it."""
-
-    email: str | None
-    name: str | None
-    phone: str | None
-    address: str | None
 
 
 def prepare(
@@ -143,51 +133,49 @@ def prepare(
 
     Raises NotKnown (which deserves a second look) or InvalidInput, naming every field that is wrong.
     """
-    network, policy = world.network, world.policy
+    network, policy, catalogue = world.network, world.policy, world.catalogue
     errors: list[FieldError] = []
-    channel = active_channel(network, order.channel, errors)
+    channel = network.channels.get(order.channel)
+    if channel is None or not channel.active:
+        channel = active_channel(network, order.channel, errors)
     if not is_currency(order.currency):
         errors.append(FieldError("currency", f"{order.currency!r} is no ISO 4217 currency"))
     if not order.external_id.isprintable():
         errors.append(FieldError("external_id", UNPRINTABLE))
     if order.placed_at is not None and order.placed_at.year not in YEARS:
         errors.append(FieldError("placed_at", f"expected a year from {YEARS[0]} to {YEARS[-1]}"))
-    lines, unknown = _lines(world.catalogue, order, errors)
+    lines, unknown = _lines(catalogue, order, errors)
     demand, line_of = _demand(lines)
     # Sums only where they can be too large.
-    if world.catalogue.bundles and sum(units for _, units in demand) > UNITS_MAX:
+    if catalogue.bundles and sum(units for _, units in demand) > UNITS_MAX:
         errors.append(FieldError("lines", f"expected at most {UNITS_MAX} units in all"))
-    if (
-        len(lines) > TOTAL_MINOR_MAX // (QUANTITY_MAX * MONEY_MAX)
-        and sum(line.quantity * line.price_minor for line in lines) > TOTAL_MINOR_MAX
-    ):
+    if len(order.lines) > FEW_LINES and sum(line.quantity * line.price_minor for line in order.lines) > TOTAL_MINOR_MAX:
         errors.append(FieldError("lines", f"expected prices times quantities of at most {TOTAL_MINOR_MAX} in all"))
-    latitude, longitude, unlocatable = place_of(order.destination)
-    pickup = pickup_of(network, channel, order.method, order.pickup_node, errors)
+    destination = order.destination
+    latitude, longitude, unlocatable = place_of(destination)
+    method = order.method
+    pickup = 0
+    if method != "ship" or order.pickup_node is not None:
+        pickup = pickup_of(network, channel, method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:
         errors.append(NotInNetwork("service", f"no carrier offers {order.service!r}"))
-    reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
+    reservation_id = None
+    if order.reservation_id is not None:
+        reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
     if errors or channel is None:
         raise refusal(errors, unknown)
-    if order.method == "ship_to_store" and pickup:
-        latitude, longitude, unlocatable = *_node_place(network, pickup), False
-    if order.method == "pickup":
+    if pickup:
         unlocatable = False
-    releases = world.catalogue.releases
+        if method == "ship_to_store":
+            latitude, longitude = _node_place(network, pickup)
+    releases = catalogue.releases
     preorder = (
-        frozenset(i for i, _ in demand if (at := releases.get(i)) is not None and at > now)
-        if releases
-        else frozenset[int]()
+        frozenset(i for i, _ in demand if (at := releases.get(i)) is not None and at > now) if releases else _NO_ITEMS
     )
-    destination = order.destination
-    person = order.customer
     return Intake(
-        order_id="",
         channel=channel,
-        external_id=order.external_id,
-        currency=order.currency,
+        order=order,
         placed_us=microseconds(order.placed_at or now),
-        wishes=wishes(order),
         lines=lines,
         line_of=line_of,
         ask=Ask(
@@ -196,9 +184,9 @@ def prepare(
             longitude=longitude,
             channel=channel,
             place=(destination.country, destination.region or "", destination.postal_code),
-            method=order.method,
+            method=method,
             service=order.service,
-            pickup_node=pickup if order.method == "pickup" else 0,
+            pickup_node=pickup if method == "pickup" else 0,
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
         ),
@@ -210,14 +198,6 @@ def prepare(
         unlocatable=unlocatable,
         reservation_id=reservation_id,
         preorder=preorder,
-        customer=None
-        if person is None
-        else Person(
-            email=person.email,
-            name=person.name,
-            phone=person.phone,
-            address=None if person.address is None else _encode(person.address).decode(),
-        ),
     )
 
 
@@ -286,8 +266,6 @@ def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> tu
                 line_id=line.line_id,
                 item_id=item_id,
                 quantity=line.quantity,
-                price_minor=line.price_minor,
-                tax_minor=line.tax_minor,
                 components=bundles.get(item_id, ()),
             )
         )
@@ -352,9 +330,7 @@ def _node_place(network: Network, node: int) -> tuple[float, float]:
     return math.degrees(network.latitude[node]), math.degrees(network.longitude[node])
 
 
-def _uuid(text: str | None, path: str, errors: list[FieldError]) -> str | None:
-    if text is None:
-        return None
+def _uuid(text: str, path: str, errors: list[FieldError]) -> str | None:
     try:
         return str(UUID(text))
     except ValueError:

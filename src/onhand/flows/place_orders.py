@@ -33,14 +33,17 @@ from onhand.errors import (
     InvalidInput,
     Overloaded,
 )
+from onhand.flows.allocations import Fate, Waiting
 from onhand.flows.intake import Intake
+from onhand.flows.sheet import Sheet
 from onhand.flows.state import State
-from onhand.flows.write_orders import Outcome, Waiting, encode, positions
+from onhand.flows.write_orders import encode, positions
 from onhand.ledger.reservations import end_reservation
 from onhand.network.compiled import Network
+from onhand.orders.answer import answer_again
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
-from onhand.sourcing.solve import Ask, Decisions, Stock, decide, join, nothing, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, decide, decide_asked, join, nothing, undo
 
 SQL = queries(__file__)
 # Raised by our own functions: does not fit any more, key seen before. Then: deadlock, serialisation, lock time-out.
@@ -75,41 +78,47 @@ class Desk:
 
     def place(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
         """Answer every order, in order. Exceptions stand in the place of answers."""
-        return run(self._place(intakes))
+        return run(self._place(Sheet.of(()), intakes))
 
-    async def place_soon(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
-        """`place`, waiting in the event loop: it decides between other requests and waits beside them."""
-        return await run_soon(self._place(intakes))
+    async def place_soon(self, sheet: Sheet, intakes: Sequence[Intake]) -> list[Placed | Exception]:
+        """`place` the orders of `sheet`, then `intakes`, waiting in the event loop: it decides between other requests
+        and waits beside them."""
+        return await run_soon(self._place(sheet, intakes))
 
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
 
-    def _place(self, intakes: Sequence[Intake]) -> Steps[list[Placed | Exception]]:
-        answers: list[Placed | Exception | None] = [None] * len(intakes)
-        known = _Names()
-        simple: list[int] = []
-        exact: list[int] = []
-        later: list[int] = []  # an order or a key for the second time: answered from what the first has written
-        for n, intake in enumerate(intakes):
-            if known.first(n, intake) != n:
-                later.append(n)
-            else:
-                (simple if intake.is_simple else exact).append(n)
+    def _place(self, sheet: Sheet, intakes: Sequence[Intake]) -> Steps[list[Placed | Exception]]:
+        """The orders of `sheet` are simple, and none of them has a key."""
+        count = len(sheet)
+        answers: list[Placed | Exception | None] = [None] * (count + len(intakes))
+
+        def alone(numbers: Iterable[int]) -> dict[int, Intake]:
+            return {n: sheet.intake(n) if n < count else intakes[n - count] for n in numbers}
+
+        later = _repeats(sheet, intakes)
+        fast = [n for n in range(count) if n not in later]
+        simple = [n for n, k in enumerate(intakes, count) if k.is_simple and n not in later]
+        exact = [n for n, k in enumerate(intakes, count) if not k.is_simple and n not in later]
         waited = False
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = yield InThread(self._connect)
-            if simple:
-                left, waited = yield from self._fast([(n, intakes[n]) for n in simple], answers)
+            if fast or simple:
+                parts = (sheet.only(fast), Sheet.of([intakes[n - count] for n in simple]))
+                some = Sheet.under([part for part in parts if len(part)])
+                left, waited = yield from self._fast(some, [*fast, *simple], answers)
                 exact[:0] = left
-            for numbers in (exact, later):
+            for numbers in (exact, sorted(later)):
                 if numbers:
-                    yield InThread(lambda n=numbers: self._exact_all(n, intakes, answers, waited=waited))
+                    orders = alone(numbers)
+                    yield InThread(lambda o=orders: self._exact_all(o, answers, waited=waited))
         except (psycopg.Error, DatabaseUnavailable) as error:
             if isinstance(error, psycopg.Error) and not is_lost(error, self._conn):
                 raise
-            yield InThread(lambda: self._resolve(intakes, answers))
+            missing = alone(n for n, answer in enumerate(answers) if answer is None)
+            yield InThread(lambda: self._resolve(missing, answers))
         return [a if a is not None else DatabaseUnavailable(_UNKNOWN) for a in answers]
 
     def _connect(self) -> Connection[TupleRow]:
@@ -118,72 +127,64 @@ class Desk:
         return conn
 
     def _fast(
-        self, numbered: list[tuple[int, Intake]], answers: list[Placed | Exception | None]
+        self, sheet: Sheet, numbers: Sequence[int], answers: list[Placed | Exception | None]
     ) -> Steps[tuple[list[int], bool]]:
-        """Decide from the snapshot and write; returns the numbers of orders left for the exact path, and whether it
-        waited for rivals in vain."""
+        """Decide from the snapshot and write; `numbers` are those of the answers. Returns the numbers of orders left
+        for the exact path, and whether it waited for rivals in vain."""
         state, conn = self._state, self._conn
         assert conn is not None, "connected by _place"
         now = state.now()
-        asks = [k.ask for _, k in numbered]
         with state.lock:
             network, stock = state.network, state.stock()
             network.set_clock(now)
-            decisions = decide(
-                asks, stock, network, state.policy, state.catalogue.weight_g, state.catalogue.volume_mm3,
-                now=now.timestamp(), consume=True,
+            decisions = decide_asked(
+                sheet.asked(network), stock, network, state.policy, state.catalogue.weight_g,
+                state.catalogue.volume_mm3, now=now.timestamp(), consume=True,
             )  # fmt: skip
         written = False
         try:
-            planned = decisions.count.tolist()
-            rows = [r for r, fulfilments in enumerate(planned) if fulfilments]
-            rows.sort(key=lambda r: (asks[r].channel.channel_id, numbered[r][1].external_id))
+            rows: list[int] = np.flatnonzero(decisions.count).tolist()
             if rows:
-                weigh = (state.catalogue.weight_g, state.catalogue.volume_mm3, now.timestamp())
-                records = record.encode(decisions, asks, *weigh)
-                outcomes = [Outcome(intake=numbered[r][1], row=r) for r in rows]
+                records = record.encode(
+                    decisions, sheet.latitudes, sheet.longitudes, state.catalogue.weight_g,
+                    state.catalogue.volume_mm3, now.timestamp(),
+                )  # fmt: skip
                 try:
                     writing = encode(
-                        outcomes, decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
-                        line_of=_line_of(k for _, k in numbered), origin=state.db.origin,
+                        sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy,
+                        state.catalogue, rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
                     )  # fmt: skip
                     row = yield writing.on(conn)
                 except Exception as error:
                     if is_lost(error, conn):
                         raise
                     # Rivals won, or one of these orders cannot be written: the exact path tells which.
-                    return [n for n, _ in numbered], is_lock_timeout(error)
+                    return list(numbers), is_lock_timeout(error)
                 written = True
-                for outcome in outcomes:
-                    answers[numbered[outcome.row][0]] = Placed(outcome.answer)
+                for r, answer in zip(rows, writing.answers, strict=True):
+                    answers[numbers[r]] = Placed(answer)
                 with state.lock:
                     state.snapshot.apply(writing.taken.items, writing.taken.nodes, *positions(row))
                 state.db.notify()
-            return [n for r, (n, _) in enumerate(numbered) if not planned[r]], False
+            return [n for n, planned in zip(numbers, decisions.count.tolist(), strict=True) if not planned], False
         finally:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
                 undo(decisions, state.stock(), network, keep_capacity=written)
 
-    def _exact_all(
-        self,
-        numbers: list[int],
-        intakes: Sequence[Intake],
-        answers: list[Placed | Exception | None],
-        *,
-        waited: bool,
-    ) -> None:
+    def _exact_all(self, orders: dict[int, Intake], answers: list[Placed | Exception | None], *, waited: bool) -> None:
+        """Answer `orders`, by their numbers."""
         conn = self._conn
         assert conn is not None, "connected by _place"
         if waited:
-            for n, error in zip(numbers, _in_flight(conn, [intakes[n] for n in numbers]), strict=True):
+            for n, error in zip(orders, _in_flight(conn, [*orders.values()]), strict=True):
                 answers[n] = error
-            numbers = [n for n in numbers if answers[n] is None]
-        alone = [n for n in numbers if intakes[n].reservation_id is not None]
-        together = [n for n in numbers if intakes[n].reservation_id is None]
+        numbers = [n for n in orders if answers[n] is None]
+        alone = [n for n in numbers if orders[n].reservation_id is not None]
+        together = [n for n in numbers if orders[n].reservation_id is None]
         groups = [together[i : i + _EXACT_MAX] for i in range(0, len(together), _EXACT_MAX)]
         for group in [*groups, *([n] for n in alone)]:
-            for n, answer in zip(group, self._exactly(conn, [intakes[n] for n in group]), strict=True):
+            for n, answer in zip(group, self._exactly(conn, [orders[n] for n in group]), strict=True):
                 answers[n] = answer
 
     def _exactly(self, conn: Connection[TupleRow], batch: Sequence[Intake]) -> list[Placed | Exception]:
@@ -196,14 +197,13 @@ class Desk:
             half = len(batch) // 2
             return [error] if not half else self._exactly(conn, batch[:half]) + self._exactly(conn, batch[half:])
 
-    def _resolve(self, intakes: Sequence[Intake], answers: list[Placed | Exception | None]) -> None:
+    def _resolve(self, missing: dict[int, Intake], answers: list[Placed | Exception | None]) -> None:
         """The connection broke: what was committed is known only to the database, so look."""
         self.close()
         self._conn = None
-        missing = [n for n, answer in enumerate(answers) if answer is None]
         try:
             with self._state.db.connection() as conn:
-                seen = _find_earlier(conn, [intakes[n] for n in missing])
+                seen = _find_earlier(conn, [*missing.values()])
         except DatabaseUnavailable:
             return
         for n, earlier in zip(missing, seen, strict=True):
@@ -254,10 +254,6 @@ def hot_settings(conn: Connection[TupleRow]) -> None:
     conn.execute(b"SET plan_cache_mode = force_generic_plan")
 
 
-def _line_of(intakes: Iterable[Intake]) -> Int32:
-    return np.array([line for k in intakes for line in k.line_of], np.int32)
-
-
 def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
     """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
 
@@ -303,6 +299,22 @@ def _in_flight(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Pl
     ]
 
 
+def _repeats(sheet: Sheet, intakes: Sequence[Intake]) -> set[int]:
+    """The orders that have a name of one before them: answered from what that one has written."""
+    names = sheet.names() + [(k.channel.channel_id, k.external_id) for k in intakes]
+    has_key = any(k.key is not None for k in intakes)
+    if not has_key and len({*names}) == len(names):
+        return set()
+    known = _Names()
+    repeats: set[int] = set()
+    for n, name in enumerate(names):
+        intake = intakes[n - len(sheet)] if n >= len(sheet) else None
+        key = None if intake is None or intake.key is None else (intake.actor, intake.key)
+        if known.first(n, name, key) != n:
+            repeats.add(n)
+    return repeats
+
+
 class _Names:
     """Which order of a batch came first under a name: its key, or its channel and external id."""
 
@@ -310,11 +322,9 @@ class _Names:
         self._orders: dict[tuple[int, str], int] = {}
         self._keys: dict[tuple[int, str], int] = {}
 
-    def first(self, n: int, intake: Intake) -> int:
+    def first(self, n: int, order: tuple[int, str], key: tuple[int, str] | None) -> int:
         """The number of the first order that has a name of order `n`; `n` itself if there is none, which is then
         remembered."""
-        order = (intake.channel.channel_id, intake.external_id)
-        key = None if intake.key is None else (intake.actor, intake.key)
         found = self._orders.get(order) if key is None else self._keys.get(key, self._orders.get(order))
         if found is not None:
             return found
@@ -334,7 +344,8 @@ def _place_locked(
     for n, intake in enumerate(intakes):
         if answers[n] is not None:
             continue
-        if (first := known.first(n, intake)) != n:
+        key = None if intake.key is None else (intake.actor, intake.key)
+        if (first := known.first(n, (intake.channel.channel_id, intake.external_id), key)) != n:
             again.append((n, first))
         else:
             fresh.append((n, intake))
@@ -390,17 +401,20 @@ def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list
         ),
     ).fetchall()
     found: list[Placed | Exception | None] = [None] * len(intakes)
-    for n, by_name, decision, by_key, keyed_decision in rows:
+    for n, by_name, named, kept, by_key, keyed, keyed_kept in rows:
         intake: Intake = intakes[int(n) - 1]
         if by_key is not None:
             same = bytes(by_key) == intake.hash
-            found[int(n) - 1] = (
-                Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(intake.key or "")
-            )
+            found[int(n) - 1] = placed_before(keyed, keyed_kept) if same else IdempotencyKeyReused(intake.key or "")
         elif by_name is not None:
             same = bytes(by_name) == intake.hash
-            found[int(n) - 1] = Placed(decision, replayed=True) if same else _reused(intake)
+            found[int(n) - 1] = placed_before(named, kept) if same else _reused(intake)
     return found
+
+
+def placed_before(order_id: str, decision: str) -> Placed:
+    """The answer of an earlier request, from the order's first plan."""
+    return Placed(answer_again(order_id, decision), replayed=True)
 
 
 def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) -> Placed | Exception | None:
@@ -446,32 +460,33 @@ def _decide_and_write(
     supply = _Supply(conn, items)
     # One at a time: what an order leaves decides what the next can have, dated supply included.
     cases = [_decide_one(book, intake, supply) for _, intake in fresh]
-    cases.sort(key=lambda c: (c.outcome.intake.channel.channel_id, c.outcome.intake.external_id))
     planned = [c for c in cases if c.decisions is not None]
     for row, case in enumerate(planned):
-        case.outcome.row = row
+        case.fate.row = row
     decisions = join([c.decisions for c in planned if c.decisions is not None]) if planned else nothing()
     catalogue = state.catalogue
     weigh = (catalogue.weight_g, catalogue.volume_mm3, now.timestamp())
-    records = record.encode(decisions, [c.ask for c in planned], *weigh)
-    ordered = [c.outcome for c in cases]
+    records = iter(
+        record.encode(decisions, [c.ask.latitude for c in planned], [c.ask.longitude for c in planned], *weigh)
+    )
     writing = encode(
-        ordered,
+        Sheet.of([c.intake for c in cases]),
         decisions,
-        [records[c.outcome.row] if c.decisions is not None else _seen_in_vain(c, weigh) for c in cases],
+        [next(records) if c.decisions is not None else _seen_in_vain(c, weigh) for c in cases],
         network,
         state.policy,
         catalogue,
+        rows=[c.fate.row for c in cases],
         line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
         origin=state.db.origin,
+        fates=[c.fate for c in cases],
     )
     available, version = positions(writing.on(conn).wait())
-    _write_waiting(conn, ordered)
-    by_order = {id(outcome.intake): outcome for outcome in ordered}
-    for n, intake in fresh:
-        answers[n] = Placed(by_order[id(intake)].answer)
+    _write_waiting(conn, [(i, w) for i, c in zip(writing.order_ids, cases, strict=True) for w in c.fate.waiting])
+    for (n, intake), order_id, answer in zip(fresh, writing.order_ids, writing.answers, strict=True):
+        answers[n] = Placed(answer)
         if intake.reservation_id is not None:
-            conn.execute(SQL["use_reservation"], (intake.order_id, intake.reservation_id))
+            conn.execute(SQL["use_reservation"], (order_id, intake.reservation_id))
 
     def after() -> None:
         with state.lock:
@@ -564,19 +579,20 @@ class Book:
 
 @dataclass(slots=True, kw_only=True)
 class _Case:
-    """One order on the exact path: its outcome, what was asked of the solver and what it answered; `refused` is the
-    first question that had no answer."""
+    """One order on the exact path: what becomes of it, what was asked of the solver and what it answered; `refused` is
+    the first question that had no answer."""
 
-    outcome: Outcome
+    intake: Intake
+    fate: Fate
     ask: Ask
     decisions: Decisions | None = None
     refused: tuple[Ask, Decisions] | None = None
 
     def line_of(self) -> list[int]:
         """Order line of each demand row; -1 where lines share an item or part of it waits."""
-        intake = self.outcome.intake
+        intake = self.intake
         line_of = dict(zip((i for i, _ in intake.ask.demand), intake.line_of, strict=True))
-        waiting = {w.item_id for w in self.outcome.waiting}
+        waiting = {w.item_id for w in self.fate.waiting}
         return [-1 if i in waiting else line_of[i] for i, _ in self.ask.demand]
 
 
@@ -596,17 +612,17 @@ class _Supply:
 
 def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
     """Shelf stock for all of it; else what the shelf has now and the rest from dated supply; else a queue."""
-    case = _Case(outcome=Outcome(intake=intake, row=-1), ask=intake.ask)
-    outcome = case.outcome
+    case = _Case(intake=intake, fate=Fate(row=-1), ask=intake.ask)
+    fate = case.fate
     if intake.unlocatable:
-        outcome.status = outcome.queue = "held"
-        outcome.waiting = _all_waiting(intake, "held")
+        fate.status = fate.queue = "held"
+        fate.waiting = _all_waiting(intake, "held")
         return case
     shelf = [(i, u) for i, u in intake.ask.demand if i not in intake.preorder]
     later = [(i, u) for i, u in intake.ask.demand if i in intake.preorder]
     if _try(book, case, shelf) and not later:
         if intake.held is not None:
-            outcome.status = outcome.queue = "held"
+            fate.status = fate.queue = "held"
         return case
     nodes = book.network.channel_nodes(intake.channel)
     if intake.ask.pickup_node:
@@ -614,32 +630,32 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
     if case.decisions is None and shelf:
         short = [(i, u) for i, u in shelf if book.free(i, nodes) < u] or shelf
         rest = [(i, u) for i, u in shelf if (i, u) not in short]
-        if not (intake.wishes.allow_split and _try(book, case, rest)):
+        if not (intake.order.allow_split and _try(book, case, rest)):
             short = shelf
         later += short
-    one_node = not intake.wishes.allow_split
+    one_node = not intake.order.allow_split
     backing = None
-    if intake.wishes.allow_backorder and not (one_node and case.decisions is not None):
+    if intake.order.allow_backorder and not (one_node and case.decisions is not None):
         backing = back(later, supply.lines(), set(nodes.tolist()), one_node=one_node)
     if backing is None:
         if case.decisions is not None:
             undo(case.decisions, book.stock, book.network)
             case.decisions = None
-        outcome.status = outcome.queue = "unfillable"
-        outcome.waiting = _all_waiting(intake, "unfillable")
+        fate.status = fate.queue = "unfillable"
+        fate.waiting = _all_waiting(intake, "unfillable")
         if intake.held is not None:
-            outcome.status = outcome.queue = "held"
+            fate.status = fate.queue = "held"
         return case
     for b in backing:
         b.inbound.open_units -= b.units
-    outcome.status = "backordered"
-    outcome.waiting = _backed(intake, backing)
-    outcome.queue = "preorder" if intake.preorder else "backorder"
+    fate.status = "backordered"
+    fate.waiting = _backed(intake, backing)
+    fate.queue = "preorder" if intake.preorder else "backorder"
     if intake.held is not None:
-        outcome.status = outcome.queue = "held"
+        fate.status = fate.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
-    outcome.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
-    outcome.confidence = book.confidence * min(b.inbound.confidence for b in backing)
+    fate.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
+    fate.confidence = book.confidence * min(b.inbound.confidence for b in backing)
     return case
 
 
@@ -648,14 +664,14 @@ def _seen_in_vain(case: _Case, weigh: tuple[npt.NDArray[np.int64], npt.NDArray[n
     if case.refused is None:
         return record.empty(case.ask, *weigh)
     ask, decisions = case.refused
-    return record.encode(decisions, [ask], *weigh)[0]
+    return record.encode(decisions, [ask.latitude], [ask.longitude], *weigh)[0]
 
 
 def _try(book: "Book", case: _Case, demand: list[tuple[int, int]]) -> bool:
     """Plan `demand` from the shelf; the case keeps the plan when there is one."""
     if not demand:
         return False
-    ask = replace(case.outcome.intake.ask, demand=demand)
+    ask = msgspec.structs.replace(case.intake.ask, demand=demand)
     decisions = book.decide([ask])
     if not decisions.count[0]:
         case.refused = case.refused or (ask, decisions)
@@ -718,8 +734,7 @@ def load_inbound(conn: Connection[TupleRow], items: list[int]) -> list[Inbound]:
     ]  # fmt: skip
 
 
-def _write_waiting(conn: Connection[TupleRow], outcomes: Sequence[Outcome]) -> None:
-    rows = [(o.intake.order_id, w) for o in outcomes for w in o.waiting]
+def _write_waiting(conn: Connection[TupleRow], rows: Sequence[tuple[str, Waiting]]) -> None:
     if not rows:
         return
     conn.execute(
@@ -751,5 +766,6 @@ __all__ = [
     "lock_stock",
     "outdone",
     "place_exactly",
+    "placed_before",
     "rivals_won",
 ]

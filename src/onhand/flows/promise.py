@@ -1,8 +1,9 @@
 """Promise: when could this basket arrive, from where, at what cost? Decides like an order and holds nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from onhand.base.dates import rfc3339
@@ -10,7 +11,7 @@ from onhand.errors import FieldError
 from onhand.flows.intake import World, active_channel, pickup_of, place_of, refusal
 from onhand.flows.reserve import basket
 from onhand.flows.state import State
-from onhand.flows.write_orders import COST
+from onhand.orders.answer import COST
 from onhand.orders.intake import PromiseIn
 from onhand.sourcing.solve import Ask, Decisions, decide
 
@@ -63,7 +64,7 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
         if request.objective is None or request.objective == objective
     ]
     return Question(
-        asks=[replace(ask, objective=world.policy.index(objective)) for _, objective in wanted],
+        asks=[msgspec.structs.replace(ask, objective=world.policy.index(objective)) for _, objective in wanted],
         options=[option for option, _ in wanted],
     )
 

@@ -18,6 +18,7 @@ from onhand.base.dates import microseconds, rfc3339
 from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, FieldError, IdempotencyInFlight, OnhandError
+from onhand.flows.allocations import Allocations, allocations
 from onhand.flows.intake import World, active_channel, place_of, refusal
 from onhand.flows.place_orders import (
     Book,
@@ -29,7 +30,6 @@ from onhand.flows.place_orders import (
     rivals_won,
 )
 from onhand.flows.state import State
-from onhand.flows.write_orders import Allocations, allocations
 from onhand.orders.intake import BasketLine, ReservationIn
 from onhand.sourcing.solve import Ask, Decisions, decide, join, undo
 
@@ -379,7 +379,7 @@ def _write(
     for hold, row in zip(holds, rows, strict=True):
         first = decisions.demand_first[row]
         line_of[first : first + len(hold.line_of)] = hold.line_of
-    taken = allocations(decisions, (), position_of, line_of)
+    taken = allocations(decisions, position_of, line_of)
     raw_ids = ids.new_ids(len(holds))
     texts = ids.texts(raw_ids)
     expires = [now + timedelta(seconds=hold.ttl_s) for hold in holds]

@@ -12,7 +12,7 @@ from onhand.base.actor import Actor
 from onhand.db import idempotency, queries
 from onhand.errors import IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import Intake, NotKnown, hash_order, prepare
-from onhand.flows.place_orders import Placed
+from onhand.flows.place_orders import Placed, placed_before
 from onhand.flows.reserve import ROUTE, Hold, Reserved, hash_request, prepare_hold
 from onhand.flows.state import State
 from onhand.orders.intake import OrderIn, ReservationIn
@@ -77,14 +77,14 @@ def _answers(state: State, refused: Sequence[RefusedOrder]) -> list[Placed | Exc
     )
     with state.db.connection() as conn:
         rows = conn.execute(SQL["find_orders"], names).fetchall()
-    for number, by_name, decision, by_key, keyed_decision in rows:
+    for number, by_name, named, kept, by_key, keyed, keyed_kept in rows:
         n = int(number) - 1
         body = hash_order(refused[n].order)
         if by_key is not None:
             same = bytes(by_key) == body
-            answers[n] = Placed(keyed_decision, replayed=True) if same else IdempotencyKeyReused(refused[n].key or "")
+            answers[n] = placed_before(keyed, keyed_kept) if same else IdempotencyKeyReused(refused[n].key or "")
         elif bytes(by_name) == body:
-            answers[n] = Placed(decision, replayed=True)
+            answers[n] = placed_before(named, kept)
     return answers
 
 

@@ -18,9 +18,9 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.flows.intake import rebuild_ask
 from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inbound, lock_stock
 from onhand.flows.state import State
-from onhand.flows.write_orders import COST
 from onhand.ledger.store import Key, lock_positions
 from onhand.network.compiled import Channel, Network
+from onhand.orders.answer import COST
 from onhand.orders.decide import take_waiting, withdraw
 from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, total
 from onhand.orders.states import settle
@@ -161,7 +161,7 @@ class Sourcer:
         ask = self._asks[order.order_id]
         if ask is None or not chosen:
             return Sourced(order=settle(order), plans=(), found=False)
-        ask = replace(ask, excluded=sorted(excluded))
+        ask = msgspec.structs.replace(ask, excluded=sorted(excluded))
         shelf, looked = self._together(order, chosen, ask)
         if shelf is None:
             shelf, looked = self._shelf(order, chosen, ask, insist=insist)
@@ -183,11 +183,11 @@ class Sourcer:
             return Sourced(order=settle(order), plans=(), found=False)
         # Only this node: a network of one.
         channel = Channel(ask.channel.channel_id, ask.channel.code, 0, active=True)
-        ask = replace(ask, channel=channel)
+        ask = msgspec.structs.replace(ask, channel=channel)
         book = self._book_of(units, node)
         shelf, looked = self._together(order, among, ask, units=units, node=node, book=book)
         if shelf is None:
-            shelf, looked = self._plan(order, units, replace(ask, fulfilments_max=1), book)
+            shelf, looked = self._plan(order, units, msgspec.structs.replace(ask, fulfilments_max=1), book)
         after = order if shelf is None else self._take(shelf, among)
         return self._answer(after, shelf, looked, "supply has arrived", found=shelf is not None)
 
@@ -227,7 +227,7 @@ class Sourcer:
         units = {unit: n for unit, n in total((w.unit, w.quantity) for w in chosen).items() if self._is_out(unit[1])}
         if budget < 1 or not units:
             return None, None
-        ask = replace(ask, fulfilments_max=budget)
+        ask = msgspec.structs.replace(ask, fulfilments_max=budget)
         shelf, looked = self._plan(order, units, ask, self._book)
         if shelf is not None or not order.wishes.allow_split:
             return shelf, looked
@@ -264,7 +264,7 @@ class Sourcer:
         wanted = dict(units) if units is not None else total((w.unit, w.quantity) for w in chosen)
         for f in opened:
             wanted = total([*wanted.items(), *f.left.items()])
-        shelf, looked = self._plan(trial, wanted, replace(ask, fulfilments_max=1), book)
+        shelf, looked = self._plan(trial, wanted, msgspec.structs.replace(ask, fulfilments_max=1), book)
         if shelf is None:
             for row, at, n in given:
                 book.stock.available[row, at] -= n
@@ -290,7 +290,7 @@ class Sourcer:
     def _plan(
         self, order: Order, units: Mapping[Unit, int], ask: Ask, book: Book
     ) -> tuple[_Shelf | None, _Shelf | None]:
-        ask = replace(ask, demand=list(_by_item(units).items()))
+        ask = msgspec.structs.replace(ask, demand=list(_by_item(units).items()))
         decisions = book.decide([ask])
         looked = _Shelf(order=order, units=dict(units), ask=ask, decisions=decisions, book=book)
         return (looked if decisions.count[0] else None), looked
@@ -412,7 +412,9 @@ class Sourcer:
         seen = shelf or looked
         if seen is not None:
             now = seen.book.now.timestamp()
-            inputs = record.encode(seen.decisions, [seen.ask], catalogue.weight_g, catalogue.volume_mm3, now)[0]
+            inputs = record.encode(
+                seen.decisions, [seen.ask.latitude], [seen.ask.longitude], catalogue.weight_g, catalogue.volume_mm3, now
+            )[0]
         else:
             ask = self._asks[order.order_id]
             assert ask is not None, "nothing is found for an order without a place"

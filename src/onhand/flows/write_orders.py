@@ -16,17 +16,19 @@ from onhand.base.dates import microseconds, rfc3339
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import arrays
 from onhand.db.statement import Call, Statement, Value
-from onhand.flows.allocations import Allocations, Outcome, Waiting, allocations
-from onhand.flows.intake import OrderLine, Person
+from onhand.flows.allocations import Allocations, Fate, Waiting, allocations
+from onhand.flows.sheet import Sheet
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network
+from onhand.orders import answer
+from onhand.orders.intake import Customer, LineIn, encode_wishes
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-_PARAMETERS = 62
+_PARAMETERS = 63
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -35,10 +37,12 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True, kw_only=True)
 class Writing:
-    """A batch of decided orders, ready to be written."""
+    """A batch of decided orders, ready to be written; their ids and answers (JSON text) if it is."""
 
     values: list[Value]
     taken: Allocations
+    order_ids: list[str]
+    answers: list[str]
 
     def on(self, conn: Connection[TupleRow]) -> Call:
         """The guarded statement; its row is for `positions`. Raises psycopg errors with SQLSTATE OH001 (does not fit
@@ -53,42 +57,50 @@ def positions(row: Sequence[bytes | None]) -> tuple[Int32, Int32]:
 
 
 def encode(
-    outcomes: Sequence[Outcome],
+    sheet: Sheet,
     decisions: Decisions,
     records: Sequence[bytes],
     network: Network,
     policy: Policy,
     catalogue: Catalogue,
     *,
+    rows: Sequence[int],
     line_of: Int32,
     origin: int,
+    fates: Sequence[Fate] | None = None,
 ) -> Writing:
-    """Word the answers of `outcomes`, sorted by (channel_id, external_id), and make ready what is written."""
+    """Word the answers of the orders of `sheet`, and make ready what is written.
+
+    records   of each order what its decision saw
+    rows      of each order its row in `decisions`, -1 without a plan
+    line_of   of each demand row in `decisions` its order line, -1 where several lines share it
+    fates     what became of each order; None: all are sourced
+    """
+    count, orders = len(sheet), sheet.orders
     position_of = np.zeros(len(decisions.count), np.int32)
-    for position, outcome in enumerate(outcomes):
-        if outcome.row >= 0 and decisions.count[outcome.row]:
-            position_of[outcome.row] = position + 1
-    taken = allocations(decisions, outcomes, position_of, line_of)
-    raw_ids = ids.new_ids(len(outcomes))
-    for outcome, text in zip(outcomes, ids.texts(raw_ids), strict=True):
-        outcome.intake.order_id = text
+    at = np.array(rows, np.int32)
+    position_of[at[at >= 0]] = np.flatnonzero(at >= 0) + 1
+    taken = allocations(decisions, position_of, line_of, lambda order, item: _shares(sheet, fates, order - 1, item))
+    raw_ids = ids.new_ids(count)
+    order_ids = ids.texts(raw_ids)
     f = _fulfilments(decisions, position_of, network)
-    _word(outcomes, f, taken, network, policy, catalogue)
-    intakes = [o.intake for o in outcomes]
-    lines = [line for k in intakes for line in k.lines]
-    people = [(p + 1, k.customer) for p, k in enumerate(intakes) if k.customer is not None]
-    person_of = np.zeros(len(intakes), np.int32)
-    for number, (position, _) in enumerate(people):
-        person_of[position - 1] = number + 1
-    keyed = [(p + 1, k.key) for p, k in enumerate(intakes) if k.key is not None]
-    channel_of, customer_of, actor_of = arrays.int4_columns(
-        [[k.channel.channel_id for k in intakes], person_of, [k.actor for k in intakes]]
+    worded = _word(sheet, order_ids, fates, f, taken, network, policy, catalogue)
+    people = [(p, o.customer) for p, o in enumerate(orders, 1) if o.customer is not None]
+    person_of = np.zeros(count, np.int32)
+    for number, (position, _) in enumerate(people, 1):
+        person_of[position - 1] = number
+    keyed = [(p, key) for p, key in enumerate(sheet.keys, 1) if key is not None]
+    names = sheet.names()
+    turn, channel_of, customer_of, actor_of = arrays.int4_columns(
+        [sorted(range(1, count + 1), key=lambda p: names[p - 1]), [c for c, _ in names], person_of, sheet.actors]
     )
+    lines, sizes = sheet.lines(), np.array(sheet.line_counts)
+    line_order = np.repeat(np.arange(1, count + 1), sizes)
     order_of_line, line_no_of, item_of_line, units_of_line = arrays.int4_columns(
         [
-            np.repeat(np.arange(1, len(intakes) + 1), [len(k.lines) for k in intakes]),
-            [line.line_no for line in lines],
-            [line.item_id for line in lines],
+            line_order,
+            np.arange(1, len(lines) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes),
+            sheet.items,
             [line.quantity for line in lines],
         ]
     )
@@ -96,21 +108,22 @@ def encode(
         [f.order, f.number, f.node, f.lines, f.units]
     )
     values: list[Value] = [
+        turn,
         arrays.uuid(raw_ids),
         channel_of,
-        arrays.text([k.external_id for k in intakes]),
-        arrays.bytea([k.hash for k in intakes]),
-        arrays.text([o.status for o in outcomes]),
-        arrays.text([o.queue for o in outcomes]),
-        arrays.text([k.currency for k in intakes]),
-        arrays.timestamptz([k.placed_us for k in intakes]),
-        arrays.timestamptz([arrays.NO_TIME if o.deliver_at is None else o.deliver_at * 1_000_000 for o in outcomes]),
+        arrays.text([o.external_id for o in orders]),
+        arrays.bytea(sheet.hashes),
+        arrays.text(["sourced"] * count if fates is None else [o.status for o in fates]),
+        arrays.text([None] * count if fates is None else [o.queue for o in fates]),
+        arrays.text([o.currency for o in orders]),
+        arrays.timestamptz(sheet.placed_us),
+        arrays.timestamptz([arrays.NO_TIME if at is None else at * 1_000_000 for at in worded.deliver_at]),
         customer_of,
-        arrays.text([_encode(k.wishes) for k in intakes]),
+        arrays.text([encode_wishes(o) for o in orders]),
         actor_of,
-        arrays.text([o.answer for o in outcomes]),
+        arrays.text(worded.kept),
         arrays.bytea(records),
-        arrays.text([k.reason for k in intakes]),
+        arrays.text(sheet.reasons),
         order_of_line,
         line_no_of,
         arrays.text([line.line_id for line in lines]),
@@ -118,12 +131,7 @@ def encode(
         units_of_line,
         arrays.int8([line.price_minor for line in lines]),
         arrays.nullable_int8([line.tax_minor for line in lines]),
-        arrays.text(
-            [
-                _encode({str(item): units for item, units in line.components}) if line.components else None
-                for line in lines
-            ]
-        ),
+        arrays.text([_components(parts) for parts in sheet.components]),
         *arrays.int4_columns([taken.items, taken.nodes, taken.totals, taken.entries]),
         *arrays.int4_columns(
             [taken.order, taken.fulfilment, taken.line, taken.slot, taken.units, taken.cumulative, taken.rank]
@@ -133,7 +141,7 @@ def encode(
         node_of,
         arrays.text(f.carriers),
         arrays.text(f.services),
-        arrays.text([intakes[p - 1].wishes.method for p in _ints(f.order)]),
+        arrays.text([orders[p - 1].method for p in _ints(f.order)]),
         arrays.date(f.day),
         arrays.timestamptz(f.departs * 1_000_000),
         arrays.timestamptz(f.deliver * 1_000_000),
@@ -142,23 +150,41 @@ def encode(
         arrays.int8(f.cost_minor),
         arrays.text(f.costs),
         *_capacity(f),
-        *(_people([p for _, p in people]) if people else _NOBODY),
+        *(_people([person for _, person in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
         arrays.text([key for _, key in keyed]),
         network.network_id,
         policy.version,
         origin,
     ]
-    return Writing(values=values, taken=taken)
+    return Writing(values=values, taken=taken, order_ids=order_ids, answers=worded.answers)
 
 
-def _people(people: Sequence[Person]) -> list[Value]:
+def _shares(sheet: Sheet, fates: Sequence[Fate] | None, n: int, item_id: int) -> list[list[int]]:
+    """[line_no, units] of one item over the lines of order `n`, less what waits in a queue."""
+    waiting: dict[int, int] = {}
+    for w in () if fates is None else fates[n].waiting:
+        if w.item_id == item_id:
+            waiting[w.line_no] = waiting.get(w.line_no, 0) + w.units
+    return [
+        [line.line_no, units - waiting.get(line.line_no, 0)]
+        for line in sheet.intake(n).lines
+        for item, units in line.wants()
+        if item == item_id and units > waiting.get(line.line_no, 0)
+    ]
+
+
+def _components(parts: tuple[tuple[int, int], ...]) -> bytes | None:
+    return _encode({str(item): units for item, units in parts}) if parts else None
+
+
+def _people(people: Sequence[Customer]) -> list[Value]:
     return [
         arrays.uuid(ids.new_ids(len(people))),
         arrays.text([p.email for p in people]),
         arrays.text([p.name for p in people]),
         arrays.text([p.phone for p in people]),
-        arrays.text([p.address for p in people]),
+        arrays.text([None if p.address is None else _encode(p.address) for p in people]),
     ]
 
 
@@ -178,6 +204,7 @@ class _Fulfilments:
     cost_minor: Int64
     service: Int32
     grams: npt.NDArray[np.float64]
+    terms: list[tuple[int, ...]]
     costs: list[str]
     carriers: list[str | None]
     services: list[str]
@@ -190,6 +217,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     number = np.arange(made) - np.repeat(decisions.fulfilment_first[:-1], counts) + 1
     wanted = order > 0
     terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
+    amounts = [tuple(row) for row in terms.tolist()]
     node = decisions.node[:made][wanted]
     service = decisions.service[:made][wanted]
     known = network.services
@@ -205,7 +233,8 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         cost_minor=terms.sum(axis=1),
         service=service,
         grams=decisions.grams[:made][wanted],
-        costs=[COST % tuple(row) for row in terms.tolist()],
+        terms=amounts,
+        costs=[answer.COST % row for row in amounts],
         carriers=[None if s < 0 else known[s].carrier for s in _ints(service)],
         services=["pickup" if s < 0 else known[s].code for s in _ints(service)],
     )
@@ -220,27 +249,33 @@ def _capacity(f: _Fulfilments) -> list[Value]:
     return [of_node, arrays.date(day), of_orders, of_lines, arrays.int8(units)]
 
 
-COST = '{"shipping":%d,"handling":%d,"split":%d,"lateness":%d,"carbon":%d}'
+@dataclass(slots=True, kw_only=True)
+class _Worded:
+    """Per order: when it is promised (Unix seconds), its answer, and what is kept of that."""
+
+    deliver_at: list[int | None]
+    answers: list[str]
+    kept: list[str]
 
 
 def _word(
-    outcomes: Sequence[Outcome],
-    f: "_Fulfilments",
+    sheet: Sheet,
+    order_ids: Sequence[str],
+    fates: Sequence[Fate] | None,
+    f: _Fulfilments,
     taken: Allocations,
     network: Network,
     policy: Policy,
     catalogue: Catalogue,
-) -> None:
-    """Fill in every outcome's promise and answer (JSON text)."""
+) -> _Worded:
     sku = [catalogue.sku_json[item] for item in _ints(taken.items)]
     owner = _ints(f.order)
-    order_ids = [o.intake.order_id for o in outcomes]
-    lines_of = [o.intake.lines for o in outcomes]
+    lines_of = [o.lines for o in sheet.orders]
     # Lines of each row of f. Rows of an order stand together.
-    first = np.zeros(len(outcomes) + 1, np.int64)
+    first = np.zeros(len(sheet) + 1, np.int64)
     first[f.order[::-1]] = np.arange(len(owner))[::-1]
-    lines = [""] * len(owner)
-    for row, order, line, slot, units in zip(
+    lines, short_lines = [""] * len(owner), [""] * len(owner)
+    for row, order, number, slot, units in zip(
         _ints(first[taken.order] + taken.fulfilment - 1),
         _ints(taken.order),
         _ints(taken.line),
@@ -248,44 +283,55 @@ def _word(
         _ints(taken.units),
         strict=True,
     ):
-        line_id = _quoted(lines_of[order - 1][line - 1].line_id)
-        text = f'{{"line_id":{line_id},"sku":{sku[slot - 1]},"quantity":{units}}}'
+        line_id, item = _quoted(lines_of[order - 1][number - 1].line_id), sku[slot - 1]
+        text, short = answer.line(line_id, item, units), f"[{line_id},{item},{units}]"
         lines[row] = f"{lines[row]},{text}" if lines[row] else text
-    parts = [""] * len(outcomes)
-    latest = [o.deliver_at or 0 for o in outcomes]
+        short_lines[row] = f"{short_lines[row]},{short}" if short_lines[row] else short
+    parts, short_parts = [""] * len(sheet), [""] * len(sheet)
+    latest = [0] * len(sheet) if fates is None else [o.deliver_at or 0 for o in fates]
     services, nodes = network.services, network.node_json
-    departs, deliver, grams = _ints(f.departs), _ints(f.deliver), _ints(np.rint(f.grams).astype(np.int64))
-    number_of, cost_minor = _ints(f.number), _ints(f.cost_minor)
-    for row, (order, node, service, cost, worded) in enumerate(
-        zip(owner, _ints(f.node), _ints(f.service), f.costs, lines, strict=True)
+    moments = zip(_ints(f.departs), _ints(f.deliver), strict=True)
+    sums = zip(f.terms, f.costs, _ints(f.cost_minor), _ints(np.rint(f.grams).astype(np.int64)), strict=True)
+    choices = zip(_ints(f.number), _ints(f.node), _ints(f.service), strict=True)
+    worded = zip(lines, short_lines, strict=True)
+    for order, (number, node, service), (terms, cost, cost_minor, grams), (departs, deliver), (text, short) in zip(
+        owner, choices, sums, moments, worded, strict=True
     ):
         at = order - 1
         if service < 0:
             carrier, code = "null", '"pickup"'
         else:
             carrier, code = services[service].carrier_json, services[service].code_json
-        text = (
-            f'{{"fulfilment_id":"{order_ids[at]}-f{number_of[row]}","node":{nodes[node]},"carrier":{carrier},"service":{code},'
-            f'"lines":[{worded}],"cost":{cost},"cost_minor":{cost_minor[row]},"co2_g":{grams[row]},'
-            f'"ship_by":"{rfc3339(departs[row])}","deliver_by":"{rfc3339(deliver[row])}"}}'
+        made = answer.fulfilment(
+            order_ids[at], number, nodes[node], carrier, code, text, cost, cost_minor, grams, departs, deliver
         )
-        parts[at] = f"{parts[at]},{text}" if parts[at] else text
-        latest[at] = max(latest[at], deliver[row])
+        kept = answer.keep_fulfilment(nodes[node], carrier, code, terms, grams, departs, deliver, short)
+        parts[at] = f"{parts[at]},{made}" if parts[at] else made
+        short_parts[at] = f"{short_parts[at]},{kept}" if short_parts[at] else kept
+        latest[at] = max(latest[at], deliver)
     usual = f"{policy.confidence:.4g}"
-    for outcome, order_id, fulfilments, until in zip(outcomes, order_ids, parts, latest, strict=True):
-        promise, queue, waiting = "null", "null", ""
-        if until and outcome.status != "unfillable":
-            outcome.deliver_at = until
-            confidence = f"{outcome.confidence:.4g}" if outcome.confidence else usual
-            promise = f'{{"deliver_by":"{rfc3339(until)}","confidence":{confidence}}}'
-        if outcome.queue is not None:
-            queue = f'"{outcome.queue}"'
-        if outcome.waiting:
-            waiting = ",".join([_waiting(w, outcome.intake.lines, catalogue.sku_json) for w in outcome.waiting])
-        outcome.answer = (
-            f'{{"order_id":"{order_id}","status":"{outcome.status}","queue":{queue},"promise":{promise},'
-            f'"fulfilments":[{fulfilments}],"waiting":[{waiting}],"plan_id":"{order_id}-p1"}}'
+    if fates is None:
+        return _Worded(
+            deliver_at=[*latest],
+            answers=[
+                answer.answer(order_id, "sourced", "null", answer.promise(until, usual), made, "")
+                for order_id, until, made in zip(order_ids, latest, parts, strict=True)
+            ],
+            kept=[answer.keep(usual, short) for short in short_parts],
         )
+    all_worded = _Worded(deliver_at=[], answers=[], kept=[])
+    for n, (fate, order_id, made, until) in enumerate(zip(fates, order_ids, parts, latest, strict=True)):
+        promise, queue = "null", "null" if fate.queue is None else f'"{fate.queue}"'
+        is_promised = until and fate.status != "unfillable"
+        if is_promised:
+            promise = answer.promise(until, f"{fate.confidence:.4g}" if fate.confidence else usual)
+        waiting = ",".join([_waiting(w, lines_of[n], catalogue.sku_json) for w in fate.waiting])
+        whole = answer.answer(order_id, fate.status, queue, promise, made, waiting)
+        is_plain = fate.status == "sourced" and fate.queue is None and not fate.waiting and not fate.confidence
+        all_worded.deliver_at.append(until if is_promised else fate.deliver_at)
+        all_worded.answers.append(whole)
+        all_worded.kept.append(answer.keep(usual, short_parts[n]) if is_plain else whole)
+    return all_worded
 
 
 @lru_cache(maxsize=65_536)
@@ -298,7 +344,7 @@ def _ints(column: npt.NDArray[Any]) -> list[int]:
     return column.tolist()
 
 
-def _waiting(w: Waiting, lines: Sequence[OrderLine], sku: Sequence[str]) -> str:
+def _waiting(w: Waiting, lines: Sequence[LineIn], sku: Sequence[str]) -> str:
     expected = "null" if w.expected_at is None else f'"{rfc3339(microseconds(w.expected_at) // 1_000_000)}"'
     return (
         f'{{"line_id":{_quoted(lines[w.line_no - 1].line_id)},"sku":{sku[w.item_id]},"quantity":{w.units},'

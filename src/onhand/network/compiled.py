@@ -244,9 +244,18 @@ class Network:
         """Bands by zone row; read it after `zone_row`."""
         return self.zones.bands
 
+    @property
+    def has_zones(self) -> bool:
+        """Whether destinations differ in anything but distance."""
+        return self.zones.has_zones
+
     def zone_row(self, country: str, region: str, postal_code: str) -> int:
         """Index into zone_bands for a destination; 0 when no service has zones."""
         return self.zones.row(country, region, postal_code)
+
+    def service_row(self, code: str | None) -> int:
+        """Index of a service code; -1 for None, which is any, and one that no service has for an unknown code."""
+        return -1 if code is None else self.service_codes.get(code, 1 << 30)
 
 
 def _zone(zones: Sequence[Mapping[str, Any]], origin: str, key: tuple[str, str, str]) -> int:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+_encode = msgspec.json.encode
+
 QUANTITY_MAX = 1_000_000
 MONEY_MAX = 1_000_000_000_000
 LINES_MAX = 1_000
@@ -130,3 +132,19 @@ def wishes(order: OrderIn) -> Wishes:
         hold=order.hold,
         reservation_id=order.reservation_id,
     )
+
+
+def encode_wishes(order: OrderIn) -> bytes:
+    """`wishes` as JSON; most orders wish for nothing but their destination."""
+    if (
+        order.method == "ship"
+        and order.service is None
+        and order.pickup_node is None
+        and order.objective is None
+        and order.allow_split
+        and order.allow_backorder
+        and order.hold is None
+        and order.reservation_id is None
+    ):
+        return b'{"destination":%b}' % _encode(order.destination)
+    return _encode(wishes(order))

@@ -175,7 +175,9 @@ SELECT r.return_no, n.code, r.disposition, r.returned_at,
 FROM order_return r JOIN node n USING (node_id) WHERE r.order_id = %(id)s ORDER BY r.return_no;
 
 -- name: order_plans
-SELECT plan_no, at, policy, decision::json ->> 'because', (decision::json #>> '{promise,confidence}')::float8
+-- Of a plan that serves its order in full only the choices are kept (answer.py), the confidence first.
+SELECT plan_no, at, policy, decision::json ->> 'because',
+       coalesce(decision::json #>> '{promise,confidence}', decision::json ->> 0)::float8
 FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
 
 -- name: timeline

@@ -163,7 +163,7 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     blocks = {id(q): n for n, q in enumerate(changed, 1)}
     offsets = [blocks.get(id(q), 0) * lines for q in questions]
     asks = [
-        replace(q.ask, demand=[(offset + item, units) for item, units in q.ask.demand])
+        msgspec.structs.replace(q.ask, demand=[(offset + item, units) for item, units in q.ask.demand])
         for q, offset in zip(questions, offsets, strict=True)
     ]
     count = len(changed) + 1
@@ -255,7 +255,7 @@ def explain(kept: Kept) -> Row:
 def _alone(case: Case, node: int, demand: Sequence[tuple[int, int]]) -> Ask:
     """The question with one node only, and of its demand what is named."""
     channel = replace(case.ask.channel, index=1 + case.nodes.index(node))
-    return replace(case.ask, demand=list(demand), channel=channel, fulfilments_max=1)
+    return msgspec.structs.replace(case.ask, demand=list(demand), channel=channel, fulfilments_max=1)
 
 
 def _candidates(case: Case, plan: Plan) -> list[Row]:
@@ -340,7 +340,7 @@ def _runner_up(case: Case, plan: Plan) -> tuple[Row | None, dict[str, float]]:
     if not plan.found:
         return None, {}
     ids = case.network.node_ids
-    others = solve(case, [What(ask=replace(case.ask, excluded=[ids[code]])) for code in plan.nodes])
+    others = solve(case, [What(ask=msgspec.structs.replace(case.ask, excluded=[ids[code]])) for code in plan.nodes])
     gaps = {code: o.cost - plan.cost for code, o in zip(plan.nodes, others, strict=True) if o.found}
     found = sorted((o for o in others if o.found), key=lambda o: o.cost)
     if not found:
@@ -366,11 +366,13 @@ def _binding(case: Case, plan: Plan) -> list[Row]:
         (
             "fulfilments_max",
             f"it could be divided into more than {ask.fulfilments_max}",
-            What(ask=replace(ask, fulfilments_max=max(len(case.skus), ask.fulfilments_max) + 1)),
+            What(ask=msgspec.structs.replace(ask, fulfilments_max=max(len(case.skus), ask.fulfilments_max) + 1)),
         ),
     ]
     if ask.service is not None:
-        lifted.append(("service", f"the service need not be {ask.service}", What(ask=replace(ask, service=None))))
+        lifted.append(
+            ("service", f"the service need not be {ask.service}", What(ask=msgspec.structs.replace(ask, service=None)))
+        )
     answers = solve(case, [what for _, _, what in lifted])
     named = [(name, text) for name, text, _ in lifted]
     unlimited = replace(case, network=replace(network, left=np.full_like(network.left, NO_LIMIT)))

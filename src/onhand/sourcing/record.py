@@ -9,14 +9,22 @@ the same units beyond them, or none. Words are 2 or 4 bytes wide, as the batch n
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from onhand.sourcing.kernel import NO_LIMIT
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
 
+Degrees = Sequence[float] | npt.NDArray[np.float64]
+
 _HEADER = struct.Struct("<BBHddd")
+# The same as an array, for many at once.
+_HEAD = np.dtype(
+    [("version", "u1"), ("width", "u1"), ("count", "<u2"), ("at", "<f8"), ("latitude", "<f8"), ("longitude", "<f8")]
+)
 _VERSION = 1
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
 
@@ -46,7 +54,9 @@ class Seen:
     candidates: list[Candidate]
 
 
-def encode(decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: Int64, now: float) -> list[bytes]:
+def encode(
+    decisions: Decisions, latitude: Degrees, longitude: Degrees, weight_g: Int64, volume_mm3: Int64, now: float
+) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
     narrow = not len(words) or (words.min() >= -32_768 and words.max() < 32_768)
@@ -61,12 +71,15 @@ def encode(decisions: Decisions, asks: list[Ask], weight_g: Int64, volume_mm3: I
     size = _DEMAND.itemsize
     first = decisions.record_first.tolist()
     demand_first = decisions.demand_first.tolist()
-    pack = _HEADER.pack
+    head = np.empty(len(decisions.count), _HEAD)
+    head["version"], head["width"], head["count"] = _VERSION, width, np.diff(decisions.demand_first)
+    head["at"], head["latitude"], head["longitude"] = now, latitude, longitude
+    heads = head.tobytes()
     return [
-        pack(_VERSION, width, demand_first[o + 1] - demand_first[o], now, a.latitude, a.longitude)
+        heads[o * _HEADER.size : (o + 1) * _HEADER.size]
         + rows[demand_first[o] * size : demand_first[o + 1] * size]
         + raw[first[o] * width : first[o + 1] * width]
-        for o, a in enumerate(asks)
+        for o in range(len(head))
     ]
 
 

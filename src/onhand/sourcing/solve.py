@@ -1,10 +1,10 @@
 """From orders as values to the kernel's arrays and back."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +20,7 @@ Float64 = npt.NDArray[np.float64]
 _WORDS = 1 << 23
 
 
-@dataclass(slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, kw_only=True, gc=False):
     """One order as sourcing sees it.
 
     demand          (item_id, units), each item once: bundles exploded and lines summed
@@ -45,6 +44,36 @@ class Ask:
     objective: int = 0
     may_dip: bool = True
     excluded: Sequence[int] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """A batch of orders as columns: what `Ask` says of one order, and the rows of its demand.
+
+    demand_first    int32[orders + 1]; demand of order o is in rows demand_first[o]:demand_first[o + 1]
+    item, units     int32[demand]
+    latitude, longitude  float64[orders], degrees
+    zone            int32[orders]: `Network.zone_row` of the destination
+    method          int32[orders]: bits of METHODS
+    service         int32[orders]: index of the code that is insisted on, -1 for any
+    excluded        int32[...], of order o in rows excluded_first[o]:excluded_first[o + 1]
+    """
+
+    demand_first: Int32
+    item: Int32
+    units: Int32
+    latitude: Float64
+    longitude: Float64
+    zone: Int32
+    channel: Int32
+    method: Int32
+    service: Int32
+    fulfilments_max: Int32
+    objective: Int32
+    may_dip: Int32
+    pickup_node: Int32
+    excluded_first: Int32
+    excluded: Int32
 
 
 @dataclass(slots=True)
@@ -92,6 +121,52 @@ class Stock:
     rows: dict[int, int] | None = field(default=None)
 
 
+def asked(asks: Sequence[Ask], network: Network) -> Asked:
+    """Orders as values, as columns."""
+    orders = len(asks)
+    whole: Any = np.array(
+        [
+            (
+                network.zone_row(*a.place),
+                a.channel.index,
+                METHODS[a.method],
+                network.service_row(a.service),
+                a.fulfilments_max,
+                a.objective,
+                a.may_dip,
+                a.pickup_node,
+            )
+            for a in asks
+        ],
+        np.int32,
+    ).reshape(-1, 8)
+    zone, channel, method, service, fulfilments_max, objective, may_dip, pickup_node = np.ascontiguousarray(whole.T)
+    return Asked(
+        demand_first=first_rows([len(a.demand) for a in asks]),
+        item=np.array([item for a in asks for item, _ in a.demand], np.int32),
+        units=np.array([wanted for a in asks for _, wanted in a.demand], np.int32),
+        latitude=np.fromiter([a.latitude for a in asks], np.float64, orders),
+        longitude=np.fromiter([a.longitude for a in asks], np.float64, orders),
+        zone=zone,
+        channel=channel,
+        method=method,
+        service=service,
+        fulfilments_max=fulfilments_max,
+        objective=objective,
+        may_dip=may_dip,
+        pickup_node=pickup_node,
+        excluded_first=first_rows([len(a.excluded) for a in asks]),
+        excluded=np.array([node for a in asks for node in a.excluded], np.int32),
+    )
+
+
+def first_rows(sizes: Sequence[int]) -> Int32:
+    """Where each of groups of these sizes begins, and where the last one ends; int32[n + 1]."""
+    first = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=first[1:])
+    return first
+
+
 def decide(
     asks: Sequence[Ask],
     stock: Stock,
@@ -103,42 +178,28 @@ def decide(
     now: float,
     consume: bool,
 ) -> Decisions:
-    """Source `asks` in turn. With `consume` the units and capacity of each plan are taken from `stock.pending` and
-    `network.left` before the next order is looked at."""
-    orders = len(asks)
-    sizes = [len(a.demand) for a in asks]
-    first = np.zeros(orders + 1, np.int32)
-    np.cumsum(sizes, out=first[1:])
-    items = np.array([item for a in asks for item, _ in a.demand], np.int32)
-    units = np.array([wanted for a in asks for _, wanted in a.demand], np.int32)
+    """`decide_asked` for orders as values."""
+    return decide_asked(asked(asks, network), stock, network, policy, weight_g, volume_mm3, now=now, consume=consume)
+
+
+def decide_asked(
+    batch: Asked,
+    stock: Stock,
+    network: Network,
+    policy: Policy,
+    weight_g: Int64,
+    volume_mm3: Int64,
+    *,
+    now: float,
+    consume: bool,
+) -> Decisions:
+    """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
+    `stock.pending` and `network.left` before the next order is looked at."""
+    orders = len(batch.zone)
+    items, units, first = batch.item, batch.units, batch.demand_first
     rows = items
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
-    excluded = [node for a in asks for node in a.excluded]
-    excluded_first = np.zeros(orders + 1, np.int32)
-    if excluded:
-        np.cumsum([len(a.excluded) for a in asks], out=excluded_first[1:])
-    codes = network.service_codes
-    zone_row = network.zone_row
-    whole: Any = np.array(
-        [
-            (
-                zone_row(*a.place),
-                a.channel.index,
-                METHODS[a.method],
-                -1 if a.service is None else codes.get(a.service, 1 << 30),
-                a.fulfilments_max,
-                a.objective,
-                a.may_dip,
-                a.pickup_node,
-            )
-            for a in asks
-        ],
-        np.int32,
-    ).reshape(-1, 8)
-    places = np.array([(a.latitude, a.longitude) for a in asks]).reshape(-1, 2) * (math.pi / 180)
-    columns = np.ascontiguousarray(whole.T)
-    coordinates = np.ascontiguousarray(places.T)
     demand = len(items)
     seen = kernel.Stock(stock.available, stock.pending, stock.safety)
     nodes = kernel.Nodes(
@@ -152,14 +213,14 @@ def decide(
         network.service_divisor, network.service_by_zone, network.zone_bands,
     )  # fmt: skip
     table = kernel.Orders(
-        first, coordinates[0], coordinates[1], columns[0], columns[1], columns[2], columns[3], columns[4],
-        columns[5], columns[6], columns[7], excluded_first, np.array(excluded, np.int32),
-        rows, units, weight_g[items], volume_mm3[items],
+        first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone, batch.channel, batch.method,
+        batch.service, batch.fulfilments_max, batch.objective, batch.may_dip, batch.pickup_node, batch.excluded_first,
+        batch.excluded, rows, units, weight_g[items], volume_mm3[items],
     )  # fmt: skip
     objectives = policy.matrix()
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
-    room = demand * 2 + max((n * a.fulfilments_max for n, a in zip(sizes, asks, strict=True)), default=0)
+    room = demand * 2 + int((np.diff(first) * batch.fulfilments_max).max(initial=0))
     words: int = min(
         2 * orders + network.candidates_max * (2 * demand + orders * (2 + 3 * network.slot_cutoff.shape[1])), _WORDS
     )

@@ -8,6 +8,7 @@ from psycopg.rows import TupleRow
 
 from onhand.db.queries import queries
 from onhand.network.compiled import load_document
+from onhand.orders.answer import answer_again
 from onhand.orders.intake import Wishes
 from onhand.sourcing import record
 from onhand.sourcing.explain import Kept
@@ -29,7 +30,7 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
         at=at,
         policy=policy,
         document=load_document(conn, network_id),
-        decision=msgspec.json.decode(decision),
+        decision=msgspec.json.decode(answer_again(order_id, decision)),
         seen=seen,
         wishes=_wishes.decode(request),
         channel_id=channel_id,

@@ -40,6 +40,8 @@ _TURN_S = 10.0
 _ENDPOINTS_AT_ONCE = 200
 _RESOLVERS = 64
 _IDLE_S = 1.0
+# Under load there is an event at any moment; looking for deliveries at each would slow the orders that cause them.
+_LOOK_EVERY_S = 0.2
 _STAND_BY_S = 1.0
 _PURGE_EVERY_S = 600.0
 # A pause between two successes is no outage: only after a longer one is everything that waits tried at once.
@@ -115,6 +117,7 @@ class Deliverer:
                     purge_at = time.monotonic() + _PURGE_EVERY_S
                 if moved < _EVENTS_PER_TURN and not started:
                     await _wait(wake, _IDLE_S)
+                    await asyncio.sleep(_LOOK_EVERY_S)
         finally:
             unsubscribe()
             if self._busy:

@@ -64,7 +64,7 @@ CREATE TABLE queue_line (
 CREATE INDEX queue_line_order ON queue_line (order_id);
 CREATE INDEX queue_line_item ON queue_line (item_id, since);
 
--- Decisions, kept for ever. decision is the answer that was given; inputs are what the solver saw (sourcing/record.py).
+-- Decisions, kept for ever. decision is the answer that was given, or what orders/answer.py keeps of it; inputs are what the solver saw (sourcing/record.py).
 CREATE TABLE plan (
     order_id   uuid NOT NULL,
     plan_no    smallint NOT NULL,

@@ -104,10 +104,11 @@ BEGIN
     RETURN ids;
 END $$;
 
--- Writes a batch of decided orders. o_* one row per order, sorted by (channel, external id); l_* order lines;
+-- Writes a batch of decided orders. o_* one row per order, o_turn their 1-based indexes sorted by (channel, external id):
+-- in that order their names are claimed; l_* order lines;
 -- s_*, a_* as in allocate_v1; f_* fulfilments; c_* capacity; *_order are 1-based indexes into o_*.
 CREATE FUNCTION place_orders_v1(
-    o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
+    o_turn int[], o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
     o_currency text[], o_placed timestamptz[], o_deliver timestamptz[], o_customer int[], o_request text[],
     o_actor int[], o_decision text[], o_inputs bytea[], o_reason text[],
     l_order int[], l_no int[], l_id text[], l_item int[], l_qty int[], l_price bigint[], l_tax bigint[],
@@ -147,7 +148,7 @@ BEGIN
         deliver_by, customer_id, request, actor)
     SELECT o_id[i], o_channel[i], o_external[i], o_hash[i], o_status[i], o_queue[i], o_currency[i], o_placed[i],
         o_deliver[i], customers[o_customer[i]], o_request[i]::json, o_actor[i]
-    FROM generate_subscripts(o_id, 1) i;
+    FROM unnest(o_turn) i;
 
     INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, tax_minor, components)
     SELECT o_id[l_order[i]], l_no[i], l_id[i], l_item[i], l_qty[i], l_price[i], l_tax[i], l_components[i]::jsonb

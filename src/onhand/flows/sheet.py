@@ -1,0 +1,257 @@
+"""Checked orders as columns: how a batch travels to its decision and its statement.
+
+An order by itself is an `Intake`. A batch of hundreds is dearer as objects than everything that is done with it: what
+reads, decides and writes whole batches does it column by column, and makes an Intake of a row when that order needs to
+be looked at alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import accumulate
+
+import numpy as np
+
+from onhand.base.dates import YEARS, microseconds
+from onhand.base.money import is_currency
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, hash_order, place_of
+from onhand.network.compiled import METHODS, Channel, Network
+from onhand.orders.intake import LineIn, OrderIn
+from onhand.sourcing.solve import Ask, Asked, first_rows
+
+
+@dataclass(slots=True, kw_only=True)
+class Sheet:
+    """Checked orders in the order they came in; every column is a list.
+
+    orders .. objectives   one entry per order
+    items, components      per order line: item_id, and (item_id, units per bundle) of a bundle; line_counts per order
+    demand_*, line_of      per demand row, as in Ask and Intake; demand_counts per order
+    """
+
+    orders: list[OrderIn]
+    channels: list[Channel]
+    hashes: list[bytes]
+    placed_us: list[int]
+    actors: list[int]
+    reasons: list[str | None]
+    keys: list[str | None]
+    latitudes: list[float]
+    longitudes: list[float]
+    pickup_nodes: list[int]
+    fulfilments_max: list[int]
+    objectives: list[int]
+    line_counts: list[int]
+    demand_counts: list[int]
+    items: list[int]
+    components: list[tuple[tuple[int, int], ...]]
+    demand_items: list[int]
+    demand_units: list[int]
+    line_of: list[int]
+
+    def __len__(self) -> int:
+        return len(self.orders)
+
+    @classmethod
+    def of(cls, intakes: Sequence[Intake]) -> "Sheet":
+        """Orders by themselves, as columns."""
+        asks = [k.ask for k in intakes]
+        lines = [line for k in intakes for line in k.lines]
+        return cls(
+            orders=[k.order for k in intakes],
+            channels=[k.channel for k in intakes],
+            hashes=[k.hash for k in intakes],
+            placed_us=[k.placed_us for k in intakes],
+            actors=[k.actor for k in intakes],
+            reasons=[k.reason for k in intakes],
+            keys=[k.key for k in intakes],
+            latitudes=[a.latitude for a in asks],
+            longitudes=[a.longitude for a in asks],
+            pickup_nodes=[a.pickup_node for a in asks],
+            fulfilments_max=[a.fulfilments_max for a in asks],
+            objectives=[a.objective for a in asks],
+            line_counts=[len(k.lines) for k in intakes],
+            demand_counts=[len(a.demand) for a in asks],
+            items=[line.item_id for line in lines],
+            components=[line.components for line in lines],
+            demand_items=[item for a in asks for item, _ in a.demand],
+            demand_units=[units for a in asks for _, units in a.demand],
+            line_of=[line for k in intakes for line in k.line_of],
+        )
+
+    @classmethod
+    def under(cls, sheets: Sequence["Sheet"]) -> "Sheet":
+        """All of them, one below the other."""
+        if len(sheets) == 1:
+            return sheets[0]
+        return cls(**{name: [x for s in sheets for x in getattr(s, name)] for name in _COLUMNS})
+
+    def only(self, rows: Sequence[int]) -> "Sheet":
+        """Some orders, given by number."""
+        if len(rows) == len(self):
+            return self
+        taken: dict[str, list[object]] = {}
+        for names, counts in ((_LINES, self.line_counts), (_DEMAND, self.demand_counts)):
+            first = [0, *accumulate(counts)]
+            at = [n for r in rows for n in range(first[r], first[r + 1])]
+            taken |= {name: _pick(getattr(self, name), at) for name in names}
+        taken |= {name: _pick(getattr(self, name), rows) for name in _COLUMNS if name not in taken}
+        return Sheet(**taken)  # pyright: ignore[reportArgumentType]
+
+    def intake(self, n: int) -> Intake:
+        """Order `n` by itself."""
+        order, channel = self.orders[n], self.channels[n]
+        line, row = sum(self.line_counts[:n]), sum(self.demand_counts[:n])
+        rows = slice(row, row + self.demand_counts[n])
+        destination = order.destination
+        return Intake(
+            channel=channel,
+            order=order,
+            placed_us=self.placed_us[n],
+            lines=[
+                OrderLine(
+                    line_no=number + 1,
+                    line_id=one.line_id,
+                    item_id=self.items[line + number],
+                    quantity=one.quantity,
+                    components=self.components[line + number],
+                )
+                for number, one in enumerate(order.lines)
+            ],
+            line_of=self.line_of[rows],
+            ask=Ask(
+                demand=list(zip(self.demand_items[rows], self.demand_units[rows], strict=True)),
+                latitude=self.latitudes[n],
+                longitude=self.longitudes[n],
+                channel=channel,
+                place=(destination.country, destination.region or "", destination.postal_code),
+                method=order.method,
+                service=order.service,
+                pickup_node=self.pickup_nodes[n],
+                fulfilments_max=self.fulfilments_max[n],
+                objective=self.objectives[n],
+            ),
+            hash=self.hashes[n],
+            actor=self.actors[n],
+            reason=self.reasons[n],
+            key=self.keys[n],
+        )
+
+    def lines(self) -> list[LineIn]:
+        return [line for order in self.orders for line in order.lines]
+
+    def names(self) -> list[tuple[int, str]]:
+        """What no two orders share: channel_id and external id."""
+        return [(c.channel_id, o.external_id) for c, o in zip(self.channels, self.orders, strict=True)]
+
+    def asked(self, network: Network) -> Asked:
+        """What sourcing has to decide."""
+        count, orders = len(self), self.orders
+        any_node = np.ones(count, np.int32)
+        zone = np.zeros(count, np.int32)
+        if network.has_zones:
+            places = [o.destination for o in orders]
+            zone[:] = [network.zone_row(p.country, p.region or "", p.postal_code) for p in places]
+        return Asked(
+            demand_first=first_rows(self.demand_counts),
+            item=np.array(self.demand_items, np.int32),
+            units=np.array(self.demand_units, np.int32),
+            latitude=np.array(self.latitudes, np.float64),
+            longitude=np.array(self.longitudes, np.float64),
+            zone=zone,
+            channel=np.array([c.index for c in self.channels], np.int32),
+            method=np.array([METHODS[o.method] for o in orders], np.int32),
+            service=np.array([network.service_row(o.service) for o in orders], np.int32),
+            fulfilments_max=np.array(self.fulfilments_max, np.int32),
+            objective=np.array(self.objectives, np.int32),
+            may_dip=any_node,
+            pickup_node=np.array(self.pickup_nodes, np.int32),
+            excluded_first=np.zeros(count + 1, np.int32),
+            excluded=np.empty(0, np.int32),
+        )
+
+
+_COLUMNS = tuple(f.name for f in fields(Sheet))
+_LINES = ("items", "components")
+_DEMAND = ("demand_items", "demand_units", "line_of")
+
+
+def _pick(column: list[object], at: Sequence[int]) -> list[object]:
+    return [column[n] for n in at]
+
+
+def read_plain(
+    world: World,
+    orders: Sequence[OrderIn],
+    canonical: Sequence[bytes],
+    *,
+    actor: int,
+    reason: str | None,
+    now: datetime,
+) -> tuple[Sheet, list[int], list[int]]:
+    """Check orders of one request, as most are: shipped, in full, from the shelf, with nothing to object to.
+
+    canonical  each order as JSON again
+
+    The columns, which orders stand in them, and which are left for `prepare`: those that have more to them, and those
+    that are wrong, as it will say.
+    """
+    network, catalogue, policy = world.network, world.catalogue, world.policy
+    channels, ids, bundles, releases = network.channels, catalogue.ids, catalogue.bundles, catalogue.releases
+    most, default = policy.fulfilments_max, policy.index(None)
+    now_us = microseconds(now)
+    sheet = Sheet.of(())
+    plain: list[int] = []
+    rest: list[int] = []
+    for n, order in enumerate(orders):
+        channel, destination = channels.get(order.channel), order.destination
+        if (
+            channel is None
+            or not channel.active
+            or order.method != "ship"
+            or order.pickup_node is not None
+            or order.service is not None
+            or order.reservation_id is not None
+            or order.hold is not None
+            or (order.placed_at is not None and order.placed_at.year not in YEARS)
+            or not is_currency(order.currency)
+            or not order.external_id.isprintable()
+            or len(order.lines) > FEW_LINES
+        ):
+            rest.append(n)
+            continue
+        latitude, longitude, is_nowhere = place_of(destination)
+        lines = order.lines
+        items = [ids.get(line.sku, 0) for line in lines]
+        if is_nowhere or (
+            len(lines) > 1 and (len({*items}) != len(items) or len({line.line_id for line in lines}) != len(items))
+        ):
+            rest.append(n)
+            continue
+        for line, item in zip(lines, items, strict=True):
+            if not item or item in bundles or item in releases or not line.line_id.isprintable():
+                rest.append(n)
+                break
+        else:
+            plain.append(n)
+            sheet.orders.append(order)
+            sheet.channels.append(channel)
+            sheet.latitudes.append(latitude)
+            sheet.longitudes.append(longitude)
+            sheet.fulfilments_max.append(most if order.allow_split else 1)
+            sheet.objectives.append(default if order.objective is None else policy.index(order.objective))
+            sheet.line_counts.append(len(items))
+            sheet.items += items
+    count, found = len(plain), [line for order in sheet.orders for line in order.lines]
+    sheet.hashes = [hash_order(order, canonical[n]) for n, order in zip(plain, sheet.orders, strict=True)]
+    sheet.placed_us = [now_us if o.placed_at is None else microseconds(o.placed_at) for o in sheet.orders]
+    sheet.actors, sheet.reasons, sheet.keys = [actor] * count, [reason] * count, [None] * count
+    sheet.pickup_nodes = [0] * count
+    sheet.components = [()] * len(found)
+    # No bundles, and no item twice: the lines are the demand.
+    sheet.demand_counts, sheet.demand_items = sheet.line_counts, sheet.items
+    sheet.demand_units = [line.quantity for line in found]
+    sheet.line_of = (
+        [1] * count if len(found) == count else [n for size in sheet.line_counts for n in range(1, size + 1)]
+    )
+    return sheet, plain, rest
