@@ -49,7 +49,7 @@ _AT_ONCE_BYTES = 1_000_000
 
 _JSON_HEADERS = [(b"content-type", b"application/json")]
 _REPLAYED_HEADERS = [*_JSON_HEADERS, (b"idempotent-replayed", b"true")]
-_encode = msgspec.json.encode
+_encoder = msgspec.json.Encoder()
 _order = msgspec.json.Decoder(OrderIn)
 _reservation = msgspec.json.Decoder(ReservationIn)
 _promise = msgspec.json.Decoder(PromiseIn)
@@ -78,9 +78,9 @@ def _rows(body: bytes) -> tuple[Sequence[OrderIn | msgspec.Raw], Sequence[bytes]
         except UNDECODABLE:
             pass
         else:
-            canonical = [_encode(order) for order in orders]
-            if has_as_many_members(body, b'"orders":' + b"".join(canonical)):
-                return orders, canonical
+            canonical = _encoder.encode_lines(orders)
+            if has_as_many_members(body, b'"orders":' + canonical):
+                return orders, canonical.split(b"\n")[:-1]
     return _decode(_orders, body).orders, ()
 
 

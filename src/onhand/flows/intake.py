@@ -15,7 +15,7 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
-from onhand.orders.intake import LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes
+from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
@@ -152,6 +152,7 @@ def prepare(
     if len(order.lines) > FEW_LINES and sum(line.quantity * line.price_minor for line in order.lines) > TOTAL_MINOR_MAX:
         errors.append(FieldError("lines", f"expected prices times quantities of at most {TOTAL_MINOR_MAX} in all"))
     destination = order.destination
+    check_country(destination, errors)
     latitude, longitude, unlocatable = place_of(destination)
     method = order.method
     pickup = 0
@@ -287,6 +288,11 @@ def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
                 units[item] = quantity
                 line_of[item] = line.line_no
     return list(units.items()), list(line_of.values())
+
+
+def check_country(destination: Destination, errors: list[FieldError]) -> None:
+    if destination.country not in COUNTRY_CODES:
+        errors.append(FieldError("destination.country", "expected two letters from A to Z, such as DE"))
 
 
 def place_of(destination: Destination) -> tuple[float, float, bool]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from onhand.base.dates import rfc3339
 from onhand.errors import FieldError
-from onhand.flows.intake import World, active_channel, pickup_of, place_of, refusal
+from onhand.flows.intake import World, active_channel, check_country, pickup_of, place_of, refusal
 from onhand.flows.reserve import basket
 from onhand.flows.state import State
 from onhand.orders.answer import COST
@@ -40,6 +40,7 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
     network = world.network
     channel = active_channel(network, request.channel, errors)
     demand, _, unknown = basket(world, request.lines, errors)
+    check_country(request.destination, errors)
     latitude, longitude, unlocatable = place_of(request.destination)
     pickup = pickup_of(network, channel, request.method, request.pickup_node, errors)
     if unlocatable and request.method == "ship":

@@ -19,7 +19,7 @@ from onhand.db import arrays, idempotency
 from onhand.db.pool import is_lost
 from onhand.errors import Conflict, DatabaseUnavailable, FieldError, IdempotencyInFlight, OnhandError
 from onhand.flows.allocations import Allocations, allocations
-from onhand.flows.intake import World, active_channel, place_of, refusal
+from onhand.flows.intake import World, active_channel, check_country, place_of, refusal
 from onhand.flows.place_orders import (
     Book,
     Patience,
@@ -92,6 +92,8 @@ def prepare_hold(
     network = world.network
     channel = active_channel(network, request.channel, errors)
     demand, line_of, unknown = basket(world, request.lines, errors)
+    if request.destination is not None:
+        check_country(request.destination, errors)
     if errors or channel is None:
         raise refusal(errors, unknown)
     latitude, longitude, unlocatable = 0.0, 0.0, True

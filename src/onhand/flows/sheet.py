@@ -16,7 +16,7 @@ from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import is_currency
 from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, hash_order, place_of
 from onhand.network.compiled import METHODS, Channel, Network
-from onhand.orders.intake import LineIn, OrderIn
+from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn
 from onhand.sourcing.solve import Ask, Asked, first_rows
 
 
@@ -215,6 +215,7 @@ def read_plain(
             or order.hold is not None
             or (order.placed_at is not None and order.placed_at.year not in YEARS)
             or not is_currency(order.currency)
+            or destination.country not in COUNTRY_CODES
             or not order.external_id.isprintable()
             or len(order.lines) > FEW_LINES
         ):

@@ -19,7 +19,7 @@ from onhand.db.statement import Call, Statement, Value
 from onhand.flows.allocations import Allocations, Fate, Waiting, allocations
 from onhand.flows.sheet import Sheet
 from onhand.ledger.stack import stack
-from onhand.network.compiled import Network
+from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
 from onhand.orders.intake import Customer, LineIn, encode_wishes
 from onhand.sourcing.policy import Policy
@@ -28,7 +28,7 @@ from onhand.sourcing.solve import Decisions
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-_PARAMETERS = 63
+_PARAMETERS = 67
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -153,11 +153,32 @@ def encode(
         *(_people([person for _, person in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
         arrays.text([key for _, key in keyed]),
+        *_events(sheet, fates, raw_ids),
         network.network_id,
         policy.version,
         origin,
     ]
     return Writing(values=values, taken=taken, order_ids=order_ids, answers=worded.answers)
+
+
+def _events(sheet: Sheet, fates: Sequence[Fate] | None, raw_ids: npt.NDArray[np.uint8]) -> list[Value]:
+    """Which orders begin alike: one event tells of all of them."""
+    beginnings = (
+        zip(sheet.actors, sheet.reasons, strict=True)
+        if fates is None
+        else zip(sheet.actors, sheet.reasons, [f.status for f in fates], [f.queue for f in fates], strict=True)
+    )
+    alike: dict[object, list[int]] = {}
+    for n, beginning in enumerate(beginnings):
+        alike.setdefault(beginning, []).append(n)
+    groups = [*alike.values()]
+    ends = np.cumsum([len(group) for group in groups])
+    return [
+        arrays.int4([group[0] + 1 for group in groups]),
+        arrays.int4([int(end) - len(group) + 1 for end, group in zip(ends, groups, strict=True)]),
+        arrays.int4(ends),
+        arrays.uuid(raw_ids[[n for group in groups for n in reversed(group)]]),
+    ]
 
 
 def _shares(sheet: Sheet, fates: Sequence[Fate] | None, n: int, item_id: int) -> list[list[int]]:
@@ -220,7 +241,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     amounts = [tuple(row) for row in terms.tolist()]
     node = decisions.node[:made][wanted]
     service = decisions.service[:made][wanted]
-    known = network.services
+    known = [*network.services, PICKUP]
     return _Fulfilments(
         order=order[wanted],
         number=number[wanted].astype(np.int32),
@@ -235,8 +256,8 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         grams=decisions.grams[:made][wanted],
         terms=amounts,
         costs=[answer.COST % row for row in amounts],
-        carriers=[None if s < 0 else known[s].carrier for s in _ints(service)],
-        services=["pickup" if s < 0 else known[s].code for s in _ints(service)],
+        carriers=[known[s].carrier for s in _ints(service)],
+        services=[known[s].code for s in _ints(service)],
     )
 
 
@@ -255,7 +276,7 @@ class _Worded:
 
     deliver_at: list[int | None]
     answers: list[str]
-    kept: list[str]
+    kept: list[bytes]
 
 
 def _word(
@@ -268,70 +289,96 @@ def _word(
     policy: Policy,
     catalogue: Catalogue,
 ) -> _Worded:
-    sku = [catalogue.sku_json[item] for item in _ints(taken.items)]
-    owner = _ints(f.order)
+    usual = f"{policy.confidence:.4g}"
+    skus, sku_json = catalogue.skus, catalogue.sku_json
+    items = [_ints(taken.items)[slot - 1] for slot in _ints(taken.slot)]
+    made = zip(
+        _ints(f.node),
+        _ints(f.service),
+        zip(f.terms, f.costs, _ints(f.cost_minor), _ints(np.rint(f.grams).astype(np.int64)), strict=True),
+        zip(_ints(f.departs), _ints(f.deliver), strict=True),
+        strict=True,
+    )
+    nodes, codes, services = network.node_json, network.node_codes, [*network.services, PICKUP]
+    worded = _Worded(deliver_at=[], answers=[], kept=[])
+    if fates is None and len(f.order) == len(taken.order) == len(sheet):
+        choices: list[tuple[float, list[answer.KeptFulfilment]]] = []
+        lines = zip([line.line_id for line in sheet.lines()], items, _ints(taken.units), strict=True)
+        for order_id, (line_id, item, units), (node, at, (terms, cost, cost_minor, grams), (departs, deliver)) in zip(
+            order_ids, lines, made, strict=True
+        ):
+            until, service = rfc3339(deliver), services[at]
+            worded.answers.append(
+                answer.ANSWER_OF_ONE
+                % (
+                    order_id, until, usual, order_id, nodes[node], service.carrier_json, service.code_json,
+                    _quoted(line_id), sku_json[item], units, cost, cost_minor, grams, rfc3339(departs), until, order_id,
+                )
+            )  # fmt: skip
+            line = (line_id, skus[item], units)
+            kept = (codes[node], service.carrier, service.code, terms, grams, departs, deliver, [line])
+            choices.append((policy.confidence, [kept]))
+        worded.deliver_at += _ints(f.deliver)
+        worded.kept += answer.keep(choices)
+        return worded
     lines_of = [o.lines for o in sheet.orders]
     # Lines of each row of f. Rows of an order stand together.
     first = np.zeros(len(sheet) + 1, np.int64)
-    first[f.order[::-1]] = np.arange(len(owner))[::-1]
-    lines, short_lines = [""] * len(owner), [""] * len(owner)
-    for row, order, number, slot, units in zip(
+    first[f.order[::-1]] = np.arange(len(f.order))[::-1]
+    lines_of_row: list[list[tuple[str, int, int]]] = [[] for _ in f.order]
+    for row, order, number, item, units in zip(
         _ints(first[taken.order] + taken.fulfilment - 1),
         _ints(taken.order),
         _ints(taken.line),
-        _ints(taken.slot),
+        items,
         _ints(taken.units),
         strict=True,
     ):
-        line_id, item = _quoted(lines_of[order - 1][number - 1].line_id), sku[slot - 1]
-        text, short = answer.line(line_id, item, units), f"[{line_id},{item},{units}]"
-        lines[row] = f"{lines[row]},{text}" if lines[row] else text
-        short_lines[row] = f"{short_lines[row]},{short}" if short_lines[row] else short
-    parts, short_parts = [""] * len(sheet), [""] * len(sheet)
+        lines_of_row[row].append((lines_of[order - 1][number - 1].line_id, item, units))
+    parts: list[list[str]] = [[] for _ in order_ids]
+    kept_parts: list[list[answer.KeptFulfilment]] = [[] for _ in order_ids]
     latest = [0] * len(sheet) if fates is None else [o.deliver_at or 0 for o in fates]
-    services, nodes = network.services, network.node_json
-    moments = zip(_ints(f.departs), _ints(f.deliver), strict=True)
-    sums = zip(f.terms, f.costs, _ints(f.cost_minor), _ints(np.rint(f.grams).astype(np.int64)), strict=True)
-    choices = zip(_ints(f.number), _ints(f.node), _ints(f.service), strict=True)
-    worded = zip(lines, short_lines, strict=True)
-    for order, (number, node, service), (terms, cost, cost_minor, grams), (departs, deliver), (text, short) in zip(
-        owner, choices, sums, moments, worded, strict=True
+    for order, number, lines, (node, at, (terms, cost, cost_minor, grams), (departs, deliver)) in zip(
+        _ints(f.order), _ints(f.number), lines_of_row, made, strict=True
     ):
-        at = order - 1
-        if service < 0:
-            carrier, code = "null", '"pickup"'
-        else:
-            carrier, code = services[service].carrier_json, services[service].code_json
-        made = answer.fulfilment(
-            order_ids[at], number, nodes[node], carrier, code, text, cost, cost_minor, grams, departs, deliver
-        )
-        kept = answer.keep_fulfilment(nodes[node], carrier, code, terms, grams, departs, deliver, short)
-        parts[at] = f"{parts[at]},{made}" if parts[at] else made
-        short_parts[at] = f"{short_parts[at]},{kept}" if short_parts[at] else kept
-        latest[at] = max(latest[at], deliver)
-    usual = f"{policy.confidence:.4g}"
-    if fates is None:
-        return _Worded(
-            deliver_at=[*latest],
-            answers=[
-                answer.answer(order_id, "sourced", "null", answer.promise(until, usual), made, "")
-                for order_id, until, made in zip(order_ids, latest, parts, strict=True)
-            ],
-            kept=[answer.keep(usual, short) for short in short_parts],
-        )
-    all_worded = _Worded(deliver_at=[], answers=[], kept=[])
-    for n, (fate, order_id, made, until) in enumerate(zip(fates, order_ids, parts, latest, strict=True)):
-        promise, queue = "null", "null" if fate.queue is None else f'"{fate.queue}"'
+        n, service = order - 1, services[at]
+        text = ",".join([answer.LINE % (_quoted(line_id), sku_json[item], units) for line_id, item, units in lines])
+        parts[n].append(
+            answer.FULFILMENT
+            % (
+                order_ids[n], number, nodes[node], service.carrier_json, service.code_json, text, cost, cost_minor,
+                grams, rfc3339(departs), rfc3339(deliver),
+            )
+        )  # fmt: skip
+        kept_lines = [(line_id, skus[item], units) for line_id, item, units in lines]
+        kept_parts[n].append((codes[node], service.carrier, service.code, terms, grams, departs, deliver, kept_lines))
+        latest[n] = max(latest[n], deliver)
+    kept_answers = answer.keep([(policy.confidence, kept) for kept in kept_parts])
+    for fate, order_id, until, parts_of, kept_answer, lines in zip(
+        [_SOURCED] * len(sheet) if fates is None else fates, order_ids, latest, parts, kept_answers, lines_of,
+        strict=True,
+    ):  # fmt: skip
+        promise = "null"
         is_promised = until and fate.status != "unfillable"
         if is_promised:
-            promise = answer.promise(until, f"{fate.confidence:.4g}" if fate.confidence else usual)
-        waiting = ",".join([_waiting(w, lines_of[n], catalogue.sku_json) for w in fate.waiting])
-        whole = answer.answer(order_id, fate.status, queue, promise, made, waiting)
+            promise = answer.PROMISE % (rfc3339(until), f"{fate.confidence:.4g}" if fate.confidence else usual)
+        whole = answer.ANSWER % (
+            order_id,
+            fate.status,
+            "null" if fate.queue is None else f'"{fate.queue}"',
+            promise,
+            ",".join(parts_of),
+            ",".join([_waiting(w, lines, sku_json) for w in fate.waiting]),
+            order_id,
+        )
         is_plain = fate.status == "sourced" and fate.queue is None and not fate.waiting and not fate.confidence
-        all_worded.deliver_at.append(until if is_promised else fate.deliver_at)
-        all_worded.answers.append(whole)
-        all_worded.kept.append(answer.keep(usual, short_parts[n]) if is_plain else whole)
-    return all_worded
+        worded.deliver_at.append(until if is_promised else fate.deliver_at)
+        worded.answers.append(whole)
+        worded.kept.append(kept_answer if is_plain else whole.encode())
+    return worded
+
+
+_SOURCED = Fate(row=0)
 
 
 @lru_cache(maxsize=65_536)

@@ -66,10 +66,14 @@ class Channel:
 class Service:
     """A carrier's service; its index is its row in the service arrays."""
 
-    carrier: str
+    carrier: str | None
     code: str
     carrier_json: str
     code_json: str
+
+
+# What stands for it in fulfilments that nobody carries, whose service is -1: the last of a list.
+PICKUP = Service(None, "pickup", "null", '"pickup"')
 
 
 class ZoneTable:

@@ -106,7 +106,8 @@ END $$;
 
 -- Writes a batch of decided orders. o_* one row per order, o_turn their 1-based indexes sorted by (channel, external id):
 -- in that order their names are claimed; l_* order lines;
--- s_*, a_* as in allocate_v1; f_* fulfilments; c_* capacity; *_order are 1-based indexes into o_*.
+-- s_*, a_* as in allocate_v1; f_* fulfilments; c_* capacity; *_order are 1-based indexes into o_*. e_* one row per event:
+-- an order of those that it tells of, and where they stand in e_id, the last one first.
 CREATE FUNCTION place_orders_v1(
     o_turn int[], o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
     o_currency text[], o_placed timestamptz[], o_deliver timestamptz[], o_customer int[], o_request text[],
@@ -121,6 +122,7 @@ CREATE FUNCTION place_orders_v1(
     c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
+    e_order int[], e_first int[], e_last int[], e_id uuid[],
     network int, policy_version text, process int,
     OUT available int[], OUT version int[]
 ) LANGUAGE plpgsql AS $$
@@ -157,10 +159,8 @@ BEGIN
     SELECT o_id[i], 1, network, policy_version, o_decision[i], o_inputs[i] FROM generate_subscripts(o_id, 1) i;
     INSERT INTO event (kind, actor, origin, reason, data, orders)
     SELECT 'order.' || o_status[i], o_actor[i], process, o_reason[i],
-        jsonb_build_object('status', o_status[i], 'queue', o_queue[i]), array_agg(o_id[i] ORDER BY i DESC)
-    FROM generate_subscripts(o_id, 1) i
-    GROUP BY o_status[i], o_queue[i], o_actor[i], o_reason[i]
-    ORDER BY min(i);
+        jsonb_build_object('status', o_status[i], 'queue', o_queue[i]), e_id[e_first[e]:e_last[e]]
+    FROM generate_subscripts(e_order, 1) e, LATERAL (SELECT e_order[e] AS i OFFSET 0) AS at;
     IF cardinality(s_item) = 0 THEN
         RETURN;
     END IF;
