@@ -75,7 +75,7 @@ class App:
         self._holders = _PerThread(lambda: Holder(self.state))
         # A request is one order, or a share of a batch that answers row by row.
         self.orders: Gatherer[Sheet | list[Intake], list[Placed | Exception]] = Gatherer(
-            self._place, batch_max=_BATCH_LINES, queue_max=_QUEUE_MAX, weigh=_lines
+            self._place, under_way_max=3, batch_max=_BATCH_LINES, queue_max=_QUEUE_MAX, weigh=_lines
         )
         self.reservations: Gatherer[Hold, Reserved] = Gatherer(
             in_threads(self._reserve, self._threads("reservations", 2)),

@@ -291,7 +291,7 @@ def _word(
 ) -> _Worded:
     usual = f"{policy.confidence:.4g}"
     skus, sku_json = catalogue.skus, catalogue.sku_json
-    items = [_ints(taken.items)[slot - 1] for slot in _ints(taken.slot)]
+    items = _ints(taken.items[taken.slot - 1])
     made = zip(
         _ints(f.node),
         _ints(f.service),
