@@ -17,15 +17,12 @@ def begin_orders(
         "INSERT INTO channel (channel_id, code, name, currency) VALUES (1, 'web', 'web', 'EUR') ON CONFLICT DO NOTHING"
     )
     conn.execute(
-        "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, actor)"
-        " SELECT id, 1, name, '', %s, 'EUR', now(), '{}', %s FROM unnest(%s::uuid[], %s::text[]) AS o (id, name)",
+        "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, lines,"
+        " actor)"
+        # All cancelled again: an order is whole, and its units are nowhere.
+        """ SELECT id, 1, name, '', %s, 'EUR', now(), '{}', '[["1",1,1,0,null,1]]', %s"""
+        " FROM unnest(%s::uuid[], %s::text[]) AS o (id, name)",
         (status, actor, ids, list(names)),
-    )
-    # All cancelled again: an order is whole, and its units are nowhere.
-    conn.execute(
-        "INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, cancelled)"
-        " SELECT id, 1, '1', 1, 1, 0, 1 FROM unnest(%s::uuid[]) AS id",
-        (ids,),
     )
     conn.execute(
         "INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)"

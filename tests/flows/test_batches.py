@@ -66,8 +66,8 @@ def held(merchant, sql, *parameters):
 
 KEY = "INSERT INTO idempotency (actor, route, key, body_hash, status, answer) VALUES (7, %s, %s, 'x', 0, '')"
 NAME = (
-    "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, actor)"
-    " VALUES (gen_random_uuid(), 1, %s, 'x', 'held', 'EUR', now(), '{}', 0)"
+    "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, lines,"
+    " actor) VALUES (gen_random_uuid(), 1, %s, 'x', 'held', 'EUR', now(), '{}', '[]', 0)"
 )
 
 
@@ -150,7 +150,7 @@ def test_an_order_the_database_refuses_fails_alone(merchant, desk, way):
 def test_an_order_that_cannot_be_worded_fails_alone(merchant, desk, monkeypatch):
     merchant.stock("berlin", A=30)
     batch = [intake(merchant, str(n)) for n in range(5)]
-    batch[3].order.lines[0].price_minor = 2**70
+    batch[3].placed_us = 2**70
     answers = desk.place(batch)
     assert [isinstance(a, Placed) for a in answers] == [True, True, True, False, True]
     assert isinstance(answers[3], OverflowError)

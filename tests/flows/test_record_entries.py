@@ -184,13 +184,9 @@ def wait(db, inbound_id, units, *, item_id=1, node=1, line=1):
     with db.connection() as conn, conn.transaction():
         conn.execute(
             "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, queue, currency,"
-            " placed_at, request, actor) VALUES (%s, 1, %s, '', 'backordered', 'backorder', 'EUR', now(), '{}', 0)",
-            (order_id, str(order_id)),
-        )
-        conn.execute(
-            "INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor)"
-            " VALUES (%s, 1, '1', %s, %s, 0)",
-            (order_id, item_id, units),
+            " placed_at, request, lines, actor)"
+            " VALUES (%s, 1, %s, '', 'backordered', 'backorder', 'EUR', now(), '{}', %s, 0)",
+            (order_id, str(order_id), f'[["1",{item_id},{units},0]]'),
         )
         conn.execute("INSERT INTO plan VALUES (%s, 1, now(), 1, 'p', '', '')", (order_id,))
         conn.execute(

@@ -12,8 +12,8 @@ WHERE o.order_id IS NOT NULL OR i.key IS NOT NULL
 
 -- name: try_orders
 -- Waits where a transaction under way is placing one of them; always rolled back.
-INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, actor)
-SELECT gen_random_uuid(), channel_id, external_id, '', 'held', 'XXX', now(), '{}', 0
+INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, request, lines, actor)
+SELECT gen_random_uuid(), channel_id, external_id, '', 'held', 'XXX', now(), '{}', '[]', 0
 FROM unnest(%s::int[], %s::text[]) AS k (channel_id, external_id)
 ORDER BY channel_id, external_id
 ON CONFLICT DO NOTHING
@@ -87,7 +87,7 @@ WHERE o.queue IS DISTINCT FROM 'held'
         WHERE p.item_id = w.item_id AND n.active AND p.on_hand - p.unavailable - p.allocated > 0
           AND (coalesce(c.node_ids, g.node_ids) IS NULL OR p.node_id = ANY (coalesce(c.node_ids, g.node_ids)))))
     OR w.has_come
-    OR (w.is_undated AND (o.request ->> 'allow_backorder') IS DISTINCT FROM 'false' AND EXISTS (
+    OR (w.is_undated AND (o.request::json ->> 'allow_backorder') IS DISTINCT FROM 'false' AND EXISTS (
         SELECT FROM inbound_line l
         WHERE l.item_id = w.item_id AND l.received < l.quantity AND l.quantity - l.received - l.promised > 0))
   )

@@ -22,13 +22,14 @@ from onhand.ledger.stack import stack
 from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
 from onhand.orders.intake import Customer, LineIn, encode_wishes
+from onhand.orders.rows import LineRow, encode_many, new_line
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-_PARAMETERS = 67
+_PARAMETERS = 59
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -94,16 +95,6 @@ def encode(
     turn, channel_of, customer_of, actor_of = arrays.int4_columns(
         [sorted(range(1, count + 1), key=lambda p: names[p - 1]), [c for c, _ in names], person_of, sheet.actors]
     )
-    lines, sizes = sheet.lines(), np.array(sheet.line_counts)
-    line_order = np.repeat(np.arange(1, count + 1), sizes)
-    order_of_line, line_no_of, item_of_line, units_of_line = arrays.int4_columns(
-        [
-            line_order,
-            np.arange(1, len(lines) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes),
-            sheet.items,
-            [line.quantity for line in lines],
-        ]
-    )
     order_of, number_of, node_of, lines_of, units_of = arrays.int4_columns(
         [f.order, f.number, f.node, f.lines, f.units]
     )
@@ -124,18 +115,9 @@ def encode(
         arrays.text(worded.kept),
         arrays.bytea(records),
         arrays.text(sheet.reasons),
-        order_of_line,
-        line_no_of,
-        arrays.text([line.line_id for line in lines]),
-        item_of_line,
-        units_of_line,
-        arrays.int8([line.price_minor for line in lines]),
-        arrays.nullable_int8([line.tax_minor for line in lines]),
-        arrays.text([_components(parts) for parts in sheet.components]),
+        arrays.text(encode_many(_lines(sheet))),
         *arrays.int4_columns([taken.items, taken.nodes, taken.totals, taken.entries]),
-        *arrays.int4_columns(
-            [taken.order, taken.fulfilment, taken.line, taken.slot, taken.units, taken.cumulative, taken.rank]
-        ),
+        *arrays.int4_columns([taken.order, taken.slot, taken.units, taken.cumulative, taken.rank]),
         order_of,
         number_of,
         node_of,
@@ -149,6 +131,7 @@ def encode(
         units_of,
         arrays.int8(f.cost_minor),
         arrays.text(f.costs),
+        arrays.text(encode_many(_pieces(f, taken))),
         *_capacity(f),
         *(_people([person for _, person in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
@@ -159,6 +142,25 @@ def encode(
         origin,
     ]
     return Writing(values=values, taken=taken, order_ids=order_ids, answers=worded.answers)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fulfilments:
+    order: Int32
+    number: Int32
+    node: Int32
+    day: Int32
+    departs: Int64
+    deliver: Int64
+    lines: Int32
+    units: Int32
+    cost_minor: Int64
+    service: Int32
+    grams: npt.NDArray[np.float64]
+    terms: list[tuple[int, ...]]
+    costs: list[str]
+    carriers: list[str | None]
+    services: list[str]
 
 
 def _events(sheet: Sheet, fates: Sequence[Fate] | None, raw_ids: npt.NDArray[np.uint8]) -> list[Value]:
@@ -195,8 +197,33 @@ def _shares(sheet: Sheet, fates: Sequence[Fate] | None, n: int, item_id: int) ->
     ]
 
 
-def _components(parts: tuple[tuple[int, int], ...]) -> bytes | None:
-    return _encode({str(item): units for item, units in parts}) if parts else None
+def _lines(sheet: Sheet) -> list[list[LineRow]]:
+    """The lines of every order."""
+    rest = zip(sheet.items, sheet.components, strict=True)
+    return [
+        [
+            new_line(line.line_id, item, line.quantity, line.price_minor, line.tax_minor, components)
+            for line, (item, components) in zip(order.lines, rest, strict=False)
+        ]
+        for order in sheet.orders
+    ]
+
+
+def _pieces(f: _Fulfilments, taken: Allocations) -> list[list[LineRow]]:
+    """The lines of every fulfilment."""
+    pieces: list[list[LineRow]] = [[] for _ in f.order]
+    items = _ints(taken.items[taken.slot - 1])
+    rows = _rows_of(f, taken)
+    for row, piece in zip(rows, zip(_ints(taken.line), items, _ints(taken.units), strict=True), strict=True):
+        pieces[row].append(piece)
+    return pieces
+
+
+def _rows_of(f: _Fulfilments, taken: Allocations) -> list[int]:
+    """Of each row of `taken` its fulfilment among those of `f`, where those of an order stand together."""
+    first = np.zeros(int(f.order.max(initial=0)) + 1, np.int64)
+    first[f.order[::-1]] = np.arange(len(f.order))[::-1]
+    return _ints(first[taken.order] + taken.fulfilment - 1)
 
 
 def _people(people: Sequence[Customer]) -> list[Value]:
@@ -212,25 +239,6 @@ def _people(people: Sequence[Customer]) -> list[Value]:
 _NOBODY = _people([])
 
 
-@dataclass(slots=True, kw_only=True)
-class _Fulfilments:
-    order: Int32
-    number: Int32
-    node: Int32
-    day: Int32
-    departs: Int64
-    deliver: Int64
-    lines: Int32
-    units: Int32
-    cost_minor: Int64
-    service: Int32
-    grams: npt.NDArray[np.float64]
-    terms: list[tuple[int, ...]]
-    costs: list[str]
-    carriers: list[str | None]
-    services: list[str]
-
-
 def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> _Fulfilments:
     made = int(decisions.fulfilment_first[-1])
     counts = np.diff(decisions.fulfilment_first)
@@ -240,7 +248,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
     amounts = [tuple(row) for row in terms.tolist()]
     node = decisions.node[:made][wanted]
-    service = decisions.service[:made][wanted]
+    service = np.maximum(decisions.service[:made][wanted], -1)  # below zero: nobody carries it, PICKUP
     known = [*network.services, PICKUP]
     return _Fulfilments(
         order=order[wanted],
@@ -322,12 +330,9 @@ def _word(
         worded.kept += answer.keep(choices)
         return worded
     lines_of = [o.lines for o in sheet.orders]
-    # Lines of each row of f. Rows of an order stand together.
-    first = np.zeros(len(sheet) + 1, np.int64)
-    first[f.order[::-1]] = np.arange(len(f.order))[::-1]
     lines_of_row: list[list[tuple[str, int, int]]] = [[] for _ in f.order]
     for row, order, number, item, units in zip(
-        _ints(first[taken.order] + taken.fulfilment - 1),
+        _rows_of(f, taken),
         _ints(taken.order),
         _ints(taken.line),
         items,

@@ -1,7 +1,7 @@
 -- name: lock_orders
 -- Order rows come first in the lock order of all writers, by id.
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request::text
+       o.customer_id::text, o.request, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[])
 ORDER BY o.order_id
@@ -10,29 +10,18 @@ FOR UPDATE OF o;
 -- name: lock_free_orders
 -- The same, leaving out what somebody else is working on: for sweeps, which come again.
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request::text
+       o.customer_id::text, o.request, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[])
 ORDER BY o.order_id
 FOR UPDATE OF o SKIP LOCKED;
 
--- name: order_lines
-SELECT l.order_id::text, l.line_no, l.line_id, l.item_id, l.quantity, l.price_minor, l.tax_minor, l.cancelled, l.shipped,
-       l.returned, l.components
-FROM order_line l WHERE l.order_id = ANY (%(ids)s::uuid[])
-ORDER BY l.order_id, l.line_no;
-
 -- name: order_fulfilments
 SELECT f.order_id::text, f.fulfilment_no, f.plan_no, f.node_id, n.code, f.status, f.carrier, f.service, f.method,
-       f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost::text, f.reason, f.updated_at
+       f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost, f.reason, f.updated_at, f.pieces
 FROM fulfilment f JOIN node n USING (node_id)
 WHERE f.order_id = ANY (%(ids)s::uuid[])
 ORDER BY f.order_id, f.fulfilment_no;
-
--- name: order_pieces
-SELECT p.order_id::text, p.fulfilment_no, p.line_no, p.item_id, p.quantity, p.shipped
-FROM fulfilment_line p WHERE p.order_id = ANY (%(ids)s::uuid[])
-ORDER BY p.order_id, p.fulfilment_no, p.line_no, p.item_id;
 
 -- name: order_waits
 SELECT q.order_id::text, q.queue_line_id, q.line_no, q.item_id, q.queue, q.quantity, q.inbound_id::text, q.inbound_line,
@@ -54,40 +43,29 @@ SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
 
 -- name: update_orders
 UPDATE orders o
-SET status = t.status, queue = t.queue, deliver_by = t.deliver_by, request = coalesce(t.request::json, o.request)
+SET status = t.status, queue = t.queue, deliver_by = t.deliver_by, request = coalesce(t.request, o.request),
+    lines = coalesce(t.lines, o.lines)
 FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(queues)s::text[], %(deliver_by)s::timestamptz[],
-    %(requests)s::text[]) AS t (order_id, status, queue, deliver_by, request)
+    %(requests)s::text[], %(lines)s::text[]) AS t (order_id, status, queue, deliver_by, request, lines)
 WHERE o.order_id = t.order_id;
 
--- name: update_lines
-UPDATE order_line l SET cancelled = t.cancelled, shipped = t.shipped, returned = t.returned
-FROM unnest(%(ids)s::uuid[], %(line_nos)s::int[], %(cancelled)s::int[], %(shipped)s::int[], %(returned)s::int[])
-    AS t (order_id, line_no, cancelled, shipped, returned)
-WHERE l.order_id = t.order_id AND l.line_no = t.line_no;
-
 -- name: update_fulfilments
-UPDATE fulfilment f SET status = t.status, lines = t.lines, units = t.units, reason = t.reason, updated_at = now()
+UPDATE fulfilment f SET status = t.status, lines = t.lines, units = t.units, reason = t.reason, pieces = t.pieces,
+    updated_at = now()
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(statuses)s::text[], %(lines)s::int[], %(units)s::int[],
-    %(reasons)s::text[]) AS t (order_id, number, status, lines, units, reason)
+    %(reasons)s::text[], %(pieces)s::text[]) AS t (order_id, number, status, lines, units, reason, pieces)
 WHERE f.order_id = t.order_id AND f.fulfilment_no = t.number;
 
 -- name: add_fulfilments
 INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method, ship_day, ship_by,
-    deliver_by, lines, units, cost_minor, cost)
+    deliver_by, lines, units, cost_minor, cost, pieces)
 SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, cost_minor,
-    cost::json
+    cost, pieces
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(plan_nos)s::int[], %(nodes)s::int[], %(statuses)s::text[],
     %(carriers)s::text[], %(services)s::text[], %(methods)s::text[], %(days)s::date[], %(ship_by)s::timestamptz[],
-    %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[])
-    AS t (id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units,
-    cost_minor, cost);
-
--- name: put_pieces
-INSERT INTO fulfilment_line AS p (order_id, fulfilment_no, line_no, item_id, quantity, shipped)
-SELECT * FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[],
-    %(shipped)s::int[])
-ON CONFLICT (order_id, fulfilment_no, line_no, item_id)
-DO UPDATE SET quantity = excluded.quantity, shipped = excluded.shipped;
+    %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[],
+    %(pieces)s::text[]) AS t (id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by,
+    lines, units, cost_minor, cost, pieces);
 
 -- name: drop_waits
 DELETE FROM queue_line WHERE queue_line_id = ANY (%(wait_ids)s::bigint[]);
@@ -151,7 +129,7 @@ FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (
 
 -- name: read_orders
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request::text
+       o.customer_id::text, o.request, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[]) ORDER BY o.order_id;
 
@@ -244,6 +222,6 @@ WHERE customer_id = %(id)s RETURNING erased_at;
 SELECT order_id::text FROM orders WHERE customer_id = %(id)s ORDER BY order_id;
 
 -- name: update_requests
-UPDATE orders o SET request = t.request::json
+UPDATE orders o SET request = t.request
 FROM unnest(%(ids)s::uuid[], %(requests)s::text[]) AS t (order_id, request)
 WHERE o.order_id = t.order_id;

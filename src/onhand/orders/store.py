@@ -12,7 +12,8 @@ from psycopg.rows import TupleRow
 from onhand.db.queries import queries
 from onhand.errors import NotFound
 from onhand.orders.intake import Wishes
-from onhand.orders.model import Fulfilment, Line, Order, Piece, Unit, Wait, total
+from onhand.orders.model import Fulfilment, Order, Unit, Wait, total
+from onhand.orders.rows import decode_lines, decode_pieces, encode_lines, encode_pieces
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -105,19 +106,12 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
             found.setdefault(order_id, []).append(make(*columns))
         return found
 
-    lines = read("order_lines", _line)
-    pieces: dict[tuple[str, int], list[Piece]] = {}
-    for order_id, number, line_no, item_id, quantity, shipped in conn.execute(SQL["order_pieces"], ids):
-        pieces.setdefault((order_id, number), []).append(
-            Piece(line_no=line_no, item_id=item_id, quantity=quantity, shipped=shipped)
-        )
+    lines = {row[0]: decode_lines(row[-1]) for row in rows}
     waits = read("order_waits", _wait)
     numbers = read("order_numbers", lambda *n: n)
     items = {item for of in lines.values() for line in of for item in (line.item_id, *(i for i, _ in line.parts))}
     skus = dict(conn.execute(SQL["skus"], {"items": sorted(items)}).fetchall())
-    fulfilments: dict[str, list[Fulfilment]] = {}
-    for order_id, *columns in conn.execute(SQL["order_fulfilments"], ids):
-        fulfilments.setdefault(order_id, []).append(_fulfilment(pieces.get((order_id, columns[0]), []), *columns))
+    fulfilments = read("order_fulfilments", _fulfilment)
     return [
         Order(
             order_id=order_id,
@@ -130,7 +124,7 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
             deliver_by=c[6],
             customer_id=c[7],
             wishes=_wishes.decode(c[8]),
-            lines=tuple(lines[order_id]),
+            lines=lines[order_id],
             fulfilments=tuple(fulfilments.get(order_id, ())),
             waiting=tuple(waits.get(order_id, ())),
             held=c[4] == "held",
@@ -143,23 +137,7 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
     ]
 
 
-def _line(*c: Any) -> Line:
-    components: dict[str, int] = c[9] or {}
-    return Line(
-        line_no=c[0],
-        line_id=c[1],
-        item_id=c[2],
-        quantity=c[3],
-        price_minor=c[4],
-        tax_minor=c[5],
-        cancelled=c[6],
-        shipped=c[7],
-        returned=c[8],
-        components=tuple(sorted((int(item), units) for item, units in components.items())),
-    )
-
-
-def _fulfilment(pieces: Sequence[Piece], *c: Any) -> Fulfilment:
+def _fulfilment(*c: Any) -> Fulfilment:
     return Fulfilment(
         number=c[0],
         plan_no=c[1],
@@ -178,7 +156,7 @@ def _fulfilment(pieces: Sequence[Piece], *c: Any) -> Fulfilment:
         cost=c[14],
         reason=c[15],
         updated_at=c[16],
-        pieces=tuple(pieces),
+        pieces=decode_pieces(c[17]),
     )
 
 
@@ -201,7 +179,6 @@ def save(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Order]]) -> 
     """Write the rows in which (before, after) differ. Stock and capacity are the caller's, and written before."""
     _save_promises(conn, changes)
     _save_orders(conn, changes)
-    _save_lines(conn, changes)
     _save_fulfilments(conn, changes)
     _save_waits(conn, changes)
 
@@ -229,7 +206,7 @@ def _save_promises(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Or
 
 def _save_orders(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Order]]) -> None:
     def row(o: Order) -> object:
-        return o.status, o.queue, o.deliver_by, o.wishes
+        return o.status, o.queue, o.deliver_by, o.wishes, o.lines
 
     rows = [(b, a) for b, a in changes if row(b) != row(a)]
     if rows:
@@ -241,26 +218,7 @@ def _save_orders(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Orde
                 "queues": [a.queue for _, a in rows],
                 "deliver_by": [a.deliver_by for _, a in rows],
                 "requests": [None if b.wishes == a.wishes else _encode(a.wishes).decode() for b, a in rows],
-            },
-        )
-
-
-def _save_lines(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Order]]) -> None:
-    rows = [
-        (a.order_id, line)
-        for b, a in changes
-        for old, line in zip(b.lines, a.lines, strict=True)
-        if (old.cancelled, old.shipped, old.returned) != (line.cancelled, line.shipped, line.returned)
-    ]
-    if rows:
-        conn.execute(
-            SQL["update_lines"],
-            {
-                "ids": [i for i, _ in rows],
-                "line_nos": [line.line_no for _, line in rows],
-                "cancelled": [line.cancelled for _, line in rows],
-                "shipped": [line.shipped for _, line in rows],
-                "returned": [line.returned for _, line in rows],
+                "lines": [None if b.lines == a.lines else encode_lines(a.lines) for b, a in rows],
             },
         )
 
@@ -268,15 +226,12 @@ def _save_lines(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Order
 def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order, Order]]) -> None:
     new: list[tuple[str, Fulfilment]] = []
     changed: list[tuple[str, Fulfilment]] = []
-    pieces: list[tuple[str, int, Piece]] = []
     for before, after in changes:
         for f in after.fulfilments:
             old = before.fulfilment(f.number)
             if old == f:
                 continue
             (new if old is None else changed).append((after.order_id, f))
-            known = {p.unit: p for p in old.pieces} if old else {}
-            pieces += [(after.order_id, f.number, p) for p in f.pieces if known.get(p.unit) != p]
     if changed:
         conn.execute(
             SQL["update_fulfilments"],
@@ -287,6 +242,7 @@ def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order,
                 "lines": [f.lines for _, f in changed],
                 "units": [f.units for _, f in changed],
                 "reasons": [f.reason for _, f in changed],
+                "pieces": [encode_pieces(f.pieces) for _, f in changed],
             },
         )
     if new:
@@ -308,18 +264,7 @@ def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order,
                 "units": [f.units for _, f in new],
                 "cost_minor": [f.cost_minor for _, f in new],
                 "costs": [f.cost for _, f in new],
-            },
-        )
-    if pieces:
-        conn.execute(
-            SQL["put_pieces"],
-            {
-                "ids": [i for i, _, _ in pieces],
-                "numbers": [n for _, n, _ in pieces],
-                "line_nos": [p.line_no for _, _, p in pieces],
-                "items": [p.item_id for _, _, p in pieces],
-                "quantities": [p.quantity for _, _, p in pieces],
-                "shipped": [p.shipped for _, _, p in pieces],
+                "pieces": [encode_pieces(f.pieces) for _, f in new],
             },
         )
 

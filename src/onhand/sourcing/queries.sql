@@ -1,5 +1,5 @@
 -- name: find_plan
-SELECT p.at, p.network_id, p.policy, p.decision, p.inputs, o.request::text, c.channel_id, c.code
+SELECT p.at, p.network_id, p.policy, p.decision, p.inputs, o.request, c.channel_id, c.code
 FROM plan p JOIN orders o USING (order_id) JOIN channel c USING (channel_id)
 WHERE p.order_id = %(order_id)s AND p.plan_no = %(plan_no)s;
 

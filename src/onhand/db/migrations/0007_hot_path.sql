@@ -105,20 +105,18 @@ BEGIN
 END $$;
 
 -- Writes a batch of decided orders. o_* one row per order, o_turn their 1-based indexes sorted by (channel, external id):
--- in that order their names are claimed; l_* order lines;
+-- in that order their names are claimed;
 -- s_*, a_* as in allocate_v1; f_* fulfilments; c_* capacity; *_order are 1-based indexes into o_*. e_* one row per event:
 -- an order of those that it tells of, and where they stand in e_id, the last one first.
 CREATE FUNCTION place_orders_v1(
     o_turn int[], o_id uuid[], o_channel int[], o_external text[], o_hash bytea[], o_status text[], o_queue text[],
     o_currency text[], o_placed timestamptz[], o_deliver timestamptz[], o_customer int[], o_request text[],
-    o_actor int[], o_decision text[], o_inputs bytea[], o_reason text[],
-    l_order int[], l_no int[], l_id text[], l_item int[], l_qty int[], l_price bigint[], l_tax bigint[],
-    l_components text[],
+    o_actor int[], o_decision text[], o_inputs bytea[], o_reason text[], o_lines text[],
     s_item int[], s_node int[], s_qty int[], s_entries int[],
-    a_order int[], a_fulfilment int[], a_line int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
+    a_order int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
     f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
     f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
-    f_cost text[],
+    f_cost text[], f_pieces text[],
     c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
@@ -147,14 +145,11 @@ BEGIN
     END IF;
     -- A plain insert: looking for conflicts first costs a second search of the index. The caller knows the constraint.
     INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, queue, currency, placed_at,
-        deliver_by, customer_id, request, actor)
+        deliver_by, customer_id, request, lines, actor)
     SELECT o_id[i], o_channel[i], o_external[i], o_hash[i], o_status[i], o_queue[i], o_currency[i], o_placed[i],
-        o_deliver[i], customers[o_customer[i]], o_request[i]::json, o_actor[i]
+        o_deliver[i], customers[o_customer[i]], o_request[i], o_lines[i], o_actor[i]
     FROM unnest(o_turn) i;
 
-    INSERT INTO order_line (order_id, line_no, line_id, item_id, quantity, price_minor, tax_minor, components)
-    SELECT o_id[l_order[i]], l_no[i], l_id[i], l_item[i], l_qty[i], l_price[i], l_tax[i], l_components[i]::jsonb
-    FROM generate_subscripts(l_order, 1) i;
     INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
     SELECT o_id[i], 1, network, policy_version, o_decision[i], o_inputs[i] FROM generate_subscripts(o_id, 1) i;
     INSERT INTO event (kind, actor, origin, reason, data, orders)
@@ -165,13 +160,10 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
-        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost)
+        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost, pieces)
     SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
-        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i]::json
+        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i], f_pieces[i]
     FROM generate_subscripts(f_order, 1) i;
-    INSERT INTO fulfilment_line (order_id, fulfilment_no, line_no, item_id, quantity)
-    SELECT o_id[a_order[i]], a_fulfilment[i], a_line[i], s_item[a_slot[i]], a_qty[i]
-    FROM generate_subscripts(a_order, 1) i;
     INSERT INTO event (kind, subject, actor, origin, data)
     VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
     -- Last, what others want too: positions and days stay locked for the shortest time.

@@ -90,12 +90,15 @@ WHERE (o.queue IS NULL AND q.waiting IS NOT NULL)
 CREATE VIEW invariant_orders_are_whole AS
 SELECT o.order_id FROM orders o
 WHERE NOT EXISTS (SELECT FROM order_line l WHERE l.order_id = o.order_id)
-   OR NOT EXISTS (SELECT FROM plan p WHERE p.order_id = o.order_id)
+   OR NOT EXISTS (SELECT FROM plan p WHERE p.order_id = o.order_id);
+
+CREATE VIEW invariant_units_of_lines_are_possible AS
+SELECT order_id, NULL::smallint AS fulfilment_no, line_no, item_id FROM order_line
+WHERE NOT (quantity > 0 AND cancelled >= 0 AND shipped >= 0 AND returned >= 0 AND cancelled + shipped <= quantity
+           AND returned <= shipped)
 UNION ALL
-SELECT l.order_id FROM order_line l WHERE NOT EXISTS (SELECT FROM orders o WHERE o.order_id = l.order_id)
-UNION ALL
-SELECT l.order_id FROM fulfilment_line l
-WHERE NOT EXISTS (SELECT FROM fulfilment f WHERE (f.order_id, f.fulfilment_no) = (l.order_id, l.fulfilment_no));
+SELECT order_id, fulfilment_no, line_no, item_id FROM fulfilment_line
+WHERE NOT (quantity >= 0 AND shipped >= 0 AND shipped <= quantity);
 
 CREATE VIEW invariant_shipped_units_agree AS
 SELECT order_id, line_no, item_id, coalesce(f.shipped, 0) AS fulfilment_shipped, coalesce(s.units, 0) AS shipment_units
