@@ -1,9 +1,9 @@
 """From a request to an order that can be decided: every check that needs no lock."""
 
-import hashlib
 import math
 from collections.abc import Iterable
 from datetime import datetime
+from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
 
@@ -191,7 +191,7 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
         ),
-        hash=hash_order(order, canonical),
+        hash=hash_order(canonical or _encode(order)),
         actor=actor,
         reason=reason,
         key=key,
@@ -202,9 +202,9 @@ def prepare(
     )
 
 
-def hash_order(order: OrderIn, canonical: bytes | None = None) -> bytes:
-    """Tells a repeat from another order under the same name."""
-    return hashlib.blake2b(canonical or _encode(order), digest_size=16).digest()
+def hash_order(canonical: bytes) -> bytes:
+    """Tells a repeat from another order under the same name; of the order as JSON again."""
+    return blake2b(canonical, digest_size=16).digest()
 
 
 def rebuild_ask(

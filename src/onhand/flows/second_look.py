@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+import msgspec
+
 from onhand.base.actor import Actor
 from onhand.db import idempotency, queries
 from onhand.errors import IdempotencyKeyReused, InvalidInput
@@ -79,7 +81,7 @@ def _answers(state: State, refused: Sequence[RefusedOrder]) -> list[Placed | Exc
         rows = conn.execute(SQL["find_orders"], names).fetchall()
     for number, by_name, named, kept, by_key, keyed, keyed_kept in rows:
         n = int(number) - 1
-        body = hash_order(refused[n].order)
+        body = hash_order(msgspec.json.encode(refused[n].order))
         if by_key is not None:
             same = bytes(by_key) == body
             answers[n] = placed_before(keyed, keyed_kept) if same else IdempotencyKeyReused(refused[n].key or "")

@@ -16,7 +16,7 @@ from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import is_currency
 from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, hash_order, place_of
 from onhand.network.compiled import METHODS, Channel, Network
-from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn
+from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
 from onhand.sourcing.solve import Ask, Asked, first_rows
 
 
@@ -24,7 +24,7 @@ from onhand.sourcing.solve import Ask, Asked, first_rows
 class Sheet:
     """Checked orders in the order they came in; every column is a list.
 
-    orders .. objectives   one entry per order
+    orders .. objectives   one entry per order; requests: what `orders.request` keeps of each
     items, components      per order line: item_id, and (item_id, units per bundle) of a bundle; line_counts per order
     demand_*, line_of      per demand row, as in Ask and Intake; demand_counts per order
     """
@@ -32,6 +32,7 @@ class Sheet:
     orders: list[OrderIn]
     channels: list[Channel]
     hashes: list[bytes]
+    requests: list[bytes]
     placed_us: list[int]
     actors: list[int]
     reasons: list[str | None]
@@ -61,6 +62,7 @@ class Sheet:
             orders=[k.order for k in intakes],
             channels=[k.channel for k in intakes],
             hashes=[k.hash for k in intakes],
+            requests=[encode_wishes(k.order) for k in intakes],
             placed_us=[k.placed_us for k in intakes],
             actors=[k.actor for k in intakes],
             reasons=[k.reason for k in intakes],
@@ -244,7 +246,8 @@ def read_plain(
             sheet.line_counts.append(len(items))
             sheet.items += items
     count, found = len(plain), [line for order in sheet.orders for line in order.lines]
-    sheet.hashes = [hash_order(order, canonical[n]) for n, order in zip(plain, sheet.orders, strict=True)]
+    sheet.hashes = [hash_order(canonical[n]) for n in plain]
+    sheet.requests = encode_plain_wishes(sheet.orders)
     sheet.placed_us = [now_us if o.placed_at is None else microseconds(o.placed_at) for o in sheet.orders]
     sheet.actors, sheet.reasons, sheet.keys = [actor] * count, [reason] * count, [None] * count
     sheet.pickup_nodes = [0] * count

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from onhand.flows.sheet import Sheet
 from onhand.ledger.stack import stack
 from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
-from onhand.orders.intake import Customer, LineIn, encode_wishes
+from onhand.orders.intake import Customer, LineIn
 from onhand.orders.rows import LineRow, encode_many, new_line
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
@@ -110,7 +111,7 @@ def encode(
         arrays.timestamptz(sheet.placed_us),
         arrays.timestamptz([arrays.NO_TIME if at is None else at * 1_000_000 for at in worded.deliver_at]),
         customer_of,
-        arrays.text([encode_wishes(o) for o in orders]),
+        arrays.text(sheet.requests),
         actor_of,
         arrays.text(worded.kept),
         arrays.bytea(records),
@@ -199,14 +200,16 @@ def _shares(sheet: Sheet, fates: Sequence[Fate] | None, n: int, item_id: int) ->
 
 def _lines(sheet: Sheet) -> list[list[LineRow]]:
     """The lines of every order."""
-    rest = zip(sheet.items, sheet.components, strict=True)
-    return [
-        [
-            new_line(line.line_id, item, line.quantity, line.price_minor, line.tax_minor, components)
-            for line, (item, components) in zip(order.lines, rest, strict=False)
-        ]
-        for order in sheet.orders
+    rows = [
+        (line.line_id, item, line.quantity, line.price_minor)
+        if line.tax_minor is None and not components
+        else new_line(line.line_id, item, line.quantity, line.price_minor, line.tax_minor, components)
+        for line, item, components in zip(sheet.lines(), sheet.items, sheet.components, strict=True)
     ]
+    if len(rows) == len(sheet):
+        return [[row] for row in rows]
+    ends = accumulate(sheet.line_counts)
+    return [rows[end - size : end] for size, end in zip(sheet.line_counts, ends, strict=True)]
 
 
 def _pieces(f: _Fulfilments, taken: Allocations) -> list[list[LineRow]]:

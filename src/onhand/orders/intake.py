@@ -3,6 +3,7 @@
 The hot routes decode straight into these Structs; the same shapes are published in OpenAPI.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from string import ascii_uppercase
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 _encode = msgspec.json.encode
+_encoder = msgspec.json.Encoder()
 
 QUANTITY_MAX = 1_000_000
 MONEY_MAX = 1_000_000_000_000
@@ -143,16 +145,17 @@ def wishes(order: OrderIn) -> Wishes:
 
 
 def encode_wishes(order: OrderIn) -> bytes:
-    """`wishes` as JSON; most orders wish for nothing but their destination."""
-    if (
-        order.method == "ship"
-        and order.service is None
-        and order.pickup_node is None
-        and order.objective is None
-        and order.allow_split
-        and order.allow_backorder
-        and order.hold is None
-        and order.reservation_id is None
-    ):
-        return b'{"destination":%b}' % _encode(order.destination)
+    """`wishes` as JSON."""
     return _encode(wishes(order))
+
+
+def encode_plain_wishes(orders: Sequence[OrderIn]) -> list[bytes]:
+    """`wishes` as JSON, of orders that are shipped, by any service, and neither held nor reserved: most wish for nothing
+    but their destination."""
+    places = _encoder.encode_lines([order.destination for order in orders]).split(b"\n")[:-1]
+    return [
+        b'{"destination":%b}' % place
+        if order.objective is None and order.allow_split and order.allow_backorder
+        else encode_wishes(order)
+        for order, place in zip(orders, places, strict=True)
+    ]

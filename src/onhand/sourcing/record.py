@@ -5,7 +5,7 @@ units, grams and mm3 of one unit, then the kernel's words: number of candidates,
 for each candidate its node_id, per demand row its free (and safety) units, and the ship days that had no room for the
 whole order: their number, then orders, lines and units left of each (NO_LIMIT as -1). The day after them had room.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
-the same units beyond them, or none. Words are 2 or 4 bytes wide, as the batch needs.
+the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 """
 
 import struct
@@ -26,6 +26,7 @@ _HEAD = np.dtype(
     [("version", "u1"), ("width", "u1"), ("count", "<u2"), ("at", "<f8"), ("latitude", "<f8"), ("longitude", "<f8")]
 )
 _VERSION = 1
+_WORDS = {1: "<i1", 2: "<i2", 4: "<i4"}
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
 
 
@@ -59,9 +60,9 @@ def encode(
 ) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
-    narrow = not len(words) or (words.min() >= -32_768 and words.max() < 32_768)
-    width = 2 if narrow else 4
-    raw = words.astype("<i2" if narrow else "<i4").tobytes()
+    lowest, highest = int(words.min(initial=0)), int(words.max(initial=0))
+    width = next(w for w in _WORDS if -(1 << 8 * w - 1) <= lowest and highest < 1 << 8 * w - 1)
+    raw = words.astype(_WORDS[width]).tobytes()
     demand = np.empty(len(decisions.demand_item), _DEMAND)
     demand["item"] = decisions.demand_item
     demand["units"] = decisions.demand_units
@@ -89,7 +90,7 @@ def decode(raw: bytes) -> Seen:
     assert version == _VERSION, f"unknown record version {version}"
     start = _HEADER.size
     demand = np.frombuffer(raw, _DEMAND, count, start)
-    words = np.frombuffer(raw, "<i2" if width == 2 else "<i4", offset=start + demand.nbytes).astype(np.int32)
+    words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
     columns = 2 if len(words) > 1 and words[1] else 1
     at_word = 2
