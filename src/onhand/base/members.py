@@ -3,7 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
+
 _MEMBER = b'":'
+# From here on NumPy counts faster: a batch of orders has 100 kB.
+_LONG = 4_096
 
 
 class RepeatedKey(ValueError):
@@ -33,7 +37,14 @@ def has_as_many_members(body: bytes, read: bytes) -> bool:
 
     False does not mean that one does: members that `read` leaves out (null, say) and blanks before a colon count too.
     """
-    return body.count(_MEMBER) == read.count(_MEMBER)
+    return _members(body) == _members(read)
+
+
+def _members(text: bytes) -> int:
+    if len(text) < _LONG:
+        return text.count(_MEMBER)
+    each = np.frombuffer(text, np.uint8)
+    return int(np.count_nonzero((each[:-1] == _MEMBER[0]) & (each[1:] == _MEMBER[1])))
 
 
 def check_members(body: bytes) -> None:

@@ -21,6 +21,9 @@ _BY_EXPONENT = {
 EXPONENTS: dict[str, int] = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 
 
+CURRENCIES = frozenset(EXPONENTS)
+
+
 def is_currency(code: str) -> bool:
     """Whether `code` is an active ISO 4217 code, in upper case."""
-    return code in EXPONENTS
+    return code in CURRENCIES

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
-from onhand.base.money import is_currency
+from onhand.base.money import CURRENCIES
 from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, hash_order, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
@@ -86,7 +87,7 @@ class Sheet:
         """All of them, one below the other."""
         if len(sheets) == 1:
             return sheets[0]
-        return cls(**{name: [x for s in sheets for x in getattr(s, name)] for name in _COLUMNS})
+        return cls(**{name: _joined([getattr(s, name) for s in sheets]) for name in _COLUMNS})
 
     def only(self, rows: Sequence[int]) -> "Sheet":
         """Some orders, given by number."""
@@ -178,6 +179,13 @@ _LINES = ("items", "components")
 _DEMAND = ("demand_items", "demand_units", "line_of")
 
 
+def _joined(lists: Sequence[list[Any]]) -> list[Any]:
+    whole: list[Any] = []
+    for one in lists:
+        whole += one
+    return whole
+
+
 def _pick(column: list[object], at: Sequence[int]) -> list[object]:
     return [column[n] for n in at]
 
@@ -216,35 +224,43 @@ def read_plain(
             or order.reservation_id is not None
             or order.hold is not None
             or (order.placed_at is not None and order.placed_at.year not in YEARS)
-            or not is_currency(order.currency)
+            or order.currency not in CURRENCIES
             or destination.country not in COUNTRY_CODES
             or not order.external_id.isprintable()
             or len(order.lines) > FEW_LINES
         ):
             rest.append(n)
             continue
-        latitude, longitude, is_nowhere = place_of(destination)
         lines = order.lines
-        items = [ids.get(line.sku, 0) for line in lines]
-        if is_nowhere or (
-            len(lines) > 1 and (len({*items}) != len(items) or len({line.line_id for line in lines}) != len(items))
-        ):
+        if len(lines) == 1:
+            items = [ids.get(lines[0].sku, 0)]
+            is_odd = not items[0] or items[0] in bundles or items[0] in releases or not lines[0].line_id.isprintable()
+        else:
+            items = [ids.get(line.sku, 0) for line in lines]
+            is_odd = (
+                not all(items)
+                or len({*items}) != len(items)
+                or not bundles.keys().isdisjoint(items)
+                or not releases.keys().isdisjoint(items)
+                or len({line.line_id for line in lines}) != len(items)
+                or not all(line.line_id.isprintable() for line in lines)
+            )
+        latitude, longitude = destination.latitude, destination.longitude
+        if latitude is None or longitude is None:
+            latitude, longitude, is_nowhere = place_of(destination)
+            is_odd |= is_nowhere
+        if is_odd:
             rest.append(n)
             continue
-        for line, item in zip(lines, items, strict=True):
-            if not item or item in bundles or item in releases or not line.line_id.isprintable():
-                rest.append(n)
-                break
-        else:
-            plain.append(n)
-            sheet.orders.append(order)
-            sheet.channels.append(channel)
-            sheet.latitudes.append(latitude)
-            sheet.longitudes.append(longitude)
-            sheet.fulfilments_max.append(most if order.allow_split else 1)
-            sheet.objectives.append(default if order.objective is None else policy.index(order.objective))
-            sheet.line_counts.append(len(items))
-            sheet.items += items
+        plain.append(n)
+        sheet.orders.append(order)
+        sheet.channels.append(channel)
+        sheet.latitudes.append(latitude)
+        sheet.longitudes.append(longitude)
+        sheet.fulfilments_max.append(most if order.allow_split else 1)
+        sheet.objectives.append(default if order.objective is None else policy.index(order.objective))
+        sheet.line_counts.append(len(items))
+        sheet.items += items
     count, found = len(plain), [line for order in sheet.orders for line in order.lines]
     sheet.hashes = [hash_order(canonical[n]) for n in plain]
     sheet.requests = encode_plain_wishes(sheet.orders)

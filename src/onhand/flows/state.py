@@ -14,6 +14,7 @@ from onhand.db.outbox import Cursor, head
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
+from onhand.sourcing import record
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
 
@@ -69,10 +70,12 @@ class State:
         network = compile_network(document, self.now())
         stock = Snapshot(1, 1)
         ask = Ask(demand=[(1, 1)], latitude=0, longitude=0, channel=network.channels["a"])
-        decide(
-            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy,
-            np.ones(2, np.int64), np.ones(2, np.int64), now=self.now().timestamp(), consume=False,
+        ones, now = np.ones(2, np.int64), self.now().timestamp()
+        decisions = decide(
+            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy, ones, ones,
+            now=now, consume=False,
         )  # fmt: skip
+        record.encode(decisions, [0.0], [0.0], ones, ones, now)
         stack(*np.ones((3, 1), np.int32))
 
     def stock(self) -> Stock:

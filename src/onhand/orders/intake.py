@@ -150,8 +150,8 @@ def encode_wishes(order: OrderIn) -> bytes:
 
 
 def encode_plain_wishes(orders: Sequence[OrderIn]) -> list[bytes]:
-    """`wishes` as JSON, of orders that are shipped, by any service, and neither held nor reserved: most wish for nothing
-    but their destination."""
+    """`wishes` as JSON, of orders that are shipped by any service, and neither held nor reserved: most wish for
+    nothing but their destination."""
     places = _encoder.encode_lines([order.destination for order in orders]).split(b"\n")[:-1]
     return [
         b'{"destination":%b}' % place

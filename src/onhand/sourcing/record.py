@@ -11,10 +11,12 @@ the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batc
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from onhand.sourcing.interleave import interleave
 from onhand.sourcing.kernel import NO_LIMIT
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
 
@@ -62,26 +64,20 @@ def encode(
     words = decisions.record[: decisions.record_first[-1]]
     lowest, highest = int(words.min(initial=0)), int(words.max(initial=0))
     width = next(w for w in _WORDS if -(1 << 8 * w - 1) <= lowest and highest < 1 << 8 * w - 1)
-    raw = words.astype(_WORDS[width]).tobytes()
     demand = np.empty(len(decisions.demand_item), _DEMAND)
     demand["item"] = decisions.demand_item
     demand["units"] = decisions.demand_units
     demand["weight"] = weight_g[decisions.demand_item]
     demand["volume"] = volume_mm3[decisions.demand_item]
-    rows = demand.tobytes()
-    size = _DEMAND.itemsize
-    first = decisions.record_first.tolist()
-    demand_first = decisions.demand_first.tolist()
     head = np.empty(len(decisions.count), _HEAD)
     head["version"], head["width"], head["count"] = _VERSION, width, np.diff(decisions.demand_first)
     head["at"], head["latitude"], head["longitude"] = now, latitude, longitude
-    heads = head.tobytes()
-    return [
-        heads[o * _HEADER.size : (o + 1) * _HEADER.size]
-        + rows[demand_first[o] * size : demand_first[o + 1] * size]
-        + raw[first[o] * width : first[o + 1] * width]
-        for o in range(len(head))
-    ]
+    whole, first = interleave(
+        head.view(np.uint8), _HEADER.size, demand.view(np.uint8), words.astype(_WORDS[width]).view(np.uint8),
+        decisions.demand_first.astype(np.int64) * _DEMAND.itemsize, decisions.record_first * width,
+    )  # fmt: skip
+    raw, ends = whole.tobytes(), first.tolist()
+    return [raw[a:b] for a, b in pairwise(ends)]
 
 
 def decode(raw: bytes) -> Seen:
