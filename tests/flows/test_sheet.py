@@ -1,0 +1,147 @@
+"""Orders as columns: read as each would be by itself, placed alike, and answered again word for word."""
+
+import asyncio
+import random
+from contextlib import closing
+from dataclasses import fields
+
+import msgspec
+import pytest
+
+from onhand.errors import InvalidInput
+from onhand.flows.intake import prepare
+from onhand.flows.place_orders import Desk
+from onhand.flows.sheet import Sheet, read_plain
+from onhand.orders.intake import OrderIn
+
+PICKUP = {"method": "pickup", "pickup_node": "berlin"}
+
+
+@pytest.fixture
+def desk(merchant):
+    with closing(Desk(merchant.state)) as desk:
+        yield desk
+
+
+def read(merchant, orders):
+    canonical = [msgspec.json.encode(order) for order in orders]
+    return read_plain(merchant.state, orders, canonical, actor=7, reason="r", now=merchant.now)
+
+
+def prepared(merchant, order):
+    return prepare(merchant.state, order, actor=7, reason="r", key=None, now=merchant.now)
+
+
+def some_order(merchant, draw):
+    """Mostly an ordinary one; now and then with something unusual or wrong."""
+
+    def rarely(*values):
+        return {} if draw.random() > 0.06 else draw.choice(values)
+
+    skus = draw.choices(
+        ["A", "B", "C", "D", "E", "F", *(["KIT", "NOPE"] if draw.random() < 0.1 else [])], k=draw.choice((1, 1, 2, 3))
+    )
+    order = merchant.request([(sku, draw.randint(1, 9)) for sku in skus], draw.choice(["berlin", "paris"]), {})
+    changes = (
+        rarely({"channel": "nope"}, {"currency": "XXX"}, {"external_id": "bell \a"}, {"reservation_id": "nope"})
+        | rarely({"hold": "credit"}, PICKUP, {"service": "standard"}, {"service": "nope"}, {"pickup_node": "berlin"})
+        | rarely({"placed_at": "2026-02-01T00:00:00Z"}, {"placed_at": "1850-02-01T00:00:00Z"}, {"allow_split": False})
+        | rarely({"objective": "speed"}, {"allow_backorder": False}, {"customer": {"email": "ada@example.org"}})
+        | rarely(
+            {"destination": {"country": "de", "latitude": 1, "longitude": 1}},
+            {"destination": {"country": "FR", "postal_code": "75001"}},
+            {"destination": {"country": "ZZ"}},
+        )
+    )
+    body = msgspec.to_builtins(order) | changes
+    if draw.random() < 0.05:
+        body["lines"][-1]["line_id"] = draw.choice(["1", "bell \a", "é"])
+    if draw.random() < 0.05:
+        body["lines"][0]["tax_minor"] = 19
+    return msgspec.convert(body, OrderIn)
+
+
+def test_plain_orders_are_read_as_each_is_prepared(merchant):
+    draw = random.Random(5)
+    orders = [some_order(merchant, draw) for _ in range(1_500)]
+    sheet, plain, rest = read(merchant, orders)
+    assert sorted([*plain, *rest]) == list(range(len(orders)))
+    assert len(sheet) == len(plain) > 700
+    for k, n in enumerate(plain):
+        alone = prepared(merchant, orders[n])
+        assert alone.is_simple
+        assert sheet.intake(k) == alone
+        for column in fields(Sheet):
+            assert getattr(sheet.only([k]), column.name) == getattr(Sheet.of([alone]), column.name), column.name
+    wrong = 0
+    for n in rest:
+        try:
+            prepared(merchant, orders[n])
+        except InvalidInput:
+            wrong += 1
+    assert 100 < wrong < len(rest) - 100
+
+
+def test_sheets_below_each_other_are_one(merchant):
+    draw = random.Random(6)
+    sheets = [read(merchant, [some_order(merchant, draw) for _ in range(40)])[0] for _ in range(3)]
+    whole = Sheet.under(sheets)
+    assert len(whole) == sum(map(len, sheets))
+    assert [whole.intake(n) for n in range(len(whole))] == [s.intake(n) for s in sheets for n in range(len(s))]
+    assert whole.only([3, 50]).intake(1) == whole.intake(50)
+
+
+WAYS = [
+    ([("A", 2)], {}),
+    ([("A", 1), ("B", 1), ("C", 1)], {}),
+    ([("A", 25)], {}),  # from two nodes
+    ([("A", 1), ("A", 2)], {}),  # two lines of one item
+    ([("KIT", 1)], {}),
+    ([("B", 1)], PICKUP),
+    ([("B", 1)], {"hold": "credit"}),
+    ([("D", 1)], {}),  # backordered
+    ([("F", 1)], {}),  # unfillable
+]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_order_sent_again_is_answered_word_for_word(merchant, desk, together):
+    for node in ("berlin", "munich"):
+        merchant.stock(node, A=20, B=20, C=20)
+    merchant.inbound("berlin", "PO-1", D=100)
+    orders = []
+    for lines, extra in WAYS:
+        body = msgspec.to_builtins(merchant.request(lines, "berlin", extra))
+        for number, line in enumerate(body["lines"]):
+            line["line_id"] = f'"{number}\\é'
+        orders.append(msgspec.convert(body, OrderIn))
+
+    def place():
+        if not together:
+            return [desk.place([prepared(merchant, order)])[0] for order in orders]
+        sheet, plain, rest = read(merchant, orders)
+        intakes = [prepared(merchant, orders[n]) for n in rest]
+        found = dict(zip([*plain, *rest], asyncio.run(desk.place_soon(sheet, intakes)), strict=True))
+        return [found[n] for n in range(len(orders))]
+
+    first, again = place(), place()
+    assert [p.replayed for p in first] == [False] * len(WAYS)
+    assert [p.replayed for p in again] == [True] * len(WAYS)
+    assert [p.answer for p in again] == [p.answer for p in first]
+    answers = [msgspec.json.decode(p.answer) for p in first]
+    assert len(answers[2]["fulfilments"]) == 2 and answers[3]["fulfilments"][0]["lines"][1]["quantity"] == 2
+    assert [a["status"] for a in answers[-3:]] == ["held", "backordered", "unfillable"]
+    kept = [text for (text,) in merchant.rows("SELECT decision FROM plan ORDER BY order_id")]
+    assert sum(text.startswith("[") for text in kept) == 6 and max(map(len, kept[:1])) < 160
+
+
+def test_an_order_twice_in_one_body_is_placed_once(merchant, desk):
+    merchant.stock("berlin", A=20)
+    order = merchant.request([("A", 2)], "berlin", {})
+    other = merchant.request([("A", 3)], "berlin", {})
+    sheet, plain, rest = read(merchant, [order, other, order])
+    assert (plain, rest) == ([0, 1, 2], [])
+    one, two, again = asyncio.run(desk.place_soon(sheet, []))
+    assert (one.replayed, two.replayed, again.replayed) == (False, False, True)
+    assert again.answer == one.answer != two.answer
+    assert merchant.rows("SELECT sum(quantity)::int FROM fulfilment_line") == [(5,)]
