@@ -48,6 +48,9 @@ log = structlog.get_logger(__name__)
 # A line costs the database about 30 us: a batch of these takes some 10 ms, and 300 orders wait at most a second.
 _BATCH_LINES = 600
 _QUEUE_MAX = 4_000
+# Batches of orders under way, and those of them in the database: one works there while another one's commit is flushed;
+# more would only take the processor from the server, which makes the next ones ready meanwhile.
+_BATCHES, _BATCHES_WRITTEN = 4, 2
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 
@@ -72,10 +75,11 @@ class App:
         self._pools: list[ThreadPoolExecutor] = []
         self._desks: list[Desk] = []
         self._idle_desks: list[Desk] = []
+        self._turns = asyncio.Semaphore(_BATCHES_WRITTEN)
         self._holders = _PerThread(lambda: Holder(self.state))
         # A request is one order, or a share of a batch that answers row by row.
         self.orders: Gatherer[Sheet | list[Intake], list[Placed | Exception]] = Gatherer(
-            self._place, under_way_max=3, batch_max=_BATCH_LINES, queue_max=_QUEUE_MAX, weigh=_lines
+            self._place, under_way_max=_BATCHES, batch_max=_BATCH_LINES, queue_max=_QUEUE_MAX, weigh=_lines
         )
         self.reservations: Gatherer[Hold, Reserved] = Gatherer(
             in_threads(self._reserve, self._threads("reservations", 2)),
@@ -233,7 +237,7 @@ class App:
         if self._idle_desks:
             desk = self._idle_desks.pop()
         else:
-            self._desks.append(desk := Desk(self.state))
+            self._desks.append(desk := Desk(self.state, turns=self._turns))
         try:
             sheets = [r for r in requests if isinstance(r, Sheet)]
             answers = iter(

@@ -36,6 +36,23 @@ class InThread:
         return await asyncio.get_running_loop().run_in_executor(None, self._function)
 
 
+class InTurn:
+    """Something to wait for that only so many may do at once; in an event loop the others wait for their turn."""
+
+    __slots__ = ("_turns", "_wait")
+
+    def __init__(self, wait: Wait, turns: asyncio.Semaphore) -> None:
+        self._wait = wait
+        self._turns = turns
+
+    def wait(self) -> Any:
+        return self._wait.wait()
+
+    async def wait_soon(self) -> Any:
+        async with self._turns:
+            return await self._wait.wait_soon()
+
+
 def run(steps: Steps[T]) -> T:
     """The result of `steps`, waiting in this thread."""
     try:

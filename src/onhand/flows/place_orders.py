@@ -7,6 +7,7 @@ Two paths lead to the same write (`write_orders.write`):
   reservation or must wait, and by every batch whose guard refused: something changed since the snapshot.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
@@ -22,7 +23,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
-from onhand.base.waiting import InThread, Steps, run, run_soon
+from onhand.base.waiting import InThread, InTurn, Steps, run, run_soon
 from onhand.db import arrays, idempotency, queries
 from onhand.db.pool import is_lost
 from onhand.errors import (
@@ -70,10 +71,14 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Desk:
-    """Places batches of orders over one dedicated connection; not for two threads at once."""
+    """Places batches of orders over one dedicated connection; not for two threads at once.
 
-    def __init__(self, state: State) -> None:
+    turns   how many desks that share it may write at once; the others decide meanwhile
+    """
+
+    def __init__(self, state: State, *, turns: asyncio.Semaphore | None = None) -> None:
         self._state = state
+        self._turns = turns or asyncio.Semaphore()
         self._conn: Connection[TupleRow] | None = None
 
     def place(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
@@ -154,7 +159,7 @@ class Desk:
                         sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy,
                         state.catalogue, rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
                     )  # fmt: skip
-                    row = yield writing.on(conn)
+                    row = yield InTurn(writing.on(conn), self._turns)
                 except Exception as error:
                     if is_lost(error, conn):
                         raise
