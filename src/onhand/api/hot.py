@@ -234,7 +234,10 @@ class _Answers:
         self._submit_share()
         for rows, future in self._submitted:
             for row, placed in zip(rows, await future, strict=True):
-                self._answer(row, placed)
+                if isinstance(placed, Placed):
+                    self._results[row] = placed.answer
+                else:
+                    self._answer(row, placed)
         return self._results
 
 

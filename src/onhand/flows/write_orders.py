@@ -94,7 +94,7 @@ def encode(
     keyed = [(p, key) for p, key in enumerate(sheet.keys, 1) if key is not None]
     names = sheet.names()
     turn, channel_of, customer_of, actor_of = arrays.int4_columns(
-        [sorted(range(1, count + 1), key=lambda p: names[p - 1]), [c for c, _ in names], person_of, sheet.actors]
+        [_turn(names), [c for c, _ in names], person_of, sheet.actors]
     )
     order_of, number_of, node_of, lines_of, units_of = arrays.int4_columns(
         [f.order, f.number, f.node, f.lines, f.units]
@@ -172,8 +172,11 @@ def _events(sheet: Sheet, fates: Sequence[Fate] | None, raw_ids: npt.NDArray[np.
         else zip(sheet.actors, sheet.reasons, [f.status for f in fates], [f.queue for f in fates], strict=True)
     )
     alike: dict[object, list[int]] = {}
-    for n, beginning in enumerate(beginnings):
-        alike.setdefault(beginning, []).append(n)
+    if len(kinds := [*beginnings]) == kinds.count(kinds[0]):
+        alike[kinds[0]] = [*range(len(kinds))]
+    else:
+        for n, beginning in enumerate(kinds):
+            alike.setdefault(beginning, []).append(n)
     groups = [*alike.values()]
     ends = np.cumsum([len(group) for group in groups])
     return [
@@ -196,6 +199,12 @@ def _shares(sheet: Sheet, fates: Sequence[Fate] | None, n: int, item_id: int) ->
         for item, units in line.wants()
         if item == item_id and units > waiting.get(line.line_no, 0)
     ]
+
+
+def _turn(names: Sequence[tuple[int, str]]) -> Sequence[int]:
+    """1-based numbers of `names` in their order."""
+    turn = range(1, len(names) + 1)
+    return turn if sorted(names) == names else sorted(turn, key=lambda p: names[p - 1])
 
 
 def _lines(sheet: Sheet) -> list[list[LineRow]]:

@@ -1,6 +1,7 @@
 """Orders as they come in: the shape of the request and the checks that need no database.
 
-The hot routes decode straight into these Structs; the same shapes are published in OpenAPI.
+The hot routes decode straight into these Structs; the same shapes are published in OpenAPI. Those of orders are kept
+from the garbage collector (`gc=False`): a request has no cycles.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ Method = Literal["ship", "pickup", "ship_to_store"]
 ObjectiveName = Literal["margin", "speed", "sustainability"]
 
 
-class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """Where the order goes. Without coordinates the postal code, else the country, is looked up."""
 
     country: Country
@@ -48,7 +49,7 @@ class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     longitude: Longitude | None = None
 
 
-class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """Personal data: kept in one table, exported and erased on request."""
 
     name: ShortText | None = None
@@ -57,7 +58,7 @@ class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     address: dict[str, str | None] | None = None
 
 
-class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One ordered line; a bundle is one line."""
 
     line_id: Name
@@ -67,7 +68,7 @@ class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     tax_minor: Money | None = None
 
 
-class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """An order of a channel."""
 
     channel: Name
