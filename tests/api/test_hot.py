@@ -121,6 +121,23 @@ def test_a_node_and_a_service_that_another_process_has_just_opened_are_known(sho
     assert answer.status_code == 201, answer.text
 
 
+def test_an_order_of_a_body_is_the_order_by_itself_however_it_is_written(shop):
+    """What is left out and what is said to be as usual are the same order, read together with others or alone."""
+    spelled = {"allow_split": True, "allow_backorder": True, "method": "ship", "service": None, "customer": None}
+    names = ["a", "b", "c"]
+    batch = post(shop, "/v1/orders/batch", {"orders": [order(n, **spelled) for n in names]}).json()["results"]
+    assert [r["status"] for r in batch] == ["sourced"] * 3
+    assert post(shop, "/v1/orders/batch", {"orders": [order(n) for n in names]}).json()["results"] == batch
+    # One that is wrong has all of them read one by one.
+    wrong = order("d") | {"quantity": 1}
+    answers = post(shop, "/v1/orders/batch", {"orders": [*(order(n) for n in names), wrong]}).json()["results"]
+    assert answers[:3] == batch and answers[3]["status"] == "rejected"
+    for name, placed in zip(names, batch, strict=True):
+        again = post(shop, "/v1/orders", order(name, **spelled))
+        assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, placed, "true")
+    assert shop.position("A", "N1") == (50, 0, 3)
+
+
 def test_a_value_the_database_cannot_hold_is_bad_input_of_one_order(shop, database):
     database.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

@@ -4,6 +4,7 @@ that others hold."""
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 
 from onhand.errors import Conflict, DatabaseUnavailable, IdempotencyInFlight, IdempotencyKeyReused, Overloaded
 from onhand.flows.intake import prepare
-from onhand.flows.place_orders import Desk, Placed
+from onhand.flows.place_orders import LOCK_TIMEOUT, Desk, Patience, Placed
 from onhand.flows.reserve import Holder, Reserved, prepare_hold
 from onhand.network.compiled import read_document
 from onhand.orders.intake import ReservationIn
@@ -211,6 +212,31 @@ def test_who_is_outdone_is_told_so(merchant, desk, holder, monkeypatch):
     assert [type(a) for a in answers] == [Overloaded] * 4
     assert "others kept changing or holding the same stock; nothing was written" in str(answers[0])
     assert count(merchant, "orders") == count(merchant, "reservation") == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters"), [(KEY, ("/v1/orders", "k-late")), (NAME, ("late",))], ids=["key", "name"]
+)
+def test_who_holds_stock_gives_way_to_who_holds_the_name(merchant, desk, monkeypatch, sql, parameters):
+    """The guarded statement of a rival claims keys and names, then stock: under lock it is the other way round. That
+    circle is left before PostgreSQL has to break it."""
+    monkeypatch.setattr("onhand.flows.place_orders._LOCK_TIMEOUT_MS", 60_000)
+    given_up = []
+    ends = Patience.ends
+    monkeypatch.setattr(Patience, "ends", lambda self, error: given_up.append(error.sqlstate) or ends(self, error))
+    merchant.stock("berlin", A=30)
+    with closing(merchant.db.connect()) as rival, ThreadPoolExecutor(1) as pool:
+        rival.execute("BEGIN")
+        rival.execute(sql, parameters)
+        placing = pool.submit(desk.place, [intake(merchant, "late", "k-late", **EXACT)])
+        with merchant.db.connection() as conn:
+            while not conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+                assert not placing.done()
+        rival.execute("SELECT FROM stock_position FOR UPDATE")
+        rival.execute("ROLLBACK")
+        (answer,) = placing.result()
+    assert isinstance(answer, Placed), answer
+    assert given_up == [LOCK_TIMEOUT]
 
 
 def test_rows_that_are_held_for_a_while_are_waited_for(merchant, desk):

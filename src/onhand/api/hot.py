@@ -18,12 +18,11 @@ from onhand.api.body import check_headers, check_keys, check_text, read_body
 from onhand.api.context import Edge, actor_of
 from onhand.api.hot_openapi import HOT_OPENAPI
 from onhand.api.idempotent import Once, OnceForRows, checked_key
-from onhand.api.problems import UNDECODABLE, answer_of, document, from_msgspec
+from onhand.api.problems import UNDECODABLE, MalformedJson, answer_of, document, from_msgspec
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.base.dates import EPOCH
 from onhand.base.fields import day_of, moment_of
-from onhand.base.members import has_as_many_members
 from onhand.errors import FieldError, InvalidInput, OnhandError, Overloaded
 from onhand.flows.enquire import Enquiry
 from onhand.flows.intake import Intake, NotInNetwork, NotKnown, prepare, refusal
@@ -79,7 +78,11 @@ def _rows(body: bytes) -> tuple[Sequence[OrderIn | msgspec.Raw], Sequence[bytes]
             pass
         else:
             canonical = _encoder.encode_lines(orders)
-            if has_as_many_members(body, b'"orders":' + canonical):
+            try:
+                check_keys(body, b'"orders":' + canonical)
+            except MalformedJson:
+                pass
+            else:
                 return orders, canonical.split(b"\n")[:-1]
     return _decode(_orders, body).orders, ()
 

@@ -56,6 +56,7 @@ _ATTEMPTS = 6
 # A key held for longer than this is called in flight, and what else is in its batch goes on; no transaction of the hot
 # path is that long. Rows of stock are waited for again, until patience ends.
 _LOCK_TIMEOUT_MS = 2_000
+_HOLDING_TIMEOUT_MS = 200
 _PATIENCE_S = 30.0
 # A batch under lock stays small: others wait for its rows.
 _EXACT_MAX = 200
@@ -458,6 +459,7 @@ def _decide_and_write(
     network.load_capacity(conn, now.astimezone(UTC).date())
     items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
     locked = lock_stock(conn, items, network.count)
+    wait_briefly(conn)
     fresh = _still_fresh(conn, fresh, answers)
     if not fresh:
         return lambda: None
@@ -532,6 +534,13 @@ def lock_stock(conn: Connection[TupleRow], items: list[int], nodes: int) -> Lock
         version=version[known],
         safety=safety[known],
     )
+
+
+def wait_briefly(conn: Connection[TupleRow]) -> None:
+    """From here to the end of the transaction, which holds stock: whoever holds a name or key that it needs may be
+    waiting for that stock, since the guarded statement claims names first. Giving up breaks the circle long before the
+    database finds it; the next attempt finds what the other has written."""
+    conn.execute(f"SET LOCAL lock_timeout = {_HOLDING_TIMEOUT_MS}".encode())
 
 
 class Book:
@@ -773,4 +782,5 @@ __all__ = [
     "place_exactly",
     "placed_before",
     "rivals_won",
+    "wait_briefly",
 ]

@@ -28,6 +28,7 @@ from onhand.flows.place_orders import (
     lock_stock,
     outdone,
     rivals_won,
+    wait_briefly,
 )
 from onhand.flows.state import State
 from onhand.orders.intake import BasketLine, ReservationIn
@@ -279,6 +280,7 @@ class Holder:
         unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
         items = sorted({i for _, hold in fresh for i, _ in hold.ask.demand})
         locked = lock_stock(conn, items, network.count)
+        wait_briefly(conn)
         # Who held these rows until now may have answered the same request.
         fresh = _still_fresh(conn, fresh, answers)
         book = Book(state, unlimited, locked, now)
