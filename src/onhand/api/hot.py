@@ -169,15 +169,16 @@ class _Answers:
     def decoded(
         self, first: int, rows: Sequence[OrderIn | msgspec.Raw], read: Sequence[bytes]
     ) -> tuple[list[int], list[OrderIn], Sequence[bytes]]:
-        """The orders among `rows` (from row `first` on) with their numbers and each as JSON again, which `read` may be
-        already; what is none is refused."""
+        """The orders among `rows` (from row `first` on) with their numbers and each as JSON again, which `read` is of
+        those that have been read; what is none is refused."""
+        good = [row for row in rows if isinstance(row, OrderIn)]
+        if len(good) == len(rows):
+            return [*range(first, first + len(good))], good, read
         numbers: list[int] = []
         orders: list[OrderIn] = []
         canonical: list[bytes] = []
         for n, row in enumerate(rows, first):
-            if isinstance(row, OrderIn):
-                orders.append(row)
-                continue
+            assert not isinstance(row, OrderIn), "orders are read at once or one by one"
             try:
                 order, again = _decode_twice(_order, row)
             except OnhandError as error:
@@ -186,8 +187,6 @@ class _Answers:
                 numbers.append(n)
                 orders.append(order)
                 canonical.append(again)
-        if read:
-            return list(range(first, first + len(orders))), orders, read
         return numbers, orders, canonical
 
     async def take_sheet(self, rows: Sequence[int], sheet: Sheet) -> None:

@@ -150,7 +150,6 @@ class Sheet:
     def asked(self, network: Network) -> Asked:
         """What sourcing has to decide."""
         count, orders = len(self), self.orders
-        any_node = np.ones(count, np.int32)
         zone = np.zeros(count, np.int32)
         if network.has_zones:
             places = [o.destination for o in orders]
@@ -167,7 +166,7 @@ class Sheet:
             service=np.array([network.service_row(o.service) for o in orders], np.int32),
             fulfilments_max=np.array(self.fulfilments_max, np.int32),
             objective=np.array(self.objectives, np.int32),
-            may_dip=any_node,
+            may_dip=np.ones(count, np.int32),
             pickup_node=np.array(self.pickup_nodes, np.int32),
             excluded_first=np.zeros(count + 1, np.int32),
             excluded=np.empty(0, np.int32),
@@ -261,7 +260,7 @@ def read_plain(
         sheet.objectives.append(default if order.objective is None else policy.index(order.objective))
         sheet.line_counts.append(len(items))
         sheet.items += items
-    count, found = len(plain), [line for order in sheet.orders for line in order.lines]
+    count, found = len(plain), sheet.lines()
     sheet.hashes = [hash_order(canonical[n]) for n in plain]
     sheet.requests = encode_plain_wishes(sheet.orders)
     sheet.placed_us = [now_us if o.placed_at is None else microseconds(o.placed_at) for o in sheet.orders]

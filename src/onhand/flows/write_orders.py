@@ -210,9 +210,7 @@ def _turn(names: Sequence[tuple[int, str]]) -> Sequence[int]:
 def _lines(sheet: Sheet) -> list[list[LineRow]]:
     """The lines of every order."""
     rows = [
-        (line.line_id, item, line.quantity, line.price_minor)
-        if line.tax_minor is None and not components
-        else new_line(line.line_id, item, line.quantity, line.price_minor, line.tax_minor, components)
+        new_line(line.line_id, item, line.quantity, line.price_minor, line.tax_minor, components)
         for line, item, components in zip(sheet.lines(), sheet.items, sheet.components, strict=True)
     ]
     if len(rows) == len(sheet):
