@@ -25,8 +25,9 @@ def begin_orders(
         (status, actor, ids, list(names)),
     )
     conn.execute(
-        "INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)"
-        " SELECT id, 1, 1, 'x', '{}', '' FROM unnest(%s::uuid[]) AS id",
+        "INSERT INTO plan_sheet (network_id, policy, confidence, orders, decisions, inputs)"
+        " SELECT 1, 'x', 0.95, ids, array_fill('{}'::text, ARRAY[cardinality(ids)]),"
+        " array_fill(''::bytea, ARRAY[cardinality(ids)]) FROM (SELECT %s::uuid[] AS ids)",
         (ids,),
     )
     conn.execute(

@@ -256,8 +256,8 @@ def test_capacity_by_day(shop, app):
         for no, status, day in ((1, "allocated", 2), (2, "shipped", 2), (3, "cancelled", 2), (4, "packed", 3)):
             conn.execute(
                 "INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, ship_day, ship_by,"
-                " deliver_by, lines, units, cost_minor, cost, pieces)"
-                " VALUES (%s, %s, 1, 2, %s, %s, now(), now(), 2, 5, 0, '{}', '[]')",
+                " deliver_by, lines, units, cost_minor, cost, co2_g, pieces)"
+                " VALUES (%s, %s, 1, 2, %s, %s, now(), now(), 2, 5, 0, '[]', 0, '[]')",
                 (order, no, status, f"2031-03-0{day + 1}"),
             )
         conn.execute("INSERT INTO capacity_day VALUES (2, '2031-03-03', 2, 4, 10), (2, '2031-03-04', 1, 2, 5)")

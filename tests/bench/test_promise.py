@@ -94,8 +94,9 @@ def test_a_unit_sold_twice_is_counted_twice(dsn: str) -> None:
         for number in (1, 2):
             conn.execute(
                 "INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, ship_day, ship_by,"
-                " deliver_by, lines, units, cost_minor, cost, pieces)"
-                " VALUES (gen_random_uuid(), %s, 1, 1, 'allocated', now(), now(), now(), 1, 1, 0, '{}', '[[1,1,1]]')",
+                " deliver_by, lines, units, cost_minor, cost, co2_g, pieces)"
+                " VALUES (gen_random_uuid(), %s, 1, 1, 'allocated', now(), now(), now(), 1, 1, 0, '[]', 0,"
+                " '[[1,1,1]]')",
                 (number,),
             )
     assert promise.promised_units(dsn, "HOT") == (2, 1)

@@ -188,7 +188,11 @@ def wait(db, inbound_id, units, *, item_id=1, node=1, line=1):
             " VALUES (%s, 1, %s, '', 'backordered', 'backorder', 'EUR', now(), '{}', %s, 0)",
             (order_id, str(order_id), f'[["1",{item_id},{units},0]]'),
         )
-        conn.execute("INSERT INTO plan VALUES (%s, 1, now(), 1, 'p', '', '')", (order_id,))
+        conn.execute(
+            "INSERT INTO plan_sheet (network_id, policy, confidence, orders, decisions, inputs)"
+            " VALUES (1, 'p', 0.95, ARRAY[%s], '{\"{}\"}', '{\"\"}')",
+            (order_id,),
+        )
         conn.execute(
             "INSERT INTO queue_line (order_id, line_no, item_id, queue, quantity, inbound_id, inbound_line,"
             " node_id, expected_at) VALUES (%s, 1, %s, 'backorder', %s, %s, %s, %s, now())",

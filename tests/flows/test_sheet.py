@@ -2,17 +2,26 @@
 
 import asyncio
 import random
+from collections import Counter
 from contextlib import closing
 from dataclasses import fields
 
 import msgspec
 import pytest
 
-from onhand.errors import InvalidInput
+from onhand.base.actor import SYSTEM
+from onhand.errors import Conflict, InvalidInput
+from onhand.flows.cancel_order import cancel_order
+from onhand.flows.customers import erase_customer
+from onhand.flows.fulfil import accept, reject, ship
 from onhand.flows.intake import prepare
 from onhand.flows.place_orders import Desk
+from onhand.flows.return_order import return_order
 from onhand.flows.sheet import Sheet, read_plain
+from onhand.flows.source_again import reroute
+from onhand.orders.decide import Amount
 from onhand.orders.intake import OrderIn
+from onhand.sourcing import record
 
 PICKUP = {"method": "pickup", "pickup_node": "berlin"}
 
@@ -131,8 +140,77 @@ def test_an_order_sent_again_is_answered_word_for_word(merchant, desk, together)
     answers = [msgspec.json.decode(p.answer) for p in first]
     assert len(answers[2]["fulfilments"]) == 2 and answers[3]["fulfilments"][0]["lines"][1]["quantity"] == 2
     assert [a["status"] for a in answers[-3:]] == ["held", "backordered", "unfillable"]
-    kept = [text for (text,) in merchant.rows("SELECT decision FROM plan ORDER BY order_id")]
-    assert sum(text.startswith("[") for text in kept) == 6 and max(map(len, kept[:1])) < 160
+    # An answer is kept where order and fulfilments do not say it.
+    assert merchant.rows("SELECT count(*)::int, count(decision)::int FROM plan") == [(len(WAYS), 3)]
+
+
+def test_the_first_answer_stays_whatever_becomes_of_the_order(merchant, desk):
+    draw, state = random.Random(9), merchant.state
+    merchant.stock("berlin", A=200, C=40)
+    merchant.stock("munich", B=200, C=40)
+    merchant.stock("paris", A=40, B=40, C=40)
+    orders = []
+    for _ in range(60):
+        lines = [(sku, draw.randint(1, 4)) for sku in draw.choices(["A", "B", "C", "KIT"], k=draw.randint(1, 4))]
+        orders.append(merchant.request(lines, draw.choice(["berlin", "paris"]), {"customer": {"email": "a@b.example"}}))
+
+    def place():
+        return desk.place([prepared(merchant, order) for order in orders])
+
+    first = place()
+    answers = [msgspec.json.decode(p.answer) for p in first]
+    served = [a for a in answers if a["status"] == "sourced" and a["fulfilments"]]
+    assert len(served) > 40 and sum(len(a["fulfilments"]) > 1 for a in served) > 3
+    happened = Counter()
+    for _ in range(400):
+        answer = draw.choice(served)
+        f = merchant.order(draw.choice(served)["order_id"]).fulfilments[-1]
+        name, order = draw.choice(answer["fulfilments"])["fulfilment_id"], answer["order_id"]
+        line = Amount(draw.choice(merchant.order(order).lines).line_id, draw.choice([None, 1]))
+        what = draw.choice(["accept", "ship", "reject", "refuse", "cancel", "reroute", "return"])
+        try:
+            if what == "accept":
+                accept(state, name, by=SYSTEM)
+            elif what == "ship":
+                ship(state, name, lines=[line], carrier="ups", by=SYSTEM)
+            elif what == "reject":
+                reject(state, name, "damaged", lines=[line], by=SYSTEM)
+            elif what == "refuse":
+                reject(state, name, "no_capacity", by=SYSTEM)
+            elif what == "cancel":
+                cancel_order(state, order, [line], by=SYSTEM)
+            elif what == "reroute":
+                reroute(state, order, [f.node], by=SYSTEM)
+            else:
+                return_order(state, order, "paris", [line], "restock", by=SYSTEM)
+            happened[what] += 1
+        except (Conflict, InvalidInput):
+            continue
+    assert len(happened) == 7 and happened.total() > 150, happened
+    assert merchant.rows("SELECT count(*)::int > 20 FROM fulfilment_line WHERE released > 0") == [(True,)]
+    ((person,),) = merchant.rows("SELECT customer_id::text FROM customer")
+    erase_customer(merchant.db, person, by=SYSTEM)
+    again = place()
+    assert all(p.replayed for p in again)
+    assert [p.answer for p in again] == [p.answer for p in first]
+
+
+def test_erasing_a_person_leaves_the_plans_of_orders_beside_theirs(merchant):
+    merchant.stock("berlin", A=20)
+    people = ["ada@example.org", "bob@example.org", "ada@example.org"]
+    placed = merchant.place_many([([("A", 1)], {"customer": {"email": email}}) for email in people])
+    assert merchant.rows("SELECT count(*)::int FROM plan_sheet") == [(1,)]
+
+    def places():
+        rows = dict(merchant.rows("SELECT order_id::text, inputs FROM plan"))
+        seen = [record.decode(bytes(rows[p["order_id"]])) for p in placed]
+        return [(s.latitude, s.longitude) for s in seen]
+
+    assert places() == [(52.5, 13.4)] * 3
+    ((ada,),) = merchant.rows("SELECT customer_id::text FROM customer WHERE email LIKE 'ada%%'")
+    erase_customer(merchant.db, ada, by=SYSTEM)
+    coarse = places()[0]
+    assert coarse != (52.5, 13.4) and places() == [coarse, (52.5, 13.4), coarse]
 
 
 def test_an_order_twice_in_one_body_is_placed_once(merchant, desk):

@@ -25,8 +25,8 @@ def order(*, status="allocated", shipped=0, **wishes):
     )
     fulfilment = Fulfilment(
         number=1, plan_no=1, node_id=1, node="n", status=status, carrier=None, service=None, method="ship",
-        ship_day=date(2026, 3, 2), ship_by=NOW, deliver_by=NOW, lines=0, units=0, cost_minor=0, cost="{}",
-        pieces=pieces,
+        ship_day=date(2026, 3, 2), ship_by=NOW, deliver_by=NOW, lines=0, units=0, cost_minor=0, cost=(0,) * 5,
+        co2_g=0, pieces=pieces,
     )  # fmt: skip
     lines = (
         Line(line_no=1, line_id="x", item_id=A, quantity=2),

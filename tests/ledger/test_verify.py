@@ -201,3 +201,20 @@ def test_an_order_that_a_batch_tells_of_and_that_is_not_there_is_found(db, state
         assert conn.execute(statement.encode(), (ids[1],)).rowcount == 1
     found = [d.row["order_id"] for d in check(db) if d.check == "invariant_orders_told_of_are_there"]
     assert [str(order_id) for order_id in found] == [ids[1]]
+
+
+@pytest.mark.broken_invariants
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE plan_sheet SET orders = array_remove(orders, %s::uuid)",
+        "UPDATE plan_sheet SET at = at + interval '1 us' WHERE %s = ANY (orders)",
+    ],
+)
+def test_an_order_without_a_first_plan_is_found(db, statement):
+    ids = db.transact(lambda conn: begin_orders(conn, ["a", "b", "c"]))
+    assert check(db) == []
+    with db.connection() as conn:
+        assert conn.execute(statement.encode(), (ids[1],)).rowcount == 1
+    found = [str(d.row["order_id"]) for d in check(db) if d.check == "invariant_orders_have_a_first_plan"]
+    assert found == ([ids[1]] if "array_remove" in statement else sorted(ids))

@@ -77,8 +77,8 @@ def test_five_thousand_nodes_take_well_under_a_second(db):
 def add_fulfilment(conn, node_id, day, *, status="allocated", lines=2, units=5):
     conn.execute(
         "INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, ship_day, ship_by, deliver_by,"
-        " lines, units, cost_minor, cost, pieces)"
-        " VALUES (gen_random_uuid(), 1, 1, %s, %s, %s, now(), now(), %s, %s, 0, '{}', '[]')",
+        " lines, units, cost_minor, cost, co2_g, pieces)"
+        " VALUES (gen_random_uuid(), 1, 1, %s, %s, %s, now(), now(), %s, %s, 0, '[]', 0, '[]')",
         (node_id, status, day, lines, units),
     )
 

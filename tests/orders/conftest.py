@@ -68,7 +68,8 @@ def allocate(order, units, node=1):
         lines=0,
         units=0,
         cost_minor=100,
-        cost="{}",
+        cost=(100, 0, 0, 0, 0),
+        co2_g=40,
         pieces=tuple(Piece(line_no=line, item_id=item, quantity=n) for (line, item), n in units.items()),
     )
     return settle(replace(order, fulfilments=(*order.fulfilments, new)))

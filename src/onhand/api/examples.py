@@ -147,8 +147,8 @@ _REFUSED: Json = {
 _FULFILMENT: Json = {
     "fulfilment_id": _FULFILMENT_ID, "order_id": _ORDER_ID, "plan_id": _PLAN_ID, "node": "BERLIN",
     "status": "allocated", "reason": None, "carrier": "POST", "service": "parcel", "method": "ship",
-    "lines": [units | {"shipped": 0} for units in _UNITS], "cost": _COST, "cost_minor": 712, "ship_by": _SHIP_BY,
-    "deliver_by": _DELIVER_BY,
+    "lines": [units | {"shipped": 0} for units in _UNITS], "cost": _COST, "cost_minor": 712, "co2_g": 40,
+    "ship_by": _SHIP_BY, "deliver_by": _DELIVER_BY,
 }  # fmt: skip
 _GONE: Json = _FULFILMENT | {
     "status": "shipped",

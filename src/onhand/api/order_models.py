@@ -192,6 +192,7 @@ class FulfilmentOut(BaseModel):
     lines: list[FulfilmentLineOut]
     cost: Annotated[dict[str, int], Field(description="cost term: minor units")]
     cost_minor: int
+    co2_g: int
     ship_by: datetime
     deliver_by: datetime
 

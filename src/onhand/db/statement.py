@@ -18,10 +18,11 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from onhand.db.arrays import PgArray
 
-# Values of a call: arrays, int4, text.
-Value = PgArray | int | str
-_INT4, _TEXT = 23, 25
+# Values of a call: arrays, int4, float8, text.
+Value = PgArray | int | float | str
+_INT4, _FLOAT8, _TEXT = 23, 701, 25
 _int4 = struct.Struct("!i")
+_float8 = struct.Struct("!d")
 
 
 class Statement:
@@ -107,10 +108,14 @@ def _row(result: PGresult) -> list[bytes | None]:
 def _encode(value: Value) -> bytes:
     if isinstance(value, PgArray):
         return value.data
-    return _int4.pack(value) if isinstance(value, int) else value.encode()
+    if isinstance(value, str):
+        return value.encode()
+    return _int4.pack(value) if isinstance(value, int) else _float8.pack(value)
 
 
 def _oid(value: Value) -> int:
     if isinstance(value, PgArray):
         return value.oid
-    return _INT4 if isinstance(value, int) else _TEXT
+    if isinstance(value, str):
+        return _TEXT
+    return _INT4 if isinstance(value, int) else _FLOAT8

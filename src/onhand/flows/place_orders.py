@@ -9,7 +9,7 @@ Two paths lead to the same write (`write_orders.write`):
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ from onhand.flows.state import State
 from onhand.flows.write_orders import encode, positions
 from onhand.ledger.reservations import end_reservation
 from onhand.network.compiled import Network
-from onhand.orders.answer import answer_again
+from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide, decide_asked, join, nothing, undo
@@ -407,20 +407,29 @@ def _find_earlier(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list
         ),
     ).fetchall()
     found: list[Placed | Exception | None] = [None] * len(intakes)
-    for n, by_name, named, kept, by_key, keyed, keyed_kept in rows:
-        intake: Intake = intakes[int(n) - 1]
+    again: dict[int, str] = {}
+    for number, by_name, named, by_key, keyed in rows:
+        n = int(number) - 1
+        intake: Intake = intakes[n]
         if by_key is not None:
-            same = bytes(by_key) == intake.hash
-            found[int(n) - 1] = placed_before(keyed, keyed_kept) if same else IdempotencyKeyReused(intake.key or "")
+            if bytes(by_key) == intake.hash:
+                again[n] = keyed
+            else:
+                found[n] = IdempotencyKeyReused(intake.key or "")
         elif by_name is not None:
-            same = bytes(by_name) == intake.hash
-            found[int(n) - 1] = placed_before(named, kept) if same else _reused(intake)
+            if bytes(by_name) == intake.hash:
+                again[n] = named
+            else:
+                found[n] = _reused(intake)
+    for n, answer in placed_before(conn, again).items():
+        found[n] = answer
     return found
 
 
-def placed_before(order_id: str, decision: str) -> Placed:
-    """The answer of an earlier request, from the order's first plan."""
-    return Placed(answer_again(order_id, decision), replayed=True)
+def placed_before(conn: Connection[TupleRow], order_ids: Mapping[int, str]) -> dict[int, Placed]:
+    """The answers that orders, by any number, were given when they were placed."""
+    answers = first_answers(conn, order_ids.values()) if order_ids else {}
+    return {n: Placed(answers[order_id], replayed=True) for n, order_id in order_ids.items()}
 
 
 def _lock_reservation(state: State, conn: Connection[TupleRow], intake: Intake) -> Placed | Exception | None:

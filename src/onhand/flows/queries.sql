@@ -1,13 +1,11 @@
 -- Statements that cross capabilities: only a flow may, inside its one transaction.
 
 -- name: find_orders
--- Answers given before, by (channel, external id) and by idempotency key, in one look: body and first plan of each.
-SELECT k.n, o.body_hash, o.order_id::text, p.decision, i.body_hash, i.answer, kp.decision
+-- Answers given before, by (channel, external id) and by idempotency key, in one look: body and order of each.
+SELECT k.n, o.body_hash, o.order_id::text, i.body_hash, i.answer
 FROM unnest(%s::int[], %s::text[], %s::int[], %s::text[]) WITH ORDINALITY AS k (channel_id, external_id, actor, key, n)
 LEFT JOIN orders o ON o.channel_id = k.channel_id AND o.external_id = k.external_id
-LEFT JOIN plan p ON p.order_id = o.order_id AND p.plan_no = 1
 LEFT JOIN idempotency i ON i.key = k.key AND i.actor = k.actor AND i.route = '/v1/orders'
-LEFT JOIN plan kp ON kp.order_id = i.answer::uuid AND kp.plan_no = 1
 WHERE o.order_id IS NOT NULL OR i.key IS NOT NULL
 
 -- name: try_orders

@@ -78,15 +78,19 @@ def _answers(state: State, refused: Sequence[RefusedOrder]) -> list[Placed | Exc
         [r.key for r in refused],
     )
     with state.db.connection() as conn:
-        rows = conn.execute(SQL["find_orders"], names).fetchall()
-    for number, by_name, named, kept, by_key, keyed, keyed_kept in rows:
-        n = int(number) - 1
-        body = hash_order(msgspec.json.encode(refused[n].order))
-        if by_key is not None:
-            same = bytes(by_key) == body
-            answers[n] = placed_before(keyed, keyed_kept) if same else IdempotencyKeyReused(refused[n].key or "")
-        elif bytes(by_name) == body:
-            answers[n] = placed_before(named, kept)
+        again: dict[int, str] = {}
+        for number, by_name, named, by_key, keyed in conn.execute(SQL["find_orders"], names).fetchall():
+            n = int(number) - 1
+            body = hash_order(msgspec.json.encode(refused[n].order))
+            if by_key is not None:
+                if bytes(by_key) == body:
+                    again[n] = keyed
+                else:
+                    answers[n] = IdempotencyKeyReused(refused[n].key or "")
+            elif bytes(by_name) == body:
+                again[n] = named
+        for n, answer in placed_before(conn, again).items():
+            answers[n] = answer
     return answers
 
 

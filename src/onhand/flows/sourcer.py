@@ -20,9 +20,8 @@ from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inb
 from onhand.flows.state import State
 from onhand.ledger.store import Key, lock_positions
 from onhand.network.compiled import Channel, Network
-from onhand.orders.answer import COST
 from onhand.orders.decide import take_waiting, withdraw
-from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, total
+from onhand.orders.model import TERMS, Fulfilment, Order, Piece, Unit, Wait, total
 from onhand.orders.states import settle
 from onhand.orders.store import Plan
 from onhand.sourcing import record
@@ -339,7 +338,8 @@ class Sourcer:
                     lines=int(d.lines[r]),
                     units=int(d.units[r]),
                     cost_minor=sum(terms),
-                    cost=COST % tuple(terms),
+                    cost=tuple(terms),
+                    co2_g=round(float(d.grams[r])),
                     pieces=tuple(
                         Piece(line_no=line, item_id=item, quantity=units) for (line, item), units in pieces[n].items()
                     ),
@@ -420,7 +420,6 @@ class Sourcer:
             assert ask is not None, "nothing is found for an order without a place"
             inputs = record.empty(ask, catalogue.weight_g, catalogue.volume_mm3, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
-        grams = [] if shelf is None else [round(g) for g in shelf.decisions.grams[: len(made)].tolist()]
         codes = self._network.node_codes
         decision = {
             "order_id": order.order_id,
@@ -429,7 +428,7 @@ class Sourcer:
             "promise": None
             if order.deliver_by is None
             else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": state.policy.confidence},
-            "fulfilments": [_worded(order, f, g) for f, g in zip(made, grams, strict=True)],
+            "fulfilments": [_worded(order, f) for f in made],
             "waiting": [
                 {
                     "line_id": order.line(w.line_no).line_id,
@@ -454,7 +453,7 @@ class Sourcer:
         )
 
 
-def _worded(order: Order, f: Fulfilment, grams: int) -> dict[str, object]:
+def _worded(order: Order, f: Fulfilment) -> dict[str, object]:
     return {
         "fulfilment_id": order.fulfilment_id(f.number),
         "node": f.node,
@@ -464,9 +463,9 @@ def _worded(order: Order, f: Fulfilment, grams: int) -> dict[str, object]:
             {"line_id": order.line(p.line_no).line_id, "sku": order.skus[p.item_id], "quantity": p.quantity}
             for p in f.pieces
         ],
-        "cost": msgspec.Raw(f.cost.encode()),
+        "cost": dict(zip(TERMS, f.cost, strict=True)),
         "cost_minor": f.cost_minor,
-        "co2_g": grams,
+        "co2_g": f.co2_g,
         "ship_by": rfc3339(_seconds(f.ship_by)),
         "deliver_by": rfc3339(_seconds(f.deliver_by)),
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,14 +23,15 @@ from onhand.ledger.stack import stack
 from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
 from onhand.orders.intake import Customer, LineIn
-from onhand.orders.rows import LineRow, encode_many, new_line
+from onhand.orders.rows import LineRow, encode_cost, encode_many, new_line
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+_Piece = tuple[int, int, int]
 
-_PARAMETERS = 59
+_PARAMETERS = 61
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -86,7 +87,8 @@ def encode(
     raw_ids = ids.new_ids(count)
     order_ids = ids.texts(raw_ids)
     f = _fulfilments(decisions, position_of, network)
-    worded = _word(sheet, order_ids, fates, f, taken, network, policy, catalogue)
+    pieces = _pieces(f, taken)
+    worded = _word(sheet, order_ids, fates, f, pieces, network, policy, catalogue)
     people = [(p, o.customer) for p, o in enumerate(orders, 1) if o.customer is not None]
     person_of = np.zeros(count, np.int32)
     for number, (position, _) in enumerate(people, 1):
@@ -131,8 +133,9 @@ def encode(
         lines_of,
         units_of,
         arrays.int8(f.cost_minor),
-        arrays.text(f.costs),
-        arrays.text(encode_many(_pieces(f, taken))),
+        arrays.text([cost.stored for cost in f.costs]),
+        arrays.int8(f.grams),
+        arrays.text(encode_many(pieces)),
         *_capacity(f),
         *(_people([person for _, person in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
@@ -140,9 +143,23 @@ def encode(
         *_events(sheet, fates, raw_ids),
         network.network_id,
         policy.version,
+        policy.confidence,
         origin,
     ]
     return Writing(values=values, taken=taken, order_ids=order_ids, answers=worded.answers)
+
+
+class _Cost(NamedTuple):
+    """Cost terms as the row of a fulfilment has them, and as the answer has."""
+
+    stored: str
+    answered: str
+
+
+@lru_cache(maxsize=65_536)
+def _cost(*terms: int) -> _Cost:
+    """Orders of like parcels by like ways cost alike."""
+    return _Cost(encode_cost(terms), answer.COST % terms)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,9 +174,8 @@ class _Fulfilments:
     units: Int32
     cost_minor: Int64
     service: Int32
-    grams: npt.NDArray[np.float64]
-    terms: list[tuple[int, ...]]
-    costs: list[str]
+    grams: Int64
+    costs: list[_Cost]
     carriers: list[str | None]
     services: list[str]
 
@@ -219,21 +235,20 @@ def _lines(sheet: Sheet) -> list[list[LineRow]]:
     return [rows[end - size : end] for size, end in zip(sheet.line_counts, ends, strict=True)]
 
 
-def _pieces(f: _Fulfilments, taken: Allocations) -> list[list[LineRow]]:
-    """The lines of every fulfilment."""
-    pieces: list[list[LineRow]] = [[] for _ in f.order]
-    items = _ints(taken.items[taken.slot - 1])
-    rows = _rows_of(f, taken)
-    for row, piece in zip(rows, zip(_ints(taken.line), items, _ints(taken.units), strict=True), strict=True):
-        pieces[row].append(piece)
-    return pieces
-
-
-def _rows_of(f: _Fulfilments, taken: Allocations) -> list[int]:
-    """Of each row of `taken` its fulfilment among those of `f`, where those of an order stand together."""
+def _pieces(f: _Fulfilments, taken: Allocations) -> list[list[_Piece]]:
+    """Of every fulfilment (line_no, item_id, units), in the order of lines and items."""
+    rows = zip(_ints(taken.line), _ints(taken.items[taken.slot - 1]), _ints(taken.units), strict=True)
+    if len(f.order) == len(taken.order):
+        return [[row] for row in rows]
+    # The fulfilments of an order stand together in `f`.
     first = np.zeros(int(f.order.max(initial=0)) + 1, np.int64)
     first[f.order[::-1]] = np.arange(len(f.order))[::-1]
-    return _ints(first[taken.order] + taken.fulfilment - 1)
+    pieces: list[list[_Piece]] = [[] for _ in f.order]
+    for at, row in zip(_ints(first[taken.order] + taken.fulfilment - 1), rows, strict=True):
+        pieces[at].append(row)
+    for several in pieces:
+        several.sort()
+    return pieces
 
 
 def _people(people: Sequence[Customer]) -> list[Value]:
@@ -256,7 +271,6 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
     number = np.arange(made) - np.repeat(decisions.fulfilment_first[:-1], counts) + 1
     wanted = order > 0
     terms = np.rint(decisions.terms[:made][wanted]).astype(np.int64)
-    amounts = [tuple(row) for row in terms.tolist()]
     node = decisions.node[:made][wanted]
     service = np.maximum(decisions.service[:made][wanted], -1)  # below zero: nobody carries it, PICKUP
     known = [*network.services, PICKUP]
@@ -271,9 +285,8 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         units=decisions.units[:made][wanted],
         cost_minor=terms.sum(axis=1),
         service=service,
-        grams=decisions.grams[:made][wanted],
-        terms=amounts,
-        costs=[answer.COST % row for row in amounts],
+        grams=np.rint(decisions.grams[:made][wanted]).astype(np.int64),
+        costs=[_cost(*row) for row in terms.tolist()],
         carriers=[known[s].carrier for s in _ints(service)],
         services=[known[s].code for s in _ints(service)],
     )
@@ -290,11 +303,11 @@ def _capacity(f: _Fulfilments) -> list[Value]:
 
 @dataclass(slots=True, kw_only=True)
 class _Worded:
-    """Per order: when it is promised (Unix seconds), its answer, and what is kept of that."""
+    """Per order: when it is promised (Unix seconds), its answer, and that again if it is kept."""
 
     deliver_at: list[int | None]
     answers: list[str]
-    kept: list[bytes]
+    kept: list[str | None]
 
 
 def _word(
@@ -302,77 +315,59 @@ def _word(
     order_ids: Sequence[str],
     fates: Sequence[Fate] | None,
     f: _Fulfilments,
-    taken: Allocations,
+    pieces: Sequence[Sequence[_Piece]],
     network: Network,
     policy: Policy,
     catalogue: Catalogue,
 ) -> _Worded:
     usual = f"{policy.confidence:.4g}"
-    skus, sku_json = catalogue.skus, catalogue.sku_json
-    items = _ints(taken.items[taken.slot - 1])
+    sku_json = catalogue.sku_json
     made = zip(
         _ints(f.node),
         _ints(f.service),
-        zip(f.terms, f.costs, _ints(f.cost_minor), _ints(np.rint(f.grams).astype(np.int64)), strict=True),
+        zip(f.costs, _ints(f.cost_minor), _ints(f.grams), strict=True),
         zip(_ints(f.departs), _ints(f.deliver), strict=True),
         strict=True,
     )
-    nodes, codes, services = network.node_json, network.node_codes, [*network.services, PICKUP]
-    worded = _Worded(deliver_at=[], answers=[], kept=[])
-    if fates is None and len(f.order) == len(taken.order) == len(sheet):
-        choices: list[tuple[float, list[answer.KeptFulfilment]]] = []
-        lines = zip([line.line_id for line in sheet.lines()], items, _ints(taken.units), strict=True)
-        for order_id, (line_id, item, units), (node, at, (terms, cost, cost_minor, grams), (departs, deliver)) in zip(
-            order_ids, lines, made, strict=True
+    nodes, services = network.node_json, [*network.services, PICKUP]
+    lines_of = [o.lines for o in sheet.orders]
+    if fates is None and len(pieces) == len(sheet) == len(sheet.items):
+        answers: list[str] = []
+        for order_id, (line,), ((_, item, units),), (node, at, (cost, cost_minor, grams), (departs, deliver)) in zip(
+            order_ids, lines_of, pieces, made, strict=True
         ):
             until, service = rfc3339(deliver), services[at]
-            worded.answers.append(
+            answers.append(
                 answer.ANSWER_OF_ONE
                 % (
                     order_id, until, usual, order_id, nodes[node], service.carrier_json, service.code_json,
-                    _quoted(line_id), sku_json[item], units, cost, cost_minor, grams, rfc3339(departs), until, order_id,
+                    _quoted(line.line_id), sku_json[item], units, cost.answered, cost_minor, grams, rfc3339(departs),
+                    until, order_id,
                 )
             )  # fmt: skip
-            line = (line_id, skus[item], units)
-            kept = (codes[node], service.carrier, service.code, terms, grams, departs, deliver, [line])
-            choices.append((policy.confidence, [kept]))
-        worded.deliver_at += _ints(f.deliver)
-        worded.kept += answer.keep(choices)
-        return worded
-    lines_of = [o.lines for o in sheet.orders]
-    lines_of_row: list[list[tuple[str, int, int]]] = [[] for _ in f.order]
-    for row, order, number, item, units in zip(
-        _rows_of(f, taken),
-        _ints(taken.order),
-        _ints(taken.line),
-        items,
-        _ints(taken.units),
-        strict=True,
-    ):
-        lines_of_row[row].append((lines_of[order - 1][number - 1].line_id, item, units))
+        return _Worded(deliver_at=[*_ints(f.deliver)], answers=answers, kept=[None] * len(sheet))
+    worded = _Worded(deliver_at=[], answers=[], kept=[])
     parts: list[list[str]] = [[] for _ in order_ids]
-    kept_parts: list[list[answer.KeptFulfilment]] = [[] for _ in order_ids]
     latest = [0] * len(sheet) if fates is None else [o.deliver_at or 0 for o in fates]
-    for order, number, lines, (node, at, (terms, cost, cost_minor, grams), (departs, deliver)) in zip(
-        _ints(f.order), _ints(f.number), lines_of_row, made, strict=True
+    for order, number, some, (node, at, (cost, cost_minor, grams), (departs, deliver)) in zip(
+        _ints(f.order), _ints(f.number), pieces, made, strict=True
     ):
         n, service = order - 1, services[at]
-        text = ",".join([answer.LINE % (_quoted(line_id), sku_json[item], units) for line_id, item, units in lines])
+        lines = lines_of[n]
+        text = ",".join(
+            [answer.LINE % (_quoted(lines[line - 1].line_id), sku_json[item], units) for line, item, units in some]
+        )
         parts[n].append(
             answer.FULFILMENT
             % (
-                order_ids[n], number, nodes[node], service.carrier_json, service.code_json, text, cost, cost_minor,
-                grams, rfc3339(departs), rfc3339(deliver),
+                order_ids[n], number, nodes[node], service.carrier_json, service.code_json, text, cost.answered,
+                cost_minor, grams, rfc3339(departs), rfc3339(deliver),
             )
         )  # fmt: skip
-        kept_lines = [(line_id, skus[item], units) for line_id, item, units in lines]
-        kept_parts[n].append((codes[node], service.carrier, service.code, terms, grams, departs, deliver, kept_lines))
         latest[n] = max(latest[n], deliver)
-    kept_answers = answer.keep([(policy.confidence, kept) for kept in kept_parts])
-    for fate, order_id, until, parts_of, kept_answer, lines in zip(
-        [_SOURCED] * len(sheet) if fates is None else fates, order_ids, latest, parts, kept_answers, lines_of,
-        strict=True,
-    ):  # fmt: skip
+    for fate, order_id, until, parts_of, lines in zip(
+        [_SOURCED] * len(sheet) if fates is None else fates, order_ids, latest, parts, lines_of, strict=True
+    ):
         promise = "null"
         is_promised = until and fate.status != "unfillable"
         if is_promised:
@@ -389,7 +384,7 @@ def _word(
         is_plain = fate.status == "sourced" and fate.queue is None and not fate.waiting and not fate.confidence
         worded.deliver_at.append(until if is_promised else fate.deliver_at)
         worded.answers.append(whole)
-        worded.kept.append(kept_answer if is_plain else whole.encode())
+        worded.kept.append(None if is_plain else whole)
     return worded
 
 

@@ -1,18 +1,22 @@
 """The answer to an order, word for word: given once, and given again when the request is repeated.
 
-Of an order that is served in full only the choices are kept, a fifth of the bytes: `[confidence, [fulfilment, ...]]`,
-with each fulfilment as `[node, carrier, service, [cost terms], grams of CO2, ship by, deliver by, lines]`, moments in
-Unix seconds, a line as `[line id, sku, units]`. `answer_again` words them as they were.
+An order that is served in full has an answer that says no more than its row and its fulfilments do, and these never
+change in what it says: it is not kept, `answer_again` words it as it was.
 
 What the templates take is JSON already, but for order ids and moments.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
 import msgspec
 
-from onhand.base.dates import rfc3339
+from onhand.base.dates import microseconds, rfc3339
+from onhand.orders.model import TERMS
 
 LINE = '{"line_id":%s,"sku":%s,"quantity":%s}'
-COST = '{"shipping":%s,"handling":%s,"split":%s,"lateness":%s,"carbon":%s}'
+COST = "{%s}" % ",".join(f'"{term}":%s' for term in TERMS)
 FULFILMENT = (
     '{"fulfilment_id":"%s-f%s","node":%s,"carrier":%s,"service":%s,"lines":[%s],"cost":%s,"cost_minor":%s,"co2_g":%s,'
     '"ship_by":"%s","deliver_by":"%s"}'
@@ -32,38 +36,49 @@ ANSWER_OF_ONE = ANSWER % (
 )
 
 _encode = msgspec.json.encode
-_encoder = msgspec.json.Encoder()
-KeptLine = tuple[str, str, int]
-KeptFulfilment = tuple[str, str | None, str, tuple[int, ...], int, int, int, list[KeptLine]]
-_kept = msgspec.json.Decoder(tuple[float, list[KeptFulfilment]])
 
 
-def keep(choices: list[tuple[float, list[KeptFulfilment]]]) -> list[bytes]:
-    """What is kept of the answers to orders that are served in full."""
-    return _encoder.encode_lines(choices).split(b"\n")[:-1]
+class Planned(NamedTuple):
+    """A fulfilment as it was planned. lines: (line id, sku, units); cost: minor units of each of TERMS."""
+
+    number: int
+    node: str
+    carrier: str | None
+    service: str | None
+    lines: Sequence[tuple[str, str, int]]
+    cost: tuple[int, ...]
+    cost_minor: int
+    co2_g: int
+    ship_by: datetime
+    deliver_by: datetime
 
 
-def answer_again(order_id: str, kept: str) -> str:
-    """The answer, from what the first plan of an order keeps of it: that itself if it is not served in full."""
-    if not kept.startswith("["):
-        return kept
-    confidence, made = _kept.decode(kept)
-    fulfilments = [
-        FULFILMENT
-        % (
-            order_id,
-            number,
-            *(_encode(name).decode() for name in names),
-            ",".join(
-                [LINE % (_encode(line_id).decode(), _encode(sku).decode(), units) for line_id, sku, units in lines]
-            ),
-            COST % terms,
-            sum(terms),
-            grams,
-            rfc3339(ship_by),
-            rfc3339(deliver_by),
-        )
-        for number, (*names, terms, grams, ship_by, deliver_by, lines) in enumerate(made, 1)
-    ]
-    promise = PROMISE % (rfc3339(max(f[6] for f in made)), f"{confidence:.4g}")
-    return ANSWER % (order_id, "sourced", "null", promise, ",".join(fulfilments), "", order_id)
+def answer_again(order_id: str, fulfilments: Sequence[Planned], confidence: float) -> str:
+    """The answer to an order whose first plan served it in full by `fulfilments`."""
+    promise = PROMISE % (_moment(max(f.deliver_by for f in fulfilments)), f"{confidence:.4g}")
+    worded = ",".join([_fulfilment(order_id, f) for f in fulfilments])
+    return ANSWER % (order_id, "sourced", "null", promise, worded, "", order_id)
+
+
+def _fulfilment(order_id: str, f: Planned) -> str:
+    return FULFILMENT % (
+        order_id,
+        f.number,
+        _json(f.node),
+        _json(f.carrier),
+        _json(f.service),
+        ",".join([LINE % (_json(line_id), _json(sku), units) for line_id, sku, units in f.lines]),
+        COST % f.cost,
+        f.cost_minor,
+        f.co2_g,
+        _moment(f.ship_by),
+        _moment(f.deliver_by),
+    )
+
+
+def _json(text: str | None) -> str:
+    return _encode(text).decode()
+
+
+def _moment(moment: datetime) -> str:
+    return rfc3339(microseconds(moment) // 1_000_000)

@@ -49,7 +49,10 @@ def cut(fulfilment: Fulfilment, units: Mapping[Unit, int], *, dead: Death, reaso
         if not fulfilment.shipped:
             return replace(fulfilment, status=dead, reason=reason)
         fulfilment = replace(fulfilment, status="shipped")
-    pieces = tuple(replace(p, quantity=p.quantity - units.get(p.unit, 0)) for p in fulfilment.pieces)
+    pieces = tuple(
+        replace(p, quantity=p.quantity - n, released=p.released + n) if (n := units.get(p.unit)) else p
+        for p in fulfilment.pieces
+    )
     return replace(fulfilment, pieces=pieces, reason=reason or fulfilment.reason)
 
 

@@ -9,6 +9,9 @@ from onhand.orders.intake import Wishes
 Unit = tuple[int, int]
 """(line_no, item_id): units of an order line; of a bundle's line by component."""
 
+# What a fulfilment costs, in the order in which its row has it: a new term comes last.
+TERMS = ("shipping", "handling", "split", "lateness", "carbon")
+
 # Fulfilments whose units count for nothing any more.
 DEAD = frozenset(("cancelled", "rejected"))
 
@@ -44,12 +47,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Units of an order line in a fulfilment; `shipped` of them have left."""
+    """Units of an order line in a fulfilment; `shipped` of them have left, `released` were planned besides."""
 
     line_no: int
     item_id: int
     quantity: int
     shipped: int = 0
+    released: int = 0
 
     @property
     def unit(self) -> Unit:
@@ -66,7 +70,7 @@ class Fulfilment:
     """Lines of one order leaving one node together. A dead one keeps its pieces: they are its history.
 
     lines, units  different items and units, as its ship day's capacity counts them
-    cost          JSON object: cost term -> minor units
+    cost          minor units of each of TERMS
     reason        why a node refused it or a part of it, or why it was taken away
     """
 
@@ -84,7 +88,8 @@ class Fulfilment:
     lines: int
     units: int
     cost_minor: int
-    cost: str
+    cost: tuple[int, ...]
+    co2_g: int
     pieces: tuple[Piece, ...]
     reason: str | None = None
     updated_at: datetime | None = None

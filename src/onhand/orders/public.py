@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from onhand.orders.model import Fulfilment, Order, Unit
+from onhand.orders.model import TERMS, Fulfilment, Order, Unit
 
 Row = dict[str, Any]
 
@@ -57,8 +55,9 @@ def fulfilment_row(order: Order, f: Fulfilment) -> Row:
             for p in f.pieces
             if p.quantity
         ],
-        "cost": msgspec.json.decode(f.cost),
+        "cost": dict(zip(TERMS, f.cost, strict=True)),
         "cost_minor": f.cost_minor,
+        "co2_g": f.co2_g,
         "ship_by": f.ship_by,
         "deliver_by": f.deliver_by,
     }

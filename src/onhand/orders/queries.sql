@@ -18,7 +18,8 @@ FOR UPDATE OF o SKIP LOCKED;
 
 -- name: order_fulfilments
 SELECT f.order_id::text, f.fulfilment_no, f.plan_no, f.node_id, n.code, f.status, f.carrier, f.service, f.method,
-       f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost, f.reason, f.updated_at, f.pieces
+       f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost, f.co2_g, f.reason, f.updated_at,
+       f.pieces
 FROM fulfilment f JOIN node n USING (node_id)
 WHERE f.order_id = ANY (%(ids)s::uuid[])
 ORDER BY f.order_id, f.fulfilment_no;
@@ -31,9 +32,9 @@ WHERE q.order_id = ANY (%(ids)s::uuid[])
 ORDER BY q.order_id, q.queue_line_id;
 
 -- name: order_numbers
--- The last numbers given to plans, shipments and returns of each order.
+-- The last numbers given to plans, shipments and returns of each order; the first plan came with it.
 SELECT o.id::text,
-       coalesce((SELECT max(plan_no) FROM plan WHERE order_id = o.id), 0),
+       coalesce((SELECT max(plan_no) FROM later_plan WHERE order_id = o.id), 1),
        coalesce((SELECT max(shipment_no) FROM shipment WHERE order_id = o.id), 0),
        coalesce((SELECT max(return_no) FROM order_return WHERE order_id = o.id), 0)
 FROM unnest(%(ids)s::uuid[]) AS o (id);
@@ -58,14 +59,14 @@ WHERE f.order_id = t.order_id AND f.fulfilment_no = t.number;
 
 -- name: add_fulfilments
 INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method, ship_day, ship_by,
-    deliver_by, lines, units, cost_minor, cost, pieces)
+    deliver_by, lines, units, cost_minor, cost, co2_g, pieces)
 SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, cost_minor,
-    cost, pieces
+    cost, co2_g, pieces
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(plan_nos)s::int[], %(nodes)s::int[], %(statuses)s::text[],
     %(carriers)s::text[], %(services)s::text[], %(methods)s::text[], %(days)s::date[], %(ship_by)s::timestamptz[],
     %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[],
-    %(pieces)s::text[]) AS t (id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by,
-    lines, units, cost_minor, cost, pieces);
+    %(co2_g)s::bigint[], %(pieces)s::text[]) AS t (id, number, plan_no, node, status, carrier, service, method, day,
+    ship_by, deliver_by, lines, units, cost_minor, cost, co2_g, pieces);
 
 -- name: drop_waits
 DELETE FROM queue_line WHERE queue_line_id = ANY (%(wait_ids)s::bigint[]);
@@ -98,7 +99,7 @@ FROM locked l
 WHERE i.inbound_id = l.inbound_id AND i.line_no = l.line_no;
 
 -- name: add_plans
-INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
+INSERT INTO later_plan (order_id, plan_no, network_id, policy, decision, inputs)
 SELECT * FROM unnest(%(ids)s::uuid[], %(plan_nos)s::int[], %(networks)s::int[], %(policies)s::text[],
     %(decisions)s::text[], %(inputs)s::bytea[]);
 
@@ -153,10 +154,26 @@ SELECT r.return_no, n.code, r.disposition, r.returned_at,
 FROM order_return r JOIN node n USING (node_id) WHERE r.order_id = %(id)s ORDER BY r.return_no;
 
 -- name: order_plans
--- Of a plan that serves its order in full only the choices are kept (answer.py), the confidence first.
 SELECT plan_no, at, policy, decision::json ->> 'because',
-       coalesce(decision::json #>> '{promise,confidence}', decision::json ->> 0)::float8
+       CASE WHEN decision IS NULL THEN confidence ELSE (decision::json #>> '{promise,confidence}')::float8 END
 FROM plan WHERE order_id = %(id)s ORDER BY plan_no;
+
+-- name: first_plans
+-- A sheet is read once, however many of its orders are asked for.
+SELECT one.order_id::text, one.decision, s.confidence, o.lines
+FROM (SELECT DISTINCT created_at FROM orders WHERE order_id = ANY (%(ids)s::uuid[])) AS placed
+JOIN plan_sheet s ON s.at = placed.created_at
+CROSS JOIN LATERAL unnest(s.orders, s.decisions) AS one (order_id, decision)
+JOIN orders o ON o.order_id = one.order_id
+WHERE one.order_id = ANY (%(ids)s::uuid[]);
+
+-- name: first_fulfilments
+-- As they were planned: what is left out here is all of them that may change.
+SELECT f.order_id::text, f.fulfilment_no, n.code, f.carrier, f.service, f.cost, f.cost_minor, f.co2_g, f.ship_by,
+       f.deliver_by, f.pieces
+FROM fulfilment f JOIN node n USING (node_id)
+WHERE f.order_id = ANY (%(ids)s::uuid[]) AND f.plan_no = 1
+ORDER BY f.order_id, f.fulfilment_no;
 
 -- name: timeline
 -- Everything that was told about an order, its fulfilments and its returns, in order. Of its beginning tells a row that

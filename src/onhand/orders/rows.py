@@ -1,8 +1,8 @@
 """Lines as they stand in the rows of orders and fulfilments: JSON, a list for each line, without zeros at its end.
 
 A line of an order is `[line id, item_id, quantity, price, tax, cancelled, shipped, returned, components]`, the last as
-{item_id: units per bundle}; a line of a fulfilment `[line_no, item_id, quantity, shipped]`. The views order_line and
-fulfilment_line show the same as rows.
+{item_id: units per bundle}; a line of a fulfilment `[line_no, item_id, quantity, shipped, released]`. The views
+order_line and fulfilment_line show the same as rows.
 """
 
 from collections.abc import Sequence
@@ -34,10 +34,12 @@ class _StoredPiece(msgspec.Struct, array_like=True):
     item_id: int
     quantity: int
     shipped: int = 0
+    released: int = 0
 
 
 _lines = msgspec.json.Decoder(list[_StoredLine])
 _pieces = msgspec.json.Decoder(list[_StoredPiece])
+_cost = msgspec.json.Decoder(tuple[int, ...])
 
 
 def new_line(
@@ -71,7 +73,17 @@ def encode_lines(lines: Sequence[Line]) -> str:
 
 
 def encode_pieces(pieces: Sequence[Piece]) -> str:
-    return _encoder.encode([_StoredPiece(p.line_no, p.item_id, p.quantity, p.shipped) for p in pieces]).decode()
+    rows = [_StoredPiece(p.line_no, p.item_id, p.quantity, p.shipped, p.released) for p in pieces]
+    return _encoder.encode(rows).decode()
+
+
+def encode_cost(terms: Sequence[int]) -> str:
+    """Minor units of each cost term."""
+    return _encoder.encode(terms).decode()
+
+
+def decode_cost(text: str) -> tuple[int, ...]:
+    return _cost.decode(text)
 
 
 def decode_lines(text: str) -> tuple[Line, ...]:
@@ -92,8 +104,16 @@ def decode_lines(text: str) -> tuple[Line, ...]:
     )
 
 
+def decode_line_ids(text: str) -> list[str]:
+    """The ids of the lines of an order, by line_no - 1."""
+    return [line.line_id for line in _lines.decode(text)]
+
+
 def decode_pieces(text: str) -> tuple[Piece, ...]:
     """By line and item."""
     found = _pieces.decode(text)
     found.sort(key=lambda p: (p.line_no, p.item_id))
-    return tuple(Piece(line_no=p.line_no, item_id=p.item_id, quantity=p.quantity, shipped=p.shipped) for p in found)
+    return tuple(
+        Piece(line_no=p.line_no, item_id=p.item_id, quantity=p.quantity, shipped=p.shipped, released=p.released)
+        for p in found
+    )

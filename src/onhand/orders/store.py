@@ -11,9 +11,18 @@ from psycopg.rows import TupleRow
 
 from onhand.db.queries import queries
 from onhand.errors import NotFound
+from onhand.orders.answer import Planned, answer_again
 from onhand.orders.intake import Wishes
 from onhand.orders.model import Fulfilment, Order, Unit, Wait, total
-from onhand.orders.rows import decode_lines, decode_pieces, encode_lines, encode_pieces
+from onhand.orders.rows import (
+    decode_cost,
+    decode_line_ids,
+    decode_lines,
+    decode_pieces,
+    encode_cost,
+    encode_lines,
+    encode_pieces,
+)
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -95,6 +104,27 @@ def load_orders(conn: Connection[TupleRow], order_ids: Iterable[str]) -> list[Or
     return _load(conn, conn.execute(SQL["read_orders"], {"ids": sorted(set(order_ids))}).fetchall())
 
 
+def first_answers(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, str]:
+    """By order id the answers (JSON) that these orders were given when they were placed."""
+    plans = conn.execute(SQL["first_plans"], {"ids": sorted(set(order_ids))}).fetchall()
+    answers = {order_id: decision for order_id, decision, *_ in plans if decision is not None}
+    served = {order_id: rest for order_id, decision, *rest in plans if decision is None}
+    if not served:
+        return answers
+    rows = conn.execute(SQL["first_fulfilments"], {"ids": [*served]}).fetchall()
+    pieces = [decode_pieces(row[-1]) for row in rows]
+    skus = _skus(conn, {p.item_id for some in pieces for p in some})
+    planned: dict[str, list[Planned]] = {order_id: [] for order_id in served}
+    line_ids = {order_id: decode_line_ids(lines) for order_id, (_, lines) in served.items()}
+    for (order_id, number, node, carrier, service, cost, *rest, _), some in zip(rows, pieces, strict=True):
+        names = line_ids[order_id]
+        lines = [(names[p.line_no - 1], skus[p.item_id], p.quantity + p.released) for p in some]
+        planned[order_id].append(Planned(number, node, carrier, service, lines, decode_cost(cost), *rest))
+    for order_id, (confidence, _) in served.items():
+        answers[order_id] = answer_again(order_id, planned[order_id], confidence)
+    return answers
+
+
 def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
     ids = {"ids": [row[0] for row in rows]}
     if not rows:
@@ -110,7 +140,7 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
     waits = read("order_waits", _wait)
     numbers = read("order_numbers", lambda *n: n)
     items = {item for of in lines.values() for line in of for item in (line.item_id, *(i for i, _ in line.parts))}
-    skus = dict(conn.execute(SQL["skus"], {"items": sorted(items)}).fetchall())
+    skus = _skus(conn, items)
     fulfilments = read("order_fulfilments", _fulfilment)
     return [
         Order(
@@ -137,6 +167,10 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
     ]
 
 
+def _skus(conn: Connection[TupleRow], items: Iterable[int]) -> dict[int, str]:
+    return dict(conn.execute(SQL["skus"], {"items": sorted(items)}).fetchall())
+
+
 def _fulfilment(*c: Any) -> Fulfilment:
     return Fulfilment(
         number=c[0],
@@ -153,10 +187,11 @@ def _fulfilment(*c: Any) -> Fulfilment:
         lines=c[11],
         units=c[12],
         cost_minor=c[13],
-        cost=c[14],
-        reason=c[15],
-        updated_at=c[16],
-        pieces=decode_pieces(c[17]),
+        cost=decode_cost(c[14]),
+        co2_g=c[15],
+        reason=c[16],
+        updated_at=c[17],
+        pieces=decode_pieces(c[18]),
     )
 
 
@@ -263,7 +298,8 @@ def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order,
                 "lines": [f.lines for _, f in new],
                 "units": [f.units for _, f in new],
                 "cost_minor": [f.cost_minor for _, f in new],
-                "costs": [f.cost for _, f in new],
+                "costs": [encode_cost(f.cost) for _, f in new],
+                "co2_g": [f.co2_g for _, f in new],
                 "pieces": [encode_pieces(f.pieces) for _, f in new],
             },
         )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from onhand.base.dates import rfc3339
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
-from onhand.sourcing.kernel import TERMS
+from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide

@@ -23,12 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onhand.base.compiled import compiled
+from onhand.orders.model import TERMS
 
 LINES_EXACT = 8
 SEARCH_NODES = 10
 METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH = range(4)
-# Cost terms, in the order of the term axis.
-TERMS = ("shipping", "handling", "split", "lateness", "carbon")
 # Columns of `objectives`.
 OBJ_SPLIT, OBJ_TARGET_DAYS, OBJ_LATE, OBJ_DAY, OBJ_CO2_KG = range(5)
 SERVICE_PICKUP = -2
@@ -38,7 +37,7 @@ NO_LIMIT = 2147483647  # capacity of a node without a limit
 RECORD_CUT = 32_000
 _BIG = 1e18
 _DAY = 86_400.0
-# What a price is made of: rows of `out`, the terms in a row from _SHIPPING on.
+# What a price is made of: rows of `out`, TERMS in a row from _SHIPPING on.
 _SERVICE, _BAND, _SLOT, _GRAMS, _SHIPPING, _HANDLING, _SPLIT, _LATENESS, _CARBON = range(9)
 _UNKNOWN, _READY, _USELESS = range(3)
 

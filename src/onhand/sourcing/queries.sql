@@ -10,6 +10,23 @@ SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
 SELECT order_id::text, plan_no, inputs FROM plan WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id, plan_no;
 
 -- name: replace_inputs
-UPDATE plan p SET inputs = t.inputs
+UPDATE later_plan p SET inputs = t.inputs
 FROM unnest(%(ids)s::uuid[], %(plan_nos)s::int[], %(inputs)s::bytea[]) AS t (order_id, plan_no, inputs)
 WHERE p.order_id = t.order_id AND p.plan_no = t.plan_no;
+
+-- name: replace_first_inputs
+-- Sheets are locked in the order of their ids: two erasures cannot wait for each other.
+WITH locked AS MATERIALIZED (
+    SELECT s.sheet_id FROM plan_sheet s
+    WHERE s.at IN (SELECT created_at FROM orders WHERE order_id = ANY (%(ids)s::uuid[]))
+      AND s.orders && %(ids)s::uuid[]
+    ORDER BY s.sheet_id
+    FOR UPDATE
+)
+UPDATE plan_sheet s
+SET inputs = (
+    SELECT array_agg(coalesce(t.inputs, s.inputs[n]) ORDER BY n)
+    FROM generate_subscripts(s.orders, 1) AS n
+    LEFT JOIN unnest(%(ids)s::uuid[], %(inputs)s::bytea[]) AS t (order_id, inputs) ON t.order_id = s.orders[n]
+)
+FROM locked WHERE s.sheet_id = locked.sheet_id;

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.network.compiled import METHODS, Channel, Network
+from onhand.orders.model import TERMS
 from onhand.sourcing import kernel
 from onhand.sourcing.policy import Policy
 
@@ -246,7 +247,7 @@ def decide_asked(
             deliver=np.empty(room, np.int64),
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
-            terms=np.empty((room, len(kernel.TERMS))),
+            terms=np.empty((room, len(TERMS))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
@@ -353,5 +354,5 @@ def nothing() -> Decisions:
         count=i4, method=i4, cost=f8, pick_first=start, fulfilment_first=start, demand_first=start,
         demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4, pick_number=i4,
         node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
-        terms=np.empty((0, len(kernel.TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip

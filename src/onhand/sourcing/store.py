@@ -8,8 +8,8 @@ from psycopg.rows import TupleRow
 
 from onhand.db.queries import queries
 from onhand.network.compiled import load_document
-from onhand.orders.answer import answer_again
 from onhand.orders.intake import Wishes
+from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.explain import Kept
 
@@ -30,7 +30,7 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
         at=at,
         policy=policy,
         document=load_document(conn, network_id),
-        decision=msgspec.json.decode(answer_again(order_id, decision)),
+        decision=msgspec.json.decode(decision or first_answers(conn, [order_id])[order_id]),
         seen=seen,
         wishes=_wishes.decode(request),
         channel_id=channel_id,
@@ -42,12 +42,11 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
 def coarsen_inputs(conn: Connection[TupleRow], order_ids: Sequence[str]) -> None:
     """Leave of the destinations of these orders' decisions only the degree they lie in."""
     rows = conn.execute(SQL["inputs_of_orders"], {"ids": list(order_ids)}).fetchall()
-    if rows:
-        conn.execute(
-            SQL["replace_inputs"],
-            {
-                "ids": [order_id for order_id, _, _ in rows],
-                "plan_nos": [number for _, number, _ in rows],
-                "inputs": [record.coarsen(bytes(inputs)) for _, _, inputs in rows],
-            },
-        )
+    coarse = [(order_id, number, record.coarsen(bytes(inputs))) for order_id, number, inputs in rows]
+    for name, some in (
+        ("replace_first_inputs", [row for row in coarse if row[1] == 1]),
+        ("replace_inputs", [row for row in coarse if row[1] > 1]),
+    ):
+        if some:
+            ids, numbers, inputs = zip(*some, strict=True)
+            conn.execute(SQL[name], {"ids": [*ids], "plan_nos": [*numbers], "inputs": [*inputs]})

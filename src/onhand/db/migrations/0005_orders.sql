@@ -66,8 +66,26 @@ CREATE TABLE queue_line (
 CREATE INDEX queue_line_order ON queue_line (order_id);
 CREATE INDEX queue_line_item ON queue_line (item_id, since);
 
--- Decisions, kept for ever. decision is the answer that was given, or what orders/answer.py keeps of it; inputs are what the solver saw (sourcing/record.py).
-CREATE TABLE plan (
+-- Decisions, kept for ever: the view plan shows them. The first plans of orders that were placed together stand in one row,
+-- found by its moment, as the event is that tells of them; a later plan is a row of its own.
+-- decision is the answer that was given, NULL where order and fulfilments say it (orders/answer.py); inputs are what the
+-- solver saw (sourcing/record.py).
+CREATE TABLE plan_sheet (
+    sheet_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         timestamptz NOT NULL DEFAULT now(),
+    network_id int NOT NULL,
+    policy     text NOT NULL,
+    confidence double precision NOT NULL,     -- of the promises
+    orders     uuid[] NOT NULL,
+    decisions  text[] NOT NULL,
+    inputs     bytea[] NOT NULL
+);
+CREATE INDEX plan_sheet_at ON plan_sheet (at);
+-- Compressing them takes longer than writing them.
+ALTER TABLE plan_sheet ALTER orders SET STORAGE EXTERNAL, ALTER decisions SET STORAGE EXTERNAL,
+    ALTER inputs SET STORAGE EXTERNAL;
+
+CREATE TABLE later_plan (
     order_id   uuid NOT NULL,
     plan_no    smallint NOT NULL,
     at         timestamptz NOT NULL DEFAULT now(),
@@ -77,6 +95,16 @@ CREATE TABLE plan (
     inputs     bytea NOT NULL,
     PRIMARY KEY (order_id, plan_no)
 );
+
+CREATE VIEW plan AS
+SELECT o.order_id, 1::smallint AS plan_no, s.at, s.network_id, s.policy, s.confidence, s.decisions[found.n] AS decision,
+       s.inputs[found.n] AS inputs
+FROM orders o
+JOIN plan_sheet s ON s.at = o.created_at
+CROSS JOIN LATERAL (SELECT array_position(s.orders, o.order_id) AS n OFFSET 0) AS found
+WHERE found.n IS NOT NULL
+UNION ALL
+SELECT order_id, plan_no, at, network_id, policy, NULL, decision, inputs FROM later_plan;
 
 CREATE TABLE fulfilment (
     order_id      uuid NOT NULL,
@@ -93,7 +121,8 @@ CREATE TABLE fulfilment (
     lines         smallint NOT NULL,
     units         int NOT NULL,
     cost_minor    bigint NOT NULL,
-    cost          text NOT NULL,             -- JSON: {term: minor units}
+    cost          text NOT NULL,             -- JSON: minor units of each cost term (orders/answer.py)
+    co2_g         bigint NOT NULL,
     pieces        text NOT NULL,             -- JSON: a list for each line, see fulfilment_line
     reason        text,
     updated_at    timestamptz NOT NULL DEFAULT now(),
@@ -108,7 +137,8 @@ SELECT f.order_id,
        (p ->> 0)::smallint AS line_no,
        (p ->> 1)::int AS item_id,               -- a component when the line names a bundle
        (p ->> 2)::int AS quantity,              -- falls when units are released
-       coalesce((p ->> 3)::int, 0) AS shipped
+       coalesce((p ->> 3)::int, 0) AS shipped,
+       coalesce((p ->> 4)::int, 0) AS released  -- since it was planned
 FROM fulfilment f, json_array_elements(f.pieces::json) AS t (p);
 
 CREATE TABLE shipment (

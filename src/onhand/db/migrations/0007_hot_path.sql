@@ -116,12 +116,12 @@ CREATE FUNCTION place_orders_v1(
     a_order int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
     f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
     f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
-    f_cost text[], f_pieces text[],
+    f_cost text[], f_co2_g bigint[], f_pieces text[],
     c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
     e_order int[], e_first int[], e_last int[], e_id uuid[],
-    network int, policy_version text, process int,
+    network int, policy_version text, confidence float8, process int,
     OUT available int[], OUT version int[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -150,8 +150,8 @@ BEGIN
         o_deliver[i], customers[o_customer[i]], o_request[i], o_lines[i], o_actor[i]
     FROM unnest(o_turn) i;
 
-    INSERT INTO plan (order_id, plan_no, network_id, policy, decision, inputs)
-    SELECT o_id[i], 1, network, policy_version, o_decision[i], o_inputs[i] FROM generate_subscripts(o_id, 1) i;
+    INSERT INTO plan_sheet (network_id, policy, confidence, orders, decisions, inputs)
+    VALUES (network, policy_version, confidence, o_id, o_decision, o_inputs);
     INSERT INTO event (kind, actor, origin, reason, data, orders)
     SELECT 'order.' || o_status[i], o_actor[i], process, o_reason[i],
         jsonb_build_object('status', o_status[i], 'queue', o_queue[i]), e_id[e_first[e]:e_last[e]]
@@ -160,9 +160,10 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
-        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost, pieces)
+        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost, co2_g, pieces)
     SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
-        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i], f_pieces[i]
+        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i], f_co2_g[i],
+        f_pieces[i]
     FROM generate_subscripts(f_order, 1) i;
     INSERT INTO event (kind, subject, actor, origin, data)
     VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));

@@ -89,8 +89,10 @@ WHERE (o.queue IS NULL AND q.waiting IS NOT NULL)
 
 CREATE VIEW invariant_orders_are_whole AS
 SELECT o.order_id FROM orders o
-WHERE NOT EXISTS (SELECT FROM order_line l WHERE l.order_id = o.order_id)
-   OR NOT EXISTS (SELECT FROM plan p WHERE p.order_id = o.order_id);
+WHERE NOT EXISTS (SELECT FROM order_line l WHERE l.order_id = o.order_id);
+
+CREATE VIEW invariant_orders_have_a_first_plan AS
+SELECT order_id, created_at FROM orders EXCEPT SELECT unnest(orders), at FROM plan_sheet;
 
 CREATE VIEW invariant_units_of_lines_are_possible AS
 SELECT order_id, NULL::smallint AS fulfilment_no, line_no, item_id FROM order_line
