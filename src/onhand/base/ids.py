@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 UUID_BYTES = 16
 TEXT_CHARACTERS = 36
-# The two digits of each byte, and where digits stand among the hyphens.
-_HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
-_DIGITS = np.array([at for at in range(TEXT_CHARACTERS) if at not in (8, 13, 18, 23)])
+# Where each group of digits begins among the hyphens, and which digits it has.
+_GROUPS = ((0, 0, 8), (9, 8, 12), (14, 12, 16), (19, 16, 20), (24, 20, 32))
 
 
 def new_ids(count: int, *, now_ms: int | None = None) -> npt.NDArray[np.uint8]:
@@ -35,7 +34,9 @@ def new_ids(count: int, *, now_ms: int | None = None) -> npt.NDArray[np.uint8]:
 def texts(ids: npt.NDArray[np.uint8]) -> list[str]:
     """Canonical text of ids, uint8[n, 16]."""
     characters = np.full((len(ids), TEXT_CHARACTERS), ord("-"), np.uint8)
-    characters[:, _DIGITS] = _HEX[ids].reshape(len(ids), 2 * UUID_BYTES)
+    digits = np.frombuffer(ids.tobytes().hex().encode(), np.uint8).reshape(len(ids), 2 * UUID_BYTES)
+    for at, first, last in _GROUPS:
+        characters[:, at : at + last - first] = digits[:, first:last]
     text = characters.tobytes().decode("ascii")
     return [text[at : at + TEXT_CHARACTERS] for at in range(0, len(text), TEXT_CHARACTERS)]
 

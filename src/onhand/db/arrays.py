@@ -7,7 +7,7 @@ per element, all big-endian (PostgreSQL source: `array_recv`).
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.pq import Format
 
+T = TypeVar("T", str, bytes)
 _HEADER = struct.Struct("!iiIii")
 _NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct("!i")
@@ -189,37 +190,71 @@ def nullable_uuid(ids: Sequence[bytes | None]) -> UuidArray:
     return UuidArray(len(parts), b"".join(parts), has_null=True)
 
 
-# Length prefixes of short values, ready made.
+# Length prefixes of short values, ready made; of very short ones as text.
 _PREFIXES = [_LENGTH.pack(n) for n in range(4096)]
+_ASCII_PREFIXES = [prefix.decode() for prefix in _PREFIXES[:128]]
 
 
 def _prefix(size: int) -> bytes:
     return _PREFIXES[size] if size < len(_PREFIXES) else _LENGTH.pack(size)
 
 
-def _varying(values: Sequence[bytes | None]) -> tuple[bytes, bool]:
-    """Elements of a column of byte strings, and whether one is NULL."""
-    if None in values:
-        return b"".join([_NULL if v is None else _prefix(len(v)) + v for v in values]), True
-    try:
-        return b"".join([_PREFIXES[len(v)] + v for v in values if v is not None]), False
-    except IndexError:
-        return b"".join([_prefix(len(v)) + v for v in values if v is not None]), False
-
-
 def bytea(values: Sequence[bytes | None]) -> ByteaArray:
-    elements, has_null = _varying(values)
-    return ByteaArray(len(values), elements, has_null=has_null)
+    found = [v for v in values if v is not None]
+    if len(found) < len(values):
+        return ByteaArray(len(values), b"".join([_element(v) for v in values]), has_null=True)
+    return ByteaArray(len(found), _elements(found))
 
 
-def text(values: Sequence[str | bytes | None]) -> TextArray:
-    """Strings, or bytes that are UTF-8 already."""
-    count = len(values)
-    # Columns such as currency or status hold one value as a rule.
-    is_uniform = count > 1 and values.count(values[0]) == count
-    some = values[:1] if is_uniform else values
-    elements, has_null = _varying([v.encode() if isinstance(v, str) else v for v in some])
-    return TextArray(count, elements * count if is_uniform else elements, has_null=has_null)
+def text(values: Sequence[str | None]) -> TextArray:
+    """Strings of all kinds."""
+    found = [v for v in values if v is not None]
+    if len(found) < len(values):
+        return words(values)
+    elements = _ascii_elements(found)
+    return TextArray(len(found), _elements([v.encode() for v in found]) if elements is None else elements)
+
+
+def utf8(values: Sequence[bytes]) -> TextArray:
+    """Strings that are encoded already."""
+    return TextArray(len(values), _elements(values))
+
+
+def words(values: Sequence[str | None]) -> TextArray:
+    """Strings of which there are few, again and again: statuses, currencies, services."""
+    known = {v: _element(None if v is None else v.encode()) for v in {*values}}
+    if len(known) == 1:
+        (element,) = known.values()
+        return TextArray(len(values), element * len(values), has_null=None in known)
+    return TextArray(len(values), b"".join([known[v] for v in values]), has_null=None in known)
+
+
+def _element(value: bytes | None) -> bytes:
+    return _NULL if value is None else _prefix(len(value)) + value
+
+
+def _elements(values: Sequence[bytes]) -> bytes:
+    try:
+        return b"".join(_between(_PREFIXES, values))
+    except IndexError:
+        return b"".join([_element(v) for v in values])
+
+
+def _ascii_elements(values: Sequence[str]) -> bytes | None:
+    """`_elements` of short ASCII strings: their prefixes are ASCII too, so all is encoded at once. None: of others."""
+    try:
+        joined = "".join(_between(_ASCII_PREFIXES, values))
+    except IndexError:
+        return None
+    return joined.encode() if joined.isascii() else None
+
+
+def _between(prefixes: Sequence[T], values: Sequence[T]) -> list[T]:
+    """The prefix of each value, then the value."""
+    parts = [prefixes[0]] * (2 * len(values))
+    parts[::2] = [prefixes[size] for size in map(len, values)]
+    parts[1::2] = values
+    return parts
 
 
 class Int4ArrayLoader(Loader):

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime
-from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
+from xxhash import xxh3_128_digest
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import is_currency
@@ -114,6 +114,11 @@ class Intake(msgspec.Struct, kw_only=True, gc=False):
         return self.order.external_id
 
     @property
+    def name(self) -> tuple[int, str]:
+        """What no two orders share: channel_id and external id."""
+        return self.channel.channel_id, self.order.external_id
+
+    @property
     def is_simple(self) -> bool:
         """Whether the fast path may decide it: nothing but shelf stock is involved."""
         return self.held is None and self.reservation_id is None and not self.preorder
@@ -203,8 +208,11 @@ def prepare(
 
 
 def hash_order(canonical: bytes) -> bytes:
-    """Tells a repeat from another order under the same name; of the order as JSON again."""
-    return blake2b(canonical, digest_size=16).digest()
+    """128 bits that tell a repeat from another order under the same name; of the order as JSON again.
+
+    Not cryptographic, which takes ten times as long: who can make two orders with one hash has sent both.
+    """
+    return xxh3_128_digest(canonical)
 
 
 def rebuild_ask(

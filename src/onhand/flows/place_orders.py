@@ -289,7 +289,7 @@ def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[In
 def _in_flight(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception | None]:
     """IdempotencyInFlight for those that another transaction is placing at this moment."""
     keys = idempotency.find_in_flight(conn, _ROUTE, [(k.actor, k.key) for k in intakes if k.key is not None])
-    names = {(k.channel.channel_id, k.external_id) for k in intakes if (k.actor, k.key) not in keys}
+    names = {k.name for k in intakes if (k.actor, k.key) not in keys}
 
     def claim(some: Sequence[tuple[int, str]]) -> None:
         conn.execute(SQL["try_orders"], ([channel for channel, _ in some], [name for _, name in some]))
@@ -299,7 +299,7 @@ def _in_flight(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Pl
         IdempotencyInFlight(k.key)
         if k.key is not None and (k.actor, k.key) in keys
         else IdempotencyInFlight(_name(k))
-        if (k.channel.channel_id, k.external_id) in held
+        if k.name in held
         else None
         for k in intakes
     ]
@@ -307,7 +307,7 @@ def _in_flight(conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Pl
 
 def _repeats(sheet: Sheet, intakes: Sequence[Intake]) -> set[int]:
     """The orders that have a name of one before them: answered from what that one has written."""
-    names = sheet.names() + [(k.channel.channel_id, k.external_id) for k in intakes]
+    names = sheet.names + [k.name for k in intakes]
     has_key = any(k.key is not None for k in intakes)
     if not has_key and len({*names}) == len(names):
         return set()
@@ -351,7 +351,7 @@ def _place_locked(
         if answers[n] is not None:
             continue
         key = None if intake.key is None else (intake.actor, intake.key)
-        if (first := known.first(n, (intake.channel.channel_id, intake.external_id), key)) != n:
+        if (first := known.first(n, intake.name, key)) != n:
             again.append((n, first))
         else:
             fresh.append((n, intake))

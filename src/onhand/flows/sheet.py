@@ -25,12 +25,14 @@ from onhand.sourcing.solve import Ask, Asked, first_rows
 class Sheet:
     """Checked orders in the order they came in; every column is a list.
 
-    orders .. objectives   one entry per order; requests: what `orders.request` keeps of each
+    orders .. objectives   one entry per order; names: what no two of them share, channel_id and external id;
+                           requests: what `orders.request` keeps of each
     items, components      per order line: item_id, and (item_id, units per bundle) of a bundle; line_counts per order
     demand_*, line_of      per demand row, as in Ask and Intake; demand_counts per order
     """
 
     orders: list[OrderIn]
+    names: list[tuple[int, str]]
     channels: list[Channel]
     hashes: list[bytes]
     requests: list[bytes]
@@ -61,6 +63,7 @@ class Sheet:
         lines = [line for k in intakes for line in k.lines]
         return cls(
             orders=[k.order for k in intakes],
+            names=[k.name for k in intakes],
             channels=[k.channel for k in intakes],
             hashes=[k.hash for k in intakes],
             requests=[encode_wishes(k.order) for k in intakes],
@@ -142,10 +145,6 @@ class Sheet:
 
     def lines(self) -> list[LineIn]:
         return [line for order in self.orders for line in order.lines]
-
-    def names(self) -> list[tuple[int, str]]:
-        """What no two orders share: channel_id and external id."""
-        return [(c.channel_id, o.external_id) for c, o in zip(self.channels, self.orders, strict=True)]
 
     def asked(self, network: Network) -> Asked:
         """What sourcing has to decide."""
@@ -253,6 +252,7 @@ def read_plain(
             continue
         plain.append(n)
         sheet.orders.append(order)
+        sheet.names.append((channel.channel_id, order.external_id))
         sheet.channels.append(channel)
         sheet.latitudes.append(latitude)
         sheet.longitudes.append(longitude)

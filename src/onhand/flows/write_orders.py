@@ -94,7 +94,7 @@ def encode(
     for number, (position, _) in enumerate(people, 1):
         person_of[position - 1] = number
     keyed = [(p, key) for p, key in enumerate(sheet.keys, 1) if key is not None]
-    names = sheet.names()
+    names = sheet.names
     turn, channel_of, customer_of, actor_of = arrays.int4_columns(
         [_turn(names), [c for c, _ in names], person_of, sheet.actors]
     )
@@ -105,37 +105,37 @@ def encode(
         turn,
         arrays.uuid(raw_ids),
         channel_of,
-        arrays.text([o.external_id for o in orders]),
+        arrays.text([external_id for _, external_id in names]),
         arrays.bytea(sheet.hashes),
-        arrays.text(["sourced"] * count if fates is None else [o.status for o in fates]),
-        arrays.text([None] * count if fates is None else [o.queue for o in fates]),
-        arrays.text([o.currency for o in orders]),
+        arrays.words(["sourced"] * count if fates is None else [o.status for o in fates]),
+        arrays.words([None] * count if fates is None else [o.queue for o in fates]),
+        arrays.words([o.currency for o in orders]),
         arrays.timestamptz(sheet.placed_us),
         arrays.timestamptz([arrays.NO_TIME if at is None else at * 1_000_000 for at in worded.deliver_at]),
         customer_of,
-        arrays.text(sheet.requests),
+        arrays.utf8(sheet.requests),
         actor_of,
-        arrays.text(worded.kept),
+        arrays.words(worded.kept),
         arrays.bytea(records),
-        arrays.text(sheet.reasons),
-        arrays.text(encode_many(_lines(sheet))),
+        arrays.words(sheet.reasons),
+        arrays.utf8(encode_many(_lines(sheet))),
         *arrays.int4_columns([taken.items, taken.nodes, taken.totals, taken.entries]),
         *arrays.int4_columns([taken.order, taken.slot, taken.units, taken.cumulative, taken.rank]),
         order_of,
         number_of,
         node_of,
-        arrays.text(f.carriers),
-        arrays.text(f.services),
-        arrays.text([orders[p - 1].method for p in _ints(f.order)]),
+        arrays.words(f.carriers),
+        arrays.words(f.services),
+        arrays.words([orders[p - 1].method for p in _ints(f.order)]),
         arrays.date(f.day),
         arrays.timestamptz(f.departs * 1_000_000),
         arrays.timestamptz(f.deliver * 1_000_000),
         lines_of,
         units_of,
         arrays.int8(f.cost_minor),
-        arrays.text([cost.stored for cost in f.costs]),
+        arrays.words([cost.stored for cost in f.costs]),
         arrays.int8(f.grams),
-        arrays.text(encode_many(pieces)),
+        arrays.utf8(encode_many(pieces)),
         *_capacity(f),
         *(_people([person for _, person in people]) if people else _NOBODY),
         arrays.int4([p for p, _ in keyed]),
@@ -182,17 +182,15 @@ class _Fulfilments:
 
 def _events(sheet: Sheet, fates: Sequence[Fate] | None, raw_ids: npt.NDArray[np.uint8]) -> list[Value]:
     """Which orders begin alike: one event tells of all of them."""
-    beginnings = (
-        zip(sheet.actors, sheet.reasons, strict=True)
-        if fates is None
-        else zip(sheet.actors, sheet.reasons, [f.status for f in fates], [f.queue for f in fates], strict=True)
-    )
+    count = len(sheet)
+    columns: list[Sequence[object]] = [sheet.actors, sheet.reasons]
+    if fates is not None:
+        columns += [f.status for f in fates], [f.queue for f in fates]
+    if all(column.count(column[0]) == count for column in columns):
+        return [arrays.int4([1]), arrays.int4([1]), arrays.int4([count]), arrays.uuid(raw_ids[::-1])]
     alike: dict[object, list[int]] = {}
-    if len(kinds := [*beginnings]) == kinds.count(kinds[0]):
-        alike[kinds[0]] = [*range(len(kinds))]
-    else:
-        for n, beginning in enumerate(kinds):
-            alike.setdefault(beginning, []).append(n)
+    for n, beginning in enumerate(zip(*columns, strict=True)):
+        alike.setdefault(beginning, []).append(n)
     groups = [*alike.values()]
     ends = np.cumsum([len(group) for group in groups])
     return [
@@ -257,7 +255,7 @@ def _people(people: Sequence[Customer]) -> list[Value]:
         arrays.text([p.email for p in people]),
         arrays.text([p.name for p in people]),
         arrays.text([p.phone for p in people]),
-        arrays.text([None if p.address is None else _encode(p.address) for p in people]),
+        arrays.text([None if p.address is None else _encode(p.address).decode() for p in people]),
     ]
 
 

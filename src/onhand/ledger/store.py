@@ -146,7 +146,7 @@ def write_entries(
                 int4([p.version for p in after]),
                 int4(slots),
                 int4(versions),
-                arrays.text(kinds),
+                arrays.words(kinds),
                 int4(quantities),
                 int4(d_on_hand),
                 int4(d_unavailable),

@@ -127,7 +127,7 @@ CREATE TABLE fulfilment (
     reason        text,
     updated_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (order_id, fulfilment_no)
-) WITH (fillfactor = 85);
+);
 -- What a node has to do, soonest first.
 CREATE INDEX fulfilment_work ON fulfilment (node_id, ship_by) WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped');
 
