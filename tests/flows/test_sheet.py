@@ -14,7 +14,7 @@ from onhand.errors import Conflict, InvalidInput
 from onhand.flows.cancel_order import cancel_order
 from onhand.flows.customers import erase_customer
 from onhand.flows.fulfil import accept, reject, ship
-from onhand.flows.intake import prepare
+from onhand.flows.intake import hash_order, prepare
 from onhand.flows.place_orders import Desk
 from onhand.flows.return_order import return_order
 from onhand.flows.sheet import Sheet, read_plain
@@ -33,8 +33,8 @@ def desk(merchant):
 
 
 def read(merchant, orders):
-    canonical = [msgspec.json.encode(order) for order in orders]
-    return read_plain(merchant.state, orders, canonical, actor=7, reason="r", now=merchant.now)
+    hashes = [hash_order(msgspec.json.encode(order)) for order in orders]
+    return read_plain(merchant.state, orders, hashes, actor=7, reason="r", now=merchant.now)
 
 
 def prepared(merchant, order):

@@ -25,7 +25,7 @@ from onhand.base.dates import EPOCH
 from onhand.base.fields import day_of, moment_of
 from onhand.errors import FieldError, InvalidInput, OnhandError, Overloaded
 from onhand.flows.enquire import Enquiry
-from onhand.flows.intake import Intake, NotInNetwork, NotKnown, prepare, refusal
+from onhand.flows.intake import Intake, NotInNetwork, NotKnown, hash_order, prepare, refusal
 from onhand.flows.place_orders import Placed
 from onhand.flows.promise import prepare_question
 from onhand.flows.record_entries import Recorded
@@ -69,8 +69,8 @@ _good_orders = msgspec.json.Decoder(_GoodOrdersIn)
 
 
 def _rows(body: bytes) -> tuple[Sequence[OrderIn | msgspec.Raw], Sequence[bytes]]:
-    """The orders of a batch and each as JSON again; where they cannot be read at once, each is to be asked by itself
-    what is wrong with it."""
+    """The orders of a batch and the hash of each; where they cannot be read at once, each is to be asked by itself what
+    is wrong with it."""
     if len(body) <= _AT_ONCE_BYTES:
         try:
             orders = _good_orders.decode(body).orders
@@ -83,7 +83,7 @@ def _rows(body: bytes) -> tuple[Sequence[OrderIn | msgspec.Raw], Sequence[bytes]
             except MalformedJson:
                 pass
             else:
-                return orders, canonical.split(b"\n")[:-1]
+                return orders, [hash_order(one) for one in canonical.split(b"\n")[:-1]]
     return _decode(_orders, body).orders, ()
 
 
@@ -100,7 +100,7 @@ async def place_order(scope: Scope, receive: Receive, send: Send) -> None:
     now = app.state.now()
     try:
         found: Intake | Placed | Exception = prepare(
-            app.state, order, actor=by.key_id, reason=by.reason, key=key, now=now, canonical=canonical
+            app.state, order, actor=by.key_id, reason=by.reason, key=key, now=now, body_hash=hash_order(canonical)
         )
     except NotKnown as error:
         refused = [RefusedOrder(order=order, by=by, key=key, error=error)]
@@ -117,26 +117,41 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
     headers = scope["headers"]
     principal = await _principal(edge, headers, "orders:write")
     body = await _body(headers, receive)
-    by = _by(principal, headers)
-    rows, read = _rows(body)
+    rows, hashes = _rows(body)
     if not 1 <= len(rows) <= ROWS_MAX:
         raise InvalidInput.at("orders", f"expected 1 to {ROWS_MAX} orders")
-    app = edge.app
-    once = OnceForRows(db=app.db, actor_key_id=by.key_id, route="POST /v1/orders/batch", key=_key(headers), body=body)
+    by, db = _by(principal, headers), edge.app.db
+    once = OnceForRows.of(body, _key(headers), db=db, actor_key_id=by.key_id, route="POST /v1/orders/batch")
     is_repeat = await once.find()
-    answers = _Answers(app, scope, len(rows))
+    answers = _Answers(edge.app, scope, len(rows))
+    await _take_rows(edge.app, answers, rows, hashes, by)
+    # While the batch is written other bodies are read: from memory that is still in the processor's cache.
+    del body, rows, hashes
+    results = await answers.all()
+    if not is_repeat:
+        await once.keep()
+    # Begun and ended in its rows, which are long: each copy counts.
+    results[0] = '{"results":[' + results[0]
+    results[-1] += "]}"
+    await _send(send, 200, ",".join(results).encode(), replayed=is_repeat)
+
+
+async def _take_rows(
+    app: App, answers: "_Answers", rows: Sequence[OrderIn | msgspec.Raw], hashes: Sequence[bytes], by: Actor
+) -> None:
+    """Check the orders of a batch and have them placed."""
     refused: dict[int, RefusedOrder] = {}
     now = app.state.now()
     for first in range(0, len(rows), _SHARE_ROWS):
         share = slice(first, first + _SHARE_ROWS)
-        numbers, orders, canonical = answers.decoded(first, rows[share], read[share])
-        sheet, plain, rest = read_plain(app.state, orders, canonical, actor=by.key_id, reason=by.reason, now=now)
+        numbers, orders, known = answers.decoded(first, rows[share], hashes[share])
+        sheet, plain, rest = read_plain(app.state, orders, known, actor=by.key_id, reason=by.reason, now=now)
         await answers.take_sheet([numbers[k] for k in plain], sheet)
         for k in rest:
             n, order = numbers[k], orders[k]
             try:
                 intake = prepare(
-                    app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, canonical=canonical[k]
+                    app.state, order, actor=by.key_id, reason=by.reason, key=None, now=now, body_hash=known[k]
                 )
             except NotKnown as error:
                 refused[n] = RefusedOrder(order=order, by=by, key=None, error=error)
@@ -148,10 +163,6 @@ async def place_orders(scope: Scope, receive: Receive, send: Send) -> None:
         found = await app.look_again(lambda: look_again_at_orders(app.state, [*refused.values()], now=now))
         for n, one in zip(refused, found, strict=True):
             await answers.take(n, one)
-    results = await answers.all()
-    if not is_repeat:
-        await once.keep()
-    await _send(send, 200, ('{"results":[' + ",".join(results) + "]}").encode(), replayed=is_repeat)
 
 
 class _Answers:
@@ -167,27 +178,27 @@ class _Answers:
         self._submitted: list[tuple[Sequence[int], asyncio.Future[list[Placed | Exception]]]] = []
 
     def decoded(
-        self, first: int, rows: Sequence[OrderIn | msgspec.Raw], read: Sequence[bytes]
+        self, first: int, rows: Sequence[OrderIn | msgspec.Raw], hashes: Sequence[bytes]
     ) -> tuple[list[int], list[OrderIn], Sequence[bytes]]:
-        """The orders among `rows` (from row `first` on) with their numbers and each as JSON again, which `read` is of
-        those that have been read; what is none is refused."""
+        """The orders among `rows` (from row `first` on) with their numbers and hashes, which `hashes` are of those that
+        have been read; what is none is refused."""
         good = [row for row in rows if isinstance(row, OrderIn)]
         if len(good) == len(rows):
-            return [*range(first, first + len(good))], good, read
+            return [*range(first, first + len(good))], good, hashes
         numbers: list[int] = []
         orders: list[OrderIn] = []
-        canonical: list[bytes] = []
+        known: list[bytes] = []
         for n, row in enumerate(rows, first):
             assert not isinstance(row, OrderIn), "orders are read at once or one by one"
             try:
-                order, again = _decode_twice(_order, row)
+                order, canonical = _decode_twice(_order, row)
             except OnhandError as error:
                 self.refuse(n, error)
             else:
                 numbers.append(n)
                 orders.append(order)
-                canonical.append(again)
-        return numbers, orders, canonical
+                known.append(hash_order(canonical))
+        return numbers, orders, known
 
     async def take_sheet(self, rows: Sequence[int], sheet: Sheet) -> None:
         """Orders to place, and which rows they are."""

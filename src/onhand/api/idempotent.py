@@ -188,7 +188,13 @@ class OnceForRows:
     actor_key_id: int
     route: str
     key: str | None
-    body: bytes
+    body_hash: bytes
+
+    @classmethod
+    def of(cls, body: bytes, key: str | None, *, db: Database, actor_key_id: int, route: str) -> "OnceForRows":
+        """That of one request."""
+        body_hash = b"" if key is None else hashlib.sha256(body).digest()
+        return cls(db=db, actor_key_id=actor_key_id, route=route, key=key, body_hash=body_hash)
 
     async def find(self) -> bool:
         """Whether the same key and body were answered before. Raises IdempotencyKeyReused."""
@@ -205,15 +211,12 @@ class OnceForRows:
 
     def _find(self, key: str) -> bool:
         with self.db.connection() as conn:
-            return idempotency.find(conn, self.actor_key_id, self.route, key, self._hash()) is not None
+            return idempotency.find(conn, self.actor_key_id, self.route, key, self.body_hash) is not None
 
     def _keep(self, conn: Connection[TupleRow]) -> None:
         assert self.key is not None
-        if idempotency.begin(conn, self.actor_key_id, self.route, self.key, self._hash()) is None:
+        if idempotency.begin(conn, self.actor_key_id, self.route, self.key, self.body_hash) is None:
             idempotency.finish(conn, self.actor_key_id, self.route, self.key, 200, "")
-
-    def _hash(self) -> bytes:
-        return hashlib.sha256(self.body).digest()
 
 
 def checked_key(key: str | None) -> str | None:

@@ -37,7 +37,7 @@ class Statement:
 
 
 class Call:
-    """Waits for the row of one call, as bytes or None per column. Raises psycopg errors."""
+    """Waits, once, for the row of one call, as bytes or None per column. Raises psycopg errors."""
 
     __slots__ = ("_conn", "_sql", "_values")
 
@@ -55,7 +55,8 @@ class Call:
         return _row(await _result(pgconn))
 
     def _encoded(self) -> tuple[list[bytes], list[int], list[int]]:
-        values = self._values
+        # Let go once they are sent: while their row is waited for others may have the memory.
+        values, self._values = self._values, ()
         return [_encode(v) for v in values], [_oid(v) for v in values], [Format.BINARY] * len(values)
 
 

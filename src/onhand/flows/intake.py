@@ -132,9 +132,9 @@ def prepare(
     reason: str | None = None,
     key: str | None,
     now: datetime,
-    canonical: bytes | None = None,
+    body_hash: bytes | None = None,
 ) -> Intake:
-    """Check `order` against catalogue and network. `canonical` is the order as JSON again, where the caller has it.
+    """Check `order` against catalogue and network. `body_hash` is its `hash_order`, where the caller has it.
 
     Raises NotKnown (which deserves a second look) or InvalidInput, naming every field that is wrong.
     """
@@ -196,7 +196,7 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
         ),
-        hash=hash_order(canonical or _encode(order)),
+        hash=body_hash or hash_order(_encode(order)),
         actor=actor,
         reason=reason,
         key=key,

@@ -38,7 +38,7 @@ from onhand.flows.allocations import Fate, Waiting
 from onhand.flows.intake import Intake
 from onhand.flows.sheet import Sheet
 from onhand.flows.state import State
-from onhand.flows.write_orders import encode, positions
+from onhand.flows.write_orders import Writing, encode, positions
 from onhand.ledger.reservations import end_reservation
 from onhand.network.compiled import Network
 from onhand.orders.store import first_answers
@@ -151,15 +151,8 @@ class Desk:
         try:
             rows: list[int] = np.flatnonzero(decisions.count).tolist()
             if rows:
-                records = record.encode(
-                    decisions, sheet.latitudes, sheet.longitudes, state.catalogue.weight_g,
-                    state.catalogue.volume_mm3, now.timestamp(),
-                )  # fmt: skip
                 try:
-                    writing = encode(
-                        sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy,
-                        state.catalogue, rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
-                    )  # fmt: skip
+                    writing = self._writing(sheet, rows, decisions, network, now)
                     row = yield InTurn(writing.on(conn), self._turns)
                 except Exception as error:
                     if is_lost(error, conn):
@@ -177,6 +170,20 @@ class Desk:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
                 undo(decisions, state.stock(), network, keep_capacity=written)
+
+    def _writing(
+        self, sheet: Sheet, rows: Sequence[int], decisions: Decisions, network: Network, now: datetime
+    ) -> Writing:
+        """What is written of the orders in `rows`, which have a plan."""
+        state = self._state
+        records = record.encode(
+            decisions, sheet.latitudes, sheet.longitudes, state.catalogue.weight_g, state.catalogue.volume_mm3,
+            now.timestamp(),
+        )  # fmt: skip
+        return encode(
+            sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
+            rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
+        )  # fmt: skip
 
     def _exact_all(self, orders: dict[int, Intake], answers: list[Placed | Exception | None], *, waited: bool) -> None:
         """Answer `orders`, by their numbers."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import CURRENCIES
-from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, hash_order, place_of
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
 from onhand.sourcing.solve import Ask, Asked, first_rows
@@ -191,7 +191,7 @@ def _pick(column: list[object], at: Sequence[int]) -> list[object]:
 def read_plain(
     world: World,
     orders: Sequence[OrderIn],
-    canonical: Sequence[bytes],
+    hashes: Sequence[bytes],
     *,
     actor: int,
     reason: str | None,
@@ -199,7 +199,7 @@ def read_plain(
 ) -> tuple[Sheet, list[int], list[int]]:
     """Check orders of one request, as most are: shipped, in full, from the shelf, with nothing to object to.
 
-    canonical  each order as JSON again
+    hashes  of each order its `hash_order`
 
     The columns, which orders stand in them, and which are left for `prepare`: those that have more to them, and those
     that are wrong, as it will say.
@@ -261,7 +261,7 @@ def read_plain(
         sheet.line_counts.append(len(items))
         sheet.items += items
     count, found = len(plain), sheet.lines()
-    sheet.hashes = [hash_order(canonical[n]) for n in plain]
+    sheet.hashes = [hashes[n] for n in plain]
     sheet.requests = encode_plain_wishes(sheet.orders)
     sheet.placed_us = [now_us if o.placed_at is None else microseconds(o.placed_at) for o in sheet.orders]
     sheet.actors, sheet.reasons, sheet.keys = [actor] * count, [reason] * count, [None] * count

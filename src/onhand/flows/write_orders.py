@@ -49,8 +49,9 @@ class Writing:
 
     def on(self, conn: Connection[TupleRow]) -> Call:
         """The guarded statement; its row is for `positions`. Raises psycopg errors with SQLSTATE OH001 (does not fit
-        any more) and OH002 (seen before); nothing is written then."""
-        return _PLACE.on(conn, self.values)
+        any more) and OH002 (seen before); nothing is written then. To be called once: it takes the values along."""
+        values, self.values = self.values, []
+        return _PLACE.on(conn, values)
 
 
 def positions(row: Sequence[bytes | None]) -> tuple[Int32, Int32]:
