@@ -1,6 +1,7 @@
 """Statements with ready binary values: the same row whether a thread or the event loop waits for it."""
 
 import asyncio
+import socket
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from psycopg import errors
 
 from onhand.base.waiting import InThread, Steps, run, run_soon
 from onhand.db import arrays
-from onhand.db.statement import Statement
+from onhand.db.statement import Statement, make_room
 
 ECHO = Statement("SELECT array_agg(n * $2 ORDER BY n), length($3) FROM unnest($1) n")
 FAIL = Statement("SELECT $1 / 0")
@@ -58,6 +59,20 @@ def test_values_larger_than_any_buffer_pass_both_ways(conn):
     back, echoed = asyncio.run(ask())
     assert np.array_equal(arrays.read_int4(back), numbers)
     assert echoed == text.encode()
+
+
+def test_a_connection_has_more_room_for_long_statements(conn):
+    def room():
+        borrowed = socket.socket(fileno=conn.pgconn.socket)
+        try:
+            return borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        finally:
+            borrowed.detach()
+
+    before = room()
+    make_room(conn)
+    assert room() > before
+    assert conn.execute("SELECT 1").fetchone() == (1,)  # it is still open
 
 
 def test_a_failure_is_an_error_of_psycopg_and_leaves_the_connection_usable(conn):

@@ -8,6 +8,7 @@ is not its own included. Parsing sixty parameters each time costs 40 µs.
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,23 @@ Value = PgArray | int | float | str
 _INT4, _FLOAT8, _TEXT = 23, 701, 25
 _int4 = struct.Struct("!i")
 _float8 = struct.Struct("!d")
+
+
+# A batch of a thousand orders has half of it.
+_SEND_BUFFER_BYTES = 1_000_000
+
+
+def make_room(conn: Connection[Any]) -> None:
+    """Let a long statement on `conn` go at once, as far as the kernel allows.
+
+    Sent from an event loop, what does not fit into the socket is left until the loop comes back to it, and the server
+    waits for it meanwhile: milliseconds, when a batch is being decided.
+    """
+    borrowed = socket.socket(fileno=conn.pgconn.socket)
+    try:
+        borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    finally:
+        borrowed.detach()
 
 
 class Statement:
@@ -63,7 +81,7 @@ class Call:
 async def _result(pgconn: PGconn) -> PGresult:
     """The result of what was sent, while the event loop does other things."""
     loop = asyncio.get_running_loop()
-    socket = pgconn.socket
+    descriptor = pgconn.socket
     done: asyncio.Future[PGresult] = loop.create_future()
     results: list[PGresult] = []
 
@@ -75,7 +93,7 @@ async def _result(pgconn: PGconn) -> PGresult:
             pgconn.consume_input()
             if pgconn.flush():
                 return
-            loop.remove_writer(socket)
+            loop.remove_writer(descriptor)
             while not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
@@ -85,14 +103,14 @@ async def _result(pgconn: PGconn) -> PGresult:
         except Exception as error:
             done.set_exception(error)
 
-    loop.add_reader(socket, step)
+    loop.add_reader(descriptor, step)
     if pgconn.flush():
-        loop.add_writer(socket, step)
+        loop.add_writer(descriptor, step)
     try:
         return await done
     finally:
-        loop.remove_reader(socket)
-        loop.remove_writer(socket)
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
 
 
 def _checked(result: PGresult) -> PGresult:

@@ -26,6 +26,7 @@ from onhand.base.actor import Actor
 from onhand.base.waiting import InThread, InTurn, Steps, run, run_soon
 from onhand.db import arrays, idempotency, queries
 from onhand.db.pool import is_lost
+from onhand.db.statement import make_room
 from onhand.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -130,6 +131,7 @@ class Desk:
     def _connect(self) -> Connection[TupleRow]:
         conn = self._state.db.connect()
         hot_settings(conn)
+        make_room(conn)
         return conn
 
     def _fast(
