@@ -238,7 +238,7 @@ def _pieces(f: _Fulfilments, taken: Allocations) -> list[list[_Piece]]:
     """Of every fulfilment (line_no, item_id, units), in the order of lines and items."""
     rows = zip(_ints(taken.line), _ints(taken.items[taken.slot - 1]), _ints(taken.units), strict=True)
     if len(f.order) == len(taken.order) and (taken.fulfilment == 1).all():
-        return [[row] for row in rows]  # one of each for every order; else a pick may stand before that of another number
+        return [[row] for row in rows]  # one of each for every order; otherwise rows need not be in the order of `f`
     # The fulfilments of an order stand together in `f`.
     first = np.zeros(int(f.order.max(initial=0)) + 1, np.int64)
     first[f.order[::-1]] = np.arange(len(f.order))[::-1]
