@@ -147,6 +147,8 @@ class Network:
     # float64[N] radians; int64[N]; float64[N] grams; int32[N] bit masks
     latitude: Float64 = field(default_factory=lambda: np.zeros(1))
     longitude: Float64 = field(default_factory=lambda: np.zeros(1))
+    # float64[N, 3]: unit vectors from the centre of the Earth
+    xyz: Float64 = field(default_factory=lambda: np.zeros((1, 3)))
     handling_minor: Int64 = field(default_factory=lambda: np.zeros(1, np.int64))
     co2_g: Float64 = field(default_factory=lambda: np.zeros(1))
     methods: Int32 = field(default_factory=lambda: np.zeros(1, np.int32))
@@ -349,6 +351,10 @@ def _compile_nodes(network: Network, nodes: list[dict[str, Any]]) -> None:
             if node[name] is not None:
                 network.limits[row, k] = node[name]
         network.left[row] = network.limits[row]
+    flat = np.cos(network.latitude)
+    network.xyz = np.ascontiguousarray(
+        np.column_stack([flat * np.cos(network.longitude), flat * np.sin(network.longitude), np.sin(network.latitude)])
+    )
     network._nodes = nodes  # pyright: ignore[reportPrivateUsage]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,15 +10,29 @@ import numpy.typing as npt
 
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
-from onhand.sourcing import kernel
+from onhand.sourcing import kernel, tables
 from onhand.sourcing.policy import Policy
+from onhand.sourcing.tables import NO_LIMIT
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
+_NO_INT = np.zeros(0, np.int32)
+NO_PRICES = tables.Prices(
+    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+)
+
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
 _WORDS = 1 << 23
+
+
+class Leg(msgspec.Struct, frozen=True, gc=False):
+    """Units of each demand row that `node` can send from `ready` on (Unix seconds)."""
+
+    node: int
+    ready: float
+    units: tuple[int, ...]
 
 
 class Ask(msgspec.Struct, kw_only=True, gc=False):
@@ -31,6 +45,9 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     pickup_node     node_id for `pickup`, 0 otherwise
     excluded        nodes that must not be used (tried before)
     may_dip         confirmed demand: safety stock may be used as a last resort
+    prices          (price, cost) of one unit of each demand row, minor units; none: not known
+    residential     the destination is a home
+    legs            supply that can be sent from a day on
     """
 
     demand: Sequence[tuple[int, int]]
@@ -45,6 +62,37 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     objective: int = 0
     may_dip: bool = True
     excluded: Sequence[int] = ()
+    prices: Sequence[tuple[float, float]] = ()
+    residential: bool = False
+    legs: Sequence[Leg] = ()
+
+
+class Attempts(NamedTuple):
+    """How orders may be served, tried in turn until one yields a plan; of order o in rows first[o]:first[o + 1].
+
+    candidates      int32: list of candidate nodes (`Network.candidate_offsets`)
+    fulfilments_max, objective  int32
+    km_max          float64: farthest node
+    """
+
+    first: Int32
+    candidates: Int32
+    fulfilments_max: Int32
+    objective: Int32
+    km_max: Float64
+
+
+class Legs(NamedTuple):
+    """Dated supply that orders may be promised from; of order o in rows first[o]:first[o + 1].
+
+    node, ready  int32, float64 Unix seconds from which a unit can leave
+    units        int32[leg, demand of the order]; taken from when a plan uses it
+    """
+
+    first: Int32
+    node: Int32
+    ready: Float64
+    units: Int32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +106,10 @@ class Asked:
     method          int32[orders]: bits of METHODS
     service         int32[orders]: index of the code that is insisted on, -1 for any
     excluded        int32[...], of order o in rows excluded_first[o]:excluded_first[o + 1]
+    price, cost     float64[demand]: of one unit, minor units; None: not known
+    residential     int32[orders]; None: no homes
+    attempts        None: one each, with the order's own channel, fulfilments_max and objective
+    legs            None: none
     """
 
     demand_first: Int32
@@ -75,20 +127,28 @@ class Asked:
     pickup_node: Int32
     excluded_first: Int32
     excluded: Int32
+    price: Float64 | None = None
+    cost: Float64 | None = None
+    residential: Int32 | None = None
+    attempts: Attempts | None = None
+    legs: Legs | None = None
 
 
 @dataclass(slots=True)
 class Decisions:
     """Answers to a batch of asks; shapes as in `kernel.Answers`.
 
-    count[o] is 0 when order o has no plan; picks and fulfilments of order o are rows
+    count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o are rows
     pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01; `slot` is
     its index among the node's ship days at the time of the decision.
     """
 
     count: Int32
     method: Int32
+    attempt: Int32
+    why: Int32
     cost: Float64
+    profit: Float64
     pick_first: Int32
     fulfilment_first: Int32
     demand_first: Int32
@@ -99,6 +159,7 @@ class Decisions:
     pick_units: Int32
     pick_number: Int32
     node: Int32
+    leg: Int32
     service: Int32
     slot: Int32
     day: Int32
@@ -106,6 +167,7 @@ class Decisions:
     deliver: Int64
     lines: Int32
     units: Int32
+    parcels: Int32
     terms: Float64
     grams: Float64
     record: Int32
@@ -114,12 +176,14 @@ class Decisions:
 
 @dataclass(slots=True)
 class Stock:
-    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself)."""
+    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); and what
+    units and room are worth elsewhere."""
 
     available: Int32
     pending: Int32
     safety: Int32
     rows: dict[int, int] | None = field(default=None)
+    prices: tables.Prices = NO_PRICES
 
 
 def asked(asks: Sequence[Ask], network: Network) -> Asked:
@@ -158,6 +222,29 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         pickup_node=pickup_node,
         excluded_first=first_rows([len(a.excluded) for a in asks]),
         excluded=np.array([node for a in asks for node in a.excluded], np.int32),
+        price=_money(asks, 0),
+        cost=_money(asks, 1),
+        residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
+        legs=_legs(asks) if any(a.legs for a in asks) else None,
+    )
+
+
+def _money(asks: Sequence[Ask], column: int) -> Float64 | None:
+    if not any(a.prices for a in asks):
+        return None
+    return np.array([p[column] for a in asks for p in (a.prices or [(0.0, 0.0)] * len(a.demand))], np.float64)
+
+
+def _legs(asks: Sequence[Ask]) -> Legs:
+    legs = [leg for a in asks for leg in a.legs]
+    units = np.zeros((len(legs), max(len(leg.units) for leg in legs)), np.int32)
+    for row, leg in zip(units, legs, strict=True):
+        row[: len(leg.units)] = leg.units
+    return Legs(
+        first=first_rows([len(a.legs) for a in asks]),
+        node=np.array([leg.node for leg in legs], np.int32),
+        ready=np.array([leg.ready for leg in legs], np.float64),
+        units=units,
     )
 
 
@@ -202,34 +289,23 @@ def decide_asked(
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
-    seen = kernel.Stock(stock.available, stock.pending, stock.safety)
-    nodes = kernel.Nodes(
-        network.latitude, network.longitude, network.handling_minor, network.co2_g, network.methods,
-        network.cutoff_min, network.slot_cutoff, network.left, network.candidate_offsets, network.candidates,
-    )  # fmt: skip
-    services = kernel.Services(
-        network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
-        network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
-        network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
-        network.service_divisor, network.service_by_zone, network.zone_bands,
-    )  # fmt: skip
-    table = kernel.Orders(
-        first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone, batch.channel, batch.method,
-        batch.service, batch.fulfilments_max, batch.objective, batch.may_dip, batch.pickup_node, batch.excluded_first,
-        batch.excluded, rows, units, weight_g[items], volume_mm3[items],
-    )  # fmt: skip
     objectives = policy.matrix()
+    world = _world(batch, stock, rows, network, objectives, weight_g[items], volume_mm3[items], now)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
-    room = demand * 2 + int((np.diff(first) * batch.fulfilments_max).max(initial=0))
+    most: Int32 = world.orders.attempt_fulfilments
+    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), network.candidates_max + 8)
     words: int = min(
-        2 * orders + network.candidates_max * (2 * demand + orders * (2 + 3 * network.slot_cutoff.shape[1])), _WORDS
+        2 * orders + network.candidates_max * (4 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS
     )
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
             method=np.zeros(orders, np.int32),
+            attempt=np.zeros(orders, np.int32),
+            why=np.zeros(orders, np.int32),
             cost=np.zeros(orders),
+            profit=np.zeros(orders),
             pick_first=np.zeros(orders + 1, np.int32),
             fulfilment_first=np.zeros(orders + 1, np.int32),
             demand_first=first,
@@ -240,6 +316,7 @@ def decide_asked(
             pick_units=np.empty(room, np.int32),
             pick_number=np.empty(room, np.int32),
             node=np.empty(room, np.int32),
+            leg=np.empty(room, np.int32),
             service=np.empty(room, np.int32),
             slot=np.empty(room, np.int32),
             day=np.empty(0, np.int32),
@@ -247,18 +324,19 @@ def decide_asked(
             deliver=np.empty(room, np.int64),
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
+            parcels=np.empty(room, np.int32),
             terms=np.empty((room, len(TERMS))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
         )
         left_out = kernel.source_batch(
-            now, consume, seen, nodes, services, table, objectives,
-            kernel.Answers(
-                answer.count, answer.method, answer.cost, answer.pick_first, answer.fulfilment_first,
-                answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units, answer.pick_number,
-                answer.node, answer.service, answer.slot, answer.departs, answer.deliver, answer.lines, answer.units,
-                answer.terms, answer.grams, answer.record,
+            world, consume,
+            tables.Answers(
+                answer.count, answer.method, answer.attempt, answer.why, answer.cost, answer.profit, answer.pick_first,
+                answer.fulfilment_first, answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units,
+                answer.pick_number, answer.node, answer.leg, answer.service, answer.slot, answer.departs,
+                answer.deliver, answer.lines, answer.units, answer.parcels, answer.terms, answer.grams, answer.record,
             ),
         )  # fmt: skip
         if not left_out:
@@ -273,6 +351,53 @@ def decide_asked(
             undo(answer, stock, network, orders=done)
         room *= 4
         words *= 4
+
+
+def _world(
+    batch: Asked,
+    stock: Stock,
+    rows: Int32,
+    network: Network,
+    objectives: Float64,
+    weight_g: Int64,
+    volume_mm3: Int64,
+    now: float,
+) -> tables.World:
+    """What the kernel reads, in its order."""
+    orders, demand = len(batch.zone), len(rows)
+    count, services = len(network.methods), len(network.band_count)
+    none = np.zeros(0)
+    nodes = tables.Nodes(
+        network.xyz, network.handling_minor.astype(np.float64), np.zeros(count), np.zeros(count), network.co2_g,
+        network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left,
+        np.zeros((0, 0, 0), np.int32), np.zeros(count, np.int32), network.candidate_offsets, network.candidates,
+    )  # fmt: skip
+    service = tables.Services(
+        network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
+        network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
+        network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
+        network.service_divisor, network.service_by_zone, np.zeros(services), np.full(services, NO_LIMIT, np.int32),
+        network.zone_bands, np.zeros((0, 0, 0), np.int16),
+    )  # fmt: skip
+    attempts = batch.attempts or Attempts(
+        np.arange(orders + 1, dtype=np.int32), batch.channel, batch.fulfilments_max, batch.objective,
+        np.full(orders, np.inf),
+    )  # fmt: skip
+    legs = batch.legs or Legs(np.zeros(orders + 1, np.int32), _NO_INT, none, np.zeros((0, 0), np.int32))
+    table = tables.Orders(
+        batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
+        np.zeros(orders, np.int32), np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
+        batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
+        *attempts, *legs, rows, batch.units, weight_g, volume_mm3,
+        np.zeros(demand) if batch.price is None else batch.price,
+        np.zeros(demand) if batch.cost is None else batch.cost, np.zeros(demand, np.int32),
+    )  # fmt: skip
+    return tables.World(
+        now, tables.Stock(stock.available, stock.pending, stock.safety), stock.prices, nodes, service,
+        tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0))),
+        tables.Cartons(none, none, none, np.zeros(0, np.int64), np.zeros(0, np.int64)),
+        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), table, objectives,
+    )  # fmt: skip
 
 
 def undo(
@@ -298,8 +423,8 @@ def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int)
     slot = network.slots_of(node, day)
     ones = np.ones(fulfilments, np.int32)
     for k, amount in enumerate((ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])):
-        limited = (slot >= 0) & (network.limits[node, k] != kernel.NO_LIMIT)
-        limited &= network.left[node, slot, k] != kernel.NO_LIMIT
+        limited = (slot >= 0) & (network.limits[node, k] != NO_LIMIT)
+        limited &= network.left[node, slot, k] != NO_LIMIT
         at: Any = (node[limited], slot[limited], k)
         np.add.at(network.left, at, amount[limited])
 
@@ -326,6 +451,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
     ).astype(np.int32)
     fulfilment = (
         "node",
+        "leg",
         "service",
         "slot",
         "day",
@@ -333,11 +459,12 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "deliver",
         "lines",
         "units",
+        "parcels",
         "terms",
         "grams",
     )
     return Decisions(
-        **{name: whole(name) for name in ("count", "method", "cost", "demand_item", "demand_units")},
+        **{name: whole(name) for name in ("count", "method", "attempt", "why", "cost", "profit", "demand_item", "demand_units")},
         **{name: offsets(name) for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")},
         **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
         **{name: rows(name, "fulfilment_first") for name in fulfilment},
@@ -351,8 +478,8 @@ def nothing() -> Decisions:
     i4, i8, f8 = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0)
     start = np.zeros(1, np.int32)
     return Decisions(
-        count=i4, method=i4, cost=f8, pick_first=start, fulfilment_first=start, demand_first=start,
-        demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4, pick_number=i4,
-        node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
-        terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
+        demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
+        pick_number=i4, node=i4, leg=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
+        parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip

@@ -1,0 +1,57 @@
+# pyright: basic
+"""Capacity price: what taking room at a node, or on a carrier's van, costs those who come after.
+
+    capacity_price = base · (exp(steepness · (load - from)+) - 1) + μ_order + Σ_d (μ_line + μ_unit · units_d)
+
+load: the fullest of the ship day's limits (orders, lines, units), a share from 0 to 1, so the price rises before the
+node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day.
+μ: dual prices of the node's day, from the joint plan (sourcing/prices.py), 0 where there is none.
+"""
+
+import math
+
+from onhand.base.compiled import inner
+from onhand.sourcing.tables import (
+    NO_LIMIT,
+    OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_DUAL,
+    OBJ_CAPACITY_FROM,
+    OBJ_CAPACITY_STEEPNESS,
+)
+
+
+@inner
+def rising(weights, left, limit):
+    """Price at a load of 1 - left / limit, minor units."""
+    if limit == NO_LIMIT or left == NO_LIMIT or limit <= 0:
+        return 0.0
+    over = 1.0 - left / limit - weights[OBJ_CAPACITY_FROM]
+    if over <= 0.0:
+        return 0.0
+    return weights[OBJ_CAPACITY_BASE] * (math.exp(weights[OBJ_CAPACITY_STEEPNESS] * min(over, 1.0)) - 1.0)
+
+
+@inner
+def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
+    """Add to `costs.fixed` [J], `costs.line` and `costs.unit` [J, demand] and `costs.parcel` [J, S], minor units, for
+    rows rows_from:rows_to."""
+    weights = wish.weights
+    dual = weights[OBJ_CAPACITY_DUAL] if prices.capacity.shape[0] else 0.0
+    for j in range(rows_from, rows_to):
+        if not c.ready[j]:
+            continue
+        k = c.node[j]
+        slot = c.slot[j]
+        if weights[OBJ_CAPACITY_BASE] > 0.0:
+            price = 0.0
+            for n in range(3):
+                price = max(price, rising(weights, nodes.left[k, slot, n], nodes.limits[k, n]))
+            costs.fixed[j] += price
+            if nodes.parcels.shape[0]:
+                for s in range(c.band.shape[1]):
+                    costs.parcel[j, s] += rising(weights, nodes.parcels[k, s, slot], services.parcels[s])
+        if dual > 0.0:
+            costs.fixed[j] += dual * prices.capacity[k, 0]
+            for d in range(wish.lines):
+                costs.line[j, d] += dual * prices.capacity[k, 1]
+                costs.unit[j, d] += dual * prices.capacity[k, 2]
