@@ -22,10 +22,16 @@ def _stamp(folder: Path) -> str:
 _stamps: dict[Path, str] = {}
 
 
-def inner(function):
+def inner(function, **options):
     """`compiled` for functions that only compiled ones call: without the way in from Python, which takes as long to
     make as the function itself."""
-    return compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+def bare(function):
+    """`inner` for functions that make no arrays: they do without counting who uses the arrays of their arguments, which
+    for a tuple of fifty takes longer than most of them."""
+    return inner(function, _nrt=False)
 
 
 def compiled(function, **options):

@@ -6,16 +6,14 @@ that must be divided, all or nothing of another), candidates are taken in turn, 
 steps for V states. Else the fewest and then nearest nodes that hold everything together share it.
 """
 
-import numpy as np
-
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.pricing import best_way
 from onhand.sourcing.tables import BIG, SEARCH_NODES
 
 STEPS_MAX = 4_000_000
 
 
-@inner
+@bare
 def states(wanted, whole):
     """Number of states; more than 2^20 are not counted."""
     count = 1
@@ -26,20 +24,19 @@ def states(wanted, whole):
     return count
 
 
-@inner
-def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, most, refuse_order, refuse_line, share):
-    """Fill share int32[candidate, line] with the cheapest division of `wanted` int32[lines] over at most `most`
+@bare
+def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, most, refuse_order, refuse_unit, room):
+    """Fill room.share int32[candidate, line] with the cheapest division of `wanted` int32[lines] over at most `most`
     candidates.
 
     whole         bool[lines]: lines that are not divided
-    refuse_order  cost of leaving anything unserved (BIG: not allowed), refuse_line float64[lines]: and of each unit
+    refuse_order  cost of leaving anything unserved (BIG: not allowed), refuse_unit: and of each unit
 
     Returns the cost, BIG when there is none.
     """
     lines = wanted.shape[0]
     size = states(wanted, whole)
-    digit = np.zeros((size, lines), np.int64)
-    units = np.zeros((size, lines), np.int64)
+    share, dp, took, digit, units, load = room.share, room.deep, room.took, room.digit, room.sent, room.value
     for v in range(size):
         rest = v
         for d in range(lines):
@@ -48,10 +45,10 @@ def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, 
             rest //= radix
             units[v, d] = digit[v, d] * int(wanted[d]) if whole[d] else digit[v, d]
     most = min(most, count)
-    dp = np.full((count + 1, most + 1, size), BIG)
-    took = np.zeros((count + 1, most + 1, size), np.int32)
+    for f in range(most + 1):
+        for v in range(size):
+            dp[0, f, v] = BIG
     dp[0, 0, 0] = 0.0
-    load = np.empty(size)
     for j in range(count):
         useful = False
         for v in range(1, size):
@@ -60,11 +57,12 @@ def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, 
             for d in range(lines):
                 fits = fits and units[v, d] <= c.free[j, d]
             if fits:
-                load[v], _, _, _, _ = best_way(world, costs, c, j, scratch, wish, units[v], order)
+                load[v], _, _, _, _ = best_way(world, costs, c, j, scratch, wish, units[v, :lines], order)
                 useful |= load[v] < BIG
         for f in range(most + 1):
             for v in range(size):
                 dp[j + 1, f, v] = dp[j, f, v]
+                took[j + 1, f, v] = 0
         if not useful:
             continue
         for t in range(1, size):
@@ -95,7 +93,7 @@ def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, 
             for v in range(1, size - 1):
                 value = dp[count, f, v] + refuse_order
                 for d in range(lines):
-                    value += (int(wanted[d]) - units[v, d]) * refuse_line[d]
+                    value += (int(wanted[d]) - units[v, d]) * refuse_unit
                 if value < best:
                     best = value
                     layer = f
@@ -115,25 +113,24 @@ def divide_exactly(world, costs, c, count, scratch, wish, order, wanted, whole, 
     return best
 
 
-@inner
-def divide(c, count, wanted, whole, fulfilments_max, share):
+@bare
+def divide(c, count, wanted, whole, fulfilments_max, room):
     """Share lines that no candidate can send in full: the fewest nodes, then the nearest, that hold the whole order
     together are sought among the SEARCH_NODES that hold most of it.
 
     wanted  int32[demand]; whole: lines that some candidate can send in full, bool[demand]
-    share   int32[candidate, demand], filled with the units of divided lines, the fullest of the chosen nodes first
+    room.share  int32[candidate, demand], filled with the units of divided lines, the fullest of the chosen nodes first
 
     Returns whether there is such a choice.
     """
-    free, km = c.free, c.km
+    free, km, share, cover, ranked = c.free, c.km, room.share, room.weight, room.ranked
     demand = wanted.shape[0]
-    cover = np.zeros(count)
     for j in range(count):
+        cover[j] = 0.0
         for d in range(demand):
             share[j, d] = 0
             cover[j] += min(free[j, d], wanted[d]) / wanted[d]
     top = min(count, SEARCH_NODES)
-    ranked = np.empty(top, np.int32)
     for r in range(top):
         at = 0
         for j in range(count):

@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from onhand.base.compiled import compiled, inner
+from onhand.base.compiled import bare, compiled
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
 from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, price, reach
 from onhand.sourcing.search import gather, search
@@ -28,6 +28,7 @@ from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     BIG,
     DAY,
+    LAYERS_MAX,
     LINES_EXACT,
     METHOD_DIVIDED,
     METHOD_EXACT,
@@ -38,16 +39,18 @@ from onhand.sourcing.tables import (
     OBJ_OPPORTUNITY,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
-    OBJ_SPLIT,
     OBJ_STEP,
     PICKUP,
+    SEARCH_NODES,
     SPLIT,
+    STATES_MAX,
     WHY_NO_PLAN,
     WHY_NONE,
     WHY_PROFIT,
     Candidates,
     Costs,
     Parts,
+    Scratch,
     Wish,
 )
 from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, shipping
@@ -65,11 +68,9 @@ def source_batch(world, consume, answers):
 
     Returns the number of orders that did not fit into the answers (then call again with longer ones); 0 normally.
     """
-    stock, prices, nodes, services, orders = world.stock, world.prices, world.nodes, world.services, world.orders
-    a = answers
+    nodes, orders = world.nodes, world.orders
     total_orders = orders.first.shape[0] - 1
-    slots = nodes.slot_cutoff.shape[1]
-    services_count = services.bands.shape[0]
+    services_count = world.services.bands.shape[0]
 
     # Scratch for the largest order.
     rows_max = 1
@@ -78,15 +79,21 @@ def source_batch(world, consume, answers):
     demand_max = 1
     parts_max = 1
     legs_max = 0
+    layers = 1
+    states_max = 1
     for o in range(total_orders):
+        count = 1
+        for d in range(orders.first[o], orders.first[o + 1]):
+            count = min(STATES_MAX, count * (min(STATES_MAX, int(orders.units[d])) + 1))
+        states_max = max(states_max, count)
         demand = int(orders.first[o + 1]) - int(orders.first[o])
         demand_max = max(demand_max, demand)
         legs_max = max(legs_max, int(orders.leg_first[o + 1]) - int(orders.leg_first[o]))
         for t in range(orders.attempt_first[o], orders.attempt_first[o + 1]):
             most = max(1, min(rows_max + legs_max, int(orders.attempt_fulfilments[t])))
             parts_max = max(parts_max, demand * most)
+            layers = max(layers, min(most, LAYERS_MAX))
     rows_max += legs_max
-    scratch = rows_max
     rows = rows_max + 1
     i4 = np.int32
     c = Candidates(
@@ -104,22 +111,42 @@ def source_batch(world, consume, answers):
         np.empty((parts_max, rows_max), np.bool_), np.empty(parts_max, i4),
     )  # fmt: skip
     subsets = 1 << min(LINES_EXACT, parts_max)
-    table = np.empty((rows_max, subsets))
-    w = np.empty(subsets)
-    who = np.empty(subsets, i4)
-    refused = np.empty(max(subsets, parts_max + 1))
-    dp = np.empty((LINES_EXACT + 1, subsets))
-    pick = np.empty((LINES_EXACT + 1, subsets), i4)
-    choice = np.empty(LINES_EXACT, i4)
-    loads = np.empty((6, subsets))
-    steps = np.empty((2, services_count, subsets), np.int64)
-    sums = np.empty((2, subsets))
-    mask_of = np.empty(rows_max, np.int64)
-    head = np.empty(parts_max, i4)
-    whole = np.empty(demand_max, np.bool_)
-    number = np.empty(rows_max, i4)
-    units = np.empty(demand_max, np.int64)
-    reachable = np.empty(rows_max, np.bool_)
+    states_max = max(states_max, subsets)
+    room = Scratch(
+        np.empty((rows_max, subsets)), np.empty(subsets), np.empty(subsets, i4),
+        np.empty(max(subsets, parts_max + 1)), np.empty((LINES_EXACT + 1, subsets)),
+        np.empty((LINES_EXACT + 1, subsets), i4), np.empty(LINES_EXACT, i4), np.empty((6, subsets)),
+        np.empty((2, services_count, subsets), np.int64), np.empty((2, subsets)), np.empty(parts_max, i4),
+        np.empty(demand_max, np.bool_), np.empty(rows_max, i4), np.empty(demand_max, np.int64),
+        np.empty(rows_max, np.bool_), np.empty((rows_max, demand_max), i4),
+        np.empty((rows, layers + 1, states_max)), np.empty((rows, layers + 1, states_max), i4),
+        np.empty((states_max, demand_max), np.int64), np.empty((states_max, demand_max), np.int64),
+        np.empty(states_max), np.empty(rows_max, np.int64), np.empty(rows_max), np.empty(SEARCH_NODES, i4),
+        np.empty(parts_max, i4), np.empty(rows_max + 4, i4),
+    )  # fmt: skip
+    return _decide(world, consume, answers, c, costs, parts, room)
+
+
+@bare
+def _decide(world, consume, answers, c, costs, parts, room):
+    """`source_batch` with room to work in."""
+    stock, prices, nodes, services, orders = world.stock, world.prices, world.nodes, world.services, world.orders
+    a = answers
+    total_orders = orders.first.shape[0] - 1
+    slots = nodes.slot_cutoff.shape[1]
+    # Arrays of a tuple are looked up each time they are read: once here, not in the loops.
+    available, pending, safety = stock.available, stock.pending, stock.safety
+    candidates, methods, xyz, slot_cutoff, left = (
+        nodes.candidates, nodes.methods, nodes.xyz, nodes.slot_cutoff, nodes.left
+    )  # fmt: skip
+    item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
+    node, leg_of, since, slot_of, ready, km, gross, kept, free, _, _ = c
+    can = parts.can
+    (
+        table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
+        _, _, _, _, _, _, _,
+    ) = room  # fmt: skip
+    scratch = node.shape[0] - 1  # the last row
 
     # Not as literals, for which functions would be compiled by themselves.
     zero, one = np.int64(0), np.int64(1)
@@ -156,6 +183,7 @@ def source_batch(world, consume, answers):
             for t in range(orders.attempt_first[o], orders.attempt_first[o + 1]):
                 most = int(orders.attempt_fulfilments[t])
                 weights = world.objectives[orders.attempt_objective[t]]
+                farthest = orders.attempt_km[t]
                 wish = Wish(
                     world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
                     method, int(orders.service[o]), weights,
@@ -177,48 +205,48 @@ def source_batch(world, consume, answers):
                 count = zero
                 guarded = np.bool_(False)
                 for n in range(n0, n1):
-                    k = int(nodes.candidates[n])
-                    if nodes.methods[k] & method == 0 or nodes.slot_cutoff[k, 0] == 0:
+                    k = int(candidates[n])
+                    if methods[k] & method == 0 or slot_cutoff[k, 0] == 0:
                         continue
                     if method == PICKUP and orders.node[o] and k != orders.node[o]:
                         continue
                     excluded = False
-                    for e in range(orders.excluded_first[o], orders.excluded_first[o + 1]):
-                        excluded |= orders.excluded[e] == k
+                    for e in range(excluded_first[o], excluded_first[o + 1]):
+                        excluded |= excluded_node[e] == k
                     if excluded:
                         continue
                     useful = False
                     for d in range(demand):
-                        i = int(orders.item[first + d])
-                        c.gross[count, d] = stock.available[i, k] - stock.pending[i, k]
-                        c.kept[count, d] = stock.safety[i, k]
-                        useful |= c.gross[count, d] > 0
+                        i = item[first + d]
+                        gross[count, d] = available[i, k] - pending[i, k]
+                        kept[count, d] = safety[i, k]
+                        useful |= gross[count, d] > 0
                     if not useful:
                         continue
-                    c.km[count] = distance_km(nodes.xyz, k, x, y, z)
-                    if c.km[count] > orders.attempt_km[t]:
+                    km[count] = distance_km(xyz, k, x, y, z)
+                    if km[count] > farthest:
                         continue
-                    c.node[count] = k
-                    c.leg[count] = -1
-                    c.since[count] = 0
+                    node[count] = k
+                    leg_of[count] = -1
+                    since[count] = 0
                     for d in range(demand):
-                        guarded |= c.kept[count, d] != 0
+                        guarded |= kept[count, d] != 0
                     count += 1
                 for leg in range(legs):
                     at = orders.leg_first[o] + leg
                     k = int(orders.leg_node[at])
                     day = 0
-                    while day < slots and nodes.slot_cutoff[k, day] and nodes.slot_cutoff[k, day] < orders.leg_ready[at]:
+                    while day < slots and slot_cutoff[k, day] and slot_cutoff[k, day] < orders.leg_ready[at]:
                         day += 1
-                    c.km[count] = distance_km(nodes.xyz, k, x, y, z)
-                    if day == slots or nodes.methods[k] & method == 0 or c.km[count] > orders.attempt_km[t]:
+                    km[count] = distance_km(xyz, k, x, y, z)
+                    if day == slots or methods[k] & method == 0 or km[count] > farthest:
                         continue
-                    c.node[count] = k
-                    c.leg[count] = leg
-                    c.since[count] = day
+                    node[count] = k
+                    leg_of[count] = leg
+                    since[count] = day
                     for d in range(demand):
-                        c.gross[count, d] = orders.leg_units[at, d]
-                        c.kept[count, d] = 0
+                        gross[count, d] = orders.leg_units[at, d]
+                        kept[count, d] = 0
                     count += 1
                 if orders.dip[o] and guarded:
                     dips = 2
@@ -231,25 +259,25 @@ def source_batch(world, consume, answers):
                     alone = True
                     some = False
                     for d in range(demand):
-                        free = int(c.gross[j, d]) if dip else int(c.gross[j, d]) - int(c.kept[j, d])
-                        c.free[j, d] = max(0, free)
-                        some |= free > 0
-                        alone &= free >= wanted[d]
-                    c.ready[j] = False
+                        beyond = int(gross[j, d]) if dip else int(gross[j, d]) - int(kept[j, d])
+                        free[j, d] = max(0, beyond)
+                        some |= beyond > 0
+                        alone &= beyond >= wanted[d]
                     # One fulfilment: who cannot send everything need not be looked at.
-                    if some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG):
-                        reach(world, c, j, wish, one, one)
-                    if not c.ready[j]:
+                    ready[j] = some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG)
+                reach(world, c, zero, count, wish, one, one)
+                for j in range(count):
+                    if not ready[j]:
                         for d in range(demand):
-                            c.free[j, d] = 0
+                            free[j, d] = 0
                         continue
-                    top = nodes.left[c.node[j], c.slot[j], 2]
+                    top = left[node[j], slot_of[j], 2]
                     if top != NO_LIMIT:
-                        top = most_units(nodes, c.node[j], c.slot[j])
+                        top = most_units(left, slot_cutoff, node[j], slot_of[j])
                         for d in range(demand):
-                            c.free[j, d] = min(c.free[j, d], top)
+                            free[j, d] = min(free[j, d], top)
                     for d in range(demand):
-                        whole[d] |= c.free[j, d] >= wanted[d]
+                        whole[d] |= free[j, d] >= wanted[d]
                 short = False
                 for d in range(demand):
                     short |= not whole[d]
@@ -267,19 +295,18 @@ def source_batch(world, consume, answers):
                         whole[d] = True
                     short = False
                 if short:
-                    share = np.zeros((count, demand), i4)
                     size = states(wanted, whole[:demand])
                     held = False
                     for j in range(count):
                         held |= c.ready[j]
                     if not held:
                         continue
-                    if size <= 4096 and float(count) * min(most, demand + 4) * size * size <= STEPS_MAX:
+                    deep = min(most, count)
+                    if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
                         a.method[o] = METHOD_DIVIDED
-                        refuse_line = np.full(demand, weights[OBJ_REFUSE_UNIT])
                         cost = divide_exactly(
                             world, costs, c, count, scratch, wish, o, wanted, whole[:demand], most, refuse_order,
-                            refuse_line, share,
+                            weights[OBJ_REFUSE_UNIT], room,
                         )  # fmt: skip
                         if cost >= BIG:
                             continue
@@ -293,7 +320,7 @@ def source_batch(world, consume, answers):
                                     part_count += 1
                     else:
                         a.method[o] = METHOD_SHARED
-                        if not divide(c, count, wanted, whole[:demand], most, share):
+                        if not divide(c, count, wanted, whole[:demand], most, room):
                             if refuse_order >= BIG:
                                 continue
                             for d in range(demand):  # no line is divided: some are left unserved
@@ -304,7 +331,7 @@ def source_batch(world, consume, answers):
                             parts.line[part_count] = d
                             parts.units[part_count] = wanted[d]
                             for j in range(count):
-                                parts.can[part_count, j] = c.free[j, d] >= wanted[d]
+                                can[part_count, j] = free[j, d] >= wanted[d]
                             part_count += 1
                             continue
                         for j in range(count):
@@ -312,7 +339,7 @@ def source_batch(world, consume, answers):
                                 parts.line[part_count] = d
                                 parts.units[part_count] = share[j, d]
                                 for other in range(count):
-                                    parts.can[part_count, other] = other == j
+                                    can[part_count, other] = other == j
                                 part_count += 1
                     groups = _group(parts, part_count, count, head)
                     if groups < part_count:
@@ -322,9 +349,9 @@ def source_batch(world, consume, answers):
                         _subset_loads(world, wish, parts, part_count, groups, weights, loads, steps, refused)
                         _subset_costs(
                             world, costs, c, count, scratch, wish, o, parts, part_count, groups, most, loads, steps,
-                            sums, table, w, who, mask_of, reachable, load,
+                            sums, table, w, who, reachable, load,
                         )  # fmt: skip
-                        cost = solve_subsets(groups, count, w, who, table, reachable, most, refused, dp, pick, choice)
+                        cost = solve_subsets(groups, count, most, room)
                         if cost >= BIG:
                             continue
                         for p in range(part_count):
@@ -334,9 +361,7 @@ def source_batch(world, consume, answers):
                         for p in range(part_count):
                             refused[p] = weights[OBJ_REFUSE_UNIT] * parts.units[p]
                         refused[part_count] = refuse_order
-                        cost = search(
-                            world, costs, c, count, scratch, wish, o, parts, part_count, most, refused, load
-                        )
+                        cost = search(world, costs, c, count, scratch, wish, o, parts, part_count, most, room)
                         if cost >= BIG:
                             continue
 
@@ -437,7 +462,7 @@ def source_batch(world, consume, answers):
     return 0
 
 
-@inner
+@bare
 def _is_indivisible(c, count, wanted, whole):
     """Whether the lines that nobody can send in full cannot be sent in part either."""
     for d in range(wanted.shape[0]):
@@ -448,7 +473,7 @@ def _is_indivisible(c, count, wanted, whole):
     return True
 
 
-@inner
+@bare
 def _take_capacity(nodes, a, f):
     """Hold the ship day of fulfilment `f`."""
     k, slot, service = a.node[f], a.slot[f], a.service[f]
@@ -462,7 +487,7 @@ def _take_capacity(nodes, a, f):
         nodes.parcels[k, service, slot] -= a.parcels[f]
 
 
-@inner
+@bare
 def _packed(world, wish, units):
     """(money, mm3, grams) of so many units of each line, packed."""
     weight = 0
@@ -475,11 +500,12 @@ def _packed(world, wish, units):
     return money, volume, weight
 
 
-@inner
+@bare
 def _record(world, c, count, wish, guarded, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes, prices, orders = world.nodes, world.prices, world.orders
+    nodes, prices = world.nodes, world.prices
+    node, gross, kept, slot_cutoff, all_left = c.node, c.gross, c.kept, nodes.slot_cutoff, nodes.left
     demand = wish.lines
     priced = prices.unit.shape[0] > 0 and wish.weights[OBJ_OPPORTUNITY] != 0.0
     units_cut = max(RECORD_CUT, order_units)
@@ -487,35 +513,35 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
     record[words + 1] = (SEEN_SAFETY if guarded else 0) | (SEEN_PRICES if priced else 0)
     words += 2
     for j in range(count):
-        k = int(c.node[j])
+        k = int(node[j])
         record[words] = k
         words += 1
         for d in range(demand):
-            seen = min(int(c.gross[j, d]), units_cut)
+            seen = min(int(gross[j, d]), units_cut)
             record[words] = seen
             words += 1
             if guarded:
                 # As much less as leaves the same units, or none, beyond it.
-                beyond = min(int(c.gross[j, d]) - int(c.kept[j, d]), units_cut)
+                beyond = min(int(gross[j, d]) - int(kept[j, d]), units_cut)
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
         at = words
         words += 1
-        for d in range(nodes.slot_cutoff.shape[1]):
+        for d in range(slot_cutoff.shape[1]):
             # A day with room for the whole order ends the list: no later day is looked at.
-            if nodes.slot_cutoff[k, d] == 0 or (
-                nodes.left[k, d, 0] >= 1 and nodes.left[k, d, 1] >= demand and nodes.left[k, d, 2] >= order_units
+            if slot_cutoff[k, d] == 0 or (
+                all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
             ):
                 break
             for n in range(3):
-                left = nodes.left[k, d, n]
+                left = all_left[k, d, n]
                 record[words] = -1 if left == NO_LIMIT else min(max(left, 0), units_cut)
                 words += 1
         record[at] = (words - at - 1) // 3
     return words
 
 
-@inner
+@bare
 def _group(parts, part_count, count, head):
     """Number the groups of parts that move together: each part by itself, or, where there are too many, parts that
     exactly the same nodes can serve. Returns how many there are."""
@@ -545,22 +571,23 @@ def _group(parts, part_count, count, head):
 _LINES, _UNITS, _WEIGHT, _VOLUME, _PACKING, _WORTH = range(6)
 
 
-@inner
+@bare
 def _subset_loads(world, wish, parts, part_count, groups, weights, loads, steps, refused):
     """What every subset of groups holds, how many parcels that is by every service, and what refusing it costs."""
     orders, services = world.orders, world.services
+    weight_g, volume_mm3, price_minor, group = orders.weight_g, orders.volume_mm3, orders.price, parts.group
     size = 1 << groups
     for n in range(6):
         for t in range(size):
             loads[n, t] = 0.0
     for p in range(part_count):
-        t = 1 << parts.group[p]
+        t = 1 << group[p]
         row = wish.first + parts.line[p]
         loads[_LINES, t] += 1
         loads[_UNITS, t] += parts.units[p]
-        loads[_WEIGHT, t] += float(parts.units[p]) * orders.weight_g[row]
-        loads[_VOLUME, t] += float(parts.units[p]) * orders.volume_mm3[row]
-        loads[_WORTH, t] += parts.units[p] * orders.price[row]
+        loads[_WEIGHT, t] += float(parts.units[p]) * weight_g[row]
+        loads[_VOLUME, t] += float(parts.units[p]) * volume_mm3[row]
+        loads[_WORTH, t] += parts.units[p] * price_minor[row]
     for t in range(1, size):
         low = t & -t
         if t ^ low:
@@ -582,43 +609,46 @@ def _subset_loads(world, wish, parts, part_count, groups, weights, loads, steps,
                 steps[1, s, t] = step
 
 
-@inner
+@bare
 def _subset_costs(
     world, costs, c, count, scratch, wish, order, parts, part_count, groups, most, loads, steps, sums, table, w, who,
-    mask_of, reachable, units,
+    reachable, units,
 ):  # fmt: skip
     """What every candidate asks for every subset of groups that it can send: `table` [candidate, subset], and the least
     of each in `w` with its candidate in `who`."""
     nodes, services = world.nodes, world.services
+    left, parcels, rate_minor, last_step = nodes.left, nodes.parcels, services.rate_minor, services.steps
+    node, ready, slots, band = c.node, c.ready, c.slot, c.band
+    fixed, line, unit, by_service, by_parcel, by_gram, duty, duty_from, duty_fee = costs
+    part_line, part_units, _, can, group = parts
     size = 1 << groups
     full_set = size - 1
     has_duty = world.duties.rate.shape[0] > 0
-    limited = nodes.parcels.shape[0] > 0
+    limited = parcels.shape[0] > 0
     single = most == 1 and wish.weights[OBJ_REFUSE_ORDER] >= BIG  # only the whole order counts
     for t in range(size):
         w[t] = BIG
         who[t] = -1
     for j in range(count):
         reachable[j] = False
-        mask_of[j] = 0
-        if not c.ready[j]:
+        if not ready[j]:
             continue
         mask = full_set
         for t in range(size):
             sums[0, t] = 0.0
             sums[1, t] = 0.0
         for p in range(part_count):
-            bit = 1 << parts.group[p]
-            if not parts.can[p, j]:
+            bit = 1 << group[p]
+            if not can[p, j]:
                 mask &= ~bit
-            d = parts.line[p]
-            sums[0, bit] += costs.line[j, d] + parts.units[p] * costs.unit[j, d]
+            d = part_line[p]
+            sums[0, bit] += line[j, d] + part_units[p] * unit[j, d]
             if has_duty:
-                sums[1, bit] += parts.units[p] * costs.duty[j, d]
+                sums[1, bit] += part_units[p] * duty[j, d]
         if mask == 0 or (single and mask != full_set):
             continue
-        k = int(c.node[j])
-        slot = int(c.slot[j])
+        k = node[j]
+        slot = slots[j]
         row = table[j]
         for t in range(1, size):
             row[t] = BIG
@@ -632,38 +662,38 @@ def _subset_costs(
                 row[t] = 0.0
                 t = (t - 1) & mask
         else:
-            for s in range(c.band.shape[1]):
-                b = int(c.band[j, s])
+            for s in range(band.shape[1]):
+                b = band[j, s]
                 if b < 0:
                     continue
-                rates = services.rate_minor[s, b]
-                parcel = costs.parcel[j, s]
-                start = costs.service[j, s] + parcel
-                heaviest = rates[services.steps[s] - 1] + parcel
-                gram = costs.gram[j, s]
-                left = nodes.parcels[k, s, slot] if limited else NO_LIMIT
+                rates = rate_minor[s, b]
+                parcel = by_parcel[j, s]
+                start = by_service[j, s] + parcel
+                heaviest = rates[last_step[s] - 1] + parcel
+                gram = by_gram[j, s]
+                room = parcels[k, s, slot] if limited else NO_LIMIT
                 t = mask
                 while t:
                     cost = start + gram * loads[_WEIGHT, t] + steps[0, s, t] * heaviest + rates[steps[1, s, t]]
-                    if cost < row[t] and steps[0, s, t] < left:
+                    if cost < row[t] and steps[0, s, t] < room:
                         row[t] = cost
                     if single:
                         break
                     t = (t - 1) & mask
         t = mask
         while t:
-            if row[t] >= BIG or nodes.left[k, slot, 1] < loads[_LINES, t] or nodes.left[k, slot, 2] < loads[_UNITS, t]:
+            if row[t] >= BIG or left[k, slot, 1] < loads[_LINES, t] or left[k, slot, 2] < loads[_UNITS, t]:
                 # Another day than the one prepared.
                 for d in range(wish.lines):
                     units[d] = 0
                 for p in range(part_count):
-                    if t >> parts.group[p] & 1:
-                        units[parts.line[p]] += parts.units[p]
+                    if t >> group[p] & 1:
+                        units[part_line[p]] += part_units[p]
                 row[t], _, _, _, _ = best_way(world, costs, c, j, scratch, wish, units, order)
             else:
-                row[t] += costs.fixed[j] + sums[0, t] + loads[_PACKING, t]
-                if has_duty and loads[_WORTH, t] > costs.duty_from[j]:
-                    row[t] += costs.duty_fee[j] + sums[1, t]
+                row[t] += fixed[j] + sums[0, t] + loads[_PACKING, t]
+                if has_duty and loads[_WORTH, t] > duty_from[j]:
+                    row[t] += duty_fee[j] + sums[1, t]
             if row[t] < BIG:
                 reachable[j] = True
                 if row[t] < w[t]:

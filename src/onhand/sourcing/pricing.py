@@ -3,7 +3,7 @@
 
 import math
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import (
     BIG,
     CAPACITY_PRICE,
@@ -33,7 +33,7 @@ from onhand.sourcing.terms import (
 )
 
 
-@inner
+@bare
 def distance_km(xyz, k, x, y, z):
     """Great-circle distance from node `k` to a point: both unit vectors from the centre of the Earth."""
     a = xyz[k, 0] - x
@@ -43,77 +43,87 @@ def distance_km(xyz, k, x, y, z):
     return 2.0 * EARTH_KM * math.asin(min(1.0, half_chord))
 
 
-@inner
-def reach(world, c, row, wish, lines, units):
-    """Find the services of candidate `row` and its first ship day with room for so much; says whether there are."""
+@bare
+def reach(world, c, rows_from, rows_to, wish, lines, units):
+    """Find the services of candidates rows_from:rows_to and their first ship days with room for so much; `c.ready` says
+    where there are. Those whose `ready` is False are left out."""
+    # One call for all candidates: what is handed over is copied, and that is much.
     nodes, services = world.nodes, world.services
-    k = int(c.node[row])
-    c.ready[row] = False
-    limited = nodes.parcels.shape[0] > 0 and wish.method != PICKUP
-    if wish.method != PICKUP:
-        offered = False
-        for s in range(c.band.shape[1]):
-            b = -1
-            if services.methods[s] & wish.method and (wish.service < 0 or services.code[s] == wish.service):
-                if services.by_zone[s]:
-                    b = services.zone_bands[wish.zone, s, k]
-                else:
-                    for edge in range(services.bands[s]):
-                        if c.km[row] <= services.band_km[s, edge]:
-                            b = edge
-                            break
-            c.band[row, s] = b
-            if b >= 0:
-                offered = True
-                c.column[row, s] = b
-                if services.transit.shape[0] and services.transit[wish.zone, s, k] >= 0:
-                    c.column[row, s] = services.transit[wish.zone, s, k]
-        if not offered:
-            return False
-    for d in range(c.since[row], nodes.slot_cutoff.shape[1]):
-        if nodes.slot_cutoff[k, d] == 0:
-            return False
-        if nodes.left[k, d, 0] < 1 or nodes.left[k, d, 1] < lines or nodes.left[k, d, 2] < units:
+    node, since, slot, ready, km, band, column = c.node, c.since, c.slot, c.ready, c.km, c.band, c.column
+    slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
+    methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
+    band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
+    method, only = wish.method, wish.service
+    collected = method == PICKUP
+    limited = parcels.shape[0] > 0 and not collected
+    for row in range(rows_from, rows_to):
+        if not ready[row]:
             continue
-        if limited:
-            room = False
-            for s in range(c.band.shape[1]):
-                room |= c.band[row, s] >= 0 and nodes.parcels[k, s, d] >= 1
-            if not room:
+        ready[row] = False
+        k = node[row]
+        offered = collected
+        if not collected:
+            for s in range(bands.shape[0]):
+                b = -1
+                if methods[s] & method and (only < 0 or code[s] == only):
+                    if by_zone[s]:
+                        b = zone_bands[zone, s, k]
+                    else:
+                        for edge in range(bands[s]):
+                            if km[row] <= band_km[s, edge]:
+                                b = edge
+                                break
+                band[row, s] = b
+                if b >= 0:
+                    offered = True
+                    column[row, s] = b
+                    if transit.shape[0] and transit[zone, s, k] >= 0:
+                        column[row, s] = transit[zone, s, k]
+        if not offered:
+            continue
+        for d in range(since[row], slot_cutoff.shape[1]):
+            if slot_cutoff[k, d] == 0:
+                break
+            if left[k, d, 0] < 1 or left[k, d, 1] < lines or left[k, d, 2] < units:
                 continue
-        c.slot[row] = d
-        c.ready[row] = True
-        return True
-    return False
+            room = not limited
+            if limited:
+                for s in range(band.shape[1]):
+                    room |= band[row, s] >= 0 and parcels[k, s, d] >= 1
+            if room:
+                slot[row] = d
+                ready[row] = True
+                break
 
 
-@inner
-def most_units(nodes, k, slot):
+@bare
+def most_units(left, slot_cutoff, k, slot):
     """Most units of one line that a node can send on one day; `slot` is its first day with room."""
-    most = nodes.left[k, slot, 2]
-    for d in range(slot + 1, nodes.slot_cutoff.shape[1]):
-        if most == NO_LIMIT or nodes.slot_cutoff[k, d] == 0:
+    most = left[k, slot, 2]
+    for d in range(slot + 1, slot_cutoff.shape[1]):
+        if most == NO_LIMIT or slot_cutoff[k, d] == 0:
             break
-        if nodes.left[k, d, 0] >= 1 and nodes.left[k, d, 1] >= 1:
-            most = max(most, nodes.left[k, d, 2])
+        if left[k, d, 0] >= 1 and left[k, d, 1] >= 1:
+            most = max(most, left[k, d, 2])
     return most
 
 
-@inner
+@bare
 def clear(costs, rows_from, rows_to, lines):
     """Forget the costs of rows rows_from:rows_to."""
+    fixed, line, unit, service, parcel, gram, _, _, _ = costs
     for j in range(rows_from, rows_to):
-        costs.fixed[j] = 0.0
+        fixed[j] = 0.0
         for d in range(lines):
-            costs.line[j, d] = 0.0
-            costs.unit[j, d] = 0.0
-        for s in range(costs.service.shape[1]):
-            costs.service[j, s] = 0.0
-            costs.parcel[j, s] = 0.0
-            costs.gram[j, s] = 0.0
+            line[j, d] = 0.0
+            unit[j, d] = 0.0
+        for s in range(service.shape[1]):
+            service[j, s] = 0.0
+            parcel[j, s] = 0.0
+            gram[j, s] = 0.0
 
 
-@inner
+@bare
 def price(world, costs, c, rows_from, rows_to, wish, order):
     """All terms of rows rows_from:rows_to, on the day that `reach` found."""
     nodes, services, orders, prices = world.nodes, world.services, world.orders, world.prices
@@ -137,21 +147,23 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
                 costs.unit[j, d] += custom.unit[x, wish.first + d, k]
 
 
-@inner
+@bare
 def duty_of(world, costs, row, wish, units, worth):
     """Duty and tax of so many units of each line, worth so much together, from candidate `row`."""
     if world.duties.rate.shape[0] == 0 or worth <= costs.duty_from[row]:
         return 0.0
     minor = costs.duty_fee[row]
+    duty = costs.duty
     for d in range(wish.lines):
-        minor += units[d] * costs.duty[row, d]
+        minor += units[d] * duty[row, d]
     return minor
 
 
-@inner
+@bare
 def loaded(world, wish, units):
     """(lines, units, packed grams, packed mm3, money of packing, worth) of so many units of each line."""
     orders = world.orders
+    weight_g, volume_mm3, price_minor = orders.weight_g, orders.volume_mm3, orders.price
     lines = 0
     total = 0
     weight = 0
@@ -162,14 +174,14 @@ def loaded(world, wish, units):
             row = wish.first + d
             lines += 1
             total += units[d]
-            weight += units[d] * orders.weight_g[row]
-            volume += float(units[d]) * orders.volume_mm3[row]
-            worth += units[d] * orders.price[row]
+            weight += units[d] * weight_g[row]
+            volume += float(units[d]) * volume_mm3[row]
+            worth += units[d] * price_minor[row]
     packing, weight, volume = handling.packed(world.cartons, weight, volume)
     return lines, total, weight, volume, packing, worth
 
 
-@inner
+@bare
 def best_way(world, costs, c, j, scratch, wish, units, order):
     """The cheapest way for candidate `j` to send `units` (int64[lines]) in one fulfilment, on its first day with room.
 
@@ -177,65 +189,60 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
     BIG when it cannot be.
     """
     nodes, services = world.nodes, world.services
+    band = c.band
+    left, parcels = nodes.left, nodes.parcels
+    fixed, line, unit, by_service, parcel, gram, _, _, _ = costs
     lines, total, weight, volume, packing, worth = loaded(world, wish, units)
     if not c.ready[j]:
         return BIG, j, -1, 0, 0
     k = int(c.node[j])
     row = j
-    slot = int(c.slot[j])
     while True:
-        if nodes.left[k, slot, 1] < lines or nodes.left[k, slot, 2] < total:
-            # Another day than the one prepared.
-            if row != scratch:
-                c.node[scratch], c.leg[scratch], c.km[scratch] = k, c.leg[j], c.km[j]
-                row = scratch
-            c.since[row] = slot + 1
-            if not reach(world, c, row, wish, lines, total):
-                return BIG, row, -1, 0, 0
-            price(world, costs, c, row, row + 1, wish, order)
-            slot = int(c.slot[row])
-        linear = costs.fixed[row] + packing + duty_of(world, costs, row, wish, units, worth)
-        for d in range(wish.lines):
-            if units[d]:
-                linear += costs.line[row, d] + units[d] * costs.unit[row, d]
-        if wish.method == PICKUP:
-            return linear, row, SERVICE_PICKUP, 0, 0
-        best = BIG
-        service = -1
-        best_full = 0
-        best_step = 0
-        for s in range(c.band.shape[1]):
-            b = int(c.band[row, s])
-            if b < 0:
-                continue
-            full, step = shipping.parcels(services, s, weight, volume)
-            if nodes.parcels.shape[0] and nodes.parcels[k, s, slot] < full + 1:
-                continue
-            cost = (
-                costs.service[row, s]
-                + costs.gram[row, s] * weight
-                + (full + 1) * costs.parcel[row, s]
-                + shipping.minor(services, s, b, full, step)
-            )
-            if cost < best:
-                best = cost
-                service = s
-                best_full = full
-                best_step = step
-        if service >= 0:
-            return linear + best, row, service, best_full, best_step
-        # No carrier has so many parcels left on that day.
+        slot = int(c.slot[row])
+        if left[k, slot, 1] >= lines and left[k, slot, 2] >= total:
+            linear = fixed[row] + packing + duty_of(world, costs, row, wish, units, worth)
+            for d in range(wish.lines):
+                if units[d]:
+                    linear += line[row, d] + units[d] * unit[row, d]
+            if wish.method == PICKUP:
+                return linear, row, SERVICE_PICKUP, 0, 0
+            best = BIG
+            service = -1
+            best_full = 0
+            best_step = 0
+            for s in range(band.shape[1]):
+                b = int(band[row, s])
+                if b < 0:
+                    continue
+                full, step = shipping.parcels(services, s, weight, volume)
+                if parcels.shape[0] and parcels[k, s, slot] < full + 1:
+                    continue
+                cost = (
+                    by_service[row, s]
+                    + gram[row, s] * weight
+                    + (full + 1) * parcel[row, s]
+                    + shipping.minor(services, s, b, full, step)
+                )
+                if cost < best:
+                    best = cost
+                    service = s
+                    best_full = full
+                    best_step = step
+            if service >= 0:
+                return linear + best, row, service, best_full, best_step
+        # Neither the node nor any carrier has that much room on the day prepared: the next one that has.
         if row != scratch:
             c.node[scratch], c.leg[scratch], c.km[scratch] = k, c.leg[j], c.km[j]
             row = scratch
         c.since[row] = slot + 1
-        if not reach(world, c, row, wish, lines, total):
+        c.ready[row] = True
+        reach(world, c, row, row + 1, wish, lines, total)
+        if not c.ready[row]:
             return BIG, row, -1, 0, 0
         price(world, costs, c, row, row + 1, wish, order)
-        slot = int(c.slot[row])
 
 
-@inner
+@bare
 def itemise(world, costs, c, row, wish, units, order, service, full, step, terms):
     """Fill `terms` with what each term adds for this way of sending `units`; overwrites the costs of `row`."""
     nodes, services, orders, prices = world.nodes, world.services, world.orders, world.prices
@@ -272,21 +279,22 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
         terms[terms.shape[0] - custom.fulfilment.shape[0] + x] = minor
 
 
-@inner
+@bare
 def _taken(costs, row, wish, units, service, full, weight):
     """What has been added to `row` for this load, which is forgotten."""
-    minor = costs.fixed[row]
-    costs.fixed[row] = 0.0
+    fixed, line, unit, by_service, parcel, gram, _, _, _ = costs
+    minor = fixed[row]
+    fixed[row] = 0.0
     for d in range(wish.lines):
         if units[d]:
-            minor += costs.line[row, d] + units[d] * costs.unit[row, d]
-        costs.line[row, d] = 0.0
-        costs.unit[row, d] = 0.0
+            minor += line[row, d] + units[d] * unit[row, d]
+        line[row, d] = 0.0
+        unit[row, d] = 0.0
     if service >= 0:
-        minor += costs.service[row, service] + costs.gram[row, service] * weight
-        minor += (full + 1) * costs.parcel[row, service]
-        for s in range(costs.service.shape[1]):
-            costs.service[row, s] = 0.0
-            costs.parcel[row, s] = 0.0
-            costs.gram[row, s] = 0.0
+        minor += by_service[row, service] + gram[row, service] * weight
+        minor += (full + 1) * parcel[row, service]
+        for s in range(by_service.shape[1]):
+            by_service[row, s] = 0.0
+            parcel[row, s] = 0.0
+            gram[row, s] = 0.0
     return minor

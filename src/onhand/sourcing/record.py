@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from onhand.sourcing.interleave import interleave
 from onhand.sourcing.kernel import SEEN_SAFETY
-from onhand.sourcing.tables import NO_LIMIT
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
+from onhand.sourcing.tables import NO_LIMIT
 
 Degrees = Sequence[float] | npt.NDArray[np.float64]
 

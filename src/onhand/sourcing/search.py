@@ -1,14 +1,12 @@
 # pyright: basic
 """Orders of more lines than can be solved exactly: ordered choices of a few nodes, each taking all it can."""
 
-import numpy as np
-
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.pricing import best_way
 from onhand.sourcing.tables import BIG, SEARCH_NODES
 
 
-@inner
+@bare
 def gather(parts, part_count, chosen, j, units):
     """Fill `units` with what candidate `j` is chosen for; says whether it is for anything."""
     any_units = False
@@ -21,21 +19,22 @@ def gather(parts, part_count, chosen, j, units):
     return any_units
 
 
-@inner
-def search(world, costs, c, count, scratch, wish, order, parts, part_count, most, refused, units):
+@bare
+def search(world, costs, c, count, scratch, wish, order, parts, part_count, most, room):
     """Every node that can send all of it, and every ordered choice of up to three of the SEARCH_NODES nodes that cover
     most parts (nearest first among equals); each takes all it can, further nodes are added greedily up to `most`.
 
-    refused  float64[part_count + 1]: cost of leaving a part unserved, and last of leaving anything (BIG: not allowed)
-    units    scratch int64[lines]
+    room.refused  float64[part_count + 1]: cost of leaving a part unserved, and last of leaving anything (BIG: not
+                  allowed)
 
     Fills parts.chosen; returns the cost, BIG when there is no such plan.
     """
     km, can, chosen = c.km, parts.can, parts.chosen
+    trial, cover, ranked, used, refused = room.trial, room.cover, room.ranked, room.used, room.refused
+    units = room.units[: wish.lines]
     best = BIG
-    trial = np.empty(part_count, np.int32)
-    cover = np.zeros(count, np.int64)
     for j in range(count):
+        cover[j] = 0
         for p in range(part_count):
             trial[p] = j
             cover[j] += can[p, j]
@@ -47,7 +46,6 @@ def search(world, costs, c, count, scratch, wish, order, parts, part_count, most
                 for p in range(part_count):
                     chosen[p] = j
     top = min(SEARCH_NODES, count)
-    ranked = np.empty(top, np.int32)
     for r in range(top):
         at = 0
         for j in range(count):
@@ -56,7 +54,6 @@ def search(world, costs, c, count, scratch, wish, order, parts, part_count, most
         ranked[r] = at
         cover[at] = -1
     depth = min(3, most)
-    used = np.empty(max(depth, min(most, count)), np.int32)
     for a in range(top):
         for b in range(-1, top):
             for e in range(-1, top):

@@ -20,7 +20,11 @@ Float64 = npt.NDArray[np.float64]
 
 _NO_INT = np.zeros(0, np.int32)
 NO_PRICES = tables.Prices(
-    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+    np.zeros((0, 0, 4), np.float32),
+    np.zeros(0),
+    np.zeros((0, 3)),
+    np.zeros(0, np.float32),
+    np.zeros((0, 0), np.float32),
 )
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
@@ -464,7 +468,10 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "grams",
     )
     return Decisions(
-        **{name: whole(name) for name in ("count", "method", "attempt", "why", "cost", "profit", "demand_item", "demand_units")},
+        **{
+            name: whole(name)
+            for name in ("count", "method", "attempt", "why", "cost", "profit", "demand_item", "demand_units")
+        },
         **{name: offsets(name) for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")},
         **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
         **{name: rows(name, "fulfilment_first") for name in fulfilment},

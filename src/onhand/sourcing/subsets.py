@@ -7,28 +7,27 @@ the rest of the best S. If the optimum uses one node twice, which happens only w
 solved again node by node, K F 3^L.
 """
 
-import numpy as np
-
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import BIG
 
 
-@inner
-def solve_subsets(movable, count, w, who, costs, reach, most, refused, dp, pick, choice):
+@bare
+def solve_subsets(movable, count, most, room):
     """Exact partition of `movable` lines or groups over `count` candidates.
 
-    w, who   float64, int32[2^movable]: least cost of every subset and its candidate
-    costs    float64[count, 2^movable] (BIG: cannot), reach bool[count]: any subset possible
-    most     fulfilments at most
-    refused  float64[2^movable]: cost of leaving a subset unserved (BIG: not allowed; 0 for the empty one)
-    dp, pick scratch [layers + 1, 2^movable]
-    choice   int32[movable], filled with the candidate of each, -1 for what is left unserved
+    most            fulfilments at most
+    room.w, who     float64, int32[2^movable]: least cost of every subset and its candidate
+    room.table      float64[count, 2^movable] (BIG: cannot), reachable bool[count]: any subset possible
+    room.refused    float64[2^movable]: cost of leaving a subset unserved (BIG: not allowed; 0 for the empty one)
+    room.dp, pick   scratch [layers + 1, 2^movable]
+    room.choice     int32[movable], filled with the candidate of each, -1 for what is left unserved
 
     Returns the cost, BIG when there is no plan.
     """
+    w, who, refused, dp, pick, choice = room.w, room.who, room.refused, room.dp, room.pick, room.choice
     size = 1 << movable
     full = size - 1
-    most = min(most, movable)
+    most = min(most, movable, count)
     if most == 1:
         best = w[full]
         at = full
@@ -117,10 +116,10 @@ def solve_subsets(movable, count, w, who, costs, reach, most, refused, dp, pick,
         layer = max(0, layer - 1)
     if not twice:
         return best
-    return _solve_node_by_node(movable, count, costs, reach, most, refused, choice)
+    return _solve_node_by_node(movable, count, most, room)
 
 
-@inner
+@bare
 def _served(dp, refused, full):
     """The subset that is best served, the rest left unserved; 0 when there is none."""
     at = 0
@@ -135,13 +134,22 @@ def _served(dp, refused, full):
     return at
 
 
-@inner
-def _solve_node_by_node(movable, count, costs, reach, most, refused, choice):
+@bare
+def _solve_node_by_node(movable, count, most, room):
     """The same with each candidate used at most once."""
+    costs, reach, refused, choice, dp, took = (
+        room.table,
+        room.reachable,
+        room.refused,
+        room.choice,
+        room.deep,
+        room.took,
+    )
     size = 1 << movable
     full = size - 1
-    dp = np.full((count + 1, most + 1, size), BIG)
-    took = np.zeros((count + 1, most + 1, size), np.int32)
+    for f in range(most + 1):
+        for s in range(size):
+            dp[0, f, s] = BIG
     dp[0, 0, 0] = 0.0
     for j in range(count):
         for f in range(most + 1):

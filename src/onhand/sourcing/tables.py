@@ -11,6 +11,8 @@ from onhand.orders.model import TERMS
 
 EARTH_KM = 6371.0088
 LINES_EXACT = 10
+STATES_MAX = 1024
+LAYERS_MAX = 16
 SEARCH_NODES = 10
 METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH, METHOD_SHARED = range(5)
 # Why an order has no plan, or the attempt that was refused last.
@@ -312,3 +314,44 @@ class Parts(NamedTuple):
     chosen: Any
     can: Any
     group: Any
+
+
+class Scratch(NamedTuple):
+    """Room to work in, for the largest order of a batch; T subsets of groups.
+
+    table float64[J, T], w float64[T], who int32[T], refused float64[max(T, P + 1)]: see subsets.solve_subsets
+    dp, pick float64, int32[layers + 1, T], choice int32[groups]
+    loads float64[6, T], steps int64[2, S, T], sums float64[2, T]: lines, units, grams, mm3, packing and worth of every
+        subset; full parcels and weight step by service; money and duty of a candidate
+    head int32[P], whole bool[lines], number int32[J], units int64[lines], reachable bool[J], share int32[J, lines]
+    deep float64[J + 1, layers + 1, V], took int32: tables of all candidates in turn, over V subsets or states
+    digit, sent int64[V, lines], value float64[V]: states of divided lines
+    cover int64[J], weight float64[J], ranked int32[SEARCH_NODES], trial int32[P], used int32[J]
+    """
+
+    table: Any
+    w: Any
+    who: Any
+    refused: Any
+    dp: Any
+    pick: Any
+    choice: Any
+    loads: Any
+    steps: Any
+    sums: Any
+    head: Any
+    whole: Any
+    number: Any
+    units: Any
+    reachable: Any
+    share: Any
+    deep: Any
+    took: Any
+    digit: Any
+    sent: Any
+    value: Any
+    cover: Any
+    weight: Any
+    ranked: Any
+    trial: Any
+    used: Any

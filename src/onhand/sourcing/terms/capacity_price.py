@@ -10,7 +10,7 @@ node is full instead of switching from nothing to never; the same per parcel of 
 
 import math
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import (
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
@@ -20,7 +20,7 @@ from onhand.sourcing.tables import (
 )
 
 
-@inner
+@bare
 def rising(weights, left, limit):
     """Price at a load of 1 - left / limit, minor units."""
     if limit == NO_LIMIT or left == NO_LIMIT or limit <= 0:
@@ -31,27 +31,33 @@ def rising(weights, left, limit):
     return weights[OBJ_CAPACITY_BASE] * (math.exp(weights[OBJ_CAPACITY_STEEPNESS] * min(over, 1.0)) - 1.0)
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
     """Add to `costs.fixed` [J], `costs.line` and `costs.unit` [J, demand] and `costs.parcel` [J, S], minor units, for
     rows rows_from:rows_to."""
     weights = wish.weights
-    dual = weights[OBJ_CAPACITY_DUAL] if prices.capacity.shape[0] else 0.0
+    duals = prices.capacity
+    base, dual = weights[OBJ_CAPACITY_BASE], weights[OBJ_CAPACITY_DUAL] if duals.shape[0] else 0.0
+    if base <= 0.0 and dual <= 0.0:
+        return
+    node, ready, slots, lines = c.node, c.ready, c.slot, wish.lines
+    left, limits, parcels, parcels_limit = nodes.left, nodes.limits, nodes.parcels, services.parcels
+    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
     for j in range(rows_from, rows_to):
-        if not c.ready[j]:
+        if not ready[j]:
             continue
-        k = c.node[j]
-        slot = c.slot[j]
-        if weights[OBJ_CAPACITY_BASE] > 0.0:
+        k = node[j]
+        slot = slots[j]
+        if base > 0.0:
             price = 0.0
             for n in range(3):
-                price = max(price, rising(weights, nodes.left[k, slot, n], nodes.limits[k, n]))
-            costs.fixed[j] += price
-            if nodes.parcels.shape[0]:
-                for s in range(c.band.shape[1]):
-                    costs.parcel[j, s] += rising(weights, nodes.parcels[k, s, slot], services.parcels[s])
+                price = max(price, rising(weights, left[k, slot, n], limits[k, n]))
+            fixed[j] += price
+            if parcels.shape[0]:
+                for s in range(parcels_limit.shape[0]):
+                    parcel[j, s] += rising(weights, parcels[k, s, slot], parcels_limit[s])
         if dual > 0.0:
-            costs.fixed[j] += dual * prices.capacity[k, 0]
-            for d in range(wish.lines):
-                costs.line[j, d] += dual * prices.capacity[k, 1]
-                costs.unit[j, d] += dual * prices.capacity[k, 2]
+            fixed[j] += dual * duals[k, 0]
+            for d in range(lines):
+                line[j, d] += dual * duals[k, 1]
+                unit[j, d] += dual * duals[k, 2]

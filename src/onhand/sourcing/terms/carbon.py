@@ -7,11 +7,11 @@ intensity_s: grams of CO2 equivalent per tonne-kilometre of the service (ISO 140
 operation category, times the distance adjustment factor); km: great-circle distance; tonnes: what is packed.
 """
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import OBJ_CO2_KG, PICKUP
 
 
-@inner
+@bare
 def grams(nodes, services, k, s, km, weight):
     """Grams of CO2 equivalent of one fulfilment of `weight` grams; s < 0: nobody carries it."""
     if s < 0:
@@ -19,15 +19,17 @@ def grams(nodes, services, k, s, km, weight):
     return nodes.co2_g[k] + services.co2[s] * km * weight * 1e-6
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, nodes, services):
     """Add to `costs.fixed` [J] and `costs.gram` [J, S], minor units, for rows rows_from:rows_to."""
     per_gram = wish.weights[OBJ_CO2_KG] * 0.001
     if per_gram == 0.0:
         return
+    node, km, method, fixed, gram = c.node, c.km, wish.method, costs.fixed, costs.gram
+    node_g, intensity = nodes.co2_g, services.co2
     for j in range(rows_from, rows_to):
-        costs.fixed[j] += per_gram * nodes.co2_g[c.node[j]]
-        if wish.method == PICKUP:
+        fixed[j] += per_gram * node_g[node[j]]
+        if method == PICKUP:
             continue
-        for s in range(c.band.shape[1]):
-            costs.gram[j, s] += per_gram * services.co2[s] * c.km[j] * 1e-6
+        for s in range(intensity.shape[0]):
+            gram[j, s] += per_gram * intensity[s] * km[j] * 1e-6

@@ -8,17 +8,17 @@ A limit, not an addend: the plan of an order below it is refused, and the policy
 holding the order) follows. Only money that is really paid counts; prices of lateness or carbon do not.
 """
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import HANDLING, OBJ_FLOOR_MINOR, OBJ_FLOOR_SHARE, SHIPPING, TAX_DUTY
 
 
-@inner
+@bare
 def paid(terms):
     """Money that is really paid for a fulfilment with these terms."""
     return terms[SHIPPING] + terms[HANDLING] + terms[TAX_DUTY]
 
 
-@inner
+@bare
 def floor(weights, worth):
     """Least profit of goods sold for `worth`, minor units; -BIG and less: there is no floor."""
     return weights[OBJ_FLOOR_MINOR] + weights[OBJ_FLOOR_SHARE] * worth

@@ -10,35 +10,41 @@ orders: it falls by step · rate with every unit of the item that is asked for, 
 taken here, so that a unit that is taken faster than planned becomes dear (`after`).
 """
 
-from onhand.base.compiled import inner
+import numpy as np
+
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN
 
 
-@inner
+@bare
 def network_price(prices, step, i, k):
     """λ of item row `i` at node `k` now, minor units."""
-    price = prices.unit[i, k, NETWORK] - step * prices.unit[i, k, RATE] * (prices.clock[i] - prices.unit[i, k, SEEN])
-    return max(price, 0.0)
+    unit = prices.unit
+    return max(unit[i, k, NETWORK] - step * unit[i, k, RATE] * (prices.clock[i] - unit[i, k, SEEN]), 0.0)
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, orders, prices):
     """Add to `costs.unit` [J, demand], whole minor units (what is kept of a decision is whole), for rows
     rows_from:rows_to."""
     weight = wish.weights[OBJ_OPPORTUNITY]
-    if weight == 0.0 or prices.unit.shape[0] == 0:
+    value, clock = prices.unit, prices.clock
+    if weight == 0.0 or value.shape[0] == 0:
         return
-    step = wish.weights[OBJ_STEP]
-    for j in range(rows_from, rows_to):
-        if c.leg[j] >= 0:
-            continue  # supply that has not arrived is no unit of the shelf
-        k = c.node[j]
-        for d in range(wish.lines):
-            i = orders.item[wish.first + d]
-            costs.unit[j, d] += round(weight * (prices.unit[i, k, BASE] + network_price(prices, step, i, k)))
+    node, leg, unit, item = c.node, c.leg, costs.unit, orders.item
+    step, first = wish.weights[OBJ_STEP], wish.first
+    for d in range(wish.lines):
+        i = item[first + d]
+        now = clock[i]
+        for j in range(rows_from, rows_to):
+            if leg[j] >= 0:
+                continue  # supply that has not arrived is no unit of the shelf
+            k = node[j]
+            price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
+            unit[j, d] += np.rint(weight * (value[i, k, BASE] + price))
 
 
-@inner
+@bare
 def after(prices, step, i, k, units):
     """Let λ of item row `i` at node `k` rise for `units` that were taken there."""
     if prices.unit.shape[0] == 0 or step == 0.0:

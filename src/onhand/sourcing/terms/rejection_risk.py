@@ -7,20 +7,25 @@
 shrunk towards what is usual (sourcing/rejections.py); rejection_minor: what sourcing again and the delay cost.
 """
 
-from onhand.base.compiled import inner
+import numpy as np
+
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import OBJ_REJECTION
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, orders, prices):
     """Add to `costs.line` [J, demand], whole minor units, for rows rows_from:rows_to."""
     weight = wish.weights[OBJ_REJECTION]
-    if weight == 0.0 or prices.rejection.shape[0] == 0:
+    rejection, ratio = prices.rejection, prices.ratio
+    if weight == 0.0 or rejection.shape[0] == 0:
         return
-    for j in range(rows_from, rows_to):
-        k = c.node[j]
-        for d in range(wish.lines):
-            risk = prices.rejection[k]
-            if prices.ratio.shape[0]:
-                risk *= prices.ratio[orders.item[wish.first + d], k]
-            costs.line[j, d] += round(weight * min(risk, 1.0))
+    node, line, item, first = c.node, costs.line, orders.item, wish.first
+    for d in range(wish.lines):
+        i = item[first + d]
+        for j in range(rows_from, rows_to):
+            k = node[j]
+            risk = rejection[k]
+            if ratio.shape[0]:
+                risk *= ratio[i, k]
+            line[j, d] += np.rint(weight * min(risk, 1.0))

@@ -10,11 +10,11 @@ distance, or the first zone that matches; the rate includes the fuel surcharge.
 
 import math
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import BIG
 
 
-@inner
+@bare
 def parcels(services, s, weight, volume):
     """(full parcels of the heaviest weight step, weight step of one more for the rest) of a load in grams and mm3."""
     billable = weight
@@ -32,18 +32,19 @@ def parcels(services, s, weight, volume):
     return full, step
 
 
-@inner
+@bare
 def minor(services, s, band, full, step):
     """Carrier's rate of so many full parcels and one more, minor units."""
     return full * services.rate_minor[s, band, services.steps[s] - 1] + services.rate_minor[s, band, step]
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, services):
     """Add surcharges to `costs.parcel` [J, S], minor units, for rows rows_from:rows_to; the rate itself depends on the
     load: `minor`."""
     if not wish.residential:
         return
+    parcel, surcharge = costs.parcel, services.residential
     for j in range(rows_from, rows_to):
-        for s in range(c.band.shape[1]):
-            costs.parcel[j, s] += services.residential[s]
+        for s in range(surcharge.shape[0]):
+            parcel[j, s] += surcharge[s]

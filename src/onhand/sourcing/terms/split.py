@@ -6,12 +6,13 @@
 The solver adds it to every fulfilment and takes it once from the plan.
 """
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 from onhand.sourcing.tables import OBJ_SPLIT
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish):
     """Add to `costs.fixed` [J], minor units, for rows rows_from:rows_to."""
+    fixed, minor = costs.fixed, wish.weights[OBJ_SPLIT]
     for j in range(rows_from, rows_to):
-        costs.fixed[j] += wish.weights[OBJ_SPLIT]
+        fixed[j] += minor

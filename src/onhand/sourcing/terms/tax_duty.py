@@ -7,17 +7,20 @@ per fulfilment, because customs look at a shipment: from the node's country to t
 (HS code or category). rate holds duty and the unrecoverable share of tax; see network/duties.py.
 """
 
-from onhand.base.compiled import inner
+from onhand.base.compiled import bare
 
 
-@inner
+@bare
 def add(costs, c, rows_from, rows_to, wish, nodes, orders, duties):
     """Set `costs.duty` [J, demand], `costs.duty_from` and `costs.duty_fee` [J], minor units, for rows
     rows_from:rows_to."""
+    node, origins, to, first, lines = c.node, nodes.origin, wish.duty, wish.first, wish.lines
+    duty, duty_from, duty_fee = costs.duty, costs.duty_from, costs.duty_fee
+    rate, from_minor, fee = duties
+    trade, price = orders.trade, orders.price
     for j in range(rows_from, rows_to):
-        origin = nodes.origin[c.node[j]]
-        costs.duty_from[j] = duties.from_minor[wish.duty, origin]
-        costs.duty_fee[j] = duties.fee[wish.duty, origin]
-        for d in range(wish.lines):
-            row = wish.first + d
-            costs.duty[j, d] = duties.rate[wish.duty, origin, orders.trade[row]] * orders.price[row]
+        origin = origins[node[j]]
+        duty_from[j] = from_minor[to, origin]
+        duty_fee[j] = fee[to, origin]
+        for d in range(lines):
+            duty[j, d] = rate[to, origin, trade[first + d]] * price[first + d]
