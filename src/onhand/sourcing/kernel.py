@@ -26,6 +26,7 @@ from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, 
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
+    ARRIVALS_MAX,
     BIG,
     DAY,
     LAYERS_MAX,
@@ -78,7 +79,8 @@ def source_batch(world, consume, answers):
         rows_max = max(rows_max, int(nodes.candidate_offsets[n + 1]) - int(nodes.candidate_offsets[n]))
     demand_max = 1
     parts_max = 1
-    legs_max = 0
+    arrivals_max = 0
+    supply_first = world.supply.first
     layers = 1
     states_max = 1
     for o in range(total_orders):
@@ -88,17 +90,21 @@ def source_batch(world, consume, answers):
         states_max = max(states_max, count)
         demand = int(orders.first[o + 1]) - int(orders.first[o])
         demand_max = max(demand_max, demand)
-        legs_max = max(legs_max, int(orders.leg_first[o + 1]) - int(orders.leg_first[o]))
+        if supply_first.shape[0]:
+            arrivals = 0
+            for d in range(orders.first[o], orders.first[o + 1]):
+                arrivals += int(supply_first[orders.item[d] + 1]) - int(supply_first[orders.item[d]])
+            arrivals_max = max(arrivals_max, min(ARRIVALS_MAX, arrivals))
         for t in range(orders.attempt_first[o], orders.attempt_first[o + 1]):
-            most = max(1, min(rows_max + legs_max, int(orders.attempt_fulfilments[t])))
+            most = max(1, min(rows_max + ARRIVALS_MAX, int(orders.attempt_fulfilments[t])))
             parts_max = max(parts_max, demand * most)
             layers = max(layers, min(most, LAYERS_MAX))
-    rows_max += legs_max
+    rows_max += arrivals_max
     rows = rows_max + 1
     i4 = np.int32
     c = Candidates(
-        np.empty(rows, i4), np.empty(rows, i4), np.empty(rows, i4), np.empty(rows, i4), np.empty(rows, np.bool_),
-        np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
+        np.empty(rows, i4), np.empty(rows), np.empty((rows, demand_max), i4), np.empty(rows, i4), np.empty(rows, i4),
+        np.empty(rows, np.bool_), np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
         np.empty((rows, demand_max), i4), np.empty((rows, services_count), i4), np.empty((rows, services_count), i4),
     )  # fmt: skip
     costs = Costs(
@@ -139,8 +145,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
     candidates, methods, xyz, slot_cutoff, left = (
         nodes.candidates, nodes.methods, nodes.xyz, nodes.slot_cutoff, nodes.left
     )  # fmt: skip
+    supply = world.supply
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
-    node, leg_of, since, slot_of, ready, km, gross, kept, free, _, _ = c
+    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _ = c
     can = parts.can
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
@@ -191,11 +198,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 # In numbers of nodes of this list; what is known of every one of them fits the record.
                 n0 = nodes.candidate_offsets[orders.attempt_list[t]]
                 n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
-                legs = int(orders.leg_first[o + 1]) - int(orders.leg_first[o])
+                arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
                 words = int(a.record_first[o])
                 if (
-                    words + 2 + (n1 - n0 + legs) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
-                    or picks + demand * max(1, min(n1 - n0 + legs, most)) > a.pick_node.shape[0]
+                    words + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
+                    or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
                 ):
                     a.record_first[total_orders] = words
                     a.count[o] = 0
@@ -220,6 +227,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         i = item[first + d]
                         gross[count, d] = available[i, k] - pending[i, k]
                         kept[count, d] = safety[i, k]
+                        supply_row[count, d] = -1
                         useful |= gross[count, d] > 0
                     if not useful:
                         continue
@@ -227,27 +235,13 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     if km[count] > farthest:
                         continue
                     node[count] = k
-                    leg_of[count] = -1
+                    ready_at[count] = 0.0
                     since[count] = 0
                     for d in range(demand):
                         guarded |= kept[count, d] != 0
                     count += 1
-                for leg in range(legs):
-                    at = orders.leg_first[o] + leg
-                    k = int(orders.leg_node[at])
-                    day = 0
-                    while day < slots and slot_cutoff[k, day] and slot_cutoff[k, day] < orders.leg_ready[at]:
-                        day += 1
-                    km[count] = distance_km(xyz, k, x, y, z)
-                    if day == slots or methods[k] & method == 0 or km[count] > farthest:
-                        continue
-                    node[count] = k
-                    leg_of[count] = leg
-                    since[count] = day
-                    for d in range(demand):
-                        gross[count, d] = orders.leg_units[at, d]
-                        kept[count, d] = 0
-                    count += 1
+                if arrivals:
+                    count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
                 if orders.dip[o] and guarded:
                     dips = 2
                 words = _record(world, c, count, wish, guarded, order_units, a.record, words)
@@ -301,6 +295,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         held |= c.ready[j]
                     if not held:
                         continue
+                    for j in range(count):  # what lies there is divided once
+                        if ready_at[j] > 0.0:
+                            for d in range(demand):
+                                if supply_row[j, d] < 0:
+                                    free[j, d] = 0
                     deep = min(most, count)
                     if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
                         a.method[o] = METHOD_DIVIDED
@@ -396,7 +395,6 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         lines += load[d] > 0
                         sent += load[d]
                     a.node[f] = k
-                    a.leg[f] = c.leg[j]
                     a.service[f] = service
                     a.slot[f] = slot
                     a.lines[f] = lines
@@ -438,11 +436,12 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     a.pick_node[picks] = k
                     a.pick_units[picks] = parts.units[p]
                     a.pick_number[picks] = number[j]
+                    a.pick_supply[picks] = supply_row[j, parts.line[p]]
                     picks += 1
                     if consume:
                         i = int(orders.item[first + parts.line[p]])
-                        if c.leg[j] >= 0:
-                            orders.leg_units[orders.leg_first[o] + c.leg[j], parts.line[p]] -= parts.units[p]
+                        if supply_row[j, parts.line[p]] >= 0:
+                            supply.units[supply_row[j, parts.line[p]]] -= parts.units[p]
                         else:
                             stock.pending[i, k] += parts.units[p]
                             opportunity.after(prices, weights[OBJ_STEP], i, k, int(parts.units[p]))
@@ -460,6 +459,56 @@ def _decide(world, consume, answers, c, costs, parts, room):
     a.fulfilment_first[total_orders] = fulfilments
     a.record_first[total_orders] = words
     return 0
+
+
+@bare
+def _arrivals(world, c, count, n0, n1, wish, farthest, order, x, y, z):
+    """Add a candidate for every node and moment at which units of the order arrive: it sends what has arrived by then,
+    and what lies there. Returns how many candidates there are."""
+    supply, nodes, orders, stock = world.supply, world.nodes, world.orders, world.stock
+    shelf = count
+    for d in range(wish.lines):
+        i = orders.item[wish.first + d]
+        for s in range(supply.first[i], supply.first[i + 1]):
+            k = int(supply.node[s])
+            if supply.units[s] <= 0 or nodes.methods[k] & wish.method == 0 or count - shelf == ARRIVALS_MAX:
+                continue
+            if wish.method == PICKUP and orders.node[order] and k != orders.node[order]:
+                continue
+            row = shelf
+            while row < count and (c.node[row] != k or c.ready_at[row] != supply.ready[s]):
+                row += 1
+            if row < count:
+                continue
+            allowed = False
+            for n in range(n0, n1):
+                allowed |= nodes.candidates[n] == k
+            for e in range(orders.excluded_first[order], orders.excluded_first[order + 1]):
+                allowed &= orders.excluded[e] != k
+            day = 0
+            while day < nodes.slot_cutoff.shape[1] and 0 < nodes.slot_cutoff[k, day] < supply.ready[s]:
+                day += 1
+            c.km[row] = distance_km(nodes.xyz, k, x, y, z)
+            if allowed and day < nodes.slot_cutoff.shape[1] and c.km[row] <= farthest:
+                c.node[row] = k
+                c.ready_at[row] = supply.ready[s]
+                c.since[row] = day
+                count += 1
+    for row in range(shelf, count):
+        k = int(c.node[row])
+        for d in range(wish.lines):
+            i = orders.item[wish.first + d]
+            c.supply[row, d] = -1
+            c.gross[row, d] = stock.available[i, k] - stock.pending[i, k]
+            c.kept[row, d] = stock.safety[i, k]
+            most = np.int64(0)
+            for s in range(supply.first[i], supply.first[i + 1]):
+                if supply.node[s] == k and supply.ready[s] <= c.ready_at[row] and supply.units[s] > most:
+                    most = np.int64(supply.units[s])
+                    c.supply[row, d] = s
+                    c.gross[row, d] = most
+                    c.kept[row, d] = 0
+    return count
 
 
 @bare

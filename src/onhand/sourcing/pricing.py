@@ -232,7 +232,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
                 return linear + best, row, service, best_full, best_step
         # Neither the node nor any carrier has that much room on the day prepared: the next one that has.
         if row != scratch:
-            c.node[scratch], c.leg[scratch], c.km[scratch] = k, c.leg[j], c.km[j]
+            c.node[scratch], c.ready_at[scratch], c.km[scratch] = k, c.ready_at[j], c.km[j]
             row = scratch
         c.since[row] = slot + 1
         c.ready[row] = True

@@ -27,16 +27,10 @@ NO_PRICES = tables.Prices(
     np.zeros((0, 0), np.float32),
 )
 
+NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
+
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
 _WORDS = 1 << 23
-
-
-class Leg(msgspec.Struct, frozen=True, gc=False):
-    """Units of each demand row that `node` can send from `ready` on (Unix seconds)."""
-
-    node: int
-    ready: float
-    units: tuple[int, ...]
 
 
 class Ask(msgspec.Struct, kw_only=True, gc=False):
@@ -51,7 +45,6 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     may_dip         confirmed demand: safety stock may be used as a last resort
     prices          (price, cost) of one unit of each demand row, minor units; none: not known
     residential     the destination is a home
-    legs            supply that can be sent from a day on
     """
 
     demand: Sequence[tuple[int, int]]
@@ -68,7 +61,6 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     excluded: Sequence[int] = ()
     prices: Sequence[tuple[float, float]] = ()
     residential: bool = False
-    legs: Sequence[Leg] = ()
 
 
 class Attempts(NamedTuple):
@@ -77,6 +69,7 @@ class Attempts(NamedTuple):
     candidates      int32: list of candidate nodes (`Network.candidate_offsets`)
     fulfilments_max, objective  int32
     km_max          float64: farthest node
+    supply          int32: whether units on their way may be promised
     """
 
     first: Int32
@@ -84,19 +77,7 @@ class Attempts(NamedTuple):
     fulfilments_max: Int32
     objective: Int32
     km_max: Float64
-
-
-class Legs(NamedTuple):
-    """Dated supply that orders may be promised from; of order o in rows first[o]:first[o + 1].
-
-    node, ready  int32, float64 Unix seconds from which a unit can leave
-    units        int32[leg, demand of the order]; taken from when a plan uses it
-    """
-
-    first: Int32
-    node: Int32
-    ready: Float64
-    units: Int32
+    supply: Int32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,7 +94,6 @@ class Asked:
     price, cost     float64[demand]: of one unit, minor units; None: not known
     residential     int32[orders]; None: no homes
     attempts        None: one each, with the order's own channel, fulfilments_max and objective
-    legs            None: none
     """
 
     demand_first: Int32
@@ -135,7 +115,6 @@ class Asked:
     cost: Float64 | None = None
     residential: Int32 | None = None
     attempts: Attempts | None = None
-    legs: Legs | None = None
 
 
 @dataclass(slots=True)
@@ -162,8 +141,8 @@ class Decisions:
     pick_node: Int32
     pick_units: Int32
     pick_number: Int32
+    pick_supply: Int32
     node: Int32
-    leg: Int32
     service: Int32
     slot: Int32
     day: Int32
@@ -180,14 +159,15 @@ class Decisions:
 
 @dataclass(slots=True)
 class Stock:
-    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); and what
-    units and room are worth elsewhere."""
+    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); what units
+    and room are worth elsewhere; what is on its way."""
 
     available: Int32
     pending: Int32
     safety: Int32
     rows: dict[int, int] | None = field(default=None)
     prices: tables.Prices = NO_PRICES
+    supply: tables.Supply = NO_SUPPLY
 
 
 def asked(asks: Sequence[Ask], network: Network) -> Asked:
@@ -229,7 +209,6 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         price=_money(asks, 0),
         cost=_money(asks, 1),
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
-        legs=_legs(asks) if any(a.legs for a in asks) else None,
     )
 
 
@@ -237,19 +216,6 @@ def _money(asks: Sequence[Ask], column: int) -> Float64 | None:
     if not any(a.prices for a in asks):
         return None
     return np.array([p[column] for a in asks for p in (a.prices or [(0.0, 0.0)] * len(a.demand))], np.float64)
-
-
-def _legs(asks: Sequence[Ask]) -> Legs:
-    legs = [leg for a in asks for leg in a.legs]
-    units = np.zeros((len(legs), max(len(leg.units) for leg in legs)), np.int32)
-    for row, leg in zip(units, legs, strict=True):
-        row[: len(leg.units)] = leg.units
-    return Legs(
-        first=first_rows([len(a.legs) for a in asks]),
-        node=np.array([leg.node for leg in legs], np.int32),
-        ready=np.array([leg.ready for leg in legs], np.float64),
-        units=units,
-    )
 
 
 def first_rows(sizes: Sequence[int]) -> Int32:
@@ -319,8 +285,8 @@ def decide_asked(
             pick_node=np.empty(room, np.int32),
             pick_units=np.empty(room, np.int32),
             pick_number=np.empty(room, np.int32),
+            pick_supply=np.empty(room, np.int32),
             node=np.empty(room, np.int32),
-            leg=np.empty(room, np.int32),
             service=np.empty(room, np.int32),
             slot=np.empty(room, np.int32),
             day=np.empty(0, np.int32),
@@ -339,7 +305,7 @@ def decide_asked(
             tables.Answers(
                 answer.count, answer.method, answer.attempt, answer.why, answer.cost, answer.profit, answer.pick_first,
                 answer.fulfilment_first, answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units,
-                answer.pick_number, answer.node, answer.leg, answer.service, answer.slot, answer.departs,
+                answer.pick_number, answer.pick_supply, answer.node, answer.service, answer.slot, answer.departs,
                 answer.deliver, answer.lines, answer.units, answer.parcels, answer.terms, answer.grams, answer.record,
             ),
         )  # fmt: skip
@@ -385,14 +351,13 @@ def _world(
     )  # fmt: skip
     attempts = batch.attempts or Attempts(
         np.arange(orders + 1, dtype=np.int32), batch.channel, batch.fulfilments_max, batch.objective,
-        np.full(orders, np.inf),
+        np.full(orders, np.inf), np.zeros(orders, np.int32),
     )  # fmt: skip
-    legs = batch.legs or Legs(np.zeros(orders + 1, np.int32), _NO_INT, none, np.zeros((0, 0), np.int32))
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
         np.zeros(orders, np.int32), np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
         batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
-        *attempts, *legs, rows, batch.units, weight_g, volume_mm3,
+        *attempts, rows, batch.units, weight_g, volume_mm3,
         np.zeros(demand) if batch.price is None else batch.price,
         np.zeros(demand) if batch.cost is None else batch.cost, np.zeros(demand, np.int32),
     )  # fmt: skip
@@ -400,7 +365,7 @@ def _world(
         now, tables.Stock(stock.available, stock.pending, stock.safety), stock.prices, nodes, service,
         tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0))),
         tables.Cartons(none, none, none, np.zeros(0, np.int64), np.zeros(0, np.int64)),
-        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), table, objectives,
+        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
     )  # fmt: skip
 
 
@@ -414,8 +379,11 @@ def undo(
     made = int(decisions.fulfilment_first[count])
     items = decisions.demand_item[decisions.pick_demand[:picks]]
     rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
-    at: Any = (rows, decisions.pick_node[:picks])
-    np.subtract.at(stock.pending, at, decisions.pick_units[:picks])
+    supply, units = decisions.pick_supply[:picks], decisions.pick_units[:picks]
+    shelf = supply < 0
+    at: Any = (rows[shelf], decisions.pick_node[:picks][shelf])
+    np.subtract.at(stock.pending, at, units[shelf])
+    np.add.at(stock.supply.units, supply[~shelf], units[~shelf])
     if not keep_capacity:
         give_back_capacity(decisions, network, made)
 
@@ -455,7 +423,6 @@ def join(parts: Sequence[Decisions]) -> Decisions:
     ).astype(np.int32)
     fulfilment = (
         "node",
-        "leg",
         "service",
         "slot",
         "day",
@@ -473,7 +440,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
             for name in ("count", "method", "attempt", "why", "cost", "profit", "demand_item", "demand_units")
         },
         **{name: offsets(name) for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")},
-        **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
+        **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number", "pick_supply")},
         **{name: rows(name, "fulfilment_first") for name in fulfilment},
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
@@ -487,6 +454,6 @@ def nothing() -> Decisions:
     return Decisions(
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
-        pick_number=i4, node=i4, leg=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
+        pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
         parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip

@@ -13,6 +13,7 @@ EARTH_KM = 6371.0088
 LINES_EXACT = 10
 STATES_MAX = 1024
 LAYERS_MAX = 16
+ARRIVALS_MAX = 64  # of supply that one order may be promised from
 SEARCH_NODES = 10
 METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH, METHOD_SHARED = range(5)
 # Why an order has no plan, or the attempt that was refused last.
@@ -128,6 +129,16 @@ class Cartons(NamedTuple):
     most_g: Any
 
 
+class Supply(NamedTuple):
+    """Units on their way, rows first[i]:first[i + 1] of stock row `i`: node, Unix seconds from which they can leave,
+    units (taken from when a plan uses them)."""
+
+    first: Any
+    node: Any
+    ready: Any
+    units: Any
+
+
 class Custom(NamedTuple):
     """Terms of others, in money: float64[X, O, N] of a fulfilment, float64[X, demand, N] of a unit."""
 
@@ -138,10 +149,10 @@ class Custom(NamedTuple):
 class Orders(NamedTuple):
     """What is asked, one row per order: first demand row (and one more at the end), destination in radians, zone row,
     duty row, whether it is a home, method bit, service code or -1, whether safety stock may be used, the only node
-    allowed or 0, first excluded node, attempt and leg (and one more of each).
+    allowed or 0, first excluded node and attempt (and one more of each).
 
-    Attempts, tried in order until one has a plan: list of candidates, most fulfilments, row of objectives, farthest km.
-    Legs, supply that can be sent from a day on: node, Unix seconds, first row of `leg_units` (units of each demand row).
+    Attempts, tried in order until one has a plan: list of candidates, most fulfilments, row of objectives, farthest km,
+    whether supply that is on its way may be promised.
     Demand rows: stock row, units; grams, mm3, price, cost (money) of one unit, duty class.
     """
 
@@ -162,10 +173,7 @@ class Orders(NamedTuple):
     attempt_fulfilments: Any
     attempt_objective: Any
     attempt_km: Any
-    leg_first: Any
-    leg_node: Any
-    leg_ready: Any
-    leg_units: Any
+    attempt_supply: Any
     item: Any
     units: Any
     weight_g: Any
@@ -178,9 +186,9 @@ class Orders(NamedTuple):
 class Answers(NamedTuple):
     """What is decided. Per order: number of fulfilments or 0, method, attempt, why not, cost (with what units left
     unserved cost), profit, first pick, fulfilment and record word (and one more). Picks: demand row, node, units,
-    fulfilment number within the order (from 1). Fulfilments: node, leg within the order or -1, service, ship day index,
-    departs, delivered by, lines, units, parcels, terms float64[., terms], grams of CO2. Record: what was seen, int32
-    words (see sourcing/record.py)."""
+    fulfilment number within the order (from 1), row of supply or -1. Fulfilments: node, service, ship day index, departs,
+    delivered by, lines, units, parcels, terms float64[., terms], grams of CO2. Record: what was seen, int32 words (see
+    sourcing/record.py)."""
 
     count: Any
     method: Any
@@ -195,8 +203,8 @@ class Answers(NamedTuple):
     pick_node: Any
     pick_units: Any
     pick_number: Any
+    pick_supply: Any
     node: Any
-    leg: Any
     service: Any
     slot: Any
     departs: Any
@@ -229,7 +237,9 @@ class Wish(NamedTuple):
 class Candidates(NamedTuple):
     """Nodes that may serve the order at hand, J rows and one more for scratch.
 
-    node, leg  int32[J + 1]: node_id; leg within the order, -1 for the shelf
+    node       int32[J + 1]: node_id
+    ready_at   float64[J + 1]: Unix seconds from which its units can leave, 0 for the shelf
+    supply     int32[J + 1, demand]: row of supply, -1 for none
     since      int32[J + 1]: first ship day to look at
     slot       int32[J + 1]: first ship day with room, for which the costs are
     ready      bool[J + 1]: a service goes there on that day
@@ -239,7 +249,8 @@ class Candidates(NamedTuple):
     """
 
     node: Any
-    leg: Any
+    ready_at: Any
+    supply: Any
     since: Any
     slot: Any
     ready: Any
@@ -297,6 +308,7 @@ class World(NamedTuple):
     duties: Duties
     cartons: Cartons
     custom: Custom
+    supply: Supply
     orders: Orders
     objectives: Any
 

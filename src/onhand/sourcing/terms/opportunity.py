@@ -31,13 +31,13 @@ def add(costs, c, rows_from, rows_to, wish, orders, prices):
     value, clock = prices.unit, prices.clock
     if weight == 0.0 or value.shape[0] == 0:
         return
-    node, leg, unit, item = c.node, c.leg, costs.unit, orders.item
+    node, ready_at, unit, item = c.node, c.ready_at, costs.unit, orders.item
     step, first = wish.weights[OBJ_STEP], wish.first
     for d in range(wish.lines):
         i = item[first + d]
         now = clock[i]
         for j in range(rows_from, rows_to):
-            if leg[j] >= 0:
+            if ready_at[j] > 0.0:
                 continue  # supply that has not arrived is no unit of the shelf
             k = node[j]
             price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
