@@ -30,7 +30,9 @@ queues = st.randoms(use_true_random=False).map(draw_queue)
 def used(d: Decisions) -> dict[str, np.ndarray]:
     """The columns of a table without their unused rows."""
     picks, made, words = int(d.pick_first[-1]), int(d.fulfilment_first[-1]), int(d.record_first[-1])
-    length = {"record": words} | dict.fromkeys(("pick_demand", "pick_node", "pick_units", "pick_number", "pick_supply"), picks)
+    length = {"record": words} | dict.fromkeys(
+        ("pick_demand", "pick_node", "pick_units", "pick_number", "pick_supply"), picks
+    )
     rows = (
         "node",
         "leg",

@@ -33,8 +33,8 @@ class PlannedFulfilment:
 class Plan:
     """How one order is served.
 
-    status      `sourced`; `backordered`: some units have yet to arrive; `partial`: some are left unserved; `unfillable`:
-                no plan; `below_floor`: none that earns what the policy asks
+    status      `sourced`; `backordered`: some units have yet to arrive; `partial`: some are left unserved;
+                `unfillable`: no plan; `below_floor`: none that earns what the policy asks
     unserved    sku -> units
     cost_minor  what the solver weighed: all terms of all fulfilments, and the price of what is left unserved
     profit_minor  sales less costs of goods, shipping, handling, tax and duty; of what is served

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -19,7 +19,6 @@ from onhand.sourcing import tables
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import NO_SUPPLY, Ask, Attempts, Decisions, Stock, asked, decide_asked
 
-_METHODS = ("exact", "divided", "grouped", "search", "shared")
 # Orders decided by one call: enough to make calling cheap, few enough to keep arrays small.
 _BATCH = 2_000
 
@@ -115,8 +114,9 @@ def _asks(orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, n
 def _line(line: Any, row: int, known: Network) -> Any:
     if not isinstance(line, Mapping):
         return line
-    item = known.catalogue.ids.get(line.get("sku"), 0)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    return {"line_id": str(row + 1), "price_minor": int(known.price[item]), **line}
+    fields = cast("Mapping[str, Any]", line)
+    item = known.catalogue.ids.get(str(fields.get("sku")), 0)
+    return {"line_id": str(row + 1), "price_minor": int(known.price[item]), **fields}
 
 
 def _with_prices(ask: Ask, order: OrderIn, known: Network) -> Ask:
@@ -210,7 +210,7 @@ def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy:
         unserved={skus[i]: units for i, units in rest.items() if units},
         cost_minor=float(d.cost[order]),
         profit_minor=float(d.profit[order]),
-        method=_METHODS[int(d.method[order])],
+        method=tables.METHODS[int(d.method[order])],
     )
 
 

@@ -21,6 +21,7 @@ from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
 
@@ -31,7 +32,6 @@ _NOISE = 0.001
 _WHAT_IF_MAX = 40
 _CHANGES_MAX = 5
 _NOT_CANDIDATES_MAX = 200
-_METHODS = ("exact", "divided", "grouped", "search")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +202,7 @@ def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -
     return Plan(
         found=bool(d.count[order]),
         cost=float(d.cost[order]),
-        method=_METHODS[int(d.method[order])],
+        method=SOLVED_BY[int(d.method[order])],
         fulfilments=rows,
         dips=dips,
     )

@@ -48,11 +48,13 @@ from onhand.sourcing.tables import (
     WHY_NO_PLAN,
     WHY_NONE,
     WHY_PROFIT,
+    Answers,
     Candidates,
     Costs,
     Parts,
     Scratch,
     Wish,
+    World,
 )
 from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, shipping
 from onhand.sourcing.terms.carbon import grams as carbon_grams
@@ -63,7 +65,7 @@ SEEN_SAFETY, SEEN_PRICES, SEEN_RISK = 1, 2, 4
 
 
 @compiled
-def source_batch(world, consume, answers):
+def source_batch(world: World, consume: bool, answers: Answers) -> int:
     """Decide all orders of `world` in turn; with `consume` each takes its units (stock.pending), capacity (nodes.left,
     nodes.parcels) and moves the network prices.
 

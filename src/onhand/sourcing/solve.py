@@ -121,9 +121,9 @@ class Asked:
 class Decisions:
     """Answers to a batch of asks; shapes as in `kernel.Answers`.
 
-    count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o are rows
-    pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01; `slot` is
-    its index among the node's ship days at the time of the decision.
+    count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
+    are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
+    `slot` is its index among the node's ship days at the time of the decision.
     """
 
     count: Int32
@@ -454,6 +454,6 @@ def nothing() -> Decisions:
     return Decisions(
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
-        pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
-        parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
+        units=i4, parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip

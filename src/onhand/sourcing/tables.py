@@ -16,6 +16,7 @@ LAYERS_MAX = 16
 ARRIVALS_MAX = 64  # of supply that one order may be promised from
 SEARCH_NODES = 10
 METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH, METHOD_SHARED = range(5)
+METHODS = "exact", "divided", "grouped", "search", "shared"
 # Why an order has no plan, or the attempt that was refused last.
 WHY_NONE, WHY_NO_PLAN, WHY_PROFIT = range(3)
 SERVICE_PICKUP = -2
@@ -186,9 +187,9 @@ class Orders(NamedTuple):
 class Answers(NamedTuple):
     """What is decided. Per order: number of fulfilments or 0, method, attempt, why not, cost (with what units left
     unserved cost), profit, first pick, fulfilment and record word (and one more). Picks: demand row, node, units,
-    fulfilment number within the order (from 1), row of supply or -1. Fulfilments: node, service, ship day index, departs,
-    delivered by, lines, units, parcels, terms float64[., terms], grams of CO2. Record: what was seen, int32 words (see
-    sourcing/record.py)."""
+    fulfilment number within the order (from 1), row of supply or -1. Fulfilments: node, service, ship day index,
+    departs, delivered by, lines, units, parcels, terms float64[., terms], grams of CO2. Record: what was seen, int32
+    words (see sourcing/record.py)."""
 
     count: Any
     method: Any

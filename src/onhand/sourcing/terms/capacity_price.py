@@ -23,7 +23,7 @@ from onhand.sourcing.tables import (
 @bare
 def rising(weights, left, limit):
     """Price at a load of 1 - left / limit, minor units."""
-    if limit == NO_LIMIT or left == NO_LIMIT or limit <= 0:
+    if limit <= 0 or max(left, limit) == NO_LIMIT:
         return 0.0
     over = 1.0 - left / limit - weights[OBJ_CAPACITY_FROM]
     if over <= 0.0:

@@ -37,7 +37,8 @@ def late_probability(days, p50, p95, sigma):
 
 @bare
 def add(costs, c, rows_from, rows_to, wish, nodes, services):
-    """Add to `costs.service` [J, S] (`costs.fixed` [J] of collected orders), minor units, for rows rows_from:rows_to."""
+    """Add to `costs.service` [J, S] (`costs.fixed` [J] of collected orders), minor units, for rows
+    rows_from:rows_to."""
     weights, method, now = wish.weights, wish.method, wish.now
     target, late, per_day = weights[OBJ_TARGET_DAYS], weights[OBJ_LATE], weights[OBJ_DAY]
     if late == 0.0 and per_day == 0.0:

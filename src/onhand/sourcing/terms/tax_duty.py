@@ -1,7 +1,8 @@
 # pyright: basic
 """Tax and duty that nobody gives back.
 
-    tax_duty = 0 while Σ_d price_d · units_d <= de_minimis,  else fee + Σ_d rate(from, to, class_d, date) · price_d · units_d
+    tax_duty = 0                                                           while Σ_d price_d · units_d <= de_minimis
+             = fee + Σ_d rate(from, to, class_d, date) · price_d · units_d  otherwise
 
 per fulfilment, because customs look at a shipment: from the node's country to the destination, by the goods' class
 (HS code or category). rate holds duty and the unrecoverable share of tax; see network/duties.py.
