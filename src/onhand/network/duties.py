@@ -162,7 +162,7 @@ class DutyTable:
         self._turns = sorted({day for rule in self._rules for day in (rule.first_day, rule.end_day) if day < math.inf})
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str, int], int] = {}
-        self._rows_of_rules: dict[tuple[int, ...], int] = {(): 0}
+        self._rows_of_rules: dict[tuple[str, tuple[int, ...]], int] = {}
         self._rows_asked: dict[tuple[str, str], int] = {}
         self._destinations = [_Destination("", "", 0, (), is_asked=False)]
         self._goods: list[Goods] = [(None, None)]
@@ -216,8 +216,12 @@ class DutyTable:
         at = to.country, to.region
         if to.is_asked and at not in self._rows_asked and len(self._rows_asked) >= ASKED_MAX:
             to = to._replace(is_asked=False)
-        if not to.is_asked and (row := self._rows_of_rules.get(to.rules)) is not None:
-            return row
+        # Rules for imports tell a country of nodes from the others.
+        at_home = to.country if to.country in self.origins else ""
+        if not to.is_asked:
+            known = self._rows_of_rules.get((at_home, to.rules)) if to.rules else 0
+            if known is not None:
+                return known
         row = len(self._destinations)
         if row >= len(self.rate):
             self.rate = _grown(self.rate, (row * 2, *self.rate.shape[1:]))
@@ -236,7 +240,7 @@ class DutyTable:
                 return before
             self._rows_asked[at] = row
         else:
-            self._rows_of_rules[to.rules] = row
+            self._rows_of_rules[at_home, to.rules] = row
         self._destinations.append(to)
         return row
 
