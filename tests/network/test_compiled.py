@@ -433,12 +433,12 @@ def test_cartons_stand_by_what_goes_in() -> None:
         "cartons": [
             carton("large", 300, weight_g=90, weight_max_g=30_000, outer_height_mm=310, outer_width_mm=None),
             carton("loose", 300, fill_share=0.25),
-            carton("dear", 100, cost_minor=12),
+            carton("a-dear", 100, cost_minor=12),
             carton("cheap", 100, cost_minor=11, weight_max_g=None),
         ],
     }
     net = compile_network(msgspec.json.encode(document), NOW)
-    assert net.carton_codes == ["cheap", "dear", "loose", "large"]
+    assert net.carton_codes == ["cheap", "a-dear", "loose", "large"]
     assert net.carton_fit_mm3.tolist() == [5e5, 5e5, 6.75e6, 13.5e6]
     assert net.carton_outer_mm3.tolist() == [1e6, 1e6, 27e6, 27.9e6]
     assert (net.carton_minor.tolist(), net.carton_tare_g.tolist()) == ([11, 12, 0, 0], [0, 0, 0, 90])

@@ -109,10 +109,11 @@ class _Rule(NamedTuple):
         return origin != country if self.imports else self.origins is None or origin in self.origins
 
     def is_for(self, goods: Goods) -> bool:
+        """Whether it is for goods whose customs tariff number is bare digits."""
         hs_code, category = goods
-        return (
-            self.hs_prefixes is None or (hs_code is not None and _digits(hs_code).startswith(self.hs_prefixes))
-        ) and (self.categories is None or category in self.categories)
+        return (self.hs_prefixes is None or (hs_code is not None and hs_code.startswith(self.hs_prefixes))) and (
+            self.categories is None or category in self.categories
+        )
 
     @property
     def is_general(self) -> bool:
@@ -260,7 +261,8 @@ class DutyTable:
         return known
 
     def _rules_for(self, goods: Goods) -> tuple[int, ...]:
-        return tuple(n for n, rule in enumerate(self._rules) if rule.is_for(goods))
+        bare = _bare(goods)
+        return tuple(n for n, rule in enumerate(self._rules) if rule.is_for(bare))
 
     def _fill(self, row: int, to: _Destination, classes: range) -> None:
         """Set the rates of some classes of a row."""
@@ -273,7 +275,8 @@ class DutyTable:
                 goods = self._goods[c]
                 cost = ask.cost(origin, goods)
                 if cost is None:
-                    cost = next((rule.cost for rule in rules if rule.is_for(goods)), 0.0)
+                    bare = _bare(goods)
+                    cost = next((rule.cost for rule in rules if rule.is_for(bare)), 0.0)
                 self.rate[row, o, c] = cost
         ask.tell()
 
@@ -368,6 +371,11 @@ def _rule(rule: Mapping[str, Any]) -> _Rule:
         de_minimis=rule.get("de_minimis_minor") or 0,
         fee=rule.get("fee_minor") or 0,
     )
+
+
+def _bare(goods: Goods) -> Goods:
+    hs_code, category = goods
+    return None if hs_code is None else _digits(hs_code), category
 
 
 def _digits(hs_code: str) -> str:
