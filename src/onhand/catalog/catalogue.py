@@ -79,20 +79,19 @@ class Catalogue:
                 self.bundles[item_id] = read.components[item_id]
             else:
                 self.bundles.pop(item_id, None)
-        for item_id, sku, weight_g, volume_mm3, release_at, *pair in read.rows:
+        self.trade_class[[row[0] for row in read.rows]] = [self._trade(row[5:]) for row in read.rows]
+        for item_id, sku, weight_g, volume_mm3, release_at, *_ in read.rows:
             self.skus[item_id] = sku
             self.sku_json[item_id] = msgspec.json.encode(sku).decode()
             self.weight_g[item_id] = weight_g
             self.volume_mm3[item_id] = volume_mm3
-            self.trade_class[item_id] = self._trade(*pair)
             if release_at is None:
                 self.releases.pop(item_id, None)
             else:
                 self.releases[item_id] = release_at
             self.ids[sku] = item_id
 
-    def _trade(self, hs_code: str | None, category: str | None) -> int:
-        pair = hs_code, category
+    def _trade(self, pair: tuple[str | None, str | None]) -> int:
         found = self._trade_index.get(pair)
         if found is None:
             found = self._trade_index[pair] = len(self.trade_pairs)

@@ -108,12 +108,8 @@ class _Rule(NamedTuple):
     def comes_from(self, origin: str, country: str) -> bool:
         return origin != country if self.imports else self.origins is None or origin in self.origins
 
-    def is_for(self, goods: Goods) -> bool:
-        """Whether it is for goods whose customs tariff number is bare digits."""
-        hs_code, category = goods
-        return (self.hs_prefixes is None or (hs_code is not None and hs_code.startswith(self.hs_prefixes))) and (
-            self.categories is None or category in self.categories
-        )
+    def is_for_category(self, category: str | None) -> bool:
+        return self.categories is None or category in self.categories
 
     @property
     def is_general(self) -> bool:
@@ -124,7 +120,7 @@ class _Destination(NamedTuple):
     country: str
     region: str
     day: int
-    rules: tuple[int, ...]  # those that lead there on that day
+    rules: frozenset[int]  # those that lead there on that day
     is_asked: bool  # whether the provider has a say
 
 
@@ -163,12 +159,18 @@ class DutyTable:
         self._turns = sorted({day for rule in self._rules for day in (rule.first_day, rule.end_day) if day < math.inf})
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str, int], int] = {}
-        self._rows_of_rules: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._rows_of_rules: dict[tuple[str, frozenset[int]], int] = {}
         self._rows_asked: dict[tuple[str, str], int] = {}
-        self._destinations = [_Destination("", "", 0, (), is_asked=False)]
+        self._destinations = [_Destination("", "", 0, frozenset(), is_asked=False)]
+        # A customs tariff has thousands of rules: found by the beginnings of a number, not one after the other.
+        self._rules_by_prefix: dict[str, list[int]] = {}
+        for n, rule in enumerate(self._rules):
+            for prefix in rule.hs_prefixes or ("",):
+                self._rules_by_prefix.setdefault(prefix, []).append(n)
         self._goods: list[Goods] = [(None, None)]
+        self._goods_rules = [self._rules_for((None, None))]
         self._classes: dict[Goods, int] = {(None, None): 0}
-        self._classes_of_rules: dict[tuple[int, ...], int] = {self._rules_for((None, None)): 0}
+        self._classes_of_rules = {self._goods_rules[0]: 0}
         rows = 4 if self.has_duties else 1
         self.rate: Float64 = np.zeros((rows, len(self.origins), rows))
         self.de_minimis: Float64 = np.zeros((rows, len(self.origins)))
@@ -202,7 +204,7 @@ class DutyTable:
         return np.array([self.class_of(*each) for each in goods], np.int32)
 
     def _add_row(self, key: tuple[str, str, int], country: str, region: str, day: int) -> int:
-        rules = tuple(n for n, rule in enumerate(self._rules) if rule.leads_to(country, region, day))
+        rules = frozenset(n for n, rule in enumerate(self._rules) if rule.leads_to(country, region, day))
         with self._lock:
             # Another thread may have been faster.
             row = self._rows.get(key)
@@ -254,6 +256,7 @@ class DutyTable:
                 if known >= self.rate.shape[2]:
                     self.rate = _grown(self.rate, (*self.rate.shape[:2], known * 2))
                 self._goods.append(goods)
+                self._goods_rules.append(rules)
                 for row, to in enumerate(self._destinations):
                     self._fill(row, to, range(known, known + 1))
                 self._classes_of_rules[rules] = known
@@ -261,8 +264,11 @@ class DutyTable:
         return known
 
     def _rules_for(self, goods: Goods) -> tuple[int, ...]:
-        bare = _bare(goods)
-        return tuple(n for n, rule in enumerate(self._rules) if rule.is_for(bare))
+        """The rules for some goods, in their order."""
+        hs_code, category = goods
+        digits = _digits(hs_code or "")
+        found = {n for end in range(len(digits) + 1) for n in self._rules_by_prefix.get(digits[:end], ())}
+        return tuple(n for n in sorted(found) if self._rules[n].is_for_category(category))
 
     def _fill(self, row: int, to: _Destination, classes: range) -> None:
         """Set the rates of some classes of a row."""
@@ -270,21 +276,17 @@ class DutyTable:
         for o, origin in enumerate(self.origins):
             if not origin:
                 continue
-            rules = self._matching(to, origin)
             for c in classes:
-                goods = self._goods[c]
-                cost = ask.cost(origin, goods)
+                cost = ask.cost(origin, self._goods[c])
                 if cost is None:
-                    bare = _bare(goods)
-                    cost = next((rule.cost for rule in rules if rule.is_for(bare)), 0.0)
+                    ways = (self._rules[n] for n in self._goods_rules[c] if n in to.rules)
+                    cost = next((rule.cost for rule in ways if rule.comes_from(origin, to.country)), 0.0)
                 self.rate[row, o, c] = cost
         ask.tell()
 
-    def _matching(self, to: _Destination, origin: str) -> list[_Rule]:
-        return [self._rules[n] for n in to.rules if self._rules[n].comes_from(origin, to.country)]
-
     def _thresholds(self, to: _Destination, origin: str) -> tuple[float, float]:
-        rules = self._matching(to, origin)
+        ways = (self._rules[n] for n in sorted(to.rules))
+        rules = [rule for rule in ways if rule.comes_from(origin, to.country)]
         rule = next((rule for rule in rules if rule.is_general), rules[0] if rules else None)
         return (0.0, 0.0) if rule is None else (rule.de_minimis, rule.fee)
 
@@ -371,11 +373,6 @@ def _rule(rule: Mapping[str, Any]) -> _Rule:
         de_minimis=rule.get("de_minimis_minor") or 0,
         fee=rule.get("fee_minor") or 0,
     )
-
-
-def _bare(goods: Goods) -> Goods:
-    hs_code, category = goods
-    return None if hs_code is None else _digits(hs_code), category
 
 
 def _digits(hs_code: str) -> str:
