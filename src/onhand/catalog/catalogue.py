@@ -1,8 +1,9 @@
 """The items of the merchant in memory: names to ids, weights and volumes as arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -43,6 +44,16 @@ def read_items(conn: Connection[TupleRow], skus: Collection[str] | None = None) 
     )
 
 
+class Goods(NamedTuple):
+    """What carriers and customs ask of one unit, by item_id: int64[item] grams and mm3, int32[item] index of its
+    (hs_code, category) in `pairs`."""
+
+    weight_g: npt.NDArray[np.int64]
+    volume_mm3: npt.NDArray[np.int64]
+    pair: npt.NDArray[np.int32]
+    pairs: Sequence[tuple[str | None, str | None]] = ((None, None),)
+
+
 class Catalogue:
     """Look-ups by sku and item_id. Ids are dense, so that arrays can be indexed by them; index 0 is unused."""
 
@@ -58,6 +69,11 @@ class Catalogue:
         self._trade_index: dict[tuple[str | None, str | None], int] = {(None, None): 0}
         self.bundles: dict[int, tuple[tuple[int, int], ...]] = {}
         self.releases: dict[int, datetime] = {}
+
+    @property
+    def goods(self) -> Goods:
+        """The items as sourcing looks at them."""
+        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs)
 
     @property
     def count(self) -> int:

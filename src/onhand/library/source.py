@@ -167,10 +167,7 @@ def _decide(
             np.full(len(rows), np.inf),
             supply,
         )
-    catalogue = known.catalogue
-    return decide_asked(
-        batch, stock, room, policy, catalogue.weight_g, catalogue.volume_mm3, now=now.timestamp(), consume=True
-    )
+    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
 
 
 def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:

@@ -160,6 +160,8 @@ class Network:
     slot_cutoff: Int64 = field(default_factory=lambda: np.zeros((1, SLOTS), np.int64))
     # capacity left: int32[N, D, 3] orders, lines, units
     left: Int32 = field(default_factory=lambda: np.zeros((1, SLOTS, 3), np.int32))
+    # parcels left: int32[N, S, D], or empty when no service has a limit
+    parcels: Int32 = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
     slots_until: float = 0.0
 
     _nodes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -183,6 +185,7 @@ class Network:
         passed = [node for node in self._nodes if self.slot_cutoff[node["node_id"], 0] <= at]
         if passed:
             slot_day, slot_cutoff, left = self.slot_day.copy(), self.slot_cutoff.copy(), self.left.copy()
+            parcels = self.parcels.copy()
             today = now.astimezone(UTC).date()
             for node in passed:
                 row = node["node_id"]
@@ -197,10 +200,15 @@ class Network:
                 known = dict(zip(self.slot_day[row].tolist(), self.left[row], strict=True))
                 slot_day[row] = slot_cutoff[row] = 0
                 left[row] = self.limits[row]
+                if len(parcels):
+                    sent = dict(zip(self.slot_day[row].tolist(), self.parcels[row].T, strict=True))
+                    parcels[row] = self.service_parcels[:, np.newaxis]
+                    for d, (day, _) in enumerate(slots):
+                        parcels[row, :, d] = sent.get(day, self.service_parcels)
                 for d, (day, cutoff) in enumerate(slots):
                     slot_day[row, d], slot_cutoff[row, d] = day, cutoff
                     left[row, d] = known.get(day, self.limits[row])
-            self.slot_day, self.slot_cutoff, self.left = slot_day, slot_cutoff, left
+            self.slot_day, self.slot_cutoff, self.left, self.parcels = slot_day, slot_cutoff, left, parcels
         upcoming = self.slot_cutoff[:, 0]
         # A node that is closed for long may open: look again within the hour.
         self.slots_until = min(at + 3600, upcoming[upcoming > at].min(initial=2**62))
@@ -396,6 +404,9 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
     lanes: list[list[dict[str, Any]]] = [service.get("lanes") or [] for _, service in services]
     _compile_transit(network, [service for _, service in services], lanes)
     network.zones = ZoneTable(zones, _origins(network), lanes, network.band_count.tolist())
+    if (network.service_parcels < NO_LIMIT).any():
+        network.parcels = np.empty((len(network.node_codes), count, SLOTS), np.int32)
+        network.parcels[:] = network.service_parcels[:, np.newaxis]
 
 
 def _compile_transit(

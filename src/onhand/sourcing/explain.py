@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.base.dates import rfc3339
+from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
 from onhand.orders.model import TERMS
@@ -169,8 +170,9 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     count = len(changed) + 1
     weight = np.concatenate([[0], np.tile(case.weight_g, count)]).astype(np.int64)
     volume = np.concatenate([[0], np.tile(case.volume_mm3, count)]).astype(np.int64)
+    goods = Goods(weight, volume, np.zeros(len(weight), np.int32))
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
-    decisions = decide(asks, stock, case.network, case.policy, weight, volume, now=case.now, consume=False)
+    decisions = decide(asks, stock, case.network, case.policy, goods, now=case.now, consume=False)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
 
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from onhand.catalog.catalogue import Goods
 from onhand.sourcing.interleave import interleave
 from onhand.sourcing.kernel import SEEN_SAFETY
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
@@ -59,7 +60,7 @@ class Seen:
 
 
 def encode(
-    decisions: Decisions, latitude: Degrees, longitude: Degrees, weight_g: Int64, volume_mm3: Int64, now: float
+    decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float
 ) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
@@ -68,8 +69,8 @@ def encode(
     demand = np.empty(len(decisions.demand_item), _DEMAND)
     demand["item"] = decisions.demand_item
     demand["units"] = decisions.demand_units
-    demand["weight"] = weight_g[decisions.demand_item]
-    demand["volume"] = volume_mm3[decisions.demand_item]
+    demand["weight"] = goods.weight_g[decisions.demand_item]
+    demand["volume"] = goods.volume_mm3[decisions.demand_item]
     head = np.empty(len(decisions.count), _HEAD)
     head["version"], head["width"], head["count"] = _VERSION, width, np.diff(decisions.demand_first)
     head["at"], head["latitude"], head["longitude"] = now, latitude, longitude
@@ -120,9 +121,9 @@ def decode(raw: bytes) -> Seen:
     )
 
 
-def empty(ask: Ask, weight_g: Int64, volume_mm3: Int64, now: float) -> bytes:
+def empty(ask: Ask, goods: Goods, now: float) -> bytes:
     """The record of an order that no candidate was looked at for."""
-    demand = np.array([(i, u, weight_g[i], volume_mm3[i]) for i, u in ask.demand], _DEMAND)
+    demand = np.array([(i, u, goods.weight_g[i], goods.volume_mm3[i]) for i, u in ask.demand], _DEMAND)
     return _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
 
 

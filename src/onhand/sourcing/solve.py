@@ -1,6 +1,6 @@
 """From orders as values to the kernel's arrays and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
 from onhand.sourcing import kernel, tables
@@ -19,6 +20,7 @@ Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
 _NO_INT = np.zeros(0, np.int32)
+_NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
 NO_PRICES = tables.Prices(
     np.zeros((0, 0, 4), np.float32),
     np.zeros(0),
@@ -93,6 +95,7 @@ class Asked:
     excluded        int32[...], of order o in rows excluded_first[o]:excluded_first[o + 1]
     price, cost     float64[demand]: of one unit, minor units; None: not known
     residential     int32[orders]; None: no homes
+    duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
     attempts        None: one each, with the order's own channel, fulfilments_max and objective
     """
 
@@ -114,6 +117,7 @@ class Asked:
     price: Float64 | None = None
     cost: Float64 | None = None
     residential: Int32 | None = None
+    duty: Int32 | None = None
     attempts: Attempts | None = None
 
 
@@ -209,7 +213,16 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         price=_money(asks, 0),
         cost=_money(asks, 1),
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
+        duty=duty_rows(network, [a.place for a in asks]),
     )
+
+
+def duty_rows(network: Network, places: Iterable[tuple[str, str, str]]) -> Int32 | None:
+    """Row of the duty table for each (country, region, postal code) today; None where nothing is ever due."""
+    if not network.duties.has_duties:
+        return None
+    today = int(network.slot_day[:, 0].max(initial=0))
+    return np.array([network.duties.row(country, region, today) for country, region, _ in places], np.int32)
 
 
 def _money(asks: Sequence[Ask], column: int) -> Float64 | None:
@@ -230,14 +243,13 @@ def decide(
     stock: Stock,
     network: Network,
     policy: Policy,
-    weight_g: Int64,
-    volume_mm3: Int64,
+    goods: Goods,
     *,
     now: float,
     consume: bool,
 ) -> Decisions:
     """`decide_asked` for orders as values."""
-    return decide_asked(asked(asks, network), stock, network, policy, weight_g, volume_mm3, now=now, consume=consume)
+    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume)
 
 
 def decide_asked(
@@ -245,8 +257,7 @@ def decide_asked(
     stock: Stock,
     network: Network,
     policy: Policy,
-    weight_g: Int64,
-    volume_mm3: Int64,
+    goods: Goods,
     *,
     now: float,
     consume: bool,
@@ -260,7 +271,7 @@ def decide_asked(
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
     objectives = policy.matrix()
-    world = _world(batch, stock, rows, network, objectives, weight_g[items], volume_mm3[items], now)
+    world = _world(batch, stock, rows, network, objectives, goods, now)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
@@ -329,25 +340,27 @@ def _world(
     rows: Int32,
     network: Network,
     objectives: Float64,
-    weight_g: Int64,
-    volume_mm3: Int64,
+    goods: Goods,
     now: float,
 ) -> tables.World:
     """What the kernel reads, in its order."""
-    orders, demand = len(batch.zone), len(rows)
-    count, services = len(network.methods), len(network.band_count)
-    none = np.zeros(0)
+    orders, demand, items = len(batch.zone), len(rows), batch.item
+    duties = network.duties
+    due, trade = _NO_DUTIES, np.zeros(demand, np.int32)
+    if duties.has_duties and batch.price is not None and batch.duty is not None:
+        trade = duties.classes_of(goods.pairs)[goods.pair[items]]
+        due = tables.Duties(duties.rate, duties.de_minimis, duties.fee)
     nodes = tables.Nodes(
-        network.xyz, network.handling_minor.astype(np.float64), np.zeros(count), np.zeros(count), network.co2_g,
-        network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left,
-        np.zeros((0, 0, 0), np.int32), np.zeros(count, np.int32), network.candidate_offsets, network.candidates,
+        network.xyz, network.handling_minor, network.handling_line_minor, network.handling_unit_minor, network.co2_g,
+        network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left, network.parcels,
+        duties.node_origin, network.candidate_offsets, network.candidates,
     )  # fmt: skip
     service = tables.Services(
         network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
         network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
         network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
-        network.service_divisor, network.service_by_zone, np.zeros(services), np.full(services, NO_LIMIT, np.int32),
-        network.zone_bands, np.zeros((0, 0, 0), np.int16),
+        network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
+        network.zone_bands, network.zone_transit,
     )  # fmt: skip
     attempts = batch.attempts or Attempts(
         np.arange(orders + 1, dtype=np.int32), batch.channel, batch.fulfilments_max, batch.objective,
@@ -355,16 +368,19 @@ def _world(
     )  # fmt: skip
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
-        np.zeros(orders, np.int32), np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
+        np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
+        np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
         batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
-        *attempts, rows, batch.units, weight_g, volume_mm3,
+        *attempts, rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
         np.zeros(demand) if batch.price is None else batch.price,
-        np.zeros(demand) if batch.cost is None else batch.cost, np.zeros(demand, np.int32),
+        np.zeros(demand) if batch.cost is None else batch.cost, trade,
     )  # fmt: skip
     return tables.World(
-        now, tables.Stock(stock.available, stock.pending, stock.safety), stock.prices, nodes, service,
-        tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0))),
-        tables.Cartons(none, none, none, np.zeros(0, np.int64), np.zeros(0, np.int64)),
+        now, tables.Stock(stock.available, stock.pending, stock.safety), stock.prices, nodes, service, due,
+        tables.Cartons(
+            network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
+            network.carton_max_g,
+        ),
         tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
     )  # fmt: skip
 
