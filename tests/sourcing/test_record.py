@@ -22,9 +22,7 @@ def records(running: Running, orders: list[Order], *, consume: bool = False) -> 
     decisions = running.decide(orders, consume=consume)
     asks = [running.world.ask(o, running.network) for o in orders]
     now = running.world.now.timestamp()
-    raw = record.encode(
-        decisions, [a.latitude for a in asks], [a.longitude for a in asks], running.goods, now
-    )
+    raw = record.encode(decisions, [a.latitude for a in asks], [a.longitude for a in asks], running.goods, now)
     return raw, list(plans(decisions, running.network))
 
 

@@ -412,9 +412,7 @@ class Sourcer:
         seen = shelf or looked
         if seen is not None:
             now = seen.book.now.timestamp()
-            inputs = record.encode(
-                seen.decisions, [seen.ask.latitude], [seen.ask.longitude], catalogue.goods, now
-            )[0]
+            inputs = record.encode(seen.decisions, [seen.ask.latitude], [seen.ask.longitude], catalogue.goods, now)[0]
         else:
             ask = self._asks[order.order_id]
             assert ask is not None, "nothing is found for an order without a place"

@@ -59,9 +59,7 @@ class Seen:
     candidates: list[Candidate]
 
 
-def encode(
-    decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float
-) -> list[bytes]:
+def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
     lowest, highest = int(words.min(initial=0)), int(words.max(initial=0))
