@@ -6,13 +6,15 @@ order-exact  Lagrangian: stock is priced, every order served exactly at cost + p
              for any order's exact cost is at least its relaxed one.
 """
 
+import os
+import sys
 from dataclasses import dataclass
 
 import highspy
 import numpy as np
 import numpy.typing as npt
-from multi_item.instances import Instance
 
+from multi_item.instances import Instance
 from onhand.base.compiled import compiled
 from onhand.sourcing.prices import decide, scratch
 
@@ -27,8 +29,23 @@ class Bound:
     price: Floats
 
 
-def item_lp(instance: Instance, method: str = "ipm") -> Bound:
-    """The hindsight linear programme over (pair, item, centre), by HiGHS. RuntimeError when it is not solved.
+def _quiet_model() -> highspy.Highs:
+    """A model that writes nothing. HiGHS greets on file descriptor 1 as it is made, before it can be told not to, and
+    that is where the programs print their JSON."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        model = highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    model.setOptionValue("output_flag", False)
+    return model
+
+
+def item_lp(instance: Instance, seconds: float = 600.0) -> Bound | None:
+    """The hindsight linear programme over (pair, item, centre), by HiGHS; None when it takes longer than `seconds`.
 
     min  sum fixed y + unit x   with  sum_k x = 1,  x <= y,  sum_pairs count x <= stock;  x, y shares of the pair.
     """
@@ -70,12 +87,14 @@ def item_lp(instance: Instance, method: str = "ipm") -> Bound:
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=columns))])
     lp.a_matrix_.index_, lp.a_matrix_.value_ = row[order], value[order]
-    model = highspy.Highs()
-    model.silent()
-    model.setOptionValue("solver", method)
+    model = _quiet_model()
+    model.setOptionValue("solver", "ipm")
+    model.setOptionValue("time_limit", seconds)
     model.setOptionValue("threads", 1)
     model.passModel(lp)
     model.run()
+    if model.getModelStatus() == highspy.HighsModelStatus.kTimeLimit:
+        return None
     if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise RuntimeError(f"the linear programme ended as {model.modelStatusToString(model.getModelStatus())}")
     duals = -np.array(model.getSolution().row_dual)[-items * centres :].reshape(items, centres)
@@ -93,7 +112,7 @@ def _dual(room, fixed, unit, first, item, units, region, count, stock, price, us
             continue
         r = region[p]
         start, stop = first[p], first[p + 1]
-        value += count[p] * decide(room, fixed[r], unit[r], item, units, start, stop, stock, price)
+        value += count[p] * decide(room, fixed[r], unit[r], item, units, start, stop, stock, price, True)
         for n in range(start, stop):
             if room.choice[n - start] < nodes:
                 use[item[n], room.choice[n - start]] += count[p] * units[n]

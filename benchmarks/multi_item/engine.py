@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from multi_item.instances import Instance
 
+from multi_item.instances import Instance
 from onhand.base.compiled import compiled
 from onhand.sourcing.prices import (
     LINES_MAX,
@@ -30,9 +30,11 @@ class Served:
 
 
 @compiled
-def _serve(room, fixed, unit, first, item, units, region, sequence, stock, price, rate, eta, cap, dynamic, left,
-           cost, node, at):  # fmt: skip
+def _serve(room, costs, pairs, sequence, stock, price, rate, eta, cap, refuse, cost, node):
+    fixed, unit = costs
+    first, item, units, region = pairs
     nodes = stock.shape[1]
+    at = 0
     parcel = np.zeros(nodes + 1, np.bool_)
     for t in range(len(sequence)):
         p = sequence[t]
@@ -43,13 +45,8 @@ def _serve(room, fixed, unit, first, item, units, region, sequence, stock, price
             stop = min(start + LINES_MAX, first[p + 1])
             if eta > 0.0:
                 for n in range(start, stop):
-                    i = item[n]
-                    if dynamic:
-                        for k in range(nodes):
-                            rate[i, k] = stock[i, k] / max(left[i], 1.0)
-                        left[i] -= units[n]
-                    expect(price, rate, eta, i, units[n])
-            decide(room, fixed[r], unit[r], item, units, start, stop, stock, price)
+                    expect(price, rate, eta, item[n], units[n])
+            decide(room, fixed[r], unit[r], item, units, start, stop, stock, price, refuse)
             for n in range(start, stop):
                 i, k = item[n], room.choice[n - start]
                 node[at] = k
@@ -68,14 +65,12 @@ def _serve(room, fixed, unit, first, item, units, region, sequence, stock, price
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """A forward-looking policy. every: orders between refreshes of the prices; samples: drawn for each; online:
-    whether every order corrects the prices; learn: whether the forecast is corrected by the orders seen."""
+    """A forward-looking policy. refreshes: of the prices, over the horizon; samples: drawn for each; learn: whether the
+    forecast is corrected by the orders seen."""
 
     settings: Settings = STANDARD
-    every: int = 500
+    refreshes: int = 50
     samples: int = 2000
-    online: bool = True
-    dynamic: bool = False
     learn: bool = True
 
 
@@ -98,10 +93,9 @@ def _run(instance: Instance, policy: Forward | None, forecast: npt.NDArray[np.fl
     room = scratch(costs.fixed.shape[1])
     price = np.zeros(stock.shape)
     rate = np.zeros(stock.shape)
-    left = np.zeros(len(stock))
     eta = cap = 0.0
     seen = np.zeros(len(forecast))
-    at, every = 0, policy.every if policy else horizon
+    at, every = 0, max(1, horizon // policy.refreshes) if policy else horizon
     for begin in range(0, horizon, every):
         block = instance.sequence[begin : begin + every]
         if policy:
@@ -116,11 +110,10 @@ def _run(instance: Instance, policy: Forward | None, forecast: npt.NDArray[np.fl
                 pairs, draw(expected, policy.samples, seed + begin), costs, stock, rate, price, money, policy.settings
             )
             cap = policy.settings.cap * money
-            if policy.online:
-                eta = policy.settings.eta * money
+            eta = policy.settings.eta * money
         at += _serve(
-            room, costs.fixed, costs.unit, *pairs, block, stock, price, rate, eta, cap,
-            policy is not None and policy.dynamic, left, cost[begin:], node[at:], 0,
+            room, costs, pairs, block, stock, price, rate, eta, cap,
+            policy is None or policy.settings.refuse, cost[begin:], node[at:],
         )  # fmt: skip
         seen += np.bincount(block, minlength=len(seen))
     return Served(cost=cost, node=node)

@@ -63,8 +63,8 @@ class Recipe:
     types: int = 5
     stocking: float = 0.75
     orders: int = 10_000
-    safety: float = 0.0
-    mix: str = "equal"
+    safety: float = 0.5
+    mix: str = "random"
 
 
 def _read(path: Path, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
@@ -173,3 +173,24 @@ def misestimated(weight: npt.NDArray[np.float64], deviation: float, seed: int) -
         return weight
     wrong = weight * np.exp(deviation * np.random.default_rng([seed, 1]).standard_normal(len(weight)))
     return wrong / wrong.sum()
+
+
+def cost_of(instance: Instance, node: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """float64[order], what it costs to serve the sequence as `node` int32[line] says, figured apart from any engine.
+
+    ValueError when a centre gives more than it holds.
+    """
+    costs, pairs = instance.costs, instance.pairs
+    sizes = np.diff(pairs.first)[instance.sequence]
+    order = np.repeat(np.arange(len(sizes)), sizes)
+    within = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    line = np.repeat(pairs.first[instance.sequence], sizes) + within
+    region = pairs.region[instance.sequence]
+    used = np.zeros((len(instance.stock), instance.stock.shape[1] + 1), np.int64)
+    np.add.at(used, (pairs.item[line], node), pairs.units[line])
+    if (used[:, :-1] > instance.stock).any():
+        raise ValueError("expected no centre to give more than it holds")
+    opened = np.zeros((len(sizes), used.shape[1]), np.bool_)
+    opened[order, node] = True
+    fixed = (opened * costs.fixed[region]).sum(axis=1)
+    return fixed + np.bincount(order, costs.unit[region[order], node] * pairs.units[line], len(sizes))

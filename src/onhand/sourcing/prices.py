@@ -1,5 +1,5 @@
 # pyright: basic
-"""What a unit at a node is worth to the orders still to come: central prices and their correction, order by order. Pure.
+"""What a unit at a node is worth to the orders to come: central prices, and their correction order by order. Pure.
 
 The price of (item, node) is the shadow price of its stock in the problem of serving the expected orders until the next
 supply. An order that is decided by cost + price leaves scarce units to those who need them most.
@@ -68,13 +68,15 @@ class Settings(NamedTuple):
     skip       share of an item's visits before averaging begins (a share)
     eta        step of the online correction
     cap        most a price may be
+    refuse     whether a price may lead to a refusal (yes or no)
     """
 
     step: float = 0.03
     settle: float = 100.0
     skip: float = 0.5
-    eta: float = 0.01
+    eta: float = 0.0025
     cap: float = 2.0
+    refuse: bool = True
 
 
 STANDARD = Settings()
@@ -168,15 +170,26 @@ def least_cost(scratch, fixed, lines):
 
 
 @compiled
-def decide(scratch, fixed, unit, item, units, start, stop, stock, price):
+def decide(scratch, fixed, unit, item, units, start, stop, stock, price, refuse):
     """Least cost + price of the lines start .. stop - 1 (at most LINES_MAX) of an order, with what stock[item, node]
-    holds; `scratch.choice` is the node of each, the last column unserved."""
+    holds; `scratch.choice` is the node of each, the last column unserved.
+
+    refuse  whether a price may lead to a refusal. If not, what is left unserved pays the lowest price at which it could
+            be served too: only differences between nodes count.
+    """
     nodes = fixed.shape[0] - 1
     for n in range(start, stop):
         i, q = item[n], units[n]
+        lowest = _BIG
         for k in range(nodes):
-            scratch.cost[n - start, k] = q * (unit[k] + price[i, k]) if stock[i, k] >= q else _BIG
-        scratch.cost[n - start, nodes] = q * unit[nodes]
+            if stock[i, k] >= q:
+                scratch.cost[n - start, k] = q * (unit[k] + price[i, k])
+                lowest = min(lowest, price[i, k])
+            else:
+                scratch.cost[n - start, k] = _BIG
+        if refuse or lowest == _BIG:
+            lowest = 0.0
+        scratch.cost[n - start, nodes] = q * (unit[nodes] + lowest)
     return least_cost(scratch, fixed, stop - start)
 
 
@@ -194,7 +207,8 @@ def charge(price, eta, cap, i, k, units):
 
 
 @compiled
-def _central(scratch, fixed, unit, first, item, units, region, draws, stock, rate, price, mean, step, settle, skip, cap):
+def _central(scratch, fixed, unit, first, item, units, region, draws, stock, rate, price, mean, step, settle, skip, cap,
+             refuse):  # fmt: skip
     items, nodes = price.shape
     total = np.zeros(items, np.int64)
     for d in draws:
@@ -205,7 +219,7 @@ def _central(scratch, fixed, unit, first, item, units, region, draws, stock, rat
         r = region[d]
         for start in range(first[d], first[d + 1], LINES_MAX):
             stop = min(start + LINES_MAX, first[d + 1])
-            decide(scratch, fixed[r], unit[r], item, units, start, stop, stock, price)
+            decide(scratch, fixed[r], unit[r], item, units, start, stop, stock, price, refuse)
             for n in range(start, stop):
                 i, q, used = item[n], units[n], scratch.choice[n - start]
                 eta = step / np.sqrt(1.0 + seen[i] / settle)
@@ -249,6 +263,7 @@ def central_prices(
     _central(
         scratch(costs.fixed.shape[1]), costs.fixed, costs.unit, orders.first, orders.item, orders.units, orders.region,
         draws, stock, rate, price, mean, settings.step * money, settings.settle, settings.skip, settings.cap * money,
+        settings.refuse,
     )  # fmt: skip
     return mean
 
