@@ -5,7 +5,9 @@ The price of (item, node) is the shadow price of its stock in the problem of ser
 supply. An order that is decided by cost + price leaves scarce units to those who need them most.
 
 - `central_prices` learns them from a sample of expected orders by an averaged stochastic subgradient on the exact
-  decision of each order (N. Z. Shor 1985; averaging: B. T. Polyak and A. B. Juditsky 1992).
+  decision of each order (N. Z. Shor 1985; averaging: B. T. Polyak and A. B. Juditsky 1992), every price with a step of
+  its own that shortens with what it was moved (J. Duchi, E. Hazan and Y. Singer 2011): one setting then suits 20 items
+  at 5 nodes, sampled hundreds of times each, and 20,000 at 50, whose prices move a few times.
 - `expect` and `charge` correct them with every real order by one mirror-descent step (S. Balseiro, H. Lu and
   V. Mirrokni 2023), which makes up for what the forecast did not know.
 
@@ -63,17 +65,17 @@ class Orders(NamedTuple):
 class Settings(NamedTuple):
     """Fractions of `spread`, except where said.
 
-    step       first step of the subgradient
-    settle     visits of an item after which the step has fallen to 1/sqrt(2) of the first (a number)
+    step       first step of the subgradient, for a unit too many or too few
+    settle     squared units that a price was moved for until its step is 1/sqrt(2) of the first (a number)
     skip       share of an item's visits before averaging begins (a share)
     eta        step of the online correction
     cap        most a price may be
     refuse     whether a price may lead to a refusal (yes or no)
     """
 
-    step: float = 0.03
-    settle: float = 100.0
-    skip: float = 0.5
+    step: float = 0.1
+    settle: float = 1.0
+    skip: float = 0.25
     eta: float = 0.0025
     cap: float = 2.0
     refuse: bool = True
@@ -207,8 +209,9 @@ def charge(price, eta, cap, i, k, units):
 
 
 @compiled
-def _central(scratch, fixed, unit, first, item, units, region, draws, stock, rate, price, mean, step, settle, skip, cap,
-             refuse):  # fmt: skip
+def _central(scratch, costs, orders, draws, stock, rate, price, mean, moved, step, settle, skip, cap, refuse):
+    fixed, unit = costs
+    first, item, units, region = orders
     items, nodes = price.shape
     total = np.zeros(items, np.int64)
     for d in draws:
@@ -222,15 +225,18 @@ def _central(scratch, fixed, unit, first, item, units, region, draws, stock, rat
             decide(scratch, fixed[r], unit[r], item, units, start, stop, stock, price, refuse)
             for n in range(start, stop):
                 i, q, used = item[n], units[n], scratch.choice[n - start]
-                eta = step / np.sqrt(1.0 + seen[i] / settle)
+                keep = seen[i] >= skip * total[i]
+                seen[i] += 1
                 for k in range(nodes):
-                    price[i, k] = max(price[i, k] - eta * q * rate[i, k], 0.0)
-                if used < nodes:
-                    price[i, used] = min(price[i, used] + eta * q, cap)
-                if seen[i] >= skip * total[i]:
+                    change = -q * rate[i, k]
+                    if k == used:
+                        change += q
+                    moved[i, k] += change * change
+                    price[i, k] += step / np.sqrt(1.0 + moved[i, k] / settle) * change
+                    price[i, k] = min(max(price[i, k], 0.0), cap)
+                if keep:
                     for k in range(nodes):
                         mean[i, k] += price[i, k]
-                seen[i] += 1
     for i in range(items):
         averaged = total[i] - np.ceil(skip * total[i])
         for k in range(nodes):
@@ -261,9 +267,8 @@ def central_prices(
     price = np.minimum(start, settings.cap * money)
     mean = np.zeros_like(price)
     _central(
-        scratch(costs.fixed.shape[1]), costs.fixed, costs.unit, orders.first, orders.item, orders.units, orders.region,
-        draws, stock, rate, price, mean, settings.step * money, settings.settle, settings.skip, settings.cap * money,
-        settings.refuse,
+        scratch(costs.fixed.shape[1]), costs, orders, draws, stock, rate, price, mean, np.zeros_like(price),
+        settings.step * money, settings.settle, settings.skip, settings.cap * money, settings.refuse,
     )  # fmt: skip
     return mean
 
