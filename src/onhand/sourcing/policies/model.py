@@ -28,6 +28,7 @@ TERMS: Final = (
 
 EXPRESSION_LENGTH_MAX: Final = 2_000
 STANDARD_NAME: Final = "standard"
+NAME_PATTERN: Final = "^[a-z][a-z0-9_-]{0,63}$"
 
 _RATE_MAX: Final = 1_000_000_000.0  # minor units: no single exchange rate or price is beyond
 _KM_MAX: Final = 50_000.0  # more than once around the Earth
