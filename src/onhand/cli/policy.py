@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -119,7 +119,7 @@ def show(
 @commands.command()
 def promote(
     name: Name,
-    to: Annotated[str, typer.Option(help="shadow, canary, active or retired.")],
+    to: Annotated[Literal["shadow", "canary", "active", "retired"], typer.Option(help="Where it is to go.")],
     *,
     version: Annotated[
         int | None, typer.Option(min=1, help="Left out: the one nearest to it on the way, of drafts the newest.")
@@ -130,16 +130,12 @@ def promote(
     """Move a version on: draft, shadow, canary, active. It replaces the one that is there."""
     from onhand.base.actor import Actor
     from onhand.flows.policies import promote_policy
-    from onhand.sourcing.policies.lifecycle import MOVES
 
-    state = next((known for known in MOVES if known == to and known != "draft"), None)
-    if state is None:
-        raise typer.BadParameter(f"expected shadow, canary, active or retired, got {to!r}", param_hint="--to")
     if share is not None and not 0 < share < 1:
         raise typer.BadParameter("expected a share above 0 and below 1", param_hint="--share")
     by = Actor(reason=why or "onhand policy promote")
     with _database() as db:
-        moves = promote_policy(db, name, to=state, version=version, share=share, why=why, by=by)
+        moves = promote_policy(db, name, to=to, version=version, share=share, why=why, by=by)
     _print_moves(name, moves)
 
 

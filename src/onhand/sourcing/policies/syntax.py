@@ -59,6 +59,8 @@ def _in_words(said: str) -> tuple[str, str]:
         return f"unexpected {what}", "remove it, or put text in quotes"
     if "'<EOF>'" in said.partition(" expecting ")[0]:
         return "it ends too early", "add what is missing: a value, or a closing bracket"
+    if "has()" in said:
+        return "has takes one field", "write it as in has(node.attributes.fragile)"
     message = re.sub(r"\s+expecting \{.*", "", said).replace("<EOF>", "the end")
     return message[:1].lower() + message[1:], "remove what is too much, or add the operator that is missing"
 

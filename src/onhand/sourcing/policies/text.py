@@ -129,7 +129,6 @@ def _read(text: str) -> Document:
             return _Builder(text).build(value)
         except (Unreadable, _Odd):
             return Document(text, value)  # JSON that YAML's reader stumbles on: without places
-        # A JSON document that is none is reported as YAML, which has friendlier words.
     return _Builder(text).build()
 
 
@@ -342,7 +341,7 @@ def _scalar(event: Any, location: Location) -> object:
     """The value of a scalar by the core schema of YAML 1.2.2 (10.3.2), without infinity and NaN."""
     text = str(event.value)
     if _SURROGATE.search(text):  # JSON writes what is beyond 16 bits as a pair
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     if event.style is not None or event.tag == "!":
         return text
     if text in _WORDS:
