@@ -142,37 +142,9 @@ def test_the_documentation_has_the_facts_there_are():
 
 
 SCRAPS = st.sampled_from(
-    [
-        "rules: ",
-        " - name: a",
-        "    when: ",
-        "order.units",
-        "node.type",
-        " == ",
-        "'x'",
-        '"',
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        "\n",
-        "  ",
-        "limits: ",
-        "objective: ",
-        "1",
-        "true",
-        "&a",
-        "*a",
-        "? ",
-        ">",
-        "#",
-        "guards: ",
-        "metric: ",
-        "(",
-        ")",
-    ]
-)
+    ["rules: ", " - name: a", "    when: ", "order.units", "node.type", " == ", "'x'", '"', "[", "]", "{", "}", ",",
+     "\n", "  ", "limits: ", "objective: ", "1", "true", "&a", "*a", "? ", ">", "#", "guards: ", "metric: ", "(", ")"]
+)  # fmt: skip
 
 
 @given(st.lists(SCRAPS, max_size=30).map("".join))
