@@ -63,7 +63,7 @@ class Shop:
 
 def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
     """Items, a bundle, an item to come, nodes, a group, a carrier, channels, a listing, stock, supply, a reservation,
-    orders in every queue, a webhook and a key."""
+    orders in every queue, a webhook, a policy and a key."""
     shop = Shop(client, [*ITEMS, "SET", "NEXT-YEAR"], list(_PLACES), ["web", "market"])
     for sku in ITEMS:
         item = {"name": sku, "weight_g": 400, "price_minor": 1000, "currency": "EUR", "category": "kitchen"}
@@ -100,22 +100,27 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         ("supply", [("LAMP", 3)], {}),
         ("release", [("NEXT-YEAR", 1)], {}),
         ("never", [("PLATE", 1_000_000)], {}),
-        *((f"held-{n}", [("PLATE", 1)], {"hold": "check the address"}) for n in range(5)),
+        *((f"held-{n}", [("PLATE", 1)], {"hold": "check the address"}) for n in range(10)),
     ):
         answer = shop.order(name, *lines, **more)
         shop.orders[name] = answer["order_id"]
         shop.fulfilments += [f["fulfilment_id"] for f in answer["fulfilments"]]
     more = len(shop.fulfilments)
-    for n in range(12):
+    for n in range(20):
         answer = shop.order(f"more-{n}", ("MUG-BLUE", 1), ("PLATE", 2), customer={"email": f"{n}@example.org"})
         shop.orders[f"more-{n}"] = answer["order_id"]
         shop.fulfilments.append(answer["fulfilments"][0]["fulfilment_id"])
-    for fulfilment_id in shop.fulfilments[more + 4 : more + 8]:
+    for fulfilment_id in shop.fulfilments[more + 4 : more + 10]:
         shop.call("POST", f"/v1/fulfilments/{fulfilment_id}/ship")
     for email in ("ada@example.org", "1@example.org", "2@example.org"):
         (customer,) = shop.call("GET", f"/v1/customers?email={email}")["data"]
         shop.customers.append(customer["customer_id"])
     # Public, and never called: no worker runs here.
     shop.webhook = shop.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook"})["webhook_id"]
+    # A policy by which nothing is decided, so that it may be moved about.
+    for most in (1, 2, 3):
+        shop.call("PUT", "/v1/policies/trial", {"limits": {"fulfilments_max": most}})
+    for version, state in ((1, "active"), (2, "active"), (3, "canary")):
+        shop.call("POST", "/v1/policies/trial/promote", {"version": version, "to": state, "why": "set-up"})
     shop.key_id = shop.call("POST", "/v1/keys", {"name": "till", "scopes": ["read"]})["key_id"]
     return shop
