@@ -63,7 +63,7 @@ class Shop:
 
 def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
     """Items, a bundle, an item to come, nodes, a group, a carrier, a carton, a duty, a markdown, channels, a listing,
-    stock, supply, a reservation, orders in every queue, a webhook and a key."""
+    stock, supply, a reservation, orders in every queue, a webhook, a policy and a key."""
     shop = Shop(client, [*ITEMS, "SET", "NEXT-YEAR"], list(_PLACES), ["web", "market"])
     for sku in ITEMS:
         item = {"name": sku, "weight_g": 400, "price_minor": 1000, "currency": "EUR", "category": "kitchen"}
@@ -109,7 +109,7 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         ("supply", [("LAMP", 3)], {}),
         ("release", [("NEXT-YEAR", 1)], {}),
         ("never", [("PLATE", 1_000_000)], {}),
-        *((f"held-{n}", [("PLATE", 1)], {"hold": "check the address"}) for n in range(5)),
+        *((f"held-{n}", [("PLATE", 1)], {"hold": "check the address"}) for n in range(10)),
     ):
         answer = shop.order(name, *lines, **more)
         shop.orders[name] = answer["order_id"]
@@ -126,5 +126,10 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         shop.customers.append(customer["customer_id"])
     # Public, and never called: no worker runs here.
     shop.webhook = shop.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook"})["webhook_id"]
+    # A policy by which nothing is decided, so that it may be moved about.
+    for most in (1, 2, 3):
+        shop.call("PUT", "/v1/policies/trial", {"limits": {"fulfilments_max": most}})
+    for version, state in ((1, "active"), (2, "active"), (3, "canary")):
+        shop.call("POST", "/v1/policies/trial/promote", {"version": version, "to": state, "why": "set-up"})
     shop.key_id = shop.call("POST", "/v1/keys", {"name": "till", "scopes": ["read"]})["key_id"]
     return shop

@@ -105,6 +105,46 @@ _MISNAMED: Json = {
     "errors": [{"path": "name", "message": "string should have at least 1 character"}],
 }
 
+_POLICY_TEXT = """\
+rules:
+  - name: Light orders from a store nearby
+    when: order.weight_g <= 2000
+    nodes: node.type == "store"
+    limits: {fulfilments_max: 1, distance_km_max: 100}
+  - name: Everything else
+guards:
+  - {metric: cost_per_order_minor, worse_by: 0.03}
+"""
+_BRIEF_VERSION: Json = {
+    "version": 2, "state": "canary", "share": 0.05, "since": _SHIPPED, "why": "shadow saved 3 % over two weeks",
+    "created_at": _MONDAY, "created_by": 1,
+}  # fmt: skip
+_FIRST_VERSION: Json = _BRIEF_VERSION | {
+    "version": 1, "state": "active", "share": None, "since": _MONDAY, "why": "built in", "created_by": 0,
+}  # fmt: skip
+_VERSION: Json = _BRIEF_VERSION | {
+    "name": "standard", "label": "standard@2", "text": _POLICY_TEXT,
+    "hash": "5f2b0d6c1c0a4c0f9a1e7d0b3f6a9c2e4d8b7a6958473625140f1e2d3c4b5a69",
+    "document": {
+        "objective": "margin",
+        "rules": [{"name": "Light orders from a store nearby", "when": "order.weight_g <= 2000",
+                   "nodes": 'node.type == "store"', "limits": {"fulfilments_max": 1, "distance_km_max": 100.0}},
+                  {"name": "Everything else"}],
+    },
+    "history": [
+        {"state": "draft", "share": None, "at": _MONDAY, "ended_at": _PLACED, "by": 1, "why": None},
+        {"state": "canary", "share": 0.05, "at": _SHIPPED, "ended_at": None, "by": 1,
+         "why": "shadow saved 3 % over two weeks"},
+    ],
+}  # fmt: skip
+_POLICY: Json = {
+    "name": "standard", "latest": 2, "active": 1, "canary": 2, "share": 0.05, "shadow": None, "updated_at": _SHIPPED,
+}  # fmt: skip
+_FINDING: Json = {
+    "severity": "error", "line": 3, "column": 17, "path": "rules[0].when", "message": "order has no 'wieght_g'",
+    "remedy": "did you mean 'weight_g'?",
+}  # fmt: skip
+
 # Stock --------------------------------------------------------------------------------------------
 
 _STOCK: Json = {
@@ -328,6 +368,7 @@ ANSWERS: dict[str, object] = {
     "Keys": _page(_KEY | {"revoked_at": None}),
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
+    "LintOut": {"is_usable": False, "findings": [_FINDING]},
     "MarkdownList": _page(_MARKDOWN),
     "MarkdownResults": {
         "results": [
@@ -335,6 +376,10 @@ ANSWERS: dict[str, object] = {
             _MISNAMED
             | {"sku": "PLATE-BLUE", "node": "BRELIN", "errors": [{"path": "node", "message": "no node 'BRELIN'"}]},
         ]
+    },
+    "MovedOut": {
+        "name": "standard",
+        "moves": [{"version": 2, "state": "canary", "share": 0.05, "why": "shadow saved 3 % over two weeks"}],
     },
     "NodeGroupList": _page(_GROUP),
     "NodeGroupOut": _GROUP,
@@ -346,6 +391,9 @@ ANSWERS: dict[str, object] = {
     "OrderList": _page(_BRIEF),
     "OrderOut": _ORDER,
     "PlanOut": _PLAN,
+    "PolicyList": _page(_POLICY),
+    "PolicyOut": _POLICY | {"versions": [_BRIEF_VERSION, _FIRST_VERSION]},
+    "PolicyVersionOut": _VERSION,
     "PromiseAnswer": {
         "options": [{"option": name} | _OFFER for name in ("cheapest", "fastest", "greenest")],
         "missing": {},
@@ -363,6 +411,7 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "WrittenPolicyOut": _VERSION | {"state": "draft", "share": None, "why": None, "warnings": []},
 }  # fmt: skip
 """By the name of the answer's schema."""
 

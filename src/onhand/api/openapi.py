@@ -34,6 +34,7 @@ TAGS = [
     {"name": "fulfilment", "description": "The node's side: accept, reject, pack, ship, deliver; returns."},
     {"name": "stock", "description": "Ledger entries, positions, inbound supply, availability."},
     {"name": "set-up", "description": "Items, nodes, carriers, channels, listings."},
+    {"name": "policies", "description": "Sourcing policies: documents in immutable versions, and their life."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},
     {"name": "keys", "description": "API keys and their scopes."},
     {"name": "customers", "description": "Personal data: export and erase."},

@@ -1,0 +1,174 @@
+"""`onhand policy`: check policies before they are saved, see their versions, promote them and roll them back."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from onhand.errors import NotFound
+from onhand.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onhand.db import Database
+    from onhand.sourcing.policies.lifecycle import Move
+
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
+commands = typer.Typer(no_args_is_help=True, help="Check, list, show, promote and roll back sourcing policies.")
+
+Name = Annotated[str, typer.Argument(help="As `onhand policy list` shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="policy")
+
+
+@commands.command()
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="Policies in YAML or JSON.")],
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
+) -> None:
+    """Say what is wrong with policies, by line and column. Needs no database, so it knows no node groups, channels and
+    services. Exits 1 for errors, 2 if a file cannot be read.
+    """
+    from datetime import UTC, datetime
+
+    from onhand.sourcing.policies.lint import lint as find
+
+    today = datetime.now(UTC).date()
+    texts = [(file, _text(file)) for file in files]
+    failed = False
+    for file, text in texts:
+        linted = find(text, today=today)
+        for finding in linted.findings:
+            out.print(f"{file}:{finding}")
+        failed |= linted.policy is None or (strict and bool(linted.findings))
+    if failed:
+        raise typer.Exit(1)
+    out.print(f"{len(texts)} {'policy is' if len(texts) == 1 else 'policies are'} fit for use")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        err.print(f"error: {file}: {why}")
+        raise typer.Exit(2) from None
+
+
+@commands.command("list")
+def list_all() -> None:
+    """List policies with their versions in force."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from onhand.sourcing.policies import store
+
+    with _database() as db, db.connection() as conn:
+        rows = store.list_policies(conn, limit=100_000)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "latest", "active", "canary", "shadow", "changed"):
+        table.add_column(heading)
+    for row in rows:
+        canary = "" if row.canary is None else f"{row.canary} ({row.share:.0%} of orders)"
+        cells = (
+            row.name,
+            str(row.latest),
+            _number(row.active),
+            canary,
+            _number(row.shadow),
+            f"{row.updated_at:%Y-%m-%d %H:%M}",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
+
+
+@commands.command()
+def show(
+    name: Name,
+    version: Annotated[int | None, typer.Argument(min=1, help="Left out: the active one, or else the latest.")] = None,
+) -> None:
+    """Print a version's text, after its history as comments: what is printed is a policy again."""
+    from onhand.sourcing.policies import store
+
+    with _database() as db, db.connection() as conn:
+        if version is None:
+            found = store.in_force(conn, name).get("active") or store.latest_version(conn, name)
+        else:
+            found = store.get_version(conn, name, version)
+        if found is None:
+            raise NotFound("policy", name if version is None else f"{name}@{version}")
+        history = store.history(conn, name, found.version)
+    for stretch in history:
+        share = "" if stretch.share is None else f" for {stretch.share:.0%} of orders"
+        why = f": {' '.join(stretch.why.split())}" if stretch.why else ""
+        # JSON has no comments.
+        (err if found.text.lstrip().startswith("{") else out).print(
+            f"# {found.label} {stretch.state}{share} since {stretch.at:%Y-%m-%d %H:%M}{why}"
+        )
+    typer.echo(found.text, nl=not found.text.endswith("\n"))
+
+
+@commands.command()
+def promote(
+    name: Name,
+    to: Annotated[Literal["shadow", "canary", "active", "retired"], typer.Option(help="Where it is to go.")],
+    *,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Left out: the one nearest to it on the way, of drafts the newest.")
+    ] = None,
+    share: Annotated[float | None, typer.Option(help="Of the orders, of a canary; 0.05 is 5 %.")] = None,
+    why: Annotated[str | None, typer.Option(help="Needed to leave out a step.")] = None,
+) -> None:
+    """Move a version on: draft, shadow, canary, active. It replaces the one that is there."""
+    from onhand.base.actor import Actor
+    from onhand.flows.policies import promote_policy
+
+    if share is not None and not 0 < share < 1:
+        raise typer.BadParameter("expected a share above 0 and below 1", param_hint="--share")
+    by = Actor(reason=why or "onhand policy promote")
+    with _database() as db:
+        moves = promote_policy(db, name, to=to, version=version, share=share, why=why, by=by)
+    _print_moves(name, moves)
+
+
+@commands.command()
+def rollback(name: Name, why: Annotated[str, typer.Option(help="For the history and the audit log.")]) -> None:
+    """Take the canary back; without one, return to the version that was active before."""
+    from onhand.base.actor import Actor
+    from onhand.flows.policies import roll_back_policy
+
+    with _database() as db:
+        moves = roll_back_policy(db, name, why=why, by=Actor(reason=why))
+    _print_moves(name, moves)
+
+
+def _print_moves(name: str, moves: "Sequence[Move]") -> None:
+    for move in moves:
+        share = "" if move.share is None else f" for {move.share:.0%} of orders"
+        out.print(f"{name}@{move.version} is {move.state}{share}")
+    if not moves:
+        out.print("it is so already")
+
+
+def _number(version: int | None) -> str:
+    return "" if version is None else str(version)
+
+
+@contextmanager
+def _database() -> "Generator[Database]":
+    from onhand.db import Database, migrate
+    from onhand.db.embedded import located
+
+    settings = Settings.load()
+    with located(settings.database_url, settings.home) as url:
+        migrate(url)
+        with Database.open(url, pool_max=1) as db:
+            yield db

@@ -1,0 +1,90 @@
+"""`onhand policy`, as a user runs it."""
+
+import pytest
+
+from onhand import cli
+from onhand.base.actor import SYSTEM
+from onhand.db import Database
+from onhand.flows.policies import set_policy
+
+GOOD = "rules:\n  - name: a\n"
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs a command line without a database; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONHAND_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+    def run(*arguments):
+        code = cli.run(["policy", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def onhand(run, monkeypatch, dsn):
+    """The same on the test's database."""
+    monkeypatch.setenv("ONHAND_DATABASE_URL", dsn)
+    return run
+
+
+def test_lint_needs_no_database(run, tmp_path):
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "bad.yaml").write_text(f"{GOOD}    when: order.chanel == 'x'\n")
+    (tmp_path / "odd.yaml").write_text(f"{GOOD}weights: {{shiping: 1}}\n")
+    assert run("lint", "good.yaml") == (0, "1 policy is fit for use\n", "")
+    code, said, _ = run("lint", "good.yaml", "bad.yaml")
+    assert code == 1
+    assert "bad.yaml:3:17: error: rules[0].when: order has no 'chanel'; did you mean 'channel'?\n" in said
+    code, said, _ = run("lint", "odd.yaml")
+    assert (code, "odd.yaml:3:20: warning: weights.shiping" in said) == (0, True)
+    assert run("lint", "--strict", "odd.yaml")[0] == 1
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_file_that_cannot_be_read_is_bad_usage(run, tmp_path, content):
+    if content is not None:
+        (tmp_path / "x.yaml").write_bytes(content)
+    code, out, err = run("lint", "x.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: x.yaml: ")
+
+
+def test_the_life_of_a_version(onhand, dsn):
+    with Database.open(dsn) as db:
+        set_policy(db, "standard", f"# mine\n{GOOD}", by=SYSTEM)
+    assert onhand("promote", "standard", "--to", "shadow")[1] == "standard@2 is shadow\n"
+    assert onhand("promote", "standard", "--to", "canary", "--share", "0.1")[1] == (
+        "standard@2 is canary for 10% of orders\n"
+    )
+    code, said, _ = onhand("list")
+    assert (code, "2 (10% of orders)" in said) == (0, True)
+    assert onhand("promote", "standard", "--to", "active")[1] == "standard@1 is retired\nstandard@2 is active\n"
+    assert onhand("promote", "standard", "--to", "active", "--version", "2")[1] == "it is so already\n"
+    code, said, _ = onhand("show", "standard")
+    assert code == 0
+    assert "# standard@2 canary for 10% of orders since" in said
+    assert said.endswith(f"# mine\n{GOOD}")
+    assert onhand("rollback", "standard", "--why", "late")[1] == "standard@2 is retired\nstandard@1 is active\n"
+    assert "# standard@2 retired since" in onhand("show", "standard", "2")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("promote", "standard", "--to", "heaven"), 2, "heaven"),
+        (("promote", "standard", "--to", "canary", "--share", "2"), 2, "share"),
+        (("promote", "none", "--to", "active"), 1, "no policy 'none'"),
+        (("rollback", "standard", "--why", "x"), 1, "no version was active before"),
+        (("show", "none"), 1, "no policy 'none'"),
+        (("show", "standard", "7"), 1, "standard@7"),
+        (("rollback", "standard"), 2, "--why"),
+    ],
+)
+def test_refusals_have_their_exit_codes(onhand, arguments, code, said):
+    found, out, err = onhand(*arguments)
+    assert (found, out) == (code, "")
+    assert said in err
