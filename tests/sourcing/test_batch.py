@@ -288,8 +288,10 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     options, shared = arrays(draw(Random(11), orders=3))
     with pytest.raises(ValueError, match="expected 2\\^lines - 1 costs an option"):
         source_jointly(options._replace(cost_first=options.cost_first * 2), shared, time_limit_s=1.0)
+    falling = options._replace(node=np.concatenate([np.sort(options.node)[::-1]]))
+    assert falling.node[0] > falling.node[options.option_first[1] - 1], "the first order has two nodes"
     with pytest.raises(ValueError, match="ascending node"):
-        source_jointly(options._replace(node=options.node[::-1]), shared, time_limit_s=1.0)
+        source_jointly(falling, shared, time_limit_s=1.0)
     with pytest.raises(ValueError, match="stock"):
         source_jointly(options, shared._replace(capacity=shared.capacity[1:]), time_limit_s=1.0)
 

@@ -134,10 +134,11 @@ def solve(day: Day, *, time_limit_s: float = 55.0, seed: int = 0) -> tuple[Repor
             break
         refuse *= 2.0
     assert best is not None, "at least one try"
-    joint, flat, refuse = best
+    joint, refuse = best[0], best[2]
+    taken: list[_Way] = best[1]
     choices = [
-        Choice(int(order), flat[option].plant, flat[option].port, flat[option].rate)
-        for order, option in zip(joint.order, joint.option, strict=True)
+        Choice(order, taken[option].plant, taken[option].port, taken[option].rate)
+        for order, option in zip(joint.order.tolist(), joint.option.tolist(), strict=True)
     ]
     cost = cost_of(day, choices)
     # A plan that serves as many as can be served refuses exactly orders - flow.served, each at `refuse`: those that
@@ -192,7 +193,7 @@ def _ways(day: Day) -> list[list[_Way]]:
     )
     ways: list[list[_Way]] = [[] for _ in range(len(day.orders))]
     for order, plant, port, rate, freight, unit_cost, units in cheapest.iter_rows():
-        ways[order].append(_Way(plant, port, rate, freight + unit_cost * units))
+        ways[int(order)].append(_Way(plant, port, rate, freight + unit_cost * units))
     return ways
 
 

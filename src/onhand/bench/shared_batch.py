@@ -30,7 +30,7 @@ def instance(nodes: int, *, orders: int = 1000, items: int = 2000, seed: int = 2
     sku: list[npt.NDArray[Any]] = []
     units: list[npt.NDArray[Any]] = []
     for count in lines:
-        sku.append(np.asarray(random.choice(items, count, replace=False, p=popular)))
+        sku.append(random.choice(items, int(count), replace=False, p=popular))
         units.append(random.choice([1, 2, 3], count, p=[0.8, 0.15, 0.05]))
     cluster = random.random((8, 2)) * 2000
     customer = cluster[random.integers(0, 8, orders)] + random.normal(0, 120, (orders, 2))

@@ -100,15 +100,17 @@ def ruin(
     heat: Any,
     cool: Any,
     size_max: Any,
+    draws: Any,
     state: Any,
     work: Any,
 ) -> float:
     """Take out a few orders that compete for rows, put them back in random order; keep it if not dearer than `heat`.
 
-    The first order taken out is one whose plan is far from its best at the prices (of 3 drawn); then those that hold
-    the rows of its best plan, or of a random cell of the pool. They come back cheapest at a random share of the
-    prices, the last at none. Simulated annealing's acceptance with threshold heat * random, cooled each trial
-    (threshold accepting; Schrimpf et al. 2000).
+    The first order taken out is, of `draws` drawn, the one whose plan is furthest from its best at the prices: at the
+    best prices these distances and unused but priced rows are all of the gap. Then those that hold the rows of its best
+    plan, or of a random cell of the pool. They come back cheapest at a random share of the prices, the last at none.
+    A dearer result is kept if it is dearer by less than heat * random (threshold accepting; Dueck, Scheuer 1990; ruin
+    and recreate: Schrimpf et al. 2000). `heat` falls by the factor `cool` each trial.
 
     user_first  int64[rows+1], room for the orders that may use each row
     Returns the best cost; `plan`, `left`, `costs` are those of the best.
@@ -128,6 +130,9 @@ def ruin(
                 row = cells.row[entry]
                 users[user_first[row] + used[row]] = order
                 used[row] += 1
+    far = np.empty(orders)
+    for order in range(orders):
+        far[order] = excess(cells, order, price, plan, costs[order], values[order])
     best = total
     best_plan = plan.copy()
     best_costs = costs.copy()
@@ -136,14 +141,11 @@ def ruin(
     kept = np.empty((size_max, LINES_MAX), plan.dtype)
     kept_cost = np.empty(size_max)
     nobody = left[:0]
-    for _ in range(trials):
+    for _trial in range(trials):
         first = _random(state, orders)
-        far = excess(cells, first, price, plan, costs[first], values[first])
-        for _other in range(2):
+        for _ in range(draws - 1):
             other = _random(state, orders)
-            money = excess(cells, other, price, plan, costs[other], values[other])
-            if money > far:
-                far = money
+            if far[other] > far[first]:
                 first = other
         size = 2 + _random(state, size_max - 1)
         out[0] = first
@@ -157,8 +159,8 @@ def ruin(
             cells_of = cells.first[asks + 1] - cells.first[asks]
             if cells_of == 0:
                 continue
-            if looked == 1 or _random(state, 2) == 0:
-                reply(table, cells, asks, price, 0.25 * _random(state, 5), nobody, False, work)
+            if looked == 1:
+                reply(table, cells, asks, price, 1.0, nobody, False, work)
             else:
                 # A cell near the front is as good as any: the pool holds only cells near the best.
                 work.picks[0] = cells.first[asks] + _random(state, cells_of)
@@ -200,7 +202,9 @@ def ruin(
         if after <= before + heat * 0.001 * _random(state, 1000):
             total += after - before
             for place in range(count):
-                _note(cells, out[place], plan, users, used, user_first)
+                order = out[place]
+                _note(cells, order, plan, users, used, user_first)
+                far[order] = excess(cells, order, price, plan, costs[order], values[order])
             if total < best - 1e-9:
                 best = total
                 best_plan[:] = plan
