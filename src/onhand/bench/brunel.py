@@ -134,12 +134,8 @@ def solve(day: Day, *, time_limit_s: float = 55.0, seed: int = 0) -> tuple[Repor
             break
         refuse *= 2.0
     assert best is not None, "at least one try"
-    joint, refuse = best[0], best[2]
-    taken: list[_Way] = best[1]
-    choices = [
-        Choice(order, taken[option].plant, taken[option].port, taken[option].rate)
-        for order, option in zip(joint.order.tolist(), joint.option.tolist(), strict=True)
-    ]
+    joint, flat, refuse = best
+    choices = _choices(joint, flat)
     cost = cost_of(day, choices)
     # A plan that serves as many as can be served refuses exactly orders - flow.served, each at `refuse`: those that
     # are served in every such plan may have a dearer refusal.
@@ -155,6 +151,11 @@ def solve(day: Day, *, time_limit_s: float = 55.0, seed: int = 0) -> tuple[Repor
         seconds=perf_counter() - began,
     )
     return report, choices
+
+
+def _choices(joint: Joint, flat: Sequence[_Way]) -> list[Choice]:
+    ways = [flat[option] for option in joint.option.tolist()]
+    return [Choice(order, way.plant, way.port, way.rate) for order, way in zip(joint.order.tolist(), ways, strict=True)]
 
 
 def _ways(day: Day) -> list[list[_Way]]:
