@@ -154,8 +154,10 @@ def solve(day: Day, *, time_limit_s: float = 55.0, seed: int = 0) -> tuple[Repor
 
 
 def _choices(joint: Joint, flat: Sequence[_Way]) -> list[Choice]:
-    ways = [flat[option] for option in joint.option.tolist()]
-    return [Choice(order, way.plant, way.port, way.rate) for order, way in zip(joint.order.tolist(), ways, strict=True)]
+    orders: list[int] = joint.order.tolist()
+    taken: list[int] = joint.option.tolist()
+    ways = [flat[option] for option in taken]
+    return [Choice(order, way.plant, way.port, way.rate) for order, way in zip(orders, ways, strict=True)]
 
 
 def _ways(day: Day) -> list[list[_Way]]:
