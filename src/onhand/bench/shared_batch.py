@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from onhand.sourcing import batch
 from onhand.sourcing.batch import NO_LIMIT, Joint, Options, Shared, source_jointly
 
 FLOORS = {500: (0.01, 2.0), 50: (0.03, 5.0)}  # nodes: gap to a proved bound, seconds
@@ -99,4 +100,4 @@ def solve(nodes: int, seed: int, limit_s: float) -> Joint:
 def warm_up() -> None:
     """Compile (or load) every loop, and load the solver library, on a batch too small to matter."""
     options, shared = instance(20, orders=60, items=40, seed=1)
-    source_jointly(options, shared, time_limit_s=60.0, gap=0.0)
+    batch.warm_up(options, shared)

@@ -139,6 +139,19 @@ def referee(options: Options, shared: Shared, time_limit_s: float) -> highs.Verd
     return highs.best_of(table, pool_of(table, _all_keys(table)), time_limit_s, gap=0.0)
 
 
+def warm_up(options: Options, shared: Shared) -> None:
+    """Compile, or load, every loop on a small batch, so that no time limit pays for it: half a minute where nothing
+    is cached. A search that ends early need not pass through all of them."""
+    search = _Search(table_of(options, shared), 0, perf_counter(), math.inf, -1.0, None)
+    search.survey("orders alone")
+    search.pass_in_turn("in turn", 0.0)
+    search.approach(1.0)
+    search.tighten(0.3)
+    search.refine()
+    search.anneal(1.0, 1)
+    search.close(_CLOSE_EARLY)
+
+
 class _Search:
     """State of one search: the pool of cells, prices per row, best plan, best bound."""
 
@@ -300,7 +313,7 @@ class _Search:
         """Give what may still be in a better plan to the MIP solver, if that is no more than `cells_max` cells: its
         bound then holds for all plans."""
         # A solver that began a presolve does not look at the clock: some 5,000 cells a second is its slowest seen.
-        cells_max = min(cells_max, int(5000 * (self.until - perf_counter())))
+        cells_max = int(min(cells_max, 5000 * (self.until - perf_counter())))
         if self.done or cells_max < 100:
             return
         self.price = self.bound_price.copy()
