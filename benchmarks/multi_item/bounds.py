@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from multi_item.instances import Instance
+from multi_item.reference import decide, scratch
 from onhand.base.compiled import compiled
-from onhand.sourcing.prices import decide, scratch
 
 Floats = npt.NDArray[np.float64]
 

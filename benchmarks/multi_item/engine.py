@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from multi_item.instances import Instance
-from onhand.base.compiled import compiled
-from onhand.sourcing.prices import (
+from multi_item.reference import (
     LINES_MAX,
     STANDARD,
     Settings,
@@ -19,6 +18,7 @@ from onhand.sourcing.prices import (
     scratch,
     spread,
 )
+from onhand.base.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onhand.sourcing.prices import Costs, Orders
+from multi_item.reference import Costs, Orders
 
 FIXED = 8.759
 PER_ITEM = 0.423
@@ -24,8 +24,10 @@ EARTH_MILES = 3958.8
 
 @dataclass(frozen=True, slots=True)
 class Geography:
-    """miles float64[city, centre]; share float64[city] of the population."""
+    """cities, centres: degrees float64[., 2]; miles float64[city, centre]; share float64[city] of the population."""
 
+    cities: npt.NDArray[np.float64]
+    centres: npt.NDArray[np.float64]
     miles: npt.NDArray[np.float64]
     share: npt.NDArray[np.float64]
 
@@ -40,6 +42,7 @@ class Instance:
     sequence  int64[order], the pairs as they arrive
     """
 
+    geography: Geography
     costs: Costs
     pairs: Orders
     weight: npt.NDArray[np.float64]
@@ -84,7 +87,8 @@ def read_geography(folder: Path) -> Geography:
     if not found:
         raise FileNotFoundError(f"expected cities*.csv and fulfillment_centers*.csv of the same ending in {folder}")
     _, _, cities, centres = max(found, key=lambda f: f[:2])
-    return Geography(miles=haversine_miles(cities[:, :2], centres), share=cities[:, 2] / cities[:, 2].sum())
+    miles = haversine_miles(cities[:, :2], centres)
+    return Geography(cities=cities[:, :2], centres=centres, miles=miles, share=cities[:, 2] / cities[:, 2].sum())
 
 
 def haversine_miles(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -126,6 +130,7 @@ def build(geography: Geography, recipe: Recipe, seed: int) -> Instance:
     stock = _nearest_stocked(types, weight, geography.miles, stocked, recipe)
     sequence = random.choice(weight.size, recipe.orders, p=weight.ravel())
     return Instance(
+        geography=geography,
         costs=costs_of(geography.miles),
         pairs=_pairs(types, cities),
         weight=weight.ravel(),

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from multi_item import bounds, engine
 from multi_item.instances import Geography, Recipe, build, cost_of, misestimated, read_geography
-
-from onhand.sourcing.prices import Settings
+from multi_item.reference import Settings
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT.parent / "shared" / "data" / "fulfilment"

@@ -13,7 +13,7 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network, compile_network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Objective, Policy
-from onhand.sourcing.solve import Ask, Decisions, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Ask, Decisions, Stock, decide
 
 
 def tries(examples: int) -> settings:
@@ -120,7 +120,7 @@ class World:
         for node, value in extras.rejection.items():
             rejection[node] = value
         clock = np.full(shape[0], 20.0)  # 20 units later, at a step of 1
-        stock.prices = tables.Prices(unit, clock, np.zeros((0, 3)), rejection, ratio)
+        stock.prices = NO_PRICES._replace(unit=unit, clock=clock, rejection=rejection, ratio=ratio)
         return stock
 
     def ask(self, order: Order, network: Network) -> Ask:

@@ -52,6 +52,16 @@ class InboundRow(Strict):
     expected_at: Moment
 
 
+class ForecastIn(Strict):
+    """Orders expected until the next supply, as `POST /v1/orders` takes them, and how many of each: real ones of the
+    last weeks will do."""
+
+    orders: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    expected: Annotated[
+        list[Annotated[float, Field(ge=0)]] | None, Field(description="of each order; left out: one each")
+    ] = None
+
+
 class NetworkIn(Strict):
     """All that a decision is made from. Without channels there is one, `default`, that every node serves."""
 
@@ -61,6 +71,7 @@ class NetworkIn(Strict):
     channels: list[ChannelRow] | None = None
     stock: list[StockRow] = []  # noqa: RUF012
     inbound: list[InboundRow] = []  # noqa: RUF012
+    forecast: ForecastIn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,7 @@ class Network:
     price: npt.NDArray[np.float64]
     cost: npt.NDArray[np.float64]
     currency: str
+    forecast: ForecastIn | None = None
     inbound: Sequence[Supply] = field(default=())
 
     @classmethod
@@ -115,6 +127,11 @@ class Network:
         document_ = _document(given, node_ids, errors)
         available, safety = _stock(given, catalogue, node_ids, errors)
         inbound = _inbound(given, catalogue, node_ids, errors)
+        if given.forecast is not None and given.forecast.expected is not None:
+            if len(given.forecast.expected) != len(given.forecast.orders):
+                errors.append(FieldError("forecast.expected", "expected one number for each of forecast.orders"))
+            elif not any(given.forecast.expected):
+                errors.append(FieldError("forecast.expected", "expected some number above 0; or leave forecast out"))
         if errors:
             raise InvalidInput(errors)
         price, cost = np.zeros(catalogue.count + 1), np.zeros(catalogue.count + 1)
@@ -131,6 +148,7 @@ class Network:
             cost=cost,
             currency=next((row.currency for row in given.items if row.currency), "EUR"),
             inbound=inbound,
+            forecast=given.forecast,
         )
 
 

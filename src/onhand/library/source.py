@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
+from onhand.catalog.catalogue import Goods
 from onhand.errors import FieldError, InvalidInput
 from onhand.flows.intake import prepare
 from onhand.library.network import Network, Supply
@@ -16,7 +17,8 @@ from onhand.network import compiled
 from onhand.orders.intake import OrderIn
 from onhand.orders.model import TERMS
 from onhand.sourcing import tables
-from onhand.sourcing.policy import STANDARD, Policy
+from onhand.sourcing.policy import STANDARD, Foresight, Policy
+from onhand.sourcing.prices import Expected, Float32, central_prices, span_of_costs
 from onhand.sourcing.solve import NO_SUPPLY, Ask, Attempts, Decisions, Stock, asked, decide_asked
 
 # Orders decided by one call: enough to make calling cheap, few enough to keep arrays small.
@@ -45,13 +47,13 @@ def source(
     orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out
     network  a document (see Network.load) or a loaded network
     policy   "standard", or objectives and limits as a Policy
-    seed     for policies that draw by lot; the same seed, the same plans
+    seed     of the draws from a forecast; the same seed, the same plans
     at       the moment of the decisions; of the network where left out
 
-    Exact for orders of up to ten different items: no other plan costs less at the policy's prices. Raises InvalidInput,
+    Exact for orders of up to ten different items: no other plan costs less at the policy's prices. Where the network
+    has a forecast, these include what a unit is worth to the orders to come (sourcing/prices.py). Raises InvalidInput,
     naming every field that is wrong; then nothing was decided.
     """
-    del seed  # no policy draws by lot yet
     known = Network.load(network, at=at)
     now = at or known.at
     rules = _policy(policy)
@@ -59,12 +61,73 @@ def source(
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
+    ahead = None if rules.foresight is None else _Ahead.of(known, room, rules, rules.foresight, now, seed)
     plans: list[Plan] = []
-    for start in range(0, len(asks), _BATCH):
-        some = asks[start : start + _BATCH]
+    every = _BATCH if ahead is None else ahead.every
+    for start in range(0, len(asks), every):
+        some = asks[start : start + every]
+        if ahead is not None:
+            rules = ahead.look(stock, start)
         decisions = _decide(some, stock, known, room, rules, now)
         plans += [_plan(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
     return plans
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Prices of stock for the orders that a network's forecast expects, learned anew from time to time."""
+
+    expected: Expected
+    network: compiled.Network
+    policy: Policy
+    foresight: Foresight
+    goods: Goods
+    now: float
+    seed: int
+    span: float
+    every: int
+
+    @classmethod
+    def of(
+        cls, known: Network, room: compiled.Network, policy: Policy, foresight: Foresight, now: datetime, seed: int
+    ) -> "_Ahead | None":
+        if known.forecast is None:
+            return None
+        asks = _asks(known.forecast.orders, known, policy, now, "forecast.orders")
+        count = np.array(known.forecast.expected or np.ones(len(asks)), np.float64)
+        expected = Expected(orders=asked([ask for _, ask, _ in asks], room), count=count)
+        at, goods = now.timestamp(), known.catalogue.goods
+        span = span_of_costs(expected, room, policy, goods, now=at, seed=seed)
+        every = max(1, int(count.sum()) // foresight.refreshes)
+        return cls(expected, room, policy, foresight, goods, at, seed, span, every)
+
+    def look(self, stock: Stock, decided: int) -> Policy:
+        """Refresh the prices of `stock` after so many orders; the policy that follows them on."""
+        total = float(self.expected.count.sum())
+        # Orders beyond the forecast find some still expected: nobody knows that the last one was the last.
+        rest = self.expected.left(max(total - decided, self.every) / total)
+        known = stock.prices.unit
+        stock.prices = central_prices(
+            rest,
+            stock,
+            self.network,
+            self.policy,
+            self.goods,
+            self.foresight,
+            now=self.now,
+            span=self.span,
+            start=_today(stock, self.foresight.follow_share * self.span) if len(known) else None,
+            seed=self.seed + decided,
+        )
+        return self.policy.following(self.foresight.follow_share * self.span)
+
+
+def _today(stock: Stock, step: float) -> Float32:
+    """The prices as they have followed the orders until now."""
+    unit = stock.prices.unit.copy()
+    gone = stock.prices.clock[:, np.newaxis] - unit[:, :, tables.SEEN]
+    unit[:, :, tables.NETWORK] = np.maximum(unit[:, :, tables.NETWORK] - step * unit[:, :, tables.RATE] * gone, 0)
+    return unit
 
 
 _Asked = tuple[str, Ask, bool]
@@ -81,7 +144,9 @@ def _policy(policy: str | Policy) -> Policy:
     raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
 
 
-def _asks(orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime) -> list[_Asked]:
+def _asks(
+    orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
+) -> list[_Asked]:
     """(external id, ask, whether units on their way may be promised) of each order."""
     world = _World(known.catalogue, known.compiled, policy)
     channel = next(iter(known.compiled.channels))
@@ -96,14 +161,14 @@ def _asks(orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, n
             order = msgspec.convert(named, OrderIn)
             intake = prepare(world, order, actor=0, key=None, now=now, body_hash=b"")
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$")
-            errors.append(FieldError(f"orders[{n}]{path.rstrip('`')}", message[:1].lower() + message[1:]))
+            message, _, where = str(error).partition(" - at `$")
+            errors.append(FieldError(f"{path}[{n}]{where.rstrip('`')}", message[:1].lower() + message[1:]))
             continue
         except InvalidInput as error:
-            errors += [FieldError(f"orders[{n}].{e.path}", e.message) for e in error.errors]
+            errors += [FieldError(f"{path}[{n}].{e.path}", e.message) for e in error.errors]
             continue
         if intake.unlocatable:
-            errors.append(FieldError(f"orders[{n}].destination", "cannot be located: give latitude and longitude"))
+            errors.append(FieldError(f"{path}[{n}].destination", "cannot be located: give latitude and longitude"))
             continue
         asks.append((order.external_id, _with_prices(intake.ask, order, known), order.allow_backorder))
     if errors:

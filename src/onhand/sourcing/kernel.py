@@ -451,7 +451,12 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     _take_capacity(nodes, a, f)
             fulfilments += made
             break
-        if consume and prices.unit.shape[0]:
+        if prices.moved.shape[0]:
+            opportunity.learn(
+                prices, orders, first, demand, int(a.pick_first[o]), picks, a.pick_demand, a.pick_node, a.pick_units,
+                a.pick_supply,
+            )  # fmt: skip
+        elif consume and prices.unit.shape[0]:
             for d in range(demand):
                 prices.clock[orders.item[first + d]] += wanted[d]
     a.pick_first[total_orders] = picks

@@ -1,6 +1,6 @@
 """What a decision is weighed by: the built-in objectives of the first policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,19 +66,47 @@ class Objective:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """How prices of stock are learned and how they follow the orders; shares of what serving a unit costs.
+
+    refreshes   of the prices, over the time that the forecast is for
+    samples     expected orders that a refresh decides
+    step_share  first step of the walk
+    settle      share of an item's visits before the mean is taken
+    price_max   highest price
+    follow_share  how far the price of a unit moves with an order
+
+    The numbers were found on the published instances (benchmarks/README.md).
+    """
+
+    refreshes: int = 50
+    samples: int = 2_000
+    step_share: float = 0.1
+    settle: float = 0.25
+    price_max: float = 2.0
+    follow_share: float = 0.0025
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Objectives by name, the default one, and the limits that hold for every order."""
+    """Objectives by name, the default one, and the limits that hold for every order; foresight: None does without."""
 
     version: str
     objectives: dict[str, Objective]
     default: str
     fulfilments_max: int
     confidence: float = 0.95
+    foresight: Foresight | None = Foresight()
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """float64[objective, 16] in the column order of the solver."""
         return np.array([o.row() for o in self.objectives.values()], np.float64)
+
+    def following(self, step_minor: float) -> "Policy":
+        """The same with prices of stock that move so far with an order."""
+        objectives = {name: replace(o, step_minor=step_minor) for name, o in self.objectives.items()}
+        return replace(self, objectives=objectives)
 
     def index(self, name: str | None) -> int:
         """Row of an objective in `matrix`; KeyError when there is none."""

@@ -21,14 +21,11 @@ Float64 = npt.NDArray[np.float64]
 
 _NO_INT = np.zeros(0, np.int32)
 _NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
+_NO_TABLE = np.zeros((0, 0), np.float32)
 NO_PRICES = tables.Prices(
-    np.zeros((0, 0, 4), np.float32),
-    np.zeros(0),
-    np.zeros((0, 3)),
-    np.zeros(0, np.float32),
-    np.zeros((0, 0), np.float32),
-)
-
+    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
+    _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
+)  # fmt: skip
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.

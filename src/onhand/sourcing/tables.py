@@ -57,6 +57,13 @@ class Prices(NamedTuple):
     capacity  float64[N, 3]: price of an order, a line and a unit of the node's day
     rejection float32[N]: probability that the node rejects a line, at this hour
     ratio     float32[I, N]: how much likelier that is for the item
+
+    While network prices are learned from expected orders (else empty):
+
+    walk      float64[2]: first step, and the highest price
+    moved     float32[I, N]: sum of squared changes so far
+    mean      float32[I, N]: sum of prices after an item was asked for more than `skip` times
+    visits, skip  int32[I]
     """
 
     unit: Any
@@ -64,6 +71,11 @@ class Prices(NamedTuple):
     capacity: Any
     rejection: Any
     ratio: Any
+    walk: Any
+    moved: Any
+    mean: Any
+    visits: Any
+    skip: Any
 
 
 class Nodes(NamedTuple):

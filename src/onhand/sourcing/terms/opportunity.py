@@ -10,6 +10,8 @@ orders: it falls by step · rate with every unit of the item that is asked for, 
 taken here, so that a unit that is taken faster than planned becomes dear (`after`).
 """
 
+import math
+
 import numpy as np
 
 from onhand.base.compiled import bare
@@ -42,6 +44,29 @@ def add(costs, c, rows_from, rows_to, wish, orders, prices):
             k = node[j]
             price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
             unit[j, d] += np.rint(weight * (value[i, k, BASE] + price))
+
+
+@bare
+def learn(prices, orders, first, lines, picks_from, picks_to, demand, node, units, supply):
+    """One step of the walk to central prices, after an order with picks picks_from:picks_to (none: it has no plan): the
+    price of an item rises at a node by what was taken there and falls by what was to be expected, in steps that become
+    shorter the more it has moved (J. Duchi, E. Hazan and Y. Singer 2011)."""
+    value, moved, mean, walk = prices.unit, prices.moved, prices.mean, prices.walk
+    item, wanted, visits, skip = orders.item, orders.units, prices.visits, prices.skip
+    for row in range(first, first + lines):
+        i = item[row]
+        visits[i] += 1
+        keep = visits[i] > skip[i]
+        for k in range(value.shape[1]):
+            change = -wanted[row] * value[i, k, RATE]
+            for p in range(picks_from, picks_to):
+                if demand[p] == row and node[p] == k and supply[p] < 0:
+                    change += units[p]
+            moved[i, k] += change * change
+            price = value[i, k, NETWORK] + walk[0] / math.sqrt(1.0 + moved[i, k]) * change
+            value[i, k, NETWORK] = min(max(price, 0.0), walk[1])
+            if keep:
+                mean[i, k] += value[i, k, NETWORK]
 
 
 @bare

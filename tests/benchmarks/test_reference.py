@@ -4,8 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-
-from onhand.sourcing.prices import (
+from multi_item.reference import (
     STANDARD,
     Costs,
     Orders,
