@@ -62,8 +62,8 @@ class Shop:
 
 
 def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
-    """Items, a bundle, an item to come, nodes, a group, a carrier, channels, a listing, stock, supply, a reservation,
-    orders in every queue, a webhook, a policy and a key."""
+    """Items, a bundle, an item to come, nodes, a group, a carrier, a carton, a duty, a markdown, channels, a listing,
+    stock, supply, a reservation, orders in every queue, a webhook, a policy and a key."""
     shop = Shop(client, [*ITEMS, "SET", "NEXT-YEAR"], list(_PLACES), ["web", "market"])
     for sku in ITEMS:
         item = {"name": sku, "weight_g": 400, "price_minor": 1000, "currency": "EUR", "category": "kitchen"}
@@ -80,6 +80,13 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         shop.call("PUT", f"/v1/nodes/{code}", node)
     shop.call("PUT", "/v1/node-groups/SOUTH", {"name": "south", "nodes": ["munich"]})
     shop.call("PUT", "/v1/carriers/dhl", {"name": "DHL", "services": [_SERVICE]})
+    carton = {"inner_length_mm": 300, "inner_width_mm": 200, "inner_height_mm": 150, "cost_minor": 38}
+    shop.call("PUT", "/v1/cartons/M", carton)
+    duty = {
+        "name": "into Switzerland", "to_countries": ["CH"], "valid_from": "2026-01-01", "duty_rate": 0.1,
+        "currency": "EUR", "source": "test",
+    }  # fmt: skip
+    shop.call("PUT", "/v1/duties/CH", duty)
     shop.call("PUT", "/v1/channels/web", {"currency": "EUR"})
     shop.call("PUT", "/v1/channels/market", {"currency": "EUR", "node_group": "SOUTH"})
     shop.call("PUT", "/v1/listings/web/MUG-BLUE", {"external_id": "4711", "status": "active"})
@@ -87,6 +94,8 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         {"kind": "receipt", "sku": sku, "node": node, "quantity": units} for sku in ITEMS[:3] for node in _PLACES
     ]
     shop.call("POST", "/v1/stock/entries", {"entries": entries})
+    markdown = {"sku": "MUG-BLUE", "node": "berlin", "value_minor": 490}
+    shop.call("POST", "/v1/markdowns/batch", {"markdowns": [markdown]})
     supply = [{"sku": sku, "quantity": 500, "expected_at": SOON} for sku in ("LAMP", "NEXT-YEAR")]
     inbound = shop.call("POST", "/v1/inbound", {"reference": "PO-1", "node": "berlin", "lines": supply})
     shop.inbound = inbound["inbound_id"]
@@ -106,11 +115,11 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         shop.orders[name] = answer["order_id"]
         shop.fulfilments += [f["fulfilment_id"] for f in answer["fulfilments"]]
     more = len(shop.fulfilments)
-    for n in range(20):
+    for n in range(24):
         answer = shop.order(f"more-{n}", ("MUG-BLUE", 1), ("PLATE", 2), customer={"email": f"{n}@example.org"})
         shop.orders[f"more-{n}"] = answer["order_id"]
         shop.fulfilments.append(answer["fulfilments"][0]["fulfilment_id"])
-    for fulfilment_id in shop.fulfilments[more + 4 : more + 10]:
+    for fulfilment_id in shop.fulfilments[more + 4 : more + 16]:
         shop.call("POST", f"/v1/fulfilments/{fulfilment_id}/ship")
     for email in ("ada@example.org", "1@example.org", "2@example.org"):
         (customer,) = shop.call("GET", f"/v1/customers?email={email}")["data"]

@@ -5,6 +5,8 @@
     with App.open(Settings.load()) as app:
         ...
 
+    plans = onhand.source(orders, network)          # the same decisions, without a server
+
 `App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
 the command line is `onhand`. Names that are not listed here may change without notice.
 """
@@ -15,18 +17,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
+    from onhand.library.network import Network
+    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.source import source
     from onhand.settings import Settings
+    from onhand.sourcing.policy import Objective, Policy
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
     "App": "onhand.app",
     "Settings": "onhand.settings",
+    "Network": "onhand.library.network",
+    "Objective": "onhand.sourcing.policy",
+    "Plan": "onhand.library.plan",
+    "PlannedFulfilment": "onhand.library.plan",
+    "Policy": "onhand.sourcing.policy",
+    "source": "onhand.library.source",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
     ),
 }
 
-__all__ = ["App", "Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded", "Settings"]
+__all__ = [
+    "App",
+    "Conflict",
+    "FieldError",
+    "InvalidInput",
+    "Network",
+    "NotFound",
+    "Objective",
+    "OnhandError",
+    "Overloaded",
+    "Plan",
+    "PlannedFulfilment",
+    "Policy",
+    "Settings",
+    "source",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,9 @@ CARRIER = {
         }
     ],
 }  # fmt: skip
+CARTON = {"inner_length_mm": 300, "inner_width_mm": 200, "inner_height_mm": 150}
+DUTY = {"name": "x", "valid_from": "2026-01-01", "currency": "EUR", "source": "x"}
+MARKDOWN = {"sku": "MUG-RED", "node": "berlin", "value_minor": 1}
 RETURN = {"node": "berlin", "disposition": "restock", "lines": [{"line_id": "1", "quantity": 1}]}
 
 
@@ -465,7 +468,8 @@ def _documents(shop: Shop) -> Iterator[Bad]:
         ("working_days", [0], "[0]"), ("working_days", [8], "[0]"), ("working_days", ["someday"], "[0]"),
         ("closed_days", ["2026-02-30"], "[0]"),
         ("capacity", {"orders": -1}, ".orders"), ("capacity", {"pallets": 1}, ".pallets"), ("methods", ["fly"], "[0]"),
-        ("safety_stock_default", -1), ("handling_cost_minor", 1.5),
+        ("safety_stock_default", -1), ("handling_cost_minor", 1.5), ("holidays", "DE-XX"),
+        ("labour", {"minor_per_hour": -1}, ".minor_per_hour"), ("labour", {"seconds_per_line": 1}, ".minor_per_hour"),
     ):  # fmt: skip
         yield Bad(route="PUT /v1/nodes/NEW", body=NODE | {path: value}, at="".join((path, *inner)))
     yield Bad(route="PUT /v1/nodes/NEW", body=NODE | {"latitude": Text("NaN")}, at="", status=400)
@@ -475,6 +479,8 @@ def _documents(shop: Shop) -> Iterator[Bad]:
         ("services[0].rate_table.prices_minor[0]", [-1], "[0]"),
         ("services[0].rate_table.weights_g", [0], "[0]"), ("services[0].rate_table", {"by": "magic"}),
         ("services[0].co2_g_per_tonne_km", -1), ("provider", "nope"), ("services[0].code", "a\nb"),
+        ("services[0].emission_factor", "nope"), ("services[0].lanes", [{}], "[0].transit_days"),
+        ("services[0].lanes", [{"transit_days": {"p50": 3, "p95": 2}}], "[0].transit_days.p95"),
     ):  # fmt: skip
         yield Bad(route="PUT /v1/carriers/NEW", body=bend(CARRIER, path, value), at="".join((path, *inner)))
     for path, value, *inner in (
@@ -484,6 +490,25 @@ def _documents(shop: Shop) -> Iterator[Bad]:
         ("credentials", {"token": "x"}),
     ):  # fmt: skip
         yield Bad(route="PUT /v1/channels/new", body={"currency": "EUR"} | {path: value}, at="".join((path, *inner)))
+    for path, value, *inner in (
+        ("inner_length_mm", 0), ("inner_width_mm", 1.5), ("outer_height_mm", 1), ("weight_max_g", 0),
+        ("fill_share", 0), ("fill_share", 2), ("code", "M"),
+    ):  # fmt: skip
+        yield Bad(route="PUT /v1/cartons/NEW", body=CARTON | {path: value}, at="".join((path, *inner)))
+    for path, value, *inner in (
+        ("source", ""), ("valid_from", "2026-02-30"), ("valid_until", "2025-12-31"), ("to_countries", ["XX"], "[0]"),
+        ("hs_prefixes", ["x"], "[0]"), ("duty_rate", -0.1), ("unrecoverable_share", 1.5), ("fee_minor", -1),
+    ):  # fmt: skip
+        yield Bad(route="PUT /v1/duties/NEW", body=DUTY | {path: value}, at="".join((path, *inner)))
+    markdowns = [
+        MARKDOWN | {"sku": "NOPE"}, MARKDOWN | {"node": "nope"}, MARKDOWN | {"value_minor": -1},
+        MARKDOWN | {"until": "soon"}, without(MARKDOWN, "value_minor"), 5,
+    ]  # fmt: skip
+    yield Bad(
+        route="POST /v1/markdowns/batch", body={"markdowns": markdowns},
+        rows=("sku", "node", "value_minor", "until", "value_minor", ""),
+    )  # fmt: skip
+    yield Bad(route="POST /v1/markdowns/batch", body={"markdowns": {}}, at="markdowns")
     yield Bad(route="PUT /v1/node-groups/NEW", body={"name": "x", "nodes": ["nope"]}, at="nodes[0]")
     yield Bad(route="PUT /v1/listings/web/MUG-RED", body={"status": "sold"}, at="status")
     yield Bad(route="PUT /v1/listings/web/NOPE", body={}, status=404)

@@ -31,12 +31,24 @@ CARRIER = {
         }
     ],
 }
+CARTON = {"inner_length_mm": 300, "inner_width_mm": 200, "inner_height_mm": 150, "cost_minor": 38}
+DUTY = {
+    "name": "Clothing into Switzerland",
+    "to_countries": ["CH"],
+    "hs_prefixes": ["61"],
+    "valid_from": "2026-01-01",
+    "tax_rate": 0.081,
+    "currency": "CHF",
+    "source": "customs broker",
+}
 # kind, address, document, change
 ROWS = [
     ("item", "/v1/items/MUG", {"name": "Mug", "price_minor": 5, "currency": "EUR"}, {"name": "Cup"}),
     ("node", "/v1/nodes/LYON", NODE, {"cutoff": "12:00"}),
     ("node_group", "/v1/node-groups/EU", {"name": "Europe", "nodes": []}, {"name": "EU"}),
     ("carrier", "/v1/carriers/POST", CARRIER, {"active": False}),
+    ("carton", "/v1/cartons/M", CARTON, {"weight_max_g": 9000}),
+    ("duty", "/v1/duties/CH%2F61", DUTY, {"active": False}),
     ("channel", "/v1/channels/web", {"currency": "EUR", "gate": {"units": 1}}, {"priority": 3}),
 ]
 
@@ -131,6 +143,45 @@ def test_a_batch_of_nodes(server):
     assert [(r["status"], r["node"]) for r in results] == [("created", "A"), ("rejected", "B"), ("rejected", "A")]
 
 
+def test_a_batch_of_markdowns_answers_by_sku_and_node(server):
+    client = server.client
+    client.put("/v1/nodes/A", json=NODE)
+    client.post("/v1/items/batch", json={"items": [{"sku": sku, "name": sku} for sku in ("X", "Y")]})
+    rows = [{"sku": sku, "node": "A", "value_minor": 490, "until": "2026-03-31"} for sku in ("X", "Y")]
+    rows += [{"sku": "X", "node": "B", "value_minor": 1}, {"sku": 7, "node": "A"}, "nonsense"]
+    first = client.post("/v1/markdowns/batch", json={"markdowns": rows}, headers={"Idempotency-Key": "k1"})
+    results = first.json()["results"]
+    assert results[0] == {"status": "created", "sku": "X", "node": "A"}
+    assert [(r["status"], r["sku"], r["node"]) for r in results[2:]] == [
+        ("rejected", "X", "B"),
+        ("rejected", None, "A"),
+        ("rejected", None, None),
+    ]
+    assert (results[2]["code"], results[2]["errors"]) == (
+        "input.invalid",
+        [{"path": "node", "message": "no node 'B'"}],
+    )
+    again = client.post("/v1/markdowns/batch", json={"markdowns": rows}, headers={"Idempotency-Key": "k1"})
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    page = client.get("/v1/markdowns", params={"limit": 1}).json()
+    assert page["data"][0].items() >= rows[0].items()
+    after = client.get("/v1/markdowns", params={"limit": 1, "cursor": page["next_cursor"]}).json()
+    assert ([m["sku"] for m in after["data"]], after["next_cursor"]) == (["Y"], None)
+    assert [m["sku"] for m in client.get("/v1/markdowns", params={"sku": "Y", "node": "A"}).json()["data"]] == ["Y"]
+    assert client.get("/v1/markdowns", params={"node": "B"}).json()["data"] == []
+
+
+def test_emission_factors_have_their_source(server):
+    listed = server.client.get("/v1/emission-factors").json()
+    assert listed["next_cursor"] is None
+    factor = next(f for f in listed["data"] if f["code"] == "rail_uk_2026")
+    assert (factor["intensity_g_per_tkm"], factor["year"], factor["scope"]) == (32.74, 2026, "WTW")
+    assert "https://" in factor["source"]
+    service = CARRIER["services"][0] | {"emission_factor": factor["code"], "distance_factor": 1.5}
+    assert server.client.put("/v1/carriers/RAIL", json=CARRIER | {"services": [service]}).status_code == 201
+    assert server.app.state.network.service_co2.tolist() == pytest.approx([49.11])
+
+
 def test_what_was_written_is_in_memory_before_the_answer(server):
     client, state = server.client, server.app.state
     client.put("/v1/items/MUG", json={"name": "Mug", "weight_g": 7})
@@ -145,6 +196,13 @@ def test_what_was_written_is_in_memory_before_the_answer(server):
     assert "web" in state.network.channels
     client.put("/v1/carriers/POST", json=CARRIER)
     assert [s.code for s in state.network.services] == ["parcel"]
+    client.put("/v1/cartons/M", json=CARTON)
+    assert state.network.carton_codes == ["M"]
+    client.put("/v1/duties/CH", json=DUTY)
+    assert state.network.duties.has_duties
+    client.put("/v1/items/MUG", json={"name": "Mug", "hs_code": "6912.00", "category": "kitchen"})
+    catalogue = state.catalogue
+    assert catalogue.trade_pairs[catalogue.trade_class[catalogue.ids["MUG"]]] == ("6912.00", "kitchen")
 
 
 BAD = [

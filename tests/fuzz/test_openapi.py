@@ -98,7 +98,7 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
         "sku": shop.skus,
         "node": shop.nodes,
         "channel": shop.channels,
-        "code": [*shop.nodes, *shop.channels, "dhl", "SOUTH"],
+        "code": [*shop.nodes, *shop.channels, "dhl", "SOUTH", "M", "CH"],
         "reservation_id": shop.reservations,
         "order_id": list(shop.orders.values()),
         "fulfilment_id": shop.fulfilments,
@@ -108,8 +108,16 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
         "webhook_id": [shop.webhook],
         "line_id": ["1", "2"],
     }
-    shipped = [order_id for name, order_id in shop.orders.items() if name in ("more-4", "more-5", "more-6", "more-7")]
-    lists = groups | {"shipped": shipped, "policy": ["trial", "standard"], "version": [1, 2, 3]}
+    shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
+    # Steps that only some are ready for: more-0 to more-3 are still at their nodes, the last eight as well.
+    ready = [shop.orders[f"more-{n}"] for n in (*range(4), *range(16, 24))]
+    steps = {
+        "/v1/fulfilments/{fulfilment_id}/deliver": [f"{order_id}-f1" for order_id in shipped],
+        "/v1/fulfilments/{fulfilment_id}/ship": [f"{order_id}-f1" for order_id in ready],
+        "/v1/orders/{order_id}/release": [order_id for name, order_id in shop.orders.items() if "held" in name],
+        "/v1/orders/{order_id}/reroute": ready,
+    }
+    lists = groups | steps | {"shipped": shipped, "policy": ["trial", "standard"], "version": [1, 2, 3]}
     places = [("path", 0.8), ("query", 0.5), ("body", 0.8)]
     names = {
         **{f"{place}.{name}": (name, p) for name in groups for place, p in places},
@@ -122,6 +130,8 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
         "body.lines[*].sku": ("sku", 0.9),
         "body.entries[*].sku": ("sku", 0.9),
         "body.entries[*].node": ("node", 0.9),
+        "body.markdowns[*].sku": ("sku", 0.9),
+        "body.markdowns[*].node": ("node", 0.9),
     }
     return schemathesis.Config.from_dict(
         {
@@ -132,7 +142,14 @@ def _config(server: Server, shop: Shop) -> schemathesis.Config:
             "parameters": {key: {"dictionary": name, "probability": p} for key, (name, p) in names.items()},
             "generation": {"max-examples": EXAMPLES * TIMES, "deterministic": True, "no-shrink": True},
             "phases": {"stateful": {"max-steps": 5}},
-            "operations": [{"include-path": ENDLESS, "enabled": False}],
+            "operations": [
+                {"include-path": ENDLESS, "enabled": False},
+                *(
+                    {"include-path": path, "parameters": {f"path.{name}": {"dictionary": path, "probability": 0.8}}}
+                    for path in steps
+                    for name in re.findall(r"{(.*)}", path)
+                ),
+            ],
             "checks": {"max_response_time": 10},
             "request-timeout": 20,
             "continue-on-failure": True,

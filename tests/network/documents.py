@@ -40,4 +40,14 @@ ZONE_SERVICE = {
     "dimensional_divisor": 5000,
     "fuel_surcharge_rate": 0.08,
 }
+CARTON = {"inner_length_mm": 300, "inner_width_mm": 200, "inner_height_mm": 150, "weight_g": 180, "cost_minor": 38}
+DUTY = {
+    "name": "Clothing into Switzerland",
+    "to_countries": ["CH"],
+    "hs_prefixes": ["61", "62.05"],
+    "valid_from": "2026-01-01",
+    "tax_rate": 0.081,
+    "currency": "CHF",
+    "source": "customs broker",
+}
 CARRIER = {"name": "Post", "services": [DISTANCE_SERVICE, ZONE_SERVICE]}

@@ -16,7 +16,6 @@ from tests.sourcing.worlds import COUNTRIES, PLACES, draw
 
 from onhand.base.dates import EPOCH
 from onhand.db import Database
-from onhand.network import compiled
 from onhand.network.compiled import (
     NO_LIMIT,
     Network,
@@ -130,9 +129,9 @@ def test_destinations_that_no_zone_tells_apart_share_a_row() -> None:
 
 
 def test_strangers_postal_codes_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "_DESTINATIONS_MAX", 50)
-    zones = [{"zone": str(n), "to_postal_prefixes": [f"{n:03}"]} for n in range(200)]
-    net = network([node(1)], [zoned("z", zones)])
+    monkeypatch.setattr("onhand.network.zones.DESTINATIONS_MAX", 50)
+    rules = [{"zone": str(n), "to_postal_prefixes": [f"{n:03}"]} for n in range(200)]
+    net = network([node(1)], [zoned("z", rules)])
     for _ in range(2):
         for n in range(200):
             assert bands(net, ("DE", "", f"{n:03}99")) == [n]
@@ -168,6 +167,99 @@ def test_a_copy_of_the_network_knows_the_rows_that_the_original_finds() -> None:
         assert bands(net if n % 2 else copy, ("DE", "", f"{n:02}")) == [n]
     for n in range(40):
         assert bands(copy if n % 2 else net, ("DE", "", f"{n:02}")) == [n]
+
+
+# Lanes ----------------------------------------------------------------------------------------------
+
+_SOME_COUNTRIES = st.none() | st.lists(st.sampled_from(COUNTRIES), max_size=2)
+_WAYS: dict[str, Any] = {
+    "from_countries": _SOME_COUNTRIES,
+    "to_countries": _SOME_COUNTRIES,
+    "to_regions": st.none() | st.lists(st.sampled_from(["BE", "2A"]), max_size=2),
+    "to_postal_prefixes": st.none() | st.lists(st.sampled_from(["1", "10", "80"]), max_size=2),
+}
+LANES = st.lists(
+    st.fixed_dictionaries(
+        {"transit_days": st.integers(1, 9).map(lambda days: {"p50": days, "p95": days + 1})},
+        optional=_WAYS | {"from_nodes": st.none() | st.lists(st.sampled_from(["N1", "N3"]), max_size=2)},
+    ),
+    max_size=5,
+)
+
+
+def leads(rule: dict[str, Any], node: dict[str, Any], place: tuple[str, str, str]) -> bool:
+    """Whether a zone or lane is for a node and a destination, by its words."""
+    country, region, postal_code = place
+    return (
+        node["code"] in (rule.get("from_nodes") or [node["code"]])
+        and node["country"] in (rule.get("from_countries") or [node["country"]])
+        and country in (rule.get("to_countries") or [country])
+        and region in (rule.get("to_regions") or [region])
+        and any(postal_code.startswith(prefix) for prefix in rule.get("to_postal_prefixes") or [""])
+    )
+
+
+@given(
+    st.lists(LANES, min_size=1, max_size=3),
+    st.lists(st.sampled_from([*PLACES, ("DE", "BE", "80"), ("DE", "BE", "10")]), min_size=1, max_size=9),
+    st.lists(st.sampled_from(COUNTRIES), min_size=3, max_size=3),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_first_lane_that_leads_there_gives_the_days(
+    lanes: list[list[dict[str, Any]]], places: list[tuple[str, str, str]], countries: list[str]
+) -> None:
+    nodes = [node(n, country=country) for n, country in zip((1, 3, 4), countries, strict=True)]
+    services = [
+        (by_distance if s % 2 else zoned)(f"s{s}", [{"zone": "a"}, {"zone": "b"}]) | {"lanes": each}
+        for s, each in enumerate(lanes)
+    ]
+    net = network(nodes, services)
+    rows = [net.zone_row(*place) for place in places]
+    # All at the end: what came later must not have changed what was there.
+    for row, place in zip(rows, places, strict=True):
+        for s, each in enumerate(lanes):
+            for n in nodes:
+                column = int(net.zone_transit[row, s, n["node_id"]])
+                wanted = next((lane for lane in each if leads(lane, n, place)), None)
+                if wanted is None:
+                    assert column == -1
+                else:
+                    assert column >= net.band_count[s]
+                    assert net.transit_p50[s, column] == wanted["transit_days"]["p50"]
+                    assert net.transit_p95[s, column] == wanted["transit_days"]["p95"]
+                    assert net.transit_sigma[s, column] > 0
+                    assert net.transit_mean[s, column] > net.transit_p50[s, column]
+
+
+def by_distance(code: str, bands: list[Any]) -> dict[str, Any]:
+    edges = [*range(100, 100 * len(bands), 100), None]
+    return {
+        "code": code,
+        "rate_table": {
+            "by": "distance_km", "distance_km": edges, "weights_g": [1000], "prices_minor": [[1]] * len(bands),
+        },
+        "transit_days": [{"p50": 1, "p95": 2}] * len(bands),
+    }  # fmt: skip
+
+
+def test_lanes_stand_in_columns_after_the_bands_of_their_service() -> None:
+    days = {"transit_days": {"p50": 7, "p95": 8}}
+    three = by_distance("three", [1, 2, 3]) | {"lanes": [days]}
+    one = by_distance("one", [1]) | {"lanes": [days | {"parcels_per_day": 40, "to_countries": ["FR"]}, days]}
+    net = network([node(1)], [three, one])
+    assert net.transit_p50.tolist() == [[1, 1, 1, 7], [1, 7, 7, 1]]
+    assert net.transit_parcels.tolist() == [[NO_LIMIT] * 4, [NO_LIMIT, 40, NO_LIMIT, NO_LIMIT]]
+    assert net.has_zones, "destinations differ, though all is priced by distance"
+    assert net.zone_transit[net.zone_row("FR", "", ""), :, 1].tolist() == [3, 1]
+    assert net.zone_transit[net.zone_row("DE", "", ""), :, 1].tolist() == [3, 2]
+    assert net.zone_bands.shape == net.zone_transit.shape
+
+
+def test_without_lanes_nothing_is_as_if_there_were_any() -> None:
+    net = network([node(1)], [by_distance("one", [1, 2])])
+    assert (net.transit_p50.shape, net.has_zones, net.zone_row("FR", "", "")) == ((1, 2), False, 0)
+    assert net.zone_transit.tolist() == [[[-1, -1]]]
+    assert (net.service_parcels.tolist(), net.service_residential_minor.tolist()) == ([NO_LIMIT], [0])
 
 
 # Ship days and capacity -----------------------------------------------------------------------------
@@ -225,6 +317,20 @@ def test_a_node_that_opens_after_a_long_time_is_noticed() -> None:
     assert days(net) == [None] * 10
     net.set_clock(NOW + timedelta(days=2))
     assert days(net)[0] == date(2026, 5, 4)
+
+
+def test_public_holidays_are_closed_besides_the_closed_days() -> None:
+    """Good Friday and Easter Monday 2026 in Bavaria; Epiphany there and not in Berlin."""
+    easter = datetime(2026, 4, 2, 10, tzinfo=UTC)
+    net = network([node(1, holidays="DE-BY", closed_days=["2026-04-07"]), node(2)], now=easter)
+    assert [d.isoformat() for d in days(net)[:2] if d] == ["2026-04-02", "2026-04-08"]
+    assert [d.isoformat() for d in days(net, 2)[:2] if d] == ["2026-04-02", "2026-04-03"]
+    year_end = datetime(2025, 12, 31, 10, tzinfo=UTC)
+    net = network([node(1, holidays="DE-BY"), node(2, holidays="DE-BE")], now=year_end)
+    assert [d.isoformat() for d in days(net)[:4] if d] == ["2025-12-31", "2026-01-02", "2026-01-05", "2026-01-07"]
+    assert [d.isoformat() for d in days(net, 2)[:4] if d] == ["2025-12-31", "2026-01-02", "2026-01-05", "2026-01-06"]
+    net.set_clock(year_end + timedelta(days=2))
+    assert [d.isoformat() for d in days(net)[:2] if d] == ["2026-01-02", "2026-01-05"]
 
 
 def test_days_and_their_indexes() -> None:
@@ -297,6 +403,69 @@ def test_services_become_rows() -> None:
     assert net.transit_mean[0, 1] == 3
 
 
+def test_labour_is_part_of_handling() -> None:
+    labour = {"minor_per_hour": 3600, "seconds_per_order": 60.5, "seconds_per_line": 30, "seconds_per_unit": 0}
+    more = {"handling_line_minor": 5, "handling_unit_minor": 7}
+    net = network([node(1), node(2, labour=labour), node(3, labour=labour, **more), node(4, labour=None, **more)])
+    assert net.handling_minor.tolist() == [0, 180, 240.5, 240.5, 180]
+    assert net.handling_line_minor.tolist() == [0, 0, 30, 35, 5]
+    assert net.handling_unit_minor.tolist() == [0, 0, 0, 7, 7]
+    assert net.handling_minor.dtype == np.float64
+
+
+def test_services_have_surcharges_limits_and_emissions() -> None:
+    says = {"residential_surcharge_minor": 80, "parcels_per_day": 400, "emission_factor": "rail_uk_2026"}
+    net = network([node(1)], [zoned("a", [{"zone": "z"}]) | says | {"distance_factor": 2}, zoned("b", [{"zone": "z"}])])
+    assert net.service_residential_minor.tolist() == [80, 0]
+    assert net.service_parcels.tolist() == [400, NO_LIMIT]
+    assert net.service_co2.tolist() == pytest.approx([65.48, 0])
+
+
+def test_cartons_stand_by_what_goes_in() -> None:
+    def carton(code: str, length: int, **says: Any) -> dict[str, Any]:
+        sides = {f"inner_{side}_mm": length for side in ("length", "width", "height")}
+        return {"code": code, "weight_g": 0, "cost_minor": 0, "fill_share": 0.5} | sides | says
+
+    document = {
+        "nodes": [],
+        "carriers": [],
+        "channels": [],
+        "cartons": [
+            carton("large", 300, weight_g=90, weight_max_g=30_000, outer_height_mm=310, outer_width_mm=None),
+            carton("loose", 300, fill_share=0.25),
+            carton("a-dear", 100, cost_minor=12),
+            carton("cheap", 100, cost_minor=11, weight_max_g=None),
+        ],
+    }
+    net = compile_network(msgspec.json.encode(document), NOW)
+    assert net.carton_codes == ["cheap", "a-dear", "loose", "large"]
+    assert net.carton_fit_mm3.tolist() == [5e5, 5e5, 6.75e6, 13.5e6]
+    assert net.carton_outer_mm3.tolist() == [1e6, 1e6, 27e6, 27.9e6]
+    assert (net.carton_minor.tolist(), net.carton_tare_g.tolist()) == ([11, 12, 0, 0], [0, 0, 0, 90])
+    assert net.carton_max_g.tolist() == [NO_LIMIT, NO_LIMIT, NO_LIMIT, 30_000]
+    assert (net.carton_max_g.dtype, net.carton_minor.dtype) == (np.int64, np.float64)
+
+
+def test_documents_of_old_plans_know_no_cartons_and_no_duties() -> None:
+    net = network([node(1)], [zoned("z", [{"zone": "z"}])])
+    assert (net.carton_codes, net.carton_fit_mm3.size, net.carton_max_g.size) == ([], 0, 0)
+    assert not net.duties.has_duties
+    assert net.duties.node_origin.tolist() == [0, 1]
+
+
+def test_duties_know_where_the_nodes_are() -> None:
+    document = {
+        "nodes": [node(1, country="FR"), node(3, country="DE")],
+        "carriers": [],
+        "channels": [],
+        "duties": [{"code": "a", "valid_from": "2026-01-01", "to_countries": ["CH"], "duty_rate": 0.25}],
+    }
+    net = compile_network(msgspec.json.encode(document), NOW)
+    row = net.duties.row("CH", "", (NOW.date() - EPOCH).days)
+    assert [net.duties.origins[o] for o in net.duties.node_origin] == ["", "FR", "", "DE"]
+    assert net.duties.rate[row, net.duties.node_origin, 0].tolist() == [0, 0.25, 0, 0.25]
+
+
 def test_a_merchant_without_anything_is_a_network() -> None:
     net = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', NOW)
     net.set_clock(NOW + timedelta(days=3))
@@ -313,7 +482,13 @@ VALUES
      12, NULL, 0, '{ship,pickup}', 15, true),
     (3, 'B', 'n', 'store', 'DE', -52.5, 179.5, 'Pacific/Auckland', 0, '00:00', '{1,2,3,4,5,6,7}', '{}',
      NULL, NULL, NULL, '{ship}', 0, false);
+UPDATE node SET labour = '{"minor_per_hour": 1800, "seconds_per_line": 20}', holidays = 'FR', handling_unit_minor = 4
+    WHERE node_id = 1;
 INSERT INTO node_group (code, name, node_ids) VALUES ('west', 'w', '{3}');
+INSERT INTO carton (code, document, active) VALUES ('M', '{"inner_length_mm": 10, "inner_width_mm": 10,
+    "inner_height_mm": 10, "weight_g": 5, "cost_minor": 9, "fill_share": 1}', true), ('gone', '{}', false);
+INSERT INTO duty (code, document, active) VALUES
+    ('CH', '{"valid_from": "2026-01-01", "to_countries": ["CH"], "duty_rate": 0.1}', true), ('gone', '{}', false);
 INSERT INTO carrier (carrier_id, code, name, document) VALUES (1, 'post', 'p', '{"services": [{"code": "std",
     "rate_table": {"by": "distance_km", "distance_km": [10.5, null], "weights_g": [1000], "prices_minor": [[1], [2]]},
     "transit_days": {"p50": 0.1, "p95": 0.3}}]}');
@@ -335,7 +510,7 @@ def assert_equal(one: Network, other: Network) -> None:
         a, b = getattr(one, f.name), getattr(other, f.name)
         if f.name in arrays:
             assert a.dtype == b.dtype and np.array_equal(a, b), f.name
-        elif f.name not in ("zones", "network_id"):
+        elif f.name not in ("zones", "duties", "network_id"):
             assert a == b, f.name
 
 
@@ -355,6 +530,10 @@ def test_a_network_is_read_as_it_was_written(db: Database) -> None:
         "group": [3],
     }
     assert [(s.carrier, s.code) for s in net.services] == [("post", "std")]
+    assert (net.handling_line_minor.tolist(), net.handling_unit_minor.tolist()) == ([0, 10, 0, 0], [0, 4, 0, 0])
+    assert (net.carton_codes, net.carton_minor.tolist(), net.carton_fit_mm3.tolist()) == (["M"], [9], [1000])
+    row = net.duties.row("CH", "", (NOW.date() - EPOCH).days)
+    assert net.duties.rate[row, net.duties.node_origin[1], 0] == 0.1
 
 
 def test_the_document_of_an_old_decision_compiles_to_the_same_network(db: Database) -> None:

@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from onhand.base.fields import reject_reasons
-from onhand.network.decide import carrier_problems
-from onhand.network.model import CarrierIn, NodeGroupIn, NodeRow
+from onhand.network.decide import carrier_problems, carton_problems, duty_problems
+from onhand.network.model import CarrierIn, CartonIn, DutyIn, MarkdownRow, NodeGroupIn, NodeRow
 
-from .documents import CARRIER, NODE
+from .documents import CARRIER, CARTON, DUTY, NODE
 
 
 def refusals(model, document):
@@ -18,7 +18,8 @@ def refusals(model, document):
         read = model.model_validate(document)
     except ValidationError as error:
         return reject_reasons(error)
-    return carrier_problems(read) if isinstance(read, CarrierIn) else []
+    adds_up = {CarrierIn: carrier_problems, CartonIn: carton_problems, DutyIn: duty_problems}
+    return adds_up[model](read) if model in adds_up else []
 
 
 BAD_NODES = [
@@ -42,6 +43,15 @@ BAD_NODES = [
     ({"postal_code": "x" * 21}, "postal_code"),
     ({"handling_cost_minor": -1}, "handling_cost_minor"),
     ({"handling_cost_minor": 2**40}, "handling_cost_minor"),
+    ({"handling_line_minor": -1}, "handling_line_minor"),
+    ({"handling_unit_minor": 0.5}, "handling_unit_minor"),
+    ({"labour": {}}, "labour.minor_per_hour"),
+    ({"labour": {"minor_per_hour": 2400, "seconds_per_line": -1}}, "labour.seconds_per_line"),
+    ({"labour": {"minor_per_hour": 2400, "seconds_per_pallet": 1}}, "labour.seconds_per_pallet"),
+    ({"holidays": "XX"}, "holidays"),
+    ({"holidays": "DE-XX"}, "holidays"),
+    ({"holidays": "de"}, "holidays"),
+    ({"holidays": ""}, "holidays"),
     ({"cutoff": "24:00"}, "cutoff"),
     ({"cutoff": "9:00"}, "cutoff"),
     ({"cutoff": "15:00:00"}, "cutoff"),
@@ -159,6 +169,16 @@ BAD_CARRIERS = [
     (service(0, {"transit_days": 3}), "services[0].transit_days", "object"),
     (service(0, {"cutoff": "25:00"}), "services[0].cutoff", "time of day"),
     (service(0, {"parcels_per_day": -1}), "services[0].parcels_per_day", "greater"),
+    (service(0, {"lanes": [{}]}), "services[0].lanes[0].transit_days", "required"),
+    (service(0, {"lanes": [{"transit_days": {"p50": 3, "p95": 2}}]}), "services[0].lanes[0].transit_days.p95", "3"),
+    (
+        service(0, {"lanes": [{"transit_days": {"p50": 1, "p95": 2}, "to_countries": ["XX"]}]}),
+        "services[0].lanes[0].to_countries[0]",
+        "ISO 3166",
+    ),
+    (service(0, {"residential_surcharge_minor": -1}), "services[0].residential_surcharge_minor", "greater"),
+    (service(0, {"emission_factor": "cart"}), "services[0].emission_factor", "/v1/emission-factors"),
+    (service(0, {"distance_factor": 0.9}), "services[0].distance_factor", "greater"),
     (service(0, {"co2_g_per_tonne_km": float("nan")}), "services[0].co2_g_per_tonne_km", "finite"),
     (service(0, {"dimensional_divisor": 0}), "services[0].dimensional_divisor", "greater"),
     (service(0, {"fuel_surcharge_rate": -0.1}), "services[0].fuel_surcharge_rate", "greater"),
@@ -188,3 +208,63 @@ def test_a_carrier_document_is_plain_and_whole():
 
 def test_a_group_names_its_nodes():
     assert refusals(NodeGroupIn, {"name": "x", "nodes": ["A", 5]}) == [("nodes[1]", "input should be a valid string")]
+
+
+def test_a_country_or_a_part_of_it_has_holidays():
+    for place in ("DE", "DE-BY", "US-CA", "FR", None):
+        assert refusals(NodeRow, NODE | {"code": "L", "holidays": place}) == []
+
+
+BAD_CARTONS = [
+    ({"inner_length_mm": 0}, "inner_length_mm", "greater"),
+    ({"inner_width_mm": 100_001}, "inner_width_mm", "less"),
+    ({"inner_height_mm": None}, "inner_height_mm", "integer"),
+    ({"outer_height_mm": 149}, "outer_height_mm", "at least inner_height_mm, 150"),
+    ({"weight_max_g": 180}, "weight_max_g", "more than weight_g, 180"),
+    ({"fill_share": 0}, "fill_share", "greater"),
+    ({"fill_share": 1.1}, "fill_share", "less"),
+    ({"cost_minor": -1}, "cost_minor", "greater"),
+    ({"colour": "brown"}, "colour", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("change", "path", "says"), BAD_CARTONS, ids=lambda c: c if isinstance(c, str) else "")
+def test_a_bad_carton_is_refused_by_name(change, path, says):
+    assert refusals(CartonIn, CARTON) == []
+    assert says in dict(refusals(CartonIn, CARTON | change))[path]
+
+
+BAD_DUTIES = [
+    ({"source": ""}, "source", "at least 1"),
+    ({"source": " "}, "source", "blanks"),
+    ({"currency": "EURO"}, "currency", "ISO 4217"),
+    ({"to_countries": ["XX"]}, "to_countries[0]", "ISO 3166"),
+    ({"hs_prefixes": ["6x"]}, "hs_prefixes[0]", "match"),
+    ({"hs_prefixes": [".61"]}, "hs_prefixes[0]", "match"),
+    ({"valid_until": "2025-12-31"}, "valid_until", "2026-01-01 or later"),
+    ({"valid_from": "soon"}, "valid_from", "expected a day"),
+    ({"duty_rate": -0.1}, "duty_rate", "greater"),
+    ({"duty_rate": 21}, "duty_rate", "less"),
+    ({"unrecoverable_share": 1.1}, "unrecoverable_share", "less"),
+    ({"duty_recoverable_share": float("nan")}, "duty_recoverable_share", "finite"),
+    ({"de_minimis_minor": -1}, "de_minimis_minor", "greater"),
+    ({"priority": -1}, "priority", "greater"),
+]
+
+
+@pytest.mark.parametrize(("change", "path", "says"), BAD_DUTIES, ids=lambda c: c if isinstance(c, str) else "")
+def test_a_bad_duty_is_refused_by_name(change, path, says):
+    assert refusals(DutyIn, DUTY) == []
+    assert says in dict(refusals(DutyIn, DUTY | change))[path]
+
+
+def test_a_duty_of_one_day_is_a_duty():
+    assert refusals(DutyIn, DUTY | {"valid_until": DUTY["valid_from"]}) == []
+
+
+def test_a_markdown_says_what_a_unit_fetches():
+    markdown = {"sku": "A", "node": "B", "value_minor": 1}
+    assert refusals(MarkdownRow, markdown) == []
+    assert refusals(MarkdownRow, markdown | {"value_minor": None}) == []
+    assert refusals(MarkdownRow, {"sku": "A", "node": "B"}) == [("value_minor", "required")]
+    assert [p for p, _ in refusals(MarkdownRow, markdown | {"until": 5, "value_minor": -1})] == ["value_minor", "until"]

@@ -2,22 +2,37 @@
 
 import threading
 import time
+from datetime import date
 
 import pytest
 from tests.events import settled
 
 from onhand.base.actor import SYSTEM
+from onhand.catalog.model import ItemIn
 from onhand.errors import InvalidInput
-from onhand.flows.set_up import set_carrier, set_node, set_node_group, set_nodes
+from onhand.flows.set_up import (
+    set_carrier,
+    set_carton,
+    set_duty,
+    set_item,
+    set_markdowns,
+    set_node,
+    set_node_group,
+    set_nodes,
+)
 from onhand.network import store
-from onhand.network.model import CarrierIn, NodeGroupIn, NodeIn
+from onhand.network.model import CarrierIn, CartonIn, DutyIn, NodeGroupIn, NodeIn
 
-from .documents import CARRIER, NODE
+from .documents import CARRIER, CARTON, DUTY, NODE
 
 FULL = NODE | {
     "region": "ARA",
     "postal_code": "69007",
     "handling_cost_minor": 180,
+    "handling_line_minor": 12,
+    "handling_unit_minor": 3,
+    "labour": {"minor_per_hour": 2400, "seconds_per_order": 0.0, "seconds_per_line": 40.5, "seconds_per_unit": 6.0},
+    "holidays": "FR",
     "cutoff": "16:45",
     "working_days": [1, 2, 6],
     "closed_days": ["2026-12-25", "2027-01-01"],
@@ -46,6 +61,8 @@ def test_a_node_comes_back_as_written_and_again_is_unchanged(db):
     assert (node.node_id, node.code, node.cutoff, node.working_days) == (1, "LYON", "16:45", [1, 2, 6])
     assert (node.capacity_orders, node.capacity_lines, node.capacity_units) == (1200, None, 0)
     assert [d.isoformat() for d in node.closed_days] == FULL["closed_days"]
+    for name in ("handling_line_minor", "handling_unit_minor", "labour", "holidays"):
+        assert getattr(node, name) == FULL[name]
     for name in ("region", "postal_code", "methods", "safety_stock_default", "attributes", "active", "latitude"):
         assert getattr(node, name) == FULL[name]
     assert set_node(db, "LYON", document, by=SYSTEM) == ("unchanged", node)
@@ -175,3 +192,81 @@ def test_every_stored_carrier_and_channel_compiles(db):
     assert set(network.node_ids) == {"A", "B"}
     assert [s.code for s in network.services] == ["parcel", "export"]
     assert list(network.channel_nodes(network.channels["shop"])) == [network.node_ids["B"]]
+
+
+@pytest.mark.parametrize(
+    ("table", "put", "document", "change"),
+    [
+        ("carton", set_carton, CartonIn.model_validate(CARTON), {"cost_minor": 39}),
+        ("duty", set_duty, DutyIn.model_validate(DUTY), {"active": False}),
+    ],
+    ids=["carton", "duty"],
+)
+def test_cartons_and_duties_come_back_as_written_and_again_are_unchanged(db, table, put, document, change):
+    written, row = put(db, "B", document, by=SYSTEM)
+    assert (written, row.code, row.active) == ("created", "B", True)
+    assert type(document).model_validate_json(type(document).model_validate(row.document).model_dump_json()) == document
+    assert put(db, "B", document, by=SYSTEM) == ("unchanged", row)
+    changed = type(document).model_validate(document.model_dump() | change)
+    assert put(db, "B", changed, by=SYSTEM)[0] == "updated"
+    put(db, "A", document, by=SYSTEM)
+    assert told(db) == [(code, {"kind": table, "code": code}) for code in ("B", "B", "A")]
+    with db.connection() as conn:
+        assert [r.code for r in store.list_documents(conn, table, limit=9)] == ["A", "B"]
+        assert [r.code for r in store.list_documents(conn, table, after="A", limit=9)] == ["B"]
+        assert store.get_document(conn, table, "C") is None
+
+
+def test_what_does_not_add_up_is_not_written(db):
+    with pytest.raises(InvalidInput):
+        set_carton(db, "A", CartonIn.model_validate(CARTON | {"outer_height_mm": 1}), by=SYSTEM)
+    with pytest.raises(InvalidInput):
+        set_duty(db, "A", DutyIn.model_validate(DUTY | {"valid_until": "2025-01-01"}), by=SYSTEM)
+    assert told(db) == []
+
+
+def markdown(sku, node, value, until=None):
+    return {"sku": sku, "node": node, "value_minor": value, "until": until}
+
+
+def test_markdowns_are_set_replaced_and_taken_back(db):
+    set_nodes(db, [NODE | {"code": c} for c in "AB"], by=SYSTEM)
+    for sku in ("X", "Y"):
+        set_item(db, sku, ItemIn(name=sku), by=SYSTEM)
+    rows = [
+        markdown("X", "A", 500),
+        markdown("X", "B", 400, "2026-03-31"),
+        markdown("Y", "A", 300, "2026-04-01"),
+        markdown("X", "A", 1),
+        markdown("Z", "A", 1),
+        markdown("Z", "Q", 1),
+        markdown("X", "A", -1),
+        markdown("Y", "B", None),
+        None,
+    ]
+    results = set_markdowns(db, rows, by=SYSTEM)
+    assert [r.status for r in results] == ["created"] * 3 + ["rejected"] * 4 + ["unchanged", "rejected"]
+    assert [[e.path for e in r.errors] for r in results[3:7]] == [["sku"], ["sku"], ["sku", "node"], ["value_minor"]]
+    assert told(db)[-1] == ("markdowns", {"kind": "markdown", "codes": ["X @ A", "X @ B", "Y @ A"]})
+    with db.connection() as conn:
+        items, nodes, values = store.load_markdowns(conn, date(2026, 4, 1))
+        assert list(zip(items.tolist(), nodes.tolist(), values.tolist(), strict=True)) == [(1, 1, 500), (2, 1, 300)]
+        assert store.load_markdowns(conn, date(2026, 3, 31))[2].tolist() == [500, 400, 300], "the last day counts"
+        assert (items.dtype, nodes.dtype, values.dtype) == ("int32", "int32", "int64")
+    again = [markdown("X", "A", 500), markdown("X", "B", 400), markdown("Y", "A", None)]
+    results = set_markdowns(db, again, by=SYSTEM)
+    assert [r.status for r in results] == ["unchanged", "updated", "updated"]
+    with db.connection() as conn:
+        assert [(m.sku, m.node, m.until) for m in store.list_markdowns(conn, limit=9)] == [
+            ("X", "A", None),
+            ("X", "B", None),
+        ]
+        assert store.load_markdowns(conn)[2].tolist() == [500, 400]
+        assert [m.node for m in store.list_markdowns(conn, after=("X", "A"), limit=9)] == ["B"]
+        assert [m.node for m in store.list_markdowns(conn, limit=9, node="A", sku="X")] == ["A"]
+        assert store.list_markdowns(conn, limit=9, sku="Y") == []
+
+
+def test_no_markdowns_are_empty_arrays(db):
+    with db.connection() as conn:
+        assert [len(array) for array in store.load_markdowns(conn)] == [0, 0, 0]

@@ -5,7 +5,7 @@ document, one fulfilment at a time.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import product
@@ -27,7 +27,7 @@ class Priced:
     slot: int
     departs: int
     deliver: int
-    terms: tuple[float, float, float, float, float]
+    terms: tuple[float, ...]
     grams: float
 
     @property
@@ -88,7 +88,7 @@ class Oracle:
             lateness = (ask.late_minor if days > ask.target_days else 0) + ask.day_minor * days
             grams = node["co2_g_per_order"]
             carbon = grams / 1000 * ask.co2_minor_per_kg
-            terms = (0.0, float(node["handling_cost_minor"]), ask.split_minor, lateness, carbon)
+            terms = (0.0, float(node["handling_cost_minor"]), ask.split_minor, lateness, carbon, 0.0, 0.0, 0.0, 0.0)
             return Priced(None, slot, cutoff, cutoff, terms, grams)
         weight = sum(self.world.weight_g[i] * u for i, u in demand.items())
         volume = sum(self.world.volume_mm3[i] * u for i, u in demand.items())
@@ -119,6 +119,7 @@ class Oracle:
                     ask.split_minor,
                     lateness,
                     grams / 1000 * ask.co2_minor_per_kg,
+                    *(0.0, 0.0, 0.0, 0.0),
                 )
                 deliver = int(departs + transit["p95"] * DAY_S)
                 way = Priced(service["code"], slot, departs, deliver, terms, grams)
@@ -133,15 +134,16 @@ class Oracle:
             default=0,
         )
 
-    def divides(self, order: Order, *, dip: bool) -> bool:
-        """Whether some line is more than any one node can send."""
+    def divides(self, order: Order, *, dip: bool) -> set[int]:
+        """Items of which more is wanted than any one node can send."""
         nodes = self.candidates(order)
-        return any(max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u for i, u in order.demand)
+        return {i for i, u in order.demand if max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u}
 
-    def best(self, order: Order, *, dip: bool, divided: bool = False) -> float | None:
-        """Cost of the best plan with whole lines (or lines divided in any way); None when there is none."""
+    def best(self, order: Order, *, dip: bool, divided: Container[int] = ()) -> float | None:
+        """Cost of the best plan with whole lines, those of items in `divided` divided in any way; None when there is
+        none."""
         nodes = self.candidates(order)
-        ways = [list(self._ways(n, u, nodes, dip=dip, divided=divided)) for n, u in order.demand]
+        ways = [list(self._ways(n, u, nodes, dip=dip, divided=n in divided)) for n, u in order.demand]
         split = self.world.objectives[order.objective].split_minor
         prices: dict[tuple[int, tuple[tuple[int, int], ...]], float | None] = {}
         best: float | None = None

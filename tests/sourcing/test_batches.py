@@ -30,8 +30,23 @@ queues = st.randoms(use_true_random=False).map(draw_queue)
 def used(d: Decisions) -> dict[str, np.ndarray]:
     """The columns of a table without their unused rows."""
     picks, made, words = int(d.pick_first[-1]), int(d.fulfilment_first[-1]), int(d.record_first[-1])
-    length = {"record": words} | dict.fromkeys(("pick_demand", "pick_node", "pick_units", "pick_number"), picks)
-    rows = ("node", "service", "slot", "day", "departs", "deliver", "lines", "units", "terms", "grams")
+    length = {"record": words} | dict.fromkeys(
+        ("pick_demand", "pick_node", "pick_units", "pick_number", "pick_supply"), picks
+    )
+    rows = (
+        "node",
+        "leg",
+        "service",
+        "slot",
+        "day",
+        "departs",
+        "deliver",
+        "lines",
+        "units",
+        "parcels",
+        "terms",
+        "grams",
+    )
     length |= dict.fromkeys(rows, made)
     return {f.name: getattr(d, f.name)[: length.get(f.name)] for f in fields(Decisions)}
 

@@ -22,9 +22,7 @@ def records(running: Running, orders: list[Order], *, consume: bool = False) -> 
     decisions = running.decide(orders, consume=consume)
     asks = [running.world.ask(o, running.network) for o in orders]
     now = running.world.now.timestamp()
-    raw = record.encode(
-        decisions, [a.latitude for a in asks], [a.longitude for a in asks], running.weight_g, running.volume_mm3, now
-    )
+    raw = record.encode(decisions, [a.latitude for a in asks], [a.longitude for a in asks], running.goods, now)
     return raw, list(plans(decisions, running.network))
 
 
@@ -39,7 +37,7 @@ def again(w: World, o: Order, seen: Seen) -> object:
         running.stock.safety[seen.item, c.node_id] = c.safety
         for day, left in enumerate(c.left):
             running.network.left[c.node_id, day] = left
-    running.weight_g[seen.item], running.volume_mm3[seen.item] = seen.weight_g, seen.volume_mm3
+    running.goods.weight_g[seen.item], running.goods.volume_mm3[seen.item] = seen.weight_g, seen.volume_mm3
     demand = list(zip(seen.item.tolist(), seen.units.tolist(), strict=True))
     o = replace(o, demand=demand, latitude=seen.latitude, longitude=seen.longitude)
     return plans(running.decide([o]), running.network)[0]
@@ -113,7 +111,7 @@ def test_an_order_that_was_never_weighed_has_no_candidates() -> None:
     w = world({(1, 1): 1}, volume_mm3=10**15, services=[service()])
     running = Running.of(w)
     o = order((1, 3))
-    raw = record.empty(w.ask(o, running.network), running.weight_g, running.volume_mm3, w.now.timestamp())
+    raw = record.empty(w.ask(o, running.network), running.goods, w.now.timestamp())
     seen = record.decode(raw)
     assert seen.candidates == []
     assert (seen.item.tolist(), seen.units.tolist(), seen.volume_mm3.tolist()) == ([1], [3], [10**15])

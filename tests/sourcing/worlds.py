@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from hypothesis import HealthCheck, Phase, settings
 
+from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network, compile_network
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide
@@ -113,13 +114,12 @@ class Running:
     world: World
     network: Network
     stock: Stock
-    weight_g: "np.ndarray[Any, np.dtype[np.int64]]"
-    volume_mm3: "np.ndarray[Any, np.dtype[np.int64]]"
+    goods: Goods
 
     @classmethod
     def of(cls, world: World) -> "Running":
         weights, volumes = np.array(world.weight_g, np.int64), np.array(world.volume_mm3, np.int64)
-        return cls(world, world.network(), world.stock(), weights, volumes)
+        return cls(world, world.network(), world.stock(), Goods(weights, volumes, np.zeros(len(weights), np.int32)))
 
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(
@@ -127,8 +127,7 @@ class Running:
             self.stock,
             self.network,
             self.world.policy,
-            self.weight_g,
-            self.volume_mm3,
+            self.goods,
             now=self.world.now.timestamp(),
             consume=consume,
         )

@@ -33,7 +33,9 @@ _ITEM: Json = {
 _NODE: Json = {
     "code": "BERLIN", "name": "Berlin store", "node_type": "store", "country": "DE", "region": None,
     "postal_code": "10115", "latitude": 52.53, "longitude": 13.38, "timezone": "Europe/Berlin",
-    "handling_cost_minor": 150, "cutoff": "15:00", "working_days": [1, 2, 3, 4, 5, 6], "closed_days": ["2026-12-25"],
+    "handling_cost_minor": 150, "handling_line_minor": 0, "handling_unit_minor": 0,
+    "labour": {"minor_per_hour": 2400, "seconds_per_order": 0.0, "seconds_per_line": 40.0, "seconds_per_unit": 6.0},
+    "cutoff": "15:00", "working_days": [1, 2, 3, 4, 5, 6], "closed_days": ["2026-12-24"], "holidays": "DE-BE",
     "methods": ["ship", "pickup"], "safety_stock_default": 2, "co2_g_per_order": 40, "attributes": {}, "active": True,
     "created_at": _MONDAY, "updated_at": _MONDAY, "capacity": {"orders": 120, "lines": None, "units": None},
 }  # fmt: skip
@@ -56,12 +58,38 @@ _CARRIER: Json = {
                 "prices_minor": [[420, 560, 990], [480, 690, 1290], [560, 890, 1790]],
             },
             "transit_days": [{"p50": 1.0, "p95": 2.0}, {"p50": 2.0, "p95": 3.0}, {"p50": 3.0, "p95": 5.0}],
-            "co2_g_per_tonne_km": 95.0,
+            "lanes": [
+                {"to_countries": ["DE"], "to_postal_prefixes": ["259"], "transit_days": {"p50": 3.0, "p95": 6.0}}
+            ],
+            "emission_factor": "hgv_uk_2026",
+            "distance_factor": 1.2,
             "dimensional_divisor": 5000.0,
             "fuel_surcharge_rate": 0.0,
+            "residential_surcharge_minor": 80,
         }
     ],
 }
+_CARTON: Json = {
+    "code": "M", "inner_length_mm": 300, "inner_width_mm": 200, "inner_height_mm": 150, "outer_length_mm": 310,
+    "outer_width_mm": 210, "outer_height_mm": 165, "weight_g": 180, "weight_max_g": 15000, "cost_minor": 38,
+    "fill_share": 0.85, "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_DUTY: Json = {
+    "code": "CH-CLOTHING", "name": "Clothing into Switzerland", "priority": 10, "from_countries": None,
+    "to_countries": ["CH"], "to_regions": None, "hs_prefixes": ["61", "62"], "categories": None,
+    "valid_from": "2026-01-01", "valid_until": None, "duty_rate": 0.0, "duty_recoverable_share": 0.0,
+    "tax_rate": 0.081, "unrecoverable_share": 0.0, "de_minimis_minor": 0, "fee_minor": 1900, "currency": "CHF",
+    "source": "our customs broker, letter of 3 December 2025", "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_FACTOR: Json = {
+    "code": "hgv_uk_2026", "toc": "road, truck, diesel, UK average", "mode": "road",
+    "vehicle": "heavy goods vehicle, average", "intensity_g_per_tkm": 127.15, "scope": "WTW",
+    "source": "UK Government GHG Conversion Factors for Company Reporting 2026", "year": 2026, "region": "GB",
+    "note": "",
+}  # fmt: skip
+_MARKDOWN: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN", "value_minor": 490, "until": "2026-03-31", "updated_at": _MONDAY,
+}  # fmt: skip
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
     "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None, "settings": {}, "active": True,
@@ -315,12 +343,17 @@ ANSWERS: dict[str, object] = {
     "CapacityList": _page(_DAY),
     "CarrierList": _page(_CARRIER),
     "CarrierOut": _CARRIER,
+    "CartonList": _page(_CARTON),
+    "CartonOut": _CARTON,
     "ChannelList": _page(_CHANNEL),
     "ChannelOut": _CHANNEL,
     "CreatedKey": _KEY | {"key": "onh_unl8B9Xd-this-is-shown-only-once"},
     "CreatedWebhook": _WEBHOOK | {"secret": "whsec_c2hvd24gaGVyZSBhbmQgbmV2ZXIgYWdhaW4"},
     "CustomerList": _page(_CUSTOMER),
     "Deliveries": _page(_DELIVERY),
+    "DutyList": _page(_DUTY),
+    "DutyOut": _DUTY,
+    "EmissionFactorList": _page(_FACTOR),
     "EntryList": _page(_ENTRY, _ALLOCATED),
     "ErasedOut": {"customer_id": _CUSTOMER_ID, "erased_at": "2026-06-01T08:00:00Z", "orders": 1},
     "ExportOut": {"customer": _CUSTOMER, "orders": [_DETAIL]},
@@ -339,6 +372,14 @@ ANSWERS: dict[str, object] = {
     "MovedOut": {
         "name": "standard",
         "moves": [{"version": 2, "state": "canary", "share": 0.05, "why": "shadow saved 3 % over two weeks"}],
+    },
+    "MarkdownList": _page(_MARKDOWN),
+    "MarkdownResults": {
+        "results": [
+            {"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"},
+            _MISNAMED
+            | {"sku": "PLATE-BLUE", "node": "BRELIN", "errors": [{"path": "node", "message": "no node 'BRELIN'"}]},
+        ]
     },
     "NodeGroupList": _page(_GROUP),
     "NodeGroupOut": _GROUP,

@@ -460,7 +460,7 @@ class PlanOut(BaseModel):
     objective: ObjectiveOut
     decision: Annotated[dict[str, Any], Field(description="the answer that was given")]
     reproduced: Annotated[bool, Field(description="whether solving it again gives the same")]
-    method: Literal["exact", "divided", "grouped", "search"]
+    method: Literal["exact", "divided", "grouped", "search", "shared"]
     cost_minor: int | None
     uses_safety_stock: bool
     chosen: list[str]

@@ -1,31 +1,45 @@
-"""Set-up data: items, nodes, node groups, carriers, channels, listings.
-
-PUT writes the whole document and is idempotent by nature: 201 created, 200 updated or unchanged, with the row. What was
-written is in this process's memory before the answer is out, so that the caller's next request finds it.
-"""
+"""Set-up data: items, nodes, node groups, carriers, channels, listings. How they answer: setup_answers.py; what else
+the network needs: routes_network.py."""
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from starlette.responses import Response
 
 import onhand.catalog.store as catalog_store
 import onhand.channels.store as channel_store
 import onhand.network.store as network_store
-from onhand.api.auth import require
 from onhand.api.context import By, TheApp
-from onhand.api.idempotent import OnceDep, to_json
+from onhand.api.idempotent import OnceDep
 from onhand.api.paging import Page, pages
-from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
+from onhand.api.setup_answers import (
+    BATCH_MAX,
+    AnyRow,
+    Filter,
+    ListOut,
+    RowOut,
+    Sku,
+    TheCode,
+    after_code,
+    found,
+    get_options,
+    is_change,
+    list_options,
+    page_answer,
+    post_options,
+    put_answer,
+    put_options,
+    results_answer,
+    take_over_network,
+    without,
+)
 from onhand.app import App
-from onhand.base.fields import Code, Country
+from onhand.base.fields import Country
 from onhand.base.results import RowResult
 from onhand.catalog.model import Item, ItemIn, ItemRow
 from onhand.channels.model import (
@@ -36,7 +50,7 @@ from onhand.channels.model import (
     ListingStatus,
     QuotaIn,
 )
-from onhand.errors import DatabaseUnavailable, NotFound
+from onhand.errors import DatabaseUnavailable
 from onhand.flows import set_up
 from onhand.network.model import (
     Carrier,
@@ -50,16 +64,6 @@ from onhand.network.model import (
 )
 
 router = routes("set-up")
-
-BATCH_MAX = 5_000
-
-_read = [require("read")]
-_write = [require("config:write")]
-
-# A sku may contain a slash, written %2F; it is the last part of its address.
-Sku = Annotated[Code, Path(examples=["MUG-BLUE"])]
-TheCode = Annotated[Code, Path(examples=["LYON"])]
-Filter = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
 # Answers: documentation only, rows are written out as they are ------------------------------------
@@ -124,23 +128,10 @@ class ListingOut(BaseModel):
     updated_at: datetime
 
 
-class RowErrorOut(BaseModel):
-    """One thing wrong with a row."""
-
-    path: Annotated[str, Field(description="within the row, as in `components[1].sku`")]
-    message: str
-
-
-class _RowOut(BaseModel):
-    status: Literal["created", "updated", "unchanged", "rejected"]
-    code: Annotated[Literal["input.invalid"], Field(description="of rejected rows")] = "input.invalid"
-    errors: Annotated[list[RowErrorOut], Field(description="of rejected rows")] = []
-
-
 class ItemResults(BaseModel):
     """What became of each row, in their order."""
 
-    class ItemResult(_RowOut):
+    class ItemResult(RowOut):
         sku: str | None
 
     results: list[ItemResult]
@@ -149,13 +140,10 @@ class ItemResults(BaseModel):
 class NodeResults(BaseModel):
     """What became of each row, in their order."""
 
-    class NodeResult(_RowOut):
+    class NodeResult(RowOut):
         node: str | None
 
     results: list[NodeResult]
-
-
-_AnyRow = Annotated[Any, Field(description="anything else is answered as rejected")]
 
 
 class ItemBatch(BaseModel):
@@ -175,7 +163,7 @@ class ItemBatch(BaseModel):
         },
     )
 
-    items: Annotated[list[Annotated[ItemRow, SkipValidation] | _AnyRow], Field(max_length=BATCH_MAX)]
+    items: Annotated[list[Annotated[ItemRow, SkipValidation] | AnyRow], Field(max_length=BATCH_MAX)]
 
 
 class NodeBatch(BaseModel):
@@ -202,101 +190,43 @@ class NodeBatch(BaseModel):
         },
     )
 
-    nodes: Annotated[list[Annotated[NodeRow, SkipValidation] | _AnyRow], Field(max_length=BATCH_MAX)]
+    nodes: Annotated[list[Annotated[NodeRow, SkipValidation] | AnyRow], Field(max_length=BATCH_MAX)]
 
 
-class _List(BaseModel):
-    next_cursor: str | None
-
-
-class ItemList(_List):
+class ItemList(ListOut):
     """A page of items."""
 
     data: list[ItemOut]
 
 
-class NodeList(_List):
+class NodeList(ListOut):
     """A page of nodes."""
 
     data: list[NodeOut]
 
 
-class NodeGroupList(_List):
+class NodeGroupList(ListOut):
     """A page of node groups."""
 
     data: list[NodeGroupOut]
 
 
-class CarrierList(_List):
+class CarrierList(ListOut):
     """A page of carriers."""
 
     data: list[CarrierOut]
 
 
-class ChannelList(_List):
+class ChannelList(ListOut):
     """A page of channels."""
 
     data: list[ChannelOut]
 
 
-class ListingList(_List):
+class ListingList(ListOut):
     """A page of listings."""
 
     data: list[ListingOut]
-
-
-def _put(model: type[BaseModel], *problems: int) -> dict[str, Any]:
-    """Options of a PUT: 201 for a new row, 200 for one that was there."""
-    return {
-        "dependencies": _write,
-        "response_model": model,
-        "response_description": "Updated, or unchanged",
-        "responses": {
-            201: {"model": model, "description": "Created"},
-            **problem_responses(*problems, 422),
-        },
-    }
-
-
-def _get(model: type[BaseModel]) -> dict[str, Any]:
-    return {
-        "dependencies": _read,
-        "response_model": model,
-        "responses": problem_responses(404, 422),
-    }
-
-
-def _get_list(model: type[BaseModel]) -> dict[str, Any]:
-    return {"dependencies": _read, "response_model": model, "responses": problem_responses(422)}
-
-
-def _post(model: type[BaseModel]) -> dict[str, Any]:
-    return {
-        "dependencies": _write,
-        "response_model": model,
-        "responses": problem_responses(409, 422),
-    }
-
-
-def _answer(written: set_up.Written, row: object, *path: str) -> Response:
-    created = written == "created"
-    headers = {"location": "/v1/" + "/".join(quote(part, safe="") for part in path)}
-    return Response(
-        to_json(row),
-        201 if created else 200,
-        headers if created else None,
-        media_type="application/json",
-    )
-
-
-def _found(kind: str, code: str, row: object | None) -> Response:
-    if row is None:
-        raise NotFound(kind, code)
-    return Response(to_json(row), media_type="application/json")
-
-
-def _page(document: dict[str, Any]) -> Response:
-    return Response(to_json(document), media_type="application/json")
 
 
 def _take_over_items(app: App, skus: Sequence[str]) -> None:
@@ -306,16 +236,10 @@ def _take_over_items(app: App, skus: Sequence[str]) -> None:
             app.state.learn_items(list(skus))
 
 
-def _take_over_network(app: App, is_changed: bool = True) -> None:
-    with suppress(DatabaseUnavailable):
-        if is_changed:
-            app.state.reload_network()
-
-
 # Items --------------------------------------------------------------------------------------------
 
 
-@router.put("/v1/items/{sku:path}", **_put(ItemOut))
+@router.put("/v1/items/{sku:path}", **put_options(ItemOut))
 def put_item(sku: Sku, body: ItemIn, app: TheApp, by: By) -> Response:
     """Create or replace an item. With `components` it is a bundle: it holds no stock of its own, and ordering it takes
     its components.
@@ -323,18 +247,18 @@ def put_item(sku: Sku, body: ItemIn, app: TheApp, by: By) -> Response:
     written, item = set_up.set_item(app.db, sku, body, by=by)
     if written != "unchanged":
         _take_over_items(app, [sku])
-    return _answer(written, public_item(item), "items", sku)
+    return put_answer(written, public_item(item), "items", sku)
 
 
-@router.get("/v1/items/{sku:path}", **_get(ItemOut))
+@router.get("/v1/items/{sku:path}", **get_options(ItemOut))
 def get_item(sku: Sku, app: TheApp) -> Response:
     """One item."""
     with app.db.connection() as conn:
         item = catalog_store.get_item(conn, sku)
-    return _found("item", sku, item and public_item(item))
+    return found("item", sku, item and public_item(item))
 
 
-@router.get("/v1/items", **_get_list(ItemList))
+@router.get("/v1/items", **list_options(ItemList))
 def list_items(
     app: TheApp,
     page: Annotated[Page, pages("items", str)],
@@ -345,12 +269,12 @@ def list_items(
     """Items by sku."""
     with app.db.connection() as conn:
         rows = catalog_store.list_items(
-            conn, after=_after(page), limit=page.limit + 1, category=category, bundle=bundle, q=q
+            conn, after=after_code(page), limit=page.limit + 1, category=category, bundle=bundle, q=q
         )
-    return _page(page.answer(rows, lambda item: (item.sku,), public_item))
+    return page_answer(page.answer(rows, lambda item: (item.sku,), public_item))
 
 
-@router.post("/v1/items/batch", **_post(ItemResults))
+@router.post("/v1/items/batch", **post_options(ItemResults))
 def post_items(body: ItemBatch, app: TheApp, by: By, once: OnceDep) -> Response:
     """Create or replace up to 5,000 items. A bad row never blocks a good one; bundles may name items of the same batch,
     wherever they stand in it.
@@ -358,32 +282,32 @@ def post_items(body: ItemBatch, app: TheApp, by: By, once: OnceDep) -> Response:
     results: list[RowResult] = []
     answer = once.run(
         lambda transact: results.extend(set_up.set_items(app.db, body.items, by=by, transact=transact)),
-        answer=lambda rows: _results(rows, "sku"),
+        answer=lambda rows: results_answer(rows, "sku"),
     )
-    _take_over_items(app, [r.key for r in results if r.key is not None and _is_change(r)])
+    _take_over_items(app, [r.key for r in results if r.key is not None and is_change(r)])
     return answer
 
 
 # Nodes --------------------------------------------------------------------------------------------
 
 
-@router.put("/v1/nodes/{code:path}", **_put(NodeOut))
+@router.put("/v1/nodes/{code:path}", **put_options(NodeOut))
 def put_node(code: TheCode, body: NodeIn, app: TheApp, by: By) -> Response:
     """Create or replace a node."""
     written, node = set_up.set_node(app.db, code, body, by=by)
-    _take_over_network(app, written != "unchanged")
-    return _answer(written, public_node(node), "nodes", code)
+    take_over_network(app, written != "unchanged")
+    return put_answer(written, public_node(node), "nodes", code)
 
 
-@router.get("/v1/nodes/{code:path}", **_get(NodeOut))
+@router.get("/v1/nodes/{code:path}", **get_options(NodeOut))
 def get_node(code: TheCode, app: TheApp) -> Response:
     """One node."""
     with app.db.connection() as conn:
         node = network_store.get_node(conn, code)
-    return _found("node", code, node and public_node(node))
+    return found("node", code, node and public_node(node))
 
 
-@router.get("/v1/nodes", **_get_list(NodeList))
+@router.get("/v1/nodes", **list_options(NodeList))
 def list_nodes(
     app: TheApp,
     page: Annotated[Page, pages("nodes", str)],
@@ -395,125 +319,125 @@ def list_nodes(
     with app.db.connection() as conn:
         rows = network_store.list_nodes(
             conn,
-            after=_after(page),
+            after=after_code(page),
             limit=page.limit + 1,
             node_type=node_type,
             country=country,
             active=active,
         )
-    return _page(page.answer(rows, lambda node: (node.code,), public_node))
+    return page_answer(page.answer(rows, lambda node: (node.code,), public_node))
 
 
-@router.post("/v1/nodes/batch", **_post(NodeResults))
+@router.post("/v1/nodes/batch", **post_options(NodeResults))
 def post_nodes(body: NodeBatch, app: TheApp, by: By, once: OnceDep) -> Response:
     """Create or replace up to 5,000 nodes. A bad row never blocks a good one."""
     results: list[RowResult] = []
     answer = once.run(
         lambda transact: results.extend(set_up.set_nodes(app.db, body.nodes, by=by, transact=transact)),
-        answer=lambda rows: _results(rows, "node"),
+        answer=lambda rows: results_answer(rows, "node"),
     )
-    _take_over_network(app, any(map(_is_change, results)))
+    take_over_network(app, any(map(is_change, results)))
     return answer
 
 
 # Node groups --------------------------------------------------------------------------------------
 
 
-@router.put("/v1/node-groups/{code:path}", **_put(NodeGroupOut))
+@router.put("/v1/node-groups/{code:path}", **put_options(NodeGroupOut))
 def put_node_group(code: TheCode, body: NodeGroupIn, app: TheApp, by: By) -> Response:
     """Create or replace a node group."""
     written, group = set_up.set_node_group(app.db, code, body, by=by)
-    _take_over_network(app, written != "unchanged")
-    return _answer(written, group, "node-groups", code)
+    take_over_network(app, written != "unchanged")
+    return put_answer(written, group, "node-groups", code)
 
 
-@router.get("/v1/node-groups/{code:path}", **_get(NodeGroupOut))
+@router.get("/v1/node-groups/{code:path}", **get_options(NodeGroupOut))
 def get_node_group(code: TheCode, app: TheApp) -> Response:
     """One node group."""
     with app.db.connection() as conn:
-        return _found("node_group", code, network_store.get_group(conn, code))
+        return found("node_group", code, network_store.get_group(conn, code))
 
 
-@router.get("/v1/node-groups", **_get_list(NodeGroupList))
+@router.get("/v1/node-groups", **list_options(NodeGroupList))
 def list_node_groups(app: TheApp, page: Annotated[Page, pages("node-groups", str)]) -> Response:
     """Node groups by code."""
     with app.db.connection() as conn:
-        rows = network_store.list_groups(conn, after=_after(page), limit=page.limit + 1)
-    return _page(page.answer(rows, lambda group: (group.code,)))
+        rows = network_store.list_groups(conn, after=after_code(page), limit=page.limit + 1)
+    return page_answer(page.answer(rows, lambda group: (group.code,)))
 
 
 # Carriers -----------------------------------------------------------------------------------------
 
 
-@router.put("/v1/carriers/{code:path}", **_put(CarrierOut))
+@router.put("/v1/carriers/{code:path}", **put_options(CarrierOut))
 def put_carrier(code: TheCode, body: CarrierIn, app: TheApp, by: By) -> Response:
     """Create or replace a carrier with all its services and rate tables."""
     written, carrier = set_up.set_carrier(app.db, code, body, by=by)
-    _take_over_network(app, written != "unchanged")
-    return _answer(written, public_carrier(carrier), "carriers", code)
+    take_over_network(app, written != "unchanged")
+    return put_answer(written, public_carrier(carrier), "carriers", code)
 
 
-@router.get("/v1/carriers/{code:path}", **_get(CarrierOut))
+@router.get("/v1/carriers/{code:path}", **get_options(CarrierOut))
 def get_carrier(code: TheCode, app: TheApp) -> Response:
     """One carrier."""
     with app.db.connection() as conn:
         carrier = network_store.get_carrier(conn, code)
-    return _found("carrier", code, carrier and public_carrier(carrier))
+    return found("carrier", code, carrier and public_carrier(carrier))
 
 
-@router.get("/v1/carriers", **_get_list(CarrierList))
+@router.get("/v1/carriers", **list_options(CarrierList))
 def list_carriers(app: TheApp, page: Annotated[Page, pages("carriers", str)]) -> Response:
     """Carriers by code."""
     with app.db.connection() as conn:
-        rows = network_store.list_carriers(conn, after=_after(page), limit=page.limit + 1)
-    return _page(page.answer(rows, lambda carrier: (carrier.code,), public_carrier))
+        rows = network_store.list_carriers(conn, after=after_code(page), limit=page.limit + 1)
+    return page_answer(page.answer(rows, lambda carrier: (carrier.code,), public_carrier))
 
 
 # Channels -----------------------------------------------------------------------------------------
 
 
-@router.put("/v1/channels/{code}", **_put(ChannelOut))
+@router.put("/v1/channels/{code}", **put_options(ChannelOut))
 def put_channel(code: TheCode, body: ChannelIn, app: TheApp, by: By) -> Response:
     """Create or replace a channel. With neither `nodes` nor `node_group` every node serves it."""
     written, channel = set_up.set_channel(app.db, code, body, by=by)
-    _take_over_network(app, written != "unchanged")
-    return _answer(written, public_channel(channel), "channels", code)
+    take_over_network(app, written != "unchanged")
+    return put_answer(written, public_channel(channel), "channels", code)
 
 
-@router.get("/v1/channels/{code}", **_get(ChannelOut))
+@router.get("/v1/channels/{code}", **get_options(ChannelOut))
 def get_channel(code: TheCode, app: TheApp) -> Response:
     """One channel, without its credentials."""
     with app.db.connection() as conn:
         channel = channel_store.get_channel(conn, code)
-    return _found("channel", code, channel and public_channel(channel))
+    return found("channel", code, channel and public_channel(channel))
 
 
-@router.get("/v1/channels", **_get_list(ChannelList))
+@router.get("/v1/channels", **list_options(ChannelList))
 def list_channels(app: TheApp, page: Annotated[Page, pages("channels", str)]) -> Response:
     """Channels by code."""
     with app.db.connection() as conn:
-        rows = channel_store.list_channels(conn, after=_after(page), limit=page.limit + 1)
-    return _page(page.answer(rows, lambda channel: (channel.code,), public_channel))
+        rows = channel_store.list_channels(conn, after=after_code(page), limit=page.limit + 1)
+    return page_answer(page.answer(rows, lambda channel: (channel.code,), public_channel))
 
 
 # Listings -----------------------------------------------------------------------------------------
 
 
-@router.put("/v1/listings/{channel}/{sku:path}", **_put(ListingOut, 404))
+@router.put("/v1/listings/{channel}/{sku:path}", **put_options(ListingOut, 404))
 def put_listing(channel: TheCode, sku: Sku, body: ListingIn, app: TheApp, by: By) -> Response:
     """Offer an item on a channel, or change how."""
     written, listing = set_up.set_listing(app.db, channel, sku, body, by=by)
-    return _answer(written, listing, "listings", channel, sku)
+    return put_answer(written, listing, "listings", channel, sku)
 
 
-@router.get("/v1/listings/{channel}/{sku:path}", **_get(ListingOut))
+@router.get("/v1/listings/{channel}/{sku:path}", **get_options(ListingOut))
 def get_listing(channel: TheCode, sku: Sku, app: TheApp) -> Response:
     """One listing."""
     with app.db.connection() as conn:
-        return _found("listing", f"{channel}/{sku}", channel_store.get_listing(conn, channel, sku))
+        return found("listing", f"{channel}/{sku}", channel_store.get_listing(conn, channel, sku))
 
 
-@router.get("/v1/listings", **_get_list(ListingList))
+@router.get("/v1/listings", **list_options(ListingList))
 def list_listings(
     app: TheApp,
     page: Annotated[Page, pages("listings", str, str)],
@@ -527,7 +451,7 @@ def list_listings(
         rows = channel_store.list_listings(
             conn, after=after, limit=page.limit + 1, channel=channel, sku=sku, status=status
         )
-    return _page(page.answer(rows, lambda listing: (listing.channel, listing.sku)))
+    return page_answer(page.answer(rows, lambda listing: (listing.channel, listing.sku)))
 
 
 # Rows as the API shows them -----------------------------------------------------------------------
@@ -535,46 +459,23 @@ def list_listings(
 
 def public_item(item: Item) -> dict[str, Any]:
     """An item, without its id."""
-    return _without(item, "item_id")
+    return without(item, "item_id")
 
 
 def public_node(node: Node) -> dict[str, Any]:
     """A node, without its id."""
-    row = _without(node, "node_id")
+    row = without(node, "node_id")
     row["capacity"] = {limit: row.pop(f"capacity_{limit}") for limit in ("orders", "lines", "units")}
     return row
 
 
 def public_carrier(carrier: Carrier) -> dict[str, Any]:
     """A carrier, without its id."""
-    row = _without(carrier, "carrier_id", "document")
+    row = without(carrier, "carrier_id", "document")
     return row | {"services": carrier.document["services"]}
 
 
 def public_channel(channel: Channel) -> dict[str, Any]:
     """A channel, without its id."""
-    row = _without(channel, "channel_id")
+    row = without(channel, "channel_id")
     return row | {"quota": channel.quota or None}
-
-
-def _without(row: Any, *hidden: str) -> dict[str, Any]:
-    return {f.name: getattr(row, f.name) for f in fields(row) if f.name not in hidden}
-
-
-def _results(rows: Sequence[RowResult], key: str) -> dict[str, Any]:
-    return {"results": [_result(row, key) for row in rows]}
-
-
-def _result(row: RowResult, key: str) -> dict[str, Any]:
-    result: dict[str, Any] = {"status": row.status, key: row.key}
-    if row.status == "rejected":
-        result |= {"code": "input.invalid", "errors": row.errors}
-    return result
-
-
-def _is_change(row: RowResult) -> bool:
-    return row.status in ("created", "updated")
-
-
-def _after(page: Page) -> str:
-    return "" if page.after is None else str(page.after[0])

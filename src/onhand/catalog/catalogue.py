@@ -1,8 +1,9 @@
 """The items of the merchant in memory: names to ids, weights and volumes as arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 _LOAD = """
-SELECT item_id, sku, weight_g, length_mm::bigint * width_mm * height_mm, release_at
+SELECT item_id, sku, weight_g, length_mm::bigint * width_mm * height_mm, release_at, hs_code, category
 FROM item WHERE item_id > %s AND (%s::text[] IS NULL OR sku = ANY (%s::text[]))
 """
 _COMPONENTS = """
@@ -22,8 +23,8 @@ FROM bundle_component WHERE %s::int[] IS NULL OR bundle_id = ANY (%s::int[]) GRO
 
 @dataclass(frozen=True, slots=True)
 class ItemsRead:
-    """Items as the database has them: (item_id, sku, weight_g, volume_mm3, release_at), and the components of those
-    that are bundles."""
+    """Items as the database has them: (item_id, sku, weight_g, volume_mm3, release_at, hs_code, category), and the
+    components of those that are bundles."""
 
     rows: list[TupleRow]
     components: dict[int, tuple[tuple[int, int], ...]]
@@ -43,6 +44,16 @@ def read_items(conn: Connection[TupleRow], skus: Collection[str] | None = None) 
     )
 
 
+class Goods(NamedTuple):
+    """What carriers and customs ask of one unit, by item_id: int64[item] grams and mm3, int32[item] index of its
+    (hs_code, category) in `pairs`."""
+
+    weight_g: npt.NDArray[np.int64]
+    volume_mm3: npt.NDArray[np.int64]
+    pair: npt.NDArray[np.int32]
+    pairs: Sequence[tuple[str | None, str | None]] = ((None, None),)
+
+
 class Catalogue:
     """Look-ups by sku and item_id. Ids are dense, so that arrays can be indexed by them; index 0 is unused."""
 
@@ -52,8 +63,17 @@ class Catalogue:
         self.sku_json: list[str] = ['""']
         self.weight_g: npt.NDArray[np.int64] = np.zeros(1, np.int64)
         self.volume_mm3: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        # int32[item]: index of its (hs_code, category) in `trade_pairs`, which only grows; 0 is (None, None).
+        self.trade_class: npt.NDArray[np.int32] = np.zeros(1, np.int32)
+        self.trade_pairs: list[tuple[str | None, str | None]] = [(None, None)]
+        self._trade_index: dict[tuple[str | None, str | None], int] = {(None, None): 0}
         self.bundles: dict[int, tuple[tuple[int, int], ...]] = {}
         self.releases: dict[int, datetime] = {}
+
+    @property
+    def goods(self) -> Goods:
+        """The items as sourcing looks at them."""
+        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs)
 
     @property
     def count(self) -> int:
@@ -75,7 +95,8 @@ class Catalogue:
                 self.bundles[item_id] = read.components[item_id]
             else:
                 self.bundles.pop(item_id, None)
-        for item_id, sku, weight_g, volume_mm3, release_at in read.rows:
+        self.trade_class[[row[0] for row in read.rows]] = [self._trade(row[5:]) for row in read.rows]
+        for item_id, sku, weight_g, volume_mm3, release_at, *_ in read.rows:
             self.skus[item_id] = sku
             self.sku_json[item_id] = msgspec.json.encode(sku).decode()
             self.weight_g[item_id] = weight_g
@@ -86,6 +107,13 @@ class Catalogue:
                 self.releases[item_id] = release_at
             self.ids[sku] = item_id
 
+    def _trade(self, pair: tuple[str | None, str | None]) -> int:
+        found = self._trade_index.get(pair)
+        if found is None:
+            found = self._trade_index[pair] = len(self.trade_pairs)
+            self.trade_pairs.append(pair)
+        return found
+
     def _grow(self, count: int) -> None:
         missing = count + 1 - len(self.skus)
         if missing <= 0:
@@ -95,7 +123,7 @@ class Catalogue:
         room = len(self.weight_g)
         if count >= room:
             size = count + 1 + count // 4
-            for name in ("weight_g", "volume_mm3"):
-                new = np.zeros(size, np.int64)
+            for name in ("weight_g", "volume_mm3", "trade_class"):
+                new = np.zeros(size, getattr(self, name).dtype)
                 new[:room] = getattr(self, name)
                 setattr(self, name, new)

@@ -24,6 +24,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.waiting import InThread, InTurn, Steps, run, run_soon
+from onhand.catalog.catalogue import Goods
 from onhand.db import arrays, idempotency, queries
 from onhand.db.pool import is_lost
 from onhand.db.statement import make_room
@@ -146,8 +147,8 @@ class Desk:
             network, stock = state.network, state.stock()
             network.set_clock(now)
             decisions = decide_asked(
-                sheet.asked(network), stock, network, state.policy, state.catalogue.weight_g,
-                state.catalogue.volume_mm3, now=now.timestamp(), consume=True,
+                sheet.asked(network), stock, network, state.policy, state.catalogue.goods,
+                now=now.timestamp(), consume=True,
             )  # fmt: skip
         written = False
         try:
@@ -179,8 +180,7 @@ class Desk:
         """What is written of the orders in `rows`, which have a plan."""
         state = self._state
         records = record.encode(
-            decisions, sheet.latitudes, sheet.longitudes, state.catalogue.weight_g, state.catalogue.volume_mm3,
-            now.timestamp(),
+            decisions, sheet.latitudes, sheet.longitudes, state.catalogue.goods, now.timestamp(),
         )  # fmt: skip
         return encode(
             sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
@@ -490,7 +490,7 @@ def _decide_and_write(
         case.fate.row = row
     decisions = join([c.decisions for c in planned if c.decisions is not None]) if planned else nothing()
     catalogue = state.catalogue
-    weigh = (catalogue.weight_g, catalogue.volume_mm3, now.timestamp())
+    weigh = (catalogue.goods, now.timestamp())
     records = iter(
         record.encode(decisions, [c.ask.latitude for c in planned], [c.ask.longitude for c in planned], *weigh)
     )
@@ -590,11 +590,10 @@ class Book:
         for ask in asks:
             for item, _ in ask.demand:
                 rows.setdefault(item, self._spare)  # no position anywhere: the empty row
-        catalogue = self._state.catalogue
+        state = self._state
         return decide(
-            asks, self.stock, self.network, self._state.policy, catalogue.weight_g, catalogue.volume_mm3,
-            now=self.now.timestamp(), consume=True,
-        )  # fmt: skip
+            asks, self.stock, self.network, state.policy, state.catalogue.goods, now=self.now.timestamp(), consume=True
+        )
 
     def free_beyond_safety(self, item: int, nodes: Int32) -> int:
         """Units of an item at `nodes` above safety stock."""
@@ -691,7 +690,7 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
     return case
 
 
-def _seen_in_vain(case: _Case, weigh: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]) -> bytes:
+def _seen_in_vain(case: _Case, weigh: tuple[Goods, float]) -> bytes:
     """The record of an order without a plan: what was looked at says why."""
     if case.refused is None:
         return record.empty(case.ask, *weigh)

@@ -78,7 +78,7 @@ def promise(state: State, questions: Sequence[Question]) -> list[Promised | Exce
         network, stock = state.network, state.stock()
         network.set_clock(now)
         decisions = decide(
-            asks, stock, network, state.policy, state.catalogue.weight_g, state.catalogue.volume_mm3,
+            asks, stock, network, state.policy, state.catalogue.goods,
             now=now.timestamp(), consume=False,
         )  # fmt: skip
         free = [_free(state, question.asks[0]) for question in questions]

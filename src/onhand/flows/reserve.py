@@ -199,7 +199,7 @@ class Holder:
             # Reservations take no capacity: the ship day is not known yet.
             unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
             decisions = decide(
-                asks, stock, unlimited, state.policy, state.catalogue.weight_g, state.catalogue.volume_mm3,
+                asks, stock, unlimited, state.policy, state.catalogue.goods,
                 now=now.timestamp(), consume=True,
             )  # fmt: skip
         try:

@@ -1,4 +1,5 @@
-"""Set up what everything else refers to: items, nodes, node groups, carriers, channels, listings.
+"""Set up what everything else refers to: items, nodes, node groups, carriers, cartons, duties, markdowns, channels,
+listings.
 
 Each writes the whole document; the same document again is `unchanged`: nothing is written and no event told.
 """
@@ -29,20 +30,30 @@ from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.errors import FieldError, InvalidInput, NotFound
 from onhand.flows.transactor import Transactor
-from onhand.network.decide import carrier_problems, decide_nodes
+from onhand.network.decide import (
+    carrier_problems,
+    carton_problems,
+    decide_markdowns,
+    decide_nodes,
+    duty_problems,
+)
 from onhand.network.model import (
     Carrier,
     CarrierIn,
+    CartonIn,
+    DutyIn,
+    MarkdownRow,
     Node,
     NodeGroup,
     NodeGroupIn,
     NodeIn,
     NodeRow,
+    Stored,
 )
 
 T = TypeVar("T")
 Written = Literal["created", "updated", "unchanged"]
-Kind = Literal["node", "node_group", "carrier", "channel", "listing"]
+Kind = Literal["node", "node_group", "carrier", "carton", "duty", "markdown", "channel", "listing"]
 
 
 def set_item(db: Database, sku: str, item: ItemIn, *, by: Actor) -> tuple[Written, Item]:
@@ -159,6 +170,59 @@ def set_carrier(db: Database, code: str, carrier: CarrierIn, *, by: Actor) -> tu
         return _written(before), after
 
     return _notified(db, db.transact(work))
+
+
+def set_carton(db: Database, code: str, carton: CartonIn, *, by: Actor) -> tuple[Written, Stored]:
+    """Create or replace a carton. Raises InvalidInput."""
+    _refuse(carton_problems(carton))
+    return _set_document(db, "carton", code, carton, by)
+
+
+def set_duty(db: Database, code: str, duty: DutyIn, *, by: Actor) -> tuple[Written, Stored]:
+    """Create or replace a rule of duties and taxes. Raises InvalidInput."""
+    _refuse(duty_problems(duty))
+    return _set_document(db, "duty", code, duty, by)
+
+
+def _set_document(
+    db: Database, table: network_store.Table, code: str, row: CartonIn | DutyIn, by: Actor
+) -> tuple[Written, Stored]:
+    document = row.document()
+
+    def work(conn: Connection[TupleRow]) -> tuple[Written, Stored]:
+        network_store.lock_network(conn)
+        before = network_store.get_document(conn, table, code)
+        if before and (before.active, before.document) == (row.active, document):
+            return "unchanged", before
+        network_store.write_document(conn, table, code, document=document, active=row.active)
+        _tell(db, conn, table, [code], by)
+        after = network_store.get_document(conn, table, code)
+        assert after is not None, "it was just written"
+        return _written(before), after
+
+    return _notified(db, db.transact(work))
+
+
+def set_markdowns(
+    db: Database, rows: Sequence[object], *, by: Actor, transact: Transactor | None = None
+) -> list[RowResult]:
+    """Create, replace or take back many markdowns; a refused row stops no other. Results in their order."""
+    read = read_rows(rows, MarkdownRow, "sku")
+
+    def work(conn: Connection[TupleRow]) -> list[RowResult]:
+        documents = [row for row in read if isinstance(row, MarkdownRow)]
+        network_store.lock_network(conn)
+        items = network_store.item_ids(conn, {row.sku for row in documents})
+        nodes = network_store.node_ids(conn, {row.node for row in documents})
+        pairs = [(items[r.sku], nodes[r.node]) for r in documents if r.sku in items and r.node in nodes]
+        changes = decide_markdowns(read, items, nodes, network_store.find_markdowns(conn, pairs))
+        changed = [r.key for r in changes.results if r.status in ("created", "updated") and r.key is not None]
+        if changed:
+            network_store.write_markdowns(conn, changes)
+            _tell(db, conn, "markdown", changed, by)
+        return changes.results
+
+    return _notified(db, (transact or db.transact)(work))
 
 
 def set_channel(db: Database, code: str, channel: ChannelIn, *, by: Actor) -> tuple[Written, Channel]:

@@ -412,13 +412,11 @@ class Sourcer:
         seen = shelf or looked
         if seen is not None:
             now = seen.book.now.timestamp()
-            inputs = record.encode(
-                seen.decisions, [seen.ask.latitude], [seen.ask.longitude], catalogue.weight_g, catalogue.volume_mm3, now
-            )[0]
+            inputs = record.encode(seen.decisions, [seen.ask.latitude], [seen.ask.longitude], catalogue.goods, now)[0]
         else:
             ask = self._asks[order.order_id]
             assert ask is not None, "nothing is found for an order without a place"
-            inputs = record.empty(ask, catalogue.weight_g, catalogue.volume_mm3, self.now.timestamp())
+            inputs = record.empty(ask, catalogue.goods, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
         codes = self._network.node_codes
         decision = {

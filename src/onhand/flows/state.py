@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from onhand.catalog.catalogue import Catalogue, read_items
+from onhand.catalog.catalogue import Catalogue, Goods, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
 from onhand.ledger.snapshot import Snapshot, read_positions
@@ -71,11 +71,12 @@ class State:
         stock = Snapshot(1, 1)
         ask = Ask(demand=[(1, 1)], latitude=0, longitude=0, channel=network.channels["a"])
         ones, now = np.ones(2, np.int64), self.now().timestamp()
+        goods = Goods(ones, ones, np.zeros(2, np.int32))
         decisions = decide(
-            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy, ones, ones,
+            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy, goods,
             now=now, consume=False,
         )  # fmt: skip
-        record.encode(decisions, [0.0], [0.0], ones, ones, now)
+        record.encode(decisions, [0.0], [0.0], goods, now)
         stack(*np.ones((3, 1), np.int32))
 
     def stock(self) -> Stock:

@@ -2,13 +2,48 @@
 
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from holidays import country_holidays, list_supported_countries
 
 from onhand.base.dates import EPOCH
 
 # Two working weeks: beyond that a full node is no candidate.
 SLOTS = 10
 _DAYS_MAX = 60
+
+
+@lru_cache(maxsize=1)
+def _holiday_places() -> frozenset[str]:
+    known = list_supported_countries(include_aliases=False)
+    return frozenset(known) | {f"{country}-{place}" for country, places in known.items() for place in places}
+
+
+def has_holidays(place: str) -> bool:
+    """Whether the public holidays of a country such as DE, or a subdivision such as DE-BY, are known."""
+    return place in _holiday_places()
+
+
+# Nodes share countries, and a calendar is computed again for each node and cut-off.
+@lru_cache(maxsize=4_096)
+def public_holidays(place: str, year: int) -> frozenset[date]:
+    """Public holidays of `place` (see `has_holidays`) in a year, days given in lieu included; none for a place that is
+    not known, or no longer. Source: the package `holidays`."""
+    country, _, subdivision = place.partition("-")
+    if not has_holidays(place):
+        return frozenset()
+    return frozenset(country_holidays(country, subdiv=subdivision or None, years=year, expand=False))
+
+
+def closed_on(closed_days: Collection[date], place: str | None, today: date) -> set[date]:
+    """The closed days of a node that `ship_slots` may meet: its own, and the public holidays of `place`."""
+    closed = set(closed_days)
+    if place is not None:
+        # A day about: the node may be ahead of or behind the clock that says `today`.
+        for year in {(today + timedelta(days=n)).year for n in (-1, _DAYS_MAX + 1)}:
+            closed |= public_holidays(place, year)
+    return closed
 
 
 def ship_slots(

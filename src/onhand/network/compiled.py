@@ -3,7 +3,6 @@ decision can be compiled again from the document that was kept with it."""
 
 import hashlib
 import math
-import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,10 @@ import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.network.calendar import SLOTS, ship_slots
+from onhand.network.calendar import SLOTS, closed_on, ship_slots
+from onhand.network.duties import DutyTable, installed_provider
+from onhand.network.emissions import intensity_of
+from onhand.network.zones import Origin, ZoneTable
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -25,23 +27,28 @@ Float64 = npt.NDArray[np.float64]
 METHODS = {"ship": 1, "pickup": 2, "ship_to_store": 4}
 NO_LIMIT = np.iinfo(np.int32).max
 NO_CUTOFF = -1
-# Destinations remembered by name; rows of bands are few, but postal codes come from strangers.
-_DESTINATIONS_MAX = 100_000
+_SIDES = ("length", "width", "height")
+NOWHERE = Origin("", "")  # of node_id 0, which is unused
 
 _DOCUMENT = """
 SELECT jsonb_build_object(
     'nodes', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'node_id', node_id, 'code', code, 'country', country, 'latitude', latitude, 'longitude', longitude,
-        'timezone', timezone, 'handling_cost_minor', handling_cost_minor, 'cutoff', to_char(cutoff, 'HH24:MI'),
-        'working_days', working_days, 'closed_days', closed_days, 'capacity_orders', capacity_orders,
-        'capacity_lines', capacity_lines, 'capacity_units', capacity_units, 'methods', methods,
-        'co2_g_per_order', co2_g_per_order,
-        'safety_stock_default', safety_stock_default, 'active', active) ORDER BY node_id), '[]') FROM node),
+        'timezone', timezone, 'handling_cost_minor', handling_cost_minor, 'handling_line_minor', handling_line_minor,
+        'handling_unit_minor', handling_unit_minor, 'labour', labour, 'cutoff', to_char(cutoff, 'HH24:MI'),
+        'working_days', working_days, 'closed_days', closed_days, 'holidays', holidays,
+        'capacity_orders', capacity_orders, 'capacity_lines', capacity_lines, 'capacity_units', capacity_units,
+        'methods', methods, 'co2_g_per_order', co2_g_per_order, 'safety_stock_default', safety_stock_default,
+        'active', active) ORDER BY node_id), '[]') FROM node),
     'carriers', (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'document', document)
         ORDER BY carrier_id), '[]') FROM carrier WHERE active),
     'channels', (SELECT coalesce(jsonb_agg(jsonb_build_object('channel_id', channel_id, 'code', c.code,
         'node_ids', coalesce(c.node_ids, g.node_ids), 'active', active) ORDER BY channel_id), '[]')
-        FROM channel c LEFT JOIN node_group g ON g.code = c.node_group))::text
+        FROM channel c LEFT JOIN node_group g ON g.code = c.node_group),
+    'cartons', (SELECT coalesce(jsonb_agg(document || jsonb_build_object('code', code) ORDER BY code), '[]')
+        FROM carton WHERE active),
+    'duties', (SELECT coalesce(jsonb_agg(document || jsonb_build_object('code', code) ORDER BY code), '[]')
+        FROM duty WHERE active))::text
 """
 _KEEP = """
 INSERT INTO network_version (hash, document) VALUES (%s, %s) ON CONFLICT (hash) DO NOTHING
@@ -76,63 +83,12 @@ class Service:
 PICKUP = Service(None, "pickup", "null", '"pickup"')
 
 
-class ZoneTable:
-    """Bands of the services that are priced by zone, for the destinations seen so far.
-
-    A row of `bands`, int16[row, service, node], -1: not offered there, stands for all destinations that no zone tells
-    apart; rows are only ever added. Row 0 is for networks without zones. Safe for several threads.
-    """
-
-    def __init__(self, zones: Sequence[Sequence[Mapping[str, Any]]], origins: Sequence[str]) -> None:
-        """zones by service, none for one that is priced by distance; country of each node by node_id."""
-        rules = [zone for service in zones for zone in service]
-        self._zones = zones
-        self._origins = origins
-        self._prefix = max((len(p) for zone in rules for p in zone.get("to_postal_prefixes") or ()), default=0)
-        self._regions = any(zone.get("to_regions") for zone in rules)
-        self._rows: dict[tuple[str, str, str], int] = {}
-        self._seen: dict[bytes, int] = {}
-        self._lock = threading.Lock()
-        self.has_zones = bool(rules)
-        self.bands = np.full((4 if rules else 1, len(zones), len(origins)), -1, np.int16)
-
-    def row(self, country: str, region: str, postal_code: str) -> int:
-        """Row of `bands` for a destination. Read `bands` after it: it may have grown."""
-        if not self.has_zones:
-            return 0
-        # Only what some zone looks at tells destinations apart.
-        key = (country, region if self._regions else "", postal_code[: self._prefix])
-        row = self._rows.get(key)
-        return self._add(key) if row is None else row
-
-    def _add(self, key: tuple[str, str, str]) -> int:
-        bands = np.full(self.bands.shape[1:], -1, np.int16)
-        for s, zones in enumerate(self._zones):
-            if zones:
-                of = {origin: _zone(zones, origin, key) for origin in set(self._origins)}
-                bands[s] = [of[origin] for origin in self._origins]
-        content = bands.tobytes()
-        with self._lock:
-            row = self._seen.get(content)
-            if row is None:
-                row = len(self._seen) + 1
-                if row >= len(self.bands):
-                    bigger = np.full((row * 2, *bands.shape), -1, np.int16)
-                    bigger[:row] = self.bands[:row]
-                    self.bands = bigger
-                self.bands[row] = bands
-                self._seen[content] = row
-            if len(self._rows) >= _DESTINATIONS_MAX:
-                self._rows.clear()
-            self._rows[key] = row
-        return row
-
-
 @dataclass(slots=True)
 class Network:
     """Nodes by node_id (index 0 unused), services by index, candidate nodes by channel index.
 
-    Shapes: N nodes, S services, B bands, W weight steps, D ship days, C channels (the highest channel_id + 1).
+    Shapes: N nodes, S services, B bands, T transit columns, W weight steps, D ship days, C channels (the highest
+    channel_id + 1), K cartons.
     """
 
     document: bytes
@@ -144,10 +100,15 @@ class Network:
     services: list[Service] = field(default_factory=list[Service])
     service_codes: dict[str, int] = field(default_factory=dict[str, int])
 
-    # float64[N] radians; int64[N]; float64[N] grams; int32[N] bit masks
+    # float64[N] radians; float64[N] minor units per fulfilment, per line and per unit of it, labour included;
+    # float64[N] grams; int32[N] bit masks
     latitude: Float64 = field(default_factory=lambda: np.zeros(1))
     longitude: Float64 = field(default_factory=lambda: np.zeros(1))
-    handling_minor: Int64 = field(default_factory=lambda: np.zeros(1, np.int64))
+    # float64[N, 3]: unit vectors from the centre of the Earth
+    xyz: Float64 = field(default_factory=lambda: np.zeros((1, 3)))
+    handling_minor: Float64 = field(default_factory=lambda: np.zeros(1))
+    handling_line_minor: Float64 = field(default_factory=lambda: np.zeros(1))
+    handling_unit_minor: Float64 = field(default_factory=lambda: np.zeros(1))
     co2_g: Float64 = field(default_factory=lambda: np.zeros(1))
     methods: Int32 = field(default_factory=lambda: np.zeros(1, np.int32))
     cutoff_min: Int32 = field(default_factory=lambda: np.zeros(1, np.int32))
@@ -164,18 +125,34 @@ class Network:
     weight_g: Int64 = field(default_factory=lambda: np.zeros((0, 1), np.int64))
     weight_count: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     rate_minor: Float64 = field(default_factory=lambda: np.zeros((0, 1, 1)))
+    # transit times: float64[S, T] days, the bands of a service and then its lanes (see ZoneTable.transit); int32[S, T]
+    # parcels a lane carries per day
     transit_p50: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_p95: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_sigma: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_mean: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
+    transit_parcels: Int32 = field(default_factory=lambda: np.zeros((0, 1), np.int32))
     service_cutoff_min: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_methods: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_code: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_co2: Float64 = field(default_factory=lambda: np.zeros(0))
     service_divisor: Float64 = field(default_factory=lambda: np.zeros(0))
     service_by_zone: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    # float64[S] minor units per parcel to a residence; int32[S] parcels per node and day
+    service_residential_minor: Float64 = field(default_factory=lambda: np.zeros(0))
+    service_parcels: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
 
-    zones: ZoneTable = field(default_factory=lambda: ZoneTable([], [""]))
+    zones: ZoneTable = field(default_factory=lambda: ZoneTable([], [NOWHERE]))
+    # cartons by usable volume: float64[K] mm3 that goods may take, float64[K] mm3 outside, float64[K] minor units,
+    # int64[K] grams empty and most grams when packed
+    carton_codes: list[str] = field(default_factory=list[str])
+    carton_fit_mm3: Float64 = field(default_factory=lambda: np.zeros(0))
+    carton_outer_mm3: Float64 = field(default_factory=lambda: np.zeros(0))
+    carton_minor: Float64 = field(default_factory=lambda: np.zeros(0))
+    carton_tare_g: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    carton_max_g: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    duties: DutyTable = field(default_factory=lambda: DutyTable([], [""]))
 
     # ship days: int32[N, D] days since 1970, int64[N, D] Unix seconds of the cut-off (0: no such day). Replaced, never
     # changed, so that a copy of the network keeps its days while another thread sets the clock.
@@ -183,6 +160,8 @@ class Network:
     slot_cutoff: Int64 = field(default_factory=lambda: np.zeros((1, SLOTS), np.int64))
     # capacity left: int32[N, D, 3] orders, lines, units
     left: Int32 = field(default_factory=lambda: np.zeros((1, SLOTS, 3), np.int32))
+    # parcels left: int32[N, S, D], or empty when no service has a limit
+    parcels: Int32 = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
     slots_until: float = 0.0
 
     _nodes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -206,22 +185,30 @@ class Network:
         passed = [node for node in self._nodes if self.slot_cutoff[node["node_id"], 0] <= at]
         if passed:
             slot_day, slot_cutoff, left = self.slot_day.copy(), self.slot_cutoff.copy(), self.left.copy()
+            parcels = self.parcels.copy()
+            today = now.astimezone(UTC).date()
             for node in passed:
                 row = node["node_id"]
+                closed = {date.fromisoformat(d) for d in node["closed_days"]}
                 slots = ship_slots(
                     now,
                     timezone=node["timezone"],
                     cutoff=time.fromisoformat(node["cutoff"]),
                     working_days=node["working_days"],
-                    closed_days={date.fromisoformat(d) for d in node["closed_days"]},
+                    closed_days=closed_on(closed, node.get("holidays"), today),
                 )
                 known = dict(zip(self.slot_day[row].tolist(), self.left[row], strict=True))
                 slot_day[row] = slot_cutoff[row] = 0
                 left[row] = self.limits[row]
+                if len(parcels):
+                    sent = dict(zip(self.slot_day[row].tolist(), self.parcels[row].T, strict=True))
+                    parcels[row] = self.service_parcels[:, np.newaxis]
+                    for d, (day, _) in enumerate(slots):
+                        parcels[row, :, d] = sent.get(day, self.service_parcels)
                 for d, (day, cutoff) in enumerate(slots):
                     slot_day[row, d], slot_cutoff[row, d] = day, cutoff
                     left[row, d] = known.get(day, self.limits[row])
-            self.slot_day, self.slot_cutoff, self.left = slot_day, slot_cutoff, left
+            self.slot_day, self.slot_cutoff, self.left, self.parcels = slot_day, slot_cutoff, left, parcels
         upcoming = self.slot_cutoff[:, 0]
         # A node that is closed for long may open: look again within the hour.
         self.slots_until = min(at + 3600, upcoming[upcoming > at].min(initial=2**62))
@@ -249,31 +236,22 @@ class Network:
         return self.zones.bands
 
     @property
+    def zone_transit(self) -> npt.NDArray[np.int16]:
+        """Columns of the transit arrays by zone row, -1: that of the band; read it after `zone_row`."""
+        return self.zones.transit
+
+    @property
     def has_zones(self) -> bool:
         """Whether destinations differ in anything but distance."""
         return self.zones.has_zones
 
     def zone_row(self, country: str, region: str, postal_code: str) -> int:
-        """Index into zone_bands for a destination; 0 when no service has zones."""
+        """Index into zone_bands for a destination; 0 when no service has zones or lanes."""
         return self.zones.row(country, region, postal_code)
 
     def service_row(self, code: str | None) -> int:
         """Index of a service code; -1 for None, which is any, and one that no service has for an unknown code."""
         return -1 if code is None else self.service_codes.get(code, 1 << 30)
-
-
-def _zone(zones: Sequence[Mapping[str, Any]], origin: str, key: tuple[str, str, str]) -> int:
-    """First matching zone, or -1."""
-    country, region, postal_code = key
-    for index, zone in enumerate(zones):
-        if (
-            origin in (zone.get("from_countries") or [origin])
-            and country in (zone.get("to_countries") or [country])
-            and region in (zone.get("to_regions") or [region])
-            and (not zone.get("to_postal_prefixes") or postal_code.startswith(tuple(zone["to_postal_prefixes"])))
-        ):
-            return index
-    return -1
 
 
 def read_document(conn: Connection[TupleRow]) -> bytes:
@@ -315,6 +293,10 @@ def compile_network(document: bytes, now: datetime) -> Network:
     _compile_nodes(network, doc["nodes"])
     _compile_services(network, doc["carriers"])
     _compile_channels(network, doc["channels"])
+    # Documents of old plans may know neither.
+    _compile_cartons(network, doc.get("cartons", []))
+    countries = [origin.country for origin in _origins(network)]
+    network.duties = DutyTable(doc.get("duties", []), countries, installed_provider())
     network.set_clock(now)
     return network
 
@@ -323,9 +305,8 @@ def _compile_nodes(network: Network, nodes: list[dict[str, Any]]) -> None:
     size = max((n["node_id"] for n in nodes), default=0) + 1
     network.node_codes = [""] * size
     network.node_json = ['""'] * size
-    for name in ("latitude", "longitude", "co2_g"):
+    for name in ("latitude", "longitude", "co2_g", "handling_minor", "handling_line_minor", "handling_unit_minor"):
         setattr(network, name, np.zeros(size))
-    network.handling_minor = np.zeros(size, np.int64)
     network.methods = np.zeros(size, np.int32)
     network.cutoff_min = np.zeros(size, np.int32)
     network.limits = np.full((size, 3), NO_LIMIT, np.int32)
@@ -339,7 +320,9 @@ def _compile_nodes(network: Network, nodes: list[dict[str, Any]]) -> None:
         network.node_json[row] = msgspec.json.encode(node["code"]).decode()
         network.latitude[row] = math.radians(node["latitude"])
         network.longitude[row] = math.radians(node["longitude"])
-        network.handling_minor[row] = node["handling_cost_minor"]
+        network.handling_minor[row], network.handling_line_minor[row], network.handling_unit_minor[row] = _handling(
+            node
+        )
         network.co2_g[row] = node["co2_g_per_order"]
         # An inactive node keeps its stock and its name, and offers no method.
         network.methods[row] = sum(METHODS[m] for m in node["methods"]) if node["active"] else 0
@@ -349,7 +332,21 @@ def _compile_nodes(network: Network, nodes: list[dict[str, Any]]) -> None:
             if node[name] is not None:
                 network.limits[row, k] = node[name]
         network.left[row] = network.limits[row]
+    flat = np.cos(network.latitude)
+    network.xyz = np.ascontiguousarray(
+        np.column_stack([flat * np.cos(network.longitude), flat * np.sin(network.longitude), np.sin(network.latitude)])
+    )
     network._nodes = nodes  # pyright: ignore[reportPrivateUsage]
+
+
+def _handling(node: Mapping[str, Any]) -> list[float]:
+    """What a fulfilment, a line and a unit of it cost a node: handling, and labour by time standards."""
+    labour: Mapping[str, float] = node.get("labour") or {}
+    minor_per_s = labour.get("minor_per_hour", 0) / 3600
+    return [
+        node.get(f"handling_{handling}_minor", 0) + minor_per_s * labour.get(f"seconds_per_{work}", 0)
+        for handling, work in (("cost", "order"), ("line", "line"), ("unit", "unit"))
+    ]
 
 
 def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
@@ -363,16 +360,14 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
     network.weight_g = np.zeros((count, steps), np.int64)
     network.weight_count = np.array([len(t["weights_g"]) for t in tables], np.int32)
     network.rate_minor = np.zeros((count, bands, steps))
-    network.transit_p50 = np.ones((count, bands))
-    network.transit_p95 = np.ones((count, bands))
-    network.transit_sigma = np.zeros((count, bands))
-    network.transit_mean = np.ones((count, bands))
     network.service_cutoff_min = np.full(count, NO_CUTOFF, np.int32)
     network.service_methods = np.zeros(count, np.int32)
     network.service_code = np.zeros(count, np.int32)
     network.service_co2 = np.zeros(count)
     network.service_divisor = np.zeros(count)
     network.service_by_zone = np.zeros(count, np.int32)
+    network.service_residential_minor = np.zeros(count)
+    network.service_parcels = np.full(count, NO_LIMIT, np.int32)
     zones: list[list[dict[str, Any]]] = []
     for s, (carrier, service) in enumerate(services):
         table = service["rate_table"]
@@ -397,26 +392,74 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
             zones.append([])
             edges = [np.inf if km is None else km for km in table["distance_km"]]
             network.band_km[s, : len(edges)] = edges
-        transit: Any = service["transit_days"]
-        for b in range(int(network.band_count[s])):
-            days = cast("dict[str, float]", transit[b] if isinstance(transit, list) else transit)
-            network.transit_p50[s, b] = days["p50"]
-            network.transit_p95[s, b] = days["p95"]
-            # Log-normal through both quantiles: the 95 % point lies 1.645 deviations above the median.
-            sigma = math.log(days["p95"] / days["p50"]) / 1.6448536269514722
-            network.transit_sigma[s, b] = sigma
-            network.transit_mean[s, b] = days["p50"] * math.exp(sigma * sigma / 2)
         if service.get("cutoff"):
             cutoff = time.fromisoformat(service["cutoff"])
             network.service_cutoff_min[s] = cutoff.hour * 60 + cutoff.minute
         methods = service.get("methods") or ["ship", "ship_to_store"]
         network.service_methods[s] = sum(METHODS[m] for m in methods)
-        network.service_co2[s] = service.get("co2_g_per_tonne_km") or 0
+        network.service_co2[s] = intensity_of(service)
         network.service_divisor[s] = service.get("dimensional_divisor") or 0
-    origins = [""] * len(network.node_codes)
+        network.service_residential_minor[s] = service.get("residential_surcharge_minor") or 0
+        network.service_parcels[s] = _limit(service.get("parcels_per_day"))
+    lanes: list[list[dict[str, Any]]] = [service.get("lanes") or [] for _, service in services]
+    _compile_transit(network, [service for _, service in services], lanes)
+    network.zones = ZoneTable(zones, _origins(network), lanes, network.band_count.tolist())
+    if (network.service_parcels < NO_LIMIT).any():
+        network.parcels = np.empty((len(network.node_codes), count, SLOTS), np.int32)
+        network.parcels[:] = network.service_parcels[:, np.newaxis]
+
+
+def _compile_transit(
+    network: Network, services: Sequence[Mapping[str, Any]], lanes: Sequence[Sequence[Mapping[str, Any]]]
+) -> None:
+    """Transit times in days: of service s its bands in columns 0 to band_count[s] - 1, then one column per lane."""
+    columns: list[list[Mapping[str, float]]] = []
+    for s, service in enumerate(services):
+        transit = cast("dict[str, float] | list[dict[str, float]]", service["transit_days"])
+        bands = transit if isinstance(transit, list) else [transit] * int(network.band_count[s])
+        columns.append([*bands, *(lane["transit_days"] for lane in lanes[s])])
+    shape = len(services), max(int(network.band_count.max(initial=1)), *map(len, columns), 1)
+    network.transit_p50, network.transit_p95, network.transit_mean = np.ones(shape), np.ones(shape), np.ones(shape)
+    network.transit_sigma = np.zeros(shape)
+    network.transit_parcels = np.full(shape, NO_LIMIT, np.int32)
+    for s, times in enumerate(columns):
+        for t, days in enumerate(times):
+            network.transit_p50[s, t] = days["p50"]
+            network.transit_p95[s, t] = days["p95"]
+            # Log-normal through both quantiles: the 95 % point lies 1.645 deviations above the median.
+            sigma = math.log(days["p95"] / days["p50"]) / 1.6448536269514722
+            network.transit_sigma[s, t] = sigma
+            network.transit_mean[s, t] = days["p50"] * math.exp(sigma * sigma / 2)
+        for number, lane in enumerate(lanes[s], int(network.band_count[s])):
+            network.transit_parcels[s, number] = _limit(lane.get("parcels_per_day"))
+
+
+def _limit(per_day: int | None) -> int:
+    return NO_LIMIT if per_day is None else per_day
+
+
+def _origins(network: Network) -> list[Origin]:
+    """What zones, lanes and duties see of each node, by node_id."""
+    origins = [NOWHERE] * len(network.node_codes)
     for node in network._nodes:  # pyright: ignore[reportPrivateUsage]
-        origins[node["node_id"]] = node["country"]
-    network.zones = ZoneTable(zones, origins)
+        origins[node["node_id"]] = Origin(node["code"], node["country"])
+    return origins
+
+
+def _compile_cartons(network: Network, cartons: Sequence[Mapping[str, Any]]) -> None:
+    def usable_mm3(carton: Mapping[str, Any]) -> float:
+        return math.prod(carton[f"inner_{side}_mm"] for side in _SIDES) * carton["fill_share"]
+
+    # The first that fits is the smallest; of equal ones the cheapest.
+    cartons = sorted(cartons, key=lambda carton: (usable_mm3(carton), carton["cost_minor"], carton["code"]))
+    network.carton_codes = [carton["code"] for carton in cartons]
+    network.carton_fit_mm3 = np.array([usable_mm3(carton) for carton in cartons], np.float64)
+    network.carton_outer_mm3 = np.array(
+        [math.prod(c.get(f"outer_{side}_mm") or c[f"inner_{side}_mm"] for side in _SIDES) for c in cartons], np.float64
+    )
+    network.carton_minor = np.array([carton["cost_minor"] for carton in cartons], np.float64)
+    network.carton_tare_g = np.array([carton["weight_g"] for carton in cartons], np.int64)
+    network.carton_max_g = np.array([carton.get("weight_max_g") or NO_LIMIT for carton in cartons], np.int64)
 
 
 def _compile_channels(network: Network, channels: list[dict[str, Any]]) -> None:

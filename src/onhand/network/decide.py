@@ -2,9 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from onhand.base.results import RowResult, without_repeats
-from onhand.network.model import CarrierIn, Node, NodeIn, NodeRow, Service, Transit, ZoneRates
+from onhand.base.results import RowResult, rejected, without_repeats
+from onhand.network.model import (
+    CarrierIn,
+    CartonIn,
+    DutyIn,
+    MarkdownRow,
+    Node,
+    NodeIn,
+    NodeRow,
+    Service,
+    Transit,
+    ZoneRates,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +91,78 @@ def node_of(code: str, row: NodeIn, node_id: int) -> Node:
         methods=list(row.methods),
         safety_stock_default=row.safety_stock_default,
         co2_g_per_order=row.co2_g_per_order,
+        handling_line_minor=row.handling_line_minor,
+        handling_unit_minor=row.handling_unit_minor,
+        labour=None if row.labour is None else row.labour.model_dump(mode="json"),
+        holidays=row.holidays,
         attributes=row.attributes,
         active=row.active,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkdownChanges:
+    """The answer per row, (item_id, node_id, value_minor, until) to write and (item_id, node_id) to delete."""
+
+    results: list[RowResult]
+    written: list[tuple[int, int, int, date | None]]
+    deleted: list[tuple[int, int]]
+
+
+def decide_markdowns(
+    rows: Sequence[MarkdownRow | RowResult],
+    items: Mapping[str, int],
+    nodes: Mapping[str, int],
+    known: Mapping[tuple[int, int], tuple[int, date | None]],
+) -> MarkdownChanges:
+    """Decide all rows; a RowResult among them was refused before and stays in its place. A result is "sku @ node".
+
+    items, nodes  ids by sku and by code: of those that exist
+    known         (value_minor, until) by (item_id, node_id)
+    """
+    results, first = without_repeats(rows, lambda row: f"{row.sku} @ {row.node}", "sku")
+    written: list[tuple[int, int, int, date | None]] = []
+    deleted: list[tuple[int, int]] = []
+    for key, number in first.items():
+        row = rows[number]
+        assert isinstance(row, MarkdownRow), "only rows that could be read are numbered"
+        missing = [] if row.sku in items else [("sku", f"no item {row.sku!r}")]
+        missing += [] if row.node in nodes else [("node", f"no node {row.node!r}")]
+        if missing:
+            results[number] = rejected(key, *missing)
+            continue
+        at = items[row.sku], nodes[row.node]
+        before = known.get(at)
+        after = None if row.value_minor is None else (row.value_minor, row.until)
+        if before == after:
+            results[number] = RowResult(status="unchanged", key=key)
+            continue
+        results[number] = RowResult(status="created" if before is None else "updated", key=key)
+        if after is None:
+            deleted.append(at)
+        else:
+            written.append((*at, *after))
+    return MarkdownChanges(results=[results[n] for n in range(len(rows))], written=written, deleted=deleted)
+
+
+def carton_problems(carton: CartonIn) -> list[tuple[str, str]]:
+    """(path, message) of what does not add up between the fields of a carton."""
+    errors: list[tuple[str, str]] = []
+    for side in ("length", "width", "height"):
+        inner: int = getattr(carton, f"inner_{side}_mm")
+        outer: int | None = getattr(carton, f"outer_{side}_mm")
+        if outer is not None and outer < inner:
+            errors.append((f"outer_{side}_mm", f"expected at least inner_{side}_mm, {inner}, got {outer}"))
+    if carton.weight_max_g is not None and carton.weight_max_g <= carton.weight_g:
+        errors.append(("weight_max_g", f"expected more than weight_g, {carton.weight_g}, got {carton.weight_max_g}"))
+    return errors
+
+
+def duty_problems(duty: DutyIn) -> list[tuple[str, str]]:
+    """(path, message) of what does not add up between the fields of a duty."""
+    if duty.valid_until is not None and duty.valid_until < duty.valid_from:
+        return [("valid_until", f"expected {duty.valid_from} or later, got {duty.valid_until}")]
+    return []
 
 
 def carrier_problems(carrier: CarrierIn) -> list[tuple[str, str]]:
@@ -152,6 +233,8 @@ def _service_problems(service: Service, path: str) -> list[tuple[str, str]]:
             )
         for number, days in enumerate(transit):
             errors += _transit_problems(days, f"{path}.transit_days[{number}]")
+    for number, lane in enumerate(service.lanes):
+        errors += _transit_problems(lane.transit_days, f"{path}.lanes[{number}].transit_days")
     return errors
 
 

@@ -27,11 +27,15 @@ from onhand.base.fields import (
     Country,
     Currency,
     Day,
+    Money,
     Name,
     ShortText,
     Strict,
     TimeOfDay,
 )
+from onhand.catalog.model import LENGTH_MAX_MM, WEIGHT_MAX_G
+from onhand.network.calendar import has_holidays
+from onhand.network.emissions import emission_factors
 
 NodeType = Literal["warehouse", "store", "third_party", "supplier"]
 Method = Literal["ship", "pickup", "ship_to_store"]
@@ -52,6 +56,18 @@ def _time_zone(name: str) -> str:
     if name not in _time_zones():
         raise ValueError(f"expected an IANA time zone such as Europe/Berlin, got {name!r}")
     return name
+
+
+def _holidays(place: str | None) -> str | None:
+    if place is not None and not has_holidays(place):
+        raise ValueError(f"expected a country or a subdivision with known holidays, such as DE or DE-BY, got {place!r}")
+    return place
+
+
+def _emission_factor(code: str | None) -> str | None:
+    if code is not None and code not in emission_factors():
+        raise ValueError(f"no emission factor {code!r}; GET /v1/emission-factors lists them")
+    return code
 
 
 def _weekday(value: object) -> object:
@@ -75,6 +91,7 @@ Limit = Annotated[int, Field(ge=0, le=INT4_MAX)]
 # In memory the largest number means no limit.
 _PerDay = Annotated[int, Field(ge=0, lt=INT4_MAX)]
 Cost = Annotated[int, Field(ge=0, le=_COST_MAX_MINOR)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400)]
 _Weekday = Annotated[
     int,
     Field(ge=1, le=7),
@@ -99,6 +116,15 @@ class CapacityIn(Strict):
     units: _PerDay | None = None
 
 
+class LabourIn(Strict):
+    """What the work on an order costs a node, from time standards; added to its handling costs."""
+
+    minor_per_hour: Annotated[Cost, Field(description="wage with everything that comes on top")]
+    seconds_per_order: _Seconds = 0.0
+    seconds_per_line: _Seconds = 0.0
+    seconds_per_unit: _Seconds = 0.0
+
+
 class NodeIn(Strict):
     """What a caller says of a node; the whole of it, what is left out returns to its default."""
 
@@ -116,7 +142,9 @@ class NodeIn(Strict):
                     "handling_cost_minor": 180,
                     "cutoff": "15:00",
                     "working_days": [1, 2, 3, 4, 5],
-                    "closed_days": ["2026-12-25"],
+                    "closed_days": ["2026-12-24"],
+                    "holidays": "FR",
+                    "labour": {"minor_per_hour": 2400, "seconds_per_line": 40, "seconds_per_unit": 6},
                     "capacity": {"orders": 1200, "units": 5000},
                     "methods": ["ship", "pickup"],
                 }
@@ -137,6 +165,9 @@ class NodeIn(Strict):
         AfterValidator(_time_zone),
     ]
     handling_cost_minor: Annotated[Cost, Field(description="per fulfilment")] = 0
+    handling_line_minor: Annotated[Cost, Field(description="per line of a fulfilment")] = 0
+    handling_unit_minor: Annotated[Cost, Field(description="per unit of a fulfilment")] = 0
+    labour: LabourIn | None = None
     cutoff: Annotated[TimeOfDay, Field(description="local; later orders leave on the next working day")] = "15:00"
     working_days: Annotated[list[_Weekday], Field(min_length=1, max_length=14), AfterValidator(_sorted_days)] = [
         1,
@@ -146,6 +177,15 @@ class NodeIn(Strict):
         5,
     ]
     closed_days: Annotated[list[Day], Field(max_length=4_000), AfterValidator(_sorted_days)] = []
+    holidays: Annotated[
+        str | None,
+        Field(
+            max_length=32,
+            description="country, or country-subdivision, whose public holidays it is closed on, besides closed_days",
+            examples=["DE-BY"],
+        ),
+        AfterValidator(_holidays),
+    ] = None
     capacity: CapacityIn = CapacityIn()
     methods: Annotated[list[Method], Field(max_length=3), AfterValidator(_unique)] = ["ship"]
     safety_stock_default: Annotated[Limit, Field(description="units per item kept back")] = 0
@@ -206,16 +246,18 @@ class DistanceRates(Strict):
 _Countries = Annotated[list[Country], Field(max_length=250)]
 
 
+_Regions = Annotated[list[ShortText], Field(max_length=1_000)]
+_PostalPrefixes = Annotated[list[Annotated[str, Field(min_length=1, max_length=12)]], Field(max_length=2_000)]
+
+
 class Zone(Strict):
     """What it names must match; what it leaves out matches everything."""
 
     zone: ShortText
     from_countries: _Countries | None = None
     to_countries: _Countries | None = None
-    to_regions: Annotated[list[ShortText], Field(max_length=1_000)] | None = None
-    to_postal_prefixes: (
-        Annotated[list[Annotated[str, Field(min_length=1, max_length=12)]], Field(max_length=2_000)] | None
-    ) = None
+    to_regions: _Regions | None = None
+    to_postal_prefixes: _PostalPrefixes | None = None
 
 
 class ZoneRates(Strict):
@@ -232,6 +274,19 @@ class Transit(Strict):
 
     p50: Annotated[float, Field(gt=0, le=_DAYS_MAX)]
     p95: Annotated[float, Field(gt=0, le=_DAYS_MAX)]
+
+
+class Lane(Strict):
+    """From some nodes to some destinations a service takes another time. What it names must match; what it leaves out
+    matches everything."""
+
+    from_nodes: Annotated[list[Code], Field(max_length=5_000, description="codes")] | None = None
+    from_countries: _Countries | None = None
+    to_countries: _Countries | None = None
+    to_regions: _Regions | None = None
+    to_postal_prefixes: _PostalPrefixes | None = None
+    transit_days: Transit
+    parcels_per_day: Annotated[Limit | None, Field(description="of the whole lane")] = None
 
 
 # Names of alternatives stand in brackets, so that error paths leave them out.
@@ -264,12 +319,26 @@ class Service(Strict):
         Field(description="for all bands, or one per band"),
     ]
     cutoff: Annotated[TimeOfDay | None, Field(description="last pick-up, local to the node")] = None
-    parcels_per_day: Annotated[Limit | None, Field(description="per node; kept, not used yet")] = None
-    co2_g_per_tonne_km: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    lanes: Annotated[
+        list[Lane], Field(max_length=500, description="exceptions to transit_days; the first that matches counts")
+    ] = []
+    parcels_per_day: Annotated[Limit | None, Field(description="per node")] = None
+    emission_factor: Annotated[
+        str | None,
+        Field(max_length=100, description="code of /v1/emission-factors"),
+        AfterValidator(_emission_factor),
+    ] = None
+    co2_g_per_tonne_km: Annotated[
+        float | None, Field(ge=0, le=100_000, description="CO2e, well-to-wheel; instead of emission_factor")
+    ] = None
+    distance_factor: Annotated[
+        float, Field(ge=1, le=10, description="distance driven per great-circle distance (distance adjustment factor)")
+    ] = 1.0
     dimensional_divisor: Annotated[float | None, Field(ge=1, le=1_000_000, description="cm3 per kg, such as 5000")] = (
         None
     )
     fuel_surcharge_rate: Annotated[float, Field(ge=0, le=5, description="0.08 adds 8 % to the price")] = 0.0
+    residential_surcharge_minor: Annotated[Cost, Field(description="per parcel to a residence")] = 0
 
 
 class CarrierIn(Strict):
@@ -317,6 +386,116 @@ class CarrierIn(Strict):
         return {"services": services}
 
 
+# Cartons and duties -------------------------------------------------------------------------------
+
+_Side = Annotated[int, Field(ge=1, le=LENGTH_MAX_MM)]
+
+
+class CartonIn(Strict):
+    """What a caller says of a carton; the whole of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "inner_length_mm": 300,
+                    "inner_width_mm": 200,
+                    "inner_height_mm": 150,
+                    "outer_length_mm": 310,
+                    "outer_width_mm": 210,
+                    "outer_height_mm": 165,
+                    "weight_g": 180,
+                    "weight_max_g": 15000,
+                    "cost_minor": 38,
+                }
+            ]
+        }
+    )
+
+    inner_length_mm: _Side
+    inner_width_mm: _Side
+    inner_height_mm: _Side
+    outer_length_mm: Annotated[_Side | None, Field(description="null: the inner one")] = None
+    outer_width_mm: Annotated[_Side | None, Field(description="null: the inner one")] = None
+    outer_height_mm: Annotated[_Side | None, Field(description="null: the inner one")] = None
+    weight_g: Annotated[int, Field(ge=0, le=WEIGHT_MAX_G, description="empty")] = 0
+    weight_max_g: Annotated[int | None, Field(ge=1, le=WEIGHT_MAX_G, description="when packed; null: any")] = None
+    cost_minor: Cost = 0
+    fill_share: Annotated[float, Field(gt=0, le=1, description="of the inner volume that goods can take")] = 0.85
+    active: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """What is stored and compiled."""
+        return self.model_dump(mode="json", exclude={"active"})
+
+
+_Rate = Annotated[float, Field(ge=0, le=20)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DutyIn(Strict):
+    """What goods cost at a border, or in tax at home, on some ways and in some time; the whole of one rule.
+
+    What it names must match; what it leaves out matches everything. Without `from_countries` it is for imports: from
+    any country but the destination's. Of the rules that match, the one of the lowest `priority` counts, then the first
+    by code. Money is in the currency that the network's prices are in; none is converted.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Clothing into Switzerland",
+                    "priority": 10,
+                    "to_countries": ["CH"],
+                    "hs_prefixes": ["61", "62"],
+                    "valid_from": "2026-01-01",
+                    "duty_rate": 0.0,
+                    "tax_rate": 0.081,
+                    "unrecoverable_share": 0.0,
+                    "fee_minor": 1900,
+                    "currency": "CHF",
+                    "source": "our customs broker, letter of 3 December 2025",
+                }
+            ]
+        }
+    )
+
+    name: Name
+    priority: Annotated[int, Field(ge=0, le=1_000_000, description="lower ones are looked at first")] = 100
+    from_countries: _Countries | None = None
+    to_countries: _Countries | None = None
+    to_regions: Annotated[_Regions | None, Field(description="as in addresses, with or without the country")] = None
+    hs_prefixes: (
+        Annotated[list[Annotated[str, Field(pattern=r"^[0-9][0-9. ]{0,15}$")]], Field(max_length=5_000)] | None
+    ) = None
+    categories: Annotated[list[ShortText], Field(max_length=1_000)] | None = None
+    valid_from: Day
+    valid_until: Annotated[Day | None, Field(description="last day; null: until further notice")] = None
+    duty_rate: Annotated[_Rate, Field(description="of the value of the goods")] = 0.0
+    duty_recoverable_share: Annotated[_Share, Field(description="of the duty; the rest is a cost")] = 0.0
+    tax_rate: Annotated[_Rate, Field(description="of the value with the duty on it")] = 0.0
+    unrecoverable_share: Annotated[_Share, Field(description="of the tax, which is a cost by it")] = 0.0
+    de_minimis_minor: Annotated[Money, Field(description="value of a shipment up to which nothing is due")] = 0
+    fee_minor: Annotated[Cost, Field(description="per shipment above it")] = 0
+    currency: Currency
+    source: Annotated[Name, Field(description="where the rates are from")]
+    active: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """What is stored and compiled."""
+        return self.model_dump(mode="json", exclude={"active"})
+
+
+class MarkdownRow(Strict):
+    """What a unit of an item will fetch at a node when it must be cleared there."""
+
+    sku: Code
+    node: Code
+    value_minor: Annotated[Money | None, Field(description="per unit; null takes the markdown back")]
+    until: Annotated[Day | None, Field(description="last day; null: until it is replaced")] = None
+
+
 # As stored --------------------------------------------------------------------------------------
 
 
@@ -344,6 +523,10 @@ class Node:
     methods: list[str]
     safety_stock_default: int
     co2_g_per_order: int
+    handling_line_minor: int = 0
+    handling_unit_minor: int = 0
+    labour: dict[str, Any] | None = None
+    holidays: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict[str, Any])
     active: bool = True
     created_at: datetime | None = None
@@ -385,4 +568,25 @@ class Carrier:
     name: str
     document: dict[str, Any]
     active: bool = True
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A carton or a duty as last committed; `document` has what CartonIn or DutyIn says, `active` left out."""
+
+    code: str
+    document: dict[str, Any]
+    active: bool = True
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Markdown:
+    """What a unit of an item will fetch at a node, as last committed."""
+
+    sku: str
+    node: str
+    value_minor: int
+    until: date | None
     updated_at: datetime | None = None

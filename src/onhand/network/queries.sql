@@ -9,15 +9,15 @@ SELECT coalesce(max(node_id), 0) FROM node;
 -- name: load_nodes
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
        handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
-       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, attributes, active, created_at,
-       updated_at
+       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, handling_line_minor,
+       handling_unit_minor, labour, holidays, attributes, active, created_at, updated_at
 FROM node WHERE code = ANY (%(codes)s);
 
 -- name: list_nodes
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
        handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
-       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, attributes, active, created_at,
-       updated_at
+       capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, handling_line_minor,
+       handling_unit_minor, labour, holidays, attributes, active, created_at, updated_at
 FROM node
 WHERE code > %(after)s
   AND (%(node_type)s::text IS NULL OR node_type = %(node_type)s)
@@ -31,14 +31,16 @@ SELECT code, node_id FROM node WHERE code = ANY (%(codes)s);
 -- name: write_nodes
 INSERT INTO node AS n (node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
     handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
-    safety_stock_default, co2_g_per_order, attributes, active)
+    safety_stock_default, co2_g_per_order, handling_line_minor, handling_unit_minor, labour, holidays, attributes, active)
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
     handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
-    safety_stock_default, co2_g_per_order, attributes, active
+    safety_stock_default, co2_g_per_order, handling_line_minor, handling_unit_minor, nullif(labour, 'null'), holidays,
+    attributes, active
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (node_id int, code text, name text, node_type text, country text,
     region text, postal_code text, latitude float8, longitude float8, timezone text, handling_cost_minor int,
     cutoff time, working_days smallint[], closed_days date[], capacity_orders int, capacity_lines int,
-    capacity_units int, methods text[], safety_stock_default int, co2_g_per_order int, attributes jsonb, active bool)
+    capacity_units int, methods text[], safety_stock_default int, co2_g_per_order int,
+    handling_line_minor int, handling_unit_minor int, labour jsonb, holidays text, attributes jsonb, active bool)
 ON CONFLICT (node_id) DO UPDATE SET
     name = excluded.name, node_type = excluded.node_type, country = excluded.country, region = excluded.region,
     postal_code = excluded.postal_code, latitude = excluded.latitude, longitude = excluded.longitude,
@@ -47,7 +49,9 @@ ON CONFLICT (node_id) DO UPDATE SET
     capacity_orders = excluded.capacity_orders, capacity_lines = excluded.capacity_lines,
     capacity_units = excluded.capacity_units, methods = excluded.methods,
     safety_stock_default = excluded.safety_stock_default, co2_g_per_order = excluded.co2_g_per_order,
-    attributes = excluded.attributes, active = excluded.active, updated_at = now();
+    handling_line_minor = excluded.handling_line_minor, handling_unit_minor = excluded.handling_unit_minor,
+    labour = excluded.labour, holidays = excluded.holidays, attributes = excluded.attributes, active = excluded.active,
+    updated_at = now();
 
 -- name: stop_promises
 -- Writers of fulfilments wait until we commit, so that none falls between the count and the new limit.
@@ -93,3 +97,53 @@ INSERT INTO carrier (carrier_id, code, name, document, active)
 SELECT coalesce(max(carrier_id), 0) + 1, %(code)s, %(name)s, %(document)s::jsonb, %(active)s FROM carrier
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, document = excluded.document, active = excluded.active,
     updated_at = now();
+
+-- name: list_carton
+SELECT code, document, active, updated_at FROM carton WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
+
+-- name: get_carton
+SELECT code, document, active, updated_at FROM carton WHERE code = %(code)s;
+
+-- name: write_carton
+INSERT INTO carton (code, document, active) VALUES (%(code)s, %(document)s::jsonb, %(active)s)
+ON CONFLICT (code) DO UPDATE SET document = excluded.document, active = excluded.active, updated_at = now();
+
+-- name: list_duty
+SELECT code, document, active, updated_at FROM duty WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
+
+-- name: get_duty
+SELECT code, document, active, updated_at FROM duty WHERE code = %(code)s;
+
+-- name: write_duty
+INSERT INTO duty (code, document, active) VALUES (%(code)s, %(document)s::jsonb, %(active)s)
+ON CONFLICT (code) DO UPDATE SET document = excluded.document, active = excluded.active, updated_at = now();
+
+-- name: item_ids
+SELECT sku, item_id FROM item WHERE sku = ANY (%(skus)s);
+
+-- name: find_markdowns
+SELECT m.item_id, m.node_id, m.value_minor, m.until
+FROM unnest(%(item_ids)s::int[], %(node_ids)s::int[]) AS k (item_id, node_id)
+JOIN markdown m USING (item_id, node_id);
+
+-- name: write_markdowns
+INSERT INTO markdown (item_id, node_id, value_minor, until)
+SELECT * FROM unnest(%(item_ids)s::int[], %(node_ids)s::int[], %(values)s::bigint[], %(untils)s::date[])
+ON CONFLICT (item_id, node_id) DO UPDATE
+    SET value_minor = excluded.value_minor, until = excluded.until, updated_at = now();
+
+-- name: delete_markdowns
+DELETE FROM markdown AS m USING unnest(%(item_ids)s::int[], %(node_ids)s::int[]) AS k (item_id, node_id)
+WHERE (m.item_id, m.node_id) = (k.item_id, k.node_id);
+
+-- name: list_markdowns
+SELECT i.sku, n.code AS node, m.value_minor, m.until, m.updated_at
+FROM markdown m JOIN item i USING (item_id) JOIN node n USING (node_id)
+WHERE (i.sku, n.code) > (%(sku_after)s::text COLLATE "C", %(node_after)s::text COLLATE "C")
+  AND (%(sku)s::text IS NULL OR i.sku = %(sku)s)
+  AND (%(node)s::text IS NULL OR n.code = %(node)s)
+ORDER BY i.sku, n.code LIMIT %(limit)s;
+
+-- name: load_markdowns
+SELECT item_id, node_id, value_minor FROM markdown
+WHERE until IS NULL OR until >= %(day)s ORDER BY item_id, node_id;

@@ -1,18 +1,23 @@
-"""The SQL of nodes, node groups and carriers."""
+"""The SQL of nodes, node groups, carriers, cartons, duties and markdowns."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 from onhand.db import queries
-from onhand.network.decide import NodeChanges
-from onhand.network.model import Carrier, Node, NodeGroup
+from onhand.network.decide import MarkdownChanges, NodeChanges
+from onhand.network.model import Carrier, Markdown, Node, NodeGroup, Stored
 
 SQL = queries(__file__)
+
+Table = Literal["carton", "duty"]
 
 _WRITTEN = tuple(f.name for f in fields(Node) if f.name not in ("created_at", "updated_at"))
 
@@ -116,3 +121,72 @@ def write_carrier(
     """Create or replace a carrier, under `lock_network`."""
     text = msgspec.json.encode(document).decode()
     conn.execute(SQL["write_carrier"], {"code": code, "name": name, "document": text, "active": active})
+
+
+def get_document(conn: Connection[TupleRow], table: Table, code: str) -> Stored | None:
+    """One carton or duty."""
+    with conn.cursor(row_factory=class_row(Stored)) as rows:
+        return rows.execute(SQL[f"get_{table}"], {"code": code}).fetchone()
+
+
+def list_documents(conn: Connection[TupleRow], table: Table, *, after: str = "", limit: int) -> list[Stored]:
+    """Cartons or duties with a code above `after` (byte order)."""
+    with conn.cursor(row_factory=class_row(Stored)) as rows:
+        return rows.execute(SQL[f"list_{table}"], {"after": after, "limit": limit}).fetchall()
+
+
+def write_document(
+    conn: Connection[TupleRow], table: Table, code: str, *, document: Mapping[str, Any], active: bool
+) -> None:
+    """Create or replace a carton or duty, under `lock_network`."""
+    text = msgspec.json.encode(document).decode()
+    conn.execute(SQL[f"write_{table}"], {"code": code, "document": text, "active": active})
+
+
+def item_ids(conn: Connection[TupleRow], skus: Collection[str]) -> dict[str, int]:
+    """Ids of the items of `skus` that exist."""
+    return dict(conn.execute(SQL["item_ids"], {"skus": list(skus)}).fetchall())
+
+
+def find_markdowns(
+    conn: Connection[TupleRow], pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], tuple[int, date | None]]:
+    """(value_minor, until) of those (item_id, node_id) that have a markdown; stable under `lock_network`."""
+    keys = {"item_ids": [item for item, _ in pairs], "node_ids": [node for _, node in pairs]}
+    rows = conn.execute(SQL["find_markdowns"], keys)
+    return {(item, node): (value, until) for item, node, value, until in rows}
+
+
+def write_markdowns(conn: Connection[TupleRow], changes: MarkdownChanges) -> None:
+    """Write what `decide_markdowns` decided, under `lock_network`."""
+    if changes.written:
+        items, nodes, values, untils = zip(*changes.written, strict=True)
+        rows = {"item_ids": list(items), "node_ids": list(nodes), "values": list(values), "untils": list(untils)}
+        conn.execute(SQL["write_markdowns"], rows)
+    if changes.deleted:
+        items, nodes = zip(*changes.deleted, strict=True)
+        conn.execute(SQL["delete_markdowns"], {"item_ids": list(items), "node_ids": list(nodes)})
+
+
+def list_markdowns(
+    conn: Connection[TupleRow],
+    *,
+    after: tuple[str, str] = ("", ""),
+    limit: int,
+    sku: str | None = None,
+    node: str | None = None,
+) -> list[Markdown]:
+    """Markdowns with a (sku, node) above `after` (byte order), those that are over included."""
+    where = {"sku_after": after[0], "node_after": after[1], "limit": limit, "sku": sku, "node": node}
+    with conn.cursor(row_factory=class_row(Markdown)) as rows:
+        return rows.execute(SQL["list_markdowns"], where).fetchall()
+
+
+def load_markdowns(
+    conn: Connection[TupleRow], day: date | None = None
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """What a unit of an item will fetch at a node when it must be cleared there, on `day` (UTC today when None), by
+    item and node: int32[M] item ids, int32[M] node ids, int64[M] minor units."""
+    found = conn.execute(SQL["load_markdowns"], {"day": day or datetime.now(UTC).date()}).fetchall()
+    rows = np.array(found, np.int64).reshape(-1, 3)
+    return rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2].copy()

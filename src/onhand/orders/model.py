@@ -10,7 +10,17 @@ Unit = tuple[int, int]
 """(line_no, item_id): units of an order line; of a bundle's line by component."""
 
 # What a fulfilment costs, in the order in which its row has it: a new term comes last.
-TERMS = ("shipping", "handling", "split", "lateness", "carbon")
+TERMS = (
+    "shipping",
+    "handling",
+    "split",
+    "lateness",
+    "carbon",
+    "tax_duty",
+    "capacity_price",
+    "opportunity",
+    "rejection_risk",
+)
 
 # Fulfilments whose units count for nothing any more.
 DEAD = frozenset(("cancelled", "rejected"))

@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.base.dates import rfc3339
+from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
 from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
 
@@ -31,7 +33,6 @@ _NOISE = 0.001
 _WHAT_IF_MAX = 40
 _CHANGES_MAX = 5
 _NOT_CANDIDATES_MAX = 200
-_METHODS = ("exact", "divided", "grouped", "search")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +170,9 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     count = len(changed) + 1
     weight = np.concatenate([[0], np.tile(case.weight_g, count)]).astype(np.int64)
     volume = np.concatenate([[0], np.tile(case.volume_mm3, count)]).astype(np.int64)
+    goods = Goods(weight, volume, np.zeros(len(weight), np.int32))
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
-    decisions = decide(asks, stock, case.network, case.policy, weight, volume, now=case.now, consume=False)
+    decisions = decide(asks, stock, case.network, case.policy, goods, now=case.now, consume=False)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
 
 
@@ -202,7 +204,7 @@ def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -
     return Plan(
         found=bool(d.count[order]),
         cost=float(d.cost[order]),
-        method=_METHODS[int(d.method[order])],
+        method=SOLVED_BY[int(d.method[order])],
         fulfilments=rows,
         dips=dips,
     )

@@ -6,16 +6,25 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from onhand.sourcing.tables import BIG
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """Exchange rates to money, in minor units.
+    """Exchange rates to money, in minor units; the terms they belong to say how they are used (sourcing/terms).
 
-    split_minor       price of every fulfilment after the first
-    target_days       days from the decision within which the order should arrive
-    late_minor        price of missing that, times its probability
-    day_minor         price of each expected day until delivery
-    co2_minor_per_kg  price of a kilogram of CO2
+    split_minor           price of every fulfilment after the first
+    target_days           days from the decision within which the order should arrive
+    late_minor            price of missing that, times its probability
+    day_minor             price of each expected day until delivery
+    co2_minor_per_kg      price of a kilogram of CO2
+    capacity_base_minor, capacity_steepness, capacity_from  price of room at a node that is fuller than `capacity_from`
+    capacity_dual, opportunity  weights of the prices that the network plan gives to room and to units
+    step_minor            how far the price of a unit moves with an order
+    rejection_minor       what it costs that a node rejects a line
+    unserved_order_minor  price of leaving units unserved, once per order; None: all or nothing
+    unserved_unit_minor   and for each of them
+    floor_minor, floor_share  least profit of an order, plus that share of what it is sold for; None: any
     """
 
     split_minor: float
@@ -23,6 +32,38 @@ class Objective:
     late_minor: float
     day_minor: float
     co2_minor_per_kg: float
+    capacity_base_minor: float = 0.0
+    capacity_steepness: float = 8.0
+    capacity_from: float = 0.8
+    capacity_dual: float = 1.0
+    opportunity: float = 1.0
+    step_minor: float = 0.0
+    rejection_minor: float = 0.0
+    unserved_order_minor: float | None = None
+    unserved_unit_minor: float = 0.0
+    floor_minor: float | None = None
+    floor_share: float = 0.0
+
+    def row(self) -> list[float]:
+        """In the column order of the solver (tables.OBJ_*)."""
+        return [
+            self.split_minor,
+            self.target_days,
+            self.late_minor,
+            self.day_minor,
+            self.co2_minor_per_kg,
+            self.capacity_base_minor,
+            self.capacity_steepness,
+            self.capacity_from,
+            self.capacity_dual,
+            self.opportunity,
+            self.step_minor,
+            self.rejection_minor,
+            BIG if self.unserved_order_minor is None else self.unserved_order_minor,
+            self.unserved_unit_minor,
+            self.floor_share,
+            -BIG if self.floor_minor is None else self.floor_minor,
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +77,8 @@ class Policy:
     confidence: float = 0.95
 
     def matrix(self) -> npt.NDArray[np.float64]:
-        """float64[objective, 5] in the column order of the kernel."""
-        return np.array(
-            [
-                [o.split_minor, o.target_days, o.late_minor, o.day_minor, o.co2_minor_per_kg]
-                for o in self.objectives.values()
-            ],
-            np.float64,
-        )
+        """float64[objective, 16] in the column order of the solver."""
+        return np.array([o.row() for o in self.objectives.values()], np.float64)
 
     def index(self, name: str | None) -> int:
         """Row of an objective in `matrix`; KeyError when there is none."""

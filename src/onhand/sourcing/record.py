@@ -16,9 +16,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from onhand.catalog.catalogue import Goods
 from onhand.sourcing.interleave import interleave
-from onhand.sourcing.kernel import NO_LIMIT
+from onhand.sourcing.kernel import SEEN_SAFETY
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
+from onhand.sourcing.tables import NO_LIMIT
 
 Degrees = Sequence[float] | npt.NDArray[np.float64]
 
@@ -57,9 +59,7 @@ class Seen:
     candidates: list[Candidate]
 
 
-def encode(
-    decisions: Decisions, latitude: Degrees, longitude: Degrees, weight_g: Int64, volume_mm3: Int64, now: float
-) -> list[bytes]:
+def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float) -> list[bytes]:
     """The record of every order of a batch."""
     words = decisions.record[: decisions.record_first[-1]]
     lowest, highest = int(words.min(initial=0)), int(words.max(initial=0))
@@ -67,8 +67,8 @@ def encode(
     demand = np.empty(len(decisions.demand_item), _DEMAND)
     demand["item"] = decisions.demand_item
     demand["units"] = decisions.demand_units
-    demand["weight"] = weight_g[decisions.demand_item]
-    demand["volume"] = volume_mm3[decisions.demand_item]
+    demand["weight"] = goods.weight_g[decisions.demand_item]
+    demand["volume"] = goods.volume_mm3[decisions.demand_item]
     head = np.empty(len(decisions.count), _HEAD)
     head["version"], head["width"], head["count"] = _VERSION, width, np.diff(decisions.demand_first)
     head["at"], head["latitude"], head["longitude"] = now, latitude, longitude
@@ -88,7 +88,7 @@ def decode(raw: bytes) -> Seen:
     demand = np.frombuffer(raw, _DEMAND, count, start)
     words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
-    columns = 2 if len(words) > 1 and words[1] else 1
+    columns = 2 if len(words) > 1 and words[1] & SEEN_SAFETY else 1
     at_word = 2
     for _ in range(int(words[0]) if len(words) else 0):
         node = int(words[at_word])
@@ -119,9 +119,9 @@ def decode(raw: bytes) -> Seen:
     )
 
 
-def empty(ask: Ask, weight_g: Int64, volume_mm3: Int64, now: float) -> bytes:
+def empty(ask: Ask, goods: Goods, now: float) -> bytes:
     """The record of an order that no candidate was looked at for."""
-    demand = np.array([(i, u, weight_g[i], volume_mm3[i]) for i, u in ask.demand], _DEMAND)
+    demand = np.array([(i, u, goods.weight_g[i], goods.volume_mm3[i]) for i, u in ask.demand], _DEMAND)
     return _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
 
 

@@ -1,21 +1,35 @@
 """From orders as values to the kernel's arrays and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
-from onhand.sourcing import kernel
+from onhand.sourcing import kernel, tables
 from onhand.sourcing.policy import Policy
+from onhand.sourcing.tables import NO_LIMIT
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+
+_NO_INT = np.zeros(0, np.int32)
+_NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
+NO_PRICES = tables.Prices(
+    np.zeros((0, 0, 4), np.float32),
+    np.zeros(0),
+    np.zeros((0, 3)),
+    np.zeros(0, np.float32),
+    np.zeros((0, 0), np.float32),
+)
+
+NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
 _WORDS = 1 << 23
@@ -31,6 +45,8 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     pickup_node     node_id for `pickup`, 0 otherwise
     excluded        nodes that must not be used (tried before)
     may_dip         confirmed demand: safety stock may be used as a last resort
+    prices          (price, cost) of one unit of each demand row, minor units; none: not known
+    residential     the destination is a home
     """
 
     demand: Sequence[tuple[int, int]]
@@ -45,6 +61,25 @@ class Ask(msgspec.Struct, kw_only=True, gc=False):
     objective: int = 0
     may_dip: bool = True
     excluded: Sequence[int] = ()
+    prices: Sequence[tuple[float, float]] = ()
+    residential: bool = False
+
+
+class Attempts(NamedTuple):
+    """How orders may be served, tried in turn until one yields a plan; of order o in rows first[o]:first[o + 1].
+
+    candidates      int32: list of candidate nodes (`Network.candidate_offsets`)
+    fulfilments_max, objective  int32
+    km_max          float64: farthest node
+    supply          int32: whether units on their way may be promised
+    """
+
+    first: Int32
+    candidates: Int32
+    fulfilments_max: Int32
+    objective: Int32
+    km_max: Float64
+    supply: Int32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +93,10 @@ class Asked:
     method          int32[orders]: bits of METHODS
     service         int32[orders]: index of the code that is insisted on, -1 for any
     excluded        int32[...], of order o in rows excluded_first[o]:excluded_first[o + 1]
+    price, cost     float64[demand]: of one unit, minor units; None: not known
+    residential     int32[orders]; None: no homes
+    duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
+    attempts        None: one each, with the order's own channel, fulfilments_max and objective
     """
 
     demand_first: Int32
@@ -75,20 +114,28 @@ class Asked:
     pickup_node: Int32
     excluded_first: Int32
     excluded: Int32
+    price: Float64 | None = None
+    cost: Float64 | None = None
+    residential: Int32 | None = None
+    duty: Int32 | None = None
+    attempts: Attempts | None = None
 
 
 @dataclass(slots=True)
 class Decisions:
     """Answers to a batch of asks; shapes as in `kernel.Answers`.
 
-    count[o] is 0 when order o has no plan; picks and fulfilments of order o are rows
-    pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01; `slot` is
-    its index among the node's ship days at the time of the decision.
+    count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
+    are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
+    `slot` is its index among the node's ship days at the time of the decision.
     """
 
     count: Int32
     method: Int32
+    attempt: Int32
+    why: Int32
     cost: Float64
+    profit: Float64
     pick_first: Int32
     fulfilment_first: Int32
     demand_first: Int32
@@ -98,6 +145,7 @@ class Decisions:
     pick_node: Int32
     pick_units: Int32
     pick_number: Int32
+    pick_supply: Int32
     node: Int32
     service: Int32
     slot: Int32
@@ -106,6 +154,7 @@ class Decisions:
     deliver: Int64
     lines: Int32
     units: Int32
+    parcels: Int32
     terms: Float64
     grams: Float64
     record: Int32
@@ -114,12 +163,15 @@ class Decisions:
 
 @dataclass(slots=True)
 class Stock:
-    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself)."""
+    """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); what units
+    and room are worth elsewhere; what is on its way."""
 
     available: Int32
     pending: Int32
     safety: Int32
     rows: dict[int, int] | None = field(default=None)
+    prices: tables.Prices = NO_PRICES
+    supply: tables.Supply = NO_SUPPLY
 
 
 def asked(asks: Sequence[Ask], network: Network) -> Asked:
@@ -158,7 +210,25 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         pickup_node=pickup_node,
         excluded_first=first_rows([len(a.excluded) for a in asks]),
         excluded=np.array([node for a in asks for node in a.excluded], np.int32),
+        price=_money(asks, 0),
+        cost=_money(asks, 1),
+        residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
+        duty=duty_rows(network, [a.place for a in asks]),
     )
+
+
+def duty_rows(network: Network, places: Iterable[tuple[str, str, str]]) -> Int32 | None:
+    """Row of the duty table for each (country, region, postal code) today; None where nothing is ever due."""
+    if not network.duties.has_duties:
+        return None
+    today = int(network.slot_day[:, 0].max(initial=0))
+    return np.array([network.duties.row(country, region, today) for country, region, _ in places], np.int32)
+
+
+def _money(asks: Sequence[Ask], column: int) -> Float64 | None:
+    if not any(a.prices for a in asks):
+        return None
+    return np.array([p[column] for a in asks for p in (a.prices or [(0.0, 0.0)] * len(a.demand))], np.float64)
 
 
 def first_rows(sizes: Sequence[int]) -> Int32:
@@ -173,14 +243,13 @@ def decide(
     stock: Stock,
     network: Network,
     policy: Policy,
-    weight_g: Int64,
-    volume_mm3: Int64,
+    goods: Goods,
     *,
     now: float,
     consume: bool,
 ) -> Decisions:
     """`decide_asked` for orders as values."""
-    return decide_asked(asked(asks, network), stock, network, policy, weight_g, volume_mm3, now=now, consume=consume)
+    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume)
 
 
 def decide_asked(
@@ -188,8 +257,7 @@ def decide_asked(
     stock: Stock,
     network: Network,
     policy: Policy,
-    weight_g: Int64,
-    volume_mm3: Int64,
+    goods: Goods,
     *,
     now: float,
     consume: bool,
@@ -202,34 +270,23 @@ def decide_asked(
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
-    seen = kernel.Stock(stock.available, stock.pending, stock.safety)
-    nodes = kernel.Nodes(
-        network.latitude, network.longitude, network.handling_minor, network.co2_g, network.methods,
-        network.cutoff_min, network.slot_cutoff, network.left, network.candidate_offsets, network.candidates,
-    )  # fmt: skip
-    services = kernel.Services(
-        network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
-        network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
-        network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
-        network.service_divisor, network.service_by_zone, network.zone_bands,
-    )  # fmt: skip
-    table = kernel.Orders(
-        first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone, batch.channel, batch.method,
-        batch.service, batch.fulfilments_max, batch.objective, batch.may_dip, batch.pickup_node, batch.excluded_first,
-        batch.excluded, rows, units, weight_g[items], volume_mm3[items],
-    )  # fmt: skip
     objectives = policy.matrix()
+    world = _world(batch, stock, rows, network, objectives, goods, now)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
-    room = demand * 2 + int((np.diff(first) * batch.fulfilments_max).max(initial=0))
+    most: Int32 = world.orders.attempt_fulfilments
+    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), network.candidates_max + 8)
     words: int = min(
-        2 * orders + network.candidates_max * (2 * demand + orders * (2 + 3 * network.slot_cutoff.shape[1])), _WORDS
+        2 * orders + network.candidates_max * (4 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS
     )
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
             method=np.zeros(orders, np.int32),
+            attempt=np.zeros(orders, np.int32),
+            why=np.zeros(orders, np.int32),
             cost=np.zeros(orders),
+            profit=np.zeros(orders),
             pick_first=np.zeros(orders + 1, np.int32),
             fulfilment_first=np.zeros(orders + 1, np.int32),
             demand_first=first,
@@ -239,6 +296,7 @@ def decide_asked(
             pick_node=np.empty(room, np.int32),
             pick_units=np.empty(room, np.int32),
             pick_number=np.empty(room, np.int32),
+            pick_supply=np.empty(room, np.int32),
             node=np.empty(room, np.int32),
             service=np.empty(room, np.int32),
             slot=np.empty(room, np.int32),
@@ -247,18 +305,19 @@ def decide_asked(
             deliver=np.empty(room, np.int64),
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
+            parcels=np.empty(room, np.int32),
             terms=np.empty((room, len(TERMS))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
         )
         left_out = kernel.source_batch(
-            now, consume, seen, nodes, services, table, objectives,
-            kernel.Answers(
-                answer.count, answer.method, answer.cost, answer.pick_first, answer.fulfilment_first,
-                answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units, answer.pick_number,
-                answer.node, answer.service, answer.slot, answer.departs, answer.deliver, answer.lines, answer.units,
-                answer.terms, answer.grams, answer.record,
+            world, consume,
+            tables.Answers(
+                answer.count, answer.method, answer.attempt, answer.why, answer.cost, answer.profit, answer.pick_first,
+                answer.fulfilment_first, answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units,
+                answer.pick_number, answer.pick_supply, answer.node, answer.service, answer.slot, answer.departs,
+                answer.deliver, answer.lines, answer.units, answer.parcels, answer.terms, answer.grams, answer.record,
             ),
         )  # fmt: skip
         if not left_out:
@@ -275,6 +334,57 @@ def decide_asked(
         words *= 4
 
 
+def _world(
+    batch: Asked,
+    stock: Stock,
+    rows: Int32,
+    network: Network,
+    objectives: Float64,
+    goods: Goods,
+    now: float,
+) -> tables.World:
+    """What the kernel reads, in its order."""
+    orders, demand, items = len(batch.zone), len(rows), batch.item
+    duties = network.duties
+    due, trade = _NO_DUTIES, np.zeros(demand, np.int32)
+    if duties.has_duties and batch.price is not None and batch.duty is not None:
+        trade = duties.classes_of(goods.pairs)[goods.pair[items]]
+        due = tables.Duties(duties.rate, duties.de_minimis, duties.fee)
+    nodes = tables.Nodes(
+        network.xyz, network.handling_minor, network.handling_line_minor, network.handling_unit_minor, network.co2_g,
+        network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left, network.parcels,
+        duties.node_origin, network.candidate_offsets, network.candidates,
+    )  # fmt: skip
+    service = tables.Services(
+        network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
+        network.transit_p50, network.transit_p95, network.transit_sigma, network.transit_mean,
+        network.service_cutoff_min, network.service_methods, network.service_code, network.service_co2,
+        network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
+        network.zone_bands, network.zone_transit,
+    )  # fmt: skip
+    attempts = batch.attempts or Attempts(
+        np.arange(orders + 1, dtype=np.int32), batch.channel, batch.fulfilments_max, batch.objective,
+        np.full(orders, np.inf), np.zeros(orders, np.int32),
+    )  # fmt: skip
+    table = tables.Orders(
+        batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
+        np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
+        np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
+        batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
+        *attempts, rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
+        np.zeros(demand) if batch.price is None else batch.price,
+        np.zeros(demand) if batch.cost is None else batch.cost, trade,
+    )  # fmt: skip
+    return tables.World(
+        now, tables.Stock(stock.available, stock.pending, stock.safety), stock.prices, nodes, service, due,
+        tables.Cartons(
+            network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
+            network.carton_max_g,
+        ),
+        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
+    )  # fmt: skip
+
+
 def undo(
     decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None, keep_capacity: bool = False
 ) -> None:
@@ -285,8 +395,11 @@ def undo(
     made = int(decisions.fulfilment_first[count])
     items = decisions.demand_item[decisions.pick_demand[:picks]]
     rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
-    at: Any = (rows, decisions.pick_node[:picks])
-    np.subtract.at(stock.pending, at, decisions.pick_units[:picks])
+    supply, units = decisions.pick_supply[:picks], decisions.pick_units[:picks]
+    shelf = supply < 0
+    at: Any = (rows[shelf], decisions.pick_node[:picks][shelf])
+    np.subtract.at(stock.pending, at, units[shelf])
+    np.add.at(stock.supply.units, supply[~shelf], units[~shelf])
     if not keep_capacity:
         give_back_capacity(decisions, network, made)
 
@@ -298,8 +411,8 @@ def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int)
     slot = network.slots_of(node, day)
     ones = np.ones(fulfilments, np.int32)
     for k, amount in enumerate((ones, decisions.lines[:fulfilments], decisions.units[:fulfilments])):
-        limited = (slot >= 0) & (network.limits[node, k] != kernel.NO_LIMIT)
-        limited &= network.left[node, slot, k] != kernel.NO_LIMIT
+        limited = (slot >= 0) & (network.limits[node, k] != NO_LIMIT)
+        limited &= network.left[node, slot, k] != NO_LIMIT
         at: Any = (node[limited], slot[limited], k)
         np.add.at(network.left, at, amount[limited])
 
@@ -333,13 +446,17 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "deliver",
         "lines",
         "units",
+        "parcels",
         "terms",
         "grams",
     )
     return Decisions(
-        **{name: whole(name) for name in ("count", "method", "cost", "demand_item", "demand_units")},
+        **{
+            name: whole(name)
+            for name in ("count", "method", "attempt", "why", "cost", "profit", "demand_item", "demand_units")
+        },
         **{name: offsets(name) for name in ("pick_first", "fulfilment_first", "demand_first", "record_first")},
-        **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number")},
+        **{name: rows(name, "pick_first") for name in ("pick_node", "pick_units", "pick_number", "pick_supply")},
         **{name: rows(name, "fulfilment_first") for name in fulfilment},
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
@@ -351,8 +468,8 @@ def nothing() -> Decisions:
     i4, i8, f8 = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0)
     start = np.zeros(1, np.int32)
     return Decisions(
-        count=i4, method=i4, cost=f8, pick_first=start, fulfilment_first=start, demand_first=start,
-        demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4, pick_number=i4,
-        node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4, units=i4,
-        terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
+        demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
+        pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
+        units=i4, parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
     )  # fmt: skip

@@ -10,9 +10,13 @@ CREATE TABLE node (
     longitude            double precision NOT NULL CHECK (longitude BETWEEN -180 AND 180),
     timezone             text NOT NULL,
     handling_cost_minor  int NOT NULL DEFAULT 0,           -- per fulfilment
+    handling_line_minor  int NOT NULL DEFAULT 0,
+    handling_unit_minor  int NOT NULL DEFAULT 0,
+    labour               jsonb,                            -- wage and time standards: see LabourIn in network/model.py
     cutoff               time NOT NULL DEFAULT '15:00',    -- local; later orders leave on the next working day
     working_days         smallint[] NOT NULL DEFAULT '{1,2,3,4,5}',   -- ISO: Monday is 1
     closed_days          date[] NOT NULL DEFAULT '{}',
+    holidays             text,                             -- closed on the public holidays of DE, DE-BY, ...
     capacity_orders      int,                              -- per day; NULL: without limit
     capacity_lines       int,
     capacity_units       int,
@@ -39,6 +43,31 @@ CREATE TABLE carrier (
     document   jsonb NOT NULL,          -- services, rate tables, transit quantiles: see network/model.py
     active     boolean NOT NULL DEFAULT true,
     updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE carton (
+    code       text COLLATE "C" PRIMARY KEY,
+    document   jsonb NOT NULL,          -- sizes, weights, cost: see network/model.py
+    active     boolean NOT NULL DEFAULT true,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What crossing a border costs, one rule a row.
+CREATE TABLE duty (
+    code       text COLLATE "C" PRIMARY KEY,
+    document   jsonb NOT NULL,          -- from, to, goods, dates, rates: see network/model.py
+    active     boolean NOT NULL DEFAULT true,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What a unit will fetch at a node when it must be cleared there.
+CREATE TABLE markdown (
+    item_id     int NOT NULL REFERENCES item (item_id),
+    node_id     int NOT NULL REFERENCES node (node_id),
+    value_minor bigint NOT NULL CHECK (value_minor >= 0),
+    until       date,                   -- last day; NULL: until it is replaced
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (item_id, node_id)
 );
 
 -- Capacity promised per node and day: fulfilments of that ship day that are not cancelled or rejected.

@@ -1,0 +1,68 @@
+"""Plans as values."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+PlanStatus = Literal["sourced", "backordered", "partial", "unfillable", "below_floor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFulfilment:
+    """Units that leave one node together.
+
+    lines       sku -> units; a bundle by its components
+    cost        minor units of each cost term; cost_minor is their sum
+    on_its_way  sku -> units among `lines` that have yet to arrive at the node
+    """
+
+    node: str
+    carrier: str | None
+    service: str
+    lines: Mapping[str, int]
+    cost: Mapping[str, float]
+    cost_minor: float
+    co2_g: float
+    ship_by: datetime
+    deliver_by: datetime
+    on_its_way: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How one order is served.
+
+    status      `sourced`; `backordered`: some units have yet to arrive; `partial`: some are left unserved;
+                `unfillable`: no plan; `below_floor`: none that earns what the policy asks
+    unserved    sku -> units
+    cost_minor  what the solver weighed: all terms of all fulfilments, and the price of what is left unserved
+    profit_minor  sales less costs of goods, shipping, handling, tax and duty; of what is served
+    method      exact | divided | grouped | search | shared: how the plan was found (see sourcing/kernel.py)
+    """
+
+    order: str
+    status: PlanStatus
+    objective: str
+    fulfilments: tuple[PlannedFulfilment, ...]
+    unserved: Mapping[str, int]
+    cost_minor: float
+    profit_minor: float
+    method: str
+
+    @property
+    def nodes(self) -> list[str]:
+        return [f.node for f in self.fulfilments]
+
+    @property
+    def deliver_by(self) -> datetime | None:
+        """When the last of it is there, with the policy's confidence."""
+        return max((f.deliver_by for f in self.fulfilments), default=None)
+
+    @property
+    def co2_g(self) -> float:
+        return sum(f.co2_g for f in self.fulfilments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)

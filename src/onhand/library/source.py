@@ -1,0 +1,217 @@
+"""`onhand.source`: orders, a network and a policy in; plans out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from onhand.errors import FieldError, InvalidInput
+from onhand.flows.intake import prepare
+from onhand.library.network import Network, Supply
+from onhand.library.plan import Plan, PlannedFulfilment, PlanStatus
+from onhand.network import compiled
+from onhand.orders.intake import OrderIn
+from onhand.orders.model import TERMS
+from onhand.sourcing import tables
+from onhand.sourcing.policy import STANDARD, Policy
+from onhand.sourcing.solve import NO_SUPPLY, Ask, Attempts, Decisions, Stock, asked, decide_asked
+
+# Orders decided by one call: enough to make calling cheap, few enough to keep arrays small.
+_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What intake reads."""
+
+    catalogue: Any
+    network: compiled.Network
+    policy: Policy
+
+
+def source(
+    orders: Iterable[Mapping[str, Any]],
+    network: Mapping[str, Any] | Network,
+    *,
+    policy: str | Policy = "standard",
+    seed: int = 0,
+    at: datetime | None = None,
+) -> list[Plan]:
+    """Decide `orders` in turn, each from what the ones before it have left. Nothing is kept: `network` stays as it is.
+
+    orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out
+    network  a document (see Network.load) or a loaded network
+    policy   "standard", or objectives and limits as a Policy
+    seed     for policies that draw by lot; the same seed, the same plans
+    at       the moment of the decisions; of the network where left out
+
+    Exact for orders of up to ten different items: no other plan costs less at the policy's prices. Raises InvalidInput,
+    naming every field that is wrong; then nothing was decided.
+    """
+    del seed  # no policy draws by lot yet
+    known = Network.load(network, at=at)
+    now = at or known.at
+    rules = _policy(policy)
+    asks = _asks(orders, known, rules, now)
+    room = replace(known.compiled, left=known.compiled.left.copy())
+    room.set_clock(now)
+    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
+    plans: list[Plan] = []
+    for start in range(0, len(asks), _BATCH):
+        some = asks[start : start + _BATCH]
+        decisions = _decide(some, stock, known, room, rules, now)
+        plans += [_plan(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
+    return plans
+
+
+_Asked = tuple[str, Ask, bool]
+
+
+def _policy(policy: str | Policy) -> Policy:
+    if isinstance(policy, Policy):
+        return policy
+    if policy in ("standard", STANDARD.version):
+        return STANDARD
+    if policy in STANDARD.objectives:
+        return replace(STANDARD, version=f"standard:{policy}", default=policy)
+    names = ", ".join(["standard", *STANDARD.objectives])
+    raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
+
+
+def _asks(orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime) -> list[_Asked]:
+    """(external id, ask, whether units on their way may be promised) of each order."""
+    world = _World(known.catalogue, known.compiled, policy)
+    channel = next(iter(known.compiled.channels))
+    asks: list[_Asked] = []
+    errors: list[FieldError] = []
+    for n, given in enumerate(orders):
+        named = {"channel": channel, "external_id": str(n + 1), "currency": known.currency, **given}
+        lines = named.get("lines")
+        if isinstance(lines, Sequence) and not isinstance(lines, str):
+            named["lines"] = [_line(line, row, known) for row, line in enumerate(lines)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        try:
+            order = msgspec.convert(named, OrderIn)
+            intake = prepare(world, order, actor=0, key=None, now=now, body_hash=b"")
+        except msgspec.ValidationError as error:
+            message, _, path = str(error).partition(" - at `$")
+            errors.append(FieldError(f"orders[{n}]{path.rstrip('`')}", message[:1].lower() + message[1:]))
+            continue
+        except InvalidInput as error:
+            errors += [FieldError(f"orders[{n}].{e.path}", e.message) for e in error.errors]
+            continue
+        if intake.unlocatable:
+            errors.append(FieldError(f"orders[{n}].destination", "cannot be located: give latitude and longitude"))
+            continue
+        asks.append((order.external_id, _with_prices(intake.ask, order, known), order.allow_backorder))
+    if errors:
+        raise InvalidInput(errors)
+    return asks
+
+
+def _line(line: Any, row: int, known: Network) -> Any:
+    if not isinstance(line, Mapping):
+        return line
+    fields = cast("Mapping[str, Any]", line)
+    item = known.catalogue.ids.get(str(fields.get("sku")), 0)
+    return {"line_id": str(row + 1), "price_minor": int(known.price[item]), **fields}
+
+
+def _with_prices(ask: Ask, order: OrderIn, known: Network) -> Ask:
+    """The ask with the price and cost of one unit of each item; of a bundle the price by the catalogue's prices of its
+    components."""
+    paid: dict[int, float] = {}
+    for line in order.lines:
+        item = known.catalogue.ids[line.sku]
+        parts = known.catalogue.bundles.get(item) or ((item, 1),)
+        usual = sum(known.price[i] * n for i, n in parts)
+        units = sum(n for _, n in parts)
+        for i, n in parts:
+            share = known.price[i] * n / usual if usual else n / units
+            paid[i] = paid.get(i, 0.0) + line.price_minor * line.quantity * share
+    return msgspec.structs.replace(ask, prices=[(paid[i] / units, float(known.cost[i])) for i, units in ask.demand])
+
+
+def _supply(known: Network) -> tables.Supply:
+    if not known.inbound:
+        return NO_SUPPLY
+    rows: list[Supply] = sorted(known.inbound, key=lambda s: (s.item_id, s.ready, s.node_id))
+    items = np.array([s.item_id for s in rows], np.int32)
+    first = np.searchsorted(items, np.arange(len(known.available) + 1)).astype(np.int32)
+    return tables.Supply(
+        first,
+        np.array([s.node_id for s in rows], np.int32),
+        np.array([s.ready for s in rows], np.float64),
+        np.array([s.units for s in rows], np.int32),
+    )
+
+
+def _decide(
+    some: Sequence[_Asked], stock: Stock, known: Network, room: compiled.Network, policy: Policy, now: datetime
+) -> Decisions:
+    """From the shelf; where that has no plan, from what is on its way besides."""
+    batch = asked([ask for _, ask, _ in some], room)
+    if known.inbound:
+        twice = np.array([1 + waits for _, _, waits in some], np.int32)
+        rows = np.repeat(np.arange(len(some)), twice)
+        first = np.concatenate([[0], np.cumsum(twice)]).astype(np.int32)
+        supply = np.ones(len(rows), np.int32)
+        supply[first[:-1]] = 0
+        batch.attempts = Attempts(
+            first,
+            batch.channel[rows],
+            batch.fulfilments_max[rows],
+            batch.objective[rows],
+            np.full(len(rows), np.inf),
+            supply,
+        )
+    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
+
+
+def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
+    skus, network = known.catalogue.skus, known.compiled
+    lines: dict[int, dict[str, int]] = {}
+    late: dict[int, dict[str, int]] = {}
+    rest = dict(ask.demand)
+    for p in range(int(d.pick_first[order]), int(d.pick_first[order + 1])):
+        item, units, number = int(d.demand_item[d.pick_demand[p]]), int(d.pick_units[p]), int(d.pick_number[p])
+        rest[item] -= units
+        for rows in (lines, late) if d.pick_supply[p] >= 0 else (lines,):
+            mine = rows.setdefault(number, {})
+            mine[skus[item]] = mine.get(skus[item], 0) + units
+    fulfilments: list[PlannedFulfilment] = []
+    for number, f in enumerate(range(int(d.fulfilment_first[order]), int(d.fulfilment_first[order + 1])), 1):
+        service = int(d.service[f])
+        terms: list[float] = d.terms[f].tolist()
+        fulfilments.append(
+            PlannedFulfilment(
+                node=network.node_codes[int(d.node[f])],
+                carrier=None if service < 0 else network.services[service].carrier,
+                service="pickup" if service < 0 else network.services[service].code,
+                lines=lines[number],
+                cost=dict(zip(TERMS, terms, strict=True)),
+                cost_minor=sum(terms),
+                co2_g=float(d.grams[f]),
+                ship_by=datetime.fromtimestamp(int(d.departs[f]), UTC),
+                deliver_by=datetime.fromtimestamp(int(d.deliver[f]), UTC),
+                on_its_way=late.get(number, {}),
+            )
+        )
+    return Plan(
+        order=name,
+        status=_status(d, order, bool(late), any(rest.values())),
+        objective=list(policy.objectives)[ask.objective],
+        fulfilments=tuple(fulfilments),
+        unserved={skus[i]: units for i, units in rest.items() if units},
+        cost_minor=float(d.cost[order]),
+        profit_minor=float(d.profit[order]),
+        method=tables.METHODS[int(d.method[order])],
+    )
+
+
+def _status(d: Decisions, order: int, late: bool, some_left: bool) -> PlanStatus:
+    if not d.count[order]:
+        return "below_floor" if d.why[order] == tables.WHY_PROFIT else "unfillable"
+    return "partial" if some_left else "backordered" if late else "sourced"

@@ -1,0 +1,63 @@
+# pyright: basic
+"""Capacity price: what taking room at a node, or on a carrier's van, costs those who come after.
+
+    capacity_price = base · (exp(steepness · (load - from)+) - 1) + μ_order + Σ_d (μ_line + μ_unit · units_d)
+
+load: the fullest of the ship day's limits (orders, lines, units), a share from 0 to 1, so the price rises before the
+node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day.
+μ: dual prices of the node's day, from the joint plan (sourcing/prices.py), 0 where there is none.
+"""
+
+import math
+
+from onhand.base.compiled import bare
+from onhand.sourcing.tables import (
+    NO_LIMIT,
+    OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_DUAL,
+    OBJ_CAPACITY_FROM,
+    OBJ_CAPACITY_STEEPNESS,
+)
+
+
+@bare
+def rising(weights, left, limit):
+    """Price at a load of 1 - left / limit, minor units."""
+    if limit <= 0 or max(left, limit) == NO_LIMIT:
+        return 0.0
+    over = 1.0 - left / limit - weights[OBJ_CAPACITY_FROM]
+    if over <= 0.0:
+        return 0.0
+    return weights[OBJ_CAPACITY_BASE] * (math.exp(weights[OBJ_CAPACITY_STEEPNESS] * min(over, 1.0)) - 1.0)
+
+
+@bare
+def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
+    """Add to `costs.fixed` [J], `costs.line` and `costs.unit` [J, demand] and `costs.parcel` [J, S], minor units, for
+    rows rows_from:rows_to."""
+    weights = wish.weights
+    duals = prices.capacity
+    base, dual = weights[OBJ_CAPACITY_BASE], weights[OBJ_CAPACITY_DUAL] if duals.shape[0] else 0.0
+    if base <= 0.0 and dual <= 0.0:
+        return
+    node, ready, slots, lines = c.node, c.ready, c.slot, wish.lines
+    left, limits, parcels, parcels_limit = nodes.left, nodes.limits, nodes.parcels, services.parcels
+    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
+    for j in range(rows_from, rows_to):
+        if not ready[j]:
+            continue
+        k = node[j]
+        slot = slots[j]
+        if base > 0.0:
+            price = 0.0
+            for n in range(3):
+                price = max(price, rising(weights, left[k, slot, n], limits[k, n]))
+            fixed[j] += price
+            if parcels.shape[0]:
+                for s in range(parcels_limit.shape[0]):
+                    parcel[j, s] += rising(weights, parcels[k, s, slot], parcels_limit[s])
+        if dual > 0.0:
+            fixed[j] += dual * duals[k, 0]
+            for d in range(lines):
+                line[j, d] += dual * duals[k, 1]
+                unit[j, d] += dual * duals[k, 2]

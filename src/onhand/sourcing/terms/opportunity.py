@@ -1,0 +1,54 @@
+# pyright: basic
+"""Opportunity: the one marginal value of a unit at its node until the next supply arrives.
+
+    V = m · P(D >= x) + (s - h) · P(D < x) + λ
+
+m: margin of a sale there that would be lost, s: what the unit fetches when it must be cleared (less what keeping it
+costs: a negative V beside other nodes is "markdown avoided"), λ: what the unit saves as supply of another region
+(sourcing/prices.py). One price: its ends are never added as terms of their own. Between two refreshes λ follows the
+orders: it falls by step · rate with every unit of the item that is asked for, and rises by `step` with every unit
+taken here, so that a unit that is taken faster than planned becomes dear (`after`).
+"""
+
+import numpy as np
+
+from onhand.base.compiled import bare
+from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN
+
+
+@bare
+def network_price(prices, step, i, k):
+    """λ of item row `i` at node `k` now, minor units."""
+    unit = prices.unit
+    return max(unit[i, k, NETWORK] - step * unit[i, k, RATE] * (prices.clock[i] - unit[i, k, SEEN]), 0.0)
+
+
+@bare
+def add(costs, c, rows_from, rows_to, wish, orders, prices):
+    """Add to `costs.unit` [J, demand], whole minor units (what is kept of a decision is whole), for rows
+    rows_from:rows_to."""
+    weight = wish.weights[OBJ_OPPORTUNITY]
+    value, clock = prices.unit, prices.clock
+    if weight == 0.0 or value.shape[0] == 0:
+        return
+    node, ready_at, unit, item = c.node, c.ready_at, costs.unit, orders.item
+    step, first = wish.weights[OBJ_STEP], wish.first
+    for d in range(wish.lines):
+        i = item[first + d]
+        now = clock[i]
+        for j in range(rows_from, rows_to):
+            if ready_at[j] > 0.0:
+                continue  # supply that has not arrived is no unit of the shelf
+            k = node[j]
+            price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
+            unit[j, d] += np.rint(weight * (value[i, k, BASE] + price))
+
+
+@bare
+def after(prices, step, i, k, units):
+    """Let λ of item row `i` at node `k` rise for `units` that were taken there."""
+    if prices.unit.shape[0] == 0 or step == 0.0:
+        return
+    price = network_price(prices, step, i, k) + step * units
+    prices.unit[i, k, NETWORK] = price
+    prices.unit[i, k, SEEN] = prices.clock[i]
