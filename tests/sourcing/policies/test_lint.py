@@ -33,6 +33,7 @@ CASES = [
     ("priorities: [{objective: speed, from: 2027-02-30}]", "error", 1, 39, "priorities[0].from", "no such day", ""),
     ("objective: margn", "error", 1, 12, "objective", "no objective is called 'margn'", "'margin'"),
     ("rules: [{name: a, objective: fast}]", "error", 1, 30, "rules[0].objective", "no objective", "add it"),
+    ("weights: {tax_duty: 2}", "warning", 1, 21, "weights.tax_duty", "money already", "other terms"),
     ("weights: {shiping: 2}", "warning", 1, 20, "weights.shiping", "no cost term", "'shipping'"),
     (f"weights: {{{', '.join(f'{t}: 0' for t in TERMS)}}}", "error", 1, 10, "weights", "weight 0", "above 0"),
     (

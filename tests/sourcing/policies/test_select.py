@@ -159,8 +159,38 @@ def test_the_priority_of_a_day_decides_its_objective():
     assert found == ["margin", "sustainability", "sustainability", "margin", "speed"]
 
 
-def test_an_empty_policy_is_the_built_in_one():
-    assert compiled().engine_policy("standard@1") == STANDARD
+def test_a_policy_that_only_looks_ahead_is_the_built_in_one():
+    assert compiled(opportunity={}).engine_policy("standard@1") == STANDARD
+
+
+def test_objectives_come_as_the_solver_takes_them():
+    policy = compiled(
+        {"name": "a", "weights": {"lateness": 3, "capacity_price": 0}},
+        objectives={"margin": {"split_minor": 80, "rejection_minor": 200}},
+        weights={"split": 2, "carbon": 0.5, "rejection_risk": 1.5, "opportunity": 0.25},
+        fallback={"on_no_plan": "partial", "unserved": {"order_minor": 900, "unit_minor": 30}},
+        profit_floor={"share": 0.02, "minor": 100},
+        opportunity={},
+        capacity_price={"base_minor": 40, "steepness": 5, "from_load": 0.5},
+    )
+    margin, green = policy.objectives["margin"], policy.objectives["sustainability"]
+    assert (margin.split_minor, margin.late_minor, margin.rejection_minor) == (160, 500, 300)
+    assert green.co2_minor_per_kg == 400
+    assert (margin.opportunity, margin.capacity_dual) == (0.25, 1)
+    assert (margin.capacity_base_minor, margin.capacity_steepness, margin.capacity_from) == (40, 5, 0.5)
+    assert (margin.floor_share, margin.floor_minor, margin.unserved_order_minor) == (0.02, 100, None)
+    ruled = policy.objective("margin", policy.rules[0])
+    assert (ruled.split_minor, ruled.late_minor, ruled.day_minor) == (160, 1500, 3)
+    assert (ruled.capacity_base_minor, ruled.capacity_dual) == (0, 0)
+    partial = policy.objective("margin", partial=True)
+    assert (partial.unserved_order_minor, partial.unserved_unit_minor) == (900, 30)
+
+
+def test_what_is_off_has_no_price():
+    margin = compiled().objectives["margin"]
+    assert (margin.opportunity, margin.capacity_dual, margin.capacity_base_minor) == (0, 0, 0)
+    assert margin.floor_minor is None
+    assert compiled(profit_floor={"share": 0.1}).objectives["margin"].floor_minor == 0
 
 
 def test_a_bad_condition_is_not_compiled():

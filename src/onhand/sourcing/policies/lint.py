@@ -15,7 +15,7 @@ from onhand.base.countries import COUNTRIES
 from onhand.base.fields import path_of
 from onhand.sourcing.policies.expression import Checked, Named, check
 from onhand.sourcing.policies.facts import Vocabulary
-from onhand.sourcing.policies.model import TERMS, PolicyIn, RuleIn
+from onhand.sourcing.policies.model import MONEY_TERMS, TERMS, PolicyIn, RuleIn
 from onhand.sourcing.policies.text import BEGINNING, Document, Location, Place, Unreadable, read
 
 Severity = Literal["error", "warning"]
@@ -213,7 +213,10 @@ def _weights(policy: PolicyIn, known: Known) -> Iterator[_Problem]:
     for location, weights in everywhere:
         if all(weights.get(term, 1.0) == 0 for term in known.terms):
             yield location, "error", "every cost term has weight 0: all plans are equal", "leave at least one above 0"
-        for name in weights:
+        for name, weight in weights.items():
+            if name in MONEY_TERMS and weight != 1:
+                message = f"{name} is money already: its weight is not used"
+                yield (*location, name), "warning", message, "remove it, or weigh the other terms"
             if name not in known.terms and (len(location) == 1 or name not in policy.weights):
                 remedy = _did_you_mean(name, known.terms, f"known are {', '.join(known.terms)}")
                 yield (*location, name), "warning", f"no cost term is called {name!r} here", remedy

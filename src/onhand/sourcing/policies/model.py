@@ -4,7 +4,6 @@
 
 import hashlib
 import json
-from dataclasses import fields
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -25,6 +24,9 @@ TERMS: Final = (
     "margin_floor",
 )
 """Names of the built-in cost terms; others come by entry points."""
+
+MONEY_TERMS: Final = ("shipping", "handling", "tax_duty", "margin_floor")
+"""Terms that are money that is really paid, or a limit: a weight of theirs would have no meaning and is not used."""
 
 EXPRESSION_LENGTH_MAX: Final = 2_000
 STANDARD_NAME: Final = "standard"
@@ -57,6 +59,9 @@ class ObjectiveIn(Strict):
     late_minor: Annotated[_Rate | None, Field(description="of missing that, times its probability")] = None
     day_minor: Annotated[_Rate | None, Field(description="of each expected day until delivery")] = None
     co2_minor_per_kg: Annotated[_Rate | None, Field(description="of a kilogram of CO2")] = None
+    rejection_minor: Annotated[
+        _Rate | None, Field(description="of a line that its node rejects, times its probability")
+    ] = None
 
 
 class PriorityIn(Strict):
@@ -123,7 +128,8 @@ class FallbackIn(Strict):
 
 
 class ProfitFloorIn(Strict):
-    """What an order must leave after its cost to serve; `share` of its value or an amount, the larger counts."""
+    """Least profit of an order, after cost of goods, shipping, handling, tax and duty: `minor`, plus `share` of what it
+    is sold for."""
 
     share: Annotated[float | None, Field(ge=-1, le=1)] = None
     minor: Annotated[int | None, Field(ge=-1_000_000_000, le=1_000_000_000)] = None
@@ -173,7 +179,7 @@ def _completed(given: dict[str, ObjectiveIn]) -> dict[str, ObjectiveIn]:
 
 
 def _dump(objective: Objective) -> dict[str, float]:
-    return {f.name: float(getattr(objective, f.name)) for f in fields(Objective)}
+    return {name: float(getattr(objective, name)) for name in ObjectiveIn.model_fields}
 
 
 _EXAMPLE: dict[str, Any] = {

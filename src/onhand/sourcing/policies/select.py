@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from onhand.sourcing.policies.expression import EACH, Path, check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
-from onhand.sourcing.policies.model import LimitsIn, PolicyIn, RuleIn
+from onhand.sourcing.policies.model import CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
 from onhand.sourcing.policy import Objective, Policy
 
 _REMEMBERED_MAX: Final = 50_000  # answers of one condition: some 10 MB
@@ -95,6 +95,15 @@ class Compiled:
     document: PolicyIn
     rules: tuple[Rule, ...]
     objectives: Mapping[str, Objective]
+
+    def objective(self, name: str, rule: Rule | None = None, *, partial: bool = False) -> Objective:
+        """The prices of an objective as the solver takes them: with the weights of `rule` (None: of the policy), the
+        profit floor, and the prices of stock and capacity, as far as they are on. KeyError if there is no such one.
+
+        partial  whether units may be left unserved at the fall-back's prices; else a plan serves all or is none
+        """
+        weights = self.document.weights if rule is None else rule.weights
+        return _objective(self.document, self.document.objectives[name], weights, partial=partial)
 
     def objective_on(self, day: date) -> str:
         """The default objective of a day (UTC): that of the priority that holds, else the policy's."""
@@ -337,7 +346,9 @@ def compile_policy(document: PolicyIn) -> Compiled:
     return Compiled(
         document=document,
         rules=rules or (_rule(-1, everything, document),),
-        objectives={name: _objective(given.model_dump()) for name, given in document.objectives.items()},
+        objectives={
+            name: _objective(document, prices, document.weights) for name, prices in document.objectives.items()
+        },
     )
 
 
@@ -363,5 +374,34 @@ def _limits(of_all: LimitsIn, rule: RuleIn) -> Limits:
     return Limits(**limits, services=None if services is None else frozenset(services))
 
 
-def _objective(prices: Mapping[str, Any]) -> Objective:
-    return Objective(**{name: float(price) for name, price in prices.items()})
+def _objective(
+    document: PolicyIn, given: ObjectiveIn, weights: Mapping[str, float], *, partial: bool = False
+) -> Objective:
+    """A weight is the exchange rate of a term: it multiplies the prices of that term. Shipping, handling, tax and duty
+    are money already and have none."""
+
+    def weigh(term: str, price: float | None) -> float:
+        return (price or 0.0) * weights.get(term, 1.0)
+
+    capacity = document.capacity_price
+    unserved, floor = document.fallback.unserved, document.profit_floor
+    defaults = CapacityPriceIn() if capacity is None else capacity
+    # Prices of stock and of room come from one plan of the network: it is made or it is not.
+    planned = 0.0 if document.opportunity is None else 1.0
+    return Objective(
+        split_minor=weigh("split", given.split_minor),
+        target_days=given.target_days or 0.0,
+        late_minor=weigh("lateness", given.late_minor),
+        day_minor=weigh("lateness", given.day_minor),
+        co2_minor_per_kg=weigh("carbon", given.co2_minor_per_kg),
+        rejection_minor=weigh("rejection_risk", given.rejection_minor),
+        capacity_base_minor=0.0 if capacity is None else weigh("capacity_price", capacity.base_minor),
+        capacity_steepness=defaults.steepness,
+        capacity_from=defaults.from_load,
+        capacity_dual=weigh("capacity_price", planned),
+        opportunity=weigh("opportunity", planned),
+        unserved_order_minor=unserved.order_minor if partial else None,
+        unserved_unit_minor=unserved.unit_minor if partial else 0.0,
+        floor_minor=None if floor is None else float(floor.minor or 0),
+        floor_share=0.0 if floor is None else floor.share or 0.0,
+    )

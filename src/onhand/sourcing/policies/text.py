@@ -100,17 +100,30 @@ def _aligned(text: str, scalar: Scalar, value: str, offset: int) -> int:
     characters are found in their order.
     """
     at = scalar.start
+    is_double = text[at : at + 1] == '"'
     if scalar.is_block:
         at = text.find("\n", at) + 1
-    elif text[at : at + 1] in ("'", '"'):
+    elif is_double or text[at : at + 1] == "'":
         at += 1
     for number, char in enumerate(value):
-        while at < scalar.end and text[at] != char and not (char.isspace() and text[at].isspace()):
-            at += 1
+        width = 1
+        while at < scalar.end:
+            if is_double and (escape := _ESCAPE.match(text, at)):
+                if escape[0][-1:] not in "\r\n":  # else a line goes on: it stands for nothing
+                    width = len(escape[0])
+                    break
+                at = escape.end()
+            elif text[at] == char or (char.isspace() and text[at].isspace()):
+                break
+            else:
+                at += 1
         if number == offset:
             return at
-        at += 1
+        at += width
     return min(at, scalar.end)
+
+
+_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r?\n|.)", re.DOTALL)
 
 
 def read(text: str) -> Document:
