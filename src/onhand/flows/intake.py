@@ -1,7 +1,7 @@
 """From a request to an order that can be decided: every check that needs no lock."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -195,6 +195,8 @@ def prepare(
             pickup_node=pickup if method == "pickup" else 0,
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
+            residential=destination.residential,
+            prices=_prices(order, lines, demand) if network.duties.has_duties else [],
         ),
         hash=body_hash or hash_order(_encode(order)),
         actor=actor,
@@ -239,6 +241,7 @@ def rebuild_ask(
         fulfilments_max=policy.fulfilments_max if wish.allow_split else 1,
         objective=policy.index(wish.objective),
         excluded=excluded,
+        residential=destination.residential,
     )
 
 
@@ -296,6 +299,17 @@ def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
                 units[item] = quantity
                 line_of[item] = line.line_no
     return list(units.items()), list(line_of.values())
+
+
+def _prices(order: OrderIn, lines: Sequence[OrderLine], demand: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    """(price, cost) of one unit of each demand row; a bundle's price is shared alike by the units in it."""
+    paid: dict[int, float] = {}
+    for line, given in zip(lines, order.lines, strict=True):
+        wants = list(line.wants())
+        price = given.price_minor * line.quantity / sum(units for _, units in wants)
+        for item, units in wants:
+            paid[item] = paid.get(item, 0.0) + price * units
+    return [(paid[item] / units, 0.0) for item, units in demand]
 
 
 def check_country(destination: Destination, errors: list[FieldError]) -> None:

@@ -18,7 +18,7 @@ from onhand.base.money import CURRENCIES
 from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
-from onhand.sourcing.solve import Ask, Asked, first_rows
+from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Sheet:
     components: list[tuple[tuple[int, int], ...]]
     demand_items: list[int]
     demand_units: list[int]
+    demand_prices: list[float]
     line_of: list[int]
 
     def __len__(self) -> int:
@@ -82,6 +83,7 @@ class Sheet:
             components=[line.components for line in lines],
             demand_items=[item for a in asks for item, _ in a.demand],
             demand_units=[units for a in asks for _, units in a.demand],
+            demand_prices=[price for a in asks for price, _ in a.prices or [(0.0, 0.0)] * len(a.demand)],
             line_of=[line for k in intakes for line in k.line_of],
         )
 
@@ -136,6 +138,8 @@ class Sheet:
                 pickup_node=self.pickup_nodes[n],
                 fulfilments_max=self.fulfilments_max[n],
                 objective=self.objectives[n],
+                residential=destination.residential,
+                prices=[(price, 0.0) for price in self.demand_prices[rows]],
             ),
             hash=self.hashes[n],
             actor=self.actors[n],
@@ -169,12 +173,15 @@ class Sheet:
             pickup_node=np.array(self.pickup_nodes, np.int32),
             excluded_first=np.zeros(count + 1, np.int32),
             excluded=np.empty(0, np.int32),
+            price=np.array(self.demand_prices, np.float64) if network.duties.has_duties else None,
+            residential=np.array([o.destination.residential for o in orders], np.int32),
+            duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
         )
 
 
 _COLUMNS = tuple(f.name for f in fields(Sheet))
 _LINES = ("items", "components")
-_DEMAND = ("demand_items", "demand_units", "line_of")
+_DEMAND = ("demand_items", "demand_units", "demand_prices", "line_of")
 
 
 def _joined(lists: Sequence[list[Any]]) -> list[Any]:
@@ -270,6 +277,7 @@ def read_plain(
     # No bundles, and no item twice: the lines are the demand.
     sheet.demand_counts, sheet.demand_items = sheet.line_counts, sheet.items
     sheet.demand_units = [line.quantity for line in found]
+    sheet.demand_prices = [line.price_minor for line in found]
     sheet.line_of = (
         [1] * count if len(found) == count else [n for size in sheet.line_counts for n in range(1, size + 1)]
     )

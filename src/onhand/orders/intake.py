@@ -47,6 +47,7 @@ class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     region: Annotated[str, Meta(max_length=80)] | None = None
     latitude: Latitude | None = None
     longitude: Longitude | None = None
+    residential: Annotated[bool, Meta(description="a home: carriers may charge more for it")] = False
 
 
 class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):

@@ -6,7 +6,7 @@ candidate alone would cost, which limit bound, the best plan without a node, wha
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +37,8 @@ _NOT_CANDIDATES_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A decision as it was kept. decision: the answer that was given; document: of the network of that moment."""
+    """A decision as it was kept. decision: the answer that was given; document: of the network of that moment; pairs:
+    customs tariff number and category of the items as they are now."""
 
     plan_id: str
     at: datetime
@@ -49,6 +50,7 @@ class Kept:
     channel_id: int
     channel: str
     skus: dict[int, str]
+    pairs: dict[int, tuple[str | None, str | None]] = field(default_factory=dict[int, "tuple[str | None, str | None]"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Case:
     volume_mm3: npt.NDArray[np.int64]
     nodes: list[int]
     skus: list[str]
+    pairs: list[tuple[str | None, str | None]]
 
     @property
     def wanted(self) -> list[int]:
@@ -130,6 +133,8 @@ def case_of(kept: Kept) -> Case:
             pickup_node=network.node_ids.get(wishes.pickup_node or "", 0) if wishes.method == "pickup" else 0,
             fulfilments_max=most,
             objective=policy.index(wishes.objective),
+            residential=destination.residential,
+            prices=[] if seen.price is None else [(price, 0.0) for price in seen.price.tolist()],
         ),
         network=network,
         policy=policy,
@@ -140,6 +145,7 @@ def case_of(kept: Kept) -> Case:
         volume_mm3=seen.volume_mm3,
         nodes=nodes,
         skus=[kept.skus[i] for i in seen.item.tolist()],
+        pairs=[kept.pairs.get(i, (None, None)) for i in seen.item.tolist()],
     )
 
 
@@ -170,7 +176,8 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     count = len(changed) + 1
     weight = np.concatenate([[0], np.tile(case.weight_g, count)]).astype(np.int64)
     volume = np.concatenate([[0], np.tile(case.volume_mm3, count)]).astype(np.int64)
-    goods = Goods(weight, volume, np.zeros(len(weight), np.int32))
+    number = np.concatenate([[0], np.tile(np.arange(1, lines + 1), count)]).astype(np.int32)
+    goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
     decisions = decide(asks, stock, case.network, case.policy, goods, now=case.now, consume=False)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]

@@ -144,8 +144,9 @@ def draw(weight: Float64, count: int, seed: int) -> Int64:
     systematic sample (W. G. Madow 1949) varies less than independent draws."""
     random = np.random.default_rng(seed)
     edges = np.cumsum(weight)
-    at: Any = (np.arange(count) + random.random()) / count * edges[-1]
-    return random.permutation(np.minimum(np.searchsorted(edges, at, side="right"), len(weight) - 1))
+    at = (np.arange(count, dtype=np.float64) + random.random()) * (float(edges[-1]) / count)
+    found: Int64 = np.searchsorted(edges, at, side="right").astype(np.int64)
+    return random.permutation(np.minimum(found, len(weight) - 1))
 
 
 def pick(asked: Asked, rows: Int64) -> Asked:

@@ -1,9 +1,10 @@
 """What a decision saw, kept with the plan so that it can be explained and solved again.
 
 Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
-units, grams and mm3 of one unit, then the kernel's words: number of candidates, whether safety stock is recorded, and
-for each candidate its node_id, per demand row its free (and safety) units, and the ship days that had no room for the
-whole order: their number, then orders, lines and units left of each (NO_LIMIT as -1). The day after them had room.
+units, grams and mm3 of one unit (and its price, where duty may be due), then the kernel's words: number of candidates,
+whether safety stock is recorded, and for each candidate its node_id, per demand row its free (and safety) units, and
+the ship days that had no room for the whole order: their number, then orders, lines and units left of each (NO_LIMIT as
+-1). The day after them had room.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 """
@@ -29,9 +30,12 @@ _HEADER = struct.Struct("<BBHddd")
 _HEAD = np.dtype(
     [("version", "u1"), ("width", "u1"), ("count", "<u2"), ("at", "<f8"), ("latitude", "<f8"), ("longitude", "<f8")]
 )
-_VERSION = 1
+# With prices of the demand, where duty is due on them, or without.
+_PRICED, _PLAIN = 2, 1
 _WORDS = {1: "<i1", 2: "<i2", 4: "<i4"}
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
+_WITH_PRICE = np.dtype([*_DEMAND.descr, ("price", "<f8")])
+_ROWS = {_PLAIN: _DEMAND, _PRICED: _WITH_PRICE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class Seen:
     units: Int32
     weight_g: Int64
     volume_mm3: Int64
+    price: npt.NDArray[np.float64] | None
     candidates: list[Candidate]
 
 
@@ -64,17 +69,20 @@ def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: G
     words = decisions.record[: decisions.record_first[-1]]
     lowest, highest = int(words.min(initial=0)), int(words.max(initial=0))
     width = next(w for w in _WORDS if -(1 << 8 * w - 1) <= lowest and highest < 1 << 8 * w - 1)
-    demand = np.empty(len(decisions.demand_item), _DEMAND)
+    version = _PLAIN if decisions.demand_price is None else _PRICED
+    demand = np.empty(len(decisions.demand_item), _ROWS[version])
+    if decisions.demand_price is not None:
+        demand["price"] = decisions.demand_price
     demand["item"] = decisions.demand_item
     demand["units"] = decisions.demand_units
     demand["weight"] = goods.weight_g[decisions.demand_item]
     demand["volume"] = goods.volume_mm3[decisions.demand_item]
     head = np.empty(len(decisions.count), _HEAD)
-    head["version"], head["width"], head["count"] = _VERSION, width, np.diff(decisions.demand_first)
+    head["version"], head["width"], head["count"] = version, width, np.diff(decisions.demand_first)
     head["at"], head["latitude"], head["longitude"] = now, latitude, longitude
     whole, first = interleave(
         head.view(np.uint8), _HEADER.size, demand.view(np.uint8), words.astype(_WORDS[width]).view(np.uint8),
-        decisions.demand_first.astype(np.int64) * _DEMAND.itemsize, decisions.record_first * width,
+        decisions.demand_first.astype(np.int64) * demand.itemsize, decisions.record_first * width,
     )  # fmt: skip
     raw, ends = whole.tobytes(), first.tolist()
     return [raw[a:b] for a, b in pairwise(ends)]
@@ -83,9 +91,9 @@ def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: G
 def decode(raw: bytes) -> Seen:
     """Read a record back. An empty one (an order that was never weighed) has no candidates."""
     version, width, count, at, latitude, longitude = _HEADER.unpack_from(raw)
-    assert version == _VERSION, f"unknown record version {version}"
+    assert version in _ROWS, f"unknown record version {version}"
     start = _HEADER.size
-    demand = np.frombuffer(raw, _DEMAND, count, start)
+    demand = np.frombuffer(raw, _ROWS[version], count, start)
     words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
     columns = 2 if len(words) > 1 and words[1] & SEEN_SAFETY else 1
@@ -115,6 +123,7 @@ def decode(raw: bytes) -> Seen:
         units=demand["units"].astype(np.int32),
         weight_g=demand["weight"].astype(np.int64),
         volume_mm3=demand["volume"].astype(np.int64),
+        price=demand["price"].astype(np.float64) if version == _PRICED else None,
         candidates=candidates,
     )
 
@@ -122,7 +131,7 @@ def decode(raw: bytes) -> Seen:
 def empty(ask: Ask, goods: Goods, now: float) -> bytes:
     """The record of an order that no candidate was looked at for."""
     demand = np.array([(i, u, goods.weight_g[i], goods.volume_mm3[i]) for i, u in ask.demand], _DEMAND)
-    return _HEADER.pack(_VERSION, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
+    return _HEADER.pack(_PLAIN, 2, len(demand), now, ask.latitude, ask.longitude) + demand.tobytes() + b"\0\0"
 
 
 def coarsen(raw: bytes) -> bytes:

@@ -125,7 +125,8 @@ class Decisions:
 
     count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
     are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
-    `slot` is its index among the node's ship days at the time of the decision.
+    `slot` is its index among the node's ship days at the time of the decision. `demand_price`: of one unit, where it
+    mattered.
     """
 
     count: Int32
@@ -157,6 +158,7 @@ class Decisions:
     grams: Float64
     record: Int32
     record_first: Int64
+    demand_price: Float64 | None = None
 
 
 @dataclass(slots=True)
@@ -308,6 +310,7 @@ def decide_asked(
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
+            demand_price=batch.price if len(world.duties.rate) else None,
         )
         left_out = kernel.source_batch(
             world, consume,
@@ -470,6 +473,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         **{name: rows(name, "fulfilment_first") for name in fulfilment},
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
+        demand_price=None if any(p.demand_price is None for p in parts) else whole("demand_price"),
     )
 
 

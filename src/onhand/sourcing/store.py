@@ -24,7 +24,7 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
         return None
     at, network_id, policy, decision, inputs, request, channel_id, channel = row
     seen = record.decode(bytes(inputs))
-    skus = dict(conn.execute(SQL["skus"], {"items": seen.item.tolist()}).fetchall())
+    items = conn.execute(SQL["items"], {"items": seen.item.tolist()}).fetchall()
     return Kept(
         plan_id=f"{order_id}-p{plan_no}",
         at=at,
@@ -35,7 +35,8 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
         wishes=_wishes.decode(request),
         channel_id=channel_id,
         channel=channel,
-        skus=skus,
+        skus={item: sku for item, sku, _, _ in items},
+        pairs={item: (hs_code, category) for item, _, hs_code, category in items},
     )
 
 
