@@ -100,14 +100,18 @@ def median(values: Sequence[float]) -> float:
 def machine(url: str) -> dict[str, Any]:
     """What the figures were measured on: hardware, system, Python and the database's settings."""
     with Database.open(url) as db, db.connection() as conn:
-        return {
-            "cpu": _cpu(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "system": f"{platform.system()} {platform.release()}",
-            "python": platform.python_version(),
-            "postgres": {name: _setting(conn, name) for name in POSTGRES_SETTINGS},
-        }
+        return hardware() | {"postgres": {name: _setting(conn, name) for name in POSTGRES_SETTINGS}}
+
+
+def hardware() -> dict[str, Any]:
+    """The same where no database was at work."""
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
 
 
 def _setting(conn: psycopg.Connection[Any], name: str) -> str:
@@ -130,15 +134,13 @@ def to_json(facts: dict[str, Any], measures: Sequence[Measure]) -> str:
 
 
 def to_table(facts: dict[str, Any], measures: Sequence[Measure]) -> Table:
-    postgres = facts["postgres"]
-    table = Table(
-        caption=(
-            f"{facts['cores']} cores of {facts['cpu']}, {facts['memory_gib']} GiB, "
-            f"Python {facts['python']}, PostgreSQL {postgres['server_version']}, "
-            f"synchronous_commit {postgres['synchronous_commit']}, fsync {postgres['fsync']}; "
-            "load generator and database on the same cores"
+    caption = f"{facts['cores']} cores of {facts['cpu']}, {facts['memory_gib']} GiB, Python {facts['python']}"
+    if postgres := facts.get("postgres"):
+        caption += (
+            f", PostgreSQL {postgres['server_version']}, synchronous_commit {postgres['synchronous_commit']}, "
+            f"fsync {postgres['fsync']}; load generator and database on the same cores"
         )
-    )
+    table = Table(caption=caption)
     number: Literal["right"] = "right"
     table.add_column("measure")
     table.add_column("value", justify=number)

@@ -15,7 +15,8 @@ from onhand.catalog.catalogue import Catalogue, ItemsRead
 from onhand.catalog.model import ItemRow
 from onhand.errors import FieldError, InvalidInput
 from onhand.network import compiled
-from onhand.network.model import CarrierIn, NodeRow
+from onhand.network.decide import carton_problems, duty_problems
+from onhand.network.model import CarrierIn, CartonIn, DutyIn, NodeRow
 
 _UNITS_MAX = 2_000_000_000
 _Units = Annotated[int, Field(ge=0, le=_UNITS_MAX)]
@@ -23,6 +24,18 @@ _Units = Annotated[int, Field(ge=0, le=_UNITS_MAX)]
 
 class CarrierRow(CarrierIn):
     """A carrier of a network."""
+
+    code: Code
+
+
+class CartonRow(CartonIn):
+    """A carton of a network."""
+
+    code: Code
+
+
+class DutyRow(DutyIn):
+    """A rule on duty and tax of a network."""
 
     code: Code
 
@@ -69,6 +82,8 @@ class NetworkIn(Strict):
     nodes: Annotated[list[NodeRow], Field(min_length=1)]
     carriers: list[CarrierRow] = []  # noqa: RUF012 - pydantic copies a default for each document
     channels: list[ChannelRow] | None = None
+    cartons: list[CartonRow] = []  # noqa: RUF012
+    duties: list[DutyRow] = []  # noqa: RUF012
     stock: list[StockRow] = []  # noqa: RUF012
     inbound: list[InboundRow] = []  # noqa: RUF012
     forecast: ForecastIn | None = None
@@ -175,7 +190,10 @@ def _catalogue(given: NetworkIn, errors: list[FieldError]) -> Catalogue:
         if parts:
             components[ids[item.sku]] = tuple(parts)
     catalogue = Catalogue()
-    rows = [(ids[i.sku], i.sku, i.weight_g, i.length_mm * i.width_mm * i.height_mm, i.release_at) for i in given.items]
+    rows = [
+        (ids[i.sku], i.sku, i.weight_g, i.length_mm * i.width_mm * i.height_mm, i.release_at, i.hs_code, i.category)
+        for i in given.items
+    ]
     catalogue.take(ItemsRead(rows, components))
     return catalogue
 
@@ -195,7 +213,21 @@ def _document(given: NetworkIn, node_ids: Mapping[str, int], errors: list[FieldE
         ids = None if channel.nodes is None else [node_ids[code] for code in channel.nodes if code in node_ids]
         channels.append({"channel_id": row + 1, "code": channel.code, "node_ids": ids, "active": True})
     carriers = [{"code": c.code, "document": c.document()} for c in given.carriers if c.active]
-    return msgspec.json.encode({"nodes": nodes, "carriers": carriers, "channels": channels})
+    for n, carton in enumerate(given.cartons):
+        errors += [FieldError(f"cartons[{n}].{path}", message) for path, message in carton_problems(carton)]
+    for n, duty in enumerate(given.duties):
+        errors += [FieldError(f"duties[{n}].{path}", message) for path, message in duty_problems(duty)]
+    _numbers([row.code for row in given.cartons], "cartons", "code", errors)
+    _numbers([row.code for row in given.duties], "duties", "code", errors)
+    return msgspec.json.encode(
+        {
+            "nodes": nodes,
+            "carriers": carriers,
+            "channels": channels,
+            "cartons": [row.document() for row in given.cartons if row.active],
+            "duties": [row.document() for row in given.duties if row.active],
+        }
+    )
 
 
 def _at(
