@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from tests.sourcing.worlds import Order, Plan, World
 
+from onhand.sourcing.policy import Objective
+
 DAY_S = 86_400
 SHIP_DAYS = 10
 NO_LIMIT = math.inf
@@ -83,15 +85,24 @@ class Oracle:
         ask = self.world.objectives[order.objective]
         cutoff = self.days[node["node_id"]][slot]
         now = self.world.now.timestamp()
+        weight = sum(self.world.weight_g[i] * u for i, u in demand.items())
+        volume = sum(self.world.volume_mm3[i] * u for i, u in demand.items())
+        packing, weight, volume = packed(self.world.extras.cartons, weight, volume)
+        handling = node["handling_cost_minor"] + packing + len(demand) * node.get("handling_line_minor", 0)
+        handling += sum(demand.values()) * node.get("handling_unit_minor", 0)
+        more = (
+            self.duty(order, node, demand),
+            self.capacity_price(node, slot, ask),
+            ask.opportunity * sum(self.world.extras.values.get((i, node["node_id"]), 0) * u for i, u in demand.items()),
+            self.risk(node, demand, ask),
+        )
         if order.method == "pickup":
             days = (cutoff - now) / DAY_S
             lateness = (ask.late_minor if days > ask.target_days else 0) + ask.day_minor * days
             grams = node["co2_g_per_order"]
             carbon = grams / 1000 * ask.co2_minor_per_kg
-            terms = (0.0, float(node["handling_cost_minor"]), ask.split_minor, lateness, carbon, 0.0, 0.0, 0.0, 0.0)
+            terms = (0.0, handling, ask.split_minor, lateness, carbon, *more)
             return Priced(None, slot, cutoff, cutoff, terms, grams)
-        weight = sum(self.world.weight_g[i] * u for i, u in demand.items())
-        volume = sum(self.world.volume_mm3[i] * u for i, u in demand.items())
         km = distance_km(order.latitude, order.longitude, node["latitude"], node["longitude"])
         best: Priced | None = None
         for carrier in self.world.carriers:
@@ -103,7 +114,8 @@ class Oracle:
                 band = band_of(service["rate_table"], km, node["country"], order.place)
                 if band is None:
                     continue
-                shipping = parcels_minor(service, band, weight, volume)
+                surcharge = service.get("residential_surcharge_minor", 0) if order.residential else 0
+                shipping = parcels_minor(service, band, weight, volume, surcharge)
                 by_band = service["transit_days"]
                 transit: dict[str, float] = by_band if "p50" in by_band else by_band[band]
                 departs = cutoff
@@ -115,17 +127,48 @@ class Oracle:
                 grams = node["co2_g_per_order"] + service["co2_g_per_tonne_km"] * km * weight / 1e6
                 terms = (
                     shipping,
-                    float(node["handling_cost_minor"]),
+                    handling,
                     ask.split_minor,
                     lateness,
                     grams / 1000 * ask.co2_minor_per_kg,
-                    *(0.0, 0.0, 0.0, 0.0),
+                    *more,
                 )
                 deliver = int(departs + transit["p95"] * DAY_S)
                 way = Priced(service["code"], slot, departs, deliver, terms, grams)
                 if best is None or way.cost < best.cost:
                     best = way
         return best
+
+    def duty(self, order: Order, node: dict[str, Any], demand: dict[int, int]) -> float:
+        """By the two rules of `draw_full`, the first of them for imports of shoes."""
+        extras, here, there = self.world.extras, node["country"], order.place[0]
+        worth = sum(extras.price.get(i, 0) * u for i, u in demand.items())
+        if not extras.duties:
+            return 0.0
+        imports, second = here != there and there == "DE", here == "US" and there in ("DE", "FR")
+        least, fee = (3000, 500) if second else (2000, 150) if imports else (0, 0)
+        if not (imports or second) or worth <= least:
+            return 0.0
+        due = fee
+        for i, u in demand.items():
+            shoes = extras.category.get(i) == "shoes"
+            rate = 0.17 + 0.1 * 1.17 * 0.5 if shoes and imports else 0.04 if second else 0.0
+            due += rate * extras.price[i] * u
+        return due
+
+    def capacity_price(self, node: dict[str, Any], slot: int, ask: Objective) -> float:
+        load = 0.0
+        for what, left in zip(("orders", "lines", "units"), self.left[node["node_id"], slot], strict=True):
+            if limit := node[f"capacity_{what}"]:
+                load = max(load, 1 - left / limit)
+        over = max(0.0, load - ask.capacity_from)
+        return ask.capacity_base_minor * (math.exp(ask.capacity_steepness * over) - 1)
+
+    def risk(self, node: dict[str, Any], demand: dict[int, int], ask: Objective) -> float:
+        k = node["node_id"]
+        share = self.world.extras.rejection.get(k, 0.0)
+        ratio = self.world.extras.ratio
+        return sum(round(ask.rejection_minor * min(1.0, share * ratio.get((i, k), 1.0))) for i in demand)
 
     def usable(self, order: Order, node: dict[str, Any], item: int, *, dip: bool) -> int:
         """Most units of an item that a node can send for this order, 0 when it cannot send anything there."""
@@ -143,8 +186,10 @@ class Oracle:
         """Cost of the best plan with whole lines, those of items in `divided` divided in any way; None when there is
         none."""
         nodes = self.candidates(order)
-        ways = [list(self._ways(n, u, nodes, dip=dip, divided=n in divided)) for n, u in order.demand]
-        split = self.world.objectives[order.objective].split_minor
+        ask = self.world.objectives[order.objective]
+        spare = ask.unserved_order_minor is not None
+        ways = [list(self._ways(n, u, nodes, dip=dip, divided=n in divided, spare=spare)) for n, u in order.demand]
+        split = ask.split_minor
         prices: dict[tuple[int, tuple[tuple[int, int], ...]], float | None] = {}
         best: float | None = None
         for choice in product(*ways):
@@ -152,9 +197,13 @@ class Oracle:
             for (item, _), way in zip(order.demand, choice, strict=True):
                 for n, units in way:
                     loads.setdefault(n, {})[item] = units
-            if len(loads) > order.fulfilments_max:
+            if not loads or len(loads) > order.fulfilments_max:
                 continue
             total = -split
+            left_out = sum(u for _, u in order.demand) - sum(sum(load.values()) for load in loads.values())
+            if left_out:
+                assert ask.unserved_order_minor is not None
+                total += ask.unserved_order_minor + ask.unserved_unit_minor * left_out
             for n, load in loads.items():
                 key = n, tuple(sorted(load.items()))
                 if key not in prices:
@@ -170,15 +219,17 @@ class Oracle:
         return best
 
     def _ways(
-        self, item: int, units: int, nodes: list[dict[str, Any]], *, dip: bool, divided: bool
+        self, item: int, units: int, nodes: list[dict[str, Any]], *, dip: bool, divided: bool, spare: bool
     ) -> Iterator[tuple[tuple[int, int], ...]]:
         """Ways to take units of an item: ((index into nodes, units), ...)."""
         free = [self.free(item, n["node_id"], dip=dip) for n in nodes]
         if not divided:
             yield from (((n, units),) for n in range(len(nodes)) if free[n] >= units)
+            if spare:
+                yield ()
             return
         for shares in product(*(range(min(f, units) + 1) for f in free)):
-            if sum(shares) == units:
+            if sum(shares) == units or (spare and sum(shares) < units):
                 yield tuple((n, share) for n, share in enumerate(shares) if share)
 
     def check(self, order: Order, plan: Plan, *, dip: bool) -> None:
@@ -206,7 +257,13 @@ class Oracle:
                 assert [round(t, 6) for t in f.terms] == [round(t, 6) for t in expected]
                 assert (f.departs, f.deliver) == (priced.departs, priced.deliver)
                 assert math.isclose(f.grams, priced.grams, rel_tol=1e-9, abs_tol=1e-6)
-        assert served == dict(order.demand)
+        left_out = sum(u for _, u in order.demand) - sum(served.values())
+        if left_out:
+            ask = self.world.objectives[order.objective]
+            assert ask.unserved_order_minor is not None, "all or nothing"
+            total += ask.unserved_order_minor + ask.unserved_unit_minor * left_out
+        else:
+            assert served == dict(order.demand)
         assert math.isclose(plan.cost, total, rel_tol=1e-9, abs_tol=1e-6), "cost is not the sum of its terms"
 
     def take(self, plan: Plan) -> None:
@@ -267,8 +324,25 @@ def band_of(table: dict[str, Any], km: float, origin: str, place: tuple[str, str
     return None
 
 
-def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3: int) -> float:
-    """Full parcels of the heaviest step, one more for the rest; a gram more than a step pays the next one."""
+def packed(cartons: list[dict[str, Any]], weight: int, volume: float) -> tuple[float, int, float]:
+    """(money, grams, mm3) with cartons: the largest while they are full, the smallest for the rest."""
+    if not cartons:
+        return 0.0, weight, volume
+    room = [0.8 * c["inner_length_mm"] ** 3 for c in cartons]
+    full = max(int(volume // room[-1]), weight // cartons[-1]["weight_max_g"])
+    used = [cartons[-1]] * full
+    volume_left = max(0.0, volume - full * room[-1])
+    weight_left = max(0, weight - full * cartons[-1]["weight_max_g"])
+    if not full or volume_left or weight_left:
+        fits = (c for c, r in zip(cartons, room, strict=True) if r >= volume_left and c["weight_max_g"] >= weight_left)
+        used.append(next(fits, cartons[-1]))
+    outer = sum(c["inner_length_mm"] ** 3 for c in used)
+    return sum(c["cost_minor"] for c in used), weight + sum(c["weight_g"] for c in used), outer
+
+
+def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3: float, surcharge: int) -> float:
+    """Full parcels of the heaviest step, one more for the rest; a gram more than a step pays the next one. The
+    surcharge is per parcel."""
     table = service["rate_table"]
     billable = weight_g
     if service["dimensional_divisor"]:
@@ -276,11 +350,13 @@ def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3:
         billable = max(billable, math.ceil(volume_mm3 / service["dimensional_divisor"]))
     prices, steps = table["prices_minor"][band], table["weights_g"]
     total = 0.0
+    parcels = 1
     while billable > steps[-1]:
         total += prices[-1]
+        parcels += 1
         billable -= steps[-1]
     total += next(price for price, step in zip(prices, steps, strict=True) if billable <= step)
-    return total * (1 + service["fuel_surcharge_rate"])
+    return total * (1 + service["fuel_surcharge_rate"]) + parcels * surcharge
 
 
 def late_probability(days: float, transit: dict[str, float]) -> float:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network, compile_network
+from onhand.sourcing import tables
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.solve import Ask, Decisions, Stock, decide
 
@@ -47,6 +48,22 @@ class Order:
     objective: str = "o0"
     may_dip: bool = True
     excluded: tuple[int, ...] = ()
+    residential: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Extras:
+    """What only some merchants have. cartons, duties: documents; values: whole minor units of a unit of (item, node)
+    elsewhere or later; rejection by node, ratio by (item, node); by item the price, and the category that duties name.
+    """
+
+    cartons: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    duties: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    values: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    rejection: dict[int, float] = field(default_factory=dict[int, float])
+    ratio: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])
+    price: dict[int, int] = field(default_factory=dict[int, int])
+    category: dict[int, str | None] = field(default_factory=dict[int, "str | None"])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,10 +81,12 @@ class World:
     volume_mm3: list[int]
     objectives: dict[str, Objective]
     orders: list[Order] = field(default_factory=list[Order])
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def document(self) -> bytes:
-        return msgspec.json.encode({"nodes": self.nodes, "carriers": self.carriers, "channels": self.channels})
+        document = {"nodes": self.nodes, "carriers": self.carriers, "channels": self.channels}
+        return msgspec.json.encode(document | {"cartons": self.extras.cartons, "duties": self.extras.duties})
 
     @property
     def policy(self) -> Policy:
@@ -88,6 +107,20 @@ class World:
         ):
             for at, value in units.items():
                 array[at] = value
+        extras = self.extras
+        unit = np.zeros((*shape, 4) if extras.values else (0, 0, 4), np.float32)
+        ratio = np.ones(shape if extras.ratio else (0, 0), np.float32)
+        rejection = np.zeros(shape[1] if extras.rejection else 0, np.float32)
+        for (item, node), value in extras.values.items():
+            # In two parts, one of which has fallen since it was written.
+            unit[item, node, tables.BASE] = value - 40
+            unit[item, node, tables.NETWORK], unit[item, node, tables.RATE] = 50, 0.5
+        for at, value in extras.ratio.items():
+            ratio[at] = value
+        for node, value in extras.rejection.items():
+            rejection[node] = value
+        clock = np.full(shape[0], 20.0)  # 20 units later, at a step of 1
+        stock.prices = tables.Prices(unit, clock, np.zeros((0, 3)), rejection, ratio)
         return stock
 
     def ask(self, order: Order, network: Network) -> Ask:
@@ -104,6 +137,8 @@ class World:
             objective=self.policy.index(order.objective),
             may_dip=order.may_dip,
             excluded=order.excluded,
+            residential=order.residential,
+            prices=[(self.extras.price.get(item, 0), 0) for item, _ in order.demand],
         )
 
 
@@ -119,7 +154,9 @@ class Running:
     @classmethod
     def of(cls, world: World) -> "Running":
         weights, volumes = np.array(world.weight_g, np.int64), np.array(world.volume_mm3, np.int64)
-        return cls(world, world.network(), world.stock(), Goods(weights, volumes, np.zeros(len(weights), np.int32)))
+        pairs = [(None, None), *((None, c) for c in sorted({c for c in world.extras.category.values() if c}))]
+        pair = np.array([pairs.index((None, world.extras.category.get(i))) for i in range(len(weights))], np.int32)
+        return cls(world, world.network(), world.stock(), Goods(weights, volumes, pair, pairs))
 
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(
@@ -229,6 +266,53 @@ def draw(rng: Random, *, nodes: int = 4, items: int = 4, lines: int = 4, service
                 world.safety[item, node] = rng.choice([0, 0, 1, 3])
     for _ in range(orders):
         world.orders.append(_order(rng, world, lines))
+    return world
+
+
+def draw_full(rng: Random) -> World:
+    """The same with everything that can cost: cartons, surcharges, duties, wages, full days, rejections, and units that
+    are worth something elsewhere; half of the orders may be served in part."""
+    world = draw(rng, lines=3)
+    items, nodes = range(1, len(world.weight_g)), [n["node_id"] for n in world.nodes]
+    for node in world.nodes:
+        node |= {"handling_line_minor": rng.choice([0, 30]), "handling_unit_minor": rng.choice([0, 7])}
+        if node["capacity_orders"]:
+            node["capacity_orders"] += rng.choice([0, 5])
+    for carrier in world.carriers:
+        for service in carrier["document"]["services"]:
+            service["residential_surcharge_minor"] = rng.choice([0, 120])
+    sides = [(100, 150), (200, 400), (300, 900)]
+    cartons = [
+        {f"inner_{side}_mm": size for side in ("length", "width", "height")}
+        | {"code": f"C{size}", "weight_g": 90, "cost_minor": cost, "fill_share": 0.8, "weight_max_g": most}
+        for (size, cost), most in zip(sides, (800, 5000, 9000), strict=True)
+    ]
+    duty = {"valid_from": "2020-01-01", "duty_recoverable_share": 0.0, "currency": "EUR"}
+    world.extras = Extras(
+        cartons=rng.choice([[], cartons]),
+        duties=[
+            duty | {"code": "a", "categories": ["shoes"], "to_countries": ["DE"], "duty_rate": 0.17, "tax_rate": 0.1}
+            | {"unrecoverable_share": 0.5, "de_minimis_minor": 2000, "fee_minor": 150},
+            duty | {"code": "b", "from_countries": ["US"], "to_countries": ["DE", "FR"], "duty_rate": 0.04}
+            | {"tax_rate": 0.0, "unrecoverable_share": 0.0, "de_minimis_minor": 3000, "fee_minor": 500},
+        ],
+        values={(i, n): rng.choice([-120, 0, 60, 400]) for i in items for n in nodes},
+        rejection={n: rng.choice([0.0, 0.1, 0.5]) for n in nodes},
+        ratio={(i, n): rng.choice([0.5, 1.0, 3.0]) for i in items for n in nodes},
+        price={i: rng.choice([0, 900, 2500]) for i in items},
+        category={i: rng.choice([None, "shoes"]) for i in items},
+    )  # fmt: skip
+    for name, objective in world.objectives.items():
+        world.objectives[name] = replace(
+            objective,
+            capacity_base_minor=rng.choice([0, 50]),
+            capacity_from=rng.choice([0.0, 0.4]),
+            step_minor=1,
+            rejection_minor=rng.choice([0, 350]),
+            unserved_order_minor=rng.choice([None, 0, 600]),
+            unserved_unit_minor=rng.choice([100, 500, 3000]),
+        )
+    world.orders[0].residential = rng.random() < 0.5
     return world
 
 

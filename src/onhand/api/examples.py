@@ -369,10 +369,6 @@ ANSWERS: dict[str, object] = {
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "LintOut": {"is_usable": False, "findings": [_FINDING]},
-    "MovedOut": {
-        "name": "standard",
-        "moves": [{"version": 2, "state": "canary", "share": 0.05, "why": "shadow saved 3 % over two weeks"}],
-    },
     "MarkdownList": _page(_MARKDOWN),
     "MarkdownResults": {
         "results": [
@@ -380,6 +376,10 @@ ANSWERS: dict[str, object] = {
             _MISNAMED
             | {"sku": "PLATE-BLUE", "node": "BRELIN", "errors": [{"path": "node", "message": "no node 'BRELIN'"}]},
         ]
+    },
+    "MovedOut": {
+        "name": "standard",
+        "moves": [{"version": 2, "state": "canary", "share": 0.05, "why": "shadow saved 3 % over two weeks"}],
     },
     "NodeGroupList": _page(_GROUP),
     "NodeGroupOut": _GROUP,

@@ -154,18 +154,19 @@ def _decide(
     """From the shelf; where that has no plan, from what is on its way besides."""
     batch = asked([ask for _, ask, _ in some], room)
     if known.inbound:
-        twice = np.array([1 + waits for _, _, waits in some], np.int32)
-        rows = np.repeat(np.arange(len(some)), twice)
-        first = np.concatenate([[0], np.cumsum(twice)]).astype(np.int32)
-        supply = np.ones(len(rows), np.int32)
-        supply[first[:-1]] = 0
+        # Shelf, safety stock, and then what is on its way, with the shelf and with safety stock besides.
+        tries = np.array([4 if waits else 2 for _, _, waits in some], np.int32)
+        rows = np.repeat(np.arange(len(some)), tries)
+        first = np.concatenate([[0], np.cumsum(tries)]).astype(np.int32)
+        number = np.arange(len(rows)) - first[rows]
         batch.attempts = Attempts(
             first,
             batch.channel[rows],
             batch.fulfilments_max[rows],
             batch.objective[rows],
             np.full(len(rows), np.inf),
-            supply,
+            (number >= 2).astype(np.int32),
+            (number % 2).astype(np.int32),
         )
     return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
 

@@ -11,8 +11,8 @@ decision uses. For one order the plan of least cost is found exactly:
 - more than LINES_EXACT different lines: lines that the same nodes can serve move together (groups); still too many:
   ordered choices of up to three nodes, each taking all it can (search.py). `METHOD_*` says which it was.
 
-An order has attempts, one after the other: the first that has a plan wins. Units in safety stock are used only when no
-attempt serves the order otherwise, and only where `Orders.dip` allows.
+An order has attempts, one after the other: the first that has a plan wins. Units in safety stock are used only by
+attempts that say so, which come last, and only where `Orders.dip` allows.
 Without Numba the same code runs interpreted: right, and slow. (`int` keeps NumPy's scalars from wrapping around there.)
 """
 
@@ -186,274 +186,271 @@ def _decide(world, consume, answers, c, costs, parts, room):
         for d in range(demand):
             order_units += int(wanted[d])
 
-        dips = 1
-        dip = 0
-        while dip < dips:
-            for t in range(orders.attempt_first[o], orders.attempt_first[o + 1]):
-                most = int(orders.attempt_fulfilments[t])
-                weights = world.objectives[orders.attempt_objective[t]]
-                farthest = orders.attempt_km[t]
-                wish = Wish(
-                    world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
-                    method, int(orders.service[o]), weights,
-                )  # fmt: skip
-                # In numbers of nodes of this list; what is known of every one of them fits the record.
-                n0 = nodes.candidate_offsets[orders.attempt_list[t]]
-                n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
-                arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
-                words = int(a.record_first[o])
-                if (
-                    words + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
-                    or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
-                ):
-                    a.record_first[total_orders] = words
-                    a.count[o] = 0
-                    return total_orders - o
+        for t in range(orders.attempt_first[o], orders.attempt_first[o + 1]):
+            dip = orders.attempt_dip[t] != 0
+            if dip and not orders.dip[o]:
+                continue
+            most = int(orders.attempt_fulfilments[t])
+            weights = world.objectives[orders.attempt_objective[t]]
+            farthest = orders.attempt_km[t]
+            wish = Wish(
+                world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
+                method, int(orders.service[o]), weights,
+            )  # fmt: skip
+            # In numbers of nodes of this list; what is known of every one of them fits the record.
+            n0 = nodes.candidate_offsets[orders.attempt_list[t]]
+            n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
+            arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
+            if (
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
+                or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
+            ):
+                a.record_first[total_orders] = a.record_first[o]
+                a.count[o] = 0
+                return total_orders - o
 
-                # Who holds anything of it.
-                count = zero
-                guarded = np.bool_(False)
-                for n in range(n0, n1):
-                    k = int(candidates[n])
-                    if methods[k] & method == 0 or slot_cutoff[k, 0] == 0:
-                        continue
-                    if method == PICKUP and orders.node[o] and k != orders.node[o]:
-                        continue
-                    excluded = False
-                    for e in range(excluded_first[o], excluded_first[o + 1]):
-                        excluded |= excluded_node[e] == k
-                    if excluded:
-                        continue
-                    useful = False
-                    for d in range(demand):
-                        i = item[first + d]
-                        gross[count, d] = available[i, k] - pending[i, k]
-                        kept[count, d] = safety[i, k]
-                        supply_row[count, d] = -1
-                        useful |= gross[count, d] > 0
-                    if not useful:
-                        continue
-                    km[count] = distance_km(xyz, k, x, y, z)
-                    if km[count] > farthest:
-                        continue
-                    node[count] = k
-                    ready_at[count] = 0.0
-                    since[count] = 0
-                    for d in range(demand):
-                        guarded |= kept[count, d] != 0
-                    count += 1
-                if arrivals:
-                    count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
-                if orders.dip[o] and guarded:
-                    dips = 2
-                words = _record(world, c, count, wish, guarded, order_units, a.record, words)
-
-                # Which of them could send something, and what it costs.
-                for d in range(demand):
-                    whole[d] = False
-                for j in range(count):
-                    alone = True
-                    some = False
-                    for d in range(demand):
-                        beyond = int(gross[j, d]) if dip else int(gross[j, d]) - int(kept[j, d])
-                        free[j, d] = max(0, beyond)
-                        some |= beyond > 0
-                        alone &= beyond >= wanted[d]
-                    # One fulfilment: who cannot send everything need not be looked at.
-                    ready[j] = some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG)
-                reach(world, c, zero, count, wish, one, one)
-                for j in range(count):
-                    if not ready[j]:
-                        for d in range(demand):
-                            free[j, d] = 0
-                        continue
-                    top = left[node[j], slot_of[j], 2]
-                    if top != NO_LIMIT:
-                        top = most_units(left, slot_cutoff, node[j], slot_of[j])
-                        for d in range(demand):
-                            free[j, d] = min(free[j, d], top)
-                    for d in range(demand):
-                        whole[d] |= free[j, d] >= wanted[d]
-                short = False
-                for d in range(demand):
-                    short |= not whole[d]
-                refuse_order = weights[OBJ_REFUSE_ORDER]
-                if short and most == 1 and refuse_order >= BIG:
+            # Who holds anything of it.
+            count = zero
+            guarded = np.bool_(False)
+            for n in range(n0, n1):
+                k = int(candidates[n])
+                if methods[k] & method == 0 or slot_cutoff[k, 0] == 0:
                     continue
-                price(world, costs, c, zero, count, wish, o)
+                if method == PICKUP and orders.node[o] and k != orders.node[o]:
+                    continue
+                excluded = False
+                for e in range(excluded_first[o], excluded_first[o + 1]):
+                    excluded |= excluded_node[e] == k
+                if excluded:
+                    continue
+                useful = False
+                for d in range(demand):
+                    i = item[first + d]
+                    gross[count, d] = available[i, k] - pending[i, k]
+                    kept[count, d] = safety[i, k]
+                    supply_row[count, d] = -1
+                    useful |= gross[count, d] > 0
+                if not useful:
+                    continue
+                km[count] = distance_km(xyz, k, x, y, z)
+                if km[count] > farthest:
+                    continue
+                node[count] = k
+                ready_at[count] = 0.0
+                since[count] = 0
+                for d in range(demand):
+                    guarded |= kept[count, d] != 0
+                count += 1
+            if arrivals:
+                count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
+            if dip and not guarded:
+                continue  # as without
+            words = _record(world, c, count, wish, guarded, order_units, a.record, int(a.record_first[o]))
 
-                part_count = zero
-                cost = BIG
-                solved = False
-                a.method[o] = METHOD_EXACT
-                if short and refuse_order < BIG and _is_indivisible(c, count, wanted, whole):
+            # Which of them could send something, and what it costs.
+            for d in range(demand):
+                whole[d] = False
+            for j in range(count):
+                alone = True
+                some = False
+                for d in range(demand):
+                    beyond = int(gross[j, d]) if dip else int(gross[j, d]) - int(kept[j, d])
+                    free[j, d] = max(0, beyond)
+                    some |= beyond > 0
+                    alone &= beyond >= wanted[d]
+                # One fulfilment: who cannot send everything need not be looked at.
+                ready[j] = some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG)
+            reach(world, c, zero, count, wish, one, one)
+            for j in range(count):
+                if not ready[j]:
                     for d in range(demand):
-                        whole[d] = True
-                    short = False
-                if short:
-                    size = states(wanted, whole[:demand])
-                    held = False
-                    for j in range(count):
-                        held |= c.ready[j]
-                    if not held:
-                        continue
-                    for j in range(count):  # what lies there is divided once
-                        if ready_at[j] > 0.0:
-                            for d in range(demand):
-                                if supply_row[j, d] < 0:
-                                    free[j, d] = 0
-                    deep = min(most, count)
-                    if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
-                        a.method[o] = METHOD_DIVIDED
-                        cost = divide_exactly(
-                            world, costs, c, count, scratch, wish, o, wanted, whole[:demand], most, refuse_order,
-                            weights[OBJ_REFUSE_UNIT], room,
-                        )  # fmt: skip
-                        if cost >= BIG:
-                            continue
-                        solved = True
+                        free[j, d] = 0
+                    continue
+                top = left[node[j], slot_of[j], 2]
+                if top != NO_LIMIT:
+                    top = most_units(left, slot_cutoff, node[j], slot_of[j])
+                    for d in range(demand):
+                        free[j, d] = min(free[j, d], top)
+                for d in range(demand):
+                    whole[d] |= free[j, d] >= wanted[d]
+            short = False
+            for d in range(demand):
+                short |= not whole[d]
+            refuse_order = weights[OBJ_REFUSE_ORDER]
+            if short and most == 1 and refuse_order >= BIG:
+                continue
+            price(world, costs, c, zero, count, wish, o)
+
+            part_count = zero
+            cost = BIG
+            solved = False
+            a.method[o] = METHOD_EXACT
+            if short and refuse_order < BIG and _is_indivisible(c, count, wanted, whole):
+                for d in range(demand):
+                    whole[d] = True
+                short = False
+            if short:
+                size = states(wanted, whole[:demand])
+                held = False
+                for j in range(count):
+                    held |= c.ready[j]
+                if not held:
+                    continue
+                for j in range(count):  # what lies there is divided once
+                    if ready_at[j] > 0.0:
                         for d in range(demand):
-                            for j in range(count):
-                                if share[j, d]:
-                                    parts.line[part_count] = d
-                                    parts.units[part_count] = share[j, d]
-                                    parts.chosen[part_count] = j
-                                    part_count += 1
-                    else:
-                        a.method[o] = METHOD_SHARED
-                        if not divide(c, count, wanted, whole[:demand], most, room):
-                            if refuse_order >= BIG:
-                                continue
-                            for d in range(demand):  # no line is divided: some are left unserved
-                                whole[d] = True
-                if not solved:
+                            if supply_row[j, d] < 0:
+                                free[j, d] = 0
+                deep = min(most, count)
+                if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
+                    a.method[o] = METHOD_DIVIDED
+                    cost = divide_exactly(
+                        world, costs, c, count, scratch, wish, o, wanted, whole[:demand], most, refuse_order,
+                        weights[OBJ_REFUSE_UNIT], room,
+                    )  # fmt: skip
+                    if cost >= BIG:
+                        continue
+                    solved = True
                     for d in range(demand):
-                        if whole[d]:
-                            parts.line[part_count] = d
-                            parts.units[part_count] = wanted[d]
-                            for j in range(count):
-                                can[part_count, j] = free[j, d] >= wanted[d]
-                            part_count += 1
-                            continue
                         for j in range(count):
                             if share[j, d]:
                                 parts.line[part_count] = d
                                 parts.units[part_count] = share[j, d]
-                                for other in range(count):
-                                    can[part_count, other] = other == j
+                                parts.chosen[part_count] = j
                                 part_count += 1
-                    groups = _group(parts, part_count, count, head)
-                    if groups < part_count:
-                        a.method[o] = METHOD_GROUPED
-                    if groups <= LINES_EXACT:
-                        size = 1 << groups
-                        _subset_loads(world, wish, parts, part_count, groups, weights, loads, steps, refused)
-                        _subset_costs(
-                            world, costs, c, count, scratch, wish, o, parts, part_count, groups, most, loads, steps,
-                            sums, table, w, who, reachable, load,
-                        )  # fmt: skip
-                        cost = solve_subsets(groups, count, most, room)
-                        if cost >= BIG:
+                else:
+                    a.method[o] = METHOD_SHARED
+                    if not divide(c, count, wanted, whole[:demand], most, room):
+                        if refuse_order >= BIG:
                             continue
-                        for p in range(part_count):
-                            parts.chosen[p] = choice[parts.group[p]]
-                    else:
-                        a.method[o] = METHOD_SEARCH
-                        for p in range(part_count):
-                            refused[p] = weights[OBJ_REFUSE_UNIT] * parts.units[p]
-                        refused[part_count] = refuse_order
-                        cost = search(world, costs, c, count, scratch, wish, o, parts, part_count, most, room)
-                        if cost >= BIG:
-                            continue
+                        for d in range(demand):  # no line is divided: some are left unserved
+                            whole[d] = True
+            if not solved:
+                for d in range(demand):
+                    if whole[d]:
+                        parts.line[part_count] = d
+                        parts.units[part_count] = wanted[d]
+                        for j in range(count):
+                            can[part_count, j] = free[j, d] >= wanted[d]
+                        part_count += 1
+                        continue
+                    for j in range(count):
+                        if share[j, d]:
+                            parts.line[part_count] = d
+                            parts.units[part_count] = share[j, d]
+                            for other in range(count):
+                                can[part_count, other] = other == j
+                            part_count += 1
+                groups = _group(parts, part_count, count, head)
+                if groups < part_count:
+                    a.method[o] = METHOD_GROUPED
+                if groups <= LINES_EXACT:
+                    size = 1 << groups
+                    _subset_loads(world, wish, parts, part_count, groups, weights, loads, steps, refused)
+                    _subset_costs(
+                        world, costs, c, count, scratch, wish, o, parts, part_count, groups, most, loads, steps,
+                        sums, table, w, who, reachable, load,
+                    )  # fmt: skip
+                    cost = solve_subsets(groups, count, most, room)
+                    if cost >= BIG:
+                        continue
+                    for p in range(part_count):
+                        parts.chosen[p] = choice[parts.group[p]]
+                else:
+                    a.method[o] = METHOD_SEARCH
+                    for p in range(part_count):
+                        refused[p] = weights[OBJ_REFUSE_UNIT] * parts.units[p]
+                    refused[part_count] = refuse_order
+                    cost = search(world, costs, c, count, scratch, wish, o, parts, part_count, most, room)
+                    if cost >= BIG:
+                        continue
 
-                # Write the fulfilments, nodes in the order of their first line.
-                for j in range(count):
-                    number[j] = 0
-                made = 0
-                total = 0.0
-                profit = 0.0
-                worth = 0.0
-                unserved = order_units
-                for p in range(part_count):
-                    j = int(parts.chosen[p])
-                    if j < 0:
-                        continue
-                    row = first + parts.line[p]
-                    unserved -= parts.units[p]
-                    worth += parts.units[p] * orders.price[row]
-                    profit += parts.units[p] * (orders.price[row] - orders.cost[row])
-                    if number[j]:
-                        continue
-                    f = fulfilments + made
-                    made += 1
-                    number[j] = made
-                    gather(parts, part_count, parts.chosen, j, load)
-                    _, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
-                    k = int(c.node[j])
-                    slot = int(c.slot[at])
-                    lines = 0
-                    sent = 0
-                    for d in range(demand):
-                        lines += load[d] > 0
-                        sent += load[d]
-                    a.node[f] = k
-                    a.service[f] = service
-                    a.slot[f] = slot
-                    a.lines[f] = lines
-                    a.units[f] = sent
-                    a.parcels[f] = full + 1 if service >= 0 else 0
-                    _, _, weight = _packed(world, wish, load)
-                    a.grams[f] = carbon_grams(nodes, services, k, service, c.km[j], weight)
-                    a.departs[f] = a.deliver[f] = nodes.slot_cutoff[k, slot]
-                    if service >= 0:
-                        departs = lateness.departs(
-                            nodes.slot_cutoff[k, slot], nodes.cutoff_min[k], services.cutoff_min[service]
-                        )
-                        a.departs[f] = departs
-                        a.deliver[f] = departs + services.p95[service, c.column[at, service]] * DAY
-                    itemise(world, costs, c, at, wish, load, o, service, full, step, a.terms[f])
-                    if made == 1:
-                        a.terms[f, SPLIT] = 0.0  # the first fulfilment is no split
-                    for term in range(a.terms.shape[1]):
-                        total += a.terms[f, term]
-                    profit -= margin_floor.paid(a.terms[f])
-                if made == 0:
+            # Write the fulfilments, nodes in the order of their first line.
+            for j in range(count):
+                number[j] = 0
+            made = 0
+            total = 0.0
+            profit = 0.0
+            worth = 0.0
+            unserved = order_units
+            for p in range(part_count):
+                j = int(parts.chosen[p])
+                if j < 0:
                     continue
-                a.attempt[o] = t - orders.attempt_first[o]
-                a.profit[o] = profit
-                if profit < margin_floor.floor(weights, worth):
-                    a.why[o] = WHY_PROFIT
+                row = first + parts.line[p]
+                unserved -= parts.units[p]
+                worth += parts.units[p] * orders.price[row]
+                profit += parts.units[p] * (orders.price[row] - orders.cost[row])
+                if number[j]:
                     continue
-                if unserved:
-                    total += refuse_order + weights[OBJ_REFUSE_UNIT] * unserved
-                a.count[o] = made
-                a.cost[o] = total
-                a.why[o] = WHY_NONE
-                for p in range(part_count):
-                    j = int(parts.chosen[p])
-                    if j < 0:
-                        continue
-                    k = int(c.node[j])
-                    a.pick_demand[picks] = first + parts.line[p]
-                    a.pick_node[picks] = k
-                    a.pick_units[picks] = parts.units[p]
-                    a.pick_number[picks] = number[j]
-                    a.pick_supply[picks] = supply_row[j, parts.line[p]]
-                    picks += 1
-                    if consume:
-                        i = int(orders.item[first + parts.line[p]])
-                        if supply_row[j, parts.line[p]] >= 0:
-                            supply.units[supply_row[j, parts.line[p]]] -= parts.units[p]
-                        else:
-                            stock.pending[i, k] += parts.units[p]
-                            opportunity.after(prices, weights[OBJ_STEP], i, k, int(parts.units[p]))
+                f = fulfilments + made
+                made += 1
+                number[j] = made
+                gather(parts, part_count, parts.chosen, j, load)
+                _, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                k = int(c.node[j])
+                slot = int(c.slot[at])
+                lines = 0
+                sent = 0
+                for d in range(demand):
+                    lines += load[d] > 0
+                    sent += load[d]
+                a.node[f] = k
+                a.service[f] = service
+                a.slot[f] = slot
+                a.lines[f] = lines
+                a.units[f] = sent
+                a.parcels[f] = full + 1 if service >= 0 else 0
+                _, _, weight = _packed(world, wish, load)
+                a.grams[f] = carbon_grams(nodes, services, k, service, c.km[j], weight)
+                a.departs[f] = a.deliver[f] = nodes.slot_cutoff[k, slot]
+                if service >= 0:
+                    departs = lateness.departs(
+                        nodes.slot_cutoff[k, slot], nodes.cutoff_min[k], services.cutoff_min[service]
+                    )
+                    a.departs[f] = departs
+                    a.deliver[f] = departs + services.p95[service, c.column[at, service]] * DAY
+                itemise(world, costs, c, at, wish, load, o, service, full, step, a.terms[f])
+                if made == 1:
+                    a.terms[f, SPLIT] = 0.0  # the first fulfilment is no split
+                for term in range(a.terms.shape[1]):
+                    total += a.terms[f, term]
+                profit -= margin_floor.paid(a.terms[f])
+            if made == 0:
+                continue
+            a.attempt[o] = t - orders.attempt_first[o]
+            a.profit[o] = profit
+            if profit < margin_floor.floor(weights, worth):
+                a.why[o] = WHY_PROFIT
+                continue
+            if unserved:
+                total += refuse_order + weights[OBJ_REFUSE_UNIT] * unserved
+            a.count[o] = made
+            a.cost[o] = total
+            a.why[o] = WHY_NONE
+            for p in range(part_count):
+                j = int(parts.chosen[p])
+                if j < 0:
+                    continue
+                k = int(c.node[j])
+                a.pick_demand[picks] = first + parts.line[p]
+                a.pick_node[picks] = k
+                a.pick_units[picks] = parts.units[p]
+                a.pick_number[picks] = number[j]
+                a.pick_supply[picks] = supply_row[j, parts.line[p]]
+                picks += 1
                 if consume:
-                    for f in range(fulfilments, fulfilments + made):
-                        _take_capacity(nodes, a, f)
-                fulfilments += made
-                dip = 2
-                break
-            dip += 1
+                    i = int(orders.item[first + parts.line[p]])
+                    if supply_row[j, parts.line[p]] >= 0:
+                        supply.units[supply_row[j, parts.line[p]]] -= parts.units[p]
+                    else:
+                        stock.pending[i, k] += parts.units[p]
+                        opportunity.after(prices, weights[OBJ_STEP], i, k, int(parts.units[p]))
+            if consume:
+                for f in range(fulfilments, fulfilments + made):
+                    _take_capacity(nodes, a, f)
+            fulfilments += made
+            break
         if consume and prices.unit.shape[0]:
             for d in range(demand):
                 prices.clock[orders.item[first + d]] += wanted[d]

@@ -71,7 +71,7 @@ class Attempts(NamedTuple):
     candidates      int32: list of candidate nodes (`Network.candidate_offsets`)
     fulfilments_max, objective  int32
     km_max          float64: farthest node
-    supply          int32: whether units on their way may be promised
+    supply, dip     int32: whether units on their way may be promised, and those of safety stock (where the order may)
     """
 
     first: Int32
@@ -80,6 +80,7 @@ class Attempts(NamedTuple):
     objective: Int32
     km_max: Float64
     supply: Int32
+    dip: Int32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class Asked:
     price, cost     float64[demand]: of one unit, minor units; None: not known
     residential     int32[orders]; None: no homes
     duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
-    attempts        None: one each, with the order's own channel, fulfilments_max and objective
+    attempts        None: with the order's own channel, fulfilments_max and objective, without safety stock and with it
     """
 
     demand_first: Int32
@@ -362,10 +363,7 @@ def _world(
         network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
         network.zone_bands, network.zone_transit,
     )  # fmt: skip
-    attempts = batch.attempts or Attempts(
-        np.arange(orders + 1, dtype=np.int32), batch.channel, batch.fulfilments_max, batch.objective,
-        np.full(orders, np.inf), np.zeros(orders, np.int32),
-    )  # fmt: skip
+    attempts = batch.attempts or _usual_attempts(batch)
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
         np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
@@ -383,6 +381,21 @@ def _world(
         ),
         tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
     )  # fmt: skip
+
+
+def _usual_attempts(batch: Asked) -> Attempts:
+    count = len(batch.zone)
+    dip = np.zeros(2 * count, np.int32)
+    dip[1::2] = 1
+    return Attempts(
+        np.arange(0, 2 * count + 1, 2, dtype=np.int32),
+        np.repeat(batch.channel, 2),
+        np.repeat(batch.fulfilments_max, 2),
+        np.repeat(batch.objective, 2),
+        np.full(2 * count, np.inf),
+        np.zeros(2 * count, np.int32),
+        dip,
+    )
 
 
 def undo(

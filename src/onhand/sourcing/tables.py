@@ -5,6 +5,7 @@ Money is float64 in minor units of one currency; latitude and longitude are radi
 D ship days, I items (rows of stock), C cartons, O orders.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from onhand.orders.model import TERMS
@@ -22,7 +23,7 @@ WHY_NONE, WHY_NO_PLAN, WHY_PROFIT = range(3)
 SERVICE_PICKUP = -2
 PICKUP = 2  # method bit
 NO_LIMIT = 2147483647  # capacity without a limit
-BIG = 1e18  # cost of what cannot be
+BIG = math.inf  # cost of what cannot be
 DAY = 86_400.0
 # The order of the terms in `Answers.terms`; names as in orders.model.TERMS.
 (
@@ -153,7 +154,7 @@ class Orders(NamedTuple):
     allowed or 0, first excluded node and attempt (and one more of each).
 
     Attempts, tried in order until one has a plan: list of candidates, most fulfilments, row of objectives, farthest km,
-    whether supply that is on its way may be promised.
+    whether supply that is on its way may be promised, whether safety stock may be used.
     Demand rows: stock row, units; grams, mm3, price, cost (money) of one unit, duty class.
     """
 
@@ -175,6 +176,7 @@ class Orders(NamedTuple):
     attempt_objective: Any
     attempt_km: Any
     attempt_supply: Any
+    attempt_dip: Any
     item: Any
     units: Any
     weight_g: Any

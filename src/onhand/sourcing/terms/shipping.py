@@ -11,7 +11,6 @@ distance, or the first zone that matches; the rate includes the fuel surcharge.
 import math
 
 from onhand.base.compiled import bare
-from onhand.sourcing.tables import BIG
 
 
 @bare
@@ -20,7 +19,7 @@ def parcels(services, s, weight, volume):
     billable = weight
     if services.divisor[s] > 0:
         # mm3 / (cm3 per kg) are grams, and a started gram counts. Bounded: absurd loads must not wrap around.
-        billable = max(billable, math.ceil(min(volume / services.divisor[s], BIG)))
+        billable = max(billable, math.ceil(min(volume / services.divisor[s], 1e18)))
     heaviest = services.weight_g[s, services.steps[s] - 1]
     full = 0
     if billable > heaviest:

@@ -1,0 +1,1 @@
+"""The published multi-item online fulfilment instances, a reference engine for them, and two lower bounds."""
