@@ -107,6 +107,7 @@ def test_decisions_do_not_depend_on_the_currency(geography: Geography) -> None:
     # A power of two, so that not even the last bit differs.
     made = build(geography, SMALL, 1)
     dear = type(made)(
+        geography=made.geography,
         costs=type(made.costs)(*(64 * part for part in made.costs)),
         pairs=made.pairs,
         weight=made.weight,

@@ -62,6 +62,7 @@ def test_golden_library():
     rows = []
     for name in onhand.__all__:
         value = getattr(onhand, name)
-        own = value.__init__ is not Exception.__init__
-        rows.append(f"{name}{inspect.signature(value.__init__) if own else ''}")
+        called = value if inspect.isfunction(value) else value.__init__
+        own = called is not Exception.__init__
+        rows.append(f"{name}{inspect.signature(called) if own else ''}")
     check("library.txt", "\n".join(rows) + "\n")

@@ -52,6 +52,8 @@ class Oracle:
             for slot in range(SHIP_DAYS):
                 limits = [node[f"capacity_{what}"] for what in ("orders", "lines", "units")]
                 self.left[node["node_id"], slot] = [NO_LIMIT if limit is None else limit for limit in limits]
+        for k, used in self.world.extras.used.items():
+            self.left[k, 0] = [left - n for left, n in zip(self.left[k, 0], used, strict=True)]
 
     def free(self, item: int, node: int, *, dip: bool) -> int:
         at = item, node

@@ -48,7 +48,8 @@ def used(d: Decisions) -> dict[str, np.ndarray]:
         "grams",
     )
     length |= dict.fromkeys(rows, made)
-    return {f.name: getattr(d, f.name)[: length.get(f.name)] for f in fields(Decisions)}
+    columns = {f.name: getattr(d, f.name) for f in fields(Decisions)}
+    return {name: column[: length.get(name)] for name, column in columns.items() if column is not None}
 
 
 def assert_same(one: Decisions, other: Decisions) -> None:

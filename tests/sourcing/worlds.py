@@ -54,7 +54,8 @@ class Order:
 @dataclass(slots=True, kw_only=True)
 class Extras:
     """What only some merchants have. cartons, duties: documents; values: whole minor units of a unit of (item, node)
-    elsewhere or later; rejection by node, ratio by (item, node); by item the price, and the category that duties name.
+    elsewhere or later; rejection by node, ratio by (item, node); by item the price, and the category that duties name;
+    by node the orders, lines and units that its first ship day is full of.
     """
 
     cartons: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -64,6 +65,7 @@ class Extras:
     ratio: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])
     price: dict[int, int] = field(default_factory=dict[int, int])
     category: dict[int, str | None] = field(default_factory=dict[int, "str | None"])
+    used: dict[int, tuple[int, int, int]] = field(default_factory=dict[int, tuple[int, int, int]])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +158,11 @@ class Running:
         weights, volumes = np.array(world.weight_g, np.int64), np.array(world.volume_mm3, np.int64)
         pairs = [(None, None), *((None, c) for c in sorted({c for c in world.extras.category.values() if c}))]
         pair = np.array([pairs.index((None, world.extras.category.get(i))) for i in range(len(weights))], np.int32)
-        return cls(world, world.network(), world.stock(), Goods(weights, volumes, pair, pairs))
+        network = world.network()
+        for node, used in world.extras.used.items():
+            limited = network.limits[node] != tables.NO_LIMIT
+            network.left[node, 0, limited] -= np.array(used, np.int32)[limited]
+        return cls(world, network, world.stock(), Goods(weights, volumes, pair, pairs))
 
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(
@@ -276,8 +282,8 @@ def draw_full(rng: Random) -> World:
     items, nodes = range(1, len(world.weight_g)), [n["node_id"] for n in world.nodes]
     for node in world.nodes:
         node |= {"handling_line_minor": rng.choice([0, 30]), "handling_unit_minor": rng.choice([0, 7])}
-        if node["capacity_orders"]:
-            node["capacity_orders"] += rng.choice([0, 5])
+        if node["capacity_orders"] is None and rng.random() < 0.6:
+            node["capacity_orders"] = rng.choice([3, 10])
     for carrier in world.carriers:
         for service in carrier["document"]["services"]:
             service["residential_surcharge_minor"] = rng.choice([0, 120])
@@ -301,6 +307,7 @@ def draw_full(rng: Random) -> World:
         ratio={(i, n): rng.choice([0.5, 1.0, 3.0]) for i in items for n in nodes},
         price={i: rng.choice([0, 900, 2500]) for i in items},
         category={i: rng.choice([None, "shoes"]) for i in items},
+        used={n: (rng.choice([0, 1, 2]), rng.choice([0, 1]), rng.choice([0, 1])) for n in nodes},
     )  # fmt: skip
     for name, objective in world.objectives.items():
         world.objectives[name] = replace(

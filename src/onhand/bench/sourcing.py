@@ -135,17 +135,18 @@ def _service(code: str, minor: int, days: float) -> dict[str, Any]:
 def asked(known: Network, orders: int, seed: int) -> Asked:
     """Orders of one to five lines to homes all over the area."""
     random = np.random.default_rng([seed, 1])
-    lines = random.choice(np.arange(1, 6), orders, p=_LINES)
+    lines: list[int] = random.choice(np.arange(1, 6), orders, p=_LINES).tolist()
     items = len(known.available) - 1
-    demand = int(lines.sum())
+    demand = sum(lines)
     duties = known.compiled.duties
-    places = [("DE", "FR", "PL", "CH")[n] for n in random.integers(0, 4, orders)]
+    countries: list[int] = random.integers(0, 4, orders).tolist()
+    places = [("DE", "FR", "PL", "CH")[n] for n in countries]
 
     def same(value: int) -> Any:
         return np.full(orders, value, np.int32)
 
     return Asked(
-        demand_first=first_rows(lines.tolist()),
+        demand_first=first_rows(lines),
         item=np.concatenate([1 + random.choice(items, n, replace=False) for n in lines]).astype(np.int32),
         units=random.choice(np.array([1, 2, 3], np.int32), demand, p=(0.8, 0.15, 0.05)),
         latitude=random.uniform(44, 55, orders),
@@ -183,7 +184,7 @@ def kernel(nodes: int, *, orders: int, rounds: int, seed: int = 1) -> float:
         prices = NO_PRICES._replace(
             unit=unit.copy(),
             clock=np.zeros(shape[0]),
-            rejection=random.uniform(0, 0.1, shape[1]).astype(np.float32),
+            rejection=np.asarray(random.uniform(0, 0.1, shape[1]), np.float32),
             ratio=np.ones(shape, np.float32),
         )
         stock = Stock(known.available, np.zeros_like(known.available), known.safety, prices=prices)

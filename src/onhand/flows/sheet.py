@@ -139,7 +139,7 @@ class Sheet:
                 fulfilments_max=self.fulfilments_max[n],
                 objective=self.objectives[n],
                 residential=destination.residential,
-                prices=[(price, 0.0) for price in self.demand_prices[rows]],
+                prices=[(p, 0.0) for p in self.demand_prices[rows]] if any(self.demand_prices[rows]) else [],
             ),
             hash=self.hashes[n],
             actor=self.actors[n],
@@ -277,7 +277,8 @@ def read_plain(
     # No bundles, and no item twice: the lines are the demand.
     sheet.demand_counts, sheet.demand_items = sheet.line_counts, sheet.items
     sheet.demand_units = [line.quantity for line in found]
-    sheet.demand_prices = [line.price_minor for line in found]
+    # Where no duty is ever due, nobody asks.
+    sheet.demand_prices = [line.price_minor for line in found] if network.duties.has_duties else [0.0] * len(found)
     sheet.line_of = (
         [1] * count if len(found) == count else [n for size in sheet.line_counts for n in range(1, size + 1)]
     )
