@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from onhand.base.compiled import bare, compiled
+from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
 from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, price, reach
 from onhand.sourcing.search import gather, search
@@ -112,7 +112,7 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
     costs = Costs(
         np.empty(rows), np.empty((rows, demand_max)), np.empty((rows, demand_max)), np.empty((rows, services_count)),
         np.empty((rows, services_count)), np.empty((rows, services_count)), np.empty((rows, demand_max)),
-        np.empty(rows), np.empty(rows),
+        np.empty(rows), np.empty(rows), _late_table(world),
     )  # fmt: skip
     parts = Parts(
         np.empty(parts_max, i4), np.empty(parts_max, i4), np.empty(parts_max, i4),
@@ -133,6 +133,16 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
         np.empty(parts_max, i4), np.empty(rows_max + 4, i4),
     )  # fmt: skip
     return _decide(world, consume, answers, c, costs, parts, room)
+
+
+@inner
+def _late_table(world):
+    """Room to remember lateness in, where a batch is large enough for that to pay."""
+    objectives, nodes = world.objectives.shape[0], world.nodes.xyz.shape[0]
+    services, columns = world.services.p50.shape
+    if objectives * nodes * services * columns > 1_024 * (world.orders.first.shape[0] - 1):
+        return np.empty((0, 0, 0, 0))
+    return np.full((objectives, nodes, services, columns), np.nan)
 
 
 @bare
@@ -195,7 +205,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             farthest = orders.attempt_km[t]
             wish = Wish(
                 world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
-                method, int(orders.service[o]), weights,
+                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]),
             )  # fmt: skip
             # In numbers of nodes of this list; what is known of every one of them fits the record.
             n0 = nodes.candidate_offsets[orders.attempt_list[t]]
@@ -672,7 +682,7 @@ def _subset_costs(
     nodes, services = world.nodes, world.services
     left, parcels, rate_minor, last_step = nodes.left, nodes.parcels, services.rate_minor, services.steps
     node, ready, slots, band = c.node, c.ready, c.slot, c.band
-    fixed, line, unit, by_service, by_parcel, by_gram, duty, duty_from, duty_fee = costs
+    fixed, line, unit, by_service, by_parcel, by_gram, duty, duty_from, duty_fee, _ = costs
     part_line, part_units, _, can, group = parts
     size = 1 << groups
     full_set = size - 1

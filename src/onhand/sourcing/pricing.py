@@ -111,7 +111,7 @@ def most_units(left, slot_cutoff, k, slot):
 @bare
 def clear(costs, rows_from, rows_to, lines):
     """Forget the costs of rows rows_from:rows_to."""
-    fixed, line, unit, service, parcel, gram, _, _, _ = costs
+    fixed, line, unit, service, parcel, gram, _, _, _, _ = costs
     for j in range(rows_from, rows_to):
         fixed[j] = 0.0
         for d in range(lines):
@@ -191,7 +191,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
     nodes, services = world.nodes, world.services
     band = c.band
     left, parcels = nodes.left, nodes.parcels
-    fixed, line, unit, by_service, parcel, gram, _, _, _ = costs
+    fixed, line, unit, by_service, parcel, gram, _, _, _, _ = costs
     lines, total, weight, volume, packing, worth = loaded(world, wish, units)
     if not c.ready[j]:
         return BIG, j, -1, 0, 0
@@ -282,7 +282,7 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
 @bare
 def _taken(costs, row, wish, units, service, full, weight):
     """What has been added to `row` for this load, which is forgotten."""
-    fixed, line, unit, by_service, parcel, gram, _, _, _ = costs
+    fixed, line, unit, by_service, parcel, gram, _, _, _, _ = costs
     minor = fixed[row]
     fixed[row] = 0.0
     for d in range(wish.lines):

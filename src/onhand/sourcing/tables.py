@@ -247,6 +247,7 @@ class Wish(NamedTuple):
     method: Any
     service: Any
     weights: Any
+    objective: Any
 
 
 class Candidates(NamedTuple):
@@ -288,6 +289,7 @@ class Costs(NamedTuple):
     gram     float64[J + 1, S]: each gram
     duty     float64[J + 1, demand], duty_from, duty_fee float64[J + 1]: each unit, and the fee, once the goods of the
              fulfilment are worth more than duty_from
+    late     float64[objectives, N, S, columns]: lateness of the first ship day, NaN until it is asked for; or empty
     """
 
     fixed: Any
@@ -299,17 +301,7 @@ class Costs(NamedTuple):
     duty: Any
     duty_from: Any
     duty_fee: Any
-
-
-class Load(NamedTuple):
-    """What a fulfilment holds: int64 lines, units, grams (packed), float64 mm3 (packed), money of packing and worth."""
-
-    lines: Any
-    units: Any
-    weight: Any
-    volume: Any
-    packing: Any
-    worth: Any
+    late: Any
 
 
 class World(NamedTuple):

@@ -46,7 +46,8 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services):
     p50, p95, sigma, mean, cutoff_min = services.p50, services.p95, services.sigma, services.mean, services.cutoff_min
     node, ready, slot, band, column = c.node, c.ready, c.slot, c.band, c.column
     slot_cutoff, node_cutoff_min = nodes.slot_cutoff, nodes.cutoff_min
-    fixed, service = costs.fixed, costs.service
+    fixed, service, known, objective = costs.fixed, costs.service, costs.late, wish.objective
+    remember = known.shape[0] > 0
     for j in range(rows_from, rows_to):
         if not ready[j]:
             continue
@@ -62,8 +63,14 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services):
             if band[j, s] < 0:
                 continue
             t = column[j, s]
+            # The same for every order of the batch on the node's first day: it takes longer to compute than all else.
+            if remember and slot[j] == 0 and known[objective, k, s, t] >= 0.0:
+                service[j, s] += known[objective, k, s, t]
+                continue
             wait = (departs(cutoff, node_cutoff_min[k], cutoff_min[s]) - now) / DAY
             minor = per_day * max(wait + mean[s, t], 0.0)
             if late > 0.0:
                 minor += late * late_probability(target - wait, p50[s, t], p95[s, t], sigma[s, t])
+            if remember and slot[j] == 0:
+                known[objective, k, s, t] = minor
             service[j, s] += minor
