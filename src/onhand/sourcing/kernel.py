@@ -40,6 +40,7 @@ from onhand.sourcing.tables import (
     OBJ_OPPORTUNITY,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
+    OBJ_SPLIT,
     OBJ_STEP,
     PICKUP,
     SEARCH_NODES,
@@ -374,6 +375,12 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     cost = search(world, costs, c, count, scratch, wish, o, parts, part_count, most, room)
                     if cost >= BIG:
                         continue
+
+            if refuse_order < BIG:
+                nothing = refuse_order + weights[OBJ_REFUSE_UNIT] * order_units
+                if nothing <= cost - weights[OBJ_SPLIT]:
+                    a.cost[o] = nothing  # serving any of it costs more
+                    continue
 
             # Write the fulfilments, nodes in the order of their first line.
             for j in range(count):
