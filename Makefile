@@ -7,6 +7,8 @@ PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 SYNCED := .venv/.synced
+# Where the data sets of the benchmarks lie, one folder each; what is not there is left out.
+DATA ?= ../shared/data
 # kill -9 of server and database under load, in `make bench`; the tests do 25.
 CRASHES ?= 100
 
@@ -31,6 +33,9 @@ check: $(SYNCED) ## format, lint, types, direction of imports, declared dependen
 	$(RUN) deptry src
 
 bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH_ARGS="--seconds 3" CRASHES=0
+	$(RUN) onhand bench --suite sourcing
+	for name in fulfilment brunel; do \
+		if [ -d $(DATA)/$$name ]; then $(RUN) python benchmarks/$$name.py --data $(DATA)/$$name || exit 1; fi; done
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
 

@@ -220,3 +220,19 @@ def test_a_replay_goes_on_where_it_broke_off_and_a_repeat_changes_nothing(slice_
     assert int(first["cancellations made"]) > 0 and int(first["returns made"]) > 0
     timing = ("seconds", "orders/s", "lines/s")
     assert {k: v for k, v in again.items() if k not in timing} == {k: v for k, v in first.items() if k not in timing}
+
+
+def test_orders_are_sourced_without_a_server() -> None:
+    environ = dict(os.environ)
+    told = example("source_warehouse_and_stores.py", environ)
+    assert [line.split()[2] for line in told.splitlines()] == ["lyon", "warehouse", "warehouse"]
+    told = example("source_across_borders.py", environ)
+    assert told.splitlines() == [
+        "2 SOCKS: from basel, shipping 500, tax and duty 0",
+        "2 SHOES: from hamburg, shipping 950, tax and duty 0",
+        "with basel only: shipping 500, tax and duty 4680",  # 17 % of 24000, and the fee
+    ]
+    told = example("source_same_day.py", environ)
+    ways = [line.split()[4].rstrip(",") for line in told.splitlines()[:-1]]
+    assert ways == ["parcel"] * 4 + ["today"] * 2 + ["parcel"] * 2
+    assert told.splitlines()[-1] == "with a floor of 2000: below_floor, profit 1960"
