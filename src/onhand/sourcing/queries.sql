@@ -3,6 +3,15 @@ SELECT p.at, p.network_id, p.policy, p.decision, p.inputs, o.request, c.channel_
 FROM plan p JOIN orders o USING (order_id) JOIN channel c USING (channel_id)
 WHERE p.order_id = %(order_id)s AND p.plan_no = %(plan_no)s;
 
+-- name: find_latest_plan
+WITH named AS (
+    SELECT order_id FROM orders WHERE order_id = %(order_id)s::uuid
+    UNION ALL
+    SELECT order_id FROM orders JOIN channel USING (channel_id)
+    WHERE code = %(channel)s AND external_id = %(external_id)s
+)
+SELECT order_id::text, max(plan_no) FROM named JOIN plan USING (order_id) GROUP BY order_id;
+
 -- name: items
 SELECT item_id, sku, hs_code, category FROM item WHERE item_id = ANY (%(items)s::int[]);
 

@@ -40,6 +40,17 @@ def find_plan(conn: Connection[TupleRow], order_id: str, plan_no: int) -> Kept |
     )
 
 
+def find_latest_plan(
+    conn: Connection[TupleRow], order_id: str | None, channel: str, external_id: str
+) -> tuple[str, int] | None:
+    """(order_id, number) of an order's latest plan; the order by its id (a UUID), or by the name it has on its
+    channel."""
+    row = conn.execute(
+        SQL["find_latest_plan"], {"order_id": order_id, "channel": channel, "external_id": external_id}
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 def coarsen_inputs(conn: Connection[TupleRow], order_ids: Sequence[str]) -> None:
     """Leave of the destinations of these orders' decisions only the degree they lie in."""
     rows = conn.execute(SQL["inputs_of_orders"], {"ids": list(order_ids)}).fetchall()
