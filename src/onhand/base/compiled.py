@@ -4,6 +4,7 @@
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 try:
     from numba import njit
@@ -38,16 +39,19 @@ def compiled(function, **options):
     """`function` compiled at its first call, and kept.
 
     Numba looks only at the file of the function that is called; ours call each other across files of a package, so
-    kept code counts as old as soon as any file of its package has changed.
+    kept code is named after the content of all of them: code of an older state is never taken for this one's, not even
+    while another process is writing it.
     """
     # NumPy's errors: a division by zero that raised would cost every loop that holds one its optimisation (half the
     # speed).
     made = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
-    cache = getattr(getattr(made, "_cache", None), "_cache_file", None)
-    if cache is not None:
+    cache: Any = getattr(made, "_cache", None)
+    file = getattr(cache, "_cache_file", None)
+    if file is not None:
         folder = _package(function)
         stamp = _stamps.get(folder) or _stamps.setdefault(folder, _stamp(folder))
-        cache._source_stamp = cache._source_stamp, stamp
+        name = f"{cache._impl.filename_base}-{stamp[:16]}"
+        cache._cache_file = type(file)(cache._cache_path, name, file._source_stamp)
     return made
 
 
