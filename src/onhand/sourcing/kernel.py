@@ -37,7 +37,6 @@ from onhand.sourcing.tables import (
     METHOD_SEARCH,
     METHOD_SHARED,
     NO_LIMIT,
-    OBJ_OPPORTUNITY,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
     OBJ_SPLIT,
@@ -61,8 +60,6 @@ from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity,
 from onhand.sourcing.terms.carbon import grams as carbon_grams
 
 RECORD_CUT = 32_000
-# Bits of a record's second word: what it holds besides units and days (see record.py).
-SEEN_SAFETY, SEEN_PRICES, SEEN_RISK = 1, 2, 4
 
 
 @compiled
@@ -574,13 +571,12 @@ def _packed(world, wish, units):
 def _record(world, c, count, wish, guarded, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes, prices = world.nodes, world.prices
+    nodes = world.nodes
     node, gross, kept, slot_cutoff, all_left = c.node, c.gross, c.kept, nodes.slot_cutoff, nodes.left
     demand = wish.lines
-    priced = prices.unit.shape[0] > 0 and wish.weights[OBJ_OPPORTUNITY] != 0.0
     units_cut = max(RECORD_CUT, order_units)
     record[words] = count
-    record[words + 1] = (SEEN_SAFETY if guarded else 0) | (SEEN_PRICES if priced else 0)
+    record[words + 1] = guarded
     words += 2
     for j in range(count):
         k = int(node[j])

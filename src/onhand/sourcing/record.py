@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
 from onhand.sourcing.interleave import interleave
-from onhand.sourcing.kernel import SEEN_SAFETY
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
 from onhand.sourcing.tables import NO_LIMIT
 
@@ -96,7 +95,7 @@ def decode(raw: bytes) -> Seen:
     demand = np.frombuffer(raw, _ROWS[version], count, start)
     words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
-    columns = 2 if len(words) > 1 and words[1] & SEEN_SAFETY else 1
+    columns = 2 if len(words) > 1 and words[1] else 1
     at_word = 2
     for _ in range(int(words[0]) if len(words) else 0):
         node = int(words[at_word])
