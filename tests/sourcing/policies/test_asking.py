@@ -180,7 +180,8 @@ def test_a_label_is_read_as_it_was_written(label, ruling):
     ("document", "is_plain"),
     [
         ({}, True),
-        ({"limits": {"fulfilments_max": 2}, "weights": {"carbon": 2.0}, "profit_floor": {"minor": 0}}, True),
+        ({"limits": {"fulfilments_max": 2}, "weights": {"carbon": 2.0}}, True),
+        ({"profit_floor": {"minor": 0}}, False),
         ({"rules": [{"name": "all"}]}, False),
         ({"limits": {"days_max": 3}}, False),
         ({"limits": {"distance_km_max": 300}}, False),

@@ -24,12 +24,13 @@ from onhand.sourcing.policies.facts import NodeFacts, OrderFacts, node_facts
 from onhand.sourcing.policies.select import Compiled, Key, Nodes, Rule
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.solve import Asked, Attempts, Decisions, Int32, first_rows
-from onhand.sourcing.tables import EARTH_KM
+from onhand.sourcing.tables import EARTH_KM, WHY_PROFIT
 
-Kind = Literal["whole", "money", "part"]
-"""How an attempt weighs a plan: by its objective, by money alone, or with units left unserved."""
+Kind = Literal["whole", "money", "part", "waived", "floor"]
+"""How an attempt weighs a plan: by its objective, by money alone, with units left unserved, or whatever its profit is;
+floor: it was refused for its profit."""
 
-_MARKS: Final[dict[Kind, str]] = {"whole": "", "money": "m", "part": "p"}
+_MARKS: Final[dict[Kind, str]] = {"whole": "", "money": "m", "part": "p", "waived": "w", "floor": "f"}
 _KINDS: Final[dict[str, Kind]] = {mark: kind for kind, mark in _MARKS.items()}
 _LISTS_MAX: Final = 10_000  # remembered lists of candidates
 _NO_FACTS: Final[OrderFacts] = {}
@@ -55,7 +56,7 @@ class Ruling:
         version, slash, rest = label.partition("/")
         if not slash:
             return cls(version=version)
-        number = rest.rstrip("mp")
+        number = rest.rstrip("fmpw")
         return cls(version=version, rule=int(number), kind=_KINDS[rest[len(number) :]])
 
 
@@ -73,11 +74,15 @@ class Wanted(NamedTuple):
     facts      what conditions can ask; called only where one does
     objective  the one it names, or None
     version    index of the version that decides it
+    may_part   whether a part of it may be served, where the policy has that as its fall-back
+    is_waived  the profit floor does not hold: a person let it go
     """
 
     facts: Callable[[], OrderFacts]
     objective: str | None
     version: int
+    may_part: bool = False
+    is_waived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,15 @@ class Tried:
         first, after = map(int, self.asked.attempts.first[order : order + 2])
         if first == after:
             return self.versions[order].label
-        return self.labels[first + int(decisions.attempt[order]) if decisions.count[order] else after - 1]
+        if decisions.count[order]:
+            return self.labels[first + int(decisions.attempt[order])]
+        last = Ruling.read(self.labels[after - 1])
+        return str(replace(last, kind="floor") if decisions.why[order] == WHY_PROFIT else last)
 
 
 @dataclass(eq=False)
 class Asking:
-    """The versions in force, ready to be asked about one network; not for two threads at once.
+    """The versions in force, ready to be asked about one network; safe to share between threads.
 
     versions  the first is the active one
     nodes     facts of the network's nodes, by node_id
@@ -121,7 +129,7 @@ class Asking:
     share: float = 0.0
     _lists: dict[Key, Int32] = field(default_factory=dict[Key, Int32])
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether every order is decided alike, by the objective it names or the default one: then there is no need
         to `put` anything."""
@@ -135,15 +143,19 @@ class Asking:
             and limits.dip_into_safety_stock
             and limits.distance_km_max is limits.days_max is limits.services is None
             and document.fallback.on_no_plan != "partial"
-            and (document.profit_floor is None or document.profit_floor.then != "downgrade")
+            and document.profit_floor is None
         )
+
+    def on(self, network: Network) -> "Asking":
+        """The same about another network with the same nodes."""
+        return Asking(self.versions, network, self.nodes, self.share)
 
     @cached_property
     def policy(self) -> Policy:
         """What the solver takes: the prices of all attempts of all versions. The objectives of the active version have
-        their names and come first, so that who asks without attempts gets those."""
+        their names and come first, without a profit floor, so that who asks without attempts gets those."""
         first = self.versions[0].policy.engine_policy(self.versions[0].label)
-        objectives = dict(first.objectives)
+        objectives = {name: without_floor(o) for name, o in first.objectives.items()}
         for (version, rule, name, kind), row in self._rows.items():
             if row >= len(objectives):
                 objectives[f"{self.versions[version].label}/{rule}/{name}/{kind}"] = self._price(
@@ -158,11 +170,11 @@ class Asking:
         rows: dict[tuple[int, int, str, Kind], int] = {}
         known: dict[Objective, int] = {}
         for n, objective in enumerate(self.versions[0].policy.objectives.values()):
-            known.setdefault(objective, n)
+            known.setdefault(without_floor(objective), n)
         spare = len(self.versions[0].policy.objectives)
         for v, version in enumerate(self.versions):
             for number in range(len(version.policy.rules)):
-                for kind in _kinds(version.policy):
+                for kind in (*_kinds(version.policy), "waived"):
                     for name in version.policy.objectives:
                         price = self._price(v, number, name, kind)
                         row = known.get(price)
@@ -175,6 +187,8 @@ class Asking:
     def _price(self, version: int, rule: int, name: str, kind: Kind) -> Objective:
         policy = self.versions[version].policy
         objective = policy.objective(name, policy.rules[rule], partial=kind == "part")
+        if kind == "waived":
+            return without_floor(objective)
         return money_alone(objective) if kind == "money" else objective
 
     def version_of(self, channel_id: int, external_id: str) -> int:
@@ -225,7 +239,7 @@ class Asking:
             version = self.versions[want.version]
             facts = want.facts() if self.reads_order else _NO_FACTS
             before = len(tries)
-            for attempt in self._tries(want.version, facts):
+            for attempt in self._tries(want, facts):
                 rule, limits = attempt.rule, attempt.rule.limits
                 name = want.objective if want.objective in version.policy.objectives else None
                 name = name or rule.objective or names[want.version]
@@ -264,12 +278,15 @@ class Asking:
         )
         return Tried(replace(asked, attempts=attempts), labels, [self.versions[w.version] for w in wanted])
 
-    def _tries(self, version: int, facts: OrderFacts) -> list[_Try]:
-        policy, label = self.versions[version].policy, self.versions[version].label
+    def _tries(self, want: Wanted, facts: OrderFacts) -> list[_Try]:
+        policy, label = self.versions[want.version].policy, self.versions[want.version].label
         rules = policy.attempts(facts)
+        kinds: list[Kind] = [k for k in _kinds(policy) if k != "part" or want.may_part]
+        if want.is_waived:
+            kinds = ["waived", *(k for k in kinds if k == "part")]
         return [
             _Try(rule, kind, str(Ruling(version=label, rule=rule.number, kind=kind)))
-            for kind in _kinds(policy)
+            for kind in kinds
             for rule in rules
         ]
 
@@ -306,6 +323,11 @@ def _kinds(policy: Compiled) -> list[Kind]:
     if policy.document.fallback.on_no_plan == "partial":
         kinds.append("part")
     return kinds
+
+
+def without_floor(objective: Objective) -> Objective:
+    """The same, whatever the profit of an order is."""
+    return replace(objective, floor_minor=None, floor_share=0.0)
 
 
 def money_alone(objective: Objective) -> Objective:
