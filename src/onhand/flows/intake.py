@@ -16,6 +16,7 @@ from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
 from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes
+from onhand.sourcing import custom
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
@@ -196,7 +197,7 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
             residential=destination.residential,
-            prices=_prices(order, lines, demand) if network.duties.has_duties else [],
+            prices=_prices(order, lines, demand) if has_prices(network) else [],
         ),
         hash=body_hash or hash_order(_encode(order)),
         actor=actor,
@@ -207,6 +208,11 @@ def prepare(
         reservation_id=reservation_id,
         preorder=preorder,
     )
+
+
+def has_prices(network: Network) -> bool:
+    """Whether a decision may depend on prices: for duty, or for terms of others."""
+    return network.duties.has_duties or bool(custom.installed())
 
 
 def hash_order(canonical: bytes) -> bytes:

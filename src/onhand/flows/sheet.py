@@ -15,9 +15,10 @@ import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import CURRENCIES
-from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, has_prices, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
+from onhand.sourcing import custom
 from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
 
 
@@ -173,9 +174,13 @@ class Sheet:
             pickup_node=np.array(self.pickup_nodes, np.int32),
             excluded_first=np.zeros(count + 1, np.int32),
             excluded=np.empty(0, np.int32),
-            price=np.array(self.demand_prices, np.float64) if network.duties.has_duties else None,
+            price=np.array(self.demand_prices, np.float64) if has_prices(network) else None,
             residential=np.array([o.destination.residential for o in orders], np.int32),
             duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
+            channel_codes=[c.code for c in self.channels] if custom.installed() else None,
+            places=[(p.country, p.region or "", p.postal_code) for p in (o.destination for o in orders)]
+            if custom.installed()
+            else None,
         )
 
 
@@ -277,8 +282,8 @@ def read_plain(
     # No bundles, and no item twice: the lines are the demand.
     sheet.demand_counts, sheet.demand_items = sheet.line_counts, sheet.items
     sheet.demand_units = [line.quantity for line in found]
-    # Where no duty is ever due, nobody asks.
-    sheet.demand_prices = [line.price_minor for line in found] if network.duties.has_duties else [0.0] * len(found)
+    # Where no duty is ever due, and no term of others looks, nobody asks.
+    sheet.demand_prices = [line.price_minor for line in found] if has_prices(network) else [0.0] * len(found)
     sheet.line_of = (
         [1] * count if len(found) == count else [n for size in sheet.line_counts for n in range(1, size + 1)]
     )

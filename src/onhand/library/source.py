@@ -250,15 +250,15 @@ def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy:
     fulfilments: list[PlannedFulfilment] = []
     for number, f in enumerate(range(int(d.fulfilment_first[order]), int(d.fulfilment_first[order + 1])), 1):
         service = int(d.service[f])
-        terms: list[float] = d.terms[f].tolist()
+        cost = dict(zip((*TERMS, *d.others), cast("list[float]", d.terms[f].tolist()), strict=True))
         fulfilments.append(
             PlannedFulfilment(
                 node=network.node_codes[int(d.node[f])],
                 carrier=None if service < 0 else network.services[service].carrier,
                 service="pickup" if service < 0 else network.services[service].code,
                 lines=lines[number],
-                cost=dict(zip(TERMS, terms, strict=True)),
-                cost_minor=sum(terms),
+                cost=cost,
+                cost_minor=sum(cost.values()),
                 co2_g=float(d.grams[f]),
                 ship_by=datetime.fromtimestamp(int(d.departs[f]), UTC),
                 deliver_by=datetime.fromtimestamp(int(d.deliver[f]), UTC),
