@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onhand.library.source import source
     from onhand.settings import Settings
     from onhand.sourcing.policy import Objective, Policy
+    from onhand.sourcing.term_batch import TermBatch
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "TermBatch": "onhand.sourcing.term_batch",
     "source": "onhand.library.source",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
@@ -52,6 +54,7 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "TermBatch",
     "source",
 ]
 
