@@ -1,5 +1,6 @@
 """Cost terms of others: which are taken, what they are asked, and what becomes of a decision when they fail."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -121,6 +122,20 @@ def test_a_term_decides_where_an_order_is_sent_from(install: Any) -> None:
     install(term(lambda b: np.inf))
     assert source()[0].status == "unfillable"
     assert source(policy=policy(own=0))[0].status == "sourced", "what has no weight forbids nothing"
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5, 4.0])
+def test_what_is_paid_lowers_the_profit_whatever_it_weighs(install: Any, weight: float) -> None:
+    def profit() -> float:
+        (plan,) = source(("A", 2), policy=policy(own=weight))
+        assert plan.fulfilments[0].cost["own"] == weight * (30 + 2 * 5)
+        return plan.profit_minor
+
+    asks = {"fulfilment": lambda b: 30, "unit": lambda b: 5}
+    install(term(**asks))
+    before = profit()
+    install(replace(term(**asks), paid=True))
+    assert before - profit() == pytest.approx(40)
 
 
 def test_a_term_without_weight_is_not_asked(install: Any) -> None:

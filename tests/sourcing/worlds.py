@@ -14,7 +14,7 @@ from onhand.network.compiled import Network, compile_network
 from onhand.sourcing import tables
 from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policy import Objective, Policy
-from onhand.sourcing.solve import NO_PRICES, Ask, Decisions, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Decisions, Stock, asked, decide, decide_asked
 
 
 def tries(examples: int) -> settings:
@@ -170,6 +170,21 @@ class Running:
             network.left[node, 0, limited] -= np.array(used, np.int32)[limited]
         return cls(world, network, world.stock(), Goods(weights, volumes, pair, pairs))
 
+    def asked(self, orders: list[Order]) -> Asked:
+        """The orders as columns."""
+        return asked([self.world.ask(order, self.network) for order in orders], self.network)
+
+    def decide_asked(self, batch: Asked, policy: Policy | None = None) -> Decisions:
+        """What becomes of a batch that has attempts of its own; nothing is taken."""
+        now, policy, weighed = (
+            self.world.now.timestamp(),
+            policy or self.world.policy,
+            self.weighed(batch.item.tolist()),
+        )
+        return decide_asked(
+            batch, self.stock, self.network, policy, self.goods, now=now, consume=False, weighed=weighed
+        )
+
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(
             [self.world.ask(order, self.network) for order in orders],
@@ -179,16 +194,15 @@ class Running:
             self.goods,
             now=self.world.now.timestamp(),
             consume=consume,
-            weighed=self.weighed(orders),
+            weighed=self.weighed([item for order in orders for item, _ in order.demand]),
         )
 
-    def weighed(self, orders: list[Order]) -> Weighed:
-        """What the world's terms of others ask for these orders: the same of each."""
-        extras, nodes = self.world.extras, self.network.count + 1
+    def weighed(self, rows: list[int]) -> Weighed:
+        """What the world's terms of others ask for demand rows of these items: of each order the same."""
+        extras, nodes, orders = self.world.extras, self.network.count + 1, len(rows)  # there are no more orders
         if not extras.terms:
             return NOTHING
-        rows = [item for order in orders for item, _ in order.demand]
-        fulfilment = np.zeros((len(extras.terms), len(orders), nodes), np.float32)
+        fulfilment = np.zeros((len(extras.terms), orders, nodes), np.float32)
         unit = np.zeros((len(extras.terms), len(rows), nodes) if extras.unit_terms else (0, 0, 0), np.float32)
         for x, (name, by_node) in enumerate(extras.terms.items()):
             for node, minor in by_node.items():
@@ -196,8 +210,9 @@ class Running:
             for (item, node), minor in extras.unit_terms.get(name, {}).items():
                 unit[x, [n for n, row in enumerate(rows) if row == item], node] = minor
         return Weighed(
-            names=tuple(extras.terms), fulfilment=fulfilment, unit=unit, seen=np.ones((len(orders), nodes), np.bool_)
-        )
+            names=tuple(extras.terms), fulfilment=fulfilment, unit=unit,
+            paid=np.zeros(len(extras.terms), np.bool_), seen=np.ones((orders, nodes), np.bool_),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ A term is a module, a class or an object under an entry point of the group `onha
     summary                    what it is, in one sentence
     fulfilment(batch)          minor units of one fulfilment of each order from each node: [orders, nodes]
     unit(batch)                minor units of one unit of each demand row from each node: [demand, nodes]
+    paid                       True: it is money that is really paid, and lowers an order's profit
 
 At least one of the two functions; `batch` is a `TermBatch`. Below zero is a saving, +inf: may not be. The solver adds
 them to the built-in terms at the weight that the policy gives to the name, 1 if it gives none, and never asks at 0.
@@ -59,6 +60,7 @@ class Term:
     origin: str
     fulfilment: Ask | None = None
     unit: Ask | None = None
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +78,20 @@ class Weighed:
 
     fulfilment  float32[term, orders, node_id]
     unit        float32[term, demand, node_id], or empty when no term has that
+    paid        bool[term]: whether it lowers the profit
     seen        bool[orders, node_id]: who may hold anything of the order, which is what a record keeps
     """
 
     names: tuple[str, ...]
     fulfilment: Float32
     unit: Float32
+    paid: npt.NDArray[np.bool_]
     seen: npt.NDArray[np.bool_]
 
     @property
     def table(self) -> tables.Custom:
         """As the kernel reads it."""
-        return tables.Custom(self.fulfilment, self.unit)
+        return tables.Custom(self.fulfilment, self.unit, self.paid)
 
     @classmethod
     def join(cls, parts: Sequence["Weighed"]) -> "Weighed":
@@ -103,7 +107,9 @@ class Weighed:
 
 
 _NONE: Final = np.zeros((0, 0, 0), np.float32)
-NOTHING: Final = Weighed(names=(), fulfilment=_NONE, unit=_NONE, seen=np.zeros((0, 0), np.bool_))
+NOTHING: Final = Weighed(
+    names=(), fulfilment=_NONE, unit=_NONE, paid=np.zeros(0, np.bool_), seen=np.zeros((0, 0), np.bool_)
+)
 
 
 # Which there are -----------------------------------------------------------------------------------------------------
@@ -152,7 +158,8 @@ def term_of(name: str, given: Any, *, origin: str) -> Term:
     asks = {part: getattr(term, part, None) for part in ("fulfilment", "unit")}
     if not any(asks.values()) or not all(ask is None or callable(ask) for ask in asks.values()):
         raise ValueError("expected a function `fulfilment(batch)`, `unit(batch)`, or both")
-    return Term(name=name, summary=" ".join(summary.split()), origin=origin, **asks)
+    paid = bool(getattr(term, "paid", False))
+    return Term(name=name, summary=" ".join(summary.split()), origin=origin, paid=paid, **asks)
 
 
 def _origin(entry: EntryPoint) -> str:
@@ -195,7 +202,8 @@ def weigh(
     wants = np.diff(asked.demand_first) > 0
     if wants.any():
         seen[wants] = np.logical_or.reduceat(free[:, :nodes] > 0, asked.demand_first[:-1][wants])
-    return Weighed(names=tuple(term.name for term in terms), fulfilment=fulfilment, unit=unit, seen=seen)
+    paid = np.array([term.paid for term in terms], np.bool_)
+    return Weighed(names=tuple(term.name for term in terms), fulfilment=fulfilment, unit=unit, paid=paid, seen=seen)
 
 
 def ask(term: Term, batch: TermBatch) -> tuple[Float32, Float32] | None:

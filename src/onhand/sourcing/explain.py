@@ -201,7 +201,8 @@ def _weighed(case: Case, rows: Sequence[Sequence[int]]) -> Weighed:
         if term.unit is not None:
             unit[x][:, term.node_id] = term.unit[demand]
     names = tuple(term.name for term in case.terms)
-    return Weighed(names=names, fulfilment=fulfilment, unit=unit, seen=np.zeros((count, nodes), np.bool_))
+    paid, seen = np.array([term.paid for term in case.terms], np.bool_), np.zeros((count, nodes), np.bool_)
+    return Weighed(names=names, fulfilment=fulfilment, unit=unit, paid=paid, seen=seen)
 
 
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:

@@ -22,7 +22,7 @@ import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
-from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, price, reach, rule_out
+from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, paid_custom, price, reach, rule_out
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
@@ -203,7 +203,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             farthest = orders.attempt_km[t]
             wish = Wish(
                 world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
-                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]),
+                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]), orders.attempt_days[t],
+                orders.allowed[orders.attempt_allowed[t]],
             )  # fmt: skip
             # In numbers of nodes of this list; what is known of every one of them fits the record.
             n0 = nodes.candidate_offsets[orders.attempt_list[t]]
@@ -295,7 +296,10 @@ def _decide(world, consume, answers, c, costs, parts, room):
             cost = BIG
             solved = False
             a.method[o] = METHOD_EXACT
-            if short and refuse_order < BIG and _is_indivisible(c, count, wanted, whole):
+            divides = orders.attempt_divide[t] != 0
+            if short and not divides and refuse_order >= BIG:
+                continue
+            if short and refuse_order < BIG and (not divides or _is_indivisible(c, count, wanted, whole)):
                 for d in range(demand):
                     whole[d] = True
                 short = False
@@ -432,6 +436,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 for term in range(a.terms.shape[1]):
                     total += a.terms[f, term]
                 profit -= margin_floor.paid(a.terms[f])
+                if world.custom.fulfilment.shape[0]:
+                    profit -= paid_custom(world.custom, wish, a.terms[f])
             if made == 0:
                 continue
             a.attempt[o] = t - orders.attempt_first[o]

@@ -8,6 +8,7 @@ from onhand.sourcing.tables import (
     BIG,
     CAPACITY_PRICE,
     CARBON,
+    DAY,
     EARTH_KM,
     HANDLING,
     LATENESS,
@@ -54,7 +55,8 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
     slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
     methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
     band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
-    method, only = wish.method, wish.service
+    method, only, allowed, days_max = wish.method, wish.service, wish.allowed, wish.days
+    mean, node_cutoff_min, cutoff_min = services.mean, nodes.cutoff_min, services.cutoff_min
     collected = method == PICKUP
     limited = parcels.shape[0] > 0 and not collected
     for row in range(rows_from, rows_to):
@@ -66,7 +68,7 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
         if not collected:
             for s in range(bands.shape[0]):
                 b = -1
-                if methods[s] & method and (only < 0 or code[s] == only):
+                if allowed[s] and methods[s] & method and (only < 0 or code[s] == only):
                     if by_zone[s]:
                         b = zone_bands[zone, s, k]
                     else:
@@ -95,6 +97,19 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
                 slot[row] = d
                 ready[row] = True
                 break
+        if not ready[row] or days_max >= BIG:
+            continue
+        # A later day is later still: who is too slow on the first one is out.
+        cutoff = slot_cutoff[k, slot[row]]
+        ready[row] = collected and (cutoff - wish.now) / DAY <= days_max
+        if not collected:
+            for s in range(band.shape[1]):
+                if band[row, s] >= 0:
+                    wait = (lateness.departs(cutoff, node_cutoff_min[k], cutoff_min[s]) - wish.now) / DAY
+                    if wait + mean[s, column[row, s]] <= days_max:
+                        ready[row] = True
+                    else:
+                        band[row, s] = -1
 
 
 @bare
@@ -172,6 +187,18 @@ def rule_out(custom, c, count, wish, order):
                 for d in range(wish.lines):
                     if minor_unit[x, wish.first + d, node[j]] >= BIG:
                         free[j, d] = 0
+
+
+@bare
+def paid_custom(custom, wish, terms):
+    """What is really paid for terms of others, of a fulfilment with these terms: whatever they weigh."""
+    minor = 0.0
+    others = custom.paid.shape[0]
+    for x in range(others):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if custom.paid[x] and weight != 0.0:
+            minor += terms[terms.shape[0] - others + x] / weight
+    return minor
 
 
 @bare

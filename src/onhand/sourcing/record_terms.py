@@ -3,10 +3,11 @@
 Their values are kept, not asked again: a term may read what changes (a tariff, the weather), may be of another version
 by then, or gone. By name, so that an old plan can be read without who brought the term.
 
-Layout, behind a record whose version has the bit MARK: JSON of the names, and whether each has units; for each node
-that may have held anything of the order its node_id (uint32); then per term float32 of a fulfilment by node, and, if
-it has units, float32 of a unit by demand row and node. At the very end, uint32 each, the number of nodes, the length of
-the JSON, and that of the whole. Terms that are 0 everywhere are left out, and all of it where there is no other.
+Layout, behind a record whose version has the bit MARK: JSON of the names, each with bits (1: it has units, 2: it is
+paid); for each node that may have held anything of the order its node_id (uint32); then per term float32 of a
+fulfilment by node, and, if it has units, float32 of a unit by demand row and node. At the very end, uint32 each, the
+number of nodes, the length of the JSON, and that of the whole. Terms that are 0 everywhere are left out, and all of it
+where there is no other.
 """
 
 import struct
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from onhand.sourcing.custom import Weighed
 
 MARK = 0x80
+_UNIT, _PAID = 1, 2
 _END = struct.Struct("<III")
 
 Float32 = npt.NDArray[np.float32]
@@ -35,6 +37,7 @@ class SeenTerm:
     node_id: Int32
     fulfilment: Float32
     unit: Float32 | None
+    paid: bool = False
 
 
 def add(records: Sequence[bytes], weighed: Weighed, demand_first: Int32) -> list[bytes]:
@@ -49,17 +52,17 @@ def _marked(raw: bytes, tail: bytes) -> bytes:
 
 def _tail(weighed: Weighed, order: int, first: int, end: int) -> bytes:
     nodes = np.flatnonzero(weighed.seen[order])
-    has_unit: dict[str, bool] = {}
+    bits: dict[str, int] = {}
     parts: list[bytes] = []
     for x, name in enumerate(weighed.names):
         fulfilment = weighed.fulfilment[x, order, nodes]
         unit = weighed.unit[x, first:end][:, nodes] if len(weighed.unit) else np.zeros((0, 0), np.float32)
         if fulfilment.any() or unit.any():
-            has_unit[name] = bool(unit.any())
-            parts += [fulfilment.tobytes(), unit.tobytes() if has_unit[name] else b""]
+            bits[name] = _UNIT * bool(unit.any()) + _PAID * bool(weighed.paid[x])
+            parts += [fulfilment.tobytes(), unit.tobytes() if bits[name] & _UNIT else b""]
     if not parts:
         return b""
-    names = msgspec.json.encode(has_unit)
+    names = msgspec.json.encode(bits)
     body = names + nodes.astype("<u4").tobytes() + b"".join(parts)
     return body + _END.pack(len(nodes), len(names), len(body) + _END.size)
 
@@ -70,15 +73,16 @@ def split(raw: bytes) -> tuple[bytes, list[SeenTerm]]:
         return raw, []
     count, names_length, length = _END.unpack_from(raw, len(raw) - _END.size)
     at = len(raw) - length
-    has_unit = msgspec.json.decode(raw[at : at + names_length], type=dict[str, bool])
+    named = msgspec.json.decode(raw[at : at + names_length], type=dict[str, int])
     nodes = np.frombuffer(raw, "<u4", count, at + names_length).astype(np.int32)
     numbers = np.frombuffer(raw[at + names_length + nodes.nbytes : len(raw) - _END.size], "<f4")
     demand = struct.unpack_from("<H", raw, 2)[0]
     terms: list[SeenTerm] = []
     start = 0
-    for name, has in has_unit.items():
-        whole = numbers[start : start + count]
-        each = numbers[start + count : start + count * (1 + demand)].reshape(demand, count) if has else None
-        terms.append(SeenTerm(name=name, node_id=nodes, fulfilment=whole, unit=each))
-        start += count * (1 + demand * has)
+    for name, bits in named.items():
+        rows = demand if bits & _UNIT else 0
+        whole, each = numbers[start : start + count], numbers[start + count : start + count * (1 + rows)]
+        unit = each.reshape(rows, count) if rows else None
+        terms.append(SeenTerm(name=name, node_id=nodes, fulfilment=whole, unit=unit, paid=bool(bits & _PAID)))
+        start += count * (1 + rows)
     return bytes([raw[0] & ~MARK]) + raw[1:at], terms
