@@ -19,13 +19,17 @@ def terms(*, as_json: Annotated[bool, typer.Option("--json", help="Print them as
     """List the cost terms that decisions weigh, in minor units: those built in, and those that packages installed here
     bring. Exits 1 if one of these cannot be used.
     """
+    import warnings
+
     from rich.table import Table
     from rich.text import Text
 
     from onhand.sourcing import custom
     from onhand.sourcing.term_table import all_terms
 
-    found = all_terms()
+    with warnings.catch_warnings():  # they are told below
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = all_terms()
     if as_json:
         print(json.dumps([asdict(term) for term in found], indent=1))  # noqa: T201
     else:

@@ -18,6 +18,7 @@ plan's record holds exactly what was weighed. docs/how-to/add-a-cost-term.md is 
 import inspect
 import re
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -117,7 +118,7 @@ NOTHING: Final = Weighed(
 
 @cache
 def installed() -> tuple[Term, ...]:
-    """The terms of others, by name, found once per process. One that cannot be used is logged and left out."""
+    """The terms of others, by name, found once per process. One that cannot be used is warned of and left out."""
     found: dict[str, Term] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, _origin(e))):
         try:
@@ -125,12 +126,20 @@ def installed() -> tuple[Term, ...]:
                 raise ValueError(f"{found[entry.name].origin} has a term of that name already")
             term = term_of(entry.name, entry.load(), origin=_origin(entry))
         except Exception as error:  # a broken plug-in must not keep the shop closed
-            log.error("cost term cannot be used", term=entry.name, origin=_origin(entry), error=repr(error))
-            _faults.lost(entry.name, error)
+            fault = _faults.lost(entry.name, error)
+            # Not by the log, which programs that answer on stdout have not set up.
+            warnings.warn(f"cost term {fault.name} of {_origin(entry)} {fault.message}", RuntimeWarning, stacklevel=2)
         else:
             found[term.name] = term
-            log.info("cost term found", term=term.name, origin=term.origin)
     return tuple(found.values())
+
+
+def log_installed() -> None:
+    """Say in the log which terms of others there are, and which cannot be used."""
+    for term in installed():
+        log.info("cost term found", term=term.name, origin=term.origin)
+    for fault in faults():
+        log.error("cost term left out", term=fault.name, error=fault.message)
 
 
 def names() -> tuple[str, ...]:
@@ -261,9 +270,11 @@ class _Faults:
         if count == 10 ** (len(str(count)) - 1):
             log.error("cost term failed and counts 0", term=name, times=count, error=message)
 
-    def lost(self, name: str, error: Exception) -> None:
+    def lost(self, name: str, error: Exception) -> Fault:
+        fault = Fault(name=name, count=0, message=f"cannot be used: {type(error).__name__}: {error}")
         with self._lock:
-            self._known[name] = Fault(name=name, count=0, message=f"cannot be used: {type(error).__name__}: {error}")
+            self._known[name] = fault
+        return fault
 
     def all(self) -> list[Fault]:
         with self._lock:
