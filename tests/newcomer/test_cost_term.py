@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -179,7 +180,11 @@ def test_it_stands_in_answers_and_explanations_and_stays_when_it_is_gone(having,
         # Off by the policy: not asked, and not shown.
         call("PUT", "/v1/policies/standard", {"weights": {"ferry": 0}})
         call("POST", "/v1/policies/standard/promote", {"to": "active", "why": "test"})
-        second = call("POST", "/v1/orders", order | {"external_id": "2"})
+        for number in range(2, 8):  # a policy is in force when the process has heard of it
+            second = call("POST", "/v1/orders", order | {"external_id": str(number)})
+            if call("GET", f"/v1/plans/{second['plan_id']}")["policy"] == "standard@2":
+                break
+            threading.Event().wait(0.5)
         assert "ferry" not in second["fulfilments"][0]["cost"]
         kept = call("GET", f"/v1/plans/{placed['plan_id']}")
         assert kept["reproduced"] and kept["candidates"][0]["cost"]["ferry"] == 300
