@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.plan import Plan, PlannedFulfilment, Substitution
     from onhand.library.source import source
     from onhand.settings import Settings
     from onhand.sourcing.policy import Objective, Policy
@@ -32,6 +32,7 @@ _HOMES = {
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
+    "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
     "TermBatch": "onhand.sourcing.term_batch",
     "source": "onhand.library.source",
@@ -54,6 +55,7 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "Substitution",
     "TermBatch",
     "source",
 ]
