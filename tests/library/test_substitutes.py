@@ -148,10 +148,9 @@ def test_every_basket_is_tried_and_the_best_taken() -> None:
 def test_of_too_many_baskets_those_that_lose_least_are_tried() -> None:
     """64 baskets, of which only the one that loses most could be served; with 27 it is found."""
     for options, status in (((1, 2, 100), "unfillable"), ((1, 100), "sourced")):
-        others = {sku: [s for s in "ABC" if s != sku][: len(options) - 1] + ["D"] for sku in "ABC"}
-        known = network(
-            {("D", "near"): 9}, {sku: list(zip(names, options, strict=True)) for sku, names in others.items()}
-        )
+        others = {sku: [*[s for s in "ABC" if s != sku][1 - len(options) :], "D"] for sku in "ABC"}
+        substitutes = {sku: list(zip(names, options, strict=True)) for sku, names in others.items()}
+        known = network({("D", "near"): 9}, substitutes)
         (plan,) = source(known, order(("A", 1), ("B", 1), ("C", 1), allow_substitutes=True))
         assert plan.status == status
     assert 27 < BASKETS_MAX < 64
