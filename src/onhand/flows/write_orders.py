@@ -23,6 +23,7 @@ from onhand.ledger.stack import stack
 from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
 from onhand.orders.intake import Customer, LineIn
+from onhand.orders.model import split_cost
 from onhand.orders.rows import LineRow, encode_cost, encode_many, new_line
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
@@ -161,9 +162,10 @@ class _Cost(NamedTuple):
 
 
 @lru_cache(maxsize=65_536)
-def _cost(*terms: int) -> _Cost:
+def _cost(others: tuple[str, ...], *terms: int) -> _Cost:
     """Orders of like parcels by like ways cost alike."""
-    return _Cost(encode_cost(terms), answer.COST % terms)
+    cost = split_cost(terms, others)
+    return _Cost(encode_cost(*cost), answer.cost_json(*cost))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -288,7 +290,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         cost_minor=terms.sum(axis=1),
         service=service,
         grams=np.rint(decisions.grams[:made][wanted]).astype(np.int64),
-        costs=[_cost(*row) for row in terms.tolist()],
+        costs=[_cost(decisions.others, *row) for row in terms.tolist()],
         carriers=[known[s].carrier for s in _ints(service)],
         services=[known[s].code for s in _ints(service)],
     )

@@ -35,7 +35,7 @@ DAY = 86_400.0
     OBJ_CAPACITY_FROM, OBJ_CAPACITY_DUAL, OBJ_OPPORTUNITY, OBJ_STEP, OBJ_REJECTION, OBJ_REFUSE_ORDER, OBJ_REFUSE_UNIT,
     OBJ_FLOOR_SHARE, OBJ_FLOOR_MINOR,
 ) = range(16)  # fmt: skip
-OBJECTIVE_COLUMNS = 16
+OBJECTIVE_COLUMNS = 16  # and one for each term of others, its weight
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
 
@@ -154,10 +154,14 @@ class Supply(NamedTuple):
 
 
 class Custom(NamedTuple):
-    """Terms of others, in money: float64[X, O, N] of a fulfilment, float64[X, demand, N] of a unit."""
+    """Terms of others, in money, BIG where it may not be: float32[X, O, N] of a fulfilment, float32[X, demand, N] of a
+    unit (empty: no term has that), bool[X] whether it lowers the profit. Their weights are the last X columns of
+    `objectives`, their terms the last X of `Answers.terms`.
+    """
 
     fulfilment: Any
     unit: Any
+    paid: Any
 
 
 class Orders(NamedTuple):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from onhand.sourcing.policies.expression import EACH, Path, check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
-from onhand.sourcing.policies.model import CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
+from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
 from onhand.sourcing.policy import Objective, Policy
 
 _REMEMBERED_MAX: Final = 50_000  # answers of one condition: some 10 MB
@@ -404,4 +404,5 @@ def _objective(
         unserved_unit_minor=unserved.unit_minor if partial else 0.0,
         floor_minor=None if floor is None else float(floor.minor or 0),
         floor_share=0.0 if floor is None else floor.share or 0.0,
+        weights={name: weight for name, weight in weights.items() if name not in TERMS},
     )
