@@ -6,6 +6,7 @@
         ...
 
     plans = onhand.source(orders, network)          # the same decisions, without a server
+    (faster,) = onhand.simulate(orders, network, policies=["margin", "speed"])
 
 `App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
 the command line is `onhand`. Names that are not listed here may change without notice.
@@ -19,19 +20,23 @@ if TYPE_CHECKING:
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.network import Network
     from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.simulate import simulate
     from onhand.library.source import source
     from onhand.settings import Settings
+    from onhand.simulation.compare import Comparison
     from onhand.sourcing.policy import Objective, Policy
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
     "App": "onhand.app",
+    "Comparison": "onhand.simulation.compare",
     "Settings": "onhand.settings",
     "Network": "onhand.library.network",
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
@@ -40,6 +45,7 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "Comparison",
     "Conflict",
     "FieldError",
     "InvalidInput",
@@ -52,6 +58,7 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "simulate",
     "source",
 ]
 

@@ -56,8 +56,8 @@ def source(
     """
     known = Network.load(network, at=at)
     now = at or known.at
-    rules = _policy(policy)
-    asks = _asks(orders, known, rules, now)
+    rules = policy_of(policy)
+    asks = asks_of(orders, known, rules, now)
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
@@ -93,7 +93,7 @@ class _Ahead:
     ) -> "_Ahead | None":
         if known.forecast is None:
             return None
-        asks = _asks(known.forecast.orders, known, policy, now, "forecast.orders")
+        asks = asks_of(known.forecast.orders, known, policy, now, "forecast.orders")
         count = np.array(known.forecast.expected or np.ones(len(asks)), np.float64)
         expected = Expected(orders=asked([ask for _, ask, _ in asks], room), count=count)
         at, goods = now.timestamp(), known.catalogue.goods
@@ -133,7 +133,8 @@ def _today(stock: Stock, step: float) -> Float32:
 _Asked = tuple[str, Ask, bool]
 
 
-def _policy(policy: str | Policy) -> Policy:
+def policy_of(policy: str | Policy) -> Policy:
+    """The policy of that name: one that is built in. Raises InvalidInput."""
     if isinstance(policy, Policy):
         return policy
     if policy in ("standard", STANDARD.version):
@@ -144,7 +145,7 @@ def _policy(policy: str | Policy) -> Policy:
     raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
 
 
-def _asks(
+def asks_of(
     orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
 ) -> list[_Asked]:
     """(external id, ask, whether units on their way may be promised) of each order."""
