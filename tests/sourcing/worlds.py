@@ -13,7 +13,7 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network, compile_network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Objective, Policy
-from onhand.sourcing.solve import NO_PRICES, Ask, Decisions, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Decisions, Stock, asked, decide, decide_asked
 
 
 def tries(examples: int) -> settings:
@@ -163,6 +163,15 @@ class Running:
             limited = network.limits[node] != tables.NO_LIMIT
             network.left[node, 0, limited] -= np.array(used, np.int32)[limited]
         return cls(world, network, world.stock(), Goods(weights, volumes, pair, pairs))
+
+    def asked(self, orders: list[Order]) -> Asked:
+        """The orders as columns."""
+        return asked([self.world.ask(order, self.network) for order in orders], self.network)
+
+    def decide_asked(self, batch: Asked, policy: Policy | None = None) -> Decisions:
+        """What becomes of a batch that has attempts of its own; nothing is taken."""
+        now, policy = self.world.now.timestamp(), policy or self.world.policy
+        return decide_asked(batch, self.stock, self.network, policy, self.goods, now=now, consume=False)
 
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(

@@ -16,6 +16,14 @@ FROM unnest(%s::int[], %s::text[]) AS k (channel_id, external_id)
 ORDER BY channel_id, external_id
 ON CONFLICT DO NOTHING
 
+-- name: node_facts
+SELECT n.node_id, n.code, n.node_type, n.country, n.region, n.postal_code,
+       ARRAY(SELECT g.code FROM node_group g WHERE n.node_id = ANY (g.node_ids) ORDER BY g.code), n.attributes
+FROM node n ORDER BY n.node_id;
+
+-- name: emails
+SELECT customer_id::text, email FROM customer WHERE customer_id = ANY (%s::uuid[]) AND email IS NOT NULL;
+
 -- name: lock_reservation
 SELECT status, order_id FROM reservation WHERE reservation_id = %s FOR UPDATE
 
@@ -57,7 +65,7 @@ WHERE i.inbound_id = a.inbound_id AND i.line_no = a.inbound_line
 -- What a process's memory must learn between two places of the outbox; its own order events are no news to it.
 SELECT kind, data FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
-  AND (kind = 'item.changed' OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
+  AND (kind IN ('item.changed', 'policy.changed') OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
 ORDER BY xid, pos
 
 -- name: find_servable

@@ -11,10 +11,12 @@ import numpy as np
 from onhand.catalog.catalogue import Catalogue, Goods, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
+from onhand.flows.in_force import InForce, assemble, read_node_facts, read_versions
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
 from onhand.sourcing import record
+from onhand.sourcing.policies.asking import Asking
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
 
@@ -42,7 +44,7 @@ class State:
         self.catalogue = Catalogue()
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
-        self.policy: Policy = STANDARD
+        self.in_force: InForce | None = None
         self.cursor = Cursor()
         self.loaded = False
 
@@ -53,10 +55,22 @@ class State:
             self.cursor = head(conn)
             self.catalogue.load(conn)
             network = load_network(conn, self.now())
+            in_force = assemble(read_versions(conn), read_node_facts(conn), network)
             with self.lock:
-                self.network = network
+                self.network, self.in_force = network, in_force
             self.snapshot.load(conn, self.catalogue.count, network.count, progress, lock=self.lock)
         self.loaded = True
+
+    @property
+    def asking(self) -> Asking:
+        """The versions that decide. Take it together with `network`, under `lock`."""
+        assert self.in_force is not None, "read by `load`"
+        return self.in_force.asking
+
+    @property
+    def policy(self) -> Policy:
+        """What the solver takes of them; of the built-in policy before anything is read."""
+        return STANDARD if self.in_force is None else self.in_force.asking.policy
 
     def warm(self) -> None:
         """Compile the loops, or read them from the disk cache, before the first order waits for it."""
@@ -92,18 +106,20 @@ class State:
             self.catalogue.take(read)
 
     def reload_network(self, *, since: float | None = None) -> None:
-        """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
-        is the one known: this process learns of its own changes twice; or when it was read after `since`
-        (time.monotonic): many may ask at once."""
+        """Take a changed network or policy over; safety stock defaults may have changed with the network. Little to do
+        when its document is the one known: this process learns of its own changes twice; or when it was read after
+        `since` (time.monotonic): many may ask at once."""
         with self._reloading:
             if since is not None and self._network_read_at > since:
                 return
             began = time.monotonic()
             with self.db.connection() as conn:
-                if read_document(conn) != self.network.document:
-                    network = load_network(conn, self.now())
-                    with self.lock:
-                        self.network = network
+                is_new = read_document(conn) != self.network.document
+                network = load_network(conn, self.now()) if is_new else self.network
+                in_force = assemble(read_versions(conn), read_node_facts(conn), network)
+                with self.lock:
+                    self.network, self.in_force = network, in_force
+                if is_new:
                     self.snapshot.load(conn, self.catalogue.count, network.count, lock=self.lock)
             self._network_read_at = began
 

@@ -31,7 +31,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 _Piece = tuple[int, int, int]
 
-_PARAMETERS = 61
+_PARAMETERS = 62
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -71,6 +71,7 @@ def encode(
     rows: Sequence[int],
     line_of: Int32,
     origin: int,
+    labels: Sequence[str] = (),
     fates: Sequence[Fate] | None = None,
 ) -> Writing:
     """Word the answers of the orders of `sheet`, and make ready what is written.
@@ -78,6 +79,7 @@ def encode(
     records   of each order what its decision saw
     rows      of each order its row in `decisions`, -1 without a plan
     line_of   of each demand row in `decisions` its order line, -1 where several lines share it
+    labels    of each order the version and rule that decided it; empty: the active version did
     fates     what became of each order; None: all are sourced
     """
     count, orders = len(sheet), sheet.orders
@@ -144,6 +146,7 @@ def encode(
         *_events(sheet, fates, raw_ids),
         network.network_id,
         policy.version,
+        arrays.words(labels),
         policy.confidence,
         origin,
     ]

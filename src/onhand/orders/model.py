@@ -152,6 +152,7 @@ class Order:
     """An order as loaded under lock.
 
     held             a person must let it go: nothing ships
+    currency         of its prices, ISO 4217
     plans, shipments, returns  how many there were: the next one gets the next number
     skus             of every item in it
     """
@@ -170,6 +171,7 @@ class Order:
     fulfilments: tuple[Fulfilment, ...] = ()
     waiting: tuple[Wait, ...] = ()
     held: bool = False
+    currency: str = ""
     plans: int = 1
     shipments: int = 0
     returns: int = 0

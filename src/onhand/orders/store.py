@@ -154,6 +154,7 @@ def _load(conn: Connection[TupleRow], rows: Sequence[TupleRow]) -> list[Order]:
             deliver_by=c[6],
             customer_id=c[7],
             wishes=_wishes.decode(c[8]),
+            currency=c[9],
             lines=lines[order_id],
             fulfilments=tuple(fulfilments.get(order_id, ())),
             waiting=tuple(waits.get(order_id, ())),

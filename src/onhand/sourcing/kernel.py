@@ -203,7 +203,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             farthest = orders.attempt_km[t]
             wish = Wish(
                 world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
-                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]),
+                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]), orders.attempt_days[t],
+                orders.allowed[orders.attempt_allowed[t]],
             )  # fmt: skip
             # In numbers of nodes of this list; what is known of every one of them fits the record.
             n0 = nodes.candidate_offsets[orders.attempt_list[t]]
@@ -293,7 +294,10 @@ def _decide(world, consume, answers, c, costs, parts, room):
             cost = BIG
             solved = False
             a.method[o] = METHOD_EXACT
-            if short and refuse_order < BIG and _is_indivisible(c, count, wanted, whole):
+            divides = orders.attempt_divide[t] != 0
+            if short and not divides and refuse_order >= BIG:
+                continue
+            if short and refuse_order < BIG and (not divides or _is_indivisible(c, count, wanted, whole)):
                 for d in range(demand):
                     whole[d] = True
                 short = False

@@ -113,6 +113,11 @@ class Policy:
         return self._rows[name or self.default]
 
     @cached_property
+    def reads_prices(self) -> bool:
+        """Whether a decision depends on what the units are sold for and cost."""
+        return any(o.floor_minor is not None for o in self.objectives.values())
+
+    @cached_property
     def _rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.objectives)}
 

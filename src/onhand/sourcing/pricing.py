@@ -8,6 +8,7 @@ from onhand.sourcing.tables import (
     BIG,
     CAPACITY_PRICE,
     CARBON,
+    DAY,
     EARTH_KM,
     HANDLING,
     LATENESS,
@@ -53,7 +54,8 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
     slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
     methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
     band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
-    method, only = wish.method, wish.service
+    method, only, allowed, days_max = wish.method, wish.service, wish.allowed, wish.days
+    mean, node_cutoff_min, cutoff_min = services.mean, nodes.cutoff_min, services.cutoff_min
     collected = method == PICKUP
     limited = parcels.shape[0] > 0 and not collected
     for row in range(rows_from, rows_to):
@@ -65,7 +67,7 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
         if not collected:
             for s in range(bands.shape[0]):
                 b = -1
-                if methods[s] & method and (only < 0 or code[s] == only):
+                if allowed[s] and methods[s] & method and (only < 0 or code[s] == only):
                     if by_zone[s]:
                         b = zone_bands[zone, s, k]
                     else:
@@ -94,6 +96,19 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
                 slot[row] = d
                 ready[row] = True
                 break
+        if not ready[row] or days_max >= BIG:
+            continue
+        # A later day is later still: who is too slow on the first one is out.
+        cutoff = slot_cutoff[k, slot[row]]
+        ready[row] = collected and (cutoff - wish.now) / DAY <= days_max
+        if not collected:
+            for s in range(band.shape[1]):
+                if band[row, s] >= 0:
+                    wait = (lateness.departs(cutoff, node_cutoff_min[k], cutoff_min[s]) - wish.now) / DAY
+                    if wait + mean[s, column[row, s]] <= days_max:
+                        ready[row] = True
+                    else:
+                        band[row, s] = -1
 
 
 @bare

@@ -69,6 +69,10 @@ class Attempts(NamedTuple):
     fulfilments_max, objective  int32
     km_max          float64: farthest node
     supply, dip     int32: whether units on their way may be promised, and those of safety stock (where the order may)
+    divide          int32: whether a line may come from several nodes; None: all may
+    days_max        float64: most expected days until delivery; None: any
+    services        int32: row of `allowed`, bool[sets, service]; None: all services
+    lists           lists of candidates other than the network's: int32 offsets and node_ids
     """
 
     first: Int32
@@ -78,6 +82,11 @@ class Attempts(NamedTuple):
     km_max: Float64
     supply: Int32
     dip: Int32
+    divide: Int32 | None = None
+    days_max: Float64 | None = None
+    services: Int32 | None = None
+    allowed: npt.NDArray[np.bool_] | None = None
+    lists: tuple[Int32, Int32] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -271,14 +280,15 @@ def decide_asked(
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
     objectives = policy.matrix()
-    world = _world(batch, stock, rows, network, objectives, goods, now)
+    attempts = batch.attempts or _usual_attempts(batch)
+    lists = attempts.lists or (network.candidate_offsets, network.candidates)
+    longest = int(np.diff(lists[0]).max(initial=0))
+    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
-    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), network.candidates_max + 8)
-    words: int = min(
-        2 * orders + network.candidates_max * (4 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS
-    )
+    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
+    words: int = min(2 * orders + longest * (4 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS)
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -337,6 +347,8 @@ def decide_asked(
 
 def _world(
     batch: Asked,
+    attempts: Attempts,
+    lists: tuple[Int32, Int32],
     stock: Stock,
     rows: Int32,
     network: Network,
@@ -354,7 +366,7 @@ def _world(
     nodes = tables.Nodes(
         network.xyz, network.handling_minor, network.handling_line_minor, network.handling_unit_minor, network.co2_g,
         network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left, network.parcels,
-        duties.node_origin, network.candidate_offsets, network.candidates,
+        duties.node_origin, *lists,
     )  # fmt: skip
     service = tables.Services(
         network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
@@ -363,13 +375,18 @@ def _world(
         network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
         network.zone_bands, network.zone_transit,
     )  # fmt: skip
-    attempts = batch.attempts or _usual_attempts(batch)
+    tries = len(attempts.candidates)
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
         np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
         np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
         batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
-        *attempts, rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
+        *attempts[:7],
+        np.ones(tries, np.int32) if attempts.divide is None else attempts.divide,
+        np.full(tries, np.inf) if attempts.days_max is None else attempts.days_max,
+        np.zeros(tries, np.int32) if attempts.services is None else attempts.services,
+        np.ones((1, len(network.services)), np.bool_) if attempts.allowed is None else attempts.allowed,
+        rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
         np.zeros(demand) if batch.price is None else batch.price,
         np.zeros(demand) if batch.cost is None else batch.cost, trade,
     )  # fmt: skip

@@ -166,7 +166,8 @@ class Orders(NamedTuple):
     allowed or 0, first excluded node and attempt (and one more of each).
 
     Attempts, tried in order until one has a plan: list of candidates, most fulfilments, row of objectives, farthest km,
-    whether supply that is on its way may be promised, whether safety stock may be used.
+    whether supply that is on its way may be promised, whether safety stock may be used, whether a line may be divided,
+    most expected days until delivery, row of `allowed` (bool[sets, S]: services that may be used).
     Demand rows: stock row, units; grams, mm3, price, cost (money) of one unit, duty class.
     """
 
@@ -189,6 +190,10 @@ class Orders(NamedTuple):
     attempt_km: Any
     attempt_supply: Any
     attempt_dip: Any
+    attempt_divide: Any
+    attempt_days: Any
+    attempt_allowed: Any
+    allowed: Any
     item: Any
     units: Any
     weight_g: Any
@@ -236,6 +241,7 @@ class Wish(NamedTuple):
     """The order at hand, as far as terms look at it: scalars, and its row of objectives.
 
     first  its first demand row; lines: how many
+    days, allowed  limits of the attempt: most expected days until delivery, bool[S] services that may be used
     """
 
     now: Any
@@ -248,6 +254,8 @@ class Wish(NamedTuple):
     service: Any
     weights: Any
     objective: Any
+    days: Any
+    allowed: Any
 
 
 class Candidates(NamedTuple):
