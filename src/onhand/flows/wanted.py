@@ -46,7 +46,7 @@ def of_order(
     is_waived  a person let it go, whatever its profit is
     """
     return Wanted(
-        facts=partial(_facts_of_order, order, catalogue, email),
+        facts=partial(facts_of_order, order, catalogue, email),
         objective=order.wishes.objective,
         version=asking.version_of(order.channel_id, order.external_id),
         is_waived=is_waived,
@@ -73,7 +73,8 @@ def _facts_of_request(order: OrderIn, placed_us: int, items: Sequence[int], cata
     )
 
 
-def _facts_of_order(order: Order, catalogue: Catalogue, email: str | None) -> OrderFacts:
+def facts_of_order(order: Order, catalogue: Catalogue, email: str | None) -> OrderFacts:
+    """What conditions can ask of an order that was placed."""
     wishes = order.wishes
     return order_facts(
         channel=order.channel,

@@ -283,10 +283,9 @@ class _Replay:
         # Some of them are placed a little later than others: the mean makes nobody wait longer on average.
         now = float(self.history.placed[start:stop].mean()) if self.settings.step_s else clock
         decisions = self._solve(batch, rows, now)
-        self._take(decisions, rows, np.arange(first, first + len(batch.item), dtype=np.int32), now)
-        for n in np.flatnonzero(decisions.count == 0).tolist():
-            a, b = int(batch.demand_first[n]), int(batch.demand_first[n + 1])
-            self._wait(start + n, np.arange(first + a, first + b, dtype=np.int32), batch.units[a:b], [])
+        demand = np.arange(first, first + len(batch.item), dtype=np.int32)
+        self._leave(decisions, batch, rows, demand, None)
+        self._take(decisions, rows, demand, now)
 
     def _again(self, clock: float) -> None:
         """Try orders that wait for units that have come, or that a node has rejected: in the order they were placed."""
@@ -303,16 +302,32 @@ class _Replay:
         tried = [self.waiting[order] for order in rows.tolist()]
         demand = [w.demand for w in tried]
         batch = gather(self.history.orders, rows, demand, [w.units for w in tried], [w.excluded for w in tried])
-        decisions = self._solve(batch, rows, clock)
-        for order in rows[decisions.count > 0].tolist():
+        decisions = self._solve(batch, rows, clock, again=True)
+        for order in rows.tolist():
             self._forget(order)
-        self._take(decisions, rows, np.concatenate(demand), clock, [w.excluded for w in tried])
+        excluded = [w.excluded for w in tried]
+        self._leave(decisions, batch, rows, np.concatenate(demand), excluded)
+        self._take(decisions, rows, np.concatenate(demand), clock, excluded)
 
-    def _solve(self, batch: Asked, rows: Int32, now: float) -> Decisions:
-        self.rules.put(batch, rows, now)
+    def _solve(self, batch: Asked, rows: Int32, now: float, *, again: bool = False) -> Decisions:
+        batch = self.rules.put(batch, rows, now, again=again)
         return decide_asked(
             batch, self.stock, self.network, self.rules.policy, self.history.goods, now=now, consume=True
         )
+
+    def _leave(
+        self, d: Decisions, batch: Asked, rows: Int32, demand: Int32, excluded: Sequence[list[int]] | None
+    ) -> None:
+        """Note what of these orders has no place yet, and waits for units. demand: rows in the history."""
+        picks = int(d.pick_first[-1])
+        left = batch.units - np.bincount(d.pick_demand[:picks], d.pick_units[:picks], len(demand)).astype(np.int32)
+        owner = np.repeat(np.arange(len(rows)), np.diff(batch.demand_first))
+        short = np.bincount(owner, left, len(rows)) > 0
+        short &= (d.count > 0) | self.rules.keeps(d.why)
+        for n in np.flatnonzero(short).tolist():
+            a, b = int(batch.demand_first[n]), int(batch.demand_first[n + 1])
+            some = np.flatnonzero(left[a:b]) + a
+            self._wait(int(rows[n]), demand[some], left[some], [] if excluded is None else excluded[n])
 
     def _take(
         self, d: Decisions, rows: Int32, demand: Int32, now: float, excluded: Sequence[list[int]] | None = None
@@ -366,6 +381,11 @@ class _Replay:
                 units[int(demand[p])] += int(d.pick_units[p])
             before = [] if excluded is None else excluded[n]
             nodes = sorted({*before, *(int(d.pick_node[p]) for p in picks)})
+            waits = self.waiting.get(order)
+            if waits is not None:  # a part of it had no place anyhow
+                self._forget(order)
+                for row, some in zip(waits.demand.tolist(), waits.units.tolist(), strict=True):
+                    units[row] += some
             self._wait(order, np.array([*units], np.int32), np.array([*units.values()], np.int32), nodes)
             self.due.add(order)
 
