@@ -1,9 +1,9 @@
-"""`onhand policy`: check policies before they are saved, see their versions, promote them and roll them back."""
+"""`onhand policy`: check policies before they are saved, see their versions, simulate, promote and roll them back."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -12,14 +12,17 @@ from onhand.errors import NotFound
 from onhand.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from onhand.db import Database
     from onhand.sourcing.policies.lifecycle import Move
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
-commands = typer.Typer(no_args_is_help=True, help="Check, list, show, promote and roll back sourcing policies.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Check, list, show, simulate, promote and roll back sourcing policies."
+)
 
 Name = Annotated[str, typer.Argument(help="As `onhand policy list` shows it.")]
 
@@ -148,6 +151,132 @@ def rollback(name: Name, why: Annotated[str, typer.Option(help="For the history 
     with _database() as db:
         moves = roll_back_policy(db, name, why=why, by=Actor(reason=why))
     _print_moves(name, moves)
+
+
+@commands.command()
+def simulate(
+    name: Name,
+    begins: Annotated[str, typer.Option("--from", help="First day or moment of the period, UTC if it does not say.")],
+    ends: Annotated[str, typer.Option("--to", help="Its end; the day or moment itself is not in it.")],
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="To try; left out: the newest draft.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A policy to try that is no version yet, YAML or JSON.")] = None,
+    against: Annotated[int | None, typer.Option(min=1, help="To compare with; left out: the active version.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Stop after so many orders.")] = None,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Also try other prices of time and CO2.")] = False,
+    seed: Annotated[int, typer.Option(help="Of rejections and transit times.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+) -> None:
+    """Replay the orders of a period by two policies, with stock, supply and capacity evolving under each, and say what
+    differs and how certain that is. Changes nothing.
+    """
+    from json import dumps
+
+    from onhand.flows.simulation.run import Request, simulate_policy
+    from onhand.simulation.page import page
+
+    if file is not None and version is not None:
+        raise typer.BadParameter("give a version or a file", param_hint="--file")
+    request = Request(
+        name=name,
+        begins=_moment(begins, "--from"),
+        ends=_moment(ends, "--to"),
+        version=version,
+        text=None if file is None else _text(file),
+        against=against,
+        orders_max=sample,
+        pareto=pareto,
+        seed=seed,
+    )
+    with _database() as db, _progress() as told:
+        report = simulate_policy(db, request, told)
+    if html is not None:
+        html.write_text(page(report), "utf-8")
+        err.print(f"wrote {html}")
+    if as_json:
+        typer.echo(dumps(report, ensure_ascii=False, separators=(",", ":")))
+    else:
+        _print_report(report)
+
+
+def _moment(text: str, option: str) -> "datetime":
+    from onhand.flows.simulation.read import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}: expected a day or a moment, such as 2026-03-02 or 2026-03-02T08:00Z", param_hint=option
+        ) from None
+
+
+@contextmanager
+def _progress() -> "Generator[Callable[[str, int, int], None]]":
+    """A bar on a terminal's standard error; nothing elsewhere."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def told(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of or None)
+
+        yield told
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    period = report["period"]
+    ours, theirs = report["baseline"]["version"], report["candidate"]["version"]
+    out.print(f"{theirs} against {ours}: {period['orders']:,} orders, {period['from'][:16]} to {period['to'][:16]}")
+    if period["orders_left_out"]:
+        out.print(f"{period['orders_left_out']:,} orders could not be replayed")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("mean over orders", ours, theirs, "difference", "95 % interval", ""):
+        table.add_column(heading, justify="left" if heading in ("mean over orders", "") else "right")
+    for d in report["differences"]:
+        cells = (
+            d["name"], _amount(d, "baseline"), _amount(d, "candidate"), _amount(d, "difference", sign=True),
+            f"{_amount(d, 'low', sign=True)} to {_amount(d, 'high', sign=True)}",
+            "" if d["verdict"] == "same" else d["verdict"] + (" (interval may be too narrow)" * d["is_suspicious"]),
+        )  # fmt: skip
+        table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
+    if report["pareto"] is not None:
+        _print_front(report["pareto"]["points"])
+
+
+def _amount(d: dict[str, Any], key: str, *, sign: bool = False) -> str:
+    value, plus = d[key], "+" if sign else ""
+    if value is None:
+        return "-"
+    if d["unit"] == "money":
+        return f"{value / 100:{plus},.2f}"
+    if d["unit"] == "%":
+        return f"{value * 100:{plus},.2f} %"
+    return f"{value:{plus},.3f}" + (f" {d['unit']}" if d["unit"] else "")
+
+
+def _print_front(points: "Sequence[dict[str, Any]]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    beaten = sum(p["dominated_by"] is not None for p in points)
+    out.print(f"\nprices of time and carbon: {len(points)} tried, {beaten} beaten by another in money, days and CO2")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("a day", "a kg of CO2", "paid", "days", "CO2", ""):
+        table.add_column(heading, justify="right")
+    for p in sorted((p for p in points if p["dominated_by"] is None), key=lambda p: p["paid_minor"] or 0):
+        cells = (
+            f"{p['day_minor'] / 100:.2f}", f"{p['co2_minor_per_kg'] / 100:.2f}", f"{(p['paid_minor'] or 0) / 100:,.2f}",
+            f"{p['days'] or 0:.2f}", f"{p['co2_g'] or 0:,.0f} g", p["name"] or "",
+        )  # fmt: skip
+        table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
 
 
 def _print_moves(name: str, moves: "Sequence[Move]") -> None:
