@@ -7,7 +7,7 @@ import pytest
 from onhand.base.actor import SYSTEM
 from onhand.errors import NotFound
 from onhand.flows import set_up
-from onhand.flows.explain_plan import explain_plan
+from onhand.flows.explain_plan import decided_of, explain_plan
 from onhand.flows.fulfil import reject
 from onhand.flows.source_again import reroute, source_waiting
 from onhand.sourcing.explain import What, case_of, is_reproduced, solve
@@ -150,7 +150,7 @@ def test_thousands_of_decisions_are_found_again(merchant):
     with merchant.db.connection() as conn:
         for order_id, number in names:
             kept = find_plan(conn, order_id, number)
-            case = case_of(kept)
+            case = case_of(kept, decided_of(conn, kept, order_id))
             (plan,) = solve(case, [What(ask=case.ask)])
             if not is_reproduced(kept, plan) and kept.decision["fulfilments"]:
                 wrong.append((order_id, number))

@@ -47,6 +47,9 @@ class Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID, f"<{tag}/> is not closed in HTML"
+
     def handle_data(self, data: str) -> None:
         self.text.append(data)
 

@@ -451,12 +451,20 @@ class ObjectiveOut(BaseModel):
     co2_minor_per_kg: float
 
 
+class RuleOut(BaseModel):
+    """A rule of a policy, by its place in the document, from 0."""
+
+    number: int
+    name: str
+
+
 class PlanOut(BaseModel):
     """A decision and why it is what it is."""
 
     plan_id: str
     at: datetime
-    policy: str
+    policy: Annotated[str, Field(description="the version that decided: `standard@3`")]
+    rule: Annotated[RuleOut | None, Field(description="null: no plan, or the version has no rules")]
     objective: ObjectiveOut
     decision: Annotated[dict[str, Any], Field(description="the answer that was given")]
     reproduced: Annotated[bool, Field(description="whether solving it again gives the same")]

@@ -37,9 +37,11 @@ from onhand.errors import (
     Overloaded,
 )
 from onhand.flows.allocations import Fate, Waiting
+from onhand.flows.in_force import InForce
 from onhand.flows.intake import Intake
 from onhand.flows.sheet import Sheet
 from onhand.flows.state import State
+from onhand.flows.trials import Glance, count, count_in_vain, count_shadow
 from onhand.flows.wanted import of_intake, of_sheet
 from onhand.flows.write_orders import Writing, encode, positions
 from onhand.ledger.reservations import end_reservation
@@ -48,7 +50,7 @@ from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.policies.asking import Asking, Tried, Wanted
-from onhand.sourcing.solve import Ask, Asked, Decisions, Stock, asked, decide_asked, join, nothing, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, join, nothing, undo
 from onhand.sourcing.tables import WHY_PROFIT
 
 SQL = queries(__file__)
@@ -147,9 +149,16 @@ class Desk:
         assert conn is not None, "connected by _place"
         now = state.now()
         with state.lock:
-            network, stock, asking = state.network, state.stock(), state.asking
+            network, stock, in_force = state.network, state.stock(), state.in_force
+            assert in_force is not None, "read at the start"
+            asking = in_force.asking
             network.set_clock(now)
-            batch, tried = self._asked(asking, sheet, network, now)
+            batch, wanted = sheet.asked(network), self._wanted(in_force, sheet)
+            glance = None
+            if in_force.watching is not None:
+                glance = Glance.at(in_force.watching, batch, wanted, stock, now)
+            tried = None if asking.is_plain else asking.put(batch, wanted, now.astimezone(UTC).date())
+            batch = batch if tried is None else tried.asked
             decisions = decide_asked(
                 batch, stock, network, asking.policy, state.catalogue.goods, now=now.timestamp(), consume=True
             )
@@ -171,19 +180,20 @@ class Desk:
                 with state.lock:
                     state.snapshot.apply(writing.taken.items, writing.taken.nodes, *positions(row))
                 state.db.notify()
+                count(state.tally, in_force, decisions, [w.version for w in wanted], now)
+            if glance is not None:
+                count_shadow(state.tally, in_force, glance, decisions, state.catalogue.goods, now)
             return [n for n, planned in zip(numbers, decisions.count.tolist(), strict=True) if not planned], False
         finally:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
                 undo(decisions, state.stock(), network, keep_capacity=written)
 
-    def _asked(self, asking: Asking, sheet: Sheet, network: Network, now: datetime) -> tuple[Asked, Tried | None]:
-        """What the solver is asked, and by which rules; None where there is nothing to choose from."""
-        batch = sheet.asked(network)
-        if asking.is_plain:
-            return batch, None
-        tried = asking.put(batch, of_sheet(asking, sheet, self._state.catalogue), now.astimezone(UTC).date())
-        return tried.asked, tried
+    def _wanted(self, in_force: InForce, sheet: Sheet) -> list[Wanted]:
+        """What versions can ask of the orders; nothing where none does."""
+        if in_force.asking.is_plain and in_force.watching is None:
+            return []
+        return of_sheet(in_force.asking, sheet, self._state.catalogue)
 
     def _writing(
         self,
@@ -489,10 +499,12 @@ def _decide_and_write(
 ) -> Callable[[], None]:
     now = state.now()
     with state.lock:
-        network, asking = state.network, state.asking
+        network, in_force = state.network, state.in_force
         network.set_clock(now)
         # Its own capacity: rivals decide from the shared one meanwhile.
         network = replace(network, left=network.left.copy())
+    assert in_force is not None, "read at the start"
+    asking = in_force.asking
     network.load_capacity(conn, now.astimezone(UTC).date())
     items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
     locked = lock_stock(conn, items, network.count)
@@ -541,8 +553,18 @@ def _decide_and_write(
             snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
                 np.copyto(state.network.left, network.left)
+        _count_cases(state, in_force, cases, decisions, now)
 
     return after
+
+
+def _count_cases(
+    state: State, in_force: InForce, cases: Sequence["_Case"], decisions: Decisions, now: datetime
+) -> None:
+    """What orders of the exact path came to. `decisions` has those with a plan, in their order."""
+    count(state.tally, in_force, decisions, [c.want.version for c in cases if c.decisions is not None], now)
+    in_vain = [c for c in cases if c.decisions is None and c.intake.held is None and c.fate.status != "backordered"]
+    count_in_vain(state.tally, in_force, [c.want.version for c in in_vain])
 
 
 @dataclass(slots=True, kw_only=True)

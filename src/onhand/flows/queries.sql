@@ -24,6 +24,22 @@ FROM node n ORDER BY n.node_id;
 -- name: emails
 SELECT customer_id::text, email FROM customer WHERE customer_id = ANY (%s::uuid[]) AND email IS NOT NULL;
 
+-- name: add_outcome
+INSERT INTO policy_outcome AS o (state_id, version, orders, planned, cost, cost_sq, co2_g, co2_sq, splits, late, unfillable)
+VALUES (%(state_id)s, %(version)s, %(orders)s, %(planned)s, %(cost)s, %(cost_sq)s, %(co2_g)s, %(co2_sq)s, %(splits)s,
+    %(late)s, %(unfillable)s)
+ON CONFLICT (state_id, version) DO UPDATE SET orders = o.orders + excluded.orders, planned = o.planned + excluded.planned,
+    cost = o.cost + excluded.cost, cost_sq = o.cost_sq + excluded.cost_sq, co2_g = o.co2_g + excluded.co2_g,
+    co2_sq = o.co2_sq + excluded.co2_sq, splits = o.splits + excluded.splits, late = o.late + excluded.late,
+    unfillable = o.unfillable + excluded.unfillable;
+
+-- name: outcomes
+SELECT version, orders, planned, cost, cost_sq, co2_g, co2_sq, splits, late, unfillable
+FROM policy_outcome WHERE state_id = %(state_id)s;
+
+-- name: with_canary
+SELECT name FROM policy_state WHERE state = 'canary' AND ended_at IS NULL ORDER BY name;
+
 -- name: lock_reservation
 SELECT status, order_id FROM reservation WHERE reservation_id = %s FOR UPDATE
 

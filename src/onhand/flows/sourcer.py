@@ -137,9 +137,9 @@ class Sourcer:
         self._asks = {
             o.order_id: None if (c := channels.get(o.channel_id)) is None else rebuild_ask(world, o, c) for o in orders
         }
-        emails = _emails(conn, orders) if asking.reads("order", "customer", "email_domain") else {}
+        known = emails(conn, orders) if asking.reads("order", "customer", "email_domain") else {}
         self._wants = {
-            o.order_id: of_order(asking, o, state.catalogue, email=emails.get(o.customer_id or ""), is_waived=is_waived)
+            o.order_id: of_order(asking, o, state.catalogue, email=known.get(o.customer_id or ""), is_waived=is_waived)
             for o in orders
         }
         self._network.load_capacity(conn, self.now.astimezone(UTC).date())
@@ -466,8 +466,8 @@ class Sourcer:
         )
 
 
-def _emails(conn: Connection[TupleRow], orders: Sequence[Order]) -> dict[str, str]:
-    """By customer_id, of those that have one."""
+def emails(conn: Connection[TupleRow], orders: Sequence[Order]) -> dict[str, str]:
+    """E-mail addresses by customer_id, of those that have one."""
     ids = [o.customer_id for o in orders if o.customer_id is not None]
     return dict(conn.execute(SQL["emails"], (ids,)).fetchall())
 

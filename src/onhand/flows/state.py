@@ -12,6 +12,7 @@ from onhand.catalog.catalogue import Catalogue, Goods, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
 from onhand.flows.in_force import InForce, assemble, read_node_facts, read_versions
+from onhand.flows.trials import Tally
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
@@ -45,6 +46,7 @@ class State:
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
         self.in_force: InForce | None = None
+        self.tally = Tally()
         self.cursor = Cursor()
         self.loaded = False
 

@@ -74,7 +74,7 @@ def _facts_of_request(order: OrderIn, placed_us: int, items: Sequence[int], cata
 
 
 def facts_of_order(order: Order, catalogue: Catalogue, email: str | None) -> OrderFacts:
-    """What conditions can ask of an order that was placed."""
+    """What conditions can ask of an order that is kept; email: of its customer."""
     wishes = order.wishes
     return order_facts(
         channel=order.channel,

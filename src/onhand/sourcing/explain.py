@@ -19,9 +19,11 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
 from onhand.orders.model import TERMS
-from onhand.sourcing.policy import STANDARD, Policy
+from onhand.sourcing.policies.asking import Ruling, distances_km, money_alone, without_floor
+from onhand.sourcing.policies.select import Compiled, Limits, Rule
+from onhand.sourcing.policy import Policy
 from onhand.sourcing.record import Seen
-from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.solve import Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
@@ -52,6 +54,23 @@ class Kept:
     skus: dict[int, str]
     pairs: dict[int, tuple[str | None, str | None]] = field(default_factory=dict[int, "tuple[str | None, str | None]"])
 
+    @property
+    def ruling(self) -> Ruling:
+        return Ruling.read(self.policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The version that decided. passed: rules that were for the order too, and came first; refused: codes of nodes that
+    the rule does not admit; both by what is known of order and nodes now."""
+
+    policy: Compiled
+    passed: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
+
+    def rule(self, ruling: Ruling) -> Rule:
+        return self.policy.rules[max(0, ruling.rule)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -71,6 +90,8 @@ class Case:
     nodes: list[int]
     skus: list[str]
     pairs: list[tuple[str | None, str | None]]
+    limits: Limits
+    objective: str
 
     @property
     def wanted(self) -> list[int]:
@@ -93,17 +114,25 @@ class Plan:
         return [f["node"] for f in self.fulfilments]
 
 
-def policy_of(version: str) -> Policy:
-    """The policy of that version; policies are immutable, so an old decision still has its own."""
-    assert version == STANDARD.version, f"unknown policy {version}"
-    return STANDARD
+def _policy_of(kept: Kept, decided: Decided) -> tuple[str, Policy]:
+    """(Name of the objective, the prices that the attempt weighed by); without a floor, which only refuses plans."""
+    ruling = kept.ruling
+    rule = decided.rule(ruling)
+    named = kept.wishes.objective if kept.wishes.objective in decided.policy.objectives else None
+    name = named or rule.objective or decided.policy.objective_on(kept.at.astimezone(UTC).date())
+    objective = without_floor(decided.policy.objective(name, rule, partial=ruling.kind == "part"))
+    if ruling.kind == "money":
+        objective = money_alone(objective)
+    policy = decided.policy.engine_policy(ruling.version)
+    return name, replace(policy, objectives={name: objective}, default=name)
 
 
-def case_of(kept: Kept) -> Case:
+def case_of(kept: Kept, decided: Decided) -> Case:
     """The question behind a kept decision, ready to be solved again."""
     seen, wishes = kept.seen, kept.wishes
     network = compile_network(kept.document, datetime.fromtimestamp(seen.at, UTC))
-    policy = policy_of(kept.policy)
+    name, policy = _policy_of(kept, decided)
+    limits = decided.rule(kept.ruling).limits
     size = network.count + 1
     nodes = [c.node_id for c in seen.candidates]
     # The candidates as one channel, and each of them as a channel of its own: for asking what it could do alone.
@@ -131,8 +160,7 @@ def case_of(kept: Kept) -> Case:
             method=wishes.method,
             service=wishes.service,
             pickup_node=network.node_ids.get(wishes.pickup_node or "", 0) if wishes.method == "pickup" else 0,
-            fulfilments_max=most,
-            objective=policy.index(wishes.objective),
+            fulfilments_max=min(most, limits.fulfilments_max),
             residential=destination.residential,
             prices=[] if seen.price is None else [(price, 0.0) for price in seen.price.tolist()],
         ),
@@ -146,6 +174,8 @@ def case_of(kept: Kept) -> Case:
         nodes=nodes,
         skus=[kept.skus[i] for i in seen.item.tolist()],
         pairs=[kept.pairs.get(i, (None, None)) for i in seen.item.tolist()],
+        limits=limits,
+        objective=name,
     )
 
 
@@ -179,8 +209,34 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     number = np.concatenate([[0], np.tile(np.arange(1, lines + 1), count)]).astype(np.int32)
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
-    decisions = decide(asks, stock, case.network, case.policy, goods, now=case.now, consume=False)
+    batch = asked(asks, case.network)
+    batch.attempts = _attempts(batch, case)
+    decisions = decide_asked(batch, stock, case.network, case.policy, goods, now=case.now, consume=False)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
+
+
+def _attempts(batch: Asked, case: Case) -> Attempts:
+    """One within the limits of the rule for every question, and one more that may take safety stock."""
+    limits, count = case.limits, len(batch.zone)
+    tries = 2 if limits.dip_into_safety_stock else 1
+
+    def each(value: float, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        return np.full(count * tries, value, dtype)
+
+    codes = [service.code for service in case.network.services]
+    return Attempts(
+        first=np.arange(0, count * tries + 1, tries, dtype=np.int32),
+        candidates=np.repeat(batch.channel, tries),
+        fulfilments_max=np.repeat(batch.fulfilments_max, tries),
+        objective=each(0, np.int32),
+        km_max=each(np.inf if limits.distance_km_max is None else limits.distance_km_max, np.float64),
+        supply=each(0, np.int32),
+        dip=np.tile(np.arange(tries, dtype=np.int32), count),
+        divide=each(limits.divide_lines, np.int32),
+        days_max=each(np.inf if limits.days_max is None else limits.days_max, np.float64),
+        services=each(0, np.int32),
+        allowed=np.array([[limits.services is None or code in limits.services for code in codes]], np.bool_),
+    )
 
 
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
@@ -230,32 +286,34 @@ def _essence(fulfilment: Row) -> Row:
     return {name: fulfilment[name] for name in names} | {"units": units}
 
 
-def explain(kept: Kept) -> Row:
+def explain(kept: Kept, decided: Decided) -> Row:
     """The whole answer: candidates with their costs, the limits that bound, the runner-up and what would change it."""
-    case = case_of(kept)
+    case = case_of(kept, decided)
     (plan,) = solve(case, [What(ask=case.ask)])
     candidates = _candidates(case, plan)
     runner_up, gaps = _runner_up(case, plan)
     binding = _binding(case, plan)
     changes = _more_stock(case, plan, candidates) + _dearer(case, gaps)
-    objective = kept.wishes.objective or case.policy.default
+    ruling = kept.ruling
+    is_ruled = ruling.rule >= 0 and bool(kept.decision["fulfilments"])
     answer: Row = {
         "plan_id": kept.plan_id,
         "at": kept.at,
-        "policy": kept.policy,
-        "objective": {"name": objective} | msgspec.to_builtins(case.policy.objectives[objective]),
+        "policy": ruling.version,
+        "rule": {"number": ruling.rule, "name": decided.rule(ruling).name} if is_ruled else None,
+        "objective": {"name": case.objective} | msgspec.to_builtins(case.policy.objectives[case.objective]),
         "decision": kept.decision,
         "reproduced": is_reproduced(kept, plan),
         "method": plan.method,
         "cost_minor": round(plan.cost) if plan.found else None,
         "uses_safety_stock": plan.dips,
         "chosen": plan.nodes,
-        "candidates": candidates + _not_candidates(case, kept),
+        "candidates": candidates + _not_candidates(case, kept, decided),
         "binding_constraints": binding,
         "runner_up": runner_up,
         "would_change_it": changes,
     }
-    return answer | {"sentences": _sentences(case, plan, answer)}
+    return answer | {"sentences": [*_sentences(case, plan, answer), *_ruled(kept, decided, answer)]}
 
 
 # Candidates -----------------------------------------------------------------------------------------
@@ -310,7 +368,7 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
     return rows
 
 
-def _not_candidates(case: Case, kept: Kept) -> list[Row]:
+def _not_candidates(case: Case, kept: Kept, decided: Decided) -> list[Row]:
     """Nodes of the channel that were not weighed, and why; at most _NOT_CANDIDATES_MAX."""
     document: Row = msgspec.json.decode(kept.document)
     of_channel: list[int] | None = next(
@@ -318,6 +376,9 @@ def _not_candidates(case: Case, kept: Kept) -> list[Row]:
     )
     method = METHODS[case.ask.method]
     excluded = set(kept.decision.get("excluded", ()))
+    km = distances_km(case.network, case.ask.latitude, case.ask.longitude)
+    farthest = case.limits.distance_km_max
+    rule = decided.rule(kept.ruling).name
     rows: list[Row] = []
     for node in document["nodes"]:
         node_id, code = node["node_id"], node["code"]
@@ -331,6 +392,10 @@ def _not_candidates(case: Case, kept: Kept) -> list[Row]:
             why = "is not where the customer collects it"
         elif code in excluded:
             why = "was excluded: the order came back from it, or was taken from it"
+        elif code in decided.refused:
+            why = f'rule "{rule}" does not admit it'
+        elif farthest is not None and km[node_id] > farthest:
+            why = f"is {km[node_id]:.0f} km away, and {farthest:.0f} km are allowed"
         elif not case.network.slot_cutoff[node_id, 0]:
             why = "is closed"
         else:
@@ -387,6 +452,15 @@ def _binding(case: Case, plan: Plan) -> list[Row]:
     unlimited = replace(case, network=replace(network, left=np.full_like(network.left, NO_LIMIT)))
     named.append(("capacity", "every ship day had room"))
     answers += solve(unlimited, [What(ask=ask)])
+    limits = case.limits
+    for name, text, lifted_limits in (
+        ("days_max", "it might take longer", replace(limits, days_max=None)),
+        ("services", "any service might be used", replace(limits, services=None)),
+        ("divide_lines", "a line might be divided among nodes", replace(limits, divide_lines=True)),
+    ):
+        if lifted_limits != limits:
+            named.append((name, text))
+            answers += solve(replace(case, limits=lifted_limits), [What(ask=ask)])
     return [
         {"constraint": name, "saves_minor": round(plan.cost - a.cost) if plan.found else None, "if": text}
         for (name, text), a in zip(named, answers, strict=True)
@@ -472,6 +546,23 @@ def _worded(units: dict[str, int]) -> str:
 def _listed(words: Iterable[str]) -> str:
     parts = list(words)
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else "nothing"
+
+
+def _ruled(kept: Kept, decided: Decided, answer: Row) -> list[str]:
+    """Which rule of which version it was, and what came before it."""
+    ruling = kept.ruling
+    said = [f'Rule "{name}" came first and had no plan.' for name in decided.passed]
+    if answer["rule"] is not None:
+        said.append(f'Rule "{answer["rule"]["name"]}" of {ruling.version} decided it.')
+    if ruling.kind == "floor":
+        said.append(f"The profit floor of {ruling.version} refused it: a person must let it go.")
+    elif ruling.kind == "money":
+        said.append("By its objective it would have fallen below the profit floor: it is planned by money alone.")
+    elif ruling.kind == "part":
+        said.append("Not all of it could be served: a part is, by the prices of what is left.")
+    elif ruling.kind == "waived":
+        said.append("It was let go whatever its profit is.")
+    return said
 
 
 def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
