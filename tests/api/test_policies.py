@@ -184,3 +184,14 @@ def test_the_documented_body_is_a_policy(server):
     assert schema["additionalProperties"] is False
     for example in schema["examples"]:
         assert put(server.client, json.dumps(example), content_type="application/json").status_code == 201
+
+
+def test_trials_show_what_orders_came_to_beside_the_active_version(server):
+    assert server.client.get("/v1/policies/p/trials").json()["code"] == "policy.not_found"
+    put(server.client, name="standard")
+    assert server.client.get("/v1/policies/standard/trials").json() == {"name": "standard", "trials": []}
+    body = {"to": "canary", "share": 0.25, "why": "a test"}
+    assert server.client.post("/v1/policies/standard/promote", json=body).status_code == 200
+    (trial,) = server.client.get("/v1/policies/standard/trials").json()["trials"]
+    assert (trial["state"], trial["version"], trial["share"], trial["breach"]) == ("canary", 2, 0.25, None)
+    assert [(o["version"], o["orders"], o["split_share"]) for o in trial["outcomes"]] == [(2, 0, None), (1, 0, None)]

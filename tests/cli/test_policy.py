@@ -56,9 +56,15 @@ def test_a_file_that_cannot_be_read_is_bad_usage(run, tmp_path, content):
 def test_the_life_of_a_version(onhand, dsn):
     with Database.open(dsn) as db:
         set_policy(db, "standard", f"# mine\n{GOOD}", by=SYSTEM)
+    assert onhand("trials")[1] == "standard has neither a shadow nor a canary\n"
     assert onhand("promote", "standard", "--to", "shadow")[1] == "standard@2 is shadow\n"
     assert onhand("promote", "standard", "--to", "canary", "--share", "0.1")[1] == (
         "standard@2 is canary for 10% of orders\n"
+    )
+    code, said, _ = onhand("trials")
+    assert (code, [row.split()[:3] for row in said.splitlines()[-2:]]) == (
+        0,
+        [["standard@2", "canary", "0"], ["standard@1", "active", "0"]],
     )
     code, said, _ = onhand("list")
     assert (code, "2 (10% of orders)" in said) == (0, True)

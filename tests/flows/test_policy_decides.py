@@ -1,5 +1,7 @@
 """Orders decided by the policy in force, on the database: rules, fall-backs, floors, shares, and versions on trial."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from tests.events import settle
@@ -7,6 +9,7 @@ from tests.events import settle
 from onhand.base.actor import SYSTEM
 from onhand.flows.explain_plan import explain_plan
 from onhand.flows.fulfil import reject
+from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hold_order import release_order
 from onhand.flows.policies import promote_policy, set_policy
 from onhand.flows.promise import prepare_question, promise
@@ -276,3 +279,40 @@ def test_the_plan_of_a_rule_is_explained_by_it(merchant):
     why = {c["node"]: c.get("excluded_because") for c in answer["candidates"]}
     assert why["berlin"] == 'rule "large orders" does not admit it'
     assert any("large orders" in sentence for sentence in answer["sentences"])
+
+
+def test_what_waits_too_long_without_a_date_is_cancelled_and_nothing_else(merchant):
+    merchant.stock("berlin", A=3, B=9)
+    merchant.inbound("berlin", "po-1", days=30, C=5)
+    decide_by(
+        merchant,
+        "fallback: {on_no_plan: partial, cancel_after_hours: 48, unserved: {order_minor: 10, unit_minor: 900}}",
+    )
+    orders = merchant.place_many(
+        [([("A", 5)], {}), ([("C", 2)], {}), ([("D", 1)], {"hold": "call first"}), ([("E", 1), ("B", 2)], {})]
+    )
+    part, dated, held, some = (a["order_id"] for a in orders)
+    before = {order_id: merchant.status(order_id) for order_id in (dated, held)}
+    now = merchant.rows("SELECT now()")[0][0]
+    merchant.now = now + timedelta(hours=47)
+    assert cancel_overdue(merchant.state) == 0
+    merchant.now = now + timedelta(hours=49)
+    assert cancel_overdue(merchant.state) == 2
+    assert merchant.status(part) == merchant.status(some) == ("sourced", None)
+    assert merchant.waiting(part) == merchant.waiting(some) == []
+    assert [merchant.order(part).line(1).cancelled, merchant.order(some).line(1).cancelled] == [2, 1]
+    assert {order_id: merchant.status(order_id) for order_id in (dated, held)} == before
+    (reason,) = merchant.rows(
+        "SELECT DISTINCT e.reason FROM event e, unfold_v1(e) u WHERE u.subject = %s AND e.reason IS NOT NULL", part
+    )
+    assert reason[0].startswith("standard@2: nothing could serve it within 48 hours")
+    assert cancel_overdue(merchant.state) == 0
+
+
+def test_an_order_that_the_policy_holds_is_cancelled_in_time(merchant):
+    decide_by(merchant, "fallback: {on_no_plan: hold, cancel_after_hours: 1}")
+    order = merchant.place(("A", 1))
+    assert order["status"] == "held"
+    merchant.now = merchant.rows("SELECT now()")[0][0] + timedelta(hours=2)
+    assert cancel_overdue(merchant.state) == 1
+    assert merchant.status(order["order_id"]) == ("cancelled", None)

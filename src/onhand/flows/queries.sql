@@ -40,6 +40,14 @@ FROM policy_outcome WHERE state_id = %(state_id)s;
 -- name: with_canary
 SELECT name FROM policy_state WHERE state = 'canary' AND ended_at IS NULL ORDER BY name;
 
+-- name: find_overdue
+-- Orders of which units wait without a date for longer than that.
+SELECT q.order_id::text
+FROM queue_line q JOIN orders o USING (order_id)
+WHERE q.inbound_id IS NULL AND q.queue IN ('to_source', 'rejected', 'unfillable', 'backorder', 'held')
+  AND q.since <= %(before)s - make_interval(hours => %(hours)s)
+GROUP BY q.order_id, o.placed_at ORDER BY o.placed_at, q.order_id LIMIT %(limit)s;
+
 -- name: lock_reservation
 SELECT status, order_id FROM reservation WHERE reservation_id = %s FOR UPDATE
 

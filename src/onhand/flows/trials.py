@@ -13,12 +13,13 @@ from psycopg.rows import TupleRow, dict_row
 
 from onhand.catalog.catalogue import Goods
 from onhand.db import Database, queries
+from onhand.errors import NotFound
 from onhand.flows.in_force import InForce, Trial
 from onhand.flows.policies import watch_canary
 from onhand.network.compiled import Network
 from onhand.sourcing.policies import store
 from onhand.sourcing.policies.asking import Asking, Wanted
-from onhand.sourcing.policies.guards import Breach
+from onhand.sourcing.policies.guards import Breach, judge
 from onhand.sourcing.policies.outcomes import Outcome, outcome
 from onhand.sourcing.solve import Asked, Decisions, Stock, decide_asked
 
@@ -133,6 +134,34 @@ def outcomes(conn: Connection[TupleRow], state_id: int) -> dict[int, Outcome]:
     with conn.cursor(row_factory=dict_row) as rows:
         found: list[dict[str, Any]] = rows.execute(SQL["outcomes"], {"state_id": state_id}).fetchall()
     return {row.pop("version"): Outcome(**row) for row in found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A version on trial: what orders came to under it and, in the same time, under the active one, by version; and
+    what its guards say to that (None: too few orders, or all is well)."""
+
+    trial: store.Version
+    active: int
+    outcomes: dict[int, Outcome]
+    breach: Breach | None
+
+
+def trials_of(conn: Connection[TupleRow], name: str) -> list[Beside]:
+    """The shadow and the canary of a policy. Raises NotFound."""
+    if not store.list_policies(conn, limit=1, name=name):
+        raise NotFound("policy", name)
+    found = store.in_force(conn, name)
+    rows: list[Beside] = []
+    for state in ("shadow", "canary"):
+        trial, active = found.get(state), found.get("active")
+        if trial is None or active is None:
+            continue
+        sums = outcomes(conn, trial.state_id)
+        mine, theirs = (sums.get(v, Outcome()) for v in (trial.version, active.version))
+        breach = judge(trial.policy().guards, mine.metrics, theirs.metrics)
+        rows.append(Beside(trial=trial, active=active.version, outcomes=sums, breach=breach))
+    return rows
 
 
 def watch_trials(db: Database) -> list[Breach]:
