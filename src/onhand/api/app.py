@@ -68,6 +68,7 @@ ROUTERS = (
     routes_setup.router,
     routes_network.router,
     routes_policies.router,
+    routes_jobs.asking,
     routes_jobs.router,
     routes_events.router,
     routes_webhooks.router,

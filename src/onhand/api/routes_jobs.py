@@ -24,9 +24,38 @@ from onhand.simulation.page import page
 from onhand.sourcing.policies.model import NAME_PATTERN
 
 router = routes("jobs")
+asking = routes("policies")
 
 _JobId = Annotated[UUID, Path(examples=["019cae2a-6f10-7000-9d55-0c4a2be1f7a3"])]
 _ORDERS_MAX: Final = 2_000_000
+
+
+# Of the differences one, and no sweep: docs/how-to/simulate-a-policy.md has the whole.
+_RESULT: Final = {
+    "format": 1,
+    "policy": "standard",
+    "baseline": {
+        "version": "standard@3", "units_asked": 91_204, "units_served": 90_877, "orders_unserved": 120,
+        "units_missing": 0, "nodes": {"BERLIN": 21_410, "LYON": 69_467},
+    },
+    "candidate": {
+        "version": "standard@4", "units_asked": 91_204, "units_served": 90_869, "orders_unserved": 123,
+        "units_missing": 0, "nodes": {"BERLIN": 30_002, "LYON": 60_867},
+    },
+    "period": {
+        "from": "2026-02-01T00:00:00Z", "to": "2026-03-01T00:00:00Z", "orders": 48_113, "orders_left_out": 2,
+        "is_shortened": False,
+    },
+    "method": {"confidence": 0.95, "blocks_max": 30, "seed": 0, "step_s": 3600.0, "target_days": 5.0},
+    "differences": [
+        {
+            "metric": "paid_minor", "name": "Paid: shipping, handling, tax and duty", "unit": "money", "better": "less",
+            "baseline": 612.4, "candidate": 598.1, "difference": -14.3, "low": -17.9, "high": -10.7, "orders": 48_113,
+            "blocks": 30, "verdict": "better", "is_suspicious": False,
+        }
+    ],
+    "pareto": None,
+}  # fmt: skip
 
 
 class SimulationIn(Strict):
@@ -93,14 +122,13 @@ class JobAskedOut(BaseModel):
     state: Literal["queued"] = "queued"
 
 
-@router.post(
+@asking.post(
     "/v1/policies/{name}/simulate",
     status_code=202,
     # It keeps a processor busy for minutes.
     dependencies=[require("config:write")],
     response_model=JobAskedOut,
     responses=problem_responses(404, 409, 422),
-    tags=["policies"],
 )
 def simulate_policy(
     name: Annotated[str, Path(pattern=NAME_PATTERN, examples=["standard"])],
@@ -150,8 +178,11 @@ def get_job(job_id: _JobId, app: TheApp) -> Response:
         200: {
             "description": "What came of it",
             "content": {
-                "application/json": {"schema": {"type": "object"}},
-                "text/html": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"type": "object"}, "example": _RESULT},
+                "text/html": {
+                    "schema": {"type": "string"},
+                    "example": '<!doctype html><html lang="en"><title>standard@4 against standard@3</title></html>',
+                },
             },
         },
         **problem_responses(404, 409, 422),
