@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -214,6 +214,7 @@ def simulate(
     """
     from json import dumps
 
+    from onhand.cli.simulation import lines
     from onhand.flows.simulation.run import Request, simulate_policy
     from onhand.simulation.page import page
 
@@ -238,7 +239,8 @@ def simulate(
     if as_json:
         typer.echo(dumps(report, ensure_ascii=False, separators=(",", ":")))
     else:
-        _print_report(report)
+        for line in lines(report):
+            out.print(line)
 
 
 def _moment(text: str, option: str) -> "datetime":
@@ -265,59 +267,6 @@ def _progress() -> "Generator[Callable[[str, int, int], None]]":
             bar.update(task, description=what, completed=done, total=of or None)
 
         yield told
-
-
-def _print_report(report: dict[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    period = report["period"]
-    ours, theirs = report["baseline"]["version"], report["candidate"]["version"]
-    out.print(f"{theirs} against {ours}: {period['orders']:,} orders, {period['from'][:16]} to {period['to'][:16]}")
-    if period["orders_left_out"]:
-        out.print(f"{period['orders_left_out']:,} orders could not be replayed")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("mean over orders", ours, theirs, "difference", "95 % interval", ""):
-        table.add_column(heading, justify="left" if heading in ("mean over orders", "") else "right")
-    for d in report["differences"]:
-        cells = (
-            d["name"], _amount(d, "baseline"), _amount(d, "candidate"), _amount(d, "difference", sign=True),
-            f"{_amount(d, 'low', sign=True)} to {_amount(d, 'high', sign=True)}",
-            "" if d["verdict"] == "same" else d["verdict"] + (" (interval may be too narrow)" * d["is_suspicious"]),
-        )  # fmt: skip
-        table.add_row(*(Text(cell) for cell in cells))
-    out.print(table)
-    if report["pareto"] is not None:
-        _print_front(report["pareto"]["points"])
-
-
-def _amount(d: dict[str, Any], key: str, *, sign: bool = False) -> str:
-    value, plus = d[key], "+" if sign else ""
-    if value is None:
-        return "-"
-    if d["unit"] == "money":
-        return f"{value / 100:{plus},.2f}"
-    if d["unit"] == "%":
-        return f"{value * 100:{plus},.2f} %"
-    return f"{value:{plus},.3f}" + (f" {d['unit']}" if d["unit"] else "")
-
-
-def _print_front(points: "Sequence[dict[str, Any]]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    beaten = sum(p["dominated_by"] is not None for p in points)
-    out.print(f"\nprices of time and carbon: {len(points)} tried, {beaten} beaten by another in money, days and CO2")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("a day", "a kg of CO2", "paid", "days", "CO2", ""):
-        table.add_column(heading, justify="right")
-    for p in sorted((p for p in points if p["dominated_by"] is None), key=lambda p: p["paid_minor"] or 0):
-        cells = (
-            f"{p['day_minor'] / 100:.2f}", f"{p['co2_minor_per_kg'] / 100:.2f}", f"{(p['paid_minor'] or 0) / 100:,.2f}",
-            f"{p['days'] or 0:.2f}", f"{p['co2_g'] or 0:,.0f} g", p["name"] or "",
-        )  # fmt: skip
-        table.add_row(*(Text(cell) for cell in cells))
-    out.print(table)
 
 
 def _print_moves(name: str, moves: "Sequence[Move]") -> None:
