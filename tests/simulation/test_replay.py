@@ -138,6 +138,14 @@ def test_supply_on_its_way_is_promised_and_its_delay_is_felt() -> None:
     assert late.fulfilments.broken.sum() >= on_time.fulfilments.broken.sum()
 
 
+def test_units_that_have_come_are_no_longer_on_their_way() -> None:
+    announced = inbound([(0, 2.0, 1, 1, 2)])
+    past = replace(_one_item([0.1, 2.5, 2.6]), inbound=announced, moves=arrivals([(2.0, 1, 1, 2)]))
+    outcome = plainly(past)
+    assert outcome.served.tolist() == [1, 1, 0]
+    assert outcome.picks.is_supply.tolist() == [True, False]
+
+
 def test_supply_is_promised_only_once_it_is_announced_and_to_those_who_may_wait() -> None:
     coming = replace(
         _one_item([0.1, 1.1, 1.2]), inbound=inbound([(1.0, 2.0, 1, 1, 3)]), moves=arrivals([(2.0, 1, 1, 3)])
