@@ -8,6 +8,7 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.dates import YEARS
 from onhand.db import Database
 from onhand.errors import Conflict, FieldError, InvalidInput, NotFound
 from onhand.flows.in_force import read_node_facts
@@ -54,6 +55,9 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, at in (("from", self.begins), ("to", self.ends)):
+            if at.year not in YEARS:
+                raise InvalidInput.at(name, f"expected a year from {YEARS[0]} to {YEARS[-1]}")
         if self.begins >= self.ends:
             raise InvalidInput.at("to", "expected a moment after `from`")
         if self.orders_max is not None and self.orders_max < 1:
