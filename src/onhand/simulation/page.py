@@ -24,7 +24,8 @@ h2{font-size:1.15rem;margin:2.5rem 0 .75rem}p{margin:.4rem 0;max-width:46rem}.so
 th{font-weight:600;color:var(--soft);text-align:right;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
 td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left;white-space:normal}tr:last-child td{border-bottom:0}
-svg{display:block;width:100%;height:auto;max-width:60rem}svg text{fill:var(--ink);font:13px system-ui,sans-serif}
+svg{display:block;width:100%;height:auto;min-width:36rem;max-width:60rem}
+.cards+p{margin-top:1.25rem}svg text{fill:var(--ink);font:13px system-ui,sans-serif}
 svg .soft{fill:var(--soft)}svg .axis{stroke:var(--line)}
 """
 
@@ -101,7 +102,7 @@ def _shown(d: dict[str, Any], key: str, *, sign: bool = False) -> str:
         return f"{value / 100:{plus},.2f}"
     if unit == "%":
         return f"{value * 100:{plus},.2f}&nbsp;{'points' if sign else '%'}"
-    decimals = 1 if abs(value) >= 100 else 3
+    decimals = 1 if unit == "g" or abs(value) >= 100 else 3
     return f"{value:{plus},.{decimals}f}" + (f"&nbsp;{escape(unit)}" if unit else "")
 
 
@@ -113,7 +114,7 @@ def _warnings(report: dict[str, Any]) -> list[str]:
             "The two serve different shares of what was ordered, so money, time and CO2 are of different goods: look "
             "at what is paid for orders that both serve in full."
         )
-    suspicious = [d["name"] for d in report["differences"] if d["is_suspicious"]]
+    suspicious = [d["name"] for d in report["differences"] if d["is_suspicious"] and d["better"]]
     if suspicious:
         said.append(
             "One block of orders tells something of the next one, so these intervals may be too narrow: "
@@ -144,7 +145,7 @@ def _bars(differences: list[dict[str, Any]]) -> str:
         f'<svg viewBox="0 0 920 {height}" role="img" aria-label="Differences with their 95 % intervals">',
         *(
             f'<line class="axis" x1="{x:.0f}" x2="{x:.0f}" y1="8" y2="{height - 30}" stroke-width="{1 + (n == 0)}"/>'
-            f'<text class="soft" x="{x:.0f}" y="{height - 10}" text-anchor="middle">{n * most / 2:+.1%}</text>'
+            f'<text class="soft" x="{x:.0f}" y="{height - 10}" text-anchor="middle">{_axis(n * most / 2)}</text>'
             for n in range(-2, 3)
             for x in [middle + n * half / 2]
         ),
@@ -164,6 +165,10 @@ def _bars(differences: list[dict[str, Any]]) -> str:
             f"<title>{escape(d['name'])}: {_shown(d, 'difference', sign=True)}</title></circle>"
         )
     return "".join([*out, "</svg>"])
+
+
+def _axis(share: float) -> str:
+    return f"{share:+.1%}" if share else "0"
 
 
 def _nice(value: float) -> float:
