@@ -34,10 +34,12 @@ from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.serve_waiting import serve_waiting
 from onhand.flows.sheet import Sheet
+from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
+from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
@@ -55,6 +57,8 @@ _QUEUE_MAX = 4_000
 # Batches of orders under way, and those of them in the database: one works there while another one's commit is flushed;
 # more would only take the processor from the server, which makes the next ones ready meanwhile.
 _BATCHES, _BATCHES_WRITTEN = 4, 2
+# Jobs that a worker does, each in a process of its own.
+_WORKS = {simulation.KIND: simulation.WORK}
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.
@@ -206,7 +210,7 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
+        deliver webhooks, work on jobs, forget old idempotency keys. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         periodic = (
             ("expiry", 1.0, self._expire),
@@ -214,6 +218,7 @@ class App:
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
+            ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]

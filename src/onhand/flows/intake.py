@@ -226,9 +226,9 @@ def hash_order(canonical: bytes) -> bytes:
     return xxh3_128_digest(canonical)
 
 
-def rebuild_ask(world: World, order: Order, channel: Channel) -> Ask | None:
+def rebuild_ask(world: World, order: Order, channel: Channel, *, priced: bool = False) -> Ask | None:
     """The ask of an order that is sourced again, for everything that is in it; None while its destination cannot be
-    located."""
+    located. priced: with prices even where no decision depends on them."""
     network, policy, wish = world.network, world.policy, order.wishes
     latitude, longitude, unlocatable = place_of(wish.destination)
     pickup = network.node_ids.get(wish.pickup_node or "", 0)
@@ -245,7 +245,7 @@ def rebuild_ask(world: World, order: Order, channel: Channel) -> Ask | None:
     return Ask(
         demand=demand,
         prices=_prices([n.price_minor for n in order.lines], bought, demand, world.catalogue)
-        if are_prices_read(network, policy)
+        if priced or are_prices_read(network, policy)
         else [],
         latitude=latitude,
         longitude=longitude,

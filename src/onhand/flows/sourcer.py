@@ -435,13 +435,14 @@ class Sourcer:
             inputs = record.empty(ask, catalogue.goods, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
         codes = self._network.node_codes
+        confidence = self._book.confidence_of(self._wants[order.order_id])
         decision = {
             "order_id": order.order_id,
             "status": order.status,
             "queue": order.queue,
             "promise": None
             if order.deliver_by is None
-            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": self._asking.policy.confidence},
+            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": confidence},
             "fulfilments": [_worded(order, f) for f in made],
             "waiting": [
                 {

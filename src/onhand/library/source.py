@@ -60,12 +60,12 @@ def source(
     """
     known = Network.load(network, at=at)
     now = at or known.at
-    rules = _policy(policy)
+    rules = policy_of(policy)
     errors: list[FieldError] = []
     asked_for, replaceable = told_apart([*orders], errors)
     if errors:
         raise InvalidInput(errors)
-    asks = _asks(asked_for, known, rules, now)
+    asks = asks_of(asked_for, known, rules, now)
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
@@ -82,7 +82,7 @@ def source(
             run, basket = some[first:end], Basket({})
             if first in alone:
                 found = baskets(asked_for[start + first], replaceable[start + first], known)
-                asked_as = _asks([b.order for b in found], known, rules, now)
+                asked_as = asks_of([b.order for b in found], known, rules, now)
                 tried = [(some[first][0], ask, waits) for _, ask, waits in asked_as]
                 chosen = best(found, _decide(tried, stock, known, room, rules, now, consume=False))
                 run, basket = [tried[chosen]], found[chosen]
@@ -120,7 +120,7 @@ class _Ahead:
     ) -> "_Ahead | None":
         if known.forecast is None:
             return None
-        asks = _asks(known.forecast.orders, known, policy, now, "forecast.orders")
+        asks = asks_of(known.forecast.orders, known, policy, now, "forecast.orders")
         count = np.array(known.forecast.expected or np.ones(len(asks)), np.float64)
         expected = Expected(orders=asked([ask for _, ask, _ in asks], room), count=count)
         at, goods = now.timestamp(), known.catalogue.goods
@@ -160,7 +160,8 @@ def _today(stock: Stock, step: float) -> Float32:
 _Asked = tuple[str, Ask, bool]
 
 
-def _policy(policy: str | Policy) -> Policy:
+def policy_of(policy: str | Policy) -> Policy:
+    """The policy of that name: one that is built in. Raises InvalidInput."""
     if isinstance(policy, Policy):
         return policy
     if policy in ("standard", STANDARD.version):
@@ -171,7 +172,7 @@ def _policy(policy: str | Policy) -> Policy:
     raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
 
 
-def _asks(
+def asks_of(
     orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
 ) -> list[_Asked]:
     """(external id, ask, whether units on their way may be promised) of each order."""

@@ -37,6 +37,7 @@ from onhand.sourcing.tables import (
     METHOD_SEARCH,
     METHOD_SHARED,
     NO_LIMIT,
+    OBJ_PROMISE_Z,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
     OBJ_SPLIT,
@@ -429,7 +430,12 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         nodes.slot_cutoff[k, slot], nodes.cutoff_min[k], services.cutoff_min[service]
                     )
                     a.departs[f] = departs
-                    a.deliver[f] = departs + services.p95[service, c.column[at, service]] * DAY
+                    column = c.column[at, service]
+                    days = services.p95[service, column]
+                    if weights[OBJ_PROMISE_Z] != 0.0:
+                        spread = services.sigma[service, column] * weights[OBJ_PROMISE_Z]
+                        days = services.p50[service, column] * math.exp(spread)
+                    a.deliver[f] = departs + days * DAY
                 itemise(world, costs, c, at, wish, load, o, service, full, step, a.terms[f])
                 if made == 1:
                     a.terms[f, SPLIT] = 0.0  # the first fulfilment is no split

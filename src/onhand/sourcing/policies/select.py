@@ -389,6 +389,7 @@ def _objective(
     # Prices of stock and of room come from one plan of the network: it is made or it is not.
     planned = 0.0 if document.opportunity is None else 1.0
     return Objective(
+        confidence=document.confidence,
         split_minor=weigh("split", given.split_minor),
         target_days=given.target_days or 0.0,
         late_minor=weigh("lateness", given.late_minor),
