@@ -18,8 +18,7 @@ from onhand.base.money import CURRENCIES
 from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, are_prices_read, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
-from onhand.sourcing import custom
-from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
+from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows, with_names
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,7 +161,7 @@ class Sheet:
         if network.has_zones:
             places = [o.destination for o in orders]
             zone[:] = [network.zone_row(p.country, p.region or "", p.postal_code) for p in places]
-        return Asked(
+        batch = Asked(
             demand_first=first_rows(self.demand_counts),
             item=np.array(self.demand_items, np.int32),
             units=np.array(self.demand_units, np.int32),
@@ -182,10 +181,10 @@ class Sheet:
             cost=np.array(self.demand_costs, np.float64) if any(self.demand_costs) else None,
             residential=np.array([o.destination.residential for o in orders], np.int32),
             duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
-            channel_codes=[c.code for c in self.channels] if custom.installed() else None,
-            places=[(p.country, p.region or "", p.postal_code) for p in (o.destination for o in orders)]
-            if custom.installed()
-            else None,
+        )
+        to = (o.destination for o in orders)
+        return with_names(
+            batch, (c.code for c in self.channels), ((p.country, p.region or "", p.postal_code) for p in to)
         )
 
 

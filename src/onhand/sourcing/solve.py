@@ -19,6 +19,7 @@ from onhand.sourcing.tables import NO_LIMIT
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+Text = npt.NDArray[np.str_]
 
 _NO_INT = np.zeros(0, np.int32)
 _NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
@@ -105,8 +106,8 @@ class Asked:
     residential     int32[orders]; None: no homes
     duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
     attempts        None: with the order's own channel, fulfilments_max and objective, without safety stock and with it
-    channel_codes, places  by order the channel's code, and country, region and postal code of the destination; None:
-                    nobody asks (only terms of others do)
+    channel_codes   str[orders]; None: nobody asks (only terms of others do)
+    places          str[orders, 3]: country, region and postal code of the destination; None: nobody asks
     """
 
     demand_first: Int32
@@ -129,8 +130,8 @@ class Asked:
     residential: Int32 | None = None
     duty: Int32 | None = None
     attempts: Attempts | None = None
-    channel_codes: Sequence[str] | None = None
-    places: Sequence[tuple[str, str, str]] | None = None
+    channel_codes: Text | None = None
+    places: Text | None = None
 
 
 @dataclass(slots=True)
@@ -214,7 +215,7 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         np.int32,
     ).reshape(-1, 8)
     zone, channel, method, service, fulfilments_max, objective, may_dip, pickup_node = np.ascontiguousarray(whole.T)
-    return Asked(
+    batch = Asked(
         demand_first=first_rows([len(a.demand) for a in asks]),
         item=np.array([item for a in asks for item, _ in a.demand], np.int32),
         units=np.array([wanted for a in asks for _, wanted in a.demand], np.int32),
@@ -234,9 +235,16 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         cost=_money(asks, 1),
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
         duty=duty_rows(network, [a.place for a in asks]),
-        channel_codes=[a.channel.code for a in asks] if custom.installed() else None,
-        places=[a.place for a in asks] if custom.installed() else None,
     )
+    return with_names(batch, (a.channel.code for a in asks), (a.place for a in asks))
+
+
+def with_names(batch: Asked, channel_codes: Iterable[str], places: Iterable[tuple[str, str, str]]) -> Asked:
+    """The batch with channels and places of its orders, where terms of others may ask for them."""
+    if custom.installed():
+        batch.channel_codes = np.array([*channel_codes], np.str_)
+        batch.places = np.array([*places], np.str_).reshape(-1, 3)
+    return batch
 
 
 def duty_rows(network: Network, places: Iterable[tuple[str, str, str]]) -> Int32 | None:

@@ -62,7 +62,8 @@ class TermBatch:
 
     @cached_property
     def channel(self) -> Text:
-        return _text(self._asked.channel_codes or [""] * self.orders)
+        codes = self._asked.channel_codes
+        return _text([""] * self.orders) if codes is None else _text(codes)
 
     @cached_property
     def country(self) -> Text:
@@ -101,8 +102,8 @@ class TermBatch:
 
     @cached_property
     def sku(self) -> Text:
-        skus = self._goods.skus
-        return _text([skus[i] if i < len(skus) else "" for i in self._asked.item.tolist()])
+        skus, items = self._goods.skus, self._asked.item.tolist()
+        return _text([skus[int(i)] if i < len(skus) else "" for i in items])
 
     @cached_property
     def category(self) -> Text:
@@ -181,13 +182,13 @@ class TermBatch:
 
     def _place(self, part: int) -> Text:
         places = self._asked.places
-        return _text([""] * self.orders if places is None else [place[part] for place in places])
+        return _text([""] * self.orders) if places is None else _text(places[:, part])
 
     def _of_nodes(self, field: str) -> Text:
         return _text([node.get(field) or "" for node in self._nodes])
 
 
-def _text(words: list[str] | Any) -> Text:
+def _text(words: list[str] | Text) -> Text:
     return _fixed(np.array(words, np.str_).reshape(-1))
 
 
