@@ -122,6 +122,28 @@ def test_it_stands_in_plans_and_decides_them(having):
     assert f["cost_minor"] == pytest.approx(sum(f["cost"].values()))
 
 
+SIMULATE = """
+import dataclasses, onhand
+from onhand.sourcing.policy import STANDARD
+network, orders = given
+weighed = dataclasses.replace(STANDARD.objectives["margin"], weights={"ferry": 0.5})
+half = dataclasses.replace(STANDARD, objectives={"margin": weighed})
+(found,) = onhand.simulate(orders, network, policies=[STANDARD, half])
+ferry = found.of("term_ferry")
+print(json.dumps([ferry.baseline, ferry.candidate, ferry.difference]))
+"""
+
+
+def test_it_is_simulated_under_other_policies(having):
+    orders = [
+        {"destination": destination(ISLAND), "lines": [{"sku": "A", "quantity": 1}]}
+        | {"placed_at": f"2026-03-02T0{hour}:00:00Z"}
+        for hour in range(4)
+    ]
+    # Under the first policy the shop on the island is cheaper, and the ferry asks for nothing.
+    assert in_python(having, SIMULATE, NETWORK, orders) == [0, 150, 150]
+
+
 def test_it_is_listed_and_policies_may_weigh_it(having, without, tmp_path):
     listed = run(having, "terms")
     assert listed.returncode == 0, listed.stderr
