@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.plan import Plan, PlannedFulfilment, Substitution
     from onhand.library.simulate import simulate
     from onhand.library.source import source
     from onhand.settings import Settings
     from onhand.simulation.compare import Comparison
     from onhand.sourcing.policy import Objective, Policy
+    from onhand.sourcing.term_batch import TermBatch
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
@@ -35,7 +36,9 @@ _HOMES = {
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
+    "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "TermBatch": "onhand.sourcing.term_batch",
     "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
     **dict.fromkeys(
@@ -58,6 +61,8 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "Substitution",
+    "TermBatch",
     "simulate",
     "source",
 ]

@@ -17,6 +17,7 @@ from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
 from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn
 from onhand.orders.model import Order
+from onhand.sourcing import custom
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
@@ -198,7 +199,7 @@ def prepare(
             objective=policy.index(order.objective),
             residential=destination.residential,
             prices=_prices([line.price_minor for line in order.lines], lines, demand, catalogue)
-            if network.duties.has_duties or policy.reads_prices
+            if are_prices_read(network, policy)
             else [],
         ),
         hash=body_hash or hash_order(_encode(order)),
@@ -210,6 +211,11 @@ def prepare(
         reservation_id=reservation_id,
         preorder=preorder,
     )
+
+
+def are_prices_read(network: Network, policy: Policy) -> bool:
+    """Whether a decision may depend on what is paid: for duty, for a floor, or because terms of others look at it."""
+    return network.duties.has_duties or policy.reads_prices or bool(custom.installed())
 
 
 def hash_order(canonical: bytes) -> bytes:
@@ -239,7 +245,7 @@ def rebuild_ask(world: World, order: Order, channel: Channel, *, priced: bool = 
     return Ask(
         demand=demand,
         prices=_prices([n.price_minor for n in order.lines], bought, demand, world.catalogue)
-        if priced or network.duties.has_duties or policy.reads_prices
+        if priced or are_prices_read(network, policy)
         else [],
         latitude=latitude,
         longitude=longitude,

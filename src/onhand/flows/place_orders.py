@@ -214,6 +214,7 @@ class Desk:
             sheet.only(rows), decisions, [records[r] for r in rows], network, asking.policy, state.catalogue,
             rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
             labels=[] if tried is None else [tried.label(decisions, r) for r in rows],
+            confidences=[] if tried is None else [tried.confidences[r] for r in rows],
         )  # fmt: skip
 
     def _exact_all(self, orders: dict[int, Intake], answers: list[Placed | Exception | None], *, waited: bool) -> None:
@@ -536,6 +537,7 @@ def _decide_and_write(
         line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
         origin=state.db.origin,
         labels=[] if asking.is_plain else [c.label for c in cases],
+        confidences=[] if asking.is_plain else [book.confidence_of(c.want) for c in cases],
         fates=[c.fate for c in cases],
     )
     available, version = positions(writing.on(conn).wait())
@@ -609,7 +611,6 @@ class Book:
     def __init__(self, state: State, network: Network, locked: Locked, now: datetime, asking: Asking) -> None:
         self.network = network
         self.asking = asking
-        self.confidence = asking.policy.confidence
         self.now = now
         self._state = state
         rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
@@ -624,6 +625,10 @@ class Book:
     @property
     def catalogue(self) -> Catalogue:
         return self._state.catalogue
+
+    def confidence_of(self, want: Wanted) -> float:
+        """With which a promise to that order is kept."""
+        return self.asking.versions[want.version].policy.document.confidence
 
     def with_network(self, network: Network, now: datetime) -> "Book":
         """The same stock, with other candidates or at another time."""
@@ -775,7 +780,7 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
         fate.status = fate.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
     fate.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
-    fate.confidence = book.confidence * min(b.inbound.confidence for b in backing)
+    fate.confidence = book.confidence_of(want) * min(b.inbound.confidence for b in backing)
     return case
 
 

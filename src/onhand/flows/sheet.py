@@ -15,9 +15,10 @@ import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import CURRENCIES
-from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, are_prices_read, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
+from onhand.sourcing import custom
 from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
 
 
@@ -181,6 +182,10 @@ class Sheet:
             cost=np.array(self.demand_costs, np.float64) if any(self.demand_costs) else None,
             residential=np.array([o.destination.residential for o in orders], np.int32),
             duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
+            channel_codes=[c.code for c in self.channels] if custom.installed() else None,
+            places=[(p.country, p.region or "", p.postal_code) for p in (o.destination for o in orders)]
+            if custom.installed()
+            else None,
         )
 
 
@@ -284,7 +289,7 @@ def read_plain(
     sheet.demand_units = [line.quantity for line in found]
     # Mostly nobody asks.
     sheet.demand_prices = sheet.demand_costs = [0.0] * len(found)
-    if network.duties.has_duties or policy.reads_prices:
+    if are_prices_read(network, policy):
         sheet.demand_prices = [float(line.price_minor) for line in found]
         sheet.demand_costs = catalogue.unit_cost[sheet.demand_items].tolist()
     sheet.line_of = (

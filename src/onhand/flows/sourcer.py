@@ -23,7 +23,7 @@ from onhand.flows.wanted import of_order
 from onhand.ledger.store import Key, lock_positions
 from onhand.network.compiled import Channel, Network
 from onhand.orders.decide import take_waiting, withdraw
-from onhand.orders.model import TERMS, Fulfilment, Order, Piece, Unit, Wait, total
+from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, split_cost, total
 from onhand.orders.states import settle
 from onhand.orders.store import Plan
 from onhand.sourcing import record
@@ -336,7 +336,7 @@ class Sourcer:
         made: list[Fulfilment] = []
         for n, r in enumerate(range(d.fulfilment_first[0], d.fulfilment_first[1]), 1):
             node, service = int(d.node[r]), int(d.service[r])
-            terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+            cost, of_others = split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others)
             made.append(
                 Fulfilment(
                     number=last + n,
@@ -352,8 +352,9 @@ class Sourcer:
                     deliver_by=datetime.fromtimestamp(int(d.deliver[r]), UTC),
                     lines=int(d.lines[r]),
                     units=int(d.units[r]),
-                    cost_minor=sum(terms),
-                    cost=tuple(terms),
+                    cost_minor=sum(cost) + sum(minor for _, minor in of_others),
+                    cost=cost,
+                    cost_of_others=of_others,
                     co2_g=round(float(d.grams[r])),
                     pieces=tuple(
                         Piece(line_no=line, item_id=item, quantity=units) for (line, item), units in pieces[n].items()
@@ -434,13 +435,14 @@ class Sourcer:
             inputs = record.empty(ask, catalogue.goods, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
         codes = self._network.node_codes
+        confidence = self._book.confidence_of(self._wants[order.order_id])
         decision = {
             "order_id": order.order_id,
             "status": order.status,
             "queue": order.queue,
             "promise": None
             if order.deliver_by is None
-            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": self._asking.policy.confidence},
+            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": confidence},
             "fulfilments": [_worded(order, f) for f in made],
             "waiting": [
                 {
@@ -482,7 +484,7 @@ def _worded(order: Order, f: Fulfilment) -> dict[str, object]:
             {"line_id": order.line(p.line_no).line_id, "sku": order.skus[p.item_id], "quantity": p.quantity}
             for p in f.pieces
         ],
-        "cost": dict(zip(TERMS, f.cost, strict=True)),
+        "cost": f.cost_by_term,
         "cost_minor": f.cost_minor,
         "co2_g": f.co2_g,
         "ship_by": rfc3339(_seconds(f.ship_by)),

@@ -16,7 +16,7 @@ from onhand.flows.trials import Tally
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
-from onhand.sourcing import record
+from onhand.sourcing import custom, record
 from onhand.sourcing.policies.asking import Asking
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import Ask, Stock, decide
@@ -52,6 +52,7 @@ class State:
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read everything. Events committed meanwhile are read again by `follow`."""
+        custom.log_installed()
         self.warm()
         with self.db.connection() as conn:
             self.cursor = head(conn)

@@ -18,11 +18,13 @@ from onhand.base.dates import rfc3339
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
-from onhand.orders.model import TERMS
+from onhand.orders.model import by_term, split_cost
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policies.asking import Ruling, distances_km, money_alone, without_floor
 from onhand.sourcing.policies.select import Compiled, Limits, Rule
-from onhand.sourcing.policy import Policy
+from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.record import Seen
+from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
@@ -92,6 +94,7 @@ class Case:
     pairs: list[tuple[str | None, str | None]]
     limits: Limits
     objective: str
+    terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
     @property
     def wanted(self) -> list[int]:
@@ -176,6 +179,7 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         pairs=[kept.pairs.get(i, (None, None)) for i in seen.item.tolist()],
         limits=limits,
         objective=name,
+        terms=seen.terms,
     )
 
 
@@ -211,7 +215,10 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
     batch = asked(asks, case.network)
     batch.attempts = _attempts(batch, case)
-    decisions = decide_asked(batch, stock, case.network, case.policy, goods, now=case.now, consume=False)
+    weighed = _weighed(case, [[item - 1 for item, _ in q.ask.demand] for q in questions])
+    decisions = decide_asked(
+        batch, stock, case.network, case.policy, goods, now=case.now, consume=False, weighed=weighed
+    )
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
 
 
@@ -239,6 +246,23 @@ def _attempts(batch: Asked, case: Case) -> Attempts:
     )
 
 
+def _weighed(case: Case, rows: Sequence[Sequence[int]]) -> Weighed:
+    """What terms of others asked when the decision was made, for questions about `rows` of the case's items. Those of
+    today are not asked."""
+    if not case.terms:
+        return NOTHING
+    nodes, count, demand = case.network.count + 1, len(rows), [row for of in rows for row in of]
+    fulfilment = np.zeros((len(case.terms), count, nodes), np.float32)
+    unit = np.zeros((len(case.terms), len(demand), nodes), np.float32)
+    for x, term in enumerate(case.terms):
+        fulfilment[x][:, term.node_id] = term.fulfilment
+        if term.unit is not None:
+            unit[x][:, term.node_id] = term.unit[demand]
+    names = tuple(term.name for term in case.terms)
+    paid, seen = np.array([term.paid for term in case.terms], np.bool_), np.zeros((count, nodes), np.bool_)
+    return Weighed(names=names, fulfilment=fulfilment, unit=unit, paid=paid, seen=seen)
+
+
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
     network = case.network
     dips = False
@@ -251,15 +275,15 @@ def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -
         dips |= bool(d.pick_units[p] > unguarded[d.demand_item[d.pick_demand[p]] - 1, d.pick_node[p]])
     for number, r in enumerate(range(d.fulfilment_first[order], d.fulfilment_first[order + 1]), 1):
         service = int(d.service[r])
-        terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+        cost = by_term(*split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others))
         rows.append(
             {
                 "node": network.node_codes[int(d.node[r])],
                 "carrier": None if service < 0 else network.services[service].carrier,
                 "service": "pickup" if service < 0 else network.services[service].code,
                 "units": by_number[number],
-                "cost": dict(zip(TERMS, terms, strict=True)),
-                "cost_minor": sum(terms),
+                "cost": cost,
+                "cost_minor": sum(cost.values()),
                 "ship_by": rfc3339(int(d.departs[r])),
                 "deliver_by": rfc3339(int(d.deliver[r])),
             }
@@ -301,7 +325,7 @@ def explain(kept: Kept, decided: Decided) -> Row:
         "at": kept.at,
         "policy": ruling.version,
         "rule": {"number": ruling.rule, "name": decided.rule(ruling).name} if is_ruled else None,
-        "objective": {"name": case.objective} | msgspec.to_builtins(case.policy.objectives[case.objective]),
+        "objective": {"name": case.objective} | _prices(case.policy.objectives[case.objective]),
         "decision": kept.decision,
         "reproduced": is_reproduced(kept, plan),
         "method": plan.method,
@@ -314,6 +338,11 @@ def explain(kept: Kept, decided: Decided) -> Row:
         "would_change_it": changes,
     }
     return answer | {"sentences": [*_sentences(case, plan, answer), *_ruled(kept, decided, answer)]}
+
+
+def _prices(objective: Objective) -> Row:
+    prices: Row = msgspec.to_builtins(objective)
+    return prices if objective.weights else {name: price for name, price in prices.items() if name != "weights"}
 
 
 # Candidates -----------------------------------------------------------------------------------------
@@ -356,7 +385,7 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
         if not served:
             row["excluded_because"] = "holds no line in full"
         elif node in roomy:
-            row["excluded_because"] = (
+            row["excluded_because"] = _forbidden(case, node) or (
                 "its ship days are full" if roomy[node].found else "no service reaches the destination from it"
             )
         else:
@@ -366,6 +395,18 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
         rows.append(row)
     rows.sort(key=lambda r: (not r["chosen"], len(r["missing"]), r["cost_minor"] is None, r["cost_minor"] or 0))
     return rows
+
+
+def _forbidden(case: Case, node: int) -> str | None:
+    """Which term of others says that a node may not serve any of it."""
+    objective = case.policy.objectives[case.objective]
+    for term in case.terms:
+        at = np.flatnonzero(term.node_id == node)
+        if len(at) and objective.weights.get(term.name, 1.0):
+            lines = np.zeros(1) if term.unit is None else term.unit[:, at[0]]
+            if np.isposinf(term.fulfilment[at[0]]) or np.isposinf(lines).all():
+                return f"the cost term {term.name} rules it out"
+    return None
 
 
 def _not_candidates(case: Case, kept: Kept, decided: Decided) -> list[Row]:

@@ -13,6 +13,7 @@ from onhand.sourcing.tables import (
     HANDLING,
     LATENESS,
     NO_LIMIT,
+    OBJECTIVE_COLUMNS,
     OPPORTUNITY,
     PICKUP,
     REJECTION_RISK,
@@ -153,13 +154,51 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
     rejection_risk.add(costs, c, rows_from, rows_to, wish, orders, prices)
     if world.duties.rate.shape[0]:
         tax_duty.add(costs, c, rows_from, rows_to, wish, nodes, orders, world.duties)
-    custom = world.custom
-    for x in range(custom.fulfilment.shape[0]):
+    if world.custom.fulfilment.shape[0]:
+        _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
+
+
+@bare
+def _add_custom(custom, costs, c, rows_from, rows_to, wish, order):
+    """Terms of others: to `costs.fixed` and `costs.unit`."""
+    node, fixed, unit, minor, minor_unit = c.node, costs.fixed, costs.unit, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         for j in range(rows_from, rows_to):
-            k = int(c.node[j])
-            costs.fixed[j] += custom.fulfilment[x, order, k]
-            for d in range(wish.lines):
-                costs.unit[j, d] += custom.unit[x, wish.first + d, k]
+            fixed[j] += weight * minor[x, order, node[j]]
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    unit[j, d] += weight * minor_unit[x, wish.first + d, node[j]]
+
+
+@bare
+def rule_out(custom, c, count, wish, order):
+    """Leave out the candidates, and of the others the lines, that a term of others forbids: its price is BIG."""
+    node, ready, free, minor, minor_unit = c.node, c.ready, c.free, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        if wish.weights[OBJECTIVE_COLUMNS + x] == 0.0:
+            continue
+        for j in range(count):
+            if minor[x, order, node[j]] >= BIG:
+                ready[j] = False
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    if minor_unit[x, wish.first + d, node[j]] >= BIG:
+                        free[j, d] = 0
+
+
+@bare
+def paid_custom(custom, wish, terms):
+    """What is really paid for terms of others, of a fulfilment with these terms: whatever they weigh."""
+    minor = 0.0
+    others = custom.paid.shape[0]
+    for x in range(others):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if custom.paid[x] and weight != 0.0:
+            minor += terms[terms.shape[0] - others + x] / weight
+    return minor
 
 
 @bare
@@ -287,10 +326,15 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
         terms[SHIPPING] += _taken(costs, row, wish, units, service, full, weight)
     custom = world.custom
     for x in range(custom.fulfilment.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         k = int(c.node[row])
-        minor = custom.fulfilment[x, order, k]
-        for d in range(wish.lines):
-            minor += units[d] * custom.unit[x, wish.first + d, k]
+        minor = weight * custom.fulfilment[x, order, k]
+        if custom.unit.shape[0]:
+            for d in range(wish.lines):
+                if units[d]:
+                    minor += units[d] * (weight * custom.unit[x, wish.first + d, k])
         terms[terms.shape[0] - custom.fulfilment.shape[0] + x] = minor
 
 

@@ -1,7 +1,7 @@
 """From orders as values to the kernel's arrays and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
-from onhand.sourcing import kernel, tables
+from onhand.sourcing import custom, kernel, tables
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.tables import NO_LIMIT
 
@@ -104,6 +105,8 @@ class Asked:
     residential     int32[orders]; None: no homes
     duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
     attempts        None: with the order's own channel, fulfilments_max and objective, without safety stock and with it
+    channel_codes, places  by order the channel's code, and country, region and postal code of the destination; None:
+                    nobody asks (only terms of others do)
     """
 
     demand_first: Int32
@@ -126,6 +129,8 @@ class Asked:
     residential: Int32 | None = None
     duty: Int32 | None = None
     attempts: Attempts | None = None
+    channel_codes: Sequence[str] | None = None
+    places: Sequence[tuple[str, str, str]] | None = None
 
 
 @dataclass(slots=True)
@@ -135,7 +140,7 @@ class Decisions:
     count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
     are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
     `slot` is its index among the node's ship days at the time of the decision. `demand_price`: of one unit, where it
-    mattered.
+    mattered. `custom`: what terms of others asked; `terms` has their columns behind those of TERMS.
     """
 
     count: Int32
@@ -168,6 +173,12 @@ class Decisions:
     record: Int32
     record_first: Int64
     demand_price: Float64 | None = None
+    custom: Weighed = NOTHING
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the columns of `terms` behind those of TERMS."""
+        return self.custom.names
 
 
 @dataclass(slots=True)
@@ -223,6 +234,8 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         cost=_money(asks, 1),
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
         duty=duty_rows(network, [a.place for a in asks]),
+        channel_codes=[a.channel.code for a in asks] if custom.installed() else None,
+        places=[a.place for a in asks] if custom.installed() else None,
     )
 
 
@@ -256,9 +269,10 @@ def decide(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
 ) -> Decisions:
     """`decide_asked` for orders as values."""
-    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume)
+    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume, weighed=weighed)
 
 
 def decide_asked(
@@ -270,20 +284,28 @@ def decide_asked(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
-    `stock.pending` and `network.left` before the next order is looked at."""
+    `stock.pending` and `network.left` before the next order is looked at.
+
+    weighed  what terms of others ask, by row of `batch`; None: those installed are asked now
+    """
     orders = len(batch.zone)
     items, units, first = batch.item, batch.units, batch.demand_first
     rows = items
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
-    objectives = policy.matrix()
+    if weighed is None and not custom.installed():
+        weighed = NOTHING
+    if weighed is None:
+        weighed = custom.weigh(batch, policy, network, goods, stock.available[rows] - stock.pending[rows], now=now)
+    objectives = policy.matrix(weighed.names)
     attempts = batch.attempts or _usual_attempts(batch)
     lists = attempts.lists or (network.candidate_offsets, network.candidates)
     longest = int(np.diff(lists[0]).max(initial=0))
-    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now)
+    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now, weighed)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
@@ -316,11 +338,12 @@ def decide_asked(
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
             parcels=np.empty(room, np.int32),
-            terms=np.empty((room, len(TERMS))),
+            terms=np.empty((room, len(TERMS) + len(weighed.names))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
             demand_price=batch.price if len(world.duties.rate) else None,
+            custom=weighed,
         )
         left_out = kernel.source_batch(
             world, consume,
@@ -355,6 +378,7 @@ def _world(
     objectives: Float64,
     goods: Goods,
     now: float,
+    weighed: Weighed,
 ) -> tables.World:
     """What the kernel reads, in its order."""
     orders, demand, items = len(batch.zone), len(rows), batch.item
@@ -396,7 +420,7 @@ def _world(
             network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
             network.carton_max_g,
         ),
-        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
+        weighed.table, stock.supply, table, objectives,
     )  # fmt: skip
 
 
@@ -491,6 +515,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
         demand_price=None if any(p.demand_price is None for p in parts) else whole("demand_price"),
+        custom=Weighed.join([p.custom for p in parts]),
     )
 
 
@@ -502,5 +527,6 @@ def nothing() -> Decisions:
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
-        units=i4, parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        units=i4, parcels=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
+        record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
     )  # fmt: skip
