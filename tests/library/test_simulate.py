@@ -55,6 +55,11 @@ def test_stock_runs_out_and_supply_arrives_over_time() -> None:
     assert not same.baseline.picks.is_supply.any()
 
 
+def test_no_orders_are_no_differences() -> None:
+    (same,) = onhand.simulate([], onhand.Network.load(PLENTY, at=AT), policies=["standard"])
+    assert {d.orders for d in same.differences} == {0}
+
+
 def test_orders_carry_their_wishes() -> None:
     given = [order(0, objective="speed"), order(1), order(2, service="quick")]
     (same,) = onhand.simulate(given, PLENTY, policies=["margin"])

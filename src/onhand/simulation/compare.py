@@ -10,15 +10,16 @@ checked by how much one tells of the next (`Difference.carry_over`).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from onhand.orders.model import TERMS
 from onhand.simulation.history import History
 from onhand.simulation.replay import PAID, Outcome
-from onhand.sourcing.custom import term_names
 
 Float64 = npt.NDArray[np.float64]
 
@@ -57,13 +58,20 @@ _OWN: Final = (
     Metric("rejected_lines", "Lines that nodes reject", "", -1),
     Metric("cost_minor", "All cost terms, at the policy's own prices", "money", 0),
 )
-METRICS: Final = (
-    *_OWN,
-    *(
-        Metric(f"term_{name}", name.replace("_", " ").capitalize(), "money", -1 if name in PAID else 0)
-        for name in term_names()
-    ),
-)
+
+
+def metrics(terms: Sequence[str] = TERMS, paid: Sequence[str] = PAID) -> tuple[Metric, ...]:
+    """All that is compared, with these cost terms, of which `paid` are money that is really paid."""
+    return (
+        *_OWN,
+        *(
+            Metric(f"term_{name}", name.replace("_", " ").capitalize(), "money", -1 if name in paid else 0)
+            for name in terms
+        ),
+    )
+
+
+METRICS: Final = metrics()
 """Means over orders. Prices that a policy sets itself, such as that of a day, are not comparable (better: 0)."""
 
 
@@ -131,11 +139,11 @@ def compare(history: History, baseline: Outcome, candidate: Outcome) -> Comparis
     alike = (baseline.served == baseline.asked) & (candidate.served == candidate.asked)
     for each in (ours, theirs):
         each["paid_alike_minor"] = np.where(alike, each["paid_minor"], np.nan)
-    metrics = [m for m in METRICS if m.key in ours]
+    measured = [m for m in metrics(baseline.terms, baseline.paid) if m.key in ours]
     return Comparison(
         baseline=baseline,
         candidate=candidate,
-        differences=tuple(difference(m, ours[m.key], theirs[m.key]) for m in metrics),
+        differences=tuple(difference(m, ours[m.key], theirs[m.key]) for m in measured),
     )
 
 
@@ -147,8 +155,8 @@ def values(history: History, outcome: Outcome) -> dict[str, Float64]:
     def total(of_fulfilment: npt.NDArray[Any]) -> Float64:
         return np.bincount(f.order, of_fulfilment.astype(np.float64), count).astype(np.float64)
 
-    terms = {name: total(f.terms[:, n]) for n, name in enumerate(term_names())}
-    paid = sum((terms[name] for name in PAID), np.zeros(count))
+    terms = {name: total(f.terms[:, n]) for n, name in enumerate(outcome.terms)}
+    paid = sum((terms[name] for name in outcome.paid), np.zeros(count))
     fulfilments = np.bincount(f.order, minlength=count).astype(np.float64)
     complete = outcome.served == outcome.asked
     days, arrived = _last(f.order, f.days, count), _last(f.order, f.arrived, count)

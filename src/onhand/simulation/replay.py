@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.network.compiled import Network
+from onhand.orders.model import TERMS
 from onhand.simulation import chance
 from onhand.simulation.history import Bool, Float64, History, Int32, gather, part
 from onhand.simulation.rules import Rules
 from onhand.sourcing import tables
-from onhand.sourcing.custom import term_names
+from onhand.sourcing.custom import NOTHING
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Decisions, Stock, decide_asked
 
 Int64 = npt.NDArray[np.int64]
@@ -82,6 +83,8 @@ class Picks(NamedTuple):
 class Outcome:
     """What became of a history under one policy.
 
+    terms             names of the cost terms, in the columns of `fulfilments.terms`; those of others come last
+    paid              those of them that are money which is really paid
     asked, served     int32[orders], units; served ones were neither rejected nor left waiting in the end
     rejected          int32[orders], lines that a node rejected; they may have been served by another one
     available         int32[item, node] in the end
@@ -90,6 +93,8 @@ class Outcome:
 
     label: str
     settings: Settings
+    terms: tuple[str, ...]
+    paid: tuple[str, ...]
     asked: Int32
     served: Int32
     rejected: Int32
@@ -405,9 +410,13 @@ class _Replay:
         picks = _picks(self.made, orders)
         served = np.bincount(picks.order[~picks.is_rejected], picks.units[~picks.is_rejected], count)
         owner = np.repeat(np.arange(count), np.diff(orders.demand_first))
+        # Terms of others are the same for all decisions of a process.
+        custom = self.made[0].decisions.custom if self.made else NOTHING
         return Outcome(
             label=self.rules.label,
             settings=self.settings,
+            terms=(*TERMS, *custom.names),
+            paid=(*PAID, *(name for name, is_paid in zip(custom.names, custom.paid.tolist(), strict=True) if is_paid)),
             asked=np.bincount(owner, orders.units, count).astype(np.int32),
             served=served.astype(np.int32),
             rejected=self.rejected,
@@ -436,7 +445,7 @@ class _Replay:
             service=service[alive],
             departs=departs[alive],
             parcels=whole("parcels").astype(np.int32)[alive],
-            terms=whole("terms").astype(np.float64).reshape(-1, len(term_names()))[alive],
+            terms=whole("terms").astype(np.float64)[alive] if self.made else np.zeros((0, len(TERMS))),
             grams=whole("grams").astype(np.float64)[alive],
             days=((departs + wait_s - placed) / DAY + mean)[alive],
             arrived=((arrived - placed) / DAY)[alive],
