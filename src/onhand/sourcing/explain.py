@@ -21,7 +21,8 @@ from onhand.orders.intake import Wishes
 from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.record import Seen
-from onhand.sourcing.solve import Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.tables import BASE, Prices
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
@@ -58,6 +59,7 @@ class Case:
     """The question as it was asked; its items are numbered from 1 in the order of the record.
 
     free, safety  int32[item - 1, node_id]
+    value, base, risk  int32[item - 1, node_id], minor units as in record.Candidate
     """
 
     ask: Ask
@@ -66,6 +68,9 @@ class Case:
     now: float
     free: Int32
     safety: Int32
+    value: Int32
+    base: Int32
+    risk: Int32
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     nodes: list[int]
@@ -112,11 +117,11 @@ def case_of(kept: Kept) -> Case:
         candidates=np.array([*nodes, *nodes], np.int32),
         candidate_offsets=np.array([0, *range(len(nodes), 2 * len(nodes) + 1)], np.int32),
     )
-    free = np.zeros((len(seen.item), size), np.int32)
-    safety = np.zeros((len(seen.item), size), np.int32)
+    free, safety, value, base, risk = (np.zeros((len(seen.item), size), np.int32) for _ in range(5))
     network.left[:] = NO_LIMIT
     for c in seen.candidates:
         free[:, c.node_id], safety[:, c.node_id] = c.free, c.safety
+        value[:, c.node_id], base[:, c.node_id], risk[:, c.node_id] = c.value, c.base, c.risk
         for day, left in enumerate(c.left):
             network.left[c.node_id, day] = left
     destination = wishes.destination
@@ -141,6 +146,9 @@ def case_of(kept: Kept) -> Case:
         now=seen.at,
         free=free,
         safety=safety,
+        value=value,
+        base=base,
+        risk=risk,
         weight_g=seen.weight_g,
         volume_mm3=seen.volume_mm3,
         nodes=nodes,
@@ -179,8 +187,27 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     number = np.concatenate([[0], np.tile(np.arange(1, lines + 1), count)]).astype(np.int32)
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
-    decisions = decide(asks, stock, case.network, case.policy, goods, now=case.now, consume=False)
+    stock.prices, policy = prices_of(case.policy, *(np.tile(a, (count, 1)) for a in (case.value, case.risk)))
+    decisions = decide(asks, stock, case.network, policy, goods, now=case.now, consume=False)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
+
+
+def prices_of(policy: Policy, value: Int32, risk: Int32) -> tuple[Prices, Policy]:
+    """Prices from which `policy`, changed so as not to weigh again what was weighed, gets just these minor units.
+
+    value, risk  int32[row, node]
+    """
+    prices = NO_PRICES
+    if value.any():
+        unit = np.zeros((*value.shape, 4), np.float32)
+        unit[:, :, BASE] = value
+        prices = prices._replace(unit=unit, clock=np.zeros(len(value)))
+    dearest = float(risk.max(initial=0))
+    if dearest:
+        sure = np.ones(risk.shape[1], np.float32)
+        prices = prices._replace(rejection=sure, ratio=(risk / dearest).astype(np.float32))
+    objectives = {name: replace(o, opportunity=1.0, rejection_minor=dearest) for name, o in policy.objectives.items()}
+    return prices, replace(policy, objectives=objectives)
 
 
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
@@ -305,9 +332,18 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
             (f,) = alone[node].fulfilments
             row |= {"best_service": f["service"], "carrier": f["carrier"], "cost": f["cost"]}
             row |= {"cost_minor": f["cost_minor"], "ship_by": f["ship_by"], "deliver_by": f["deliver_by"]}
+        if case.value[:, node].any() or case.base[:, node].any():
+            row["unit_worth"] = [_worth(case, item, node) for item, _ in case.ask.demand]
         rows.append(row)
     rows.sort(key=lambda r: (not r["chosen"], len(r["missing"]), r["cost_minor"] is None, r["cost_minor"] or 0))
     return rows
+
+
+def _worth(case: Case, item: int, node: int) -> Row:
+    """What a unit that is taken here is missing later, in minor units, and its two parts: as supply of other orders,
+    and at the node itself (sold to who walks in, or cleared)."""
+    value, base = int(case.value[item - 1, node]), int(case.base[item - 1, node])
+    return {"sku": case.skus[item - 1], "worth_minor": value, "network_minor": value - base, "node_minor": base}
 
 
 def _not_candidates(case: Case, kept: Kept) -> list[Row]:

@@ -27,8 +27,14 @@ from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     ARRIVALS_MAX,
+    BASE,
     BIG,
     DAY,
+    HAS_BASE,
+    HAS_RISK,
+    HAS_ROOM,
+    HAS_SAFETY,
+    HAS_VALUE,
     LAYERS_MAX,
     LINES_EXACT,
     METHOD_DIVIDED,
@@ -37,8 +43,11 @@ from onhand.sourcing.tables import (
     METHOD_SEARCH,
     METHOD_SHARED,
     NO_LIMIT,
+    OBJ_CAPACITY_BASE,
+    OBJ_OPPORTUNITY,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
+    OBJ_REJECTION,
     OBJ_SPLIT,
     OBJ_STEP,
     PICKUP,
@@ -56,7 +65,7 @@ from onhand.sourcing.tables import (
     Wish,
     World,
 )
-from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, shipping
+from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, rejection_risk, shipping
 from onhand.sourcing.terms.carbon import grams as carbon_grams
 
 RECORD_CUT = 32_000
@@ -210,7 +219,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
             arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
             if (
-                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 5 + 3 + 3 * slots) > a.record.shape[0]
                 or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
             ):
                 a.record_first[total_orders] = a.record_first[o]
@@ -571,12 +580,28 @@ def _packed(world, wish, units):
 def _record(world, c, count, wish, guarded, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes = world.nodes
-    node, gross, kept, slot_cutoff, all_left = c.node, c.gross, c.kept, nodes.slot_cutoff, nodes.left
-    demand = wish.lines
+    nodes, prices, weights, item = world.nodes, world.prices, wish.weights, world.orders.item
+    node, ready_at, gross, kept, slot_cutoff, all_left = (
+        c.node, c.ready_at, c.gross, c.kept, nodes.slot_cutoff, nodes.left
+    )  # fmt: skip
+    value, clock, rejection, ratio = prices.unit, prices.clock, prices.rejection, prices.ratio
+    demand, first = wish.lines, wish.first
+    worth, step, risky = weights[OBJ_OPPORTUNITY], weights[OBJ_STEP], weights[OBJ_REJECTION]
+    has_value = worth != 0.0 and value.shape[0] > 0
+    has_risk = risky != 0.0 and rejection.shape[0] > 0
+    has_room = weights[OBJ_CAPACITY_BASE] > 0.0
+    has_base = False
+    if has_value:
+        for j in range(count):
+            for d in range(demand):
+                has_base |= value[item[first + d], node[j], BASE] != 0.0
     units_cut = max(RECORD_CUT, order_units)
+    # Where room has a price, all that is left of it counts.
+    room_cut = NO_LIMIT if has_room else units_cut
     record[words] = count
-    record[words + 1] = guarded
+    record[words + 1] = (
+        HAS_SAFETY * guarded + HAS_VALUE * has_value + HAS_BASE * has_base + HAS_RISK * has_risk + HAS_ROOM * has_room
+    )
     words += 2
     for j in range(count):
         k = int(node[j])
@@ -591,20 +616,40 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
                 beyond = min(int(gross[j, d]) - int(kept[j, d]), units_cut)
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
+            if has_value:
+                i = item[first + d]
+                on_shelf = ready_at[j] == 0.0
+                record[words] = _whole(opportunity.weighed(value, clock[i], worth, step, i, k)) if on_shelf else 0
+                words += 1
+                if has_base:
+                    record[words] = _whole(worth * value[i, k, BASE]) if on_shelf else 0
+                    words += 1
+            if has_risk:
+                record[words] = _whole(rejection_risk.weighed(rejection, ratio, risky, item[first + d], k))
+                words += 1
         at = words
         words += 1
         for d in range(slot_cutoff.shape[1]):
+            if slot_cutoff[k, d] == 0:
+                break
             # A day with room for the whole order ends the list: no later day is looked at.
-            if slot_cutoff[k, d] == 0 or (
-                all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
-            ):
+            ends = all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
+            if ends and not has_room:
                 break
             for n in range(3):
                 left = all_left[k, d, n]
-                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), units_cut)
+                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), room_cut)
                 words += 1
+            if ends:
+                break
         record[at] = (words - at - 1) // 3
     return words
+
+
+@bare
+def _whole(minor):
+    """Money as a word of the record; nothing is worth more than some 21 million."""
+    return int(np.rint(min(max(minor, -2147483000.0), 2147483000.0)))
 
 
 @bare

@@ -38,6 +38,10 @@ DAY = 86_400.0
 OBJECTIVE_COLUMNS = 16
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
+# What a record holds besides units on the shelf, as bits of its second word: safety stock; by candidate and line what a
+# unit is worth, and the part of it that is not the network's; what the risk of a rejection costs; and the first ship
+# day with room too, where room has a price.
+HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK, HAS_ROOM = 1, 2, 4, 8, 16
 
 
 class Stock(NamedTuple):

@@ -26,9 +26,16 @@ def network_price(prices, step, i, k):
 
 
 @bare
+def weighed(value, now, weight, step, i, k):
+    """V of item row `i` at node `k` when the item's clock is `now`: whole minor units, as all that is kept of a
+    decision."""
+    price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
+    return np.rint(weight * (value[i, k, BASE] + price))
+
+
+@bare
 def add(costs, c, rows_from, rows_to, wish, orders, prices):
-    """Add to `costs.unit` [J, demand], whole minor units (what is kept of a decision is whole), for rows
-    rows_from:rows_to."""
+    """Add to `costs.unit` [J, demand], whole minor units, for rows rows_from:rows_to."""
     weight = wish.weights[OBJ_OPPORTUNITY]
     value, clock = prices.unit, prices.clock
     if weight == 0.0 or value.shape[0] == 0:
@@ -41,9 +48,7 @@ def add(costs, c, rows_from, rows_to, wish, orders, prices):
         for j in range(rows_from, rows_to):
             if ready_at[j] > 0.0:
                 continue  # supply that has not arrived is no unit of the shelf
-            k = node[j]
-            price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
-            unit[j, d] += np.rint(weight * (value[i, k, BASE] + price))
+            unit[j, d] += weighed(value, now, weight, step, i, node[j])
 
 
 @bare

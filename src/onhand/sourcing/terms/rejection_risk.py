@@ -14,6 +14,15 @@ from onhand.sourcing.tables import OBJ_REJECTION
 
 
 @bare
+def weighed(rejection, ratio, weight, i, k):
+    """Of a line of item row `i` at node `k`: whole minor units."""
+    risk = rejection[k]
+    if ratio.shape[0]:
+        risk *= ratio[i, k]
+    return np.rint(weight * min(risk, 1.0))
+
+
+@bare
 def add(costs, c, rows_from, rows_to, wish, orders, prices):
     """Add to `costs.line` [J, demand], whole minor units, for rows rows_from:rows_to."""
     weight = wish.weights[OBJ_REJECTION]
@@ -24,8 +33,4 @@ def add(costs, c, rows_from, rows_to, wish, orders, prices):
     for d in range(wish.lines):
         i = item[first + d]
         for j in range(rows_from, rows_to):
-            k = node[j]
-            risk = rejection[k]
-            if ratio.shape[0]:
-                risk *= ratio[i, k]
-            line[j, d] += np.rint(weight * min(risk, 1.0))
+            line[j, d] += weighed(rejection, ratio, weight, i, node[j])
