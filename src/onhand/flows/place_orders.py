@@ -46,7 +46,8 @@ from onhand.network.compiled import Network
 from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
-from onhand.sourcing.solve import Ask, Decisions, Stock, decide, decide_asked, join, nothing, undo
+from onhand.sourcing.outlook import rows_of
+from onhand.sourcing.solve import Ask, Decisions, Stock, decide, decide_asked, follow, join, nothing, undo
 
 SQL = queries(__file__)
 # Raised by our own functions: does not fit any more, key seen before. Then: deadlock, serialisation, lock time-out.
@@ -521,6 +522,7 @@ def _decide_and_write(
             snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
                 np.copyto(state.network.left, network.left)
+            follow(decisions, state.stock())
 
     return after
 
@@ -577,6 +579,10 @@ class Book:
             at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
             self.stock.available[at] = locked.free
             self.stock.safety[at] = locked.safety
+            with state.lock:
+                known = state.stock()
+                self.stock.prices = rows_of(known.prices, np.array([*rows], np.int32), shape[1])
+                self.stock.step_minor = known.step_minor
 
     def with_network(self, network: Network, now: datetime) -> "Book":
         """The same stock, with other candidates or at another time."""

@@ -34,6 +34,7 @@ _NOISE = 0.001
 _WHAT_IF_MAX = 40
 _CHANGES_MAX = 5
 _NOT_CANDIDATES_MAX = 200
+_WORTH_MAX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -510,6 +511,18 @@ def _listed(words: Iterable[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else "nothing"
 
 
+def _worth_in_words(candidates: Sequence[Row]) -> list[str]:
+    """Of the nodes at which a unit is worth most, what it counted as."""
+    units = [(row["node"], unit) for row in candidates for unit in row.get("unit_worth", ()) if unit["worth_minor"]]
+    units.sort(key=lambda pair: -abs(pair[1]["worth_minor"]))
+    sentences: list[str] = []
+    for node, unit in units[:_WORTH_MAX]:
+        local = f", {unit['node_minor']} of it at the node itself" if unit["node_minor"] else ""
+        worth = f"{unit['worth_minor']} to orders to come{local}"
+        sentences.append(f"A unit of {unit['sku']} that is left at {node} counts as worth {worth}.")
+    return sentences
+
+
 def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
     order = _worded(dict(zip(case.skus, case.wanted, strict=True)))
     count = len(case.nodes)
@@ -534,6 +547,7 @@ def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
         sentences.append(f"The next best plan, from {nodes}, costs {up['cost_minor']}: {than}{but}.")
     elif plan.found:
         sentences.append("Without any one of these nodes it could not be served at all.")
+    sentences += _worth_in_words(answer["candidates"])
     for bound in answer["binding_constraints"]:
         saved = bound["saves_minor"]
         gain = "it could be served" if saved is None else f"it would cost {saved} less"

@@ -115,6 +115,7 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
         np.empty(rows, i4), np.empty(rows), np.empty((rows, demand_max), i4), np.empty(rows, i4), np.empty(rows, i4),
         np.empty(rows, np.bool_), np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
         np.empty((rows, demand_max), i4), np.empty((rows, services_count), i4), np.empty((rows, services_count), i4),
+        np.empty((rows, demand_max)), np.empty((rows, demand_max)),
     )  # fmt: skip
     costs = Costs(
         np.empty(rows), np.empty((rows, demand_max)), np.empty((rows, demand_max)), np.empty((rows, services_count)),
@@ -166,7 +167,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
     )  # fmt: skip
     supply = world.supply
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
-    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _ = c
+    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _, _, _ = c
     can = parts.can
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
@@ -262,7 +263,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
             if dip and not guarded:
                 continue  # as without
-            words = _record(world, c, count, wish, guarded, order_units, a.record, int(a.record_first[o]))
+            has_base = opportunity.see(c, count, wish, orders, prices)
+            rejection_risk.see(c, count, wish, orders, prices)
+            words = _record(world, c, count, wish, guarded, has_base, order_units, a.record, int(a.record_first[o]))
 
             # Which of them could send something, and what it costs.
             for d in range(demand):
@@ -577,24 +580,17 @@ def _packed(world, wish, units):
 
 
 @bare
-def _record(world, c, count, wish, guarded, order_units, record, words):
+def _record(world, c, count, wish, guarded, has_base, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes, prices, weights, item = world.nodes, world.prices, wish.weights, world.orders.item
-    node, ready_at, gross, kept, slot_cutoff, all_left = (
-        c.node, c.ready_at, c.gross, c.kept, nodes.slot_cutoff, nodes.left
+    nodes, value, weights, item = world.nodes, world.prices.unit, wish.weights, world.orders.item
+    node, ready_at, gross, kept, worth, risk, slot_cutoff, all_left = (
+        c.node, c.ready_at, c.gross, c.kept, c.worth, c.risk, nodes.slot_cutoff, nodes.left
     )  # fmt: skip
-    value, clock, rejection, ratio = prices.unit, prices.clock, prices.rejection, prices.ratio
-    demand, first = wish.lines, wish.first
-    worth, step, risky = weights[OBJ_OPPORTUNITY], weights[OBJ_STEP], weights[OBJ_REJECTION]
-    has_value = worth != 0.0 and value.shape[0] > 0
-    has_risk = risky != 0.0 and rejection.shape[0] > 0
+    demand, first, weight = wish.lines, wish.first, weights[OBJ_OPPORTUNITY]
+    has_value = weight != 0.0 and value.shape[0] > 0
+    has_risk = weights[OBJ_REJECTION] != 0.0 and world.prices.rejection.shape[0] > 0
     has_room = weights[OBJ_CAPACITY_BASE] > 0.0
-    has_base = False
-    if has_value:
-        for j in range(count):
-            for d in range(demand):
-                has_base |= value[item[first + d], node[j], BASE] != 0.0
     units_cut = max(RECORD_CUT, order_units)
     # Where room has a price, all that is left of it counts.
     room_cut = NO_LIMIT if has_room else units_cut
@@ -617,15 +613,14 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
             if has_value:
-                i = item[first + d]
-                on_shelf = ready_at[j] == 0.0
-                record[words] = _whole(opportunity.weighed(value, clock[i], worth, step, i, k)) if on_shelf else 0
+                record[words] = _whole(worth[j, d])
                 words += 1
                 if has_base:
-                    record[words] = _whole(worth * value[i, k, BASE]) if on_shelf else 0
+                    base = weight * value[item[first + d], k, BASE]
+                    record[words] = _whole(np.rint(base)) if ready_at[j] == 0.0 else 0
                     words += 1
             if has_risk:
-                record[words] = _whole(rejection_risk.weighed(rejection, ratio, risky, item[first + d], k))
+                record[words] = _whole(risk[j, d])
                 words += 1
         at = words
         words += 1
@@ -648,8 +643,8 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
 
 @bare
 def _whole(minor):
-    """Money as a word of the record; nothing is worth more than some 21 million."""
-    return int(np.rint(min(max(minor, -2147483000.0), 2147483000.0)))
+    """Money as a word of the record, which ends where its numbers do."""
+    return int(min(max(minor, -2147483000.0), 2147483000.0))
 
 
 @bare

@@ -102,12 +102,14 @@ def central_prices(
     span: float,
     start: Float32 | None = None,
     until: Float64 | None = None,
+    base: Float32 | None = None,
     seed: int = 0,
 ) -> tables.Prices:
     """Prices of the units of `stock` for the orders expected; the decisions that follow move them on.
 
     start  the `unit` of last time, to begin from; None: from nothing
     until  float64[item]: supply of the item comes after this share of the time that the orders are expected in; None: 1
+    base   float32[item, node]: what a unit is worth where it lies (sourcing/node_worth.py); None: as in `start`
     span   see `span_of_costs`
 
     Costs `foresight.samples` decisions.
@@ -120,6 +122,8 @@ def central_prices(
     if start is not None:
         value[:, :, tables.BASE] = start[:, :, tables.BASE]
         value[:, :, tables.NETWORK] = np.minimum(start[:, :, tables.NETWORK], foresight.price_max * span)
+    if base is not None:
+        value[:, :, tables.BASE] = base
     chosen = draw(expected.count, foresight.samples, seed)
     visits = _visits(expected.orders, chosen, items)
     skip = np.ceil(foresight.settle * visits).astype(np.int32)

@@ -15,6 +15,7 @@ Q = Σ n (x/n - m)² / (m (1 - m)) over J cells, E[Q] = Σ (1 + (n - 1) ρ).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,7 @@ _RHO_MIN, _RHO_MAX = 1e-3, 0.5
 _SHARE_MIN, _SHARE_MAX = 1e-6, 0.999
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(NamedTuple):
     """What nodes have answered, in cells that may repeat; all of one length. node, item int32: ids; hour int32: of the
     day, UTC, when the line was given to the node; lines, rejected int32."""
 
@@ -41,6 +41,9 @@ class Answered:
     hour: Int32
     lines: Int32
     rejected: Int32
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "Answered":
+        return Answered(*(column[chosen] for column in self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

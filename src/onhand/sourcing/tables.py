@@ -266,6 +266,7 @@ class Candidates(NamedTuple):
     km         float64[J + 1]
     gross, kept, free  int32[J + 1, demand]: units there, safety stock among them, and what may be sent
     band, column  int32[J + 1, S]: rate band (-1: not offered) and column of transit times
+    worth, risk  float64[J + 1, demand]: what opportunity adds for a unit, and rejection_risk for a line, where it is on
     """
 
     node: Any
@@ -280,6 +281,8 @@ class Candidates(NamedTuple):
     free: Any
     band: Any
     column: Any
+    worth: Any
+    risk: Any
 
 
 class Costs(NamedTuple):

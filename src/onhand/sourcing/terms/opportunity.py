@@ -26,29 +26,37 @@ def network_price(prices, step, i, k):
 
 
 @bare
-def weighed(value, now, weight, step, i, k):
-    """V of item row `i` at node `k` when the item's clock is `now`: whole minor units, as all that is kept of a
-    decision."""
-    price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
-    return np.rint(weight * (value[i, k, BASE] + price))
-
-
-@bare
-def add(costs, c, rows_from, rows_to, wish, orders, prices):
-    """Add to `costs.unit` [J, demand], whole minor units, for rows rows_from:rows_to."""
+def see(c, count, wish, orders, prices):
+    """Fill `c.worth` [J, demand] of the first `count` candidates: V in whole minor units, as all that is kept of a
+    decision. Returns whether a unit has a value apart from the network."""
     weight = wish.weights[OBJ_OPPORTUNITY]
-    value, clock = prices.unit, prices.clock
-    if weight == 0.0 or value.shape[0] == 0:
-        return
-    node, ready_at, unit, item = c.node, c.ready_at, costs.unit, orders.item
+    value, clock, node, ready_at, worth, item = prices.unit, prices.clock, c.node, c.ready_at, c.worth, orders.item
     step, first = wish.weights[OBJ_STEP], wish.first
+    has_base = False
+    if weight == 0.0 or value.shape[0] == 0:
+        return has_base
     for d in range(wish.lines):
         i = item[first + d]
         now = clock[i]
-        for j in range(rows_from, rows_to):
-            if ready_at[j] > 0.0:
-                continue  # supply that has not arrived is no unit of the shelf
-            unit[j, d] += weighed(value, now, weight, step, i, node[j])
+        for j in range(count):
+            k = node[j]
+            base = value[i, k, BASE]
+            price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
+            # Supply that has not arrived is no unit of the shelf.
+            worth[j, d] = np.rint(weight * (base + price)) if ready_at[j] == 0.0 else 0.0
+            has_base |= base != 0.0
+    return has_base
+
+
+@bare
+def add(costs, c, rows_from, rows_to, wish, prices):
+    """Add to `costs.unit` [J, demand], whole minor units, for rows rows_from:rows_to."""
+    if wish.weights[OBJ_OPPORTUNITY] == 0.0 or prices.unit.shape[0] == 0:
+        return
+    unit, worth = costs.unit, c.worth
+    for j in range(rows_from, rows_to):
+        for d in range(wish.lines):
+            unit[j, d] += worth[j, d]
 
 
 @bare
