@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer, in_threads
+from onhand.base.giving_way import give_way
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
@@ -202,13 +203,14 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
+        look forward, deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
+        foreseer = Foreseer(self.state, stop)
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
-            ("foresight", 10.0, Foreseer(self.state).look),
+            ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
@@ -229,6 +231,10 @@ class App:
                 log.warning("the worker waits for the database", job=name, error=str(error))
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
+
+    def _foresee(self, foreseer: Foreseer) -> None:
+        give_way()
+        foreseer.look()
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)

@@ -1,6 +1,7 @@
 """The server looks forward: prices of stock and risks of rejection, learned from the database, decide orders."""
 
 import json
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -273,6 +274,16 @@ def test_one_worker_makes_an_outlook_when_it_is_due(merchant):
         assert two.look() is None, "another worker makes it"
     assert two.look() is not None and one.look() is None
     assert merchant.events("outlook") == ["outlook.changed"] * 2
+
+
+def test_a_worker_that_must_end_gives_an_outlook_up(merchant):
+    history(merchant)
+    stop = threading.Event()
+    stop.set()
+    assert Foreseer(merchant.state, stop).look() is None
+    assert merchant.rows("SELECT count(*) FROM outlook") == [(0,)]
+    stop.clear()
+    assert Foreseer(merchant.state, stop).look() is not None
 
 
 def test_it_is_due_early_when_much_stock_has_changed(merchant):

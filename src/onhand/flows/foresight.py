@@ -8,8 +8,9 @@ Expected orders are those of the last weeks, each as often as it may come again 
 places. Prices are 0 while there are fewer than ORDERS_MIN orders, or they tell of less than DAYS_MIN days.
 """
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -90,11 +91,19 @@ class Past:
         return len(self.asks) >= ORDERS_MIN and self.days >= DAYS_MIN
 
 
-class Foreseer:
-    """Makes outlooks when they are due; any number of workers may try at once, one of them does it."""
+class _Stopped(Exception):
+    """Whoever made an outlook was asked to end."""
 
-    def __init__(self, state: State) -> None:
+
+class Foreseer:
+    """Makes outlooks when they are due; any number of workers may try at once, one of them does it.
+
+    stop  when set, an outlook that is being made is given up
+    """
+
+    def __init__(self, state: State, stop: threading.Event | None = None) -> None:
         self._state = state
+        self._stop = stop or threading.Event()
         self._stock_then: Int64 | None = None
 
     def look(self) -> Outlook | None:
@@ -106,7 +115,16 @@ class Foreseer:
         with state.db.connect() as conn:
             # Held as long as the connection is. Whoever held it until now may have made one.
             got = conn.execute("SELECT pg_try_advisory_lock(hashtextextended('onhand outlook', 0))").fetchone()
-            return self.make() if got == (True,) and self._is_due(conn) else None
+            if got != (True,) or not self._is_due(conn):
+                return None
+            try:
+                return self.make()
+            except _Stopped:
+                return None
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
 
     def _is_due(self, conn: Connection[TupleRow]) -> bool:
         made_at = outlook_made_at(conn)
@@ -132,7 +150,10 @@ class Foreseer:
         # Copied without the lock: a number that changes meanwhile is as good as the one before.
         stock = Stock(stock.available.copy(), stock.pending.copy(), stock.safety.copy(), prices=stock.prices)
         self._stock_then = stock.available.sum(axis=1, dtype=np.int64)
-        made = foresee(past, answered, supply, local, stock, network, world.policy, state.catalogue, now, state.outlook)
+        made = foresee(
+            past, answered, supply, local, stock, network, world.policy, state.catalogue, now, state.outlook,
+            between=self._go_on,
+        )  # fmt: skip
         made = replace(made, seconds=time.perf_counter() - began)
 
         def keep(conn: Connection[TupleRow]) -> None:
@@ -173,11 +194,14 @@ def foresee(
     catalogue: Catalogue,
     now: datetime,
     before: Outlook | None,
+    *,
+    between: Callable[[], None] | None = None,
 ) -> Outlook:
-    """The outlook at `now`. Pure, but for the memory it is given.
+    """The outlook at `now`.
 
     supply  item_id -> Unix seconds of its next supply
     before  the last outlook, from whose prices these begin, and are not far
+    between  see `central_prices`
     """
     items, nodes = stock.available.shape
     made = Outlook(made_at=now.timestamp(), seconds=0.0, orders=len(past.asks))
@@ -200,7 +224,7 @@ def foresee(
     start = start if start is not None and len(start) else None
     prices = central_prices(
         expected, stock, network, policy, goods, ahead, now=at, span=span, start=start, until=until,
-        base=_base(local, stock, until, policy), seed=_SEED,
+        base=_base(local, stock, until, policy), seed=_SEED, between=between,
     )  # fmt: skip
     unit: Float32 = prices.unit
     if start is not None:

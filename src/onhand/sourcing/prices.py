@@ -13,6 +13,7 @@ An item's clock is the number of its units that were asked for. A node is expect
 expected of the item` of each of them, so only the items of an order have their prices touched by it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +105,7 @@ def central_prices(
     until: Float64 | None = None,
     base: Float32 | None = None,
     seed: int = 0,
+    between: Callable[[], None] | None = None,
 ) -> tables.Prices:
     """Prices of the units of `stock` for the orders expected; the decisions that follow move them on.
 
@@ -111,6 +113,7 @@ def central_prices(
     until  float64[item]: supply of the item comes after this share of the time that the orders are expected in; None: 1
     base   float32[item, node]: what a unit is worth where it lies (sourcing/node_worth.py); None: as in `start`
     span   see `span_of_costs`
+    between  called every some ten milliseconds; what it raises ends the learning
 
     Costs `foresight.samples` decisions.
     """
@@ -141,6 +144,8 @@ def central_prices(
     # memory, too, and give way to other threads between them.
     size = max(1, _CANDIDATES // max(1, network.candidates_max))
     for first in range(0, len(chosen), size):
+        if between is not None:
+            between()
         asked = pick(expected.orders, chosen[first : first + size])
         still = replace(asked, may_dip=np.zeros(len(asked.zone), np.int32))
         decide_asked(still, seen, roomy, policy, goods, now=now, consume=False)
