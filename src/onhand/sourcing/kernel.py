@@ -65,7 +65,15 @@ from onhand.sourcing.tables import (
     Wish,
     World,
 )
-from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, rejection_risk, shipping
+from onhand.sourcing.terms import (
+    capacity_price,
+    handling,
+    lateness,
+    margin_floor,
+    opportunity,
+    rejection_risk,
+    shipping,
+)
 from onhand.sourcing.terms.carbon import grams as carbon_grams
 
 RECORD_CUT = 32_000
@@ -115,7 +123,7 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
         np.empty(rows, i4), np.empty(rows), np.empty((rows, demand_max), i4), np.empty(rows, i4), np.empty(rows, i4),
         np.empty(rows, np.bool_), np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
         np.empty((rows, demand_max), i4), np.empty((rows, services_count), i4), np.empty((rows, services_count), i4),
-        np.empty((rows, demand_max)), np.empty((rows, demand_max)),
+        np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
     )  # fmt: skip
     costs = Costs(
         np.empty(rows), np.empty((rows, demand_max)), np.empty((rows, demand_max)), np.empty((rows, services_count)),
@@ -613,14 +621,14 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
             if has_value:
-                record[words] = _whole(worth[j, d])
+                record[words] = worth[j, d]
                 words += 1
                 if has_base:
                     base = weight * value[item[first + d], k, BASE]
-                    record[words] = _whole(np.rint(base)) if ready_at[j] == 0.0 else 0
+                    record[words] = opportunity.whole(base) if ready_at[j] == 0.0 else 0
                     words += 1
             if has_risk:
-                record[words] = _whole(risk[j, d])
+                record[words] = risk[j, d]
                 words += 1
         at = words
         words += 1
@@ -629,7 +637,7 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
                 break
             # A day with room for the whole order ends the list: no later day is looked at.
             ends = all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
-            if ends and not has_room:
+            if ends and not (has_room and capacity_price.is_dear(weights, all_left, nodes.limits, k, d)):
                 break
             for n in range(3):
                 left = all_left[k, d, n]
@@ -639,12 +647,6 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
                 break
         record[at] = (words - at - 1) // 3
     return words
-
-
-@bare
-def _whole(minor):
-    """Money as a word of the record, which ends where its numbers do."""
-    return int(min(max(minor, -2147483000.0), 2147483000.0))
 
 
 @bare

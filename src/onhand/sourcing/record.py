@@ -5,8 +5,8 @@ units, grams and mm3 of one unit (and its price, where duty may be due), then th
 what is recorded besides (bits: tables.HAS_*), and for each candidate its node_id, per demand row its free units (safety
 stock, worth of a unit, the part of that which is not the network's, cost of the risk of a rejection: where their bit is
 set; money as the decision weighed it), and the ship days that had no room for the whole order: their number, then
-orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where room has a
-price.
+orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where its room
+has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 """
@@ -42,7 +42,7 @@ _ROWS = {_PLAIN: _DEMAND, _PRICED: _WITH_PRICE}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A node as a decision saw it. free, safety int32[demand]; left: orders, lines, units of the ship days without
-    room for the whole order (and of the first with room, where room had a price); the day after them had room.
+    room for the whole order (and of the first with room, where that had a price); the day after them had room.
 
     value, base, risk  int32[demand], minor units as they were weighed, 0 where nothing was known: worth of a unit here
                        to the orders to come, the part of it that is not the network's, cost of the risk of a rejection

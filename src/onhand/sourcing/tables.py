@@ -23,6 +23,7 @@ WHY_NONE, WHY_NO_PLAN, WHY_PROFIT = range(3)
 SERVICE_PICKUP = -2
 PICKUP = 2  # method bit
 NO_LIMIT = 2147483647  # capacity without a limit
+WHOLE_MAX = 2147483000.0  # of money that is kept as a word of a record
 BIG = math.inf  # cost of what cannot be
 DAY = 86_400.0
 # The order of the terms in `Answers.terms`; names as in orders.model.TERMS.
@@ -266,7 +267,7 @@ class Candidates(NamedTuple):
     km         float64[J + 1]
     gross, kept, free  int32[J + 1, demand]: units there, safety stock among them, and what may be sent
     band, column  int32[J + 1, S]: rate band (-1: not offered) and column of transit times
-    worth, risk  float64[J + 1, demand]: what opportunity adds for a unit, and rejection_risk for a line, where it is on
+    worth, risk  int32[J + 1, demand]: what opportunity adds for a unit, and rejection_risk for a line, where it is on
     """
 
     node: Any

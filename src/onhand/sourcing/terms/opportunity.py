@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from onhand.base.compiled import bare
-from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN
+from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN, WHOLE_MAX
 
 
 @bare
@@ -26,9 +26,15 @@ def network_price(prices, step, i, k):
 
 
 @bare
+def whole(minor):
+    """Money as it is kept with a decision: whole minor units, and not beyond what fits there."""
+    return int(np.rint(min(max(minor, -WHOLE_MAX), WHOLE_MAX)))
+
+
+@bare
 def see(c, count, wish, orders, prices):
-    """Fill `c.worth` [J, demand] of the first `count` candidates: V in whole minor units, as all that is kept of a
-    decision. Returns whether a unit has a value apart from the network."""
+    """Fill `c.worth` [J, demand] of the first `count` candidates: V in whole minor units. Returns whether a
+    unit has a value apart from the network."""
     weight = wish.weights[OBJ_OPPORTUNITY]
     value, clock, node, ready_at, worth, item = prices.unit, prices.clock, c.node, c.ready_at, c.worth, orders.item
     step, first = wish.weights[OBJ_STEP], wish.first
@@ -43,7 +49,7 @@ def see(c, count, wish, orders, prices):
             base = value[i, k, BASE]
             price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
             # Supply that has not arrived is no unit of the shelf.
-            worth[j, d] = np.rint(weight * (base + price)) if ready_at[j] == 0.0 else 0.0
+            worth[j, d] = whole(weight * (base + price)) if ready_at[j] == 0.0 else 0
             has_base |= base != 0.0
     return has_base
 

@@ -10,12 +10,12 @@ shrunk towards what is usual (sourcing/rejections.py); rejection_minor: what sou
 import numpy as np
 
 from onhand.base.compiled import bare
-from onhand.sourcing.tables import OBJ_REJECTION
+from onhand.sourcing.tables import OBJ_REJECTION, WHOLE_MAX
 
 
 @bare
 def see(c, count, wish, orders, prices):
-    """Fill `c.risk` [J, demand] of the first `count` candidates: minor units, whole, as all that is kept of a
+    """Fill `c.risk` [J, demand] of the first `count` candidates: whole minor units, as all that is kept of a
     decision."""
     weight = wish.weights[OBJ_REJECTION]
     rejection, ratio = prices.rejection, prices.ratio
@@ -29,7 +29,7 @@ def see(c, count, wish, orders, prices):
             risk = rejection[k]
             if ratio.shape[0]:
                 risk *= ratio[i, k]
-            cost[j, d] = np.rint(weight * min(risk, 1.0))
+            cost[j, d] = int(np.rint(min(weight * min(risk, 1.0), WHOLE_MAX)))
 
 
 @bare
