@@ -44,6 +44,7 @@ from onhand.sourcing.tables import (
     METHOD_SHARED,
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_FROM,
     OBJ_OPPORTUNITY,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
@@ -66,7 +67,6 @@ from onhand.sourcing.tables import (
     World,
 )
 from onhand.sourcing.terms import (
-    capacity_price,
     handling,
     lateness,
     margin_floor,
@@ -600,7 +600,8 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
     has_risk = weights[OBJ_REJECTION] != 0.0 and world.prices.rejection.shape[0] > 0
     has_room = weights[OBJ_CAPACITY_BASE] > 0.0
     units_cut = max(RECORD_CUT, order_units)
-    # Where room has a price, all that is left of it counts.
+    # Where room has a price (terms/capacity_price.py), all that is left of it counts; a little more does no harm.
+    limits, dear = nodes.limits, 1.0 - weights[OBJ_CAPACITY_FROM] + 1e-6
     room_cut = NO_LIMIT if has_room else units_cut
     record[words] = count
     record[words + 1] = (
@@ -637,7 +638,14 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
                 break
             # A day with room for the whole order ends the list: no later day is looked at.
             ends = all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
-            if ends and not (has_room and capacity_price.is_dear(weights, all_left, nodes.limits, k, d)):
+            if ends and not (
+                has_room
+                and (
+                    all_left[k, d, 0] < dear * limits[k, 0]
+                    or all_left[k, d, 1] < dear * limits[k, 1]
+                    or all_left[k, d, 2] < dear * limits[k, 2]
+                )
+            ):
                 break
             for n in range(3):
                 left = all_left[k, d, n]

@@ -32,15 +32,6 @@ def rising(weights, left, limit):
 
 
 @bare
-def is_dear(weights, left, limits, k, day):
-    """Whether room of node `k` has a price on a ship day."""
-    price = 0.0
-    for n in range(3):
-        price = max(price, rising(weights, left[k, day, n], limits[k, n]))
-    return price > 0.0
-
-
-@bare
 def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
     """Add to `costs.fixed` [J], `costs.line` and `costs.unit` [J, demand] and `costs.parcel` [J, S], minor units, for
     rows rows_from:rows_to."""
