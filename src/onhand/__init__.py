@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.plan import Plan, PlannedFulfilment, Substitution
     from onhand.library.source import source
     from onhand.settings import Settings
     from onhand.sourcing.policy import Objective, Policy
+    from onhand.sourcing.term_batch import TermBatch
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
@@ -31,7 +32,9 @@ _HOMES = {
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
+    "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "TermBatch": "onhand.sourcing.term_batch",
     "source": "onhand.library.source",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
@@ -52,6 +55,8 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "Substitution",
+    "TermBatch",
     "source",
 ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
+from onhand.flows.give_up import cancel_overdue
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
@@ -37,6 +39,7 @@ from onhand.flows.sheet import Sheet
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
+from onhand.flows.trials import watch_trials
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
@@ -56,6 +59,8 @@ _QUEUE_MAX = 4_000
 _BATCHES, _BATCHES_WRITTEN = 4, 2
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
+# How often what orders came to under versions on trial is written.
+_COUNT_EVERY_S = 1.0
 
 
 def _clock() -> datetime:
@@ -211,6 +216,8 @@ class App:
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
+            ("giving up", 30.0, lambda: cancel_overdue(self.state)),
+            ("policies", 5.0, lambda: watch_trials(self.db)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
@@ -266,10 +273,14 @@ class App:
         return self._holders.get().reserve(holds)
 
     def _follow(self) -> None:
+        counted = 0.0
         while not self._stop.is_set():
             heard = self.listener.heard
             try:
                 self.state.follow()
+                if time.monotonic() - counted > _COUNT_EVERY_S:
+                    counted = time.monotonic()
+                    self.state.tally.write(self.db)
             except DatabaseUnavailable:
                 self._revive()
             except Exception:

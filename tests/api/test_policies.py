@@ -88,13 +88,14 @@ def test_bad_policies_are_told_by_line_and_change_nothing(server, call, body, co
 
 
 def test_lint_tells_warnings_and_writes_nothing(server):
-    answer = server.client.post("/v1/policies/x/lint", content="weights: {shiping: 1}", headers=YAML).json()
+    answer = server.client.post("/v1/policies/x/lint", content="weights: {tax_duty: 2}", headers=YAML).json()
     assert answer == {
         "is_usable": True,
         "findings": [
             {
-                "severity": "warning", "line": 1, "column": 20, "path": "weights.shiping",
-                "message": "no cost term is called 'shiping' here", "remedy": "did you mean 'shipping'?",
+                "severity": "warning", "line": 1, "column": 21, "path": "weights.tax_duty",
+                "message": "tax_duty is money already: its weight is not used",
+                "remedy": "remove it, or weigh the other terms",
             }
         ],
     }  # fmt: skip
@@ -184,3 +185,14 @@ def test_the_documented_body_is_a_policy(server):
     assert schema["additionalProperties"] is False
     for example in schema["examples"]:
         assert put(server.client, json.dumps(example), content_type="application/json").status_code == 201
+
+
+def test_trials_show_what_orders_came_to_beside_the_active_version(server):
+    assert server.client.get("/v1/policies/p/trials").json()["code"] == "policy.not_found"
+    put(server.client, name="standard")
+    assert server.client.get("/v1/policies/standard/trials").json() == {"name": "standard", "trials": []}
+    body = {"to": "canary", "share": 0.25, "why": "a test"}
+    assert server.client.post("/v1/policies/standard/promote", json=body).status_code == 200
+    (trial,) = server.client.get("/v1/policies/standard/trials").json()["trials"]
+    assert (trial["state"], trial["version"], trial["share"], trial["breach"]) == ("canary", 2, 0.25, None)
+    assert [(o["version"], o["orders"], o["split_share"]) for o in trial["outcomes"]] == [(2, 0, None), (1, 0, None)]

@@ -34,13 +34,13 @@ def onhand(run, monkeypatch, dsn):
 def test_lint_needs_no_database(run, tmp_path):
     (tmp_path / "good.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_text(f"{GOOD}    when: order.chanel == 'x'\n")
-    (tmp_path / "odd.yaml").write_text(f"{GOOD}weights: {{shiping: 1}}\n")
+    (tmp_path / "odd.yaml").write_text(f"{GOOD}weights: {{tax_duty: 2}}\n")
     assert run("lint", "good.yaml") == (0, "1 policy is fit for use\n", "")
     code, said, _ = run("lint", "good.yaml", "bad.yaml")
     assert code == 1
     assert "bad.yaml:3:17: error: rules[0].when: order has no 'chanel'; did you mean 'channel'?\n" in said
     code, said, _ = run("lint", "odd.yaml")
-    assert (code, "odd.yaml:3:20: warning: weights.shiping" in said) == (0, True)
+    assert (code, "odd.yaml:3:21: warning: weights.tax_duty" in said) == (0, True)
     assert run("lint", "--strict", "odd.yaml")[0] == 1
 
 
@@ -56,9 +56,15 @@ def test_a_file_that_cannot_be_read_is_bad_usage(run, tmp_path, content):
 def test_the_life_of_a_version(onhand, dsn):
     with Database.open(dsn) as db:
         set_policy(db, "standard", f"# mine\n{GOOD}", by=SYSTEM)
+    assert onhand("trials")[1] == "standard has neither a shadow nor a canary\n"
     assert onhand("promote", "standard", "--to", "shadow")[1] == "standard@2 is shadow\n"
     assert onhand("promote", "standard", "--to", "canary", "--share", "0.1")[1] == (
         "standard@2 is canary for 10% of orders\n"
+    )
+    code, said, _ = onhand("trials")
+    assert (code, [row.split()[:3] for row in said.splitlines()[-2:]]) == (
+        0,
+        [["standard@2", "canary", "0"], ["standard@1", "active", "0"]],
     )
     code, said, _ = onhand("list")
     assert (code, "2 (10% of orders)" in said) == (0, True)

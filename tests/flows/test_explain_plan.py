@@ -1,15 +1,15 @@
 """A kept decision is solved again with the same outcome, and what is said about it is true."""
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.flows.test_policy_decides import decide_by
 
 from onhand.base.actor import SYSTEM
 from onhand.errors import NotFound
 from onhand.flows import set_up
-from onhand.flows.explain_plan import explain_plan
+from onhand.flows.explain_plan import decided_of, explain_plan
 from onhand.flows.fulfil import reject
 from onhand.flows.source_again import reroute, source_waiting
 from onhand.orders.model import TERMS
@@ -161,7 +161,7 @@ def test_thousands_of_decisions_are_found_again(merchant, foresees):
     with merchant.db.connection() as conn:
         for order_id, number in names:
             kept = find_plan(conn, order_id, number)
-            case = case_of(kept)
+            case = case_of(kept, decided_of(conn, kept, order_id))
             (plan,) = solve(case, [What(ask=case.ask)])
             if not is_reproduced(kept, plan) and kept.decision["fulfilments"]:
                 wrong.append((order_id, number))
@@ -191,9 +191,8 @@ def _random_outlook(merchant):
     with merchant.db.connection() as conn:
         add_outlook(conn, made)
     merchant.state.look_ahead()
-    policy = merchant.state.policy
-    dear = {name: replace(o, rejection_minor=250.0) for name, o in policy.objectives.items()}
-    merchant.state.policy = replace(policy, objectives=dear)
+    dear = ", ".join(f"{name}: {{rejection_minor: 250}}" for name in ("margin", "speed", "sustainability"))
+    decide_by(merchant, f"opportunity: {{}}\nobjectives: {{{dear}}}\n")
 
 
 def _random_network(merchant, draw):

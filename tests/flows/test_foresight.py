@@ -9,6 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from tests.flows.conftest import MONDAY
+from tests.flows.test_policy_decides import decide_by
 
 from onhand.base.actor import SYSTEM
 from onhand.flows import foresight
@@ -97,7 +98,7 @@ def test_so_does_a_history_of_hours(merchant):
 
 def test_and_a_policy_that_does_not_look_ahead(merchant):
     history(merchant)
-    merchant.state.policy = replace(merchant.state.policy, foresight=None)
+    decide_by(merchant, "opportunity: null")
     assert not look(merchant).has_prices
     assert only(merchant.place(("A", 1)))["node"] == "berlin"
 
@@ -194,9 +195,7 @@ def test_nodes_that_reject_much_lose_orders_as_far_as_that_costs(merchant):
     assert 0.4 < made.share[hour, 1] < 0.6 and made.share[hour, 3] < 0.1
     assert only(merchant.place(("A", 1)))["node"] == "berlin"
     for minor, node in ((100.0, "berlin"), (400.0, "hamburg")):
-        policy = merchant.state.policy
-        dear = {name: replace(o, rejection_minor=minor) for name, o in policy.objectives.items()}
-        merchant.state.policy = replace(policy, objectives=dear)
+        decide_by(merchant, f"objectives: {{margin: {{rejection_minor: {minor}}}}}")
         f = only(merchant.place(("A", 1)))
         assert f["node"] == node
         assert f["cost"]["rejection_risk"] == round(minor * float(made.share[hour, 1 if node == "berlin" else 3]))

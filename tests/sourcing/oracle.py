@@ -37,6 +37,16 @@ class Priced:
         return sum(self.terms)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a plan may not exceed; services None: all."""
+
+    km: float = math.inf
+    days: float = math.inf
+    services: frozenset[str] | None = None
+    divides: bool = True
+
+
 @dataclass(slots=True)
 class Oracle:
     """Decides one order after the other; `take` books what a plan uses."""
@@ -45,6 +55,7 @@ class Oracle:
     taken: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     left: dict[tuple[int, int], list[float]] = field(default_factory=dict[tuple[int, int], list[float]])
     days: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         for node in self.world.nodes:
@@ -70,6 +81,7 @@ class Oracle:
             and n["node_id"] not in order.excluded
             and (channel["node_ids"] is None or n["node_id"] in channel["node_ids"])
             and not (order.method == "pickup" and order.pickup_node not in (0, n["node_id"]))
+            and distance_km(order.latitude, order.longitude, n["latitude"], n["longitude"]) <= self.limits.km
         ]
 
     def first_slot(self, node: int, lines: int, units: int) -> int | None:
@@ -97,9 +109,14 @@ class Oracle:
             self.capacity_price(node, slot, ask),
             ask.opportunity * sum(self.world.extras.values.get((i, node["node_id"]), 0) * u for i, u in demand.items()),
             self.risk(node, demand, ask),
+            *self.of_others(node, demand, ask),
         )
+        if math.inf in more:
+            return None
         if order.method == "pickup":
             days = (cutoff - now) / DAY_S
+            if days > self.limits.days:
+                return None
             lateness = (ask.late_minor if days > ask.target_days else 0) + ask.day_minor * days
             grams = node["co2_g_per_order"]
             carbon = grams / 1000 * ask.co2_minor_per_kg
@@ -110,6 +127,8 @@ class Oracle:
         for carrier in self.world.carriers:
             for service in carrier["document"]["services"]:
                 if order.service not in (None, service["code"]):
+                    continue
+                if self.limits.services is not None and service["code"] not in self.limits.services:
                     continue
                 if order.method not in (service.get("methods") or ["ship", "ship_to_store"]):
                     continue
@@ -124,6 +143,8 @@ class Oracle:
                 if service.get("cutoff"):
                     departs += (minutes(service["cutoff"]) - minutes(node["cutoff"])) % 1440 * 60
                 before = (departs - now) / DAY_S
+                if before + mean_days(transit) > self.limits.days:
+                    continue
                 lateness = ask.late_minor * late_probability(ask.target_days - before, transit)
                 lateness += ask.day_minor * max(0.0, before + mean_days(transit))
                 grams = node["co2_g_per_order"] + service["co2_g_per_tonne_km"] * km * weight / 1e6
@@ -172,6 +193,17 @@ class Oracle:
         ratio = self.world.extras.ratio
         return sum(round(ask.rejection_minor * min(1.0, share * ratio.get((i, k), 1.0))) for i in demand)
 
+    def of_others(self, node: dict[str, Any], demand: dict[int, int], ask: Objective) -> list[float]:
+        """What each term of others asks, infinite where it forbids this."""
+        extras, k = self.world.extras, node["node_id"]
+        costs: list[float] = []
+        for name, by_node in extras.terms.items():
+            weight = ask.weights.get(name, 1.0)
+            by_unit = extras.unit_terms.get(name, {})
+            cost = by_node[k] + sum(by_unit.get((i, k), 0.0) * u for i, u in demand.items())
+            costs.append(weight * cost if weight else 0.0)
+        return costs
+
     def usable(self, order: Order, node: dict[str, Any], item: int, *, dip: bool) -> int:
         """Most units of an item that a node can send for this order, 0 when it cannot send anything there."""
         return max(
@@ -181,6 +213,8 @@ class Oracle:
 
     def divides(self, order: Order, *, dip: bool) -> set[int]:
         """Items of which more is wanted than any one node can send."""
+        if not self.limits.divides:
+            return set()
         nodes = self.candidates(order)
         return {i for i, u in order.demand if max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u}
 

@@ -1,16 +1,19 @@
 """The plan is the cheapest there is: checked against trying them all, in a second implementation of the cost model."""
 
+import math
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sourcing.oracle import Oracle
+from tests.sourcing.oracle import Limits, Oracle
 from tests.sourcing.worlds import Order, Plan, Running, World, draw, draw_full, plans, tries
 
 from onhand.orders.model import TERMS
 from onhand.sourcing import tables
+from onhand.sourcing.solve import Attempts
 
 quick = tries(150)
 EXACT = tables.METHOD_EXACT, tables.METHOD_DIVIDED
@@ -75,7 +78,7 @@ def test_thousands_of_random_orders_are_served_by_the_cheapest_plan() -> None:
 
 
 def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved() -> None:
-    """Prices of stock and room, duties with a threshold, cartons, surcharges, rejections."""
+    """Prices of stock and room, duties with a threshold, cartons, surcharges, rejections, terms of others."""
     seen: Counter[str] = Counter()
     for seed in range(3_000):
         world = draw_full(Random(seed))
@@ -87,11 +90,57 @@ def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved
         if plan is not None:
             served = sum(sum(f.picks.values()) for f in plan.fulfilments)
             kind += " in part" * (served < sum(units for _, units in world.orders[0].demand))
-            seen.update(term for f in plan.fulfilments for term, minor in zip(TERMS, f.terms, strict=True) if minor)
+            names = *TERMS, *world.extras.terms
+            seen.update(term for f in plan.fulfilments for term, minor in zip(names, f.terms, strict=True) if minor)
         seen[kind] += 1
     for kind, least in {"one node": 500, "split": 100, "one node in part": 100, "split in part": 3}.items():
         assert seen[kind] >= least, seen
-    assert all(seen[term] >= 100 for term in TERMS), seen
+    assert all(seen[term] >= 100 for term in (*TERMS, "ferry", "fragile")), seen
+
+
+def test_the_limits_of_an_attempt_hold_and_cost_no_more_than_they_must() -> None:
+    """Farthest node, most days, services, undivided lines: the best plan within them, by trying all."""
+    seen: Counter[str] = Counter()
+    for seed in range(2_500):
+        rng = Random(seed)
+        world = draw_full(rng) if seed % 2 else draw(rng)
+        codes = [s["code"] for carrier in world.carriers for s in carrier["document"]["services"]]
+        limits = Limits(
+            km=rng.choice([math.inf, 500.0, 900.0]),
+            days=rng.choice([math.inf, 3.0, 6.0]),
+            services=rng.choice([None, frozenset(rng.sample(codes, rng.randint(1, len(codes))))]),
+            divides=rng.random() < 0.5,
+        )
+        running = Running.of(world)
+        batch = running.asked(world.orders[:1])
+        services = running.network.services
+        two = np.zeros(2, np.int32)
+        batch.attempts = Attempts(
+            first=np.array([0, 2], np.int32),
+            candidates=np.repeat(batch.channel, 2),
+            fulfilments_max=np.repeat(batch.fulfilments_max, 2),
+            objective=np.repeat(batch.objective, 2),
+            km_max=np.full(2, limits.km),
+            supply=two,
+            dip=np.array([0, 1], np.int32),
+            divide=np.full(2, limits.divides, np.int32),
+            days_max=np.full(2, limits.days),
+            services=two + 1,
+            allowed=np.array(
+                [[False] * len(services), [limits.services is None or s.code in limits.services for s in services]]
+            ),
+        )
+        try:
+            plan = plans(running.decide_asked(batch), running.network)[0]
+            kind = judge(Oracle(world, limits=limits), world.orders[0], plan)
+            free = judge(Oracle(world), world.orders[0], solve(world))
+        except AssertionError as error:
+            raise AssertionError(f"Random({seed}), {limits}") from error
+        seen[kind] += 1
+        seen["prevented"] += kind == "none" != free
+        seen["undivided"] += free.endswith("divided") and not limits.divides
+    for kind, least in {"one node": 300, "split": 50, "none": 300, "prevented": 200, "undivided": 10}.items():
+        assert seen[kind] >= least, seen
 
 
 @given(worlds, st.randoms(use_true_random=False))

@@ -289,6 +289,7 @@ _PLAN: Json = {
     "plan_id": _PLAN_ID,
     "at": _PLACED,
     "policy": "standard@1",
+    "rule": None,
     "objective": {"name": "margin", "split_minor": 100, "target_days": 5, "late_minor": 500, "day_minor": 1,
                   "co2_minor_per_kg": 0},
     "decision": _ANSWER,
@@ -411,6 +412,21 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "TrialsOut": {
+        "name": "standard",
+        "trials": [
+            {
+                "state": "canary", "version": 2, "share": 0.05, "since": _PLACED,
+                "outcomes": [
+                    {"version": 2, "orders": 1204, "planned": 1180, "cost_per_order_minor": 571.2, "split_share": 0.041,
+                     "late_share": 0.018, "co2_g_per_order": 812.5, "unfillable_share": 0.002},
+                    {"version": 1, "orders": 22876, "planned": 22451, "cost_per_order_minor": 588.9,
+                     "split_share": 0.063, "late_share": 0.017, "co2_g_per_order": 840.1, "unfillable_share": 0.002},
+                ],
+                "breach": None,
+            }
+        ],
+    },
     "WrittenPolicyOut": _VERSION | {"state": "draft", "share": None, "why": None, "warnings": []},
 }  # fmt: skip
 """By the name of the answer's schema."""

@@ -449,6 +449,14 @@ class ObjectiveOut(BaseModel):
     late_minor: float
     day_minor: float
     co2_minor_per_kg: float
+    weights: Annotated[dict[str, float] | None, Field(description="of cost terms of others; left out: each 1")] = None
+
+
+class RuleOut(BaseModel):
+    """A rule of a policy, by its place in the document, from 0."""
+
+    number: int
+    name: str
 
 
 class PlanOut(BaseModel):
@@ -456,7 +464,8 @@ class PlanOut(BaseModel):
 
     plan_id: str
     at: datetime
-    policy: str
+    policy: Annotated[str, Field(description="the version that decided: `standard@3`")]
+    rule: Annotated[RuleOut | None, Field(description="null: no plan, or the version has no rules")]
     objective: ObjectiveOut
     decision: Annotated[dict[str, Any], Field(description="the answer that was given")]
     reproduced: Annotated[bool, Field(description="whether solving it again gives the same")]

@@ -16,6 +16,7 @@ from onhand.db import Database, outbox
 from onhand.db.migrate import is_current
 from onhand.errors import OnhandError
 from onhand.flows.state import State
+from onhand.sourcing import custom
 from onhand.sourcing.outlook import Outlook
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,11 @@ def is_ready(edge: TheEdge) -> Response:
     if not edge.app.is_ready:
         checks["state"] = "being read"
     ready = set(checks.values()) == {"ok"}
+    # Orders are decided without it, so it keeps nobody away. What it said is in the log: this page is open to all.
+    if faults := custom.faults():
+        checks["cost_terms"] = ", ".join(
+            f"{f.name} failed {f.count} times" if f.count else f"{f.name} cannot be used" for f in faults
+        )
     return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
 
@@ -76,6 +82,15 @@ def is_ready(edge: TheEdge) -> Response:
 def show_metrics() -> Response:
     """Prometheus metrics of this process."""
     return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def watch_terms() -> None:
+    """Report failures of cost terms of others."""
+    metrics.register_gauge(
+        "onhand_cost_term_failures",
+        "How often a cost term of others failed and counted 0, or could not be used at all.",
+        lambda: float(sum(max(1, fault.count) for fault in custom.faults())),
+    )
 
 
 def watch_outbox(db: Database) -> None:

@@ -22,10 +22,12 @@ from onhand.db import Database
 from onhand.errors import InvalidInput, NotFound, OnhandError
 from onhand.flows import policies as flows
 from onhand.flows.policies import Written
+from onhand.flows.trials import Beside, trials_of
 from onhand.sourcing.policies import store
 from onhand.sourcing.policies.lifecycle import Move, State
 from onhand.sourcing.policies.lint import Finding
 from onhand.sourcing.policies.model import NAME_PATTERN, PolicyIn
+from onhand.sourcing.policies.outcomes import Outcome
 from onhand.sourcing.policies.store import Version
 
 router = routes("policies")
@@ -139,6 +141,37 @@ class StretchOut(BaseModel):
     ended_at: datetime | None
     by: int
     why: str | None
+
+
+class OutcomeOut(BaseModel):
+    """What orders came to under a version; means are over those with a plan, null as long as there is none."""
+
+    version: int
+    orders: int
+    planned: Annotated[int, Field(description="orders that were served from the shelf")]
+    cost_per_order_minor: Annotated[float | None, Field(description="money paid: shipping, handling, duty and tax")]
+    split_share: float | None
+    late_share: Annotated[float | None, Field(description="promised after the days that the active version wants")]
+    co2_g_per_order: float | None
+    unfillable_share: Annotated[float | None, Field(description="of all orders")]
+
+
+class TrialOut(BaseModel):
+    """A version beside the active one, since `since`."""
+
+    state: Literal["shadow", "canary"]
+    version: int
+    share: Annotated[float | None, Field(description="of the orders, of a canary")]
+    since: datetime
+    outcomes: Annotated[list[OutcomeOut], Field(description="of this version, then of the active one")]
+    breach: Annotated[str | None, Field(description="which guard is broken, and by how much")]
+
+
+class TrialsOut(BaseModel):
+    """Versions on trial."""
+
+    name: str
+    trials: list[TrialOut]
 
 
 class PolicyVersionOut(VersionBriefOut):
@@ -279,6 +312,18 @@ def get_policy_version(name: PolicyName, version: Annotated[VersionNumber, Path(
     return _json(_version(app.db, found))
 
 
+@router.get(
+    "/v1/policies/{name}/trials", dependencies=_read, response_model=TrialsOut, responses=problem_responses(404, 422)
+)
+def get_policy_trials(name: PolicyName, app: TheApp) -> Response:
+    """How the shadow and the canary do beside the active version, on the same orders or a share of them. Counts are
+    some seconds old.
+    """
+    with app.db.connection() as conn:
+        rows = trials_of(conn, name)
+    return _json({"name": name, "trials": [_trial(row) for row in rows]})
+
+
 @router.post(
     "/v1/policies/{name}/lint",
     dependencies=_read,
@@ -338,6 +383,25 @@ def _json(document: object) -> Response:
 def _moved(name: str, moves: list[Move]) -> dict[str, Any]:
     shown = ("version", "state", "share", "why")
     return {"name": name, "moves": [{field: getattr(move, field) for field in shown} for move in moves]}
+
+
+def _trial(row: Beside) -> dict[str, Any]:
+    trial = row.trial
+    return {
+        "state": trial.state,
+        "version": trial.version,
+        "share": trial.share,
+        "since": trial.since,
+        "outcomes": [
+            _outcome(version, row.outcomes.get(version, Outcome())) for version in (trial.version, row.active)
+        ],
+        "breach": None if row.breach is None else str(row.breach),
+    }
+
+
+def _outcome(version: int, sums: Outcome) -> dict[str, Any]:
+    means = {name: sample.mean if sample.orders else None for name, sample in sums.metrics.items()}
+    return {"version": version, "orders": sums.orders, "planned": sums.planned} | means
 
 
 def _version(db: Database, version: Version) -> dict[str, Any]:

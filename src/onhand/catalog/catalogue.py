@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,7 +12,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 _LOAD = """
-SELECT item_id, sku, weight_g, length_mm::bigint * width_mm * height_mm, release_at, hs_code, category
+SELECT item_id, sku, weight_g, length_mm::bigint * width_mm * height_mm, release_at, hs_code, category,
+       coalesce(unit_cost_minor, 0), nullif(attributes, '{}')
 FROM item WHERE item_id > %s AND (%s::text[] IS NULL OR sku = ANY (%s::text[]))
 """
 _COMPONENTS = """
@@ -23,8 +24,8 @@ FROM bundle_component WHERE %s::int[] IS NULL OR bundle_id = ANY (%s::int[]) GRO
 
 @dataclass(frozen=True, slots=True)
 class ItemsRead:
-    """Items as the database has them: (item_id, sku, weight_g, volume_mm3, release_at, hs_code, category), and the
-    components of those that are bundles."""
+    """Items as the database has them: (item_id, sku, weight_g, volume_mm3, release_at, hs_code, category,
+    unit_cost_minor, attributes), and the components of those that are bundles."""
 
     rows: list[TupleRow]
     components: dict[int, tuple[tuple[int, int], ...]]
@@ -46,12 +47,13 @@ def read_items(conn: Connection[TupleRow], skus: Collection[str] | None = None) 
 
 class Goods(NamedTuple):
     """What carriers and customs ask of one unit, by item_id: int64[item] grams and mm3, int32[item] index of its
-    (hs_code, category) in `pairs`."""
+    (hs_code, category) in `pairs`; its sku, where somebody asks for it."""
 
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     pair: npt.NDArray[np.int32]
     pairs: Sequence[tuple[str | None, str | None]] = ((None, None),)
+    skus: Sequence[str] = ()
 
 
 class Catalogue:
@@ -69,11 +71,14 @@ class Catalogue:
         self._trade_index: dict[tuple[str | None, str | None], int] = {(None, None): 0}
         self.bundles: dict[int, tuple[tuple[int, int], ...]] = {}
         self.releases: dict[int, datetime] = {}
+        # float64[item]: what a unit costs the merchant, minor units; 0: not known.
+        self.unit_cost: npt.NDArray[np.float64] = np.zeros(1)
+        self.attributes: dict[int, dict[str, Any]] = {}
 
     @property
     def goods(self) -> Goods:
         """The items as sourcing looks at them."""
-        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs)
+        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs, self.skus)
 
     @property
     def count(self) -> int:
@@ -95,12 +100,17 @@ class Catalogue:
                 self.bundles[item_id] = read.components[item_id]
             else:
                 self.bundles.pop(item_id, None)
-        self.trade_class[[row[0] for row in read.rows]] = [self._trade(row[5:]) for row in read.rows]
-        for item_id, sku, weight_g, volume_mm3, release_at, *_ in read.rows:
+        self.trade_class[[row[0] for row in read.rows]] = [self._trade(row[5:7]) for row in read.rows]
+        for item_id, sku, weight_g, volume_mm3, release_at, _, _, unit_cost, attributes in read.rows:
             self.skus[item_id] = sku
             self.sku_json[item_id] = msgspec.json.encode(sku).decode()
             self.weight_g[item_id] = weight_g
             self.volume_mm3[item_id] = volume_mm3
+            self.unit_cost[item_id] = unit_cost
+            if attributes:
+                self.attributes[item_id] = attributes
+            else:
+                self.attributes.pop(item_id, None)
             if release_at is None:
                 self.releases.pop(item_id, None)
             else:
@@ -123,7 +133,7 @@ class Catalogue:
         room = len(self.weight_g)
         if count >= room:
             size = count + 1 + count // 4
-            for name in ("weight_g", "volume_mm3", "trade_class"):
+            for name in ("weight_g", "volume_mm3", "trade_class", "unit_cost"):
                 new = np.zeros(size, getattr(self, name).dtype)
                 new[:room] = getattr(self, name)
                 setattr(self, name, new)

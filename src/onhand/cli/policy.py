@@ -117,6 +117,47 @@ def show(
 
 
 @commands.command()
+def trials(name: Name = "standard") -> None:
+    """How the shadow and the canary do beside the active version."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from onhand.flows.trials import trials_of
+    from onhand.sourcing.policies.outcomes import Outcome
+
+    with _database() as db, db.connection() as conn:
+        rows = trials_of(conn, name)
+    if not rows:
+        out.print(f"{name} has neither a shadow nor a canary")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("version", "state", "orders", "money an order", "split", "late", "g CO2 an order", "unfillable"):
+        table.add_column(heading, justify="left" if heading in ("version", "state") else "right")
+    for row in rows:
+        for version, state in ((row.trial.version, row.trial.state), (row.active, "active")):
+            sums = row.outcomes.get(version, Outcome())
+            m = {key: sample.mean if sample.orders else None for key, sample in sums.metrics.items()}
+            cells = (
+                f"{name}@{version}", state, str(sums.orders), _amount(m["cost_per_order_minor"]),
+                _percent(m["split_share"]), _percent(m["late_share"]), _amount(m["co2_g_per_order"]),
+                _percent(m["unfillable_share"]),
+            )  # fmt: skip
+            table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
+    for row in rows:
+        if row.breach is not None:
+            out.print(f"broken guard: {row.breach}")
+
+
+def _amount(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+@commands.command()
 def promote(
     name: Name,
     to: Annotated[Literal["shadow", "canary", "active", "retired"], typer.Option(help="Where it is to go.")],

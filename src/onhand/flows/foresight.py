@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from onhand.flows.state import State
 from onhand.fulfilment.decide import REJECT_REASONS
 from onhand.network.compiled import Channel, Network
 from onhand.orders.intake import Wishes
+from onhand.orders.model import Order
 from onhand.orders.rows import decode_lines
 from onhand.sourcing import outlook, rejections, tables
 from onhand.sourcing.node_worth import Local, worth
@@ -63,6 +64,7 @@ _DRIFTED_ITEMS, _DRIFTED_STOCK = 0.1, 0.5
 _SOONEST = 0.2
 _DAY_S = 86_400.0
 _SEED = 1
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 _wishes = msgspec.json.Decoder(Wishes)
 
@@ -315,17 +317,19 @@ def _times(stretch: Sequence[int], at_ms: Sequence[int], edges: Sequence[int]) -
 
 def _ask(world: _World, wish: Wishes, channel: Channel, lines: str) -> Ask | None:
     """An order as it would be asked now; None when it cannot be."""
-    units: dict[int, int] = {}
-    for line in decode_lines(lines):
-        for item, each in line.parts:
-            units[item] = units.get(item, 0) + each * line.quantity
-    if not all(0 < item <= world.catalogue.count for item in units):
+    bought = decode_lines(lines)
+    if not all(0 < item <= world.catalogue.count for line in bought for item, _ in line.parts):
         return None
     if wish.objective not in world.policy.objectives:
         wish.objective = None
     if wish.service not in world.network.service_codes:
         wish.service = None
-    return rebuild_ask(world, wish, channel, list(units.items()), [])
+    # As an order that nothing has happened to yet; who it is does not matter.
+    order = Order(
+        order_id="", channel_id=channel.channel_id, channel=channel.code, external_id="", status="", queue=None,
+        placed_at=_NEVER, deliver_by=None, customer_id=None, wishes=wish, lines=bought, skus={},
+    )  # fmt: skip
+    return rebuild_ask(world, order, channel)
 
 
 def _id_at(ms: int) -> str:

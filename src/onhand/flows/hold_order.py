@@ -58,7 +58,7 @@ def release_order(
                 f"nobody knows where order {order_id} goes: release it with a destination that can be located",
                 order_id=order_id,
             )
-        sourcer = Sourcer(state, conn, [order])
+        sourcer = Sourcer(state, conn, [order], is_waived=True)
         waits = [w for w in order.waiting if not w.is_dated]
         sourced = sourcer.place(
             order, waits, because="released", excluded=tried(order, sourcer.now), partly=bool(order.live)

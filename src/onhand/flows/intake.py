@@ -15,7 +15,9 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
-from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, Wishes
+from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn
+from onhand.orders.model import Order
+from onhand.sourcing import custom
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
@@ -196,7 +198,9 @@ def prepare(
             fulfilments_max=policy.fulfilments_max if order.allow_split else 1,
             objective=policy.index(order.objective),
             residential=destination.residential,
-            prices=_prices(order, lines, demand) if network.duties.has_duties else [],
+            prices=_prices([line.price_minor for line in order.lines], lines, demand, catalogue)
+            if are_prices_read(network, policy)
+            else [],
         ),
         hash=body_hash or hash_order(_encode(order)),
         actor=actor,
@@ -209,6 +213,11 @@ def prepare(
     )
 
 
+def are_prices_read(network: Network, policy: Policy) -> bool:
+    """Whether a decision may depend on what is paid: for duty, for a floor, or because terms of others look at it."""
+    return network.duties.has_duties or policy.reads_prices or bool(custom.installed())
+
+
 def hash_order(canonical: bytes) -> bytes:
     """128 bits that tell a repeat from another order under the same name; of the order as JSON again.
 
@@ -217,11 +226,10 @@ def hash_order(canonical: bytes) -> bytes:
     return xxh3_128_digest(canonical)
 
 
-def rebuild_ask(
-    world: World, wish: Wishes, channel: Channel, demand: list[tuple[int, int]], excluded: list[int]
-) -> Ask | None:
-    """The ask of an order that is sourced again; None while its destination cannot be located."""
-    network, policy = world.network, world.policy
+def rebuild_ask(world: World, order: Order, channel: Channel) -> Ask | None:
+    """The ask of an order that is sourced again, for everything that is in it; None while its destination cannot be
+    located."""
+    network, policy, wish = world.network, world.policy, order.wishes
     latitude, longitude, unlocatable = place_of(wish.destination)
     pickup = network.node_ids.get(wish.pickup_node or "", 0)
     if wish.method == "ship_to_store" and pickup:
@@ -229,8 +237,16 @@ def rebuild_ask(
     if unlocatable and wish.method != "pickup":
         return None
     destination = wish.destination
+    bought = [
+        OrderLine(line_no=n.line_no, line_id=n.line_id, item_id=n.item_id, quantity=n.quantity, components=n.components)
+        for n in order.lines
+    ]
+    demand, _ = _demand(bought)
     return Ask(
         demand=demand,
+        prices=_prices([n.price_minor for n in order.lines], bought, demand, world.catalogue)
+        if are_prices_read(network, policy)
+        else [],
         latitude=latitude,
         longitude=longitude,
         channel=channel,
@@ -240,7 +256,6 @@ def rebuild_ask(
         pickup_node=pickup if wish.method == "pickup" else 0,
         fulfilments_max=policy.fulfilments_max if wish.allow_split else 1,
         objective=policy.index(wish.objective),
-        excluded=excluded,
         residential=destination.residential,
     )
 
@@ -301,15 +316,17 @@ def _demand(lines: list[OrderLine]) -> tuple[list[tuple[int, int]], list[int]]:
     return list(units.items()), list(line_of.values())
 
 
-def _prices(order: OrderIn, lines: Sequence[OrderLine], demand: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+def _prices(
+    prices: Sequence[int], lines: Sequence[OrderLine], demand: Sequence[tuple[int, int]], catalogue: Catalogue
+) -> list[tuple[float, float]]:
     """(price, cost) of one unit of each demand row; a bundle's price is shared alike by the units in it."""
     paid: dict[int, float] = {}
-    for line, given in zip(lines, order.lines, strict=True):
+    for line, price_minor in zip(lines, prices, strict=True):
         wants = list(line.wants())
-        price = given.price_minor * line.quantity / sum(units for _, units in wants)
+        price = price_minor * line.quantity / sum(units for _, units in wants)
         for item, units in wants:
             paid[item] = paid.get(item, 0.0) + price * units
-    return [(paid[item] / units, 0.0) for item, units in demand]
+    return [(paid[item] / units, float(catalogue.unit_cost[item])) for item, units in demand]
 
 
 def check_country(destination: Destination, errors: list[FieldError]) -> None:

@@ -24,7 +24,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.waiting import InThread, InTurn, Steps, run, run_soon
-from onhand.catalog.catalogue import Goods
+from onhand.catalog.catalogue import Catalogue, Goods
 from onhand.db import arrays, idempotency, queries
 from onhand.db.pool import is_lost
 from onhand.db.statement import make_room
@@ -37,9 +37,12 @@ from onhand.errors import (
     Overloaded,
 )
 from onhand.flows.allocations import Fate, Waiting
+from onhand.flows.in_force import InForce
 from onhand.flows.intake import Intake
 from onhand.flows.sheet import Sheet
 from onhand.flows.state import State
+from onhand.flows.trials import Glance, count, count_in_vain, count_shadow
+from onhand.flows.wanted import of_intake, of_sheet
 from onhand.flows.write_orders import Writing, encode, positions
 from onhand.ledger.reservations import end_reservation
 from onhand.network.compiled import Network
@@ -47,7 +50,9 @@ from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.outlook import rows_of
-from onhand.sourcing.solve import Ask, Decisions, Stock, decide, decide_asked, follow, join, nothing, undo
+from onhand.sourcing.policies.asking import Asking, Tried, Wanted
+from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, follow, join, nothing, undo
+from onhand.sourcing.tables import WHY_PROFIT
 
 SQL = queries(__file__)
 # Raised by our own functions: does not fit any more, key seen before. Then: deadlock, serialisation, lock time-out.
@@ -145,18 +150,25 @@ class Desk:
         assert conn is not None, "connected by _place"
         now = state.now()
         with state.lock:
-            network, stock = state.network, state.stock()
+            network, stock, in_force = state.network, state.stock(), state.in_force
+            assert in_force is not None, "read at the start"
+            asking = in_force.asking
             network.set_clock(now)
+            batch, wanted = sheet.asked(network), self._wanted(in_force, sheet)
+            glance = None
+            if in_force.watching is not None:
+                glance = Glance.at(in_force.watching, batch, wanted, stock, now)
+            tried = None if asking.is_plain else asking.put(batch, wanted, now.astimezone(UTC).date())
+            batch = batch if tried is None else tried.asked
             decisions = decide_asked(
-                sheet.asked(network), stock, network, state.policy, state.catalogue.goods,
-                now=now.timestamp(), consume=True,
-            )  # fmt: skip
+                batch, stock, network, asking.policy, state.catalogue.goods, now=now.timestamp(), consume=True
+            )
         written = False
         try:
             rows: list[int] = np.flatnonzero(decisions.count).tolist()
             if rows:
                 try:
-                    writing = self._writing(sheet, rows, decisions, network, now)
+                    writing = self._writing(sheet, rows, decisions, network, asking, tried, now)
                     row = yield InTurn(writing.on(conn), self._turns)
                 except Exception as error:
                     if is_lost(error, conn):
@@ -169,14 +181,30 @@ class Desk:
                 with state.lock:
                     state.snapshot.apply(writing.taken.items, writing.taken.nodes, *positions(row))
                 state.db.notify()
+                count(state.tally, in_force, decisions, [w.version for w in wanted], now)
+            if glance is not None:
+                count_shadow(state.tally, in_force, glance, decisions, state.catalogue.goods, now)
             return [n for n, planned in zip(numbers, decisions.count.tolist(), strict=True) if not planned], False
         finally:
             with state.lock:
                 # Committed units are in `available` now; undone ones were never there.
                 undo(decisions, state.stock(), network, keep_capacity=written)
 
+    def _wanted(self, in_force: InForce, sheet: Sheet) -> list[Wanted]:
+        """What versions can ask of the orders; nothing where none does."""
+        if in_force.asking.is_plain and in_force.watching is None:
+            return []
+        return of_sheet(in_force.asking, sheet, self._state.catalogue)
+
     def _writing(
-        self, sheet: Sheet, rows: Sequence[int], decisions: Decisions, network: Network, now: datetime
+        self,
+        sheet: Sheet,
+        rows: Sequence[int],
+        decisions: Decisions,
+        network: Network,
+        asking: Asking,
+        tried: Tried | None,
+        now: datetime,
     ) -> Writing:
         """What is written of the orders in `rows`, which have a plan."""
         state = self._state
@@ -184,8 +212,10 @@ class Desk:
             decisions, sheet.latitudes, sheet.longitudes, state.catalogue.goods, now.timestamp(),
         )  # fmt: skip
         return encode(
-            sheet.only(rows), decisions, [records[r] for r in rows], network, state.policy, state.catalogue,
+            sheet.only(rows), decisions, [records[r] for r in rows], network, asking.policy, state.catalogue,
             rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
+            labels=[] if tried is None else [tried.label(decisions, r) for r in rows],
+            confidences=[] if tried is None else [tried.confidences[r] for r in rows],
         )  # fmt: skip
 
     def _exact_all(self, orders: dict[int, Intake], answers: list[Placed | Exception | None], *, waited: bool) -> None:
@@ -471,10 +501,12 @@ def _decide_and_write(
 ) -> Callable[[], None]:
     now = state.now()
     with state.lock:
-        network = state.network
+        network, in_force = state.network, state.in_force
         network.set_clock(now)
         # Its own capacity: rivals decide from the shared one meanwhile.
         network = replace(network, left=network.left.copy())
+    assert in_force is not None, "read at the start"
+    asking = in_force.asking
     network.load_capacity(conn, now.astimezone(UTC).date())
     items = sorted({i for _, k in fresh for i, _ in k.ask.demand})
     locked = lock_stock(conn, items, network.count)
@@ -482,7 +514,7 @@ def _decide_and_write(
     fresh = _still_fresh(conn, fresh, answers)
     if not fresh:
         return lambda: None
-    book = Book(state, network, locked, now)
+    book = Book(state, network, locked, now, asking)
     supply = _Supply(conn, items)
     # One at a time: what an order leaves decides what the next can have, dated supply included.
     cases = [_decide_one(book, intake, supply) for _, intake in fresh]
@@ -500,11 +532,13 @@ def _decide_and_write(
         decisions,
         [next(records) if c.decisions is not None else _seen_in_vain(c, weigh) for c in cases],
         network,
-        state.policy,
+        asking.policy,
         catalogue,
         rows=[c.fate.row for c in cases],
         line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
         origin=state.db.origin,
+        labels=[] if asking.is_plain else [c.label for c in cases],
+        confidences=[] if asking.is_plain else [book.confidence_of(c.want) for c in cases],
         fates=[c.fate for c in cases],
     )
     available, version = positions(writing.on(conn).wait())
@@ -523,8 +557,18 @@ def _decide_and_write(
             if state.network.network_id == network.network_id:
                 np.copyto(state.network.left, network.left)
             follow(decisions, state.stock())
+        _count_cases(state, in_force, cases, decisions, now)
 
     return after
+
+
+def _count_cases(
+    state: State, in_force: InForce, cases: Sequence["_Case"], decisions: Decisions, now: datetime
+) -> None:
+    """What orders of the exact path came to. `decisions` has those with a plan, in their order."""
+    count(state.tally, in_force, decisions, [c.want.version for c in cases if c.decisions is not None], now)
+    in_vain = [c for c in cases if c.decisions is None and c.intake.held is None and c.fate.status != "backordered"]
+    count_in_vain(state.tally, in_force, [c.want.version for c in in_vain])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -566,9 +610,9 @@ def wait_briefly(conn: Connection[TupleRow]) -> None:
 class Book:
     """Stock and capacity of one exact decision: what was locked, less what was decided since."""
 
-    def __init__(self, state: State, network: Network, locked: Locked, now: datetime) -> None:
+    def __init__(self, state: State, network: Network, locked: Locked, now: datetime, asking: Asking) -> None:
         self.network = network
-        self.confidence = state.policy.confidence
+        self.asking = asking
         self.now = now
         self._state = state
         rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
@@ -584,22 +628,38 @@ class Book:
                 self.stock.prices = rows_of(known.prices, np.array([*rows], np.int32), shape[1])
                 self.stock.step_minor = known.step_minor
 
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._state.catalogue
+
+    def confidence_of(self, want: Wanted) -> float:
+        """With which a promise to that order is kept."""
+        return self.asking.versions[want.version].policy.document.confidence
+
     def with_network(self, network: Network, now: datetime) -> "Book":
         """The same stock, with other candidates or at another time."""
         other = copy(self)
         other.network, other.now = network, now
         return other
 
-    def decide(self, asks: list[Ask]) -> Decisions:
+    def decide(self, ask: Ask, want: Wanted | None) -> tuple[Decisions, str]:
+        """Decide one order and take what it gets; and the version and rule that did.
+
+        want  None: by no rules, from any node of the channel
+        """
         rows = self.stock.rows
         assert rows is not None, "a book has its own rows"
-        for ask in asks:
-            for item, _ in ask.demand:
-                rows.setdefault(item, self._spare)  # no position anywhere: the empty row
-        state = self._state
-        return decide(
-            asks, self.stock, self.network, state.policy, state.catalogue.goods, now=self.now.timestamp(), consume=True
-        )
+        for item, _ in ask.demand:
+            rows.setdefault(item, self._spare)  # no position anywhere: the empty row
+        batch, tried = asked([ask], self.network), None
+        if want is not None and not self.asking.is_plain:
+            tried = self.asking.put(batch, [want], self.now.astimezone(UTC).date())
+            batch = tried.asked
+        decisions = decide_asked(
+            batch, self.stock, self.network, self.asking.policy, self._state.catalogue.goods,
+            now=self.now.timestamp(), consume=True,
+        )  # fmt: skip
+        return decisions, self.asking.policy.version if tried is None else tried.label(decisions, 0)
 
     def free_beyond_safety(self, item: int, nodes: Int32) -> int:
         """Units of an item at `nodes` above safety stock."""
@@ -617,13 +677,29 @@ class Book:
 @dataclass(slots=True, kw_only=True)
 class _Case:
     """One order on the exact path: what becomes of it, what was asked of the solver and what it answered; `refused` is
-    the first question that had no answer."""
+    the first question that had no answer. label: of the version and rule that decided it."""
 
     intake: Intake
+    want: Wanted
     fate: Fate
     ask: Ask
+    label: str
     decisions: Decisions | None = None
     refused: tuple[Ask, Decisions] | None = None
+
+    def unserved(self) -> list[tuple[int, int]]:
+        """(item_id, units) that a plan for a part of the order leaves."""
+        d = self.decisions
+        if d is None:
+            return []
+        picks = int(d.pick_first[1])
+        served = np.bincount(d.pick_demand[:picks], d.pick_units[:picks], len(self.ask.demand))
+        return [(i, u - int(n)) for (i, u), n in zip(self.ask.demand, served, strict=True) if u > n]
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether it was refused because its profit is too small."""
+        return self.refused is not None and self.refused[1].why[0] == WHY_PROFIT
 
     def line_of(self) -> list[int]:
         """Order line of each demand row; -1 where lines share an item or part of it waits."""
@@ -648,8 +724,13 @@ class _Supply:
 
 
 def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
-    """Shelf stock for all of it; else what the shelf has now and the rest from dated supply; else a queue."""
-    case = _Case(intake=intake, fate=Fate(row=-1), ask=intake.ask)
+    """Shelf stock for all of it; else what the shelf has now and the rest from dated supply; else a queue. Which of
+    these, the fall-back of its policy says."""
+    asking = book.asking
+    want = of_intake(asking, intake, book.catalogue)
+    version = asking.versions[want.version]
+    on_no_plan = version.policy.document.fallback.on_no_plan
+    case = _Case(intake=intake, want=want, fate=Fate(row=-1), ask=intake.ask, label=version.label)
     fate = case.fate
     if intake.unlocatable:
         fate.status = fate.queue = "held"
@@ -657,23 +738,36 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
         return case
     shelf = [(i, u) for i, u in intake.ask.demand if i not in intake.preorder]
     later = [(i, u) for i, u in intake.ask.demand if i in intake.preorder]
-    if _try(book, case, shelf) and not later:
+    is_planned = _try(book, case, shelf)
+    left = case.unserved()
+    if is_planned and not later and not left:
         if intake.held is not None:
             fate.status = fate.queue = "held"
         return case
     nodes = book.network.channel_nodes(intake.channel)
     if intake.ask.pickup_node:
         nodes = np.array([intake.ask.pickup_node], np.int32)
+    if not is_planned and shelf and (on_no_plan == "hold" or case.is_below_floor):
+        fate.status = fate.queue = "held"
+        fate.waiting = _all_waiting(intake, "held")
+        return case
     if case.decisions is None and shelf:
         short = [(i, u) for i, u in shelf if book.free(i, nodes) < u] or shelf
         rest = [(i, u) for i, u in shelf if (i, u) not in short]
-        if not (intake.order.allow_split and _try(book, case, rest)):
+        if on_no_plan == "unfillable" or not (intake.order.allow_split and _try(book, case, rest)):
             short = shelf
         later += short
+    later += left
     one_node = not intake.order.allow_split
     backing = None
-    if intake.order.allow_backorder and not (one_node and case.decisions is not None):
+    is_awaited = intake.order.allow_backorder and (on_no_plan != "unfillable" or not shelf)
+    if is_awaited and not (one_node and case.decisions is not None):
         backing = back(later, supply.lines(), set(nodes.tolist()), one_node=one_node)
+    if backing is None and left and later == left:
+        # A part of it is served; nobody knows when the rest will be.
+        fate.status = fate.queue = "unfillable" if intake.held is None else "held"
+        fate.waiting = _spread(intake, left, "unfillable")
+        return case
     if backing is None:
         if case.decisions is not None:
             undo(case.decisions, book.stock, book.network)
@@ -692,7 +786,7 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
         fate.status = fate.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
     fate.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
-    fate.confidence = book.confidence * min(b.inbound.confidence for b in backing)
+    fate.confidence = book.confidence_of(want) * min(b.inbound.confidence for b in backing)
     return case
 
 
@@ -708,13 +802,22 @@ def _try(book: "Book", case: _Case, demand: list[tuple[int, int]]) -> bool:
     """Plan `demand` from the shelf; the case keeps the plan when there is one."""
     if not demand:
         return False
-    ask = msgspec.structs.replace(case.intake.ask, demand=demand)
-    decisions = book.decide([ask])
+    ask = with_demand(case.intake.ask, demand)
+    is_whole = demand == case.intake.ask.demand
+    decisions, label = book.decide(ask, case.want if is_whole else case.want._replace(may_part=False))
+    if case.decisions is None and (decisions.count[0] or case.refused is None):
+        case.label = label
     if not decisions.count[0]:
         case.refused = case.refused or (ask, decisions)
         return False
     case.ask, case.decisions = ask, decisions
     return True
+
+
+def with_demand(ask: Ask, demand: list[tuple[int, int]]) -> Ask:
+    """The same for a part of what was asked, with its prices."""
+    prices = dict(zip((item for item, _ in ask.demand), ask.prices, strict=True)) if ask.prices else {}
+    return msgspec.structs.replace(ask, demand=demand, prices=[prices[i] for i, _ in demand] if prices else [])
 
 
 def days_after_arrival(network: Network) -> float:
@@ -728,6 +831,18 @@ def _all_waiting(intake: Intake, queue: str) -> list[Waiting]:
         for line in intake.lines
         for item, units in line.wants()
     ]
+
+
+def _spread(intake: Intake, left: Sequence[tuple[int, int]], queue: str) -> list[Waiting]:
+    """Units of items by order line, in line order."""
+    rest = dict(left)
+    waiting: list[Waiting] = []
+    for line in intake.lines:
+        for item, units in line.wants():
+            if take := min(units, rest.get(item, 0)):
+                rest[item] -= take
+                waiting.append(Waiting(line_no=line.line_no, item_id=item, units=take, queue=queue))
+    return waiting
 
 
 def _backed(intake: Intake, backing: list[Backing]) -> list[Waiting]:
@@ -806,4 +921,5 @@ __all__ = [
     "placed_before",
     "rivals_won",
     "wait_briefly",
+    "with_demand",
 ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -11,9 +13,13 @@ from onhand.errors import FieldError
 from onhand.flows.intake import World, active_channel, check_country, pickup_of, place_of, refusal
 from onhand.flows.reserve import basket
 from onhand.flows.state import State
-from onhand.orders.answer import COST
+from onhand.flows.wanted import item_facts
+from onhand.orders.answer import cost_json
 from onhand.orders.intake import PromiseIn
-from onhand.sourcing.solve import Ask, Decisions, decide
+from onhand.orders.model import split_cost
+from onhand.sourcing.policies.asking import Wanted
+from onhand.sourcing.policies.facts import OrderFacts, order_facts
+from onhand.sourcing.solve import Ask, Decisions, asked, decide_asked
 
 # What a shopper may ask for, and the objective that finds it.
 OPTIONS = (("cheapest", "margin"), ("fastest", "speed"), ("greenest", "sustainability"))
@@ -21,10 +27,11 @@ OPTIONS = (("cheapest", "margin"), ("fastest", "speed"), ("greenest", "sustainab
 
 @dataclass(slots=True, kw_only=True)
 class Question:
-    """A checked request: one ask per option."""
+    """A checked request: one ask per option, and what policies can ask of each."""
 
     asks: list[Ask]
     options: list[str]
+    wants: list[Wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,9 @@ def prepare_question(world: World, request: PromiseIn) -> Question:
         for option, objective in OPTIONS
         if request.objective is None or request.objective == objective
     ]
+    facts = partial(_facts, world, request, channel.code, datetime.now(UTC))
     return Question(
+        wants=[Wanted(facts, objective, version=0, is_waived=True) for _, objective in wanted],
         asks=[msgspec.structs.replace(ask, objective=world.policy.index(objective)) for _, objective in wanted],
         options=[option for option, _ in wanted],
     )
@@ -75,12 +84,15 @@ def promise(state: State, questions: Sequence[Question]) -> list[Promised | Exce
     now = state.now()
     asks = [ask for question in questions for ask in question.asks]
     with state.lock:
-        network, stock = state.network, state.stock()
+        network, stock, asking = state.network, state.stock(), state.asking
         network.set_clock(now)
-        decisions = decide(
-            asks, stock, network, state.policy, state.catalogue.goods,
-            now=now.timestamp(), consume=False,
-        )  # fmt: skip
+        batch = asked(asks, network)
+        if not asking.is_plain:
+            wants = [want for question in questions for want in question.wants]
+            batch = asking.put(batch, wants, now.astimezone(UTC).date()).asked
+        decisions = decide_asked(
+            batch, stock, network, asking.policy, state.catalogue.goods, now=now.timestamp(), consume=False
+        )
         free = [_free(state, question.asks[0]) for question in questions]
     answers: list[Promised | Exception] = []
     row = 0
@@ -96,6 +108,24 @@ def promise(state: State, questions: Sequence[Question]) -> list[Promised | Exce
         )
         answers.append(Promised('{"options":[%s],"missing":{%s}}' % (",".join(options), missing)))
     return answers
+
+
+def _facts(world: World, request: PromiseIn, channel: str, now: datetime) -> OrderFacts:
+    """What policies can ask of a basket; its currency is not known."""
+    to, catalogue = request.destination, world.catalogue
+    return order_facts(
+        channel=channel,
+        method=request.method,
+        currency="",
+        placed_at=now,
+        country=to.country,
+        region=to.region,
+        postal_code=to.postal_code,
+        items=[
+            item_facts(catalogue, catalogue.ids[line.sku], line.quantity, line.price_minor or 0)
+            for line in request.lines
+        ],
+    )
 
 
 def _free(state: State, ask: Ask) -> dict[int, int]:
@@ -119,7 +149,7 @@ def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
     first, last = decisions.fulfilment_first[row : row + 2].tolist()
     total = grams = latest = 0
     for number, f in enumerate(range(first, last), 1):
-        terms = np.rint(decisions.terms[f]).astype(int).tolist()
+        terms: list[int] = np.rint(decisions.terms[f]).astype(int).tolist()
         total += sum(terms)
         grams += round(float(decisions.grams[f]))
         latest = max(latest, int(decisions.deliver[f]))
@@ -132,7 +162,7 @@ def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
                 known.carrier_json if known else "null",
                 known.code_json if known else '"pickup"',
                 ",".join(lines[number]),
-                COST % tuple(terms),
+                cost_json(*split_cost(terms, decisions.others)),
                 rfc3339(int(decisions.departs[f])),
                 rfc3339(int(decisions.deliver[f])),
             )

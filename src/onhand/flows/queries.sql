@@ -16,6 +16,38 @@ FROM unnest(%s::int[], %s::text[]) AS k (channel_id, external_id)
 ORDER BY channel_id, external_id
 ON CONFLICT DO NOTHING
 
+-- name: node_facts
+SELECT n.node_id, n.code, n.node_type, n.country, n.region, n.postal_code,
+       ARRAY(SELECT g.code FROM node_group g WHERE n.node_id = ANY (g.node_ids) ORDER BY g.code), n.attributes
+FROM node n ORDER BY n.node_id;
+
+-- name: emails
+SELECT customer_id::text, email FROM customer WHERE customer_id = ANY (%s::uuid[]) AND email IS NOT NULL;
+
+-- name: add_outcome
+INSERT INTO policy_outcome AS o (state_id, version, orders, planned, cost, cost_sq, co2_g, co2_sq, splits, late, unfillable)
+VALUES (%(state_id)s, %(version)s, %(orders)s, %(planned)s, %(cost)s, %(cost_sq)s, %(co2_g)s, %(co2_sq)s, %(splits)s,
+    %(late)s, %(unfillable)s)
+ON CONFLICT (state_id, version) DO UPDATE SET orders = o.orders + excluded.orders, planned = o.planned + excluded.planned,
+    cost = o.cost + excluded.cost, cost_sq = o.cost_sq + excluded.cost_sq, co2_g = o.co2_g + excluded.co2_g,
+    co2_sq = o.co2_sq + excluded.co2_sq, splits = o.splits + excluded.splits, late = o.late + excluded.late,
+    unfillable = o.unfillable + excluded.unfillable;
+
+-- name: outcomes
+SELECT version, orders, planned, cost, cost_sq, co2_g, co2_sq, splits, late, unfillable
+FROM policy_outcome WHERE state_id = %(state_id)s;
+
+-- name: with_canary
+SELECT name FROM policy_state WHERE state = 'canary' AND ended_at IS NULL ORDER BY name;
+
+-- name: find_overdue
+-- Orders of which units wait without a date for longer than that.
+SELECT q.order_id::text
+FROM queue_line q JOIN orders o USING (order_id)
+WHERE q.inbound_id IS NULL AND q.queue IN ('to_source', 'rejected', 'unfillable', 'backorder', 'held')
+  AND q.since <= %(before)s - make_interval(hours => %(hours)s)
+GROUP BY q.order_id, o.placed_at ORDER BY o.placed_at, q.order_id LIMIT %(limit)s;
+
 -- name: lock_reservation
 SELECT status, order_id FROM reservation WHERE reservation_id = %s FOR UPDATE
 
@@ -57,8 +89,7 @@ WHERE i.inbound_id = a.inbound_id AND i.line_no = a.inbound_line
 -- What a process's memory must learn between two places of the outbox; its own order events are no news to it.
 SELECT kind, data FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
-  AND (kind = 'item.changed' OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s)
-       OR kind = 'outlook.changed')
+  AND (kind IN ('item.changed', 'policy.changed', 'outlook.changed') OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
 ORDER BY xid, pos
 
 -- name: find_servable

@@ -276,17 +276,17 @@ class Holder:
             return answers
         now = state.now()
         with state.lock:
-            network = state.network
+            network, asking = state.network, state.asking
         unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
         items = sorted({i for _, hold in fresh for i, _ in hold.ask.demand})
         locked = lock_stock(conn, items, network.count)
         wait_briefly(conn)
         # Who held these rows until now may have answered the same request.
         fresh = _still_fresh(conn, fresh, answers)
-        book = Book(state, unlimited, locked, now)
+        book = Book(state, unlimited, locked, now, asking)
         made: list[tuple[int, Hold, Decisions]] = []
         for n, hold in fresh:
-            decisions = book.decide([hold.ask])
+            decisions, _ = book.decide(hold.ask, None)
             if decisions.count[0]:
                 made.append((n, hold, decisions))
             else:

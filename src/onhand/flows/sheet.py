@@ -15,9 +15,10 @@ import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import CURRENCIES
-from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, are_prices_read, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
+from onhand.sourcing import custom
 from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
 
 
@@ -52,6 +53,7 @@ class Sheet:
     demand_items: list[int]
     demand_units: list[int]
     demand_prices: list[float]
+    demand_costs: list[float]
     line_of: list[int]
 
     def __len__(self) -> int:
@@ -84,6 +86,7 @@ class Sheet:
             demand_items=[item for a in asks for item, _ in a.demand],
             demand_units=[units for a in asks for _, units in a.demand],
             demand_prices=[price for a in asks for price, _ in a.prices or [(0.0, 0.0)] * len(a.demand)],
+            demand_costs=[cost for a in asks for _, cost in a.prices or [(0.0, 0.0)] * len(a.demand)],
             line_of=[line for k in intakes for line in k.line_of],
         )
 
@@ -139,7 +142,9 @@ class Sheet:
                 fulfilments_max=self.fulfilments_max[n],
                 objective=self.objectives[n],
                 residential=destination.residential,
-                prices=[(p, 0.0) for p in self.demand_prices[rows]] if any(self.demand_prices[rows]) else [],
+                prices=list(zip(self.demand_prices[rows], self.demand_costs[rows], strict=True))
+                if any(self.demand_prices[rows])
+                else [],
             ),
             hash=self.hashes[n],
             actor=self.actors[n],
@@ -173,15 +178,20 @@ class Sheet:
             pickup_node=np.array(self.pickup_nodes, np.int32),
             excluded_first=np.zeros(count + 1, np.int32),
             excluded=np.empty(0, np.int32),
-            price=np.array(self.demand_prices, np.float64) if network.duties.has_duties else None,
+            price=np.array(self.demand_prices, np.float64) if any(self.demand_prices) else None,
+            cost=np.array(self.demand_costs, np.float64) if any(self.demand_costs) else None,
             residential=np.array([o.destination.residential for o in orders], np.int32),
             duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
+            channel_codes=[c.code for c in self.channels] if custom.installed() else None,
+            places=[(p.country, p.region or "", p.postal_code) for p in (o.destination for o in orders)]
+            if custom.installed()
+            else None,
         )
 
 
 _COLUMNS = tuple(f.name for f in fields(Sheet))
 _LINES = ("items", "components")
-_DEMAND = ("demand_items", "demand_units", "demand_prices", "line_of")
+_DEMAND = ("demand_items", "demand_units", "demand_prices", "demand_costs", "line_of")
 
 
 def _joined(lists: Sequence[list[Any]]) -> list[Any]:
@@ -277,8 +287,11 @@ def read_plain(
     # No bundles, and no item twice: the lines are the demand.
     sheet.demand_counts, sheet.demand_items = sheet.line_counts, sheet.items
     sheet.demand_units = [line.quantity for line in found]
-    # Where no duty is ever due, nobody asks.
-    sheet.demand_prices = [line.price_minor for line in found] if network.duties.has_duties else [0.0] * len(found)
+    # Mostly nobody asks.
+    sheet.demand_prices = sheet.demand_costs = [0.0] * len(found)
+    if are_prices_read(network, policy):
+        sheet.demand_prices = [float(line.price_minor) for line in found]
+        sheet.demand_costs = catalogue.unit_cost[sheet.demand_items].tolist()
     sheet.line_of = (
         [1] * count if len(found) == count else [n for size in sheet.line_counts for n in range(1, size + 1)]
     )

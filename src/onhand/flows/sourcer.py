@@ -15,13 +15,15 @@ from psycopg.rows import TupleRow
 
 from onhand.base.dates import EPOCH, microseconds, rfc3339
 from onhand.catalog.catalogue import Catalogue
+from onhand.db import queries
 from onhand.flows.intake import rebuild_ask
-from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inbound, lock_stock
+from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inbound, lock_stock, with_demand
 from onhand.flows.state import State
+from onhand.flows.wanted import of_order
 from onhand.ledger.store import Key, lock_positions
 from onhand.network.compiled import Channel, Network
 from onhand.orders.decide import take_waiting, withdraw
-from onhand.orders.model import TERMS, Fulfilment, Order, Piece, Unit, Wait, total
+from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, split_cost, total
 from onhand.orders.states import settle
 from onhand.orders.store import Plan
 from onhand.sourcing import record
@@ -33,6 +35,7 @@ from onhand.sourcing.solve import Ask, Decisions, undo
 _TRIED_FOR = timedelta(days=1)
 _TRIED_REASONS = frozenset(("not_found", "damaged", "no_capacity", "closed", "other", "oversold"))
 
+SQL = queries(__file__)
 _encode = msgspec.json.encode
 
 
@@ -64,6 +67,7 @@ class _Shelf:
     ask: Ask
     decisions: Decisions
     book: Book
+    label: str
 
 
 def tried(order: Order, now: datetime) -> set[int]:
@@ -79,8 +83,11 @@ class Sourcer:
     """Stock, capacity and dated supply for sourcing `orders` again in one transaction, one after the other: what one
     gets is gone for the next. Locks every position of the items that wait."""
 
-    def __init__(self, state: State, conn: Connection[TupleRow], orders: Sequence[Order]) -> None:
-        self._start(state, conn, orders)
+    def __init__(
+        self, state: State, conn: Connection[TupleRow], orders: Sequence[Order], *, is_waived: bool = False
+    ) -> None:
+        """is_waived: a person let these orders go, whatever their profit is."""
+        self._start(state, conn, orders, is_waived=is_waived)
         items = {w.item_id for o in orders for w in o.waiting}
         # An order that may not be split is sourced together with what it has already.
         items |= {item for o in orders if not o.wishes.allow_split for f in o.live for _, item in f.left}
@@ -110,28 +117,35 @@ class Sourcer:
         made._open(Locked(item=item, node=node, free=free, version=none, safety=none), {i for i, _ in wanted})
         return made
 
-    def _start(self, state: State, conn: Connection[TupleRow], orders: Sequence[Order]) -> None:
+    def _start(
+        self, state: State, conn: Connection[TupleRow], orders: Sequence[Order], *, is_waived: bool = False
+    ) -> None:
         skus = state.catalogue.skus
         unknown = {sku for o in orders for item, sku in o.skus.items() if item >= len(skus) or skus[item] != sku}
         if unknown:
             state.learn_items(sorted(unknown))
         self.now = state.now()
         with state.lock:
-            network = state.network
+            network, asking = state.network, state.asking
             network.set_clock(self.now)
             # Its own capacity: rivals decide from the shared one meanwhile.
             self._network = replace(network, left=network.left.copy())
         self._state, self._conn = state, conn
-        world = _World(state.catalogue, network, state.policy)
+        self._asking = asking
+        world = _World(state.catalogue, network, asking.policy)
         channels = {c.channel_id: c for c in network.channels.values()}
         self._asks = {
-            o.order_id: None if (c := channels.get(o.channel_id)) is None else rebuild_ask(world, o.wishes, c, [], [])
+            o.order_id: None if (c := channels.get(o.channel_id)) is None else rebuild_ask(world, o, c) for o in orders
+        }
+        known = emails(conn, orders) if asking.reads("order", "customer", "email_domain") else {}
+        self._wants = {
+            o.order_id: of_order(asking, o, state.catalogue, email=known.get(o.customer_id or ""), is_waived=is_waived)
             for o in orders
         }
         self._network.load_capacity(conn, self.now.astimezone(UTC).date())
 
     def _open(self, locked: Locked, items: Collection[int]) -> None:
-        self._book = Book(self._state, self._network, locked, self.now)
+        self._book = Book(self._state, self._network, locked, self.now, self._asking)
         self._items = sorted(items)
         self._supply: list[Inbound] | None = None
 
@@ -289,9 +303,10 @@ class Sourcer:
     def _plan(
         self, order: Order, units: Mapping[Unit, int], ask: Ask, book: Book
     ) -> tuple[_Shelf | None, _Shelf | None]:
-        ask = msgspec.structs.replace(ask, demand=list(_by_item(units).items()))
-        decisions = book.decide([ask])
-        looked = _Shelf(order=order, units=dict(units), ask=ask, decisions=decisions, book=book)
+        ask = with_demand(ask, list(_by_item(units).items()))
+        # At the node where supply has arrived there is nothing to choose.
+        decisions, label = book.decide(ask, self._wants[order.order_id] if book is self._book else None)
+        looked = _Shelf(order=order, units=dict(units), ask=ask, decisions=decisions, book=book, label=label)
         return (looked if decisions.count[0] else None), looked
 
     def _take(self, shelf: _Shelf, chosen: Sequence[Wait]) -> Order:
@@ -321,7 +336,7 @@ class Sourcer:
         made: list[Fulfilment] = []
         for n, r in enumerate(range(d.fulfilment_first[0], d.fulfilment_first[1]), 1):
             node, service = int(d.node[r]), int(d.service[r])
-            terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+            cost, of_others = split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others)
             made.append(
                 Fulfilment(
                     number=last + n,
@@ -337,8 +352,9 @@ class Sourcer:
                     deliver_by=datetime.fromtimestamp(int(d.deliver[r]), UTC),
                     lines=int(d.lines[r]),
                     units=int(d.units[r]),
-                    cost_minor=sum(terms),
-                    cost=tuple(terms),
+                    cost_minor=sum(cost) + sum(minor for _, minor in of_others),
+                    cost=cost,
+                    cost_of_others=of_others,
                     co2_g=round(float(d.grams[r])),
                     pieces=tuple(
                         Piece(line_no=line, item_id=item, quantity=units) for (line, item), units in pieces[n].items()
@@ -407,7 +423,7 @@ class Sourcer:
         return replace(order, deliver_by=max(dates, default=order.deliver_by))
 
     def _keep(self, order: Order, shelf: _Shelf | None, looked: _Shelf | None, because: str) -> Plan:
-        state, catalogue = self._state, self._state.catalogue
+        catalogue = self._state.catalogue
         number = order.plans + 1
         seen = shelf or looked
         if seen is not None:
@@ -419,13 +435,14 @@ class Sourcer:
             inputs = record.empty(ask, catalogue.goods, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
         codes = self._network.node_codes
+        confidence = self._book.confidence_of(self._wants[order.order_id])
         decision = {
             "order_id": order.order_id,
             "status": order.status,
             "queue": order.queue,
             "promise": None
             if order.deliver_by is None
-            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": state.policy.confidence},
+            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": confidence},
             "fulfilments": [_worded(order, f) for f in made],
             "waiting": [
                 {
@@ -445,10 +462,16 @@ class Sourcer:
         return Plan(
             number=number,
             network_id=self._network.network_id,
-            policy=state.policy.version,
+            policy=self._asking.policy.version if seen is None else seen.label,
             decision=_encode(decision).decode(),
             inputs=inputs,
         )
+
+
+def emails(conn: Connection[TupleRow], orders: Sequence[Order]) -> dict[str, str]:
+    """E-mail addresses by customer_id, of those that have one."""
+    ids = [o.customer_id for o in orders if o.customer_id is not None]
+    return dict(conn.execute(SQL["emails"], (ids,)).fetchall())
 
 
 def _worded(order: Order, f: Fulfilment) -> dict[str, object]:
@@ -461,7 +484,7 @@ def _worded(order: Order, f: Fulfilment) -> dict[str, object]:
             {"line_id": order.line(p.line_no).line_id, "sku": order.skus[p.item_id], "quantity": p.quantity}
             for p in f.pieces
         ],
-        "cost": dict(zip(TERMS, f.cost, strict=True)),
+        "cost": f.cost_by_term,
         "cost_minor": f.cost_minor,
         "co2_g": f.co2_g,
         "ship_by": rfc3339(_seconds(f.ship_by)),

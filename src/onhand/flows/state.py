@@ -11,11 +11,14 @@ import numpy as np
 from onhand.catalog.catalogue import Catalogue, Goods, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
+from onhand.flows.in_force import InForce, assemble, read_node_facts, read_versions
+from onhand.flows.trials import Tally
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
-from onhand.sourcing import outlook, record
+from onhand.sourcing import custom, outlook, record
 from onhand.sourcing.outlook import Outlook
+from onhand.sourcing.policies.asking import Asking
 from onhand.sourcing.policy import STANDARD, Policy
 from onhand.sourcing.solve import NO_PRICES, Ask, Stock, decide
 from onhand.sourcing.store import latest_outlook
@@ -45,26 +48,40 @@ class State:
         self.catalogue = Catalogue()
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
-        self.policy: Policy = STANDARD
         # What is foreseen, and the prices that have followed the orders of this process since.
         self.outlook: Outlook | None = None
         self._prices: Prices = NO_PRICES
         self._hour = -1  # UTC, that the risks of rejection among them are for
+        self.in_force: InForce | None = None
+        self.tally = Tally()
         self.cursor = Cursor()
         self.loaded = False
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read everything. Events committed meanwhile are read again by `follow`."""
+        custom.log_installed()
         self.warm()
         with self.db.connection() as conn:
             self.cursor = head(conn)
             self.catalogue.load(conn)
             network = load_network(conn, self.now())
+            in_force = assemble(read_versions(conn), read_node_facts(conn), network)
             with self.lock:
-                self.network = network
+                self.network, self.in_force = network, in_force
             self.snapshot.load(conn, self.catalogue.count, network.count, progress, lock=self.lock)
         self.look_ahead()
         self.loaded = True
+
+    @property
+    def asking(self) -> Asking:
+        """The versions that decide. Take it together with `network`, under `lock`."""
+        assert self.in_force is not None, "read by `load`"
+        return self.in_force.asking
+
+    @property
+    def policy(self) -> Policy:
+        """What the solver takes of them; of the built-in policy before anything is read."""
+        return STANDARD if self.in_force is None else self.in_force.asking.policy
 
     def warm(self) -> None:
         """Compile the loops, or read them from the disk cache, before the first order waits for it."""
@@ -118,18 +135,20 @@ class State:
             self.catalogue.take(read)
 
     def reload_network(self, *, since: float | None = None) -> None:
-        """Take a changed network over; safety stock defaults may have changed with it. Nothing to do when the document
-        is the one known: this process learns of its own changes twice; or when it was read after `since`
-        (time.monotonic): many may ask at once."""
+        """Take a changed network or policy over; safety stock defaults may have changed with the network. Little to do
+        when its document is the one known: this process learns of its own changes twice; or when it was read after
+        `since` (time.monotonic): many may ask at once."""
         with self._reloading:
             if since is not None and self._network_read_at > since:
                 return
             began = time.monotonic()
             with self.db.connection() as conn:
-                if read_document(conn) != self.network.document:
-                    network = load_network(conn, self.now())
-                    with self.lock:
-                        self.network = network
+                is_new = read_document(conn) != self.network.document
+                network = load_network(conn, self.now()) if is_new else self.network
+                in_force = assemble(read_versions(conn), read_node_facts(conn), network)
+                with self.lock:
+                    self.network, self.in_force = network, in_force
+                if is_new:
                     self.snapshot.load(conn, self.catalogue.count, network.count, lock=self.lock)
             self._network_read_at = began
 

@@ -30,15 +30,29 @@ class PlannedFulfilment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Substitution:
+    """A line whose units are those of another item. sku: as it was asked for; cost_minor: loss of goodwill, of all
+    units."""
+
+    line_id: str
+    sku: str
+    by: str
+    units: int
+    cost_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How one order is served.
 
     status      `sourced`; `backordered`: some units have yet to arrive; `partial`: some are left unserved;
                 `unfillable`: no plan; `below_floor`: none that earns what the policy asks
     unserved    sku -> units
-    cost_minor  what the solver weighed: all terms of all fulfilments, and the price of what is left unserved
+    cost_minor  what was weighed: all terms of all fulfilments, the price of what is left unserved, and the goodwill
+                lost by substitutions
     profit_minor  sales less costs of goods, shipping, handling, tax and duty; of what is served
     method      exact | divided | grouped | search | shared: how the plan was found (see sourcing/kernel.py)
+    substitutions  lines that another item serves
     """
 
     order: str
@@ -49,6 +63,7 @@ class Plan:
     cost_minor: float
     profit_minor: float
     method: str
+    substitutions: tuple[Substitution, ...] = ()
 
     @property
     def nodes(self) -> list[str]:

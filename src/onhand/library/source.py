@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from onhand.errors import FieldError, InvalidInput
 from onhand.flows.intake import prepare
 from onhand.library.network import Network, Supply
 from onhand.library.plan import Plan, PlannedFulfilment, PlanStatus
+from onhand.library.substitutes import Basket, baskets, best, told_apart
 from onhand.network import compiled
 from onhand.orders.intake import OrderIn
 from onhand.orders.model import TERMS
@@ -44,7 +46,9 @@ def source(
 ) -> list[Plan]:
     """Decide `orders` in turn, each from what the ones before it have left. Nothing is kept: `network` stays as it is.
 
-    orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out
+    orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out, and an order or a line
+             may say `allow_substitutes`: an item's `substitutes` in the network may then take its place, of a whole
+             line (of all ways to do so the 32 that lose least goodwill are tried)
     network  a document (see Network.load) or a loaded network
     policy   "standard", or objectives and limits as a Policy
     seed     of the draws from a forecast; the same seed, the same plans
@@ -57,7 +61,11 @@ def source(
     known = Network.load(network, at=at)
     now = at or known.at
     rules = _policy(policy)
-    asks = _asks(orders, known, rules, now)
+    errors: list[FieldError] = []
+    asked_for, replaceable = told_apart([*orders], errors)
+    if errors:
+        raise InvalidInput(errors)
+    asks = _asks(asked_for, known, rules, now)
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
@@ -68,9 +76,28 @@ def source(
         some = asks[start : start + every]
         if ahead is not None:
             rules = ahead.look(stock, start)
-        decisions = _decide(some, stock, known, room, rules, now)
-        plans += [_plan(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
+        # An order that takes substitutes is decided by itself: what it takes is known only then.
+        alone = [n for n in range(len(some)) if replaceable[start + n] and known.substitutes]
+        for first, end in pairwise(sorted({0, len(some), *alone, *(n + 1 for n in alone)})):
+            run, basket = some[first:end], Basket({})
+            if first in alone:
+                found = baskets(asked_for[start + first], replaceable[start + first], known)
+                asked_as = _asks([b.order for b in found], known, rules, now)
+                tried = [(some[first][0], ask, waits) for _, ask, waits in asked_as]
+                chosen = best(found, _decide(tried, stock, known, room, rules, now, consume=False))
+                run, basket = [tried[chosen]], found[chosen]
+            decisions = _decide(run, stock, known, room, rules, now)
+            plans += [
+                _with_swaps(_plan(name, ask, decisions, n, known, rules), basket)
+                for n, (name, ask, _) in enumerate(run)
+            ]
     return plans
+
+
+def _with_swaps(plan: Plan, basket: Basket) -> Plan:
+    if not plan.fulfilments or not basket.swaps:
+        return plan
+    return replace(plan, substitutions=basket.swaps, cost_minor=plan.cost_minor + basket.minor)
 
 
 @dataclass(slots=True)
@@ -214,7 +241,14 @@ def _supply(known: Network) -> tables.Supply:
 
 
 def _decide(
-    some: Sequence[_Asked], stock: Stock, known: Network, room: compiled.Network, policy: Policy, now: datetime
+    some: Sequence[_Asked],
+    stock: Stock,
+    known: Network,
+    room: compiled.Network,
+    policy: Policy,
+    now: datetime,
+    *,
+    consume: bool = True,
 ) -> Decisions:
     """From the shelf; where that has no plan, from what is on its way besides."""
     batch = asked([ask for _, ask, _ in some], room)
@@ -233,7 +267,7 @@ def _decide(
             (number >= 2).astype(np.int32),
             (number % 2).astype(np.int32),
         )
-    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
+    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=consume)
 
 
 def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
@@ -250,15 +284,15 @@ def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy:
     fulfilments: list[PlannedFulfilment] = []
     for number, f in enumerate(range(int(d.fulfilment_first[order]), int(d.fulfilment_first[order + 1])), 1):
         service = int(d.service[f])
-        terms: list[float] = d.terms[f].tolist()
+        cost = dict(zip((*TERMS, *d.others), cast("list[float]", d.terms[f].tolist()), strict=True))
         fulfilments.append(
             PlannedFulfilment(
                 node=network.node_codes[int(d.node[f])],
                 carrier=None if service < 0 else network.services[service].carrier,
                 service="pickup" if service < 0 else network.services[service].code,
                 lines=lines[number],
-                cost=dict(zip(TERMS, terms, strict=True)),
-                cost_minor=sum(terms),
+                cost=cost,
+                cost_minor=sum(cost.values()),
                 co2_g=float(d.grams[f]),
                 ship_by=datetime.fromtimestamp(int(d.departs[f]), UTC),
                 deliver_by=datetime.fromtimestamp(int(d.deliver[f]), UTC),

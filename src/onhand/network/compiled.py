@@ -33,7 +33,8 @@ NOWHERE = Origin("", "")  # of node_id 0, which is unused
 _DOCUMENT = """
 SELECT jsonb_build_object(
     'nodes', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-        'node_id', node_id, 'code', code, 'country', country, 'latitude', latitude, 'longitude', longitude,
+        'node_id', node_id, 'code', code, 'node_type', node_type, 'country', country, 'region', region,
+        'postal_code', postal_code, 'attributes', attributes, 'latitude', latitude, 'longitude', longitude,
         'timezone', timezone, 'handling_cost_minor', handling_cost_minor, 'handling_line_minor', handling_line_minor,
         'handling_unit_minor', handling_unit_minor, 'labour', labour, 'cutoff', to_char(cutoff, 'HH24:MI'),
         'working_days', working_days, 'closed_days', closed_days, 'holidays', holidays,
@@ -170,6 +171,11 @@ class Network:
     def count(self) -> int:
         """The highest node_id."""
         return len(self.node_codes) - 1
+
+    @property
+    def node_documents(self) -> list[Mapping[str, Any]]:
+        """The nodes as the document has them. Treat them as read-only."""
+        return self._nodes  # pyright: ignore[reportReturnType]
 
     def channel_nodes(self, channel: Channel) -> Int32:
         """Candidate node ids of a channel."""

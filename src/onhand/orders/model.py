@@ -1,6 +1,6 @@
 """An order with everything that decides about it, as frozen values: lines, fulfilments, and units that wait."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -21,6 +21,9 @@ TERMS = (
     "opportunity",
     "rejection_risk",
 )
+
+Others = tuple[tuple[str, int], ...]
+"""(name, minor units) of cost terms of others, those that are not 0."""
 
 # Fulfilments whose units count for nothing any more.
 DEAD = frozenset(("cancelled", "rejected"))
@@ -80,7 +83,7 @@ class Fulfilment:
     """Lines of one order leaving one node together. A dead one keeps its pieces: they are its history.
 
     lines, units  different items and units, as its ship day's capacity counts them
-    cost          minor units of each of TERMS
+    cost          minor units of each of TERMS; cost_of_others: of terms of others, which have a name in the row
     reason        why a node refused it or a part of it, or why it was taken away
     """
 
@@ -103,6 +106,12 @@ class Fulfilment:
     pieces: tuple[Piece, ...]
     reason: str | None = None
     updated_at: datetime | None = None
+    cost_of_others: Others = ()
+
+    @property
+    def cost_by_term(self) -> dict[str, int]:
+        """Minor units by the name of the term; they add up to `cost_minor`."""
+        return by_term(self.cost, self.cost_of_others)
 
     @property
     def is_live(self) -> bool:
@@ -152,6 +161,7 @@ class Order:
     """An order as loaded under lock.
 
     held             a person must let it go: nothing ships
+    currency         of its prices, ISO 4217
     plans, shipments, returns  how many there were: the next one gets the next number
     skus             of every item in it
     """
@@ -170,6 +180,7 @@ class Order:
     fulfilments: tuple[Fulfilment, ...] = ()
     waiting: tuple[Wait, ...] = ()
     held: bool = False
+    currency: str = ""
     plans: int = 1
     shipments: int = 0
     returns: int = 0
@@ -196,3 +207,15 @@ def total(units: Iterable[tuple[Unit, int]]) -> dict[Unit, int]:
     for unit, count in units:
         sums[unit] = sums.get(unit, 0) + count
     return sums
+
+
+def by_term(cost: Sequence[int], others: Others) -> dict[str, int]:
+    """Minor units by the name of the term, built-in ones first."""
+    return dict(zip(TERMS, cost, strict=True)) | dict(others)
+
+
+def split_cost(terms: Sequence[int], names: Sequence[str]) -> tuple[tuple[int, ...], Others]:
+    """Minor units of TERMS and, behind them, of further terms `names`, told apart."""
+    own = len(TERMS)
+    others = zip(names, terms[own:], strict=True)
+    return tuple(terms[:own]), tuple((name, minor) for name, minor in others if minor)

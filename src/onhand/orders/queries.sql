@@ -1,7 +1,7 @@
 -- name: lock_orders
 -- Order rows come first in the lock order of all writers, by id.
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request, o.lines
+       o.customer_id::text, o.request, o.currency, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[])
 ORDER BY o.order_id
@@ -10,7 +10,7 @@ FOR UPDATE OF o;
 -- name: lock_free_orders
 -- The same, leaving out what somebody else is working on: for sweeps, which come again.
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request, o.lines
+       o.customer_id::text, o.request, o.currency, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[])
 ORDER BY o.order_id
@@ -130,7 +130,7 @@ FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (
 
 -- name: read_orders
 SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.deliver_by,
-       o.customer_id::text, o.request, o.lines
+       o.customer_id::text, o.request, o.currency, o.lines
 FROM orders o JOIN channel c USING (channel_id)
 WHERE o.order_id = ANY (%(ids)s::uuid[]) ORDER BY o.order_id;
 

@@ -18,10 +18,14 @@ from onhand.base.dates import rfc3339
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
-from onhand.orders.model import TERMS
-from onhand.sourcing.policy import STANDARD, Policy
+from onhand.orders.model import by_term, split_cost
+from onhand.sourcing.custom import NOTHING, Weighed
+from onhand.sourcing.policies.asking import Ruling, distances_km, money_alone, without_floor
+from onhand.sourcing.policies.select import Compiled, Limits, Rule
+from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.record import Seen
-from onhand.sourcing.solve import NO_PRICES, Ask, Decisions, Int32, Stock, decide
+from onhand.sourcing.record_terms import SeenTerm
+from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
 from onhand.sourcing.tables import BASE, Prices
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
@@ -54,6 +58,23 @@ class Kept:
     skus: dict[int, str]
     pairs: dict[int, tuple[str | None, str | None]] = field(default_factory=dict[int, "tuple[str | None, str | None]"])
 
+    @property
+    def ruling(self) -> Ruling:
+        return Ruling.read(self.policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The version that decided. passed: rules that were for the order too, and came first; refused: codes of nodes that
+    the rule does not admit; both by what is known of order and nodes now."""
+
+    policy: Compiled
+    passed: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
+
+    def rule(self, ruling: Ruling) -> Rule:
+        return self.policy.rules[max(0, ruling.rule)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -77,6 +98,9 @@ class Case:
     nodes: list[int]
     skus: list[str]
     pairs: list[tuple[str | None, str | None]]
+    limits: Limits
+    objective: str
+    terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
     @property
     def wanted(self) -> list[int]:
@@ -99,17 +123,25 @@ class Plan:
         return [f["node"] for f in self.fulfilments]
 
 
-def policy_of(version: str) -> Policy:
-    """The policy of that version; policies are immutable, so an old decision still has its own."""
-    assert version == STANDARD.version, f"unknown policy {version}"
-    return STANDARD
+def _policy_of(kept: Kept, decided: Decided) -> tuple[str, Policy]:
+    """(Name of the objective, the prices that the attempt weighed by); without a floor, which only refuses plans."""
+    ruling = kept.ruling
+    rule = decided.rule(ruling)
+    named = kept.wishes.objective if kept.wishes.objective in decided.policy.objectives else None
+    name = named or rule.objective or decided.policy.objective_on(kept.at.astimezone(UTC).date())
+    objective = without_floor(decided.policy.objective(name, rule, partial=ruling.kind == "part"))
+    if ruling.kind == "money":
+        objective = money_alone(objective)
+    policy = decided.policy.engine_policy(ruling.version)
+    return name, replace(policy, objectives={name: objective}, default=name)
 
 
-def case_of(kept: Kept) -> Case:
+def case_of(kept: Kept, decided: Decided) -> Case:
     """The question behind a kept decision, ready to be solved again."""
     seen, wishes = kept.seen, kept.wishes
     network = compile_network(kept.document, datetime.fromtimestamp(seen.at, UTC))
-    policy = policy_of(kept.policy)
+    name, policy = _policy_of(kept, decided)
+    limits = decided.rule(kept.ruling).limits
     size = network.count + 1
     nodes = [c.node_id for c in seen.candidates]
     # The candidates as one channel, and each of them as a channel of its own: for asking what it could do alone.
@@ -137,8 +169,7 @@ def case_of(kept: Kept) -> Case:
             method=wishes.method,
             service=wishes.service,
             pickup_node=network.node_ids.get(wishes.pickup_node or "", 0) if wishes.method == "pickup" else 0,
-            fulfilments_max=most,
-            objective=policy.index(wishes.objective),
+            fulfilments_max=min(most, limits.fulfilments_max),
             residential=destination.residential,
             prices=[] if seen.price is None else [(price, 0.0) for price in seen.price.tolist()],
         ),
@@ -155,6 +186,9 @@ def case_of(kept: Kept) -> Case:
         nodes=nodes,
         skus=[kept.skus[i] for i in seen.item.tolist()],
         pairs=[kept.pairs.get(i, (None, None)) for i in seen.item.tolist()],
+        limits=limits,
+        objective=name,
+        terms=seen.terms,
     )
 
 
@@ -189,7 +223,10 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
     stock.prices, policy = prices_of(case.policy, *(np.tile(a, (count, 1)) for a in (case.value, case.risk)))
-    decisions = decide(asks, stock, case.network, policy, goods, now=case.now, consume=False)
+    batch = asked(asks, case.network)
+    batch.attempts = _attempts(batch, case)
+    weighed = _weighed(case, [[item - 1 for item, _ in q.ask.demand] for q in questions])
+    decisions = decide_asked(batch, stock, case.network, policy, goods, now=case.now, consume=False, weighed=weighed)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
 
 
@@ -211,6 +248,47 @@ def prices_of(policy: Policy, value: Int32, risk: Int32) -> tuple[Prices, Policy
     return prices, replace(policy, objectives=objectives)
 
 
+def _attempts(batch: Asked, case: Case) -> Attempts:
+    """One within the limits of the rule for every question, and one more that may take safety stock."""
+    limits, count = case.limits, len(batch.zone)
+    tries = 2 if limits.dip_into_safety_stock else 1
+
+    def each(value: float, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        return np.full(count * tries, value, dtype)
+
+    codes = [service.code for service in case.network.services]
+    return Attempts(
+        first=np.arange(0, count * tries + 1, tries, dtype=np.int32),
+        candidates=np.repeat(batch.channel, tries),
+        fulfilments_max=np.repeat(batch.fulfilments_max, tries),
+        objective=each(0, np.int32),
+        km_max=each(np.inf if limits.distance_km_max is None else limits.distance_km_max, np.float64),
+        supply=each(0, np.int32),
+        dip=np.tile(np.arange(tries, dtype=np.int32), count),
+        divide=each(limits.divide_lines, np.int32),
+        days_max=each(np.inf if limits.days_max is None else limits.days_max, np.float64),
+        services=each(0, np.int32),
+        allowed=np.array([[limits.services is None or code in limits.services for code in codes]], np.bool_),
+    )
+
+
+def _weighed(case: Case, rows: Sequence[Sequence[int]]) -> Weighed:
+    """What terms of others asked when the decision was made, for questions about `rows` of the case's items. Those of
+    today are not asked."""
+    if not case.terms:
+        return NOTHING
+    nodes, count, demand = case.network.count + 1, len(rows), [row for of in rows for row in of]
+    fulfilment = np.zeros((len(case.terms), count, nodes), np.float32)
+    unit = np.zeros((len(case.terms), len(demand), nodes), np.float32)
+    for x, term in enumerate(case.terms):
+        fulfilment[x][:, term.node_id] = term.fulfilment
+        if term.unit is not None:
+            unit[x][:, term.node_id] = term.unit[demand]
+    names = tuple(term.name for term in case.terms)
+    paid, seen = np.array([term.paid for term in case.terms], np.bool_), np.zeros((count, nodes), np.bool_)
+    return Weighed(names=names, fulfilment=fulfilment, unit=unit, paid=paid, seen=seen)
+
+
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
     network = case.network
     dips = False
@@ -223,15 +301,15 @@ def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -
         dips |= bool(d.pick_units[p] > unguarded[d.demand_item[d.pick_demand[p]] - 1, d.pick_node[p]])
     for number, r in enumerate(range(d.fulfilment_first[order], d.fulfilment_first[order + 1]), 1):
         service = int(d.service[r])
-        terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+        cost = by_term(*split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others))
         rows.append(
             {
                 "node": network.node_codes[int(d.node[r])],
                 "carrier": None if service < 0 else network.services[service].carrier,
                 "service": "pickup" if service < 0 else network.services[service].code,
                 "units": by_number[number],
-                "cost": dict(zip(TERMS, terms, strict=True)),
-                "cost_minor": sum(terms),
+                "cost": cost,
+                "cost_minor": sum(cost.values()),
                 "ship_by": rfc3339(int(d.departs[r])),
                 "deliver_by": rfc3339(int(d.deliver[r])),
             }
@@ -258,32 +336,39 @@ def _essence(fulfilment: Row) -> Row:
     return {name: fulfilment[name] for name in names} | {"units": units}
 
 
-def explain(kept: Kept) -> Row:
+def explain(kept: Kept, decided: Decided) -> Row:
     """The whole answer: candidates with their costs, the limits that bound, the runner-up and what would change it."""
-    case = case_of(kept)
+    case = case_of(kept, decided)
     (plan,) = solve(case, [What(ask=case.ask)])
     candidates = _candidates(case, plan)
     runner_up, gaps = _runner_up(case, plan)
     binding = _binding(case, plan)
     changes = _more_stock(case, plan, candidates) + _dearer(case, gaps)
-    objective = kept.wishes.objective or case.policy.default
+    ruling = kept.ruling
+    is_ruled = ruling.rule >= 0 and bool(kept.decision["fulfilments"])
     answer: Row = {
         "plan_id": kept.plan_id,
         "at": kept.at,
-        "policy": kept.policy,
-        "objective": {"name": objective} | msgspec.to_builtins(case.policy.objectives[objective]),
+        "policy": ruling.version,
+        "rule": {"number": ruling.rule, "name": decided.rule(ruling).name} if is_ruled else None,
+        "objective": {"name": case.objective} | _prices(case.policy.objectives[case.objective]),
         "decision": kept.decision,
         "reproduced": is_reproduced(kept, plan),
         "method": plan.method,
         "cost_minor": round(plan.cost) if plan.found else None,
         "uses_safety_stock": plan.dips,
         "chosen": plan.nodes,
-        "candidates": candidates + _not_candidates(case, kept),
+        "candidates": candidates + _not_candidates(case, kept, decided),
         "binding_constraints": binding,
         "runner_up": runner_up,
         "would_change_it": changes,
     }
-    return answer | {"sentences": _sentences(case, plan, answer)}
+    return answer | {"sentences": [*_sentences(case, plan, answer), *_ruled(kept, decided, answer)]}
+
+
+def _prices(objective: Objective) -> Row:
+    prices: Row = msgspec.to_builtins(objective)
+    return prices if objective.weights else {name: price for name, price in prices.items() if name != "weights"}
 
 
 # Candidates -----------------------------------------------------------------------------------------
@@ -326,7 +411,7 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
         if not served:
             row["excluded_because"] = "holds no line in full"
         elif node in roomy:
-            row["excluded_because"] = (
+            row["excluded_because"] = _forbidden(case, node) or (
                 "its ship days are full" if roomy[node].found else "no service reaches the destination from it"
             )
         else:
@@ -347,7 +432,19 @@ def _worth(case: Case, item: int, node: int) -> Row:
     return {"sku": case.skus[item - 1], "worth_minor": value, "network_minor": value - base, "node_minor": base}
 
 
-def _not_candidates(case: Case, kept: Kept) -> list[Row]:
+def _forbidden(case: Case, node: int) -> str | None:
+    """Which term of others says that a node may not serve any of it."""
+    objective = case.policy.objectives[case.objective]
+    for term in case.terms:
+        at = np.flatnonzero(term.node_id == node)
+        if len(at) and objective.weights.get(term.name, 1.0):
+            lines = np.zeros(1) if term.unit is None else term.unit[:, at[0]]
+            if np.isposinf(term.fulfilment[at[0]]) or np.isposinf(lines).all():
+                return f"the cost term {term.name} rules it out"
+    return None
+
+
+def _not_candidates(case: Case, kept: Kept, decided: Decided) -> list[Row]:
     """Nodes of the channel that were not weighed, and why; at most _NOT_CANDIDATES_MAX."""
     document: Row = msgspec.json.decode(kept.document)
     of_channel: list[int] | None = next(
@@ -355,6 +452,9 @@ def _not_candidates(case: Case, kept: Kept) -> list[Row]:
     )
     method = METHODS[case.ask.method]
     excluded = set(kept.decision.get("excluded", ()))
+    km = distances_km(case.network, case.ask.latitude, case.ask.longitude)
+    farthest = case.limits.distance_km_max
+    rule = decided.rule(kept.ruling).name
     rows: list[Row] = []
     for node in document["nodes"]:
         node_id, code = node["node_id"], node["code"]
@@ -368,6 +468,10 @@ def _not_candidates(case: Case, kept: Kept) -> list[Row]:
             why = "is not where the customer collects it"
         elif code in excluded:
             why = "was excluded: the order came back from it, or was taken from it"
+        elif code in decided.refused:
+            why = f'rule "{rule}" does not admit it'
+        elif farthest is not None and km[node_id] > farthest:
+            why = f"is {km[node_id]:.0f} km away, and {farthest:.0f} km are allowed"
         elif not case.network.slot_cutoff[node_id, 0]:
             why = "is closed"
         else:
@@ -424,6 +528,15 @@ def _binding(case: Case, plan: Plan) -> list[Row]:
     unlimited = replace(case, network=replace(network, left=np.full_like(network.left, NO_LIMIT)))
     named.append(("capacity", "every ship day had room"))
     answers += solve(unlimited, [What(ask=ask)])
+    limits = case.limits
+    for name, text, lifted_limits in (
+        ("days_max", "it might take longer", replace(limits, days_max=None)),
+        ("services", "any service might be used", replace(limits, services=None)),
+        ("divide_lines", "a line might be divided among nodes", replace(limits, divide_lines=True)),
+    ):
+        if lifted_limits != limits:
+            named.append((name, text))
+            answers += solve(replace(case, limits=lifted_limits), [What(ask=ask)])
     return [
         {"constraint": name, "saves_minor": round(plan.cost - a.cost) if plan.found else None, "if": text}
         for (name, text), a in zip(named, answers, strict=True)
@@ -521,6 +634,23 @@ def _worth_in_words(candidates: Sequence[Row]) -> list[str]:
         worth = f"{unit['worth_minor']} to orders to come{local}"
         sentences.append(f"A unit of {unit['sku']} that is left at {node} counts as worth {worth}.")
     return sentences
+
+
+def _ruled(kept: Kept, decided: Decided, answer: Row) -> list[str]:
+    """Which rule of which version it was, and what came before it."""
+    ruling = kept.ruling
+    said = [f'Rule "{name}" came first and had no plan.' for name in decided.passed]
+    if answer["rule"] is not None:
+        said.append(f'Rule "{answer["rule"]["name"]}" of {ruling.version} decided it.')
+    if ruling.kind == "floor":
+        said.append(f"The profit floor of {ruling.version} refused it: a person must let it go.")
+    elif ruling.kind == "money":
+        said.append("By its objective it would have fallen below the profit floor: it is planned by money alone.")
+    elif ruling.kind == "part":
+        said.append("Not all of it could be served: a part is, by the prices of what is left.")
+    elif ruling.kind == "waived":
+        said.append("It was let go whatever its profit is.")
+    return said
 
 
 def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
-from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, price, reach
+from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, paid_custom, price, reach, rule_out
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
@@ -46,6 +46,7 @@ from onhand.sourcing.tables import (
     OBJ_CAPACITY_BASE,
     OBJ_CAPACITY_FROM,
     OBJ_OPPORTUNITY,
+    OBJ_PROMISE_Z,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
     OBJ_REJECTION,
@@ -221,7 +222,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             farthest = orders.attempt_km[t]
             wish = Wish(
                 world.now, first, demand, int(orders.zone[o]), int(orders.duty[o]), int(orders.residential[o]),
-                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]),
+                method, int(orders.service[o]), weights, int(orders.attempt_objective[t]), orders.attempt_days[t],
+                orders.allowed[orders.attempt_allowed[t]],
             )  # fmt: skip
             # In numbers of nodes of this list; what is known of every one of them fits the record.
             n0 = nodes.candidate_offsets[orders.attempt_list[t]]
@@ -288,6 +290,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     alone &= beyond >= wanted[d]
                 # One fulfilment: who cannot send everything need not be looked at.
                 ready[j] = some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG)
+            if world.custom.fulfilment.shape[0]:
+                rule_out(world.custom, c, count, wish, o)
             reach(world, c, zero, count, wish, one, one)
             for j in range(count):
                 if not ready[j]:
@@ -313,7 +317,10 @@ def _decide(world, consume, answers, c, costs, parts, room):
             cost = BIG
             solved = False
             a.method[o] = METHOD_EXACT
-            if short and refuse_order < BIG and _is_indivisible(c, count, wanted, whole):
+            divides = orders.attempt_divide[t] != 0
+            if short and not divides and refuse_order >= BIG:
+                continue
+            if short and refuse_order < BIG and (not divides or _is_indivisible(c, count, wanted, whole)):
                 for d in range(demand):
                     whole[d] = True
                 short = False
@@ -443,13 +450,20 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         nodes.slot_cutoff[k, slot], nodes.cutoff_min[k], services.cutoff_min[service]
                     )
                     a.departs[f] = departs
-                    a.deliver[f] = departs + services.p95[service, c.column[at, service]] * DAY
+                    column = c.column[at, service]
+                    days = services.p95[service, column]
+                    if weights[OBJ_PROMISE_Z] != 0.0:
+                        spread = services.sigma[service, column] * weights[OBJ_PROMISE_Z]
+                        days = services.p50[service, column] * math.exp(spread)
+                    a.deliver[f] = departs + days * DAY
                 itemise(world, costs, c, at, wish, load, o, service, full, step, a.terms[f])
                 if made == 1:
                     a.terms[f, SPLIT] = 0.0  # the first fulfilment is no split
                 for term in range(a.terms.shape[1]):
                     total += a.terms[f, term]
                 profit -= margin_floor.paid(a.terms[f])
+                if world.custom.fulfilment.shape[0]:
+                    profit -= paid_custom(world.custom, wish, a.terms[f])
             if made == 0:
                 continue
             a.attempt[o] = t - orders.attempt_first[o]

@@ -13,9 +13,9 @@ An item's clock is the number of its units that were asked for. A node is expect
 expected of the item` of each of them, so only the items of an order have their prices touched by it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from onhand.sourcing import tables
 from onhand.sourcing.policy import Foresight, Policy
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked, first_rows
 
+T = TypeVar("T")
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -185,6 +186,9 @@ def pick(asked: Asked, rows: Int64) -> Asked:
     def order(column: Any) -> Any:
         return None if column is None else column[rows]
 
+    def chosen(column: Sequence[T] | None) -> list[T] | None:
+        return None if column is None else [column[r] for r in rows.tolist()]
+
     assert asked.attempts is None and not len(asked.excluded), "expected orders are wished for in the usual way"
     return Asked(
         demand_first=first,
@@ -211,6 +215,8 @@ def pick(asked: Asked, rows: Int64) -> Asked:
         },
         excluded_first=np.zeros(len(rows) + 1, np.int32),
         excluded=np.empty(0, np.int32),
+        channel_codes=chosen(asked.channel_codes),
+        places=chosen(asked.places),
     )
 
 

@@ -8,10 +8,12 @@ from onhand.sourcing.tables import (
     BIG,
     CAPACITY_PRICE,
     CARBON,
+    DAY,
     EARTH_KM,
     HANDLING,
     LATENESS,
     NO_LIMIT,
+    OBJECTIVE_COLUMNS,
     OPPORTUNITY,
     PICKUP,
     REJECTION_RISK,
@@ -53,7 +55,8 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
     slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
     methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
     band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
-    method, only = wish.method, wish.service
+    method, only, allowed, days_max = wish.method, wish.service, wish.allowed, wish.days
+    mean, node_cutoff_min, cutoff_min = services.mean, nodes.cutoff_min, services.cutoff_min
     collected = method == PICKUP
     limited = parcels.shape[0] > 0 and not collected
     for row in range(rows_from, rows_to):
@@ -65,7 +68,7 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
         if not collected:
             for s in range(bands.shape[0]):
                 b = -1
-                if methods[s] & method and (only < 0 or code[s] == only):
+                if allowed[s] and methods[s] & method and (only < 0 or code[s] == only):
                     if by_zone[s]:
                         b = zone_bands[zone, s, k]
                     else:
@@ -94,6 +97,19 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
                 slot[row] = d
                 ready[row] = True
                 break
+        if not ready[row] or days_max >= BIG:
+            continue
+        # A later day is later still: who is too slow on the first one is out.
+        cutoff = slot_cutoff[k, slot[row]]
+        ready[row] = collected and (cutoff - wish.now) / DAY <= days_max
+        if not collected:
+            for s in range(band.shape[1]):
+                if band[row, s] >= 0:
+                    wait = (lateness.departs(cutoff, node_cutoff_min[k], cutoff_min[s]) - wish.now) / DAY
+                    if wait + mean[s, column[row, s]] <= days_max:
+                        ready[row] = True
+                    else:
+                        band[row, s] = -1
 
 
 @bare
@@ -138,13 +154,51 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
     rejection_risk.add(costs, c, rows_from, rows_to, wish, prices)
     if world.duties.rate.shape[0]:
         tax_duty.add(costs, c, rows_from, rows_to, wish, nodes, orders, world.duties)
-    custom = world.custom
-    for x in range(custom.fulfilment.shape[0]):
+    if world.custom.fulfilment.shape[0]:
+        _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
+
+
+@bare
+def _add_custom(custom, costs, c, rows_from, rows_to, wish, order):
+    """Terms of others: to `costs.fixed` and `costs.unit`."""
+    node, fixed, unit, minor, minor_unit = c.node, costs.fixed, costs.unit, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         for j in range(rows_from, rows_to):
-            k = int(c.node[j])
-            costs.fixed[j] += custom.fulfilment[x, order, k]
-            for d in range(wish.lines):
-                costs.unit[j, d] += custom.unit[x, wish.first + d, k]
+            fixed[j] += weight * minor[x, order, node[j]]
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    unit[j, d] += weight * minor_unit[x, wish.first + d, node[j]]
+
+
+@bare
+def rule_out(custom, c, count, wish, order):
+    """Leave out the candidates, and of the others the lines, that a term of others forbids: its price is BIG."""
+    node, ready, free, minor, minor_unit = c.node, c.ready, c.free, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        if wish.weights[OBJECTIVE_COLUMNS + x] == 0.0:
+            continue
+        for j in range(count):
+            if minor[x, order, node[j]] >= BIG:
+                ready[j] = False
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    if minor_unit[x, wish.first + d, node[j]] >= BIG:
+                        free[j, d] = 0
+
+
+@bare
+def paid_custom(custom, wish, terms):
+    """What is really paid for terms of others, of a fulfilment with these terms: whatever they weigh."""
+    minor = 0.0
+    others = custom.paid.shape[0]
+    for x in range(others):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if custom.paid[x] and weight != 0.0:
+            minor += terms[terms.shape[0] - others + x] / weight
+    return minor
 
 
 @bare
@@ -274,10 +328,15 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
         terms[SHIPPING] += _taken(costs, row, wish, units, service, full, weight)
     custom = world.custom
     for x in range(custom.fulfilment.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         k = int(c.node[row])
-        minor = custom.fulfilment[x, order, k]
-        for d in range(wish.lines):
-            minor += units[d] * custom.unit[x, wish.first + d, k]
+        minor = weight * custom.fulfilment[x, order, k]
+        if custom.unit.shape[0]:
+            for d in range(wish.lines):
+                if units[d]:
+                    minor += units[d] * (weight * custom.unit[x, wish.first + d, k])
         terms[terms.shape[0] - custom.fulfilment.shape[0] + x] = minor
 
 

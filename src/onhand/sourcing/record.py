@@ -9,18 +9,22 @@ orders, lines and units left of each (NO_LIMIT as -1). The day after them had ro
 has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
+
+What terms of others asked stands at the end, if there is any (sourcing/record_terms.py): a bit of the version says so.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
+from onhand.sourcing import record_terms
 from onhand.sourcing.interleave import interleave
+from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
 from onhand.sourcing.tables import HAS_BASE, HAS_RISK, HAS_SAFETY, HAS_VALUE, NO_LIMIT
 
@@ -70,6 +74,7 @@ class Seen:
     volume_mm3: Int64
     price: npt.NDArray[np.float64] | None
     candidates: list[Candidate]
+    terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
 
 def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float) -> list[bytes]:
@@ -93,11 +98,13 @@ def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: G
         decisions.demand_first.astype(np.int64) * demand.itemsize, decisions.record_first * width,
     )  # fmt: skip
     raw, ends = whole.tobytes(), first.tolist()
-    return [raw[a:b] for a, b in pairwise(ends)]
+    records = [raw[a:b] for a, b in pairwise(ends)]
+    return record_terms.add(records, decisions.custom, decisions.demand_first) if decisions.others else records
 
 
 def decode(raw: bytes) -> Seen:
     """Read a record back. An empty one (an order that was never weighed) has no candidates."""
+    raw, terms = record_terms.split(raw)
     version, width, count, at, latitude, longitude = _HEADER.unpack_from(raw)
     assert version in _ROWS, f"unknown record version {version}"
     start = _HEADER.size
@@ -138,6 +145,7 @@ def decode(raw: bytes) -> Seen:
         volume_mm3=demand["volume"].astype(np.int64),
         price=demand["price"].astype(np.float64) if version == _PRICED else None,
         candidates=candidates,
+        terms=terms,
     )
 
 

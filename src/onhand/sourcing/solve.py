@@ -1,7 +1,7 @@
 """From orders as values to the kernel's arrays and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
-from onhand.sourcing import kernel, tables
+from onhand.sourcing import custom, kernel, tables
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.tables import NO_LIMIT
 
@@ -69,6 +70,10 @@ class Attempts(NamedTuple):
     fulfilments_max, objective  int32
     km_max          float64: farthest node
     supply, dip     int32: whether units on their way may be promised, and those of safety stock (where the order may)
+    divide          int32: whether a line may come from several nodes; None: all may
+    days_max        float64: most expected days until delivery; None: any
+    services        int32: row of `allowed`, bool[sets, service]; None: all services
+    lists           lists of candidates other than the network's: int32 offsets and node_ids
     """
 
     first: Int32
@@ -78,6 +83,11 @@ class Attempts(NamedTuple):
     km_max: Float64
     supply: Int32
     dip: Int32
+    divide: Int32 | None = None
+    days_max: Float64 | None = None
+    services: Int32 | None = None
+    allowed: npt.NDArray[np.bool_] | None = None
+    lists: tuple[Int32, Int32] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +105,8 @@ class Asked:
     residential     int32[orders]; None: no homes
     duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
     attempts        None: with the order's own channel, fulfilments_max and objective, without safety stock and with it
+    channel_codes, places  by order the channel's code, and country, region and postal code of the destination; None:
+                    nobody asks (only terms of others do)
     """
 
     demand_first: Int32
@@ -117,6 +129,8 @@ class Asked:
     residential: Int32 | None = None
     duty: Int32 | None = None
     attempts: Attempts | None = None
+    channel_codes: Sequence[str] | None = None
+    places: Sequence[tuple[str, str, str]] | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +140,7 @@ class Decisions:
     count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
     are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
     `slot` is its index among the node's ship days at the time of the decision. `demand_price`: of one unit, where it
-    mattered.
+    mattered. `custom`: what terms of others asked; `terms` has their columns behind those of TERMS.
     """
 
     count: Int32
@@ -159,6 +173,12 @@ class Decisions:
     record: Int32
     record_first: Int64
     demand_price: Float64 | None = None
+    custom: Weighed = NOTHING
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the columns of `terms` behind those of TERMS."""
+        return self.custom.names
 
 
 @dataclass(slots=True)
@@ -218,6 +238,8 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         cost=_money(asks, 1),
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
         duty=duty_rows(network, [a.place for a in asks]),
+        channel_codes=[a.channel.code for a in asks] if custom.installed() else None,
+        places=[a.place for a in asks] if custom.installed() else None,
     )
 
 
@@ -251,9 +273,10 @@ def decide(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
 ) -> Decisions:
     """`decide_asked` for orders as values."""
-    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume)
+    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume, weighed=weighed)
 
 
 def decide_asked(
@@ -265,26 +288,35 @@ def decide_asked(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
-    `stock.pending` and `network.left` before the next order is looked at."""
+    `stock.pending` and `network.left` before the next order is looked at.
+
+    weighed  what terms of others ask, by row of `batch`; None: those installed are asked now
+    """
     orders = len(batch.zone)
     items, units, first = batch.item, batch.units, batch.demand_first
     rows = items
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
-    objectives = policy.matrix()
+    if weighed is None and not custom.installed():
+        weighed = NOTHING
+    if weighed is None:
+        weighed = custom.weigh(batch, policy, network, goods, stock.available[rows] - stock.pending[rows], now=now)
+    objectives = policy.matrix(weighed.names)
     if stock.step_minor is not None:
         objectives[:, tables.OBJ_STEP] = stock.step_minor
-    world = _world(batch, stock, rows, network, objectives, goods, now)
+    attempts = batch.attempts or _usual_attempts(batch)
+    lists = attempts.lists or (network.candidate_offsets, network.candidates)
+    longest = int(np.diff(lists[0]).max(initial=0))
+    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now, weighed)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
-    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), network.candidates_max + 8)
-    words: int = min(
-        2 * orders + network.candidates_max * (5 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS
-    )
+    room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
+    words: int = min(2 * orders + longest * (5 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS)
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -312,11 +344,12 @@ def decide_asked(
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
             parcels=np.empty(room, np.int32),
-            terms=np.empty((room, len(TERMS))),
+            terms=np.empty((room, len(TERMS) + len(weighed.names))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
             demand_price=batch.price if len(world.duties.rate) else None,
+            custom=weighed,
         )
         left_out = kernel.source_batch(
             world, consume,
@@ -343,12 +376,15 @@ def decide_asked(
 
 def _world(
     batch: Asked,
+    attempts: Attempts,
+    lists: tuple[Int32, Int32],
     stock: Stock,
     rows: Int32,
     network: Network,
     objectives: Float64,
     goods: Goods,
     now: float,
+    weighed: Weighed,
 ) -> tables.World:
     """What the kernel reads, in its order."""
     orders, demand, items = len(batch.zone), len(rows), batch.item
@@ -360,7 +396,7 @@ def _world(
     nodes = tables.Nodes(
         network.xyz, network.handling_minor, network.handling_line_minor, network.handling_unit_minor, network.co2_g,
         network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left, network.parcels,
-        duties.node_origin, network.candidate_offsets, network.candidates,
+        duties.node_origin, *lists,
     )  # fmt: skip
     service = tables.Services(
         network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
@@ -369,13 +405,18 @@ def _world(
         network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
         network.zone_bands, network.zone_transit,
     )  # fmt: skip
-    attempts = batch.attempts or _usual_attempts(batch)
+    tries = len(attempts.candidates)
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
         np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
         np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
         batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
-        *attempts, rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
+        *attempts[:7],
+        np.ones(tries, np.int32) if attempts.divide is None else attempts.divide,
+        np.full(tries, np.inf) if attempts.days_max is None else attempts.days_max,
+        np.zeros(tries, np.int32) if attempts.services is None else attempts.services,
+        np.ones((1, len(network.services)), np.bool_) if attempts.allowed is None else attempts.allowed,
+        rows, batch.units, goods.weight_g[items], goods.volume_mm3[items],
         np.zeros(demand) if batch.price is None else batch.price,
         np.zeros(demand) if batch.cost is None else batch.cost, trade,
     )  # fmt: skip
@@ -385,7 +426,7 @@ def _world(
             network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
             network.carton_max_g,
         ),
-        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
+        weighed.table, stock.supply, table, objectives,
     )  # fmt: skip
 
 
@@ -503,6 +544,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
         demand_price=None if any(p.demand_price is None for p in parts) else whole("demand_price"),
+        custom=Weighed.join([p.custom for p in parts]),
     )
 
 
@@ -514,5 +556,6 @@ def nothing() -> Decisions:
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
-        units=i4, parcels=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4, record_first=np.zeros(1, np.int64),
+        units=i4, parcels=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
+        record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
     )  # fmt: skip

@@ -34,9 +34,9 @@ DAY = 86_400.0
 (
     OBJ_SPLIT, OBJ_TARGET_DAYS, OBJ_LATE, OBJ_DAY, OBJ_CO2_KG, OBJ_CAPACITY_BASE, OBJ_CAPACITY_STEEPNESS,
     OBJ_CAPACITY_FROM, OBJ_CAPACITY_DUAL, OBJ_OPPORTUNITY, OBJ_STEP, OBJ_REJECTION, OBJ_REFUSE_ORDER, OBJ_REFUSE_UNIT,
-    OBJ_FLOOR_SHARE, OBJ_FLOOR_MINOR,
-) = range(16)  # fmt: skip
-OBJECTIVE_COLUMNS = 16
+    OBJ_FLOOR_SHARE, OBJ_FLOOR_MINOR, OBJ_PROMISE_Z,
+) = range(17)  # fmt: skip
+OBJECTIVE_COLUMNS = 17  # and one for each term of others, its weight
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
 # What a record holds besides units on the shelf, as bits of its second word: safety stock; by candidate and line what a
@@ -159,10 +159,14 @@ class Supply(NamedTuple):
 
 
 class Custom(NamedTuple):
-    """Terms of others, in money: float64[X, O, N] of a fulfilment, float64[X, demand, N] of a unit."""
+    """Terms of others, in money, BIG where it may not be: float32[X, O, N] of a fulfilment, float32[X, demand, N] of a
+    unit (empty: no term has that), bool[X] whether it lowers the profit. Their weights are the last X columns of
+    `objectives`, their terms the last X of `Answers.terms`.
+    """
 
     fulfilment: Any
     unit: Any
+    paid: Any
 
 
 class Orders(NamedTuple):
@@ -171,7 +175,8 @@ class Orders(NamedTuple):
     allowed or 0, first excluded node and attempt (and one more of each).
 
     Attempts, tried in order until one has a plan: list of candidates, most fulfilments, row of objectives, farthest km,
-    whether supply that is on its way may be promised, whether safety stock may be used.
+    whether supply that is on its way may be promised, whether safety stock may be used, whether a line may be divided,
+    most expected days until delivery, row of `allowed` (bool[sets, S]: services that may be used).
     Demand rows: stock row, units; grams, mm3, price, cost (money) of one unit, duty class.
     """
 
@@ -194,6 +199,10 @@ class Orders(NamedTuple):
     attempt_km: Any
     attempt_supply: Any
     attempt_dip: Any
+    attempt_divide: Any
+    attempt_days: Any
+    attempt_allowed: Any
+    allowed: Any
     item: Any
     units: Any
     weight_g: Any
@@ -241,6 +250,7 @@ class Wish(NamedTuple):
     """The order at hand, as far as terms look at it: scalars, and its row of objectives.
 
     first  its first demand row; lines: how many
+    days, allowed  limits of the attempt: most expected days until delivery, bool[S] services that may be used
     """
 
     now: Any
@@ -253,6 +263,8 @@ class Wish(NamedTuple):
     service: Any
     weights: Any
     objective: Any
+    days: Any
+    allowed: Any
 
 
 class Candidates(NamedTuple):

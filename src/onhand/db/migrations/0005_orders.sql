@@ -74,11 +74,12 @@ CREATE TABLE plan_sheet (
     sheet_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL DEFAULT now(),
     network_id int NOT NULL,
-    policy     text NOT NULL,
+    policy     text NOT NULL,                 -- the active version: `standard@3`
     confidence double precision NOT NULL,     -- of the promises
     orders     uuid[] NOT NULL,
     decisions  text[] NOT NULL,
-    inputs     bytea[] NOT NULL
+    inputs     bytea[] NOT NULL,
+    policies   text[]                         -- version and rule of each, where that differs: `standard@3/2`
 );
 CREATE INDEX plan_sheet_at ON plan_sheet (at);
 -- Compressing them takes longer than writing them.
@@ -97,7 +98,7 @@ CREATE TABLE later_plan (
 );
 
 CREATE VIEW plan AS
-SELECT o.order_id, 1::smallint AS plan_no, s.at, s.network_id, s.policy, s.confidence, s.decisions[found.n] AS decision,
+SELECT o.order_id, 1::smallint AS plan_no, s.at, s.network_id, coalesce(s.policies[found.n], s.policy) AS policy, s.confidence, s.decisions[found.n] AS decision,
        s.inputs[found.n] AS inputs
 FROM orders o
 JOIN plan_sheet s ON s.at = o.created_at

@@ -121,7 +121,7 @@ CREATE FUNCTION place_orders_v1(
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
     i_order int[], i_key text[],
     e_order int[], e_first int[], e_last int[], e_id uuid[],
-    network int, policy_version text, confidence float8, process int,
+    network int, policy_version text, o_policy text[], confidence float8, process int,
     OUT available int[], OUT version int[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -150,8 +150,9 @@ BEGIN
         o_deliver[i], customers[o_customer[i]], o_request[i], o_lines[i], o_actor[i]
     FROM unnest(o_turn) i;
 
-    INSERT INTO plan_sheet (network_id, policy, confidence, orders, decisions, inputs)
-    VALUES (network, policy_version, confidence, o_id, o_decision, o_inputs);
+    INSERT INTO plan_sheet (network_id, policy, confidence, orders, decisions, inputs, policies)
+    VALUES (network, policy_version, confidence, o_id, o_decision, o_inputs,
+        CASE WHEN cardinality(o_policy) > 0 THEN o_policy END);
     INSERT INTO event (kind, actor, origin, reason, data, orders)
     SELECT 'order.' || o_status[i], o_actor[i], process, o_reason[i],
         jsonb_build_object('status', o_status[i], 'queue', o_queue[i]), e_id[e_first[e]:e_last[e]]

@@ -23,7 +23,7 @@ TERMS: Final = (
     "rejection_risk",
     "margin_floor",
 )
-"""Names of the built-in cost terms; others come by entry points."""
+"""Names of the built-in cost terms; others come by entry points (sourcing/custom.py)."""
 
 MONEY_TERMS: Final = ("shipping", "handling", "tax_duty", "margin_floor")
 """Terms that are money that is really paid, or a limit: a weight of theirs would have no meaning and is not used."""

@@ -18,7 +18,8 @@ JOIN policy_state s ON s.name = v.name AND s.version = v.version AND s.ended_at 
 WHERE v.name = %(name)s AND v.version = %(version)s;
 
 -- name: in_force
-SELECT v.name, v.version, v.document, v.text, v.hash, v.created_at, v.created_by, s.state, s.share, s.at AS since, s.why
+SELECT v.name, v.version, v.document, v.text, v.hash, v.created_at, v.created_by, s.state, s.share, s.at AS since, s.why,
+       s.state_id
 FROM policy_state s JOIN policy_version v USING (name, version)
 WHERE s.name = %(name)s AND s.ended_at IS NULL AND s.state IN ('active', 'canary', 'shadow');
 

@@ -30,6 +30,7 @@ class Version:
     share: float | None
     since: datetime
     why: str | None
+    state_id: int = 0
 
     @property
     def label(self) -> str:
