@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer, in_threads
+from onhand.base.giving_way import give_way
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
@@ -25,6 +26,7 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
+from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
@@ -210,12 +212,15 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        deliver webhooks, work on jobs, forget old idempotency keys. Any number of processes may do it at once."""
+        look forward, deliver webhooks, work on jobs, forget old idempotency keys. Any number of processes may do it at
+        once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
+        foreseer = Foreseer(self.state, stop)
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
+            ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
@@ -239,6 +244,10 @@ class App:
                 log.warning("the worker waits for the database", job=name, error=str(error))
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
+
+    def _foresee(self, foreseer: Foreseer) -> None:
+        give_way()
+        foreseer.look()
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)

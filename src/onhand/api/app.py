@@ -110,6 +110,7 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 
 def _watch(app: App, hub: EventHub) -> None:
     routes_health.watch_outbox(app.db)
+    routes_health.watch_outlook(app.state)
     routes_health.watch_terms()
     for name, text, function in (
         ("onhand_event_streams", "Open streams of /v1/events.", lambda: hub.streams),

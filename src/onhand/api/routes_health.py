@@ -15,7 +15,9 @@ from onhand.api.routing import routes
 from onhand.db import Database, outbox
 from onhand.db.migrate import is_current
 from onhand.errors import OnhandError
+from onhand.flows.state import State
 from onhand.sourcing import custom
+from onhand.sourcing.outlook import Outlook
 
 log = structlog.get_logger(__name__)
 router = routes("health")
@@ -109,6 +111,26 @@ def watch_outbox(db: Database) -> None:
         "Age of the oldest open writing transaction: it holds back every consumer of events.",
         horizon_age_s,
     )
+
+
+def watch_outlook(state: State) -> None:
+    """Report what this process foresees by; nothing while it does not."""
+
+    def known() -> Outlook:
+        assert state.outlook is not None, "no outlook has been made yet"
+        return state.outlook
+
+    for name, text, function in (
+        (
+            "onhand_outlook_age_seconds",
+            "Time since prices of stock and risks of rejection were learned.",
+            lambda: state.now().timestamp() - known().made_at,
+        ),
+        ("onhand_outlook_seconds", "Time that learning them took.", lambda: known().seconds),
+        ("onhand_outlook_orders", "Orders they were learned from.", lambda: known().orders),
+        ("onhand_outlook_positions", "Positions that have a price.", lambda: len(known().item)),
+    ):
+        metrics.register_gauge(name, text, function)
 
 
 @router.get("/openapi.json", response_class=Response, include_in_schema=False)

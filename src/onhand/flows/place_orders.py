@@ -49,8 +49,9 @@ from onhand.network.compiled import Network
 from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
+from onhand.sourcing.outlook import rows_of
 from onhand.sourcing.policies.asking import Asking, Tried, Wanted
-from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, join, nothing, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, follow, join, nothing, undo
 from onhand.sourcing.tables import WHY_PROFIT
 
 SQL = queries(__file__)
@@ -555,6 +556,7 @@ def _decide_and_write(
             snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
                 np.copyto(state.network.left, network.left)
+            follow(decisions, state.stock())
         _count_cases(state, in_force, cases, decisions, now)
 
     return after
@@ -621,6 +623,10 @@ class Book:
             at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
             self.stock.available[at] = locked.free
             self.stock.safety[at] = locked.safety
+            with state.lock:
+                known = state.stock()
+                self.stock.prices = rows_of(known.prices, np.array([*rows], np.int32), shape[1])
+                self.stock.step_minor = known.step_minor
 
     @property
     def catalogue(self) -> Catalogue:

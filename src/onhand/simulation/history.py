@@ -161,11 +161,4 @@ def _columns(orders: Asked, at: Any) -> dict[str, Any]:
     for name in _PER_ORDER_OR_NONE:
         column = getattr(orders, name)
         columns[name] = None if column is None else column[at]
-    # Lists, which terms of others read.
-    for name in ("channel_codes", "places"):
-        column = getattr(orders, name)
-        if column is None or isinstance(at, slice):
-            columns[name] = None if column is None else column[at]
-        else:
-            columns[name] = [column[n] for n in at.tolist()]
     return columns

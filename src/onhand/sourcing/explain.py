@@ -25,7 +25,8 @@ from onhand.sourcing.policies.select import Compiled, Limits, Rule
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.record import Seen
 from onhand.sourcing.record_terms import SeenTerm
-from onhand.sourcing.solve import Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
+from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
+from onhand.sourcing.tables import BASE, Prices
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
@@ -37,6 +38,7 @@ _NOISE = 0.001
 _WHAT_IF_MAX = 40
 _CHANGES_MAX = 5
 _NOT_CANDIDATES_MAX = 200
+_WORTH_MAX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Case:
     """The question as it was asked; its items are numbered from 1 in the order of the record.
 
     free, safety  int32[item - 1, node_id]
+    value, base, risk  int32[item - 1, node_id], minor units as in record.Candidate
     """
 
     ask: Ask
@@ -87,6 +90,9 @@ class Case:
     now: float
     free: Int32
     safety: Int32
+    value: Int32
+    base: Int32
+    risk: Int32
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     nodes: list[int]
@@ -144,11 +150,11 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         candidates=np.array([*nodes, *nodes], np.int32),
         candidate_offsets=np.array([0, *range(len(nodes), 2 * len(nodes) + 1)], np.int32),
     )
-    free = np.zeros((len(seen.item), size), np.int32)
-    safety = np.zeros((len(seen.item), size), np.int32)
+    free, safety, value, base, risk = (np.zeros((len(seen.item), size), np.int32) for _ in range(5))
     network.left[:] = NO_LIMIT
     for c in seen.candidates:
         free[:, c.node_id], safety[:, c.node_id] = c.free, c.safety
+        value[:, c.node_id], base[:, c.node_id], risk[:, c.node_id] = c.value, c.base, c.risk
         for day, left in enumerate(c.left):
             network.left[c.node_id, day] = left
     destination = wishes.destination
@@ -172,6 +178,9 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         now=seen.at,
         free=free,
         safety=safety,
+        value=value,
+        base=base,
+        risk=risk,
         weight_g=seen.weight_g,
         volume_mm3=seen.volume_mm3,
         nodes=nodes,
@@ -213,13 +222,30 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     number = np.concatenate([[0], np.tile(np.arange(1, lines + 1), count)]).astype(np.int32)
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
+    stock.prices, policy = prices_of(case.policy, *(np.tile(a, (count, 1)) for a in (case.value, case.risk)))
     batch = asked(asks, case.network)
     batch.attempts = _attempts(batch, case)
     weighed = _weighed(case, [[item - 1 for item, _ in q.ask.demand] for q in questions])
-    decisions = decide_asked(
-        batch, stock, case.network, case.policy, goods, now=case.now, consume=False, weighed=weighed
-    )
+    decisions = decide_asked(batch, stock, case.network, policy, goods, now=case.now, consume=False, weighed=weighed)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
+
+
+def prices_of(policy: Policy, value: Int32, risk: Int32) -> tuple[Prices, Policy]:
+    """Prices from which `policy`, changed so as not to weigh again what was weighed, gets just these minor units.
+
+    value, risk  int32[row, node]
+    """
+    prices = NO_PRICES
+    if value.any():
+        unit = np.zeros((*value.shape, 4), np.float32)
+        unit[:, :, BASE] = value
+        prices = prices._replace(unit=unit, clock=np.zeros(len(value)))
+    dearest = float(risk.max(initial=0))
+    if dearest:
+        sure = np.ones(risk.shape[1], np.float32)
+        prices = prices._replace(rejection=sure, ratio=(risk / dearest).astype(np.float32))
+    objectives = {name: replace(o, opportunity=1.0, rejection_minor=dearest) for name, o in policy.objectives.items()}
+    return prices, replace(policy, objectives=objectives)
 
 
 def _attempts(batch: Asked, case: Case) -> Attempts:
@@ -392,9 +418,18 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
             (f,) = alone[node].fulfilments
             row |= {"best_service": f["service"], "carrier": f["carrier"], "cost": f["cost"]}
             row |= {"cost_minor": f["cost_minor"], "ship_by": f["ship_by"], "deliver_by": f["deliver_by"]}
+        if case.value[:, node].any() or case.base[:, node].any():
+            row["unit_worth"] = [_worth(case, item, node) for item, _ in case.ask.demand]
         rows.append(row)
     rows.sort(key=lambda r: (not r["chosen"], len(r["missing"]), r["cost_minor"] is None, r["cost_minor"] or 0))
     return rows
+
+
+def _worth(case: Case, item: int, node: int) -> Row:
+    """What a unit that is taken here is missing later, in minor units, and its two parts: as supply of other orders,
+    and at the node itself (sold to who walks in, or cleared)."""
+    value, base = int(case.value[item - 1, node]), int(case.base[item - 1, node])
+    return {"sku": case.skus[item - 1], "worth_minor": value, "network_minor": value - base, "node_minor": base}
 
 
 def _forbidden(case: Case, node: int) -> str | None:
@@ -589,6 +624,18 @@ def _listed(words: Iterable[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else "nothing"
 
 
+def _worth_in_words(candidates: Sequence[Row]) -> list[str]:
+    """Of the nodes at which a unit is worth most, what it counted as."""
+    units = [(row["node"], unit) for row in candidates for unit in row.get("unit_worth", ()) if unit["worth_minor"]]
+    units.sort(key=lambda pair: -abs(pair[1]["worth_minor"]))
+    sentences: list[str] = []
+    for node, unit in units[:_WORTH_MAX]:
+        local = f", {unit['node_minor']} of it at the node itself" if unit["node_minor"] else ""
+        worth = f"{unit['worth_minor']} to orders to come{local}"
+        sentences.append(f"A unit of {unit['sku']} that is left at {node} counts as worth {worth}.")
+    return sentences
+
+
 def _ruled(kept: Kept, decided: Decided, answer: Row) -> list[str]:
     """Which rule of which version it was, and what came before it."""
     ruling = kept.ruling
@@ -630,6 +677,7 @@ def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
         sentences.append(f"The next best plan, from {nodes}, costs {up['cost_minor']}: {than}{but}.")
     elif plan.found:
         sentences.append("Without any one of these nodes it could not be served at all.")
+    sentences += _worth_in_words(answer["candidates"])
     for bound in answer["binding_constraints"]:
         saved = bound["saves_minor"]
         gain = "it could be served" if saved is None else f"it would cost {saved} less"

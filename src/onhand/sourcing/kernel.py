@@ -27,8 +27,14 @@ from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     ARRIVALS_MAX,
+    BASE,
     BIG,
     DAY,
+    HAS_BASE,
+    HAS_RISK,
+    HAS_ROOM,
+    HAS_SAFETY,
+    HAS_VALUE,
     LAYERS_MAX,
     LINES_EXACT,
     METHOD_DIVIDED,
@@ -37,9 +43,13 @@ from onhand.sourcing.tables import (
     METHOD_SEARCH,
     METHOD_SHARED,
     NO_LIMIT,
+    OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_FROM,
+    OBJ_OPPORTUNITY,
     OBJ_PROMISE_Z,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
+    OBJ_REJECTION,
     OBJ_SPLIT,
     OBJ_STEP,
     PICKUP,
@@ -57,7 +67,14 @@ from onhand.sourcing.tables import (
     Wish,
     World,
 )
-from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, shipping
+from onhand.sourcing.terms import (
+    handling,
+    lateness,
+    margin_floor,
+    opportunity,
+    rejection_risk,
+    shipping,
+)
 from onhand.sourcing.terms.carbon import grams as carbon_grams
 
 RECORD_CUT = 32_000
@@ -107,6 +124,7 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
         np.empty(rows, i4), np.empty(rows), np.empty((rows, demand_max), i4), np.empty(rows, i4), np.empty(rows, i4),
         np.empty(rows, np.bool_), np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
         np.empty((rows, demand_max), i4), np.empty((rows, services_count), i4), np.empty((rows, services_count), i4),
+        np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
     )  # fmt: skip
     costs = Costs(
         np.empty(rows), np.empty((rows, demand_max)), np.empty((rows, demand_max)), np.empty((rows, services_count)),
@@ -158,7 +176,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
     )  # fmt: skip
     supply = world.supply
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
-    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _ = c
+    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _, _, _ = c
     can = parts.can
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
@@ -212,7 +230,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
             arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
             if (
-                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 5 + 3 + 3 * slots) > a.record.shape[0]
                 or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
             ):
                 a.record_first[total_orders] = a.record_first[o]
@@ -255,7 +273,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
             if dip and not guarded:
                 continue  # as without
-            words = _record(world, c, count, wish, guarded, order_units, a.record, int(a.record_first[o]))
+            has_base = opportunity.see(c, count, wish, orders, prices)
+            rejection_risk.see(c, count, wish, orders, prices)
+            words = _record(world, c, count, wish, guarded, has_base, order_units, a.record, int(a.record_first[o]))
 
             # Which of them could send something, and what it costs.
             for d in range(demand):
@@ -582,15 +602,25 @@ def _packed(world, wish, units):
 
 
 @bare
-def _record(world, c, count, wish, guarded, order_units, record, words):
+def _record(world, c, count, wish, guarded, has_base, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes = world.nodes
-    node, gross, kept, slot_cutoff, all_left = c.node, c.gross, c.kept, nodes.slot_cutoff, nodes.left
-    demand = wish.lines
+    nodes, value, weights, item = world.nodes, world.prices.unit, wish.weights, world.orders.item
+    node, ready_at, gross, kept, worth, risk, slot_cutoff, all_left = (
+        c.node, c.ready_at, c.gross, c.kept, c.worth, c.risk, nodes.slot_cutoff, nodes.left
+    )  # fmt: skip
+    demand, first, weight = wish.lines, wish.first, weights[OBJ_OPPORTUNITY]
+    has_value = weight != 0.0 and value.shape[0] > 0
+    has_risk = weights[OBJ_REJECTION] != 0.0 and world.prices.rejection.shape[0] > 0
+    has_room = weights[OBJ_CAPACITY_BASE] > 0.0
     units_cut = max(RECORD_CUT, order_units)
+    # Where room has a price (terms/capacity_price.py), all that is left of it counts; a little more does no harm.
+    limits, dear = nodes.limits, 1.0 - weights[OBJ_CAPACITY_FROM] + 1e-6
+    room_cut = NO_LIMIT if has_room else units_cut
     record[words] = count
-    record[words + 1] = guarded
+    record[words + 1] = (
+        HAS_SAFETY * guarded + HAS_VALUE * has_value + HAS_BASE * has_base + HAS_RISK * has_risk + HAS_ROOM * has_room
+    )
     words += 2
     for j in range(count):
         k = int(node[j])
@@ -605,18 +635,38 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
                 beyond = min(int(gross[j, d]) - int(kept[j, d]), units_cut)
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
+            if has_value:
+                record[words] = worth[j, d]
+                words += 1
+                if has_base:
+                    base = weight * value[item[first + d], k, BASE]
+                    record[words] = opportunity.whole(base) if ready_at[j] == 0.0 else 0
+                    words += 1
+            if has_risk:
+                record[words] = risk[j, d]
+                words += 1
         at = words
         words += 1
         for d in range(slot_cutoff.shape[1]):
+            if slot_cutoff[k, d] == 0:
+                break
             # A day with room for the whole order ends the list: no later day is looked at.
-            if slot_cutoff[k, d] == 0 or (
-                all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
+            ends = all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
+            if ends and not (
+                has_room
+                and (
+                    all_left[k, d, 0] < dear * limits[k, 0]
+                    or all_left[k, d, 1] < dear * limits[k, 1]
+                    or all_left[k, d, 2] < dear * limits[k, 2]
+                )
             ):
                 break
             for n in range(3):
                 left = all_left[k, d, n]
-                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), units_cut)
+                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), room_cut)
                 words += 1
+            if ends:
+                break
         record[at] = (words - at - 1) // 3
     return words
 

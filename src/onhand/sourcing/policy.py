@@ -86,7 +86,9 @@ class Foresight:
     step_share  first step of the walk
     settle      share of an item's visits before the mean is taken
     price_max   highest price
-    follow_share  how far the price of a unit moves with an order
+    follow_share  how far the price of a unit moves with one that is taken
+    price_max_minor  highest price in minor units besides; None: there is none
+    refresh_minutes  of a running system, at the latest
 
     The numbers were found on the published instances (benchmarks/README.md).
     """
@@ -97,6 +99,8 @@ class Foresight:
     settle: float = 0.25
     price_max: float = 2.0
     follow_share: float = 0.0025
+    price_max_minor: float | None = None
+    refresh_minutes: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)

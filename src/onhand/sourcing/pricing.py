@@ -150,8 +150,8 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
     lateness.add(costs, c, rows_from, rows_to, wish, nodes, services)
     carbon.add(costs, c, rows_from, rows_to, wish, nodes, services)
     capacity_price.add(costs, c, rows_from, rows_to, wish, nodes, services, prices)
-    opportunity.add(costs, c, rows_from, rows_to, wish, orders, prices)
-    rejection_risk.add(costs, c, rows_from, rows_to, wish, orders, prices)
+    opportunity.add(costs, c, rows_from, rows_to, wish, prices)
+    rejection_risk.add(costs, c, rows_from, rows_to, wish, prices)
     if world.duties.rate.shape[0]:
         tax_duty.add(costs, c, rows_from, rows_to, wish, nodes, orders, world.duties)
     if world.custom.fulfilment.shape[0]:
@@ -287,6 +287,8 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
         # Neither the node nor any carrier has that much room on the day prepared: the next one that has.
         if row != scratch:
             c.node[scratch], c.ready_at[scratch], c.km[scratch] = k, c.ready_at[j], c.km[j]
+            for d in range(wish.lines):
+                c.worth[scratch, d], c.risk[scratch, d] = c.worth[j, d], c.risk[j, d]
             row = scratch
         c.since[row] = slot + 1
         c.ready[row] = True
@@ -299,7 +301,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
 @bare
 def itemise(world, costs, c, row, wish, units, order, service, full, step, terms):
     """Fill `terms` with what each term adds for this way of sending `units`; overwrites the costs of `row`."""
-    nodes, services, orders, prices = world.nodes, world.services, world.orders, world.prices
+    nodes, services, prices = world.nodes, world.services, world.prices
     _, _, weight, _, packing, worth = loaded(world, wish, units)
     duty = duty_of(world, costs, row, wish, units, worth)
     for n in range(terms.shape[0]):
@@ -315,9 +317,9 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
     terms[CARBON] = _taken(costs, row, wish, units, service, full, weight)
     capacity_price.add(costs, c, row, row + 1, wish, nodes, services, prices)
     terms[CAPACITY_PRICE] = _taken(costs, row, wish, units, service, full, weight)
-    opportunity.add(costs, c, row, row + 1, wish, orders, prices)
+    opportunity.add(costs, c, row, row + 1, wish, prices)
     terms[OPPORTUNITY] = _taken(costs, row, wish, units, service, full, weight)
-    rejection_risk.add(costs, c, row, row + 1, wish, orders, prices)
+    rejection_risk.add(costs, c, row, row + 1, wish, prices)
     terms[REJECTION_RISK] = _taken(costs, row, wish, units, service, full, weight)
     terms[TAX_DUTY] = duty
     if service >= 0:

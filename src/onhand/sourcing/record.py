@@ -2,9 +2,11 @@
 
 Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
 units, grams and mm3 of one unit (and its price, where duty may be due), then the kernel's words: number of candidates,
-whether safety stock is recorded, and for each candidate its node_id, per demand row its free (and safety) units, and
-the ship days that had no room for the whole order: their number, then orders, lines and units left of each (NO_LIMIT as
--1). The day after them had room.
+what is recorded besides (bits: tables.HAS_*), and for each candidate its node_id, per demand row its free units (safety
+stock, worth of a unit, the part of that which is not the network's, cost of the risk of a rejection: where their bit is
+set; money as the decision weighed it), and the ship days that had no room for the whole order: their number, then
+orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where its room
+has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 
@@ -24,7 +26,7 @@ from onhand.sourcing import record_terms
 from onhand.sourcing.interleave import interleave
 from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
-from onhand.sourcing.tables import NO_LIMIT
+from onhand.sourcing.tables import HAS_BASE, HAS_RISK, HAS_SAFETY, HAS_VALUE, NO_LIMIT
 
 Degrees = Sequence[float] | npt.NDArray[np.float64]
 
@@ -44,11 +46,18 @@ _ROWS = {_PLAIN: _DEMAND, _PRICED: _WITH_PRICE}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A node as a decision saw it. free, safety int32[demand]; left: orders, lines, units of the ship days without
-    room for the whole order; the day after them had room."""
+    room for the whole order (and of the first with room, where that had a price); the day after them had room.
+
+    value, base, risk  int32[demand], minor units as they were weighed, 0 where nothing was known: worth of a unit here
+                       to the orders to come, the part of it that is not the network's, cost of the risk of a rejection
+    """
 
     node_id: int
     free: Int32
     safety: Int32
+    value: Int32
+    base: Int32
+    risk: Int32
     left: list[tuple[int, int, int]]
 
 
@@ -102,22 +111,27 @@ def decode(raw: bytes) -> Seen:
     demand = np.frombuffer(raw, _ROWS[version], count, start)
     words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
-    columns = 2 if len(words) > 1 and words[1] else 1
+    held = int(words[1]) if len(words) > 1 else 0
+    kinds = [0, *(bit for bit in (HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK) if held & bit)]
     at_word = 2
     for _ in range(int(words[0]) if len(words) else 0):
         node = int(words[at_word])
-        units = words[at_word + 1 : at_word + 1 + columns * count].reshape(count, columns)
-        free = np.ascontiguousarray(units[:, 0])
-        safety = np.ascontiguousarray(units[:, 1]) if columns == 2 else np.zeros(count, np.int32)
-        at_word += 1 + columns * count
+        size = len(kinds) * count
+        table = words[at_word + 1 : at_word + 1 + size].reshape(count, len(kinds))
+        column = {kind: np.ascontiguousarray(table[:, n]) for n, kind in enumerate(kinds)}
+        none = np.zeros(count, np.int32)
+        at_word += 1 + size
         days = int(words[at_word])
         left = words[at_word + 1 : at_word + 1 + 3 * days].reshape(days, 3)
         at_word += 1 + 3 * days
         candidates.append(
             Candidate(
                 node_id=node,
-                free=free,
-                safety=safety,
+                free=column[0],
+                safety=column.get(HAS_SAFETY, none),
+                value=column.get(HAS_VALUE, none),
+                base=column.get(HAS_BASE, none),
+                risk=column.get(HAS_RISK, none),
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )

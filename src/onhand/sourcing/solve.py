@@ -185,7 +185,10 @@ class Decisions:
 @dataclass(slots=True)
 class Stock:
     """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); what units
-    and room are worth elsewhere; what is on its way."""
+    and room are worth elsewhere; what is on its way.
+
+    step_minor  how far the price of a unit moves with one that is taken; None: as the objective says
+    """
 
     available: Int32
     pending: Int32
@@ -193,6 +196,7 @@ class Stock:
     rows: dict[int, int] | None = field(default=None)
     prices: tables.Prices = NO_PRICES
     supply: tables.Supply = NO_SUPPLY
+    step_minor: float | None = None
 
 
 def asked(asks: Sequence[Ask], network: Network) -> Asked:
@@ -310,6 +314,8 @@ def decide_asked(
     if weighed is None:
         weighed = custom.weigh(batch, policy, network, goods, stock.available[rows] - stock.pending[rows], now=now)
     objectives = policy.matrix(weighed.names)
+    if stock.step_minor is not None:
+        objectives[:, tables.OBJ_STEP] = stock.step_minor
     attempts = batch.attempts or _usual_attempts(batch)
     lists = attempts.lists or (network.candidate_offsets, network.candidates)
     longest = int(np.diff(lists[0]).max(initial=0))
@@ -318,7 +324,7 @@ def decide_asked(
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
     room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
-    words: int = min(2 * orders + longest * (4 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS)
+    words: int = min(2 * orders + longest * (5 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS)
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -450,8 +456,8 @@ def _usual_attempts(batch: Asked) -> Attempts:
 def undo(
     decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None, keep_capacity: bool = False
 ) -> None:
-    """Give back what a consuming `decide` took (of the first `orders` orders). With `keep_capacity` only the pending
-    units: committed plans keep their days."""
+    """Give back what a consuming `decide` took (of the first `orders` orders), prices included. With `keep_capacity`
+    only the pending units: committed plans keep their days, and prices have followed them."""
     count = len(decisions.count) if orders is None else orders
     picks = int(decisions.pick_first[count])
     made = int(decisions.fulfilment_first[count])
@@ -464,6 +470,29 @@ def undo(
     np.add.at(stock.supply.units, supply[~shelf], units[~shelf])
     if not keep_capacity:
         give_back_capacity(decisions, network, made)
+        follow(decisions, stock, orders=count, back=True)
+
+
+def follow(decisions: Decisions, stock: Stock, *, orders: int | None = None, back: bool = False) -> None:
+    """Let the prices of `stock` follow orders that were decided elsewhere (the first `orders` of them), as a consuming
+    `decide` does itself (terms/opportunity.py); with `back` undo that, to within what was cut off at 0."""
+    value, clock, step = stock.prices.unit, stock.prices.clock, stock.step_minor
+    if not len(value) or not step:
+        return
+    count = len(decisions.count) if orders is None else orders
+    sign = -1 if back else 1
+    picks, asked_to = int(decisions.pick_first[count]), int(decisions.demand_first[count])
+    items = decisions.demand_item[:asked_to]
+    rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
+    shelf = decisions.pick_supply[:picks] < 0
+    i, k = rows[decisions.pick_demand[:picks]][shelf], decisions.pick_node[:picks][shelf]
+    at: Any = (i, k)
+    gone = clock[i] - value[i, k, tables.SEEN]
+    value[i, k, tables.NETWORK] = np.maximum(value[i, k, tables.NETWORK] - step * value[i, k, tables.RATE] * gone, 0)
+    value[i, k, tables.SEEN] = clock[i]
+    np.add.at(value[:, :, tables.NETWORK], at, sign * step * decisions.pick_units[:picks][shelf])
+    value[i, k, tables.NETWORK] = np.maximum(value[i, k, tables.NETWORK], 0)
+    np.add.at(clock, rows, sign * decisions.demand_units[:asked_to])
 
 
 def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:

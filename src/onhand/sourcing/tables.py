@@ -23,6 +23,7 @@ WHY_NONE, WHY_NO_PLAN, WHY_PROFIT = range(3)
 SERVICE_PICKUP = -2
 PICKUP = 2  # method bit
 NO_LIMIT = 2147483647  # capacity without a limit
+WHOLE_MAX = 2147483000.0  # of money that is kept as a word of a record
 BIG = math.inf  # cost of what cannot be
 DAY = 86_400.0
 # The order of the terms in `Answers.terms`; names as in orders.model.TERMS.
@@ -38,6 +39,10 @@ DAY = 86_400.0
 OBJECTIVE_COLUMNS = 17  # and one for each term of others, its weight
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
+# What a record holds besides units on the shelf, as bits of its second word: safety stock; by candidate and line what a
+# unit is worth, and the part of it that is not the network's; what the risk of a rejection costs; and the first ship
+# day with room too, where room has a price.
+HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK, HAS_ROOM = 1, 2, 4, 8, 16
 
 
 class Stock(NamedTuple):
@@ -274,6 +279,7 @@ class Candidates(NamedTuple):
     km         float64[J + 1]
     gross, kept, free  int32[J + 1, demand]: units there, safety stock among them, and what may be sent
     band, column  int32[J + 1, S]: rate band (-1: not offered) and column of transit times
+    worth, risk  int32[J + 1, demand]: what opportunity adds for a unit, and rejection_risk for a line, where it is on
     """
 
     node: Any
@@ -288,6 +294,8 @@ class Candidates(NamedTuple):
     free: Any
     band: Any
     column: Any
+    worth: Any
+    risk: Any
 
 
 class Costs(NamedTuple):

@@ -141,7 +141,10 @@ class ProfitFloorIn(Strict):
 class OpportunityIn(Strict):
     """Forward-looking prices of stock."""
 
-    step_share: Annotated[float, Field(gt=0, le=1, description="how far a price moves with one order")] = 0.01
+    step_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="how far a price moves with a unit, as a share of what serving one costs"),
+    ] = 0.0025
     price_max_minor: Annotated[_Rate | None, Field(description="of a unit; null: no limit")] = None
     refresh_minutes: Annotated[int, Field(ge=1, le=10_080)] = 10
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from onhand.sourcing.policies.expression import EACH, Path, check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
 from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
-from onhand.sourcing.policy import Objective, Policy
+from onhand.sourcing.policy import Foresight, Objective, Policy
 
 _REMEMBERED_MAX: Final = 50_000  # answers of one condition: some 10 MB
 
@@ -171,6 +171,7 @@ class Compiled:
             default=self.document.objective,
             fulfilments_max=self.document.limits.fulfilments_max,
             confidence=self.document.confidence,
+            foresight=_foresight(self.document),
         )
 
     def _masks_of(self, nodes: Nodes) -> dict[Key, npt.NDArray[np.bool_]]:
@@ -372,6 +373,15 @@ def _limits(of_all: LimitsIn, rule: RuleIn) -> Limits:
     limits: dict[str, Any] = {**of_all.model_dump(), **rule.limits.model_dump(exclude_none=True)}
     services = limits.pop("services")
     return Limits(**limits, services=None if services is None else frozenset(services))
+
+
+def _foresight(document: PolicyIn) -> Foresight | None:
+    ahead = document.opportunity
+    if ahead is None:
+        return None
+    return Foresight(
+        follow_share=ahead.step_share, price_max_minor=ahead.price_max_minor, refresh_minutes=ahead.refresh_minutes
+    )
 
 
 def _objective(
