@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from onhand.orders.model import TERMS
 from onhand.simulation.history import History
 from onhand.simulation.replay import PAID, Outcome
+from onhand.sourcing.custom import term_names
 
 Float64 = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ METRICS: Final = (
     *_OWN,
     *(
         Metric(f"term_{name}", name.replace("_", " ").capitalize(), "money", -1 if name in PAID else 0)
-        for name in TERMS
+        for name in term_names()
     ),
 )
 """Means over orders. Prices that a policy sets itself, such as that of a day, are not comparable (better: 0)."""
@@ -147,7 +147,7 @@ def values(history: History, outcome: Outcome) -> dict[str, Float64]:
     def total(of_fulfilment: npt.NDArray[Any]) -> Float64:
         return np.bincount(f.order, of_fulfilment.astype(np.float64), count).astype(np.float64)
 
-    terms = {name: total(f.terms[:, n]) for n, name in enumerate(TERMS)}
+    terms = {name: total(f.terms[:, n]) for n, name in enumerate(term_names())}
     paid = sum((terms[name] for name in PAID), np.zeros(count))
     fulfilments = np.bincount(f.order, minlength=count).astype(np.float64)
     complete = outcome.served == outcome.asked

@@ -20,7 +20,7 @@ _PER_ORDER = (
     "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
     "pickup_node",
 )  # fmt: skip
-_PER_ORDER_OR_NONE = "residential", "duty"
+_PER_ORDER_OR_NONE = "residential", "duty", "channel_codes", "places"
 
 
 class Moves(NamedTuple):

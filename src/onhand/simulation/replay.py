@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.network.compiled import Network
-from onhand.orders.model import TERMS
 from onhand.simulation import chance
 from onhand.simulation.history import Bool, Float64, History, Int32, gather, part
 from onhand.simulation.rules import Rules
 from onhand.sourcing import tables
+from onhand.sourcing.custom import term_names
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Decisions, Stock, decide_asked
 
 Int64 = npt.NDArray[np.int64]
@@ -436,7 +436,7 @@ class _Replay:
             service=service[alive],
             departs=departs[alive],
             parcels=whole("parcels").astype(np.int32)[alive],
-            terms=whole("terms").astype(np.float64).reshape(-1, len(TERMS))[alive],
+            terms=whole("terms").astype(np.float64).reshape(-1, len(term_names()))[alive],
             grams=whole("grams").astype(np.float64)[alive],
             days=((departs + wait_s - placed) / DAY + mean)[alive],
             arrived=((arrived - placed) / DAY)[alive],
