@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
+    from onhand.library.batch import source_batch
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.plan import JointPlan, Plan, PlannedFulfilment
     from onhand.library.source import source
     from onhand.settings import Settings
     from onhand.sourcing.policy import Objective, Policy
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "App": "onhand.app",
     "Settings": "onhand.settings",
+    "JointPlan": "onhand.library.plan",
     "Network": "onhand.library.network",
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
     "source": "onhand.library.source",
+    "source_batch": "onhand.library.batch",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
     ),
@@ -43,6 +46,7 @@ __all__ = [
     "Conflict",
     "FieldError",
     "InvalidInput",
+    "JointPlan",
     "Network",
     "NotFound",
     "Objective",
@@ -53,6 +57,7 @@ __all__ = [
     "Policy",
     "Settings",
     "source",
+    "source_batch",
 ]
 
 

@@ -56,25 +56,25 @@ def source(
     """
     known = Network.load(network, at=at)
     now = at or known.at
-    rules = _policy(policy)
-    asks = _asks(orders, known, rules, now)
+    rules = read_policy(policy)
+    asks = read_asks(orders, known, rules, now)
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
-    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
-    ahead = None if rules.foresight is None else _Ahead.of(known, room, rules, rules.foresight, now, seed)
+    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=supply_of(known))
+    ahead = None if rules.foresight is None else Ahead.of(known, room, rules, rules.foresight, now, seed)
     plans: list[Plan] = []
     every = _BATCH if ahead is None else ahead.every
     for start in range(0, len(asks), every):
         some = asks[start : start + every]
         if ahead is not None:
             rules = ahead.look(stock, start)
-        decisions = _decide(some, stock, known, room, rules, now)
-        plans += [_plan(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
+        decisions = decide_in_turn(some, stock, known, room, rules, now)
+        plans += [answer(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
     return plans
 
 
 @dataclass(slots=True)
-class _Ahead:
+class Ahead:
     """Prices of stock for the orders that a network's forecast expects, learned anew from time to time."""
 
     expected: Expected
@@ -90,10 +90,10 @@ class _Ahead:
     @classmethod
     def of(
         cls, known: Network, room: compiled.Network, policy: Policy, foresight: Foresight, now: datetime, seed: int
-    ) -> "_Ahead | None":
+    ) -> "Ahead | None":
         if known.forecast is None:
             return None
-        asks = _asks(known.forecast.orders, known, policy, now, "forecast.orders")
+        asks = read_asks(known.forecast.orders, known, policy, now, "forecast.orders")
         count = np.array(known.forecast.expected or np.ones(len(asks)), np.float64)
         expected = Expected(orders=asked([ask for _, ask, _ in asks], room), count=count)
         at, goods = now.timestamp(), known.catalogue.goods
@@ -130,10 +130,11 @@ def _today(stock: Stock, step: float) -> Float32:
     return unit
 
 
-_Asked = tuple[str, Ask, bool]
+Asking = tuple[str, Ask, bool]
+"""(external id, ask, whether units on their way may be promised) of an order"""
 
 
-def _policy(policy: str | Policy) -> Policy:
+def read_policy(policy: str | Policy) -> Policy:
     if isinstance(policy, Policy):
         return policy
     if policy in ("standard", STANDARD.version):
@@ -144,13 +145,13 @@ def _policy(policy: str | Policy) -> Policy:
     raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
 
 
-def _asks(
+def read_asks(
     orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
-) -> list[_Asked]:
+) -> list[Asking]:
     """(external id, ask, whether units on their way may be promised) of each order."""
     world = _World(known.catalogue, known.compiled, policy)
     channel = next(iter(known.compiled.channels))
-    asks: list[_Asked] = []
+    asks: list[Asking] = []
     errors: list[FieldError] = []
     for n, given in enumerate(orders):
         named = {"channel": channel, "external_id": str(n + 1), "currency": known.currency, **given}
@@ -199,7 +200,7 @@ def _with_prices(ask: Ask, order: OrderIn, known: Network) -> Ask:
     return msgspec.structs.replace(ask, prices=[(paid[i] / units, float(known.cost[i])) for i, units in ask.demand])
 
 
-def _supply(known: Network) -> tables.Supply:
+def supply_of(known: Network) -> tables.Supply:
     if not known.inbound:
         return NO_SUPPLY
     rows: list[Supply] = sorted(known.inbound, key=lambda s: (s.item_id, s.ready, s.node_id))
@@ -213,8 +214,8 @@ def _supply(known: Network) -> tables.Supply:
     )
 
 
-def _decide(
-    some: Sequence[_Asked], stock: Stock, known: Network, room: compiled.Network, policy: Policy, now: datetime
+def decide_in_turn(
+    some: Sequence[Asking], stock: Stock, known: Network, room: compiled.Network, policy: Policy, now: datetime
 ) -> Decisions:
     """From the shelf; where that has no plan, from what is on its way besides."""
     batch = asked([ask for _, ask, _ in some], room)
@@ -236,7 +237,7 @@ def _decide(
     return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
 
 
-def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
+def answer(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
     skus, network = known.catalogue.skus, known.compiled
     lines: dict[int, dict[str, int]] = {}
     late: dict[int, dict[str, int]] = {}

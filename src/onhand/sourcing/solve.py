@@ -26,6 +26,7 @@ NO_PRICES = tables.Prices(
     np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
     _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
 )  # fmt: skip
+NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
@@ -261,9 +262,11 @@ def decide_asked(
     *,
     now: float,
     consume: bool,
+    shadow: tables.Shadow = NO_SHADOW,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
-    `stock.pending` and `network.left` before the next order is looked at."""
+    `stock.pending` and `network.left` before the next order is looked at. `shadow`: see tables.Shadow; its rows
+    are those of `stock`."""
     orders = len(batch.zone)
     items, units, first = batch.item, batch.units, batch.demand_first
     rows = items
@@ -271,7 +274,7 @@ def decide_asked(
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
     objectives = policy.matrix()
-    world = _world(batch, stock, rows, network, objectives, goods, now)
+    world = _world(batch, stock, rows, network, objectives, goods, now, shadow)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
@@ -343,6 +346,7 @@ def _world(
     objectives: Float64,
     goods: Goods,
     now: float,
+    shadow: tables.Shadow,
 ) -> tables.World:
     """What the kernel reads, in its order."""
     orders, demand, items = len(batch.zone), len(rows), batch.item
@@ -363,7 +367,7 @@ def _world(
         network.service_divisor, network.service_by_zone, network.service_residential_minor, network.service_parcels,
         network.zone_bands, network.zone_transit,
     )  # fmt: skip
-    attempts = batch.attempts or _usual_attempts(batch)
+    attempts = batch.attempts or usual_attempts(batch)
     table = tables.Orders(
         batch.demand_first, np.radians(batch.latitude), np.radians(batch.longitude), batch.zone,
         np.zeros(orders, np.int32) if batch.duty is None else batch.duty,
@@ -380,10 +384,12 @@ def _world(
             network.carton_max_g,
         ),
         tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
+        shadow,
     )  # fmt: skip
 
 
-def _usual_attempts(batch: Asked) -> Attempts:
+def usual_attempts(batch: Asked) -> Attempts:
+    """Two for each order: without safety stock and with it."""
     count = len(batch.zone)
     dip = np.zeros(2 * count, np.int32)
     dip[1::2] = 1
