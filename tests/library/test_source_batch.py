@@ -11,6 +11,7 @@ import pytest
 from tests.library.test_source import AT, HERE, NETWORK, SERVICE, order
 
 import onhand
+from onhand.sourcing import kernel
 from onhand.sourcing.policy import STANDARD
 
 NODE = {"node_type": "store", "country": "DE", "timezone": "UTC"}
@@ -245,6 +246,12 @@ def test_no_time_still_gives_a_plan_and_a_bound() -> None:
     found = plan(orders, network, time_limit_s=0.0)
     judge(found, network, orders)
     assert found.bound_minor > 0
+
+
+def test_the_kernel_is_compiled_once() -> None:
+    """Arrays that are laid out otherwise would be compiled by themselves, which takes a minute."""
+    signatures = getattr(kernel.source_batch, "signatures", [()])
+    assert len(signatures) == 1
 
 
 def test_a_bad_order_is_told_by_its_field() -> None:

@@ -13,7 +13,7 @@ from onhand.network.compiled import Network
 from onhand.orders.model import TERMS
 from onhand.sourcing.batch import NO_LIMIT, Options, Shared
 from onhand.sourcing.ship_days import Apart
-from onhand.sourcing.solve import Decisions, Float64, Int32, Int64, Stock, first_rows
+from onhand.sourcing.solve import Asked, Decisions, Float64, Int32, Int64, Stock, first_rows
 from onhand.sourcing.tables import WHY_NO_PLAN
 
 _PLENTY = np.iinfo(np.int64).max // 4
@@ -81,13 +81,15 @@ class Reply(NamedTuple):
 
 
 class Pool:
-    """All plans that were found; `rows` is what they share.
+    """All plans that were found; `rows` is what they share. With `latest` (int64[orders], Unix seconds) only those of
+    which nothing arrives later.
 
     Of plan p: order, cost, decisions[part[p]] row at[p]; its rows and amounts are `entries()` of it.
     """
 
     def __init__(self, orders: int, rows: Rows, item_row: dict[int, int]) -> None:
         self.orders, self.rows = orders, rows
+        self.latest: Int64 | None = None
         self.order: list[int] = []
         self.cost: list[float] = []
         self.part: list[int] = []
@@ -108,7 +110,7 @@ class Pool:
         d.node[:made], d.slot[:made] = apart.node[node], d.slot[:made] + apart.slot[node]
         picks = int(d.pick_first[-1])
         d.pick_node[:picks] = apart.node[d.pick_node[:picks]]
-        order, row, amount = self._uses(d)
+        order, row, amount = self.uses(d)
         paid = np.bincount(order, weights=price[row] * amount, minlength=len(numbers))
         value = np.where(d.count > 0, d.cost + paid, np.inf)
         fits = d.count > 0
@@ -118,10 +120,13 @@ class Pool:
             of = np.repeat(np.arange(len(numbers)), np.diff(d.fulfilment_first)) * self.rows.nodes + d.node[:made]
             _, first, times = np.unique(of, return_index=True, return_counts=True)
             fits[of[first[times > 1]] // self.rows.nodes] = False
+        if self.latest is not None:
+            of_order = np.repeat(np.arange(len(numbers)), np.diff(d.fulfilment_first))
+            fits[of_order[d.deliver[:made] > self.latest[numbers][of_order]]] = False
         plan = self._keep(d, numbers, fits, order, row, amount)
         return Reply(value, plan, order, row, amount)
 
-    def _uses(self, d: Decisions) -> tuple[Int64, Int64, Int64]:
+    def uses(self, d: Decisions) -> tuple[Int64, Int64, Int64]:
         """(order, row, amount) of all plans of `d`, each row once an order."""
         rows = self.rows
         made, picks = int(d.fulfilment_first[-1]), int(d.pick_first[-1])
@@ -250,6 +255,19 @@ class Pool:
             **columns,
             record=none, record_first=np.zeros(orders + 1, np.int64), demand_price=like.demand_price,
         )  # fmt: skip
+
+
+def nobody(asked: Asked, orders: int) -> Decisions:
+    """Decisions without a plan for any of these orders."""
+    start, none = np.zeros(orders + 1, np.int32), np.zeros(0, np.int32)
+    empty: dict[str, Any] = dict.fromkeys((*_OF_PICK, *_OF_FULFILMENT), none) | {"terms": np.zeros((0, len(TERMS)))}
+    count = np.zeros(orders, np.int32)
+    return Decisions(
+        count=count, method=count, attempt=count, why=count + WHY_NO_PLAN, cost=np.zeros(orders),
+        profit=np.zeros(orders), pick_first=start, fulfilment_first=start, demand_first=asked.demand_first,
+        demand_item=asked.item, demand_units=asked.units, pick_demand=none, **empty, record=none,
+        record_first=start.astype(np.int64),
+    )  # fmt: skip
 
 
 class Menu(NamedTuple):

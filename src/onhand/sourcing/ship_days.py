@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.network.compiled import Network
+from onhand.sourcing import tables
 from onhand.sourcing.solve import Asked, Int32, Int64, first_rows
 from onhand.sourcing.tables import NO_LIMIT
 
@@ -55,10 +56,11 @@ def take_apart(network: Network, orders: int, lines: int, units: int) -> Apart:
     count = network.count + 1
     node = np.concatenate([np.arange(count), more]).astype(np.int32)
     slot = np.concatenate([np.zeros(count), day]).astype(np.int32)
-    return Apart(_expand(network, node, slot, tight), node, slot, tight[node])
+    return Apart(expand(network, node, slot, tight), node, slot, tight[node])
 
 
-def _expand(network: Network, node: Int32, slot: Int32, tight: npt.NDArray[np.bool_]) -> Network:
+def expand(network: Network, node: Int32, slot: Int32, tight: npt.NDArray[np.bool_]) -> Network:
+    """A network of these nodes of `network` (int32[V]); of those that are `tight` (bool[N]) only one ship day each."""
     slot_day, slot_cutoff, left = network.slot_day[node], network.slot_cutoff[node], network.left[node]
     parcels = network.parcels[node] if len(network.parcels) else network.parcels
     at = np.flatnonzero(tight[node])
@@ -69,7 +71,8 @@ def _expand(network: Network, node: Int32, slot: Int32, tight: npt.NDArray[np.bo
         parcels[at] = 0
         parcels[at, :, 0] = network.parcels[node[at], :, slot[at]]
     zones, duties = copy(network.zones), copy(network.duties)
-    zones.bands, zones.transit = network.zones.bands[:, :, node], network.zones.transit[:, :, node]
+    # `take` and not an index: what is laid out otherwise would be compiled by itself.
+    zones.bands, zones.transit = (np.take(rows, node, axis=2) for rows in (zones.bands, zones.transit))
     duties.node_origin = network.duties.node_origin[node]
     days_of: list[list[int]] = [np.flatnonzero(node == k).tolist() for k in range(network.count + 1)]
     offsets: list[int] = network.candidate_offsets.tolist()
@@ -103,6 +106,24 @@ def _expand(network: Network, node: Int32, slot: Int32, tight: npt.NDArray[np.bo
         left=left,
         parcels=parcels,
     )
+
+
+def spread_prices(prices: tables.Prices, node: Int32, item: Int32 | None = None) -> tables.Prices:
+    """The same prices for these nodes, and rows of items."""
+    if item is not None:
+        if len(prices.unit):
+            prices = prices._replace(unit=prices.unit[item], clock=prices.clock[item])
+        if len(prices.ratio):
+            prices = prices._replace(ratio=prices.ratio[item])
+    if len(prices.unit):
+        prices = prices._replace(unit=np.take(prices.unit, node, axis=1))
+    if len(prices.capacity):
+        prices = prices._replace(capacity=prices.capacity[node])
+    if len(prices.rejection):
+        prices = prices._replace(rejection=prices.rejection[node])
+    if len(prices.ratio):
+        prices = prices._replace(ratio=np.take(prices.ratio, node, axis=1))
+    return prices
 
 
 def asked_of(apart: Apart, asked: Asked) -> Asked:

@@ -28,7 +28,7 @@ from onhand.sourcing.batch import resource_prices, source_jointly
 from onhand.sourcing.divide import STEPS_MAX
 from onhand.sourcing.plan_pool import Pool, Reply, Rows, rows_of
 from onhand.sourcing.policy import Policy
-from onhand.sourcing.ship_days import asked_of, take_apart, whole
+from onhand.sourcing.ship_days import asked_of, spread_prices, take_apart, whole
 from onhand.sourcing.solve import (
     NO_SHADOW,
     Asked,
@@ -65,6 +65,10 @@ class Together(NamedTuple):
     plans: int
     seconds: float
 
+    @property
+    def gap(self) -> float:
+        return gap_of(self.cost, self.bound)
+
 
 def plan_together(
     asked: Asked,
@@ -78,6 +82,8 @@ def plan_together(
     refuse_minor: Float64 | None = None,
     supply: bool = False,
     dip: bool = False,
+    kept: Decisions | None = None,
+    latest: Int64 | None = None,
     gap: float = 1e-4,
     seed: int = 0,
 ) -> Together:
@@ -85,12 +91,24 @@ def plan_together(
 
     refuse_minor  float64[orders]: money of not serving an order that is all or nothing; None: see `usual_refusals`
     supply, dip   whether units on their way may be promised, and safety stock used
+    kept          plans that the orders have, of nodes and days of `network` (kept.py): a joint plan to be bettered
+    latest        int64[orders], Unix seconds: nothing of an order may be there later, with the policy's confidence (the
+                  bound does not know of it)
 
     Room has its own prices here: the policy's rising price of a full node is left out, and prices of stock stay as they
     are. Always gives a plan, at least that of one order after the other; the clock is read between steps.
     """
     search = _Search(asked, stock, network, policy, goods, now, supply=supply, dip=dip, seed=seed, gap=gap)
-    return search.run(time_limit_s, refuse_minor)
+    search.pool.latest = latest
+    if kept is not None:
+        search.admit(kept)
+    return search.run(time_limit_s, refuse_minor, kept)
+
+
+def without_moving_prices(policy: Policy) -> Policy:
+    """The policy with costs that do not depend on what was decided before: no rising price of room, no step."""
+    still = {n: replace(o, capacity_base_minor=0.0, step_minor=0.0) for n, o in policy.objectives.items()}
+    return replace(policy, objectives=still)
 
 
 def usual_refusals(decisions: Decisions, asked: Asked, policy: Policy) -> Float64:
@@ -113,10 +131,7 @@ class _Search:
         supply: bool, dip: bool, seed: int, gap: float,
     ) -> None:  # fmt: skip
         self.began = perf_counter()
-        self.policy = replace(
-            policy,
-            objectives={n: replace(o, capacity_base_minor=0.0, step_minor=0.0) for n, o in policy.objectives.items()},
-        )
+        self.policy = without_moving_prices(policy)
         self.goods, self.now, self.gap = goods, now, gap
         self.random = np.random.default_rng(seed)
         self.seed = seed
@@ -174,7 +189,14 @@ class _Search:
 
     # -- steps
 
-    def run(self, time_limit_s: float, refuse_minor: Float64 | None) -> Together:
+    def admit(self, kept: Decisions) -> None:
+        """Let there be as much of everything as the plans that stand take, even of safety stock or of a full day."""
+        _, row, amount = self.pool.uses(kept)
+        taken: Any = np.bincount(row, weights=amount.astype(np.float64), minlength=len(self.rows.capacity))
+        self.rows = self.rows._replace(capacity=np.maximum(self.rows.capacity, taken.astype(np.int64)))
+        self.pool.rows = self.rows
+
+    def run(self, time_limit_s: float, refuse_minor: Float64 | None, kept: Decisions | None) -> Together:
         until = self.began + time_limit_s
         if not self.orders:
             return self._answer(self._decide(NO_SHADOW))
@@ -184,6 +206,9 @@ class _Search:
         if refuse_minor is not None:
             self.refuse = np.asarray(refuse_minor, np.float64)
         self._weigh(first, self.price)
+        if kept is not None:
+            every = np.arange(self.orders)
+            self._offer(self.pool.add(kept, every, whole(self.network), np.zeros(len(self.price))).plan)
         self._in_turn(np.arange(self.orders), 0.0)
         seek_until = self.began + _SEEK * time_limit_s
         if not self._is_done(seek_until):
@@ -335,28 +360,26 @@ class _Search:
         if not self.apart.tight.any():
             return self.stock
         stock, node = self.stock, self.apart.node
-        prices = stock.prices
-        if len(prices.unit):
-            prices = prices._replace(unit=prices.unit[:, node])
-        if len(prices.capacity):
-            prices = prices._replace(capacity=prices.capacity[node])
-        if len(prices.rejection):
-            prices = prices._replace(rejection=prices.rejection[node])
-        if len(prices.ratio):
-            prices = prices._replace(ratio=prices.ratio[:, node])
+        prices = spread_prices(stock.prices, node)
         return Stock(
-            stock.available[:, node], stock.pending[:, node], stock.safety[:, node], stock.rows, prices, stock.supply
+            np.take(stock.available, node, axis=1),
+            np.take(stock.pending, node, axis=1),
+            np.take(stock.safety, node, axis=1),
+            stock.rows,
+            prices,
+            stock.supply,
         )
 
     def _shadow(self, price: Float64) -> tables.Shadow:
         rows, apart = self.rows, self.apart
-        unit = rows.stock(price)[:, apart.node]
+        # Laid out as the kernel is compiled for.
+        unit = np.take(rows.stock(price), apart.node, axis=1)
         tight = apart.tight[:, np.newaxis]
         node = np.where(tight, rows.room(price)[apart.node, apart.slot], 0.0)
         parcel = np.zeros((len(apart.node), len(self.network.services)))
         if rows.services:
             parcel = np.where(tight, rows.parcels(price)[apart.node, :, apart.slot], 0.0)
-        return tables.Shadow(np.ascontiguousarray(unit), node, parcel, self.divide)
+        return tables.Shadow(unit, np.ascontiguousarray(node), np.ascontiguousarray(parcel), self.divide)
 
 
 def gap_of(cost: float, bound: float) -> float:
@@ -384,8 +407,9 @@ def _narrowed(stock: Stock, items: Int32, item_row: dict[int, int], *, with_supp
         prices = prices._replace(ratio=prices.ratio[at])
     take = np.zeros(0, np.int64)
     if with_supply and len(supply.first):
-        sizes: list[int] = np.diff(supply.first)[at].tolist()
-        take = np.concatenate([np.arange(supply.first[i], supply.first[i + 1]) for i in at]).astype(np.int64)
+        ranges = [range(int(supply.first[i]), int(supply.first[i + 1])) for i in at.tolist()]
+        sizes = [len(some) for some in ranges]
+        take = np.array([row for some in ranges for row in some], np.int64)
         supply = tables.Supply(first_rows(sizes), supply.node[take], supply.ready[take], supply.units[take])
     else:
         none = np.zeros(0, np.int32)
@@ -450,4 +474,4 @@ def take_from(decisions: Decisions, stock: Stock, network: Network) -> None:
         np.subtract.at(network.parcels, at, decisions.parcels[:made][limited])
 
 
-__all__ = ["Together", "gap_of", "plan_together", "take_from", "usual_refusals"]
+__all__ = ["Together", "gap_of", "plan_together", "take_from", "usual_refusals", "without_moving_prices"]
