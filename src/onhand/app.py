@@ -28,6 +28,7 @@ from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.record_entries import Recorded, record_entries
+from onhand.flows.reoptimise import reoptimise
 from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.serve_waiting import serve_waiting
@@ -201,7 +202,8 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
+        plan unreleased orders again if a setting says so, deliver webhooks, forget old idempotency keys. Any number of
+        processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         periodic = (
             ("expiry", 1.0, self._expire),
@@ -209,6 +211,9 @@ class App:
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
+        if self.settings.reoptimise_every_s:
+            every_s = float(self.settings.reoptimise_every_s)
+            periodic += (("reoptimisation", every_s, lambda: reoptimise(self.state)),)
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

@@ -22,7 +22,7 @@ from onhand.flows.change_orders import Change, Written, write_changes
 from onhand.flows.sourcer import Look, Sourced, Sourcer
 from onhand.flows.state import State
 from onhand.network.compiled import Network
-from onhand.orders.decide import withdraw
+from onhand.orders.decide import is_unreleased, withdraw_all
 from onhand.orders.model import TERMS, Fulfilment, Order
 from onhand.orders.store import lock_orders
 from onhand.sourcing.kept import Standing, price_kept
@@ -116,7 +116,7 @@ def _look(state: State, conn: Connection[TupleRow], limit: int, placed_within: t
     rows = conn.execute(
         SQL["find_unreleased"], {"since": now - placed_within, "after": now + _QUIET, "limit": limit}
     ).fetchall()
-    orders = [o for o in lock_orders(conn, [order_id for (order_id,) in rows], skip=True) if _may_move(o)]
+    orders = [o for o in lock_orders(conn, [order_id for (order_id,) in rows], skip=True) if is_unreleased(o)]
     if not orders:
         return None
     sourcer = Sourcer(state, conn, [_withdrawn(o) for o in orders])
@@ -172,16 +172,6 @@ def _standing(n: int, f: Fulfilment, network: Network, services: dict[tuple[str 
     return Standing(n, f.node_id, slot, service, dict(units))
 
 
-def _may_move(order: Order) -> bool:
-    return (
-        order.status == "sourced"
-        and not order.waiting
-        and not order.held
-        and bool(order.live)
-        and all(f.status == "allocated" for f in order.live)
-    )
-
-
 def _latest(order: Order) -> int:
     """When the last of it is to be there, as promised, in Unix seconds."""
     promised = order.deliver_by or max(f.deliver_by for f in order.live)
@@ -189,10 +179,7 @@ def _latest(order: Order) -> int:
 
 
 def _withdrawn(order: Order) -> Order:
-    """All that a node has of it taken back, to be sourced."""
-    for f in order.live:
-        order = withdraw(order, f, f.left, reason=BECAUSE)
-    return order
+    return withdraw_all(order, reason=BECAUSE)
 
 
 # What is worth moving --------------------------------------------------------------------------------------
