@@ -163,9 +163,11 @@ class _Search:
     # -- what the kernel can prove
 
     def _may_divide(self) -> npt.NDArray[np.bool_]:
-        """Orders with several units of an item of which there may be too little: rivals may leave no node with all."""
+        """Orders with several units of an item of which there, or of room, may be too little: rivals may leave no node
+        with all."""
         row = np.array([self.item_row[i] for i in self.asked.item.tolist()], np.int64)
-        several = (self.asked.units > 1) & np.any(self.scarce, axis=1)[row]
+        contested = np.any(self.scarce, axis=1)[row] | bool(self.apart.tight.any())
+        several = (self.asked.units > 1) & contested
         divide = np.zeros(self.orders, np.bool_)
         divide[np.repeat(np.arange(self.orders), np.diff(self.asked.demand_first))[several]] = True
         return divide & (self.asked.fulfilments_max > 1)
@@ -193,6 +195,8 @@ class _Search:
         """Let there be as much of everything as the plans that stand take, even of safety stock or of a full day."""
         _, row, amount = self.pool.uses(kept)
         taken: Any = np.bincount(row, weights=amount.astype(np.float64), minlength=len(self.rows.capacity))
+        if (taken > self.rows.capacity).any():
+            self.is_proved = False  # the kernel does not see that they could
         self.rows = self.rows._replace(capacity=np.maximum(self.rows.capacity, taken.astype(np.int64)))
         self.pool.rows = self.rows
 
@@ -207,6 +211,8 @@ class _Search:
             self.refuse = np.asarray(refuse_minor, np.float64)
         self._weigh(first, self.price)
         if kept is not None:
+            if (kept.cost < np.where(like.count > 0, like.cost, self.refuse) - 1e-6)[kept.count > 0].any():
+                self.is_proved = False  # nor what it would not do now
             every = np.arange(self.orders)
             self._offer(self.pool.add(kept, every, whole(self.network), np.zeros(len(self.price))).plan)
         self._in_turn(np.arange(self.orders), 0.0)
@@ -214,7 +220,7 @@ class _Search:
         if not self._is_done(seek_until):
             self._climb(seek_until)
         self._generate(seek_until)
-        if self._gap > self.gap and perf_counter() < until:
+        if not self.is_proved or (self._gap > self.gap and perf_counter() < until):
             self._choose(until)
         return self._answer(like)
 
@@ -348,6 +354,9 @@ class _Search:
         decisions.pick_supply[of_supply] = self.supply_row[decisions.pick_supply[of_supply]]
         cost = self.best_cost if self.orders else 0.0
         bound = min(self.bound, cost) if self.orders else 0.0
+        assert not self.is_proved or not self.orders or self.bound <= cost + 1e-6 * max(1.0, abs(cost)), (
+            f"a joint plan of {cost} is below its bound {self.bound}"
+        )
         return Together(
             decisions, cost, bound, self.refuse, self.is_proved, self.rounds, len(self.pool),
             perf_counter() - self.began,
