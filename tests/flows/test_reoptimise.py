@@ -145,11 +145,11 @@ def test_the_room_that_an_order_gives_up_is_free_for_another(merchant):
 
 
 def test_nobody_is_promised_later_than_before(merchant):
-    """Berlin is nearer but its next two days are closed: cheaper by 100, and two days later."""
+    """Berlin is nearer and closed today: cheaper by 100, less what a day is worth, and a day later."""
     merchant.stock("munich", A=1)
     placed = merchant.place(("A", 1), to="berlin")
     promised = merchant.order(placed["order_id"]).deliver_by
-    merchant.rows("UPDATE node SET working_days = '{5}' WHERE code = 'berlin' RETURNING 1")
+    merchant.rows("UPDATE node SET working_days = '{2,3,4,5}' WHERE code = 'berlin' RETURNING 1")
     merchant.state.reload_network()
     merchant.stock("berlin", A=1)
     assert reoptimise(merchant.state).orders_moved == 0
@@ -170,7 +170,7 @@ def test_safety_stock_that_an_order_has_stays_its_own(merchant):
     assert (done.orders_considered, done.orders_moved) == (1, 0)
 
 
-@pytest.mark.parametrize("rival", ["accept", "cancel", "reject", "order"])
+@pytest.mark.parametrize("rival", ["accept", "cancel", "reject", "order", "dearer"])
 def test_who_is_quicker_wins(merchant, monkeypatch, rival):
     """Between looking and moving, somebody else does something: nothing moves, nothing is lost."""
     south, _ = crossed(merchant)
@@ -184,6 +184,9 @@ def test_who_is_quicker_wins(merchant, monkeypatch, rival):
             cancel_order(merchant.state, south["order_id"], by=BY)
         elif rival == "reject":
             reject(merchant.state, first(south), "closed", by=BY)
+        elif rival == "dearer":
+            merchant.rows("UPDATE node SET handling_cost_minor = 900 WHERE code = 'berlin' RETURNING 1")
+            merchant.state.reload_network()
         else:
             merchant.place(("A", 1), to="berlin")  # waits: there is no unit for it
         return joint
@@ -192,7 +195,7 @@ def test_who_is_quicker_wins(merchant, monkeypatch, rival):
     done = reoptimise(merchant.state)
     assert done.orders_moved == (2 if rival == "order" else 0)
     assert merchant.position("A", "munich")[2] == 1
-    if rival == "accept":
+    if rival in ("accept", "dearer"):
         assert nodes(merchant, south) == ["berlin"]
 
 
