@@ -10,6 +10,7 @@ from onhand.base.actor import Actor
 from onhand.errors import Conflict
 from onhand.flows import reoptimise as module
 from onhand.flows.cancel_order import cancel_order
+from onhand.flows.explain_plan import explain_plan
 from onhand.flows.fulfil import accept, reject
 from onhand.flows.hold_order import hold_order
 from onhand.flows.reoptimise import reoptimise
@@ -53,6 +54,13 @@ def test_two_orders_that_cross_are_swapped(merchant):
         assert json.loads(kept)["because"] == "re-optimised"
     assert merchant.position("A", "berlin") == merchant.position("A", "munich") == (1, 0, 1, 0)
     assert reoptimise(merchant.state).orders_moved == 0, "once is enough"
+
+
+def test_a_move_is_explained(merchant):
+    south, _ = crossed(merchant)
+    reoptimise(merchant.state)
+    told = explain_plan(merchant.db, f"{south['order_id']}-p2")
+    assert [c["node"] for c in told["candidates"] if c["chosen"]] == ["munich"]
 
 
 def test_a_dry_run_says_what_it_would_save(merchant):
