@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
+    from onhand.library.batch import source_batch
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment, Substitution
+    from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
     from onhand.library.simulate import simulate
     from onhand.library.source import source
     from onhand.settings import Settings
@@ -32,6 +33,7 @@ _HOMES = {
     "App": "onhand.app",
     "Comparison": "onhand.simulation.compare",
     "Settings": "onhand.settings",
+    "JointPlan": "onhand.library.plan",
     "Network": "onhand.library.network",
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
@@ -41,6 +43,7 @@ _HOMES = {
     "TermBatch": "onhand.sourcing.term_batch",
     "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
+    "source_batch": "onhand.library.batch",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
     ),
@@ -52,6 +55,7 @@ __all__ = [
     "Conflict",
     "FieldError",
     "InvalidInput",
+    "JointPlan",
     "Network",
     "NotFound",
     "Objective",
@@ -65,6 +69,7 @@ __all__ = [
     "TermBatch",
     "simulate",
     "source",
+    "source_batch",
 ]
 
 

@@ -32,6 +32,7 @@ from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.record_entries import Recorded, record_entries
+from onhand.flows.reoptimise import reoptimise
 from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.serve_waiting import serve_waiting
@@ -212,8 +213,8 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        look forward, deliver webhooks, work on jobs, forget old idempotency keys. Any number of processes may do it at
-        once."""
+        look forward, plan unreleased orders again if a setting says so, deliver webhooks, work on jobs, forget old
+        idempotency keys. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -226,6 +227,9 @@ class App:
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
+        if self.settings.reoptimise_every_s:
+            every_s = float(self.settings.reoptimise_every_s)
+            periodic += (("reoptimisation", every_s, lambda: reoptimise(self.state)),)
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

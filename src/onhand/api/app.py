@@ -31,6 +31,7 @@ from onhand.api import (
     routes_keys,
     routes_network,
     routes_orders,
+    routes_plans,
     routes_policies,
     routes_setup,
     routes_stock,
@@ -62,6 +63,7 @@ Hot = Mapping[tuple[str, str], Handler]
 
 ROUTERS = (
     routes_orders.router,
+    routes_plans.router,
     routes_fulfilment.router,
     routes_customers.router,
     routes_stock.router,

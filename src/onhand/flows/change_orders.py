@@ -104,6 +104,9 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
         # Settled: supply may have lost its date since the order was last written.
         check(settle(change.before), change.after, change.command)
     causes = [(change, entry) for change in changes for entry in _entries(change)]
+    if len(changes) > 1:
+        # What one order gives up another one may take.
+        causes.sort(key=lambda cause: cause[1].kind != "release")
     entries = [entry for _, entry in causes]
     results = apply_entries(conn, entries, actor=by, origin=origin) if entries else []
     for (change, entry), result in zip(causes, results, strict=True):

@@ -125,6 +125,22 @@ GROUP BY o.order_id
 ORDER BY o.placed_at, o.order_id
 LIMIT %(limit)s
 
+-- name: find_unreleased
+-- Orders sourced whole of which nobody has begun to work on any part, those that leave first; of the open fulfilments
+-- only, by their index.
+SELECT o.order_id::text
+FROM (
+    SELECT order_id, min(ship_by) AS leaves
+    FROM fulfilment
+    WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped')
+    GROUP BY order_id
+    HAVING bool_and(status = 'allocated') AND min(ship_by) > %(after)s
+) f
+JOIN orders o USING (order_id)
+WHERE o.status = 'sourced' AND o.queue IS NULL AND o.placed_at > %(since)s
+ORDER BY f.leaves, o.order_id
+LIMIT %(limit)s
+
 -- name: mark_tried
 UPDATE queue_line SET tried_at = now() WHERE order_id = ANY (%(ids)s::uuid[])
 

@@ -7,6 +7,7 @@ caller has locked the orders, chooses which of their waiting units to try, and w
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inb
 from onhand.flows.state import State
 from onhand.flows.wanted import of_order
 from onhand.ledger.store import Key, lock_positions
-from onhand.network.compiled import Channel, Network
+from onhand.network.compiled import NO_LIMIT, Channel, Network
 from onhand.orders.decide import take_waiting, withdraw
 from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, split_cost, total
 from onhand.orders.states import settle
@@ -29,7 +30,7 @@ from onhand.orders.store import Plan
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.policy import Policy
-from onhand.sourcing.solve import Ask, Decisions, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, undo
 
 # A node that refused a part of an order, or had lost it, is asked again for that order only after a day.
 _TRIED_FOR = timedelta(days=1)
@@ -56,6 +57,14 @@ class Sourced:
     order: Order
     plans: tuple[Plan, ...]
     found: bool
+
+
+class Look(NamedTuple):
+    """An order as sourcing sees it: what is asked, and the stock and room of the moment."""
+
+    ask: Ask
+    stock: Stock
+    network: Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +157,29 @@ class Sourcer:
         self._book = Book(self._state, self._network, locked, self.now, self._asking)
         self._items = sorted(items)
         self._supply: list[Inbound] | None = None
+
+    def give_back(self, orders: Iterable[Order]) -> None:
+        """Count what open fulfilments of `orders` hold as free, units and room: they are withdrawn together."""
+        opened = [f for o in orders for f in o.live if f.left]
+        self._give(opened, ())
+        network = self._network
+        node = np.array([f.node_id for f in opened], np.int32)
+        known = node <= network.count
+        day = np.array([(f.ship_day - EPOCH).days for f in opened], np.int32)
+        slot = network.slots_of(np.where(known, node, 0), day)
+        for f, at in zip(opened, slot.tolist(), strict=True):
+            for kind, amount in enumerate((1, f.lines, f.units)):
+                if at >= 0 and f.node_id <= network.count and network.left[f.node_id, at, kind] != NO_LIMIT:
+                    network.left[f.node_id, at, kind] += amount
+
+    def look(self, order: Order) -> Look | None:
+        """What sourcing all that waits of `order` would ask, and of what; None while it has no place to go to."""
+        ask = self._asks[order.order_id]
+        if ask is None:
+            return None
+        units = _by_item(total((w.unit, w.quantity) for w in order.waiting))
+        ask = msgspec.structs.replace(ask, demand=list(units.items()), excluded=sorted(tried(order, self.now)))
+        return Look(ask, self._book.stock, self._network)
 
     def free(self, item: int, node: int) -> int:
         """Available units of a locked position, less what has been given away here."""

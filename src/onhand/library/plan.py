@@ -81,3 +81,37 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointPlan:
+    """How many orders are served together; `plans` in the order in which they were given.
+
+    cost_minor   of all plans, and `refused` times what each refused order counts (see `onhand.source_batch`)
+    bound_minor  no joint plan costs less: bound_minor <= optimum <= cost_minor. Where `is_proved` is False, none of the
+                 plans that were considered
+    gap          (cost_minor - bound_minor) / |bound_minor|: what planning longer could save at most, as a share
+    refused      orders without a plan
+    refused_minor  what they count in cost_minor and bound_minor
+    rounds, considered  how often prices were put to all orders, and different plans that came of it
+    seconds      that it took
+    """
+
+    plans: tuple[Plan, ...]
+    cost_minor: float
+    bound_minor: float
+    gap: float
+    is_proved: bool
+    refused: int
+    refused_minor: float
+    rounds: int
+    considered: int
+    seconds: float
+
+    @property
+    def co2_g(self) -> float:
+        return sum(p.co2_g for p in self.plans)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)

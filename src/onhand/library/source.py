@@ -68,8 +68,8 @@ def source(
     asks = asks_of(asked_for, known, rules, now)
     room = replace(known.compiled, left=known.compiled.left.copy())
     room.set_clock(now)
-    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
-    ahead = None if rules.foresight is None else _Ahead.of(known, room, rules, rules.foresight, now, seed)
+    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=supply_of(known))
+    ahead = None if rules.foresight is None else Ahead.of(known, room, rules, rules.foresight, now, seed)
     plans: list[Plan] = []
     every = _BATCH if ahead is None else ahead.every
     for start in range(0, len(asks), every):
@@ -84,11 +84,11 @@ def source(
                 found = baskets(asked_for[start + first], replaceable[start + first], known)
                 asked_as = asks_of([b.order for b in found], known, rules, now)
                 tried = [(some[first][0], ask, waits) for _, ask, waits in asked_as]
-                chosen = best(found, _decide(tried, stock, known, room, rules, now, consume=False))
+                chosen = best(found, decide_in_turn(tried, stock, known, room, rules, now, consume=False))
                 run, basket = [tried[chosen]], found[chosen]
-            decisions = _decide(run, stock, known, room, rules, now)
+            decisions = decide_in_turn(run, stock, known, room, rules, now)
             plans += [
-                _with_swaps(_plan(name, ask, decisions, n, known, rules), basket)
+                _with_swaps(answer(name, ask, decisions, n, known, rules), basket)
                 for n, (name, ask, _) in enumerate(run)
             ]
     return plans
@@ -101,7 +101,7 @@ def _with_swaps(plan: Plan, basket: Basket) -> Plan:
 
 
 @dataclass(slots=True)
-class _Ahead:
+class Ahead:
     """Prices of stock for the orders that a network's forecast expects, learned anew from time to time."""
 
     expected: Expected
@@ -117,7 +117,7 @@ class _Ahead:
     @classmethod
     def of(
         cls, known: Network, room: compiled.Network, policy: Policy, foresight: Foresight, now: datetime, seed: int
-    ) -> "_Ahead | None":
+    ) -> "Ahead | None":
         if known.forecast is None:
             return None
         asks = asks_of(known.forecast.orders, known, policy, now, "forecast.orders")
@@ -157,7 +157,8 @@ def _today(stock: Stock, step: float) -> Float32:
     return unit
 
 
-_Asked = tuple[str, Ask, bool]
+AskedFor = tuple[str, Ask, bool]
+"""(external id, ask, whether units on their way may be promised) of an order"""
 
 
 def policy_of(policy: str | Policy) -> Policy:
@@ -174,11 +175,11 @@ def policy_of(policy: str | Policy) -> Policy:
 
 def asks_of(
     orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
-) -> list[_Asked]:
+) -> list[AskedFor]:
     """(external id, ask, whether units on their way may be promised) of each order."""
     world = _World(known.catalogue, known.compiled, policy)
     channel = next(iter(known.compiled.channels))
-    asks: list[_Asked] = []
+    asks: list[AskedFor] = []
     errors: list[FieldError] = []
     for n, given in enumerate(orders):
         named = {"channel": channel, "external_id": str(n + 1), "currency": known.currency, **given}
@@ -227,7 +228,7 @@ def _with_prices(ask: Ask, order: OrderIn, known: Network) -> Ask:
     return msgspec.structs.replace(ask, prices=[(paid[i] / units, float(known.cost[i])) for i, units in ask.demand])
 
 
-def _supply(known: Network) -> tables.Supply:
+def supply_of(known: Network) -> tables.Supply:
     if not known.inbound:
         return NO_SUPPLY
     rows: list[Supply] = sorted(known.inbound, key=lambda s: (s.item_id, s.ready, s.node_id))
@@ -241,8 +242,8 @@ def _supply(known: Network) -> tables.Supply:
     )
 
 
-def _decide(
-    some: Sequence[_Asked],
+def decide_in_turn(
+    some: Sequence[AskedFor],
     stock: Stock,
     known: Network,
     room: compiled.Network,
@@ -271,7 +272,7 @@ def _decide(
     return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=consume)
 
 
-def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
+def answer(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
     skus, network = known.catalogue.skus, known.compiled
     lines: dict[int, dict[str, int]] = {}
     late: dict[int, dict[str, int]] = {}

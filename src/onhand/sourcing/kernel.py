@@ -177,7 +177,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
     supply = world.supply
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
     node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _, _, _ = c
-    can = parts.can
+    can, may_divide = parts.can, world.shadow.divide
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
         _, _, _, _, _, _, _,
@@ -324,6 +324,15 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 for d in range(demand):
                     whole[d] = True
                 short = False
+            if may_divide.shape[0] and may_divide[o] and divides and most > 1 and not arrivals:
+                size = 1
+                for d in range(demand):
+                    size = min(size * (int(wanted[d]) + 1), STATES_MAX + 1)
+                deep = min(most, count)
+                if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
+                    for d in range(demand):
+                        short |= wanted[d] > 1
+                        whole[d] &= wanted[d] == 1
             if short:
                 size = states(wanted, whole[:demand])
                 held = False

@@ -156,6 +156,26 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
         tax_duty.add(costs, c, rows_from, rows_to, wish, nodes, orders, world.duties)
     if world.custom.fulfilment.shape[0]:
         _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
+    if world.shadow.unit.shape[0]:
+        _add_shadow(costs, c, rows_from, rows_to, wish, orders, world.shadow)
+
+
+@bare
+def _add_shadow(costs, c, rows_from, rows_to, wish, orders, shadow):
+    """Add the prices of what orders share, for rows rows_from:rows_to."""
+    of_unit, of_node, of_parcel = shadow.unit, shadow.node, shadow.parcel
+    node, ready_at, item = c.node, c.ready_at, orders.item
+    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
+    for j in range(rows_from, rows_to):
+        k = int(node[j])
+        fixed[j] += of_node[k, 0]
+        for d in range(wish.lines):
+            line[j, d] += of_node[k, 1]
+            unit[j, d] += of_node[k, 2]
+            if ready_at[j] == 0.0:  # supply that has not arrived is no unit of the shelf
+                unit[j, d] += of_unit[item[wish.first + d], k]
+        for s in range(of_parcel.shape[1]):
+            parcel[j, s] += of_parcel[k, s]
 
 
 @bare

@@ -28,6 +28,7 @@ NO_PRICES = tables.Prices(
     np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
     _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
 )  # fmt: skip
+NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
@@ -89,6 +90,23 @@ class Attempts(NamedTuple):
     services: Int32 | None = None
     allowed: npt.NDArray[np.bool_] | None = None
     lists: tuple[Int32, Int32] | None = None
+
+    def only(self, first: Int32, rows: Int32 | Int64) -> "Attempts":
+        """Some of them, in another order: those in `rows`, of order o in rows first[o]:first[o + 1]."""
+        return Attempts(
+            first=first,
+            candidates=self.candidates[rows],
+            fulfilments_max=self.fulfilments_max[rows],
+            objective=self.objective[rows],
+            km_max=self.km_max[rows],
+            supply=self.supply[rows],
+            dip=self.dip[rows],
+            divide=None if self.divide is None else self.divide[rows],
+            days_max=None if self.days_max is None else self.days_max[rows],
+            services=None if self.services is None else self.services[rows],
+            allowed=self.allowed,
+            lists=self.lists,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -297,11 +315,13 @@ def decide_asked(
     now: float,
     consume: bool,
     weighed: Weighed | None = None,
+    shadow: tables.Shadow = NO_SHADOW,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
     `stock.pending` and `network.left` before the next order is looked at.
 
     weighed  what terms of others ask, by row of `batch`; None: those installed are asked now
+    shadow   see tables.Shadow; its rows are those of `stock`
     """
     orders = len(batch.zone)
     items, units, first = batch.item, batch.units, batch.demand_first
@@ -316,10 +336,10 @@ def decide_asked(
     objectives = policy.matrix(weighed.names)
     if stock.step_minor is not None:
         objectives[:, tables.OBJ_STEP] = stock.step_minor
-    attempts = batch.attempts or _usual_attempts(batch)
+    attempts = batch.attempts or usual_attempts(batch)
     lists = attempts.lists or (network.candidate_offsets, network.candidates)
     longest = int(np.diff(lists[0]).max(initial=0))
-    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now, weighed)
+    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now, weighed, shadow)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
@@ -393,6 +413,7 @@ def _world(
     goods: Goods,
     now: float,
     weighed: Weighed,
+    shadow: tables.Shadow,
 ) -> tables.World:
     """What the kernel reads, in its order."""
     orders, demand, items = len(batch.zone), len(rows), batch.item
@@ -434,11 +455,12 @@ def _world(
             network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
             network.carton_max_g,
         ),
-        weighed.table, stock.supply, table, objectives,
+        weighed.table, stock.supply, table, objectives, shadow,
     )  # fmt: skip
 
 
-def _usual_attempts(batch: Asked) -> Attempts:
+def usual_attempts(batch: Asked) -> Attempts:
+    """Two for each order: without safety stock and with it."""
     count = len(batch.zone)
     dip = np.zeros(2 * count, np.int32)
     dip[1::2] = 1

@@ -324,6 +324,22 @@ class Costs(NamedTuple):
     late: Any
 
 
+class Shadow(NamedTuple):
+    """What steers decisions and is no part of their cost, while orders are planned together (sourcing/together.py):
+    prices of what they share, float64, minor units; empty arrays: none.
+
+    unit    [I, N]: a unit of the shelf
+    node    [N, 3]: an order, a line and a unit of the node's day
+    parcel  [N, S]: a parcel of the service
+    divide  bool[O]: a line may be divided although one node has all of it, where that is little work
+    """
+
+    unit: Any
+    node: Any
+    parcel: Any
+    divide: Any
+
+
 class World(NamedTuple):
     """All that decisions are made from."""
 
@@ -338,6 +354,7 @@ class World(NamedTuple):
     supply: Supply
     orders: Orders
     objectives: Any
+    shadow: Shadow
 
 
 class Parts(NamedTuple):
