@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,12 @@ from onhand.jobs import store
 from onhand.jobs.worker import run_next
 
 WORKS = {name: f"tests.jobs.works:{name}" for name in ("double", "refuse", "stumble", "die", "last_long")}
+
+
+@pytest.fixture(autouse=True)
+def _children_find_the_works(monkeypatch):
+    """A spawned process has the path of its parent, which finds these modules in another way."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
 def ask(db, kind, **request):

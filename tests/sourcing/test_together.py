@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.sourcing.worlds import Running, World, draw
 
-from onhand.sourcing.solve import Asked, Attempts, Decisions, asked, decide_asked, usual_attempts
+from onhand.sourcing.solve import Asked, Decisions, asked, decide_asked, usual_attempts
 from onhand.sourcing.tables import NO_LIMIT
 from onhand.sourcing.together import Together, plan_together, without_moving_prices
 
@@ -35,9 +35,7 @@ def in_turn(world: World, turn: list[int], refuse: "np.ndarray[tuple[int], np.dt
     table = table_of(world, running)
     usual = usual_attempts(table)
     count = len(turn)
-    table.attempts = Attempts._make(
-        [np.arange(count + 1, dtype=np.int32), *(c[np.arange(count) * 2] for c in usual[1:])]
-    )
+    table.attempts = usual.only(np.arange(count + 1, dtype=np.int32), np.arange(count) * 2)
     d = decide_asked(
         table, running.stock, running.network, without_moving_prices(world.policy), running.goods,
         now=world.now.timestamp(), consume=True,
