@@ -22,6 +22,14 @@ def plan(orders: list[dict[str, Any]], network: Any = NETWORK, **more: Any) -> o
     return onhand.source_batch(orders, network, **{"at": AT, "time_limit_s": 5.0, **more})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """What is compiled for the first time, or read from the disk, must not use up the time of a plan."""
+    network, orders = draw(1, nodes=3, items=4, orders=8)
+    network["nodes"][0]["capacity"] = {"orders": 2}
+    plan(orders, network, time_limit_s=60.0)
+
+
 def draw(seed: int, *, nodes: int, items: int, orders: int, lines: int = 2, units: int = 2, stock: float = 0.7) -> Any:
     """(network, orders): stores and customers all over a country, prices by distance; little of anything."""
     random = Random(seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,6 @@ from onhand.sourcing.solve import Asked, first_rows
 Bool = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
-
-_PER_ORDER = (
-    "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
-    "pickup_node",
-)  # fmt: skip
-_PER_ORDER_OR_NONE = "residential", "duty", "channel_codes", "places"
 
 
 class Moves(NamedTuple):
@@ -131,7 +125,7 @@ def part(orders: Asked, start: int, stop: int) -> Asked:
         excluded=orders.excluded[x:y],
         price=of_demand(orders.price),
         cost=of_demand(orders.cost),
-        **_columns(orders, slice(start, stop)),
+        **orders.of_orders(slice(start, stop)),
     )
 
 
@@ -152,13 +146,5 @@ def gather(
         excluded=np.array([n for each in nodes for n in each], np.int32),
         price=None if orders.price is None else orders.price[flat],
         cost=None if orders.cost is None else orders.cost[flat],
-        **_columns(orders, rows),
+        **orders.of_orders(rows),
     )
-
-
-def _columns(orders: Asked, at: Any) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: getattr(orders, name)[at] for name in _PER_ORDER}
-    for name in _PER_ORDER_OR_NONE:
-        column = getattr(orders, name)
-        columns[name] = None if column is None else column[at]
-    return columns

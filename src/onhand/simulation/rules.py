@@ -11,7 +11,7 @@ from onhand.simulation.history import Bool, History, Int32
 from onhand.sourcing.policies.asking import Asking, Ruling, Version, Wanted
 from onhand.sourcing.policies.select import Compiled, Nodes
 from onhand.sourcing.policy import Policy
-from onhand.sourcing.solve import Asked, Attempts
+from onhand.sourcing.solve import Asked, Attempts, usual_attempts
 from onhand.sourcing.tables import WHY_PROFIT
 
 
@@ -70,7 +70,7 @@ class PlainRules:
         batch.objective = self._objective[self._wishes[rows]]
         batch.fulfilments_max = np.where(self._may_split[rows], self.policy.fulfilments_max, 1).astype(np.int32)
         if self._has_supply:
-            batch.attempts = supply_last(_usual(batch), self._may_wait[rows], None)
+            batch.attempts = supply_last(usual_attempts(batch), self._may_wait[rows], None)
         return batch
 
     def keeps(self, why: Int32) -> Bool:
@@ -132,20 +132,6 @@ def _no_facts() -> dict[str, object]:
 
 def _is_whole(label: str) -> bool:
     return Ruling.read(label).kind != "part"
-
-
-def _usual(batch: Asked) -> Attempts:
-    """From the shelf, and from safety stock besides."""
-    count = len(batch.zone)
-    return Attempts(
-        np.arange(0, 2 * count + 1, 2, dtype=np.int32),
-        np.repeat(batch.channel, 2),
-        np.repeat(batch.fulfilments_max, 2),
-        np.repeat(batch.objective, 2),
-        np.full(2 * count, np.inf),
-        np.zeros(2 * count, np.int32),
-        np.tile(np.array([0, 1], np.int32), count),
-    )
 
 
 def supply_last(attempts: Attempts, may_wait: Bool, which: Bool | None) -> Attempts:

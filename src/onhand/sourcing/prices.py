@@ -24,7 +24,7 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import NO_LIMIT, Network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Foresight, Policy
-from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked, first_rows
+from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def span_of_costs(
         candidate_offsets=np.arange(len(nodes) + 1, dtype=np.int32),
         left=np.full_like(network.left, NO_LIMIT),
     )
-    asked = pick(expected.orders, np.repeat(chosen, len(nodes)))
+    asked = expected.orders.only(np.repeat(chosen, len(nodes)))
     first = asked.demand_first[:-1]
     count = len(first)
     asked = replace(
@@ -146,7 +146,7 @@ def central_prices(
     for first in range(0, len(chosen), size):
         if between is not None:
             between()
-        asked = pick(expected.orders, chosen[first : first + size])
+        asked = expected.orders.only(chosen[first : first + size])
         still = replace(asked, may_dip=np.zeros(len(asked.zone), np.int32))
         decide_asked(still, seen, roomy, policy, goods, now=now, consume=False)
     counted: Any = visits - skip
@@ -173,47 +173,4 @@ def draw(weight: Float64, count: int, seed: int) -> Int64:
     return random.permutation(np.minimum(found, len(weight) - 1))
 
 
-def pick(asked: Asked, rows: Int64) -> Asked:
-    """Some orders of a table, any of them as often as it is named."""
-    sizes = np.diff(asked.demand_first)[rows]
-    first = first_rows(sizes.tolist())
-    at = np.arange(int(first[-1])) - np.repeat(first[:-1], sizes) + np.repeat(asked.demand_first[rows], sizes)
-
-    def demand(column: Any) -> Any:
-        return None if column is None else column[at]
-
-    def order(column: Any) -> Any:
-        return None if column is None else column[rows]
-
-    assert asked.attempts is None and not len(asked.excluded), "expected orders are wished for in the usual way"
-    return Asked(
-        demand_first=first,
-        item=demand(asked.item),
-        units=demand(asked.units),
-        price=demand(asked.price),
-        cost=demand(asked.cost),
-        **{
-            name: order(getattr(asked, name))
-            for name in (
-                "latitude",
-                "longitude",
-                "zone",
-                "channel",
-                "method",
-                "service",
-                "fulfilments_max",
-                "objective",
-                "may_dip",
-                "pickup_node",
-                "residential",
-                "duty",
-                "channel_codes",
-                "places",
-            )
-        },
-        excluded_first=np.zeros(len(rows) + 1, np.int32),
-        excluded=np.empty(0, np.int32),
-    )
-
-
-__all__ = ["Expected", "Float32", "Int32", "central_prices", "draw", "pick", "span_of_costs"]
+__all__ = ["Expected", "Float32", "Int32", "central_prices", "draw", "span_of_costs"]

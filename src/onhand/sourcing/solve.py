@@ -31,6 +31,12 @@ NO_PRICES = tables.Prices(
 NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
+# Columns of `Asked` with an entry for each order, or none at all.
+_PER_ORDER = (
+    "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
+    "pickup_node", "residential", "duty", "channel_codes", "places",
+)  # fmt: skip
+
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
 _WORDS = 1 << 23
 
@@ -150,6 +156,33 @@ class Asked:
     attempts: Attempts | None = None
     channel_codes: Text | None = None
     places: Text | None = None
+
+    def of_orders(self, at: Any) -> dict[str, Any]:
+        """Its columns that have an entry for each order, of the orders `at`."""
+        columns = {name: getattr(self, name) for name in _PER_ORDER}
+        return {name: None if column is None else column[at] for name, column in columns.items()}
+
+    def only(self, rows: Int64) -> "Asked":
+        """Some of the orders in that order, any of them as often as it is named."""
+
+        def ranges(first: Int32) -> tuple[Int32, Int64]:
+            sizes = np.diff(first)[rows]
+            new = first_rows(sizes.tolist())
+            return new, np.arange(int(new[-1])) - np.repeat(new[:-1] - first[:-1][rows], sizes)
+
+        demand_first, demand = ranges(self.demand_first)
+        excluded_first, excluded = ranges(self.excluded_first)
+        return Asked(
+            **self.of_orders(rows),
+            demand_first=demand_first,
+            item=self.item[demand],
+            units=self.units[demand],
+            excluded_first=excluded_first,
+            excluded=self.excluded[excluded],
+            price=None if self.price is None else self.price[demand],
+            cost=None if self.cost is None else self.cost[demand],
+            attempts=None if self.attempts is None else self.attempts.only(*ranges(self.attempts.first)),
+        )
 
 
 @dataclass(slots=True)

@@ -309,7 +309,7 @@ class _Search:
 
     def _in_turn(self, turn: Int64, scale: float) -> None:
         """One order after the other from what is left, at `scale` of the best prices of stock: a joint plan."""
-        asked = _some(self.asked, turn)
+        asked = self.asked.only(turn)
         stock = self.stock
         own = Stock(stock.available, stock.pending.copy(), stock.safety, stock.rows, stock.prices)
         own.supply = stock.supply._replace(units=stock.supply.units.copy())
@@ -424,44 +424,6 @@ def _narrowed(stock: Stock, items: Int32, item_row: dict[int, int], *, with_supp
         supply = tables.Supply(none, none, np.zeros(0), none)
     free = stock.available[at] - stock.pending[at]
     return Stock(free, np.zeros_like(free), stock.safety[at], item_row, prices, supply), take
-
-
-def _some(asked: Asked, turn: Int64) -> Asked:
-    """The same orders in another order."""
-    if np.array_equal(turn, np.arange(len(turn))):
-        return asked
-
-    def ranges(first: Int32) -> tuple[Int32, Int64]:
-        sizes = np.diff(first)[turn]
-        new = first_rows(sizes.tolist())
-        return new, np.arange(int(new[-1])) - np.repeat(new[:-1] - first[:-1][turn], sizes)
-
-    demand_first, demand = ranges(asked.demand_first)
-    excluded_first, excluded = ranges(asked.excluded_first)
-    attempts = asked.attempts
-    assert attempts is not None and len(attempts.candidates) == len(turn), "one attempt each"
-    return replace(
-        asked,
-        **{
-            name: getattr(asked, name)[turn]
-            for name in (
-                "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective",
-                "may_dip", "pickup_node",
-            )
-        },
-        demand_first=demand_first,
-        item=asked.item[demand],
-        units=asked.units[demand],
-        excluded_first=excluded_first,
-        excluded=asked.excluded[excluded],
-        price=None if asked.price is None else asked.price[demand],
-        cost=None if asked.cost is None else asked.cost[demand],
-        residential=None if asked.residential is None else asked.residential[turn],
-        duty=None if asked.duty is None else asked.duty[turn],
-        channel_codes=None if asked.channel_codes is None else asked.channel_codes[turn],
-        places=None if asked.places is None else asked.places[turn],
-        attempts=attempts.only(attempts.first, turn),
-    )  # fmt: skip
 
 
 def take_from(decisions: Decisions, stock: Stock, network: Network) -> None:
