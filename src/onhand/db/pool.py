@@ -1,7 +1,6 @@
 """Connections and transactions: one pool a process, retries, and honest answers when the server goes away."""
 
 import random
-import select
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -15,6 +14,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from onhand.db import arrays
+from onhand.db.statement import is_readable
 from onhand.errors import CommitUnknown, DatabaseUnavailable
 
 T = TypeVar("T")
@@ -77,12 +77,6 @@ def _configure(conn: Connection[TupleRow]) -> None:
         (str(_LOCK_TIMEOUT_MS), str(_IDLE_IN_TRANSACTION_TIMEOUT_MS)),
         prepare=False,
     )
-
-
-def _is_readable(conn: Connection[TupleRow]) -> bool:
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class Database:
@@ -214,7 +208,7 @@ class Database:
 
     def _check(self, conn: Connection[TupleRow]) -> None:
         # An idle connection has nothing to read, unless the server closed it: this costs no round trip.
-        if not _is_readable(conn):
+        if not is_readable(conn.fileno()):
             return
         try:
             ConnectionPool.check_connection(conn)
