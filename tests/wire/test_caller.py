@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from onhand.base.addresses import WebAddress
-from onhand.wire import Caller, Guard, NotReachable, caller
+from onhand.wire import Caller, Guard, NotReachable, Request, caller
 
 PLAIN = ssl.create_default_context()
 
@@ -189,12 +189,8 @@ def test_a_guard_for_threads_answers_alike():
 def send(port, count=1, **options):
     async def go():
         async with Caller(Guard(allow_private=True), PLAIN) as out:
-            answers = []
-            for _ in range(count):
-                answers.append(
-                    await out.send(Request(method="PATCH", url=f"http://127.0.0.1:{port}/x?a=1", body=b"{}", **options))
-                )
-            return answers
+            request = Request(method="PATCH", url=f"http://127.0.0.1:{port}/x?a=1", body=b"{}", **options)
+            return [await out.send(request) for _ in range(count)]
 
     return asyncio.run(go())
 
