@@ -84,7 +84,10 @@ def _in_document(location: Location, value: Any) -> Location:
     """`location` without what pydantic adds to it: the tag of a member of a union."""
     kept: list[int | str] = []
     for part, after in zip(location, (*location[1:], None), strict=True):
-        if isinstance(value, dict) and part not in value and after in value:
+        if isinstance(value, dict):
+            if part not in value and after in value:
+                continue
+        elif not isinstance(value, list) or (isinstance(part, str) and isinstance(after, int)):
             continue
         kept.append(part)
         try:
