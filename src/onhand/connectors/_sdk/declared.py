@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
 
+import msgspec
+
 from onhand.connectors._sdk import mapping, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
@@ -16,7 +18,7 @@ from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
-from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, SaveIn, TopicIn, WebhooksIn
+from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
 
 
 class Declared:
@@ -124,11 +126,14 @@ class Declared:
     async def _push(self, connection: Connection, way: OperationIn, writes: Sequence[Write]) -> list[Outcome]:
         try:
             scope: dict[str, Any]
+            known = {"settings": connection.settings}
+            # A channel with one place that shows the number has it among its settings.
+            place = str(connection.settings.get("place") or "")
+            asked = [msgspec.structs.replace(w, place=w.place or place) for w in writes]
             if way.batch is None:
-                scope = written(writes[0])
+                scope = written(asked[0])
             else:
-                known = {"settings": connection.settings}
-                items = [fill(way.batch.item, {**known, **written(write)}) for write in writes]
+                items = [fill(way.batch.item, {**known, **written(write)}) for write in asked]
                 scope = {"items": items, "key": key_of(writes)}
             told = await self._do(connection, "stock.push", way, scope)
             return outcomes_of(way, told.body, writes)
@@ -184,13 +189,13 @@ class Declared:
         if way.request is not None:
             return await self._asker.ask(connection, name, way.request, scope, limits=way.limits, url=url)
         told: Told | None = None
-        saved: dict[str, Any] = {}
+        known: dict[str, Any] = {"settings": connection.settings, **scope}
         for step in way.steps:
-            if step.when is not None and not Condition(step.when).holds(**{"item": dict(scope), **saved}):
-                saved[step.name] = {}
-                continue
-            told = await self._asker.ask(connection, name, step.request, {**scope, **saved}, limits=way.limits)
-            saved[step.name] = _saved(step, told)
+            made = {name: mapping.path(path)(known) for name, path in step.let.items()}
+            known[step.name] = made
+            if step.when is None or Condition(step.when).holds(item=dict(scope), **_steps(way, known)):
+                told = await self._asker.ask(connection, name, step.request, known, limits=way.limits)
+                known[step.name] = made | _saved(step, told)
         return told or Told(status=200, headers={}, body=None, url="")
 
     # What the channel sends ---------------------------------------------------------------------------------------
@@ -270,7 +275,11 @@ def _hinted(by: TopicIn, value: Any) -> str:
     return str(found)
 
 
-def _saved(step: SaveIn, told: Told) -> dict[str, Any]:
+def _steps(way: OperationIn, known: Mapping[str, Any]) -> dict[str, Any]:
+    return {step.name: known[step.name] for step in way.steps if step.name in known}
+
+
+def _saved(step: StepIn, told: Told) -> dict[str, Any]:
     """What a step keeps. Raises Refused if it failed by its own word."""
     error = None if step.error is None else mapping.path(step.error)(told.body)
     if error:

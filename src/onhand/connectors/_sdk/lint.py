@@ -203,8 +203,8 @@ def _operation(
         if operation.outcomes is None:
             yield (*location, "batch"), "what became of each write is not said", "add outcomes"
     for number, step in enumerate(operation.steps):
-        yield from _request((*location, "steps", number, "request"), step.request, known | inner | {"item"}, read_file)
         known = known | {step.name}
+        yield from _request((*location, "steps", number, "request"), step.request, known | inner | {"item"}, read_file)
     if operation.request is not None:
         yield from _request((*location, "request"), operation.request, known | inner | {"item"}, read_file)
     if name in _PULLED:
@@ -278,9 +278,9 @@ def _conditions(connector: ConnectorIn, document: Document) -> Iterator[Finding]
             conditions.append(((*location, "for"), operation.for_, {"item": _ITEM}))
         saved: dict[str, Type] = {"item": _ITEM}
         for n, step in enumerate(operation.steps):
+            saved[step.name] = MAP
             if step.when is not None:
                 conditions.append(((*location, "steps", n, "when"), step.when, dict(saved)))
-            saved[step.name] = MAP
     for name, order in connector.maps.items():
         if isinstance(order, OrderMapIn) and order.lines.when is not None:
             conditions.append((("maps", name, "lines", "when"), order.lines.when, {"line": DYN}))

@@ -2,8 +2,8 @@
 
 Functions beside the standard's: `money(amount, currency)` in minor units; `moment(x)`; `moment_in(x, 'zone')` for
 times without a zone that are not UTC; `text(x)`; `integer(x)`; `last_part(id, '/')`; `lower(x)`, `upper(x)`;
-`join_on(left, right, 'path', 'path')`: pairs {left, right} that have the same there; `present(x)`: false for null, "",
-[] and {}.
+`join_on(left, right, 'path', 'path')`: pairs {left, right} that have the same there; `below(list, 'path')`: pairs
+{parent, child}, one for each member of the lists there; `minus(a, b)`; `present(x)`: false for null, "", [] and {}.
 """
 
 # jmespath has no types of its own.
@@ -78,6 +78,16 @@ class _Functions(functions.Functions):
             there.setdefault(str(path(of_right)(member)), []).append(member)
         of = path(of_left)
         return [{"left": a, "right": b} for a in left for b in there.get(str(of(a)), ())]
+
+
+    @functions.signature({"types": ["number"]}, {"types": ["number"]})
+    def _func_minus(self, a: float, b: float) -> float:
+        return a - b
+
+    @functions.signature({"types": ["array"]}, {"types": ["string"]})
+    def _func_below(self, parents: list[Any], children: str) -> list[Any]:
+        of = path(children)
+        return [{"parent": parent, "child": child} for parent in parents for child in of(parent) or ()]
 
 
 def _moment(said: str | float, zone: str) -> datetime:

@@ -79,14 +79,13 @@ def outcomes_of(way: OperationIn, body: Any, writes: Sequence[Write]) -> list[Ou
     if outcomes.errors is not None:
         return _by_error(outcomes, body, len(writes), done)
     results = records_at(outcomes.items or "@", body)
+    missing = Outcome(fate=_FATES[outcomes.missing], message="the answer says nothing of it")
     if outcomes.id is None:
-        missing = Outcome(fate=Fate.UNKNOWN, message="the answer says nothing of it")
         said = [_of_result(outcomes, result, done) for result in results[: len(writes)]]
         return said + [missing] * (len(writes) - len(said))
     of = mapping.path(outcomes.id)
     by_id = {str(of(result)): _of_result(outcomes, result, done) for result in results}
-    silent = Outcome(fate=Fate.UNKNOWN, message="the answer says nothing of it")
-    return [by_id.get(write.external_id, silent) for write in writes]
+    return [by_id.get(write.external_id, missing) for write in writes]
 
 
 def _of_result(outcomes: OutcomesIn, result: Any, done: Fate) -> Outcome:

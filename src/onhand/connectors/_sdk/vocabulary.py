@@ -224,10 +224,16 @@ class CursorIn(Strict):
     start_days: Annotated[int, Field(ge=0, le=365, description="before the channel was set up")] = 0
 
 
-class SaveIn(Strict):
-    """A step of several requests: what it keeps is known to the following ones as `{name.what}`."""
+class StepIn(Strict):
+    """One of several requests. What it keeps is known to the following ones as `{name.what}`.
+
+    let   made of what is known, before the request
+    when  without it the step is left out, and keeps only what it made
+    save  found in the answer
+    """
 
     name: Slug
+    let: dict[Slug, JmesPath] = {}
     when: Condition | None = None
     request: RequestIn
     save: dict[Slug, JmesPath] = {}
@@ -259,6 +265,7 @@ class OutcomesIn(Strict):
     message: JmesPath | None = None
     seen: JmesPath | None = None
     atomic: bool = False
+    missing: Annotated[Then, Field(description="what a write means that the answer says nothing of")] = "unknown"
     codes: dict[Text, Then] = {}
 
 
@@ -284,7 +291,7 @@ class OperationIn(Strict):
         Field(alias="for", description="of several ways the first whose condition holds, over `item`"),
     ] = None
     request: RequestIn | None = None
-    steps: Annotated[list[SaveIn], Field(max_length=10)] = []
+    steps: Annotated[list[StepIn], Field(max_length=10)] = []
     records: JmesPath = "@"
     paging: PagingIn | None = None
     cursor: CursorIn | None = None
