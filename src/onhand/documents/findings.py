@@ -83,18 +83,23 @@ def _of_detail(detail: ErrorDetails, document: Document, model: type[BaseModel],
 def _in_document(location: Location, value: Any) -> Location:
     """`location` without what pydantic adds to it: the tag of a member of a union."""
     kept: list[int | str] = []
-    for part, after in zip(location, (*location[1:], None), strict=True):
-        if isinstance(value, dict):
-            if part not in value and after in value:
-                continue
-        elif not isinstance(value, list) or (isinstance(part, str) and isinstance(after, int)):
+    for part, following in zip(location, (*location[1:], None), strict=True):
+        if not isinstance(value, (dict, list)):
+            break  # nothing stands below it
+        inner = _member(cast(Any, value), part)
+        is_tag = inner is None or (not isinstance(inner, (dict, list)) and following in value)
+        if following is not None and is_tag:
             continue
         kept.append(part)
-        try:
-            value = cast(Any, value)[part]
-        except (LookupError, TypeError):
-            value = None
+        value = inner
     return tuple(kept)
+
+
+def _member(value: Any, part: int | str) -> Any:
+    try:
+        return value[part]
+    except (LookupError, TypeError):
+        return None
 
 
 def _worded(detail: ErrorDetails, location: Location, model: type[BaseModel], what: str) -> tuple[str, str]:

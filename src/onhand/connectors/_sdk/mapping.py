@@ -79,7 +79,6 @@ class _Functions(functions.Functions):
         of = path(of_left)
         return [{"left": a, "right": b} for a in left for b in there.get(str(of(a)), ())]
 
-
     @functions.signature({"types": ["number"]}, {"types": ["number"]})
     def _func_minus(self, a: float, b: float) -> float:
         return a - b
