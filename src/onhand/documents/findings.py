@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -80,19 +80,24 @@ def _of_detail(detail: ErrorDetails, document: Document, model: type[BaseModel],
     return found_at("error", place, path_of(location), message, remedy)
 
 
-def _in_document(location: Location, value: Any) -> Location:
+def _in_document(location: Location, value: object) -> Location:
     """`location` without what pydantic adds to it: the tag of a member of a union."""
     kept: list[int | str] = []
+    at: Any = value
     for part, following in zip(location, (*location[1:], None), strict=True):
-        if not isinstance(value, (dict, list)):
+        if not _is_container(at):
             break  # nothing stands below it
-        inner = _member(cast(Any, value), part)
-        is_tag = inner is None or (not isinstance(inner, (dict, list)) and following in value)
+        inner: Any = _member(at, part)
+        is_tag = inner is None or (not _is_container(inner) and following in at)
         if following is not None and is_tag:
             continue
         kept.append(part)
-        value = inner
+        at = inner
     return tuple(kept)
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, (dict, list))
 
 
 def _member(value: Any, part: int | str) -> Any:

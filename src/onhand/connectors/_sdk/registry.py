@@ -15,6 +15,8 @@ from onhand.connectors._sdk.lint import Linted, lint
 
 FILE: Final = "connector.yaml"
 GROUP: Final = "onhand.connectors"
+STARTER: Final = files("onhand.connectors").joinpath("_sdk", "starter.yaml").read_text("utf-8")
+"""A document to begin with."""
 
 
 class Unusable(Exception):
