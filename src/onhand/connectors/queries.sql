@@ -1,0 +1,37 @@
+-- name: take_turn
+-- Takes `weight` tokens if their turn comes within `wait_max_s`, and says in how many seconds it does; no row: it does
+-- not. All processes take from one row, one after the other.
+INSERT INTO channel_bucket AS b (channel_id, name, level, filled_at)
+VALUES (%(channel_id)s, %(name)s, %(burst)s - %(weight)s, clock_timestamp())
+ON CONFLICT (channel_id, name) DO UPDATE SET
+    level = least(%(burst)s, b.level + extract(epoch FROM clock_timestamp() - b.filled_at) * %(rate)s) - %(weight)s,
+    filled_at = clock_timestamp()
+WHERE greatest(
+    (%(weight)s - least(%(burst)s, b.level + extract(epoch FROM clock_timestamp() - b.filled_at) * %(rate)s)) / %(rate)s,
+    coalesce(extract(epoch FROM b.paused_until - clock_timestamp()), 0),
+    (SELECT coalesce(extract(epoch FROM a.paused_until - clock_timestamp()), 0)
+     FROM channel_bucket AS a WHERE a.channel_id = %(channel_id)s AND a.name = '')
+) <= %(wait_max_s)s
+RETURNING greatest(
+    -b.level / %(rate)s,
+    extract(epoch FROM b.paused_until - clock_timestamp()),
+    (SELECT extract(epoch FROM a.paused_until - clock_timestamp())
+     FROM channel_bucket AS a WHERE a.channel_id = %(channel_id)s AND a.name = ''),
+    0
+)::float8;
+
+-- name: pause
+INSERT INTO channel_bucket AS b (channel_id, name, level, filled_at, paused_until)
+VALUES (%(channel_id)s, %(name)s, 0, clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (channel_id, name) DO UPDATE SET paused_until = greatest(b.paused_until, excluded.paused_until);
+
+-- name: paused_for
+SELECT coalesce(max(extract(epoch FROM paused_until - clock_timestamp())), 0)::float8
+FROM channel_bucket WHERE channel_id = %(channel_id)s AND name IN ('', %(name)s);
+
+-- name: get_token
+SELECT sealed, expires_at FROM channel_token WHERE channel_id = %(channel_id)s;
+
+-- name: put_token
+INSERT INTO channel_token (channel_id, sealed, expires_at) VALUES (%(channel_id)s, %(sealed)s, %(expires_at)s)
+ON CONFLICT (channel_id) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at;

@@ -1,0 +1,86 @@
+"""Limits and tokens of a channel that all processes share, in the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+
+from onhand.base.sealing import Seal, Unsealable
+from onhand.connectors._sdk.interface import Unavailable
+from onhand.db import Database, queries
+
+SQL = queries(__file__)
+_WAIT_MAX_S = 60.0
+
+
+class SharedLimiter:
+    """See `interface.Limiter`. A turn is taken in the database, and waited for here.
+
+    wait_max_s  a longer wait is no wait: Unavailable, so that what was to be asked may be another thing by then
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        channel_id: int,
+        *,
+        wait_max_s: float = _WAIT_MAX_S,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._db, self._channel_id, self._wait_max_s, self._sleep = db, channel_id, wait_max_s, sleep
+
+    async def turn(self, bucket: str, *, rate_per_s: float, burst: int, weight: float = 1.0) -> None:
+        """Wait for `weight` tokens. Raises Unavailable, and then takes none."""
+        wait_s = await asyncio.to_thread(partial(self._take, bucket, rate_per_s, burst, weight))
+        if wait_s > 0:
+            await self._sleep(wait_s)
+
+    def _take(self, bucket: str, rate_per_s: float, burst: int, weight: float) -> float:
+        values = {
+            "channel_id": self._channel_id, "name": bucket, "rate": rate_per_s, "burst": float(burst),
+            "weight": weight, "wait_max_s": self._wait_max_s,
+        }  # fmt: skip
+        with self._db.connection() as conn:
+            row = conn.execute(SQL["take_turn"], values).fetchone()
+            if row is not None:
+                return row[0]
+            paused = conn.execute(SQL["paused_for"], {"channel_id": self._channel_id, "name": bucket}).fetchone()
+        wait_s = max(self._wait_max_s, paused[0] if paused else 0.0)
+        raise Unavailable(f"the channel is asked as often as it allows: in {wait_s:.0f} s again", retry_after_s=wait_s)
+
+    async def pause(self, seconds: float, *, bucket: str | None = None) -> None:
+        """Nobody asks before `seconds` have passed."""
+        values = {"channel_id": self._channel_id, "name": bucket or "", "seconds": seconds}
+        await asyncio.to_thread(self._write, "pause", values)
+
+    def _write(self, name: str, values: Mapping[str, object]) -> None:
+        with self._db.connection() as conn:
+            conn.execute(SQL[name], values)
+
+
+class SharedTokens:
+    """See `interface.Tokens`."""
+
+    def __init__(self, db: Database, channel_id: int, seal: Seal) -> None:
+        self._db, self._channel_id, self._seal = db, channel_id, seal
+
+    async def get(self) -> tuple[str, datetime | None] | None:
+        """What was put last, by any process; None also if it cannot be opened any more: it is only a token."""
+        return await asyncio.to_thread(self._get)
+
+    def _get(self) -> tuple[str, datetime | None] | None:
+        with self._db.connection() as conn:
+            row = conn.execute(SQL["get_token"], {"channel_id": self._channel_id}).fetchone()
+        try:
+            return None if row is None else (self._seal.open(row[0]), row[1])
+        except Unsealable:
+            return None
+
+    async def put(self, token: str, expires_at: datetime | None) -> None:
+        """Keep a token for all processes."""
+        await asyncio.to_thread(self._put, token, expires_at)
+
+    def _put(self, token: str, expires_at: datetime | None) -> None:
+        values = {"channel_id": self._channel_id, "sealed": self._seal.close(token), "expires_at": expires_at}
+        with self._db.connection() as conn:
+            conn.execute(SQL["put_token"], values)
