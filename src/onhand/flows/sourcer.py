@@ -129,7 +129,7 @@ class Sourcer:
             network, asking = state.network, state.asking
             network.set_clock(self.now)
             # Its own capacity: rivals decide from the shared one meanwhile.
-            self._network = replace(network, left=network.left.copy())
+            self._network = network.with_own_room()
         self._state, self._conn = state, conn
         self._asking = asking
         world = _World(state.catalogue, network, asking.policy)
@@ -218,10 +218,9 @@ class Sourcer:
         now = max((at for _, item in units if (at := releases.get(item)) is not None), default=self.now)
         if now > self.now:
             network = replace(
-                network,
+                network.with_own_room(),
                 slot_day=network.slot_day.copy(),
                 slot_cutoff=network.slot_cutoff.copy(),
-                left=network.left.copy(),
                 slots_until=0.0,
             )
             network.set_clock(now)
@@ -352,6 +351,8 @@ class Sourcer:
                     deliver_by=datetime.fromtimestamp(int(d.deliver[r]), UTC),
                     lines=int(d.lines[r]),
                     units=int(d.units[r]),
+                    parcels=int(d.parcels[r]),
+                    lane=network.lane_key(service, int(d.lane[r])),
                     cost_minor=sum(terms),
                     cost=tuple(terms),
                     co2_g=round(float(d.grams[r])),

@@ -191,9 +191,12 @@ def _catalogue(given: NetworkIn, errors: list[FieldError]) -> Catalogue:
             components[ids[item.sku]] = tuple(parts)
     catalogue = Catalogue()
     rows = [
-        (ids[i.sku], i.sku, i.weight_g, i.length_mm * i.width_mm * i.height_mm, i.release_at, i.hs_code, i.category)
+        (
+            ids[i.sku], i.sku, i.weight_g, i.length_mm * i.width_mm * i.height_mm, i.release_at, i.hs_code, i.category,
+            i.unit_cost_minor or 0, i.attributes,
+        )
         for i in given.items
-    ]
+    ]  # fmt: skip
     catalogue.take(ItemsRead(rows, components))
     return catalogue
 

@@ -58,7 +58,7 @@ def source(
     now = at or known.at
     rules = _policy(policy)
     asks = _asks(orders, known, rules, now)
-    room = replace(known.compiled, left=known.compiled.left.copy())
+    room = known.compiled.with_own_room()
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
     ahead = None if rules.foresight is None else _Ahead.of(known, room, rules, rules.foresight, now, seed)

@@ -80,6 +80,8 @@ class Fulfilment:
     """Lines of one order leaving one node together. A dead one keeps its pieces: they are its history.
 
     lines, units  different items and units, as its ship day's capacity counts them
+    parcels       of the carrier, as planned: all count until the fulfilment is dead; 0 where nobody carries it
+    lane          key of the carrier's lane (network/parcels.py), None: none
     cost          minor units of each of TERMS
     reason        why a node refused it or a part of it, or why it was taken away
     """
@@ -103,6 +105,8 @@ class Fulfilment:
     pieces: tuple[Piece, ...]
     reason: str | None = None
     updated_at: datetime | None = None
+    parcels: int = 0
+    lane: str | None = None
 
     @property
     def is_live(self) -> bool:

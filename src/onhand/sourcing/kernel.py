@@ -13,6 +13,9 @@ decision uses. For one order the plan of least cost is found exactly:
 
 An order has attempts, one after the other: the first that has a plan wins. Units in safety stock are used only by
 attempts that say so, which come last, and only where `Orders.dip` allows.
+
+Fulfilments are priced apart from each other. Where two of one order go along the same lane, and the carrier takes only
+the parcels of one, the later goes another way or day, which need not be the cheapest plan; no limit is exceeded.
 Without Numba the same code runs interpreted: right, and slow. (`int` keeps NumPy's scalars from wrapping around there.)
 """
 
@@ -22,13 +25,23 @@ import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
-from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, price, reach
+from onhand.sourcing.pricing import (
+    best_way,
+    distance_km,
+    itemise,
+    most_by_parcels,
+    most_units,
+    parcels_left,
+    price,
+    reach,
+)
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     ARRIVALS_MAX,
     BIG,
     DAY,
+    LANE_DAY,
     LAYERS_MAX,
     LINES_EXACT,
     METHOD_DIVIDED,
@@ -37,6 +50,7 @@ from onhand.sourcing.tables import (
     METHOD_SEARCH,
     METHOD_SHARED,
     NO_LIMIT,
+    OBJ_CAPACITY_BASE,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
     OBJ_SPLIT,
@@ -65,7 +79,7 @@ RECORD_CUT = 32_000
 @compiled
 def source_batch(world: World, consume: bool, answers: Answers) -> int:
     """Decide all orders of `world` in turn; with `consume` each takes its units (stock.pending), capacity (nodes.left,
-    nodes.parcels) and moves the network prices.
+    nodes.parcels, nodes.lanes) and moves the network prices.
 
     Returns the number of orders that did not fit into the answers (then call again with longer ones); 0 normally.
     """
@@ -159,6 +173,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
     node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _ = c
     can = parts.can
+    limited = nodes.parcels.shape[0] > 0  # carriers take so many parcels
+    record_room = 3 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
         _, _, _, _, _, _, _,
@@ -211,7 +227,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
             arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
             if (
-                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + 3 + 3 * slots) > a.record.shape[0]
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + record_room) > a.record.shape[0]
                 or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
             ):
                 a.record_first[total_orders] = a.record_first[o]
@@ -255,6 +271,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             if dip and not guarded:
                 continue  # as without
             words = _record(world, c, count, wish, guarded, order_units, a.record, int(a.record_first[o]))
+            if limited and method != PICKUP:
+                words = _record_parcels(world, c, count, wish, wanted, order_units, a.record, int(words))
 
             # Which of them could send something, and what it costs.
             for d in range(demand):
@@ -280,6 +298,13 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     top = most_units(left, slot_cutoff, node[j], slot_of[j])
                     for d in range(demand):
                         free[j, d] = min(free[j, d], top)
+                if limited:
+                    for d in range(demand):
+                        most_wanted = min(int(free[j, d]), int(wanted[d]))
+                        if most_wanted > 0:
+                            taken = most_by_parcels(world, c, j, wish, d, most_wanted)
+                            if taken < most_wanted:
+                                free[j, d] = taken
                 for d in range(demand):
                     whole[d] |= free[j, d] >= wanted[d]
             short = False
@@ -391,6 +416,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             profit = 0.0
             worth = 0.0
             unserved = order_units
+            stranded = False
             for p in range(part_count):
                 j = int(parts.chosen[p])
                 if j < 0:
@@ -405,7 +431,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 made += 1
                 number[j] = made
                 gather(parts, part_count, parts.chosen, j, load)
-                _, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                way, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                if way >= BIG:  # those before it took the lane's last parcels, and there is no other way
+                    stranded = True
+                    made -= 1
+                    break
                 k = int(c.node[j])
                 slot = int(c.slot[at])
                 lines = 0
@@ -419,6 +449,10 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 a.lines[f] = lines
                 a.units[f] = sent
                 a.parcels[f] = full + 1 if service >= 0 else 0
+                a.lane[f] = -1
+                if service >= 0 and c.column[at, service] >= services.bands[service]:
+                    a.lane[f] = c.column[at, service]
+                    _take_lane(nodes, a, f, one)
                 _, _, weight = _packed(world, wish, load)
                 a.grams[f] = carbon_grams(nodes, services, k, service, c.km[j], weight)
                 a.departs[f] = a.deliver[f] = nodes.slot_cutoff[k, slot]
@@ -436,9 +470,15 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 profit -= margin_floor.paid(a.terms[f])
             if made == 0:
                 continue
+            is_refused = stranded or profit < margin_floor.floor(weights, worth)
+            if limited and (is_refused or not consume):
+                for f in range(fulfilments, fulfilments + made):
+                    _take_lane(nodes, a, f, -one)
+            if stranded:
+                continue
             a.attempt[o] = t - orders.attempt_first[o]
             a.profit[o] = profit
-            if profit < margin_floor.floor(weights, worth):
+            if is_refused:
                 a.why[o] = WHY_PROFIT
                 continue
             if unserved:
@@ -546,7 +586,7 @@ def _is_indivisible(c, count, wanted, whole):
 
 @bare
 def _take_capacity(nodes, a, f):
-    """Hold the ship day of fulfilment `f`."""
+    """Hold the ship day of fulfilment `f`, and its parcels at the node."""
     k, slot, service = a.node[f], a.slot[f], a.service[f]
     if nodes.left[k, slot, 0] != NO_LIMIT:
         nodes.left[k, slot, 0] -= 1
@@ -556,6 +596,15 @@ def _take_capacity(nodes, a, f):
         nodes.left[k, slot, 2] -= a.units[f]
     if nodes.parcels.shape[0] and service >= 0 and nodes.parcels[k, service, slot] != NO_LIMIT:
         nodes.parcels[k, service, slot] -= a.parcels[f]
+
+
+@bare
+def _take_lane(nodes, a, f, times):
+    """Take the parcels of fulfilment `f` from what its lane carries (times 1), or give them back (-1)."""
+    if nodes.lanes.shape[0] and a.lane[f] >= 0:
+        lane = nodes.lane_of[a.service[f], a.lane[f]]
+        if lane >= 0:
+            nodes.lanes[lane, nodes.slot_day[a.node[f], a.slot[f]] & LANE_DAY] -= times * a.parcels[f]
 
 
 @bare
@@ -608,6 +657,51 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
                 record[words] = -1 if left == NO_LIMIT else min(max(left, 0), units_cut)
                 words += 1
         record[at] = (words - at - 1) // 3
+    return words
+
+
+@bare
+def _record_parcels(world, c, count, wish, wanted, order_units, record, words):
+    """Write behind what was seen of candidates which services could not take all of the order there: candidate, ship
+    day, service, parcels left of the node and of the lane (-1: no limit); returns where it ends. The first day with
+    room for all by all of them is the last that is looked at; all limits are written where room has a price."""
+    nodes, services, orders = world.nodes, world.services, world.orders
+    parcels, lanes, left, transit = nodes.parcels, nodes.lanes, nodes.left, services.transit
+    is_priced = wish.weights[OBJ_CAPACITY_BASE] > 0.0
+    most = NO_LIMIT if is_priced else RECORD_CUT
+    weight = 0
+    volume = 0.0
+    for d in range(wish.lines):
+        weight += int(wanted[d]) * int(orders.weight_g[wish.first + d])
+        volume += float(wanted[d]) * orders.volume_mm3[wish.first + d]
+    _, weight, volume = handling.packed(world.cartons, weight, volume)
+    for j in range(count):
+        k = int(c.node[j])
+        for slot in range(nodes.slot_cutoff.shape[1]):
+            if nodes.slot_cutoff[k, slot] == 0:
+                break
+            roomy = left[k, slot, 0] >= 1 and left[k, slot, 1] >= wish.lines and left[k, slot, 2] >= order_units
+            for s in range(services.bands.shape[0]):
+                of_node = int(parcels[k, s, slot])
+                of_lane = NO_LIMIT
+                if lanes.shape[0] and transit.shape[0] and transit[wish.zone, s, k] >= 0:
+                    lane = nodes.lane_of[s, transit[wish.zone, s, k]]
+                    if lane >= 0:
+                        of_lane = int(lanes[lane, nodes.slot_day[k, slot] & LANE_DAY])
+                if min(of_node, of_lane) == NO_LIMIT:
+                    continue
+                full, _ = shipping.parcels(services, s, weight, volume)
+                enough = full < min(of_node, of_lane)
+                roomy &= enough
+                if not enough or is_priced:
+                    record[words] = j
+                    record[words + 1] = slot
+                    record[words + 2] = s
+                    record[words + 3] = -1 if of_node == NO_LIMIT else min(max(of_node, 0), most)
+                    record[words + 4] = -1 if of_lane == NO_LIMIT else min(max(of_lane, 0), most)
+                    words += 5
+            if roomy:
+                break
     return words
 
 
@@ -695,6 +789,7 @@ def _subset_costs(
     full_set = size - 1
     has_duty = world.duties.rate.shape[0] > 0
     limited = parcels.shape[0] > 0
+    lanes, lane_of, slot_day, column = nodes.lanes, nodes.lane_of, nodes.slot_day, c.column
     single = most == 1 and wish.weights[OBJ_REFUSE_ORDER] >= BIG  # only the whole order counts
     for t in range(size):
         w[t] = BIG
@@ -741,7 +836,9 @@ def _subset_costs(
                 start = by_service[j, s] + parcel
                 heaviest = rates[last_step[s] - 1] + parcel
                 gram = by_gram[j, s]
-                room = parcels[k, s, slot] if limited else NO_LIMIT
+                room = NO_LIMIT
+                if limited:
+                    room = parcels_left(parcels, lanes, lane_of, slot_day, int(k), s, int(slot), int(column[j, s]))
                 t = mask
                 while t:
                     cost = start + gram * loads[_WEIGHT, t] + steps[0, s, t] * heaviest + rates[steps[1, s, t]]

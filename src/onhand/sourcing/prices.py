@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
-from onhand.network.compiled import NO_LIMIT, Network
+from onhand.network.compiled import Network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Foresight, Policy
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked, first_rows
@@ -62,10 +62,9 @@ def span_of_costs(
     nodes = np.random.default_rng(seed).choice(nodes, min(_SPAN_NODES, len(nodes)), replace=False)
     # Every node as the only one of a channel.
     alone = replace(
-        network,
+        network.without_limits(),
         candidates=nodes.astype(np.int32),
         candidate_offsets=np.arange(len(nodes) + 1, dtype=np.int32),
-        left=np.full_like(network.left, NO_LIMIT),
     )
     asked = pick(expected.orders, np.repeat(chosen, len(nodes)))
     first = asked.demand_first[:-1]
@@ -129,7 +128,7 @@ def central_prices(
     )  # fmt: skip
     # What there is decides only whether a node can serve an order; how often, the prices say.
     seen = Stock(stock.available, stock.pending, stock.safety, prices=learning, supply=NO_SUPPLY)
-    roomy = replace(network, left=np.full_like(network.left, NO_LIMIT))
+    roomy = network.without_limits()
     still = replace(asked, may_dip=np.zeros(len(asked.zone), np.int32))
     decide_asked(still, seen, roomy, policy, goods, now=now, consume=False)
     counted: Any = visits - skip

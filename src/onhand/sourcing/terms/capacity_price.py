@@ -4,7 +4,8 @@
     capacity_price = base · (exp(steepness · (load - from)+) - 1) + μ_order + Σ_d (μ_line + μ_unit · units_d)
 
 load: the fullest of the ship day's limits (orders, lines, units), a share from 0 to 1, so the price rises before the
-node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day.
+node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day, by
+the fuller of node and lane.
 μ: dual prices of the node's day, from the joint plan (sourcing/prices.py), 0 where there is none.
 """
 
@@ -12,6 +13,7 @@ import math
 
 from onhand.base.compiled import bare
 from onhand.sourcing.tables import (
+    LANE_DAY,
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
     OBJ_CAPACITY_DUAL,
@@ -43,6 +45,9 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
     node, ready, slots, lines = c.node, c.ready, c.slot, wish.lines
     left, limits, parcels, parcels_limit = nodes.left, nodes.limits, nodes.parcels, services.parcels
     fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
+    lanes, lane_of, lane_limits, slot_day, band, column = (
+        nodes.lanes, nodes.lane_of, nodes.lane_limits, nodes.slot_day, c.band, c.column
+    )  # fmt: skip
     for j in range(rows_from, rows_to):
         if not ready[j]:
             continue
@@ -55,7 +60,12 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
             fixed[j] += price
             if parcels.shape[0]:
                 for s in range(parcels_limit.shape[0]):
-                    parcel[j, s] += rising(weights, parcels[k, s, slot], parcels_limit[s])
+                    price = rising(weights, parcels[k, s, slot], parcels_limit[s])
+                    if lanes.shape[0] and band[j, s] >= 0 and lane_of[s, column[j, s]] >= 0:
+                        lane = lane_of[s, column[j, s]]
+                        left_of = lanes[lane, slot_day[k, slot] & LANE_DAY]
+                        price = max(price, rising(weights, left_of, lane_limits[lane]))
+                    parcel[j, s] += price
         if dual > 0.0:
             fixed[j] += dual * duals[k, 0]
             for d in range(lines):
