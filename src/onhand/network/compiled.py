@@ -281,9 +281,10 @@ class Network:
         at: Any = (node[some], service[some], slot[some])
         self._add_parcels(self.parcels, at, parcels[some])
         if len(self.lanes):
-            row = np.where((service >= 0) & (lane >= 0), self.lane_of[service, lane], -1)
-            some = (row >= 0) & (day >= self.lanes_from) & (day < self.lanes_from + LANE_DAYS)
-            at = (row[some], day[some] & (LANE_DAYS - 1))
+            some = (service >= 0) & (lane >= 0) & (day >= self.lanes_from) & (day < self.lanes_from + LANE_DAYS)
+            row = self.lane_of[service[some], lane[some]]
+            some[some], row = row >= 0, row[row >= 0]
+            at = (row, day[some] & (LANE_DAYS - 1))
             self._add_parcels(self.lanes, at, parcels[some])
 
     @staticmethod

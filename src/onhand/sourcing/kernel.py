@@ -431,7 +431,13 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 made += 1
                 number[j] = made
                 gather(parts, part_count, parts.chosen, j, load)
+                if limited:  # the fulfilments before it may go along the same lane
+                    for other in range(fulfilments, f):
+                        _take_lane(nodes, a, other, one)
                 way, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                if limited:
+                    for other in range(fulfilments, f):
+                        _take_lane(nodes, a, other, -one)
                 if way >= BIG:  # those before it took the lane's last parcels, and there is no other way
                     stranded = True
                     made -= 1
@@ -452,7 +458,6 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 a.lane[f] = -1
                 if service >= 0 and c.column[at, service] >= services.bands[service]:
                     a.lane[f] = c.column[at, service]
-                    _take_lane(nodes, a, f, one)
                 _, _, weight = _packed(world, wish, load)
                 a.grams[f] = carbon_grams(nodes, services, k, service, c.km[j], weight)
                 a.departs[f] = a.deliver[f] = nodes.slot_cutoff[k, slot]
@@ -470,15 +475,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 profit -= margin_floor.paid(a.terms[f])
             if made == 0:
                 continue
-            is_refused = stranded or profit < margin_floor.floor(weights, worth)
-            if limited and (is_refused or not consume):
-                for f in range(fulfilments, fulfilments + made):
-                    _take_lane(nodes, a, f, -one)
             if stranded:
                 continue
             a.attempt[o] = t - orders.attempt_first[o]
             a.profit[o] = profit
-            if is_refused:
+            if profit < margin_floor.floor(weights, worth):
                 a.why[o] = WHY_PROFIT
                 continue
             if unserved:
@@ -507,6 +508,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             if consume:
                 for f in range(fulfilments, fulfilments + made):
                     _take_capacity(nodes, a, f)
+                    if limited:
+                        _take_lane(nodes, a, f, one)
             fulfilments += made
             break
         if prices.moved.shape[0]:

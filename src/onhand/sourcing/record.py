@@ -4,15 +4,18 @@ Layout: header (version, word width, demand rows, Unix time, destination in degr
 units, grams and mm3 of one unit (and its price, where duty may be due), then the kernel's words: number of candidates,
 whether safety stock is recorded, and for each candidate its node_id, per demand row its free (and safety) units, and
 the ship days that had no room for the whole order: their number, then orders, lines and units left of each (NO_LIMIT as
--1). The day after them had room.
+-1). The day after them had room. Where carriers have limits of parcels, rows of five words follow to the end: candidate
+(its place in the record), ship day, service, parcels left of the node and of the lane (-1: no limit), for those that
+could not take all of the order, and for all where room has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +34,7 @@ _HEAD = np.dtype(
 )
 # With prices of the demand, where duty is due on them, or without.
 _PRICED, _PLAIN = 2, 1
+_FEW = 5  # words of a row of FewParcels
 _WORDS = {1: "<i1", 2: "<i2", 4: "<i4"}
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
 _WITH_PRICE = np.dtype([*_DEMAND.descr, ("price", "<f8")])
@@ -48,6 +52,16 @@ class Candidate:
     left: list[tuple[int, int, int]]
 
 
+class FewParcels(NamedTuple):
+    """A service that could take only so many parcels from a node on a ship day (index), by node and by lane."""
+
+    node_id: int
+    day: int
+    service: int
+    of_node: int
+    of_lane: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A decoded record."""
@@ -61,6 +75,7 @@ class Seen:
     volume_mm3: Int64
     price: npt.NDArray[np.float64] | None
     candidates: list[Candidate]
+    parcels: list[FewParcels] = field(default_factory=list[FewParcels])
 
 
 def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float) -> list[bytes]:
@@ -114,6 +129,7 @@ def decode(raw: bytes) -> Seen:
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )
+    few = words[at_word : at_word + (len(words) - at_word) // _FEW * _FEW].reshape(-1, _FEW).tolist()
     return Seen(
         at=at,
         latitude=latitude,
@@ -124,6 +140,10 @@ def decode(raw: bytes) -> Seen:
         volume_mm3=demand["volume"].astype(np.int64),
         price=demand["price"].astype(np.float64) if version == _PRICED else None,
         candidates=candidates,
+        parcels=[
+            FewParcels(candidates[j].node_id, day, service, _limit(of_node), _limit(of_lane))
+            for j, day, service, of_node, of_lane in few
+        ],
     )
 
 
@@ -143,4 +163,4 @@ def _limit(value: int) -> int:
     return NO_LIMIT if value == -1 else value
 
 
-__all__ = ["Candidate", "Seen", "coarsen", "decode", "empty", "encode"]
+__all__ = ["Candidate", "FewParcels", "Seen", "coarsen", "decode", "empty", "encode"]

@@ -19,6 +19,7 @@ from onhand.sourcing.tables import (
     OBJ_CAPACITY_DUAL,
     OBJ_CAPACITY_FROM,
     OBJ_CAPACITY_STEEPNESS,
+    PICKUP,
 )
 
 
@@ -58,7 +59,7 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
             for n in range(3):
                 price = max(price, rising(weights, left[k, slot, n], limits[k, n]))
             fixed[j] += price
-            if parcels.shape[0]:
+            if parcels.shape[0] and wish.method != PICKUP:
                 for s in range(parcels_limit.shape[0]):
                     price = rising(weights, parcels[k, s, slot], parcels_limit[s])
                     if lanes.shape[0] and band[j, s] >= 0 and lane_of[s, column[j, s]] >= 0:
