@@ -3,8 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import pytest
-
 from onhand.base.actor import SYSTEM
 from onhand.flows.cancel_order import cancel_order
 from onhand.flows.explain_plan import explain_plan
@@ -229,7 +227,6 @@ def test_decisions_with_a_lane_that_was_nearly_full_are_found_again(merchant):
         assert explain_plan(merchant.db, f"{placed['order_id']}-p1")["reproduced"], n
 
 
-@pytest.mark.broken_invariants
 def test_counters_that_are_wrong_are_found_and_made_again(merchant):
     merchant.stock("berlin", A=9)
     carry(merchant, service(parcels_per_day=5))

@@ -24,8 +24,8 @@ CREATE TABLE parcel_day (
 CREATE INDEX parcel_day_day ON parcel_day (day);
 
 -- Counts the parcels of new fulfilments, one row each; OH001 when a carrier takes no more. By the limits of now: the
--- caller's memory may not know of one yet, which is why every fulfilment comes here with its parcels and its lane. Called
--- after the fulfilments were inserted, whose table a change of limits locks, and after days of capacity were held.
+-- caller's memory may not know of one yet, which is why every fulfilment comes here with its parcels and its lane.
+-- Called after the fulfilments were inserted, whose table a change of limits locks, and after days of capacity were held.
 CREATE FUNCTION hold_parcels_v1(
     f_carrier text[], f_service text[], f_lane text[], f_node int[], f_day date[], f_parcels int[]
 ) RETURNS void LANGUAGE plpgsql AS $$
