@@ -115,7 +115,7 @@ def open_shop(client: httpx2.Client, units: int = 1000) -> Shop:
         shop.orders[name] = answer["order_id"]
         shop.fulfilments += [f["fulfilment_id"] for f in answer["fulfilments"]]
     more = len(shop.fulfilments)
-    for n in range(24):
+    for n in range(40):
         answer = shop.order(f"more-{n}", ("MUG-BLUE", 1), ("PLATE", 2), customer={"email": f"{n}@example.org"})
         shop.orders[f"more-{n}"] = answer["order_id"]
         shop.fulfilments.append(answer["fulfilments"][0]["fulfilment_id"])

@@ -6,6 +6,7 @@
         ...
 
     plans = onhand.source(orders, network)          # the same decisions, without a server
+    (faster,) = onhand.simulate(orders, network, policies=["margin", "speed"])
 
 `App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
 the command line is `onhand`. Names that are not listed here may change without notice.
@@ -17,22 +18,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
+    from onhand.library.batch import source_batch
     from onhand.library.network import Network
-    from onhand.library.plan import Plan, PlannedFulfilment
+    from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
+    from onhand.library.simulate import simulate
     from onhand.library.source import source
     from onhand.settings import Settings
+    from onhand.simulation.compare import Comparison
     from onhand.sourcing.policy import Objective, Policy
+    from onhand.sourcing.term_batch import TermBatch
 
 # The solver alone takes half a second to import: `onhand --help` need not wait for it.
 _HOMES = {
     "App": "onhand.app",
+    "Comparison": "onhand.simulation.compare",
     "Settings": "onhand.settings",
+    "JointPlan": "onhand.library.plan",
     "Network": "onhand.library.network",
     "Objective": "onhand.sourcing.policy",
     "Plan": "onhand.library.plan",
     "PlannedFulfilment": "onhand.library.plan",
+    "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "TermBatch": "onhand.sourcing.term_batch",
+    "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
+    "source_batch": "onhand.library.batch",
     **dict.fromkeys(
         ("Conflict", "FieldError", "InvalidInput", "NotFound", "OnhandError", "Overloaded"), "onhand.errors"
     ),
@@ -40,9 +51,11 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "Comparison",
     "Conflict",
     "FieldError",
     "InvalidInput",
+    "JointPlan",
     "Network",
     "NotFound",
     "Objective",
@@ -52,7 +65,11 @@ __all__ = [
     "PlannedFulfilment",
     "Policy",
     "Settings",
+    "Substitution",
+    "TermBatch",
+    "simulate",
     "source",
+    "source_batch",
 ]
 
 

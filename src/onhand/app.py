@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer, in_threads
+from onhand.base.giving_way import give_way
 from onhand.catalog.catalogue import Catalogue
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
@@ -25,19 +26,23 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
+from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.record_entries import Recorded, record_entries
+from onhand.flows.reoptimise import reoptimise
 from onhand.flows.repair_oversell import repair_oversold
 from onhand.flows.reserve import Hold, Holder, Reserved
 from onhand.flows.serve_waiting import serve_waiting
 from onhand.flows.sheet import Sheet
+from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
+from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
@@ -55,6 +60,8 @@ _QUEUE_MAX = 4_000
 # Batches of orders under way, and those of them in the database: one works there while another one's commit is flushed;
 # more would only take the processor from the server, which makes the next ones ready meanwhile.
 _BATCHES, _BATCHES_WRITTEN = 4, 2
+# Jobs that a worker does, each in a process of its own.
+_WORKS = {simulation.KIND: simulation.WORK}
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.
@@ -206,16 +213,23 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        deliver webhooks, forget old idempotency keys. Any number of processes may do it at once."""
+        look forward, plan unreleased orders again if a setting says so, deliver webhooks, work on jobs, forget old
+        idempotency keys. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
+        foreseer = Foreseer(self.state, stop)
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
+            ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
+            ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
         )
+        if self.settings.reoptimise_every_s:
+            every_s = float(self.settings.reoptimise_every_s)
+            periodic += (("reoptimisation", every_s, lambda: reoptimise(self.state)),)
         jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
@@ -234,6 +248,10 @@ class App:
                 log.warning("the worker waits for the database", job=name, error=str(error))
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
+
+    def _foresee(self, foreseer: Foreseer) -> None:
+        give_way()
+        foreseer.look()
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)

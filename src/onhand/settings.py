@@ -33,6 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "info"
+    reoptimise_every_s: int = 0  # seconds between two rounds of planning unreleased orders again; 0: never
     allow_private_urls: bool = False  # lets webhooks reach loopback and private addresses
 
     @classmethod
@@ -116,6 +117,16 @@ def _port(label: str, value: Any) -> int:
     return port
 
 
+def _seconds(label: str, value: Any) -> int:
+    try:
+        seconds = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 86_400:
+        raise SettingsError(f"{label}: expected seconds from 0 to 86400, got {value!r}")
+    return seconds
+
+
 def _log_level(label: str, value: Any) -> str:
     text = _text(label, value).lower()
     if text not in _LOG_LEVELS:
@@ -139,6 +150,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "host": _text,
     "port": _port,
     "log_level": _log_level,
+    "reoptimise_every_s": _seconds,
     "allow_private_urls": _flag,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -13,6 +13,7 @@ from onhand.api import body as body_module
 from onhand.api.app import Dispatcher
 from onhand.api.body import check_headers, read_body
 from onhand.errors import Conflict, DatabaseUnavailable, Overloaded
+from onhand.flows.foresight import Foreseer
 
 KEY = {"name": "x", "scopes": ["read"]}
 
@@ -293,6 +294,14 @@ def test_metrics_count_requests_by_route_and_never_by_address(server):
         "onhand_webhook_deliveries_due",
     ):
         assert re.search(rf"^{gauge} \d", text, re.MULTILINE), gauge
+
+
+def test_metrics_tell_what_is_foreseen_once_something_is(server):
+    assert "onhand_outlook" not in server.client.get("/metrics").text
+    Foreseer(server.app.state).make()
+    text = server.client.get("/metrics").text
+    for gauge, value in (("age_seconds", r"\d"), ("seconds", r"\d"), ("orders", "0.0$"), ("positions", "0.0$")):
+        assert re.search(rf"^onhand_outlook_{gauge} {value}", text, re.MULTILINE), gauge
 
 
 def test_the_documentation_loads_nothing_from_elsewhere(server):

@@ -88,13 +88,14 @@ def test_bad_policies_are_told_by_line_and_change_nothing(server, call, body, co
 
 
 def test_lint_tells_warnings_and_writes_nothing(server):
-    answer = server.client.post("/v1/policies/x/lint", content="weights: {shiping: 1}", headers=YAML).json()
+    answer = server.client.post("/v1/policies/x/lint", content="weights: {tax_duty: 2}", headers=YAML).json()
     assert answer == {
         "is_usable": True,
         "findings": [
             {
-                "severity": "warning", "line": 1, "column": 20, "path": "weights.shiping",
-                "message": "no cost term is called 'shiping' here", "remedy": "did you mean 'shipping'?",
+                "severity": "warning", "line": 1, "column": 21, "path": "weights.tax_duty",
+                "message": "tax_duty is money already: its weight is not used",
+                "remedy": "remove it, or weigh the other terms",
             }
         ],
     }  # fmt: skip

@@ -6,7 +6,7 @@ from onhand.catalog.catalogue import Catalogue, ItemsRead
 
 
 def read(*rows: tuple[int, str, str | None, str | None]) -> ItemsRead:
-    return ItemsRead([(item_id, sku, 10, 20, None, hs, category) for item_id, sku, hs, category in rows], {})
+    return ItemsRead([(item_id, sku, 10, 20, None, hs, category, 0, None) for item_id, sku, hs, category in rows], {})
 
 
 def pairs(catalogue: Catalogue) -> dict[str, tuple[str | None, str | None]]:

@@ -1,6 +1,10 @@
 """`onhand policy`, as a user runs it."""
 
+import json
+from datetime import timedelta
+
 import pytest
+from tests.flows.conftest import MONDAY, Merchant
 
 from onhand import cli
 from onhand.base.actor import SYSTEM
@@ -34,13 +38,13 @@ def onhand(run, monkeypatch, dsn):
 def test_lint_needs_no_database(run, tmp_path):
     (tmp_path / "good.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_text(f"{GOOD}    when: order.chanel == 'x'\n")
-    (tmp_path / "odd.yaml").write_text(f"{GOOD}weights: {{shiping: 1}}\n")
+    (tmp_path / "odd.yaml").write_text(f"{GOOD}weights: {{tax_duty: 2}}\n")
     assert run("lint", "good.yaml") == (0, "1 policy is fit for use\n", "")
     code, said, _ = run("lint", "good.yaml", "bad.yaml")
     assert code == 1
     assert "bad.yaml:3:17: error: rules[0].when: order has no 'chanel'; did you mean 'channel'?\n" in said
     code, said, _ = run("lint", "odd.yaml")
-    assert (code, "odd.yaml:3:20: warning: weights.shiping" in said) == (0, True)
+    assert (code, "odd.yaml:3:21: warning: weights.tax_duty" in said) == (0, True)
     assert run("lint", "--strict", "odd.yaml")[0] == 1
 
 
@@ -94,3 +98,51 @@ def test_refusals_have_their_exit_codes(onhand, arguments, code, said):
     found, out, err = onhand(*arguments)
     assert (found, out) == (code, "")
     assert said in err
+
+
+DAY = ("--from", "2026-03-02", "--to", "2026-03-09")
+
+
+def test_a_simulation_is_told_written_and_printed(onhand, dsn, tmp_path):
+    with Database.open(dsn) as db:
+        _place_some_orders(db)
+    (tmp_path / "fast.yaml").write_text("objective: speed\n")
+    code, said, _ = onhand("simulate", "standard", *DAY, "--file", "fast.yaml", "--html", "r.html", "--pareto")
+    assert code == 0
+    assert said.startswith("standard@file against standard@1: 8 orders, 2026-03-02T00:00 to 2026-03-09T00:00\n")
+    for word in ("Paid: shipping, handling, tax and duty", "95 % interval", "prices of time and carbon: 23 tried"):
+        assert word in said
+    assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
+    code, said, _ = onhand("simulate", "standard", *DAY, "--version", "1", "--sample", "5", "--json")
+    report = json.loads(said)
+    assert (code, report["period"]["orders"], report["period"]["is_shortened"]) == (0, 5, True)
+    assert {d["difference"] for d in report["differences"]} == {0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((*DAY,), 1, "no draft"),
+        ((*DAY, "--version", "1"), 1, "no orders were placed"),
+        ((*DAY, "--version", "9"), 1, "standard@9"),
+        (("--from", "yesterday", "--to", "2026-03-09", "--version", "1"), 2, "expected a day or a moment"),
+        (("--from", "2026-03-09", "--to", "2026-03-02", "--version", "1"), 1, "after"),
+        ((*DAY, "--version", "1", "--file", "x.yaml"), 2, "a version or a file"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said(onhand, arguments, code, said):
+    answer, _, err = onhand("simulate", "standard", *arguments)
+    assert (answer, said in err) == (code, True), err
+
+
+def _place_some_orders(db):
+    merchant = Merchant(db)
+    try:
+        merchant.stock("berlin", A=20)
+        with db.connection() as conn:  # what is recorded here happened on the real clock
+            conn.execute("UPDATE ledger_entry SET occurred_at = '2026-03-01T00:00:00Z'")
+        for n in range(8):
+            merchant.now = MONDAY + timedelta(hours=7 * n)
+            merchant.place(("A", 1))
+    finally:
+        merchant.close()

@@ -236,3 +236,8 @@ def test_orders_are_sourced_without_a_server() -> None:
     ways = [line.split()[4].rstrip(",") for line in told.splitlines()[:-1]]
     assert ways == ["parcel"] * 4 + ["today"] * 2 + ["parcel"] * 2
     assert told.splitlines()[-1] == "with a floor of 2000: below_floor, profit 1960"
+    told = example("source_batch.py", environ).splitlines()
+    alone, together = (float(line.split()[-1]) for line in told[:2])
+    assert [line.split(": ")[1].split()[0] for line in told[:2]] == ["36", "36"]
+    assert together < alone * 0.95
+    assert float(told[2].split()[-1].rstrip("%")) <= 0.1

@@ -2,7 +2,9 @@
 
 import random
 
+import numpy as np
 import pytest
+from tests.flows.test_policy_decides import decide_by
 
 from onhand.base.actor import SYSTEM
 from onhand.errors import NotFound
@@ -10,8 +12,11 @@ from onhand.flows import set_up
 from onhand.flows.explain_plan import decided_of, explain_plan
 from onhand.flows.fulfil import reject
 from onhand.flows.source_again import reroute, source_waiting
+from onhand.orders.model import TERMS
+from onhand.sourcing import tables
 from onhand.sourcing.explain import What, case_of, is_reproduced, solve
-from onhand.sourcing.store import find_plan
+from onhand.sourcing.outlook import Outlook
+from onhand.sourcing.store import add_outlook, find_plan
 
 
 def explained(merchant, placed, number=1):
@@ -119,10 +124,13 @@ def test_unknown_plans_are_not_found(merchant, name):
     assert caught.value.code == "plan.not_found"
 
 
-def test_thousands_of_decisions_are_found_again(merchant):
+@pytest.mark.parametrize("foresees", [False, True])
+def test_thousands_of_decisions_are_found_again(merchant, foresees):
     """Random stock, capacity, zones, methods and wishes; every plan, also of orders sourced again."""
     draw = random.Random(11)
     _random_network(merchant, draw)
+    if foresees:
+        _random_outlook(merchant)
     for node in merchant.state.network.node_codes[1:]:
         merchant.stock(node, **{sku: draw.randint(1, 400) for sku in draw.sample("ABCDEF", draw.randint(2, 6))})
     placed = []
@@ -146,6 +154,9 @@ def test_thousands_of_decisions_are_found_again(merchant):
         pass
     names = merchant.rows("SELECT order_id::text, plan_no FROM plan")
     assert len(names) > 1800
+    if foresees:
+        priced = merchant.rows("SELECT count(*) FROM fulfilment WHERE (cost::json ->> %s)::int <> 0", _OPPORTUNITY)
+        assert priced[0][0] > 200
     wrong = []
     with merchant.db.connection() as conn:
         for order_id, number in names:
@@ -162,6 +173,26 @@ def test_thousands_of_decisions_are_found_again(merchant):
         if (up := answer["runner_up"]) and not up["uses_safety_stock"]:
             divided = [sku for f in answer["decision"]["fulfilments"] for sku in {x["sku"] for x in f["lines"]}]
             assert up["gap_minor"] >= 0 or len(divided) > len(set(divided)) or answer["method"] != "exact"
+
+
+_OPPORTUNITY = TERMS.index("opportunity")
+
+
+def _random_outlook(merchant):
+    """Every unit is worth something elsewhere, or less than nothing, and every node rejects some lines."""
+    random_ = np.random.default_rng(3)
+    unit = np.zeros((8, 13, 4), np.float32)
+    unit[..., tables.BASE] = random_.choice([0, 0, -150, 90.4], (8, 13))
+    unit[..., tables.NETWORK] = random_.uniform(0, 300, (8, 13))
+    unit[..., tables.RATE] = random_.uniform(0, 0.3, (8, 13))
+    share = np.asarray(random_.uniform(0, 0.3, (24, 13)), np.float32)
+    ratio = np.asarray(random_.uniform(0.3, 3, (8, 13)), np.float32)
+    made = Outlook(made_at=1.0, seconds=0.0, orders=0, share=share, ratio=ratio).with_prices(unit, 2.5)
+    with merchant.db.connection() as conn:
+        add_outlook(conn, made)
+    merchant.state.look_ahead()
+    dear = ", ".join(f"{name}: {{rejection_minor: 250}}" for name in ("margin", "speed", "sustainability"))
+    decide_by(merchant, f"opportunity: {{}}\nobjectives: {{{dear}}}\n")
 
 
 def _random_network(merchant, draw):

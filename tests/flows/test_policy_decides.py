@@ -1,6 +1,7 @@
 """Orders decided by the policy in force, on the database: rules, fall-backs, floors, shares, and versions on trial."""
 
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from onhand.flows.source_again import source_orders
 from onhand.flows.state import State
 from onhand.flows.trials import outcomes, watch_trials
 from onhand.orders.intake import PromiseIn
+from onhand.orders.store import first_answers
 from onhand.sourcing.policies import store
 
 
@@ -316,3 +318,36 @@ def test_an_order_that_the_policy_holds_is_cancelled_in_time(merchant):
     merchant.now = merchant.rows("SELECT now()")[0][0] + timedelta(hours=2)
     assert cancel_overdue(merchant.state) == 1
     assert merchant.status(order["order_id"]) == ("cancelled", None)
+
+
+def test_a_promise_is_as_late_as_its_confidence_asks_for(merchant):
+    merchant.stock("berlin", A=100)
+    usual = merchant.place(("A", 1))
+    dates = {}
+    for confidence in (0.8, 0.99):
+        decide_by(merchant, f"confidence: {confidence}")
+        order = merchant.place(("A", 1))
+        assert order["promise"]["confidence"] == confidence
+        dates[confidence] = datetime.fromisoformat(order["promise"]["deliver_by"])
+        again = merchant.place_many([([("A", 1)], {"external_id": "same"}) for _ in range(2)])
+        assert again[0] == again[1], "told again as it was told"
+        assert explain_plan(merchant.db, order["plan_id"])["reproduced"]
+        merchant.rows("UPDATE orders SET external_id = order_id::text WHERE external_id = 'same' RETURNING 1")
+    departs = datetime.fromisoformat(usual["fulfilments"][0]["ship_by"])
+    # Log-normal with a median of 2 days and a 95 % quantile of 4.
+    sigma = math.log(2) / 1.6448536
+    for confidence, z in ((0.8, 0.8416212), (0.99, 2.3263479)):
+        days = (dates[confidence] - departs).total_seconds() / 86_400
+        assert days == pytest.approx(2 * math.exp(sigma * z), abs=1e-3)
+
+
+def test_a_canary_promises_with_its_own_confidence(merchant):
+    merchant.stock("berlin", A=1_000)
+    decide_by(merchant, "confidence: 0.8", to="canary", share=0.5)
+    answers = merchant.place_many([([("A", 1)], {}) for _ in range(60)])
+    told = {(a["promise"]["confidence"], a["promise"]["deliver_by"]) for a in answers}
+    assert {confidence for confidence, _ in told} == {0.8, 0.95}
+    assert len(told) == 2
+    with merchant.db.connection() as conn:
+        kept = first_answers(conn, [a["order_id"] for a in answers])
+    assert [msgspec.json.decode(kept[a["order_id"]]) for a in answers] == answers

@@ -126,6 +126,9 @@ def moves(order):
     yield from _result("hold", lambda: decide.hold(order, "why"))
     for _, released, _ in _result("release", lambda: decide.release(order)):
         yield from (("release", after, None) for after in placed(released))
+    if decide.is_unreleased(order):
+        gone = decide.withdraw_all(order, reason="x")
+        yield "reoptimise", allocate(gone, total((w.unit, w.quantity) for w in gone.waiting)), None
     if order.waiting:
         # The sweep; a receipt; and supply that went to others.
         yield from (("source", after, None) for after in placed(order) if order.status != "sourced")

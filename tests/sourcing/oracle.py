@@ -145,7 +145,10 @@ class Oracle:
             self.capacity_price(node, slot, ask),
             ask.opportunity * sum(self.world.extras.values.get((i, node["node_id"]), 0) * u for i, u in demand.items()),
             self.risk(node, demand, ask),
+            *self.of_others(node, demand, ask),
         )
+        if math.inf in more:
+            return None
         if order.method == "pickup":
             days = (cutoff - now) / DAY_S
             if days > self.limits.days:
@@ -232,6 +235,17 @@ class Oracle:
         share = self.world.extras.rejection.get(k, 0.0)
         ratio = self.world.extras.ratio
         return sum(round(ask.rejection_minor * min(1.0, share * ratio.get((i, k), 1.0))) for i in demand)
+
+    def of_others(self, node: dict[str, Any], demand: dict[int, int], ask: Objective) -> list[float]:
+        """What each term of others asks, infinite where it forbids this."""
+        extras, k = self.world.extras, node["node_id"]
+        costs: list[float] = []
+        for name, by_node in extras.terms.items():
+            weight = ask.weights.get(name, 1.0)
+            by_unit = extras.unit_terms.get(name, {})
+            cost = by_node[k] + sum(by_unit.get((i, k), 0.0) * u for i, u in demand.items())
+            costs.append(weight * cost if weight else 0.0)
+        return costs
 
     def usable(self, order: Order, node: dict[str, Any], item: int, *, dip: bool) -> int:
         """Most units of an item that a node can send for this order, 0 when it cannot send anything there."""

@@ -50,7 +50,7 @@ def used(d: Decisions) -> dict[str, np.ndarray]:
     )
     length |= dict.fromkeys(rows, made)
     columns = {f.name: getattr(d, f.name) for f in fields(Decisions)}
-    return {name: column[: length.get(name)] for name, column in columns.items() if column is not None}
+    return {name: column[: length.get(name)] for name, column in columns.items() if isinstance(column, np.ndarray)}
 
 
 def assert_same(one: Decisions, other: Decisions) -> None:

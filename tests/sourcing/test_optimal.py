@@ -83,7 +83,7 @@ def test_thousands_of_random_orders_are_served_by_the_cheapest_plan() -> None:
 
 
 def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved() -> None:
-    """Prices of stock and room, duties with a threshold, cartons, surcharges, rejections."""
+    """Prices of stock and room, duties with a threshold, cartons, surcharges, rejections, terms of others."""
     seen: Counter[str] = Counter()
     for seed in range(3_000):
         world = draw_full(Random(seed))
@@ -95,11 +95,12 @@ def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved
         if plan is not None:
             served = sum(sum(f.picks.values()) for f in plan.fulfilments)
             kind += " in part" * (served < sum(units for _, units in world.orders[0].demand))
-            seen.update(term for f in plan.fulfilments for term, minor in zip(TERMS, f.terms, strict=True) if minor)
+            names = *TERMS, *world.extras.terms
+            seen.update(term for f in plan.fulfilments for term, minor in zip(names, f.terms, strict=True) if minor)
         seen[kind] += 1
     for kind, least in {"one node": 500, "split": 100, "one node in part": 100, "split in part": 3}.items():
         assert seen[kind] >= least, seen
-    assert all(seen[term] >= 100 for term in TERMS), seen
+    assert all(seen[term] >= 100 for term in (*TERMS, "ferry", "fragile")), seen
 
 
 def test_orders_in_turn_take_no_more_parcels_than_carriers_do_and_cost_the_least() -> None:

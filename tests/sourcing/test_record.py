@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.test_worked_examples import node, order, service, world
-from tests.sourcing.worlds import Order, Running, World, draw, draw_huge, plans, tries
+from tests.sourcing.worlds import Order, Running, World, draw, draw_full, draw_huge, plans, tries
 
 from onhand.network.compiled import NO_LIMIT
 from onhand.sourcing import record
+from onhand.sourcing.explain import prices_of
 from onhand.sourcing.record import Seen
 from onhand.sourcing.solve import Stock
 
@@ -32,7 +33,9 @@ def again(w: World, o: Order, seen: Seen) -> object:
     shape = running.stock.available.shape
     running.stock = Stock(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
     running.network.left[:] = NO_LIMIT
+    value, risk = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     for c in seen.candidates:
+        value[seen.item, c.node_id], risk[seen.item, c.node_id] = c.value, c.risk
         running.stock.available[seen.item, c.node_id] = c.free
         running.stock.safety[seen.item, c.node_id] = c.safety
         for day, left in enumerate(c.left):
@@ -40,6 +43,8 @@ def again(w: World, o: Order, seen: Seen) -> object:
     running.goods.weight_g[seen.item], running.goods.volume_mm3[seen.item] = seen.weight_g, seen.volume_mm3
     demand = list(zip(seen.item.tolist(), seen.units.tolist(), strict=True))
     o = replace(o, demand=demand, latitude=seen.latitude, longitude=seen.longitude)
+    running.stock.prices, policy = prices_of(running.world.policy, value, risk)
+    running.world = replace(running.world, objectives=policy.objectives)
     return plans(running.decide([o]), running.network)[0]
 
 
@@ -51,6 +56,28 @@ def test_a_decision_made_again_from_its_record_is_the_same(w: World) -> None:
         seen = record.decode(bytes_)
         assert seen.at == w.now.timestamp()
         assert again(w, o, seen) == plan
+
+
+@given(st.randoms(use_true_random=False).map(draw_full))
+@quick
+def test_so_it_is_with_prices_of_units_rejections_and_room(w: World) -> None:
+    """Each order by itself: what room is worth depends on all that is left of it."""
+    for o in w.orders:
+        (bytes_,), (plan,) = records(Running.of(w), [o])
+        assert again(w, o, record.decode(bytes_)) == plan
+
+
+def test_without_prices_nothing_of_them_is_kept() -> None:
+    w = draw_full(Random(5))
+    w.extras.values, w.extras.rejection = {}, {}
+    w.objectives = {name: replace(o, capacity_base_minor=0) for name, o in w.objectives.items()}
+    running = Running.of(w)
+    decisions = running.decide(w.orders)
+    bare = decisions.record[: decisions.record_first[-1]].copy()
+    running.stock.prices = draw_full(Random(5)).stock().prices
+    priced = running.decide(w.orders)
+    assert bare[1] <= 1 < priced.record[1]
+    assert len(bare) < int(priced.record_first[-1])
 
 
 def test_so_it_is_with_any_number_of_units() -> None:

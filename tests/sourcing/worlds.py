@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network, compile_network
 from onhand.sourcing import tables
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Decisions, Stock, asked, decide, decide_asked
 
@@ -56,7 +57,7 @@ class Extras:
     """What only some merchants have. cartons, duties: documents; values: whole minor units of a unit of (item, node)
     elsewhere or later; rejection by node, ratio by (item, node); by item the price, and the category that duties name;
     by node the orders, lines and units that its first ship day is full of; by node and service the parcels of that day
-    that are sent already.
+    that are sent already. terms of others by name: minor units of a fulfilment by node, and of a unit by (item, node).
     """
 
     cartons: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -68,6 +69,10 @@ class Extras:
     category: dict[int, str | None] = field(default_factory=dict[int, "str | None"])
     used: dict[int, tuple[int, int, int]] = field(default_factory=dict[int, tuple[int, int, int]])
     sent: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
+    terms: dict[str, dict[int, float]] = field(default_factory=dict[str, "dict[int, float]"])
+    unit_terms: dict[str, dict[tuple[int, int], float]] = field(
+        default_factory=dict[str, "dict[tuple[int, int], float]"]
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,8 +179,14 @@ class Running:
 
     def decide_asked(self, batch: Asked, policy: Policy | None = None) -> Decisions:
         """What becomes of a batch that has attempts of its own; nothing is taken."""
-        now, policy = self.world.now.timestamp(), policy or self.world.policy
-        return decide_asked(batch, self.stock, self.network, policy, self.goods, now=now, consume=False)
+        now, policy, weighed = (
+            self.world.now.timestamp(),
+            policy or self.world.policy,
+            self.weighed(batch.item.tolist()),
+        )
+        return decide_asked(
+            batch, self.stock, self.network, policy, self.goods, now=now, consume=False, weighed=weighed
+        )
 
     def decide(self, orders: list[Order], *, consume: bool = False) -> Decisions:
         return decide(
@@ -186,7 +197,25 @@ class Running:
             self.goods,
             now=self.world.now.timestamp(),
             consume=consume,
+            weighed=self.weighed([item for order in orders for item, _ in order.demand]),
         )
+
+    def weighed(self, rows: list[int]) -> Weighed:
+        """What the world's terms of others ask for demand rows of these items: of each order the same."""
+        extras, nodes, orders = self.world.extras, self.network.count + 1, len(rows)  # there are no more orders
+        if not extras.terms:
+            return NOTHING
+        fulfilment = np.zeros((len(extras.terms), orders, nodes), np.float32)
+        unit = np.zeros((len(extras.terms), len(rows), nodes) if extras.unit_terms else (0, 0, 0), np.float32)
+        for x, (name, by_node) in enumerate(extras.terms.items()):
+            for node, minor in by_node.items():
+                fulfilment[x, :, node] = minor
+            for (item, node), minor in extras.unit_terms.get(name, {}).items():
+                unit[x, [n for n, row in enumerate(rows) if row == item], node] = minor
+        return Weighed(
+            names=tuple(extras.terms), fulfilment=fulfilment, unit=unit,
+            paid=np.zeros(len(extras.terms), np.bool_), seen=np.ones((orders, nodes), np.bool_),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,7 +364,24 @@ def draw_full(rng: Random) -> World:
             unserved_unit_minor=rng.choice([100, 500, 3000]),
         )
     world.orders[0].residential = rng.random() < 0.5
+    if rng.random() < 0.6:
+        _add_terms(rng, world)
     return world
+
+
+def _add_terms(rng: Random, world: World) -> None:
+    """One or two cost terms of others, which save, cost, or forbid; some policies weigh them."""
+    nodes, extras = [n["node_id"] for n in world.nodes], world.extras
+    for name in ("ferry", "fragile")[: rng.randint(1, 2)]:
+        extras.terms[name] = {n: rng.choice([-80, 0, 0, 130.5, 400, float("inf")]) for n in nodes}
+    if rng.random() < 0.5:
+        items = range(1, len(world.weight_g))
+        extras.unit_terms["ferry"] = {
+            (i, n): rng.choice([-9.25, 0, 0, 0, 25, 70, float("inf")]) for i in items for n in nodes
+        }
+    for name, objective in world.objectives.items():
+        weights = {"ferry": rng.choice([0.0, 1.0, 2.5])} if rng.random() < 0.6 else {}
+        world.objectives[name] = replace(objective, weights=weights)
 
 
 def draw_limited_parcels(rng: Random, *, full: bool, orders: int = 1) -> World:

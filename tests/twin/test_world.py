@@ -55,7 +55,11 @@ def test_the_network_is_the_one_that_was_promised(world: World) -> None:
     }
     assert len(world.shops) == 3 and sum(shop.share for shop in world.shops) == pytest.approx(1)
     assert len({tuple(shop.nodes) for shop in world.shops}) == 3, "every channel has nodes of its own choice"
-    assert all({s["code"] for s in c["services"]} == {"standard", "express"} for c in world.carriers.values())
+    services = {code: {s["code"] for s in c["services"]} for code, c in world.carriers.items()}
+    assert services == {
+        "northpost": {"standard", "express", "priority"},
+        "velo": {"standard", "express", "eco"},
+    }
 
 
 def test_every_document_passes_the_models_of_the_interface(world: World) -> None:

@@ -27,9 +27,11 @@ from onhand.api import (
     routes_events,
     routes_fulfilment,
     routes_health,
+    routes_jobs,
     routes_keys,
     routes_network,
     routes_orders,
+    routes_plans,
     routes_policies,
     routes_setup,
     routes_stock,
@@ -61,12 +63,15 @@ Hot = Mapping[tuple[str, str], Handler]
 
 ROUTERS = (
     routes_orders.router,
+    routes_plans.router,
     routes_fulfilment.router,
     routes_customers.router,
     routes_stock.router,
     routes_setup.router,
     routes_network.router,
     routes_policies.router,
+    routes_jobs.asking,
+    routes_jobs.router,
     routes_events.router,
     routes_webhooks.router,
     routes_keys.router,
@@ -107,6 +112,8 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 
 def _watch(app: App, hub: EventHub) -> None:
     routes_health.watch_outbox(app.db)
+    routes_health.watch_outlook(app.state)
+    routes_health.watch_terms()
     for name, text, function in (
         ("onhand_event_streams", "Open streams of /v1/events.", lambda: hub.streams),
         ("onhand_order_queue_depth", "Orders waiting to be placed.", lambda: app.orders.waiting),

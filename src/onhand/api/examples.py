@@ -11,6 +11,7 @@ _FULFILMENT_ID = f"{_ORDER_ID}-f1"
 _PLAN_ID = f"{_ORDER_ID}-p1"
 _CUSTOMER_ID = "019cae1f-2b3f-7000-b8e1-54d52b1b6ff0"
 _RESERVATION_ID = "019cae1c-7a40-7000-8c02-aa004ef31850"
+_JOB_ID = "019cae2a-6f10-7000-9d55-0c4a2be1f7a3"
 _WEBHOOK_ID = "019cadfe-0a08-7000-a158-1f1cbddad80b"
 _EVENT_ID = "0f9c1d2e-6a0b-4c5d-9e8f-102030405060.812.40"
 _MONDAY = "2026-03-02T07:30:00Z"
@@ -369,6 +370,13 @@ ANSWERS: dict[str, object] = {
     "Keys": _page(_KEY | {"revoked_at": None}),
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
+    "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},
+    "JobOut": {
+        "job_id": _JOB_ID, "kind": "policy.simulate", "state": "running",
+        "progress": {"stage": "replaying standard@4", "done": 61_440, "total": 96_226},
+        "request": {"name": "standard", "begins": "2026-02-01T00:00:00Z", "ends": "2026-03-01T00:00:00Z", "version": 4},
+        "error": None, "attempts": 1, "by": 1, "created_at": _PLACED, "started_at": _PLACED, "finished_at": None,
+    },
     "LintOut": {"is_usable": False, "findings": [_FINDING]},
     "MarkdownList": _page(_MARKDOWN),
     "MarkdownResults": {
@@ -392,6 +400,7 @@ ANSWERS: dict[str, object] = {
     "OrderList": _page(_BRIEF),
     "OrderOut": _ORDER,
     "PlanOut": _PLAN,
+    "PlanRunOut": {"orders_considered": 148, "orders_moved": 12, "saving_minor": 3140, "gap": 0.0004},
     "PolicyList": _page(_POLICY),
     "PolicyOut": _POLICY | {"versions": [_BRIEF_VERSION, _FIRST_VERSION]},
     "PolicyVersionOut": _VERSION,

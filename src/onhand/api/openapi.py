@@ -35,6 +35,7 @@ TAGS = [
     {"name": "stock", "description": "Ledger entries, positions, inbound supply, availability."},
     {"name": "set-up", "description": "Items, nodes, carriers, channels, listings."},
     {"name": "policies", "description": "Sourcing policies: documents in immutable versions, and their life."},
+    {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},
     {"name": "keys", "description": "API keys and their scopes."},
     {"name": "customers", "description": "Personal data: export and erase."},

@@ -452,6 +452,7 @@ class ObjectiveOut(BaseModel):
     late_minor: float
     day_minor: float
     co2_minor_per_kg: float
+    weights: Annotated[dict[str, float] | None, Field(description="of cost terms of others; left out: each 1")] = None
 
 
 class RuleOut(BaseModel):

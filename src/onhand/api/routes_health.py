@@ -15,6 +15,9 @@ from onhand.api.routing import routes
 from onhand.db import Database, outbox
 from onhand.db.migrate import is_current
 from onhand.errors import OnhandError
+from onhand.flows.state import State
+from onhand.sourcing import custom
+from onhand.sourcing.outlook import Outlook
 
 log = structlog.get_logger(__name__)
 router = routes("health")
@@ -63,6 +66,11 @@ def is_ready(edge: TheEdge) -> Response:
     if not edge.app.is_ready:
         checks["state"] = "being read"
     ready = set(checks.values()) == {"ok"}
+    # Orders are decided without it, so it keeps nobody away. What it said is in the log: this page is open to all.
+    if faults := custom.faults():
+        checks["cost_terms"] = ", ".join(
+            f"{f.name} failed {f.count} times" if f.count else f"{f.name} cannot be used" for f in faults
+        )
     return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
 
@@ -74,6 +82,15 @@ def is_ready(edge: TheEdge) -> Response:
 def show_metrics() -> Response:
     """Prometheus metrics of this process."""
     return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def watch_terms() -> None:
+    """Report failures of cost terms of others."""
+    metrics.register_gauge(
+        "onhand_cost_term_failures",
+        "How often a cost term of others failed and counted 0, or could not be used at all.",
+        lambda: float(sum(max(1, fault.count) for fault in custom.faults())),
+    )
 
 
 def watch_outbox(db: Database) -> None:
@@ -94,6 +111,26 @@ def watch_outbox(db: Database) -> None:
         "Age of the oldest open writing transaction: it holds back every consumer of events.",
         horizon_age_s,
     )
+
+
+def watch_outlook(state: State) -> None:
+    """Report what this process foresees by; nothing while it does not."""
+
+    def known() -> Outlook:
+        assert state.outlook is not None, "no outlook has been made yet"
+        return state.outlook
+
+    for name, text, function in (
+        (
+            "onhand_outlook_age_seconds",
+            "Time since prices of stock and risks of rejection were learned.",
+            lambda: state.now().timestamp() - known().made_at,
+        ),
+        ("onhand_outlook_seconds", "Time that learning them took.", lambda: known().seconds),
+        ("onhand_outlook_orders", "Orders they were learned from.", lambda: known().orders),
+        ("onhand_outlook_positions", "Positions that have a price.", lambda: len(known().item)),
+    ):
+        metrics.register_gauge(name, text, function)
 
 
 @router.get("/openapi.json", response_class=Response, include_in_schema=False)

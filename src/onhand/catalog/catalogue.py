@@ -47,12 +47,13 @@ def read_items(conn: Connection[TupleRow], skus: Collection[str] | None = None) 
 
 class Goods(NamedTuple):
     """What carriers and customs ask of one unit, by item_id: int64[item] grams and mm3, int32[item] index of its
-    (hs_code, category) in `pairs`."""
+    (hs_code, category) in `pairs`; its sku, where somebody asks for it."""
 
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     pair: npt.NDArray[np.int32]
     pairs: Sequence[tuple[str | None, str | None]] = ((None, None),)
+    skus: Sequence[str] = ()
 
 
 class Catalogue:
@@ -77,7 +78,7 @@ class Catalogue:
     @property
     def goods(self) -> Goods:
         """The items as sourcing looks at them."""
-        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs)
+        return Goods(self.weight_g, self.volume_mm3, self.trade_class, self.trade_pairs, self.skus)
 
     @property
     def count(self) -> int:

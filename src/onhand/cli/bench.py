@@ -39,8 +39,8 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint or prices; "
-            "may be repeated."
+            help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint, prices or "
+            "simulate; may be repeated."
         ),
     ] = None,
     profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,

@@ -53,8 +53,9 @@ def _table(candidates: list[dict[str, Any]]) -> Table:
     """A row per candidate, a column per term that says anything."""
     shown = candidates[:_SHOWN]
     costs: list[dict[str, int]] = [c["cost"] for c in shown if c.get("cost")]
-    first: dict[str, int] = costs[0] if costs else {}
-    terms = [term for term in first if any(cost[term] for cost in costs)]
+    # Terms of others stand only where they are not 0.
+    named = dict.fromkeys(term for cost in costs for term in cost)
+    terms = [term for term in named if any(cost.get(term) for cost in costs)]
     table = Table(title="What each node would cost alone, in minor units", title_justify="left", box=None)
     for heading in ("node", "", "service", *terms, "in all", "because"):
         table.add_column(heading, justify="right" if heading in (*terms, "in all") else "left")
@@ -65,7 +66,7 @@ def _table(candidates: list[dict[str, Any]]) -> Table:
             c["node"],
             "chosen" if c["chosen"] else "",
             c.get("best_service") or "",
-            *(f"{cost[term]}" if cost else "" for term in terms),
+            *(f"{cost.get(term, 0)}" if cost else "" for term in terms),
             "" if c.get("cost_minor") is None else f"{c['cost_minor']}",
             c.get("excluded_because") or (f"lacks {missing}" if missing else ""),
         )

@@ -1,4 +1,4 @@
-"""`onhand policy`: check policies before they are saved, see their versions, promote them and roll them back."""
+"""`onhand policy`: check policies before they are saved, see their versions, simulate, promote and roll them back."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,14 +12,17 @@ from onhand.errors import NotFound
 from onhand.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from onhand.db import Database
     from onhand.sourcing.policies.lifecycle import Move
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
-commands = typer.Typer(no_args_is_help=True, help="Check, list, show, promote and roll back sourcing policies.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Check, list, show, simulate, promote and roll back sourcing policies."
+)
 
 Name = Annotated[str, typer.Argument(help="As `onhand policy list` shows it.")]
 
@@ -189,6 +192,81 @@ def rollback(name: Name, why: Annotated[str, typer.Option(help="For the history 
     with _database() as db:
         moves = roll_back_policy(db, name, why=why, by=Actor(reason=why))
     _print_moves(name, moves)
+
+
+@commands.command()
+def simulate(
+    name: Name,
+    begins: Annotated[str, typer.Option("--from", help="First day or moment of the period, UTC if it does not say.")],
+    ends: Annotated[str, typer.Option("--to", help="Its end; the day or moment itself is not in it.")],
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="To try; left out: the newest draft.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A policy to try that is no version yet, YAML or JSON.")] = None,
+    against: Annotated[int | None, typer.Option(min=1, help="To compare with; left out: the active version.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Stop after so many orders.")] = None,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Also try other prices of time and CO2.")] = False,
+    seed: Annotated[int, typer.Option(help="Of rejections and transit times.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+) -> None:
+    """Replay the orders of a period by two policies, with stock, supply and capacity evolving under each, and say what
+    differs and how certain that is. Changes nothing.
+    """
+    from json import dumps
+
+    from onhand.cli.simulation import lines
+    from onhand.flows.simulation.run import Request, simulate_policy
+    from onhand.simulation.page import page
+
+    if file is not None and version is not None:
+        raise typer.BadParameter("give a version or a file", param_hint="--file")
+    request = Request(
+        name=name,
+        begins=_moment(begins, "--from"),
+        ends=_moment(ends, "--to"),
+        version=version,
+        text=None if file is None else _text(file),
+        against=against,
+        orders_max=sample,
+        pareto=pareto,
+        seed=seed,
+    )
+    with _database() as db, _progress() as told:
+        report = simulate_policy(db, request, told)
+    if html is not None:
+        html.write_text(page(report), "utf-8")
+        err.print(f"wrote {html}")
+    if as_json:
+        typer.echo(dumps(report, ensure_ascii=False, separators=(",", ":")))
+    else:
+        for line in lines(report):
+            out.print(line)
+
+
+def _moment(text: str, option: str) -> "datetime":
+    from onhand.flows.simulation.read import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}: expected a day or a moment, such as 2026-03-02 or 2026-03-02T08:00Z", param_hint=option
+        ) from None
+
+
+@contextmanager
+def _progress() -> "Generator[Callable[[str, int, int], None]]":
+    """A bar on a terminal's standard error; nothing elsewhere."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def told(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of or None)
+
+        yield told
 
 
 def _print_moves(name: str, moves: "Sequence[Move]") -> None:

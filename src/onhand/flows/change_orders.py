@@ -24,7 +24,6 @@ from onhand.flows.transactor import Transactor
 from onhand.ledger.model import Entry, Kind, Result
 from onhand.ledger.store import apply_entries
 from onhand.network.compiled import NO_LIMIT
-from onhand.network.parcels import OF_NODE
 from onhand.orders import store
 from onhand.orders.model import Fulfilment, Order, Unit
 from onhand.orders.public import unit_rows
@@ -111,6 +110,9 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
         # Settled: supply may have lost its date since the order was last written.
         check(settle(change.before), change.after, change.command)
     causes = [(change, entry) for change in changes for entry in _entries(change)]
+    if len(changes) > 1:
+        # What one order gives up another one may take.
+        causes.sort(key=lambda cause: cause[1].kind != "release")
     entries = [entry for _, entry in causes]
     results = apply_entries(conn, entries, actor=by, origin=origin) if entries else []
     for (change, entry), result in zip(causes, results, strict=True):
@@ -218,11 +220,8 @@ def _parcels(changes: Sequence[Change]) -> Parcels:
     for sign, orders in ((-1, (c.before for c in changes)), (1, (c.after for c in changes))):
         for order in orders:
             for f in order.live:
-                if not f.parcels or f.carrier is None or f.service is None:
-                    continue
-                counted = [(OF_NODE, f.node_id)] if f.lane is None else [(OF_NODE, f.node_id), (f.lane, 0)]
-                for lane, node in counted:
-                    key = f.carrier, f.service, lane, node, f.ship_day
+                for lane, node in f.parcel_counters:
+                    key = f.carrier or "", f.service or "", lane, node, f.ship_day
                     sums[key] = sums.get(key, 0) + sign * f.parcels
     return {key: n for key, n in sums.items() if n}
 

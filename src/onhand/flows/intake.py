@@ -17,6 +17,7 @@ from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
 from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn
 from onhand.orders.model import Order
+from onhand.sourcing import custom
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Ask
 
@@ -198,7 +199,7 @@ def prepare(
             objective=policy.index(order.objective),
             residential=destination.residential,
             prices=_prices([line.price_minor for line in order.lines], lines, demand, catalogue)
-            if network.duties.has_duties or policy.reads_prices
+            if are_prices_read(network, policy)
             else [],
         ),
         hash=body_hash or hash_order(_encode(order)),
@@ -212,6 +213,11 @@ def prepare(
     )
 
 
+def are_prices_read(network: Network, policy: Policy) -> bool:
+    """Whether a decision may depend on what is paid: for duty, for a floor, or because terms of others look at it."""
+    return network.duties.has_duties or policy.reads_prices or bool(custom.installed())
+
+
 def hash_order(canonical: bytes) -> bytes:
     """128 bits that tell a repeat from another order under the same name; of the order as JSON again.
 
@@ -220,9 +226,9 @@ def hash_order(canonical: bytes) -> bytes:
     return xxh3_128_digest(canonical)
 
 
-def rebuild_ask(world: World, order: Order, channel: Channel) -> Ask | None:
+def rebuild_ask(world: World, order: Order, channel: Channel, *, priced: bool = False) -> Ask | None:
     """The ask of an order that is sourced again, for everything that is in it; None while its destination cannot be
-    located."""
+    located. priced: with prices even where no decision depends on them."""
     network, policy, wish = world.network, world.policy, order.wishes
     latitude, longitude, unlocatable = place_of(wish.destination)
     pickup = network.node_ids.get(wish.pickup_node or "", 0)
@@ -239,7 +245,7 @@ def rebuild_ask(world: World, order: Order, channel: Channel) -> Ask | None:
     return Ask(
         demand=demand,
         prices=_prices([n.price_minor for n in order.lines], bought, demand, world.catalogue)
-        if network.duties.has_duties or policy.reads_prices
+        if priced or are_prices_read(network, policy)
         else [],
         latitude=latitude,
         longitude=longitude,

@@ -49,8 +49,9 @@ from onhand.network.compiled import Network
 from onhand.orders.store import first_answers
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
+from onhand.sourcing.outlook import rows_of
 from onhand.sourcing.policies.asking import Asking, Tried, Wanted
-from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, join, nothing, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked, follow, join, nothing, undo
 from onhand.sourcing.tables import WHY_PROFIT
 
 SQL = queries(__file__)
@@ -214,6 +215,7 @@ class Desk:
             sheet.only(rows), decisions, [records[r] for r in rows], network, asking.policy, state.catalogue,
             rows=rows, line_of=np.array(sheet.line_of, np.int32), origin=state.db.origin,
             labels=[] if tried is None else [tried.label(decisions, r) for r in rows],
+            confidences=[] if tried is None else [tried.confidences[r] for r in rows],
         )  # fmt: skip
 
     def _exact_all(self, orders: dict[int, Intake], answers: list[Placed | Exception | None], *, waited: bool) -> None:
@@ -536,6 +538,7 @@ def _decide_and_write(
         line_of=np.array([line for c in planned for line in c.line_of()], np.int32),
         origin=state.db.origin,
         labels=[] if asking.is_plain else [c.label for c in cases],
+        confidences=[] if asking.is_plain else [book.confidence_of(c.want) for c in cases],
         fates=[c.fate for c in cases],
     )
     available, version = positions(writing.on(conn).wait())
@@ -553,6 +556,7 @@ def _decide_and_write(
             snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
                 state.network.take_room_of(network)
+            follow(decisions, state.stock())
         _count_cases(state, in_force, cases, decisions, now)
 
     return after
@@ -609,7 +613,6 @@ class Book:
     def __init__(self, state: State, network: Network, locked: Locked, now: datetime, asking: Asking) -> None:
         self.network = network
         self.asking = asking
-        self.confidence = asking.policy.confidence
         self.now = now
         self._state = state
         rows = {int(item): n for n, item in enumerate(np.unique(locked.item))}
@@ -620,10 +623,18 @@ class Book:
             at = (np.array([rows[i] for i in locked.item.tolist()]), locked.node)
             self.stock.available[at] = locked.free
             self.stock.safety[at] = locked.safety
+            with state.lock:
+                known = state.stock()
+                self.stock.prices = rows_of(known.prices, np.array([*rows], np.int32), shape[1])
+                self.stock.step_minor = known.step_minor
 
     @property
     def catalogue(self) -> Catalogue:
         return self._state.catalogue
+
+    def confidence_of(self, want: Wanted) -> float:
+        """With which a promise to that order is kept."""
+        return self.asking.versions[want.version].policy.document.confidence
 
     def with_network(self, network: Network, now: datetime) -> "Book":
         """The same stock, with other candidates or at another time."""
@@ -775,7 +786,7 @@ def _decide_one(book: "Book", intake: Intake, supply: _Supply) -> _Case:
         fate.status = fate.queue = "held"
     latest = max(b.inbound.expected_at for b in backing)
     fate.deliver_at = int((latest + timedelta(days=days_after_arrival(book.network))).timestamp())
-    fate.confidence = book.confidence * min(b.inbound.confidence for b in backing)
+    fate.confidence = book.confidence_of(want) * min(b.inbound.confidence for b in backing)
     return case
 
 

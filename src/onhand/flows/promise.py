@@ -14,8 +14,9 @@ from onhand.flows.intake import World, active_channel, check_country, pickup_of,
 from onhand.flows.reserve import basket
 from onhand.flows.state import State
 from onhand.flows.wanted import item_facts
-from onhand.orders.answer import COST
+from onhand.orders.answer import cost_json
 from onhand.orders.intake import PromiseIn
+from onhand.orders.model import split_cost
 from onhand.sourcing.policies.asking import Wanted
 from onhand.sourcing.policies.facts import OrderFacts, order_facts
 from onhand.sourcing.solve import Ask, Decisions, asked, decide_asked
@@ -148,7 +149,7 @@ def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
     first, last = decisions.fulfilment_first[row : row + 2].tolist()
     total = grams = latest = 0
     for number, f in enumerate(range(first, last), 1):
-        terms = np.rint(decisions.terms[f]).astype(int).tolist()
+        terms: list[int] = np.rint(decisions.terms[f]).astype(int).tolist()
         total += sum(terms)
         grams += round(float(decisions.grams[f]))
         latest = max(latest, int(decisions.deliver[f]))
@@ -161,7 +162,7 @@ def _option(state: State, decisions: Decisions, row: int, option: str) -> str:
                 known.carrier_json if known else "null",
                 known.code_json if known else '"pickup"',
                 ",".join(lines[number]),
-                COST % tuple(terms),
+                cost_json(*split_cost(terms, decisions.others)),
                 rfc3339(int(decisions.departs[f])),
                 rfc3339(int(decisions.deliver[f])),
             )

@@ -89,7 +89,7 @@ WHERE i.inbound_id = a.inbound_id AND i.line_no = a.inbound_line
 -- What a process's memory must learn between two places of the outbox; its own order events are no news to it.
 SELECT kind, data FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
-  AND (kind IN ('item.changed', 'policy.changed') OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
+  AND (kind IN ('item.changed', 'policy.changed', 'outlook.changed') OR (kind = 'network.changed' AND data ->> 'kind' IS DISTINCT FROM 'listing') OR (kind = 'stock.changed' AND origin <> %s))
 ORDER BY xid, pos
 
 -- name: find_servable
@@ -125,6 +125,22 @@ GROUP BY o.order_id
 ORDER BY o.placed_at, o.order_id
 LIMIT %(limit)s
 
+-- name: find_unreleased
+-- Orders sourced whole of which nobody has begun to work on any part, those that leave first; of the open fulfilments
+-- only, by their index.
+SELECT o.order_id::text
+FROM (
+    SELECT order_id, min(ship_by) AS leaves
+    FROM fulfilment
+    WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped')
+    GROUP BY order_id
+    HAVING bool_and(status = 'allocated') AND min(ship_by) > %(after)s
+) f
+JOIN orders o USING (order_id)
+WHERE o.status = 'sourced' AND o.queue IS NULL AND o.placed_at > %(since)s
+ORDER BY f.leaves, o.order_id
+LIMIT %(limit)s
+
 -- name: mark_tried
 UPDATE queue_line SET tried_at = now() WHERE order_id = ANY (%(ids)s::uuid[])
 
@@ -156,3 +172,54 @@ FROM (
 WHERE before < oversold
 ORDER BY item_id, node_id, place
 LIMIT %(limit)s
+
+-- name: order_ends
+-- Ids ascend with time: the first order after a moment, and the last.
+SELECT (SELECT order_id::text FROM orders WHERE order_id >= %(since)s::uuid ORDER BY order_id LIMIT 1),
+       (SELECT order_id::text FROM orders ORDER BY order_id DESC LIMIT 1)
+
+-- name: sample_orders
+-- Of every stretch of time the first orders, by the primary key: a shop with millions of orders is asked no more than a
+-- small one.
+SELECT s.stretch, o.order_id, extract(epoch FROM o.placed_at)::float8, o.channel_id, o.request, o.lines
+FROM unnest(%(starts)s::uuid[], %(ends)s::uuid[]) WITH ORDINALITY AS s (start_id, end_id, stretch)
+CROSS JOIN LATERAL (
+    SELECT order_id, placed_at, channel_id, request, lines FROM orders
+    WHERE order_id >= s.start_id AND order_id < s.end_id
+    ORDER BY order_id LIMIT %(each)s
+) AS o
+
+-- name: answered_lines
+-- What nodes have said of the lines of these orders: how many they took on, and refused.
+SELECT f.node_id, (p ->> 1)::int, extract(hour FROM o.placed_at)::int, count(*),
+       count(*) FILTER (WHERE f.reason = ANY (%(reasons)s)
+                          AND (f.status = 'rejected' OR coalesce((p ->> 4)::int, 0) > 0))
+FROM fulfilment f
+JOIN orders o USING (order_id)
+CROSS JOIN json_array_elements(f.pieces::json) AS p
+WHERE f.order_id = ANY (%(ids)s::uuid[])
+  AND (f.status IN ('accepted', 'packed', 'partly_shipped', 'shipped', 'delivered') OR f.reason = ANY (%(reasons)s))
+GROUP BY 1, 2, 3
+
+-- name: next_supply
+SELECT item_id, extract(epoch FROM min(expected_at))::float8 FROM inbound_line
+WHERE received < quantity GROUP BY item_id
+
+-- name: local_values
+-- Positions with a markdown or with sales to who walks in: what clearing a unit brings, price and cost of the item, and
+-- the units sold in the days since, with their squares.
+WITH sold AS (
+    SELECT item_id, node_id, sum(units) AS units, sum(units * units) AS squares
+    FROM (
+        SELECT item_id, node_id, -sum(quantity)::float8 AS units FROM ledger_entry
+        WHERE kind = 'adjustment' AND reason = 'sale' AND d_on_hand < 0
+          AND occurred_at > to_timestamp(%(since)s) AND occurred_at <= to_timestamp(%(now)s)
+        GROUP BY item_id, node_id, (occurred_at AT TIME ZONE 'UTC')::date
+    ) AS daily
+    GROUP BY item_id, node_id
+), cleared AS (
+    SELECT item_id, node_id, value_minor FROM markdown
+    WHERE until IS NULL OR until >= (to_timestamp(%(now)s) AT TIME ZONE 'UTC')::date
+)
+SELECT item_id, node_id, c.value_minor, i.price_minor, i.unit_cost_minor, coalesce(s.units, 0), coalesce(s.squares, 0)
+FROM sold s FULL JOIN cleared c USING (item_id, node_id) JOIN item i USING (item_id)

@@ -15,10 +15,10 @@ import numpy as np
 
 from onhand.base.dates import YEARS, microseconds
 from onhand.base.money import CURRENCIES
-from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, place_of
+from onhand.flows.intake import FEW_LINES, Intake, OrderLine, World, are_prices_read, place_of
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.intake import COUNTRY_CODES, LineIn, OrderIn, encode_plain_wishes, encode_wishes
-from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows
+from onhand.sourcing.solve import Ask, Asked, duty_rows, first_rows, with_names
 
 
 @dataclass(slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class Sheet:
         if network.has_zones:
             places = [o.destination for o in orders]
             zone[:] = [network.zone_row(p.country, p.region or "", p.postal_code) for p in places]
-        return Asked(
+        batch = Asked(
             demand_first=first_rows(self.demand_counts),
             item=np.array(self.demand_items, np.int32),
             units=np.array(self.demand_units, np.int32),
@@ -181,6 +181,10 @@ class Sheet:
             cost=np.array(self.demand_costs, np.float64) if any(self.demand_costs) else None,
             residential=np.array([o.destination.residential for o in orders], np.int32),
             duty=duty_rows(network, [(o.destination.country, o.destination.region or "", "") for o in orders]),
+        )
+        to = (o.destination for o in orders)
+        return with_names(
+            batch, (c.code for c in self.channels), ((p.country, p.region or "", p.postal_code) for p in to)
         )
 
 
@@ -284,7 +288,7 @@ def read_plain(
     sheet.demand_units = [line.quantity for line in found]
     # Mostly nobody asks.
     sheet.demand_prices = sheet.demand_costs = [0.0] * len(found)
-    if network.duties.has_duties or policy.reads_prices:
+    if are_prices_read(network, policy):
         sheet.demand_prices = [float(line.price_minor) for line in found]
         sheet.demand_costs = catalogue.unit_cost[sheet.demand_items].tolist()
     sheet.line_of = (

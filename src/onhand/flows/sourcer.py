@@ -7,6 +7,7 @@ caller has locked the orders, chooses which of their waiting units to try, and w
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,15 +22,15 @@ from onhand.flows.place_orders import Book, Locked, days_after_arrival, load_inb
 from onhand.flows.state import State
 from onhand.flows.wanted import of_order
 from onhand.ledger.store import Key, lock_positions
-from onhand.network.compiled import Channel, Network
+from onhand.network.compiled import NO_LIMIT, Channel, Network
 from onhand.orders.decide import take_waiting, withdraw
-from onhand.orders.model import TERMS, Fulfilment, Order, Piece, Unit, Wait, total
+from onhand.orders.model import Fulfilment, Order, Piece, Unit, Wait, split_cost, total
 from onhand.orders.states import settle
 from onhand.orders.store import Plan
 from onhand.sourcing import record
 from onhand.sourcing.backorder import Backing, Inbound, back
 from onhand.sourcing.policy import Policy
-from onhand.sourcing.solve import Ask, Decisions, undo
+from onhand.sourcing.solve import Ask, Decisions, Stock, undo
 
 # A node that refused a part of an order, or had lost it, is asked again for that order only after a day.
 _TRIED_FOR = timedelta(days=1)
@@ -56,6 +57,14 @@ class Sourced:
     order: Order
     plans: tuple[Plan, ...]
     found: bool
+
+
+class Look(NamedTuple):
+    """An order as sourcing sees it: what is asked, and the stock and room of the moment."""
+
+    ask: Ask
+    stock: Stock
+    network: Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +157,34 @@ class Sourcer:
         self._book = Book(self._state, self._network, locked, self.now, self._asking)
         self._items = sorted(items)
         self._supply: list[Inbound] | None = None
+
+    def give_back(self, orders: Iterable[Order]) -> None:
+        """Count what open fulfilments of `orders` hold as free, units and room: they are withdrawn together."""
+        opened = [f for o in orders for f in o.live if f.left]
+        self._give(opened, ())
+        network = self._network
+        node = np.array([f.node_id for f in opened], np.int32)
+        known = node <= network.count
+        day = np.array([(f.ship_day - EPOCH).days for f in opened], np.int32)
+        slot = network.slots_of(np.where(known, node, 0), day)
+        for f, at in zip(opened, slot.tolist(), strict=True):
+            for kind, amount in enumerate((1, f.lines, f.units)):
+                if at >= 0 and f.node_id <= network.count and network.left[f.node_id, at, kind] != NO_LIMIT:
+                    network.left[f.node_id, at, kind] += amount
+        network.take_parcels(
+            (f.carrier or "", f.service or "", lane, node, (f.ship_day - EPOCH).days, -f.parcels)
+            for f in opened
+            for lane, node in f.parcel_counters
+        )
+
+    def look(self, order: Order) -> Look | None:
+        """What sourcing all that waits of `order` would ask, and of what; None while it has no place to go to."""
+        ask = self._asks[order.order_id]
+        if ask is None:
+            return None
+        units = _by_item(total((w.unit, w.quantity) for w in order.waiting))
+        ask = msgspec.structs.replace(ask, demand=list(units.items()), excluded=sorted(tried(order, self.now)))
+        return Look(ask, self._book.stock, self._network)
 
     def free(self, item: int, node: int) -> int:
         """Available units of a locked position, less what has been given away here."""
@@ -335,7 +372,7 @@ class Sourcer:
         made: list[Fulfilment] = []
         for n, r in enumerate(range(d.fulfilment_first[0], d.fulfilment_first[1]), 1):
             node, service = int(d.node[r]), int(d.service[r])
-            terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+            cost, of_others = split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others)
             made.append(
                 Fulfilment(
                     number=last + n,
@@ -353,8 +390,9 @@ class Sourcer:
                     units=int(d.units[r]),
                     parcels=int(d.parcels[r]),
                     lane=network.lane_key(service, int(d.lane[r])),
-                    cost_minor=sum(terms),
-                    cost=tuple(terms),
+                    cost_minor=sum(cost) + sum(minor for _, minor in of_others),
+                    cost=cost,
+                    cost_of_others=of_others,
                     co2_g=round(float(d.grams[r])),
                     pieces=tuple(
                         Piece(line_no=line, item_id=item, quantity=units) for (line, item), units in pieces[n].items()
@@ -435,13 +473,14 @@ class Sourcer:
             inputs = record.empty(ask, catalogue.goods, self.now.timestamp())
         made = [f for f in order.fulfilments if f.plan_no == number]
         codes = self._network.node_codes
+        confidence = self._book.confidence_of(self._wants[order.order_id])
         decision = {
             "order_id": order.order_id,
             "status": order.status,
             "queue": order.queue,
             "promise": None
             if order.deliver_by is None
-            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": self._asking.policy.confidence},
+            else {"deliver_by": rfc3339(_seconds(order.deliver_by)), "confidence": confidence},
             "fulfilments": [_worded(order, f) for f in made],
             "waiting": [
                 {
@@ -483,7 +522,7 @@ def _worded(order: Order, f: Fulfilment) -> dict[str, object]:
             {"line_id": order.line(p.line_no).line_id, "sku": order.skus[p.item_id], "quantity": p.quantity}
             for p in f.pieces
         ],
-        "cost": dict(zip(TERMS, f.cost, strict=True)),
+        "cost": f.cost_by_term,
         "cost_minor": f.cost_minor,
         "co2_g": f.co2_g,
         "ship_by": rfc3339(_seconds(f.ship_by)),

@@ -16,10 +16,13 @@ from onhand.flows.trials import Tally
 from onhand.ledger.snapshot import Snapshot, read_positions
 from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
-from onhand.sourcing import record
+from onhand.sourcing import custom, outlook, record
+from onhand.sourcing.outlook import Outlook
 from onhand.sourcing.policies.asking import Asking
 from onhand.sourcing.policy import STANDARD, Policy
-from onhand.sourcing.solve import Ask, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Ask, Stock, decide
+from onhand.sourcing.store import latest_outlook
+from onhand.sourcing.tables import Prices
 
 SQL = queries(__file__)
 
@@ -45,6 +48,10 @@ class State:
         self.catalogue = Catalogue()
         self.network: Network = compile_network(b'{"nodes":[],"carriers":[],"channels":[]}', now())
         self.snapshot = Snapshot()
+        # What is foreseen, and the prices that have followed the orders of this process since.
+        self.outlook: Outlook | None = None
+        self._prices: Prices = NO_PRICES
+        self._hour = -1  # UTC, that the risks of rejection among them are for
         self.in_force: InForce | None = None
         self.tally = Tally()
         self.cursor = Cursor()
@@ -52,6 +59,7 @@ class State:
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read everything. Events committed meanwhile are read again by `follow`."""
+        custom.log_installed()
         self.warm()
         with self.db.connection() as conn:
             self.cursor = head(conn)
@@ -61,6 +69,7 @@ class State:
             with self.lock:
                 self.network, self.in_force = network, in_force
             self.snapshot.load(conn, self.catalogue.count, network.count, progress, lock=self.lock)
+        self.look_ahead()
         self.loaded = True
 
     @property
@@ -98,7 +107,25 @@ class State:
     def stock(self) -> Stock:
         """The snapshot as the solver reads it. Call and use under `lock`."""
         self.snapshot.grow(self.catalogue.count, self.network.count)
-        return Stock(self.snapshot.available, self.snapshot.pending, self.snapshot.safety)
+        s = self.snapshot
+        if self.outlook is None:
+            return Stock(s.available, s.pending, s.safety)
+        prices = outlook.grown(self._prices, *s.available.shape)
+        hour = int(self.now().timestamp() // 3600) % 24
+        if len(prices.rejection) and hour != self._hour:
+            self._hour, prices = hour, prices._replace(rejection=self.outlook.risk(s.available.shape[1], hour))
+        self._prices = prices
+        return Stock(s.available, s.pending, s.safety, prices=prices, step_minor=self.outlook.step_minor)
+
+    def look_ahead(self) -> None:
+        """Take over the latest outlook."""
+        with self.db.connection() as conn:
+            latest = latest_outlook(conn)
+        if latest is None or (self.outlook is not None and self.outlook.made_at == latest.made_at):
+            return  # a process hears of its own outlooks, too
+        prices = latest.prices(*self.snapshot.available.shape)
+        with self.lock:
+            self.outlook, self._prices, self._hour = latest, prices, -1
 
     def learn_items(self, skus: list[str]) -> None:
         """Read items that another process may just have created."""
@@ -129,7 +156,7 @@ class State:
         """Apply what other processes, and this one's own set-up calls, have committed since the last time."""
         skus: set[str] = set()
         pairs: set[tuple[int, int]] = set()
-        network = False
+        network = ahead = False
         with self.db.connection() as conn:
             end = head(conn)
             rows = (
@@ -142,6 +169,8 @@ class State:
                 pairs.update(zip(data["items"], data["nodes"], strict=True))
             elif kind == "item.changed":
                 skus.update(row["sku"] for row in data["items"])
+            elif kind == "outlook.changed":
+                ahead = True
             else:
                 network = True
         if skus:
@@ -150,6 +179,8 @@ class State:
             self.reload_network()
         if pairs:
             self._refresh(pairs)
+        if ahead:
+            self.look_ahead()
         self.cursor = end
 
     def take(self, items: list[int], nodes: list[int]) -> None:

@@ -17,6 +17,7 @@ from onhand.errors import NotFound
 from onhand.flows.in_force import InForce, Trial
 from onhand.flows.policies import watch_canary
 from onhand.network.compiled import Network
+from onhand.sourcing.outlook import rows_of
 from onhand.sourcing.policies import store
 from onhand.sourcing.policies.asking import Asking, Wanted
 from onhand.sourcing.policies.guards import Breach, judge
@@ -80,6 +81,7 @@ class Glance:
                 available=stock.available[items],
                 pending=stock.pending[items],
                 safety=stock.safety[items],
+                prices=rows_of(stock.prices, items, stock.available.shape[1]),
                 rows={item: row for row, item in enumerate(items.tolist())},
             ),
             network=network,

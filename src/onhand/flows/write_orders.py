@@ -23,6 +23,7 @@ from onhand.ledger.stack import stack
 from onhand.network.compiled import PICKUP, Network
 from onhand.orders import answer
 from onhand.orders.intake import Customer, LineIn
+from onhand.orders.model import split_cost
 from onhand.orders.rows import LineRow, encode_cost, encode_many, new_line
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import Decisions
@@ -72,6 +73,7 @@ def encode(
     line_of: Int32,
     origin: int,
     labels: Sequence[str] = (),
+    confidences: Sequence[float] = (),
     fates: Sequence[Fate] | None = None,
 ) -> Writing:
     """Word the answers of the orders of `sheet`, and make ready what is written.
@@ -80,6 +82,7 @@ def encode(
     rows      of each order its row in `decisions`, -1 without a plan
     line_of   of each demand row in `decisions` its order line, -1 where several lines share it
     labels    of each order the version and rule that decided it; empty: the active version did
+    confidences  of each order that with which its promise is kept; empty: the policy's
     fates     what became of each order; None: all are sourced
     """
     count, orders = len(sheet), sheet.orders
@@ -91,7 +94,7 @@ def encode(
     order_ids = ids.texts(raw_ids)
     f = _fulfilments(decisions, position_of, network)
     pieces = _pieces(f, taken)
-    worded = _word(sheet, order_ids, fates, f, pieces, network, policy, catalogue)
+    worded = _word(sheet, order_ids, fates, f, pieces, network, policy, catalogue, confidences)
     people = [(p, o.customer) for p, o in enumerate(orders, 1) if o.customer is not None]
     person_of = np.zeros(count, np.int32)
     for number, (position, _) in enumerate(people, 1):
@@ -163,9 +166,10 @@ class _Cost(NamedTuple):
 
 
 @lru_cache(maxsize=65_536)
-def _cost(*terms: int) -> _Cost:
+def _cost(others: tuple[str, ...], *terms: int) -> _Cost:
     """Orders of like parcels by like ways cost alike."""
-    return _Cost(encode_cost(terms), answer.COST % terms)
+    cost = split_cost(terms, others)
+    return _Cost(encode_cost(*cost), answer.cost_json(*cost))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -293,7 +297,7 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         cost_minor=terms.sum(axis=1),
         service=service,
         grams=np.rint(decisions.grams[:made][wanted]).astype(np.int64),
-        costs=[_cost(*row) for row in terms.tolist()],
+        costs=[_cost(decisions.others, *row) for row in terms.tolist()],
         carriers=[known[s].carrier for s in _ints(service)],
         services=[known[s].code for s in _ints(service)],
         lanes=_lanes(service, decisions.lane[:made][wanted], network),
@@ -334,8 +338,12 @@ def _word(
     network: Network,
     policy: Policy,
     catalogue: Catalogue,
+    confidences: Sequence[float],
 ) -> _Worded:
     usual = f"{policy.confidence:.4g}"
+    # The sheet keeps one for all: who has another keeps its answer.
+    own = [f"{confidence:.4g}" for confidence in confidences] or [usual] * len(sheet)
+    is_usual = all(one == usual for one in own)
     sku_json = catalogue.sku_json
     made = zip(
         _ints(f.node),
@@ -346,7 +354,7 @@ def _word(
     )
     nodes, services = network.node_json, [*network.services, PICKUP]
     lines_of = [o.lines for o in sheet.orders]
-    if fates is None and len(pieces) == len(sheet) == len(sheet.items):
+    if fates is None and is_usual and len(pieces) == len(sheet) == len(sheet.items):
         answers: list[str] = []
         for order_id, (line,), ((_, item, units),), (node, at, (cost, cost_minor, grams), (departs, deliver)) in zip(
             order_ids, lines_of, pieces, made, strict=True
@@ -380,13 +388,13 @@ def _word(
             )
         )  # fmt: skip
         latest[n] = max(latest[n], deliver)
-    for fate, order_id, until, parts_of, lines in zip(
-        [_SOURCED] * len(sheet) if fates is None else fates, order_ids, latest, parts, lines_of, strict=True
+    for fate, order_id, until, parts_of, lines, confidence in zip(
+        [_SOURCED] * len(sheet) if fates is None else fates, order_ids, latest, parts, lines_of, own, strict=True
     ):
         promise = "null"
         is_promised = until and fate.status != "unfillable"
         if is_promised:
-            promise = answer.PROMISE % (rfc3339(until), f"{fate.confidence:.4g}" if fate.confidence else usual)
+            promise = answer.PROMISE % (rfc3339(until), f"{fate.confidence:.4g}" if fate.confidence else confidence)
         whole = answer.ANSWER % (
             order_id,
             fate.status,
@@ -397,6 +405,7 @@ def _word(
             order_id,
         )
         is_plain = fate.status == "sourced" and fate.queue is None and not fate.waiting and not fate.confidence
+        is_plain &= confidence == usual
         worded.deliver_at.append(until if is_promised else fate.deliver_at)
         worded.answers.append(whole)
         worded.kept.append(None if is_plain else whole)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from onhand.errors import Conflict
 from onhand.orders.decide import cut, park, swap
@@ -10,6 +10,7 @@ from onhand.orders.model import Fulfilment, Order, Unit
 from onhand.orders.states import require_fulfilment, require_order, settle
 
 RejectReason = Literal["not_found", "damaged", "no_capacity", "closed", "other"]
+REJECT_REASONS: frozenset[str] = frozenset(get_args(RejectReason))
 # Units that a node refuses for these reasons cannot be sold to anybody else either.
 UNSELLABLE = frozenset(("not_found", "damaged"))
 

@@ -40,6 +40,19 @@ class DutyRow(DutyIn):
     code: Code
 
 
+class SubstituteRow(Strict):
+    """An item that may take the place of another, where an order allows it."""
+
+    sku: Code
+    cost_minor: Annotated[int, Field(ge=0, le=1_000_000_000, description="loss of goodwill of one unit")] = 0
+
+
+class NetworkItem(ItemRow):
+    """An item of a network."""
+
+    substitutes: Annotated[list[SubstituteRow], Field(max_length=20)] = []  # noqa: RUF012
+
+
 class ChannelRow(Strict):
     """Who sells: the nodes that may serve it, all of them when left out."""
 
@@ -78,7 +91,7 @@ class ForecastIn(Strict):
 class NetworkIn(Strict):
     """All that a decision is made from. Without channels there is one, `default`, that every node serves."""
 
-    items: list[ItemRow]
+    items: list[NetworkItem]
     nodes: Annotated[list[NodeRow], Field(min_length=1)]
     carriers: list[CarrierRow] = []  # noqa: RUF012 - pydantic copies a default for each document
     channels: list[ChannelRow] | None = None
@@ -106,6 +119,7 @@ class Network:
     available, safety  int32[item_id, node_id]
     price, cost        float64[item_id], minor units, 0 where it is not known
     currency           of an order that does not say: that of the first item with one
+    substitutes        by sku (sku, minor units of goodwill lost by one unit) of what may take its place
     """
 
     at: datetime
@@ -118,6 +132,7 @@ class Network:
     currency: str
     forecast: ForecastIn | None = None
     inbound: Sequence[Supply] = field(default=())
+    substitutes: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict[str, "Sequence[tuple[str, int]]"])
 
     @classmethod
     def load(cls, document: "Mapping[str, Any] | Network", *, at: datetime | None = None) -> "Network":
@@ -142,6 +157,7 @@ class Network:
         document_ = _document(given, node_ids, errors)
         available, safety = _stock(given, catalogue, node_ids, errors)
         inbound = _inbound(given, catalogue, node_ids, errors)
+        substitutes = _substitutes(given, catalogue, errors)
         if given.forecast is not None and given.forecast.expected is not None:
             if len(given.forecast.expected) != len(given.forecast.orders):
                 errors.append(FieldError("forecast.expected", "expected one number for each of forecast.orders"))
@@ -164,6 +180,7 @@ class Network:
             currency=next((row.currency for row in given.items if row.currency), "EUR"),
             inbound=inbound,
             forecast=given.forecast,
+            substitutes=substitutes,
         )
 
 
@@ -204,7 +221,7 @@ def _catalogue(given: NetworkIn, errors: list[FieldError]) -> Catalogue:
 def _document(given: NetworkIn, node_ids: Mapping[str, int], errors: list[FieldError]) -> bytes:
     """The JSON document that `compile_network` reads."""
     nodes = [
-        node.model_dump(mode="json", exclude={"capacity", "name", "node_type"})
+        node.model_dump(mode="json", exclude={"capacity", "name"})
         | {f"capacity_{what}": getattr(node.capacity, what) for what in ("orders", "lines", "units")}
         | {"node_id": node_ids[node.code]}
         for node in given.nodes
@@ -277,3 +294,19 @@ def _inbound(
         item, node = _at(row, f"inbound[{n}]", catalogue, node_ids, errors)
         supply.append(Supply(item_id=item, node_id=node, units=row.quantity, ready=row.expected_at.timestamp()))
     return supply
+
+
+def _substitutes(
+    given: NetworkIn, catalogue: Catalogue, errors: list[FieldError]
+) -> dict[str, Sequence[tuple[str, int]]]:
+    found: dict[str, Sequence[tuple[str, int]]] = {}
+    for n, item in enumerate(given.items):
+        for m, row in enumerate(item.substitutes):
+            path = f"items[{n}].substitutes[{m}].sku"
+            if row.sku not in catalogue.ids:
+                errors.append(FieldError(path, f"no item {row.sku!r}"))
+            elif row.sku == item.sku or row.sku in {other.sku for other in item.substitutes[:m]}:
+                errors.append(FieldError(path, "expected another item, once"))
+        if item.substitutes:
+            found[item.sku] = [(row.sku, row.cost_minor) for row in item.substitutes]
+    return found

@@ -30,15 +30,29 @@ class PlannedFulfilment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Substitution:
+    """A line whose units are those of another item. sku: as it was asked for; cost_minor: loss of goodwill, of all
+    units."""
+
+    line_id: str
+    sku: str
+    by: str
+    units: int
+    cost_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How one order is served.
 
     status      `sourced`; `backordered`: some units have yet to arrive; `partial`: some are left unserved;
                 `unfillable`: no plan; `below_floor`: none that earns what the policy asks
     unserved    sku -> units
-    cost_minor  what the solver weighed: all terms of all fulfilments, and the price of what is left unserved
+    cost_minor  what was weighed: all terms of all fulfilments, the price of what is left unserved, and the goodwill
+                lost by substitutions
     profit_minor  sales less costs of goods, shipping, handling, tax and duty; of what is served
     method      exact | divided | grouped | search | shared: how the plan was found (see sourcing/kernel.py)
+    substitutions  lines that another item serves
     """
 
     order: str
@@ -49,6 +63,7 @@ class Plan:
     cost_minor: float
     profit_minor: float
     method: str
+    substitutions: tuple[Substitution, ...] = ()
 
     @property
     def nodes(self) -> list[str]:
@@ -62,6 +77,40 @@ class Plan:
     @property
     def co2_g(self) -> float:
         return sum(f.co2_g for f in self.fulfilments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointPlan:
+    """How many orders are served together; `plans` in the order in which they were given.
+
+    cost_minor   of all plans, and `refused` times what each refused order counts (see `onhand.source_batch`)
+    bound_minor  no joint plan costs less: bound_minor <= optimum <= cost_minor. Where `is_proved` is False, none of the
+                 plans that were considered
+    gap          (cost_minor - bound_minor) / |bound_minor|: what planning longer could save at most, as a share
+    refused      orders without a plan
+    refused_minor  what they count in cost_minor and bound_minor
+    rounds, considered  how often prices were put to all orders, and different plans that came of it
+    seconds      that it took
+    """
+
+    plans: tuple[Plan, ...]
+    cost_minor: float
+    bound_minor: float
+    gap: float
+    is_proved: bool
+    refused: int
+    refused_minor: float
+    rounds: int
+    considered: int
+    seconds: float
+
+    @property
+    def co2_g(self) -> float:
+        return sum(p.co2_g for p in self.plans)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""

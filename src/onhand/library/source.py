@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from onhand.errors import FieldError, InvalidInput
 from onhand.flows.intake import prepare
 from onhand.library.network import Network, Supply
 from onhand.library.plan import Plan, PlannedFulfilment, PlanStatus
+from onhand.library.substitutes import Basket, baskets, best, told_apart
 from onhand.network import compiled
 from onhand.orders.intake import OrderIn
 from onhand.orders.model import TERMS
@@ -44,7 +46,9 @@ def source(
 ) -> list[Plan]:
     """Decide `orders` in turn, each from what the ones before it have left. Nothing is kept: `network` stays as it is.
 
-    orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out
+    orders   as `POST /v1/orders` takes them; channel, external_id and currency may be left out, and an order or a line
+             may say `allow_substitutes`: an item's `substitutes` in the network may then take its place, of a whole
+             line (of all ways to do so the 32 that lose least goodwill are tried)
     network  a document (see Network.load) or a loaded network
     policy   "standard", or objectives and limits as a Policy
     seed     of the draws from a forecast; the same seed, the same plans
@@ -56,25 +60,48 @@ def source(
     """
     known = Network.load(network, at=at)
     now = at or known.at
-    rules = _policy(policy)
-    asks = _asks(orders, known, rules, now)
+    rules = policy_of(policy)
+    errors: list[FieldError] = []
+    asked_for, replaceable = told_apart([*orders], errors)
+    if errors:
+        raise InvalidInput(errors)
+    asks = asks_of(asked_for, known, rules, now)
     room = known.compiled.with_own_room()
     room.set_clock(now)
-    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=_supply(known))
-    ahead = None if rules.foresight is None else _Ahead.of(known, room, rules, rules.foresight, now, seed)
+    stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=supply_of(known))
+    ahead = None if rules.foresight is None else Ahead.of(known, room, rules, rules.foresight, now, seed)
     plans: list[Plan] = []
     every = _BATCH if ahead is None else ahead.every
     for start in range(0, len(asks), every):
         some = asks[start : start + every]
         if ahead is not None:
             rules = ahead.look(stock, start)
-        decisions = _decide(some, stock, known, room, rules, now)
-        plans += [_plan(name, ask, decisions, n, known, rules) for n, (name, ask, _) in enumerate(some)]
+        # An order that takes substitutes is decided by itself: what it takes is known only then.
+        alone = [n for n in range(len(some)) if replaceable[start + n] and known.substitutes]
+        for first, end in pairwise(sorted({0, len(some), *alone, *(n + 1 for n in alone)})):
+            run, basket = some[first:end], Basket({})
+            if first in alone:
+                found = baskets(asked_for[start + first], replaceable[start + first], known)
+                asked_as = asks_of([b.order for b in found], known, rules, now)
+                tried = [(some[first][0], ask, waits) for _, ask, waits in asked_as]
+                chosen = best(found, decide_in_turn(tried, stock, known, room, rules, now, consume=False))
+                run, basket = [tried[chosen]], found[chosen]
+            decisions = decide_in_turn(run, stock, known, room, rules, now)
+            plans += [
+                _with_swaps(answer(name, ask, decisions, n, known, rules), basket)
+                for n, (name, ask, _) in enumerate(run)
+            ]
     return plans
 
 
+def _with_swaps(plan: Plan, basket: Basket) -> Plan:
+    if not plan.fulfilments or not basket.swaps:
+        return plan
+    return replace(plan, substitutions=basket.swaps, cost_minor=plan.cost_minor + basket.minor)
+
+
 @dataclass(slots=True)
-class _Ahead:
+class Ahead:
     """Prices of stock for the orders that a network's forecast expects, learned anew from time to time."""
 
     expected: Expected
@@ -90,10 +117,10 @@ class _Ahead:
     @classmethod
     def of(
         cls, known: Network, room: compiled.Network, policy: Policy, foresight: Foresight, now: datetime, seed: int
-    ) -> "_Ahead | None":
+    ) -> "Ahead | None":
         if known.forecast is None:
             return None
-        asks = _asks(known.forecast.orders, known, policy, now, "forecast.orders")
+        asks = asks_of(known.forecast.orders, known, policy, now, "forecast.orders")
         count = np.array(known.forecast.expected or np.ones(len(asks)), np.float64)
         expected = Expected(orders=asked([ask for _, ask, _ in asks], room), count=count)
         at, goods = now.timestamp(), known.catalogue.goods
@@ -130,10 +157,12 @@ def _today(stock: Stock, step: float) -> Float32:
     return unit
 
 
-_Asked = tuple[str, Ask, bool]
+AskedFor = tuple[str, Ask, bool]
+"""(external id, ask, whether units on their way may be promised) of an order"""
 
 
-def _policy(policy: str | Policy) -> Policy:
+def policy_of(policy: str | Policy) -> Policy:
+    """The policy of that name: one that is built in. Raises InvalidInput."""
     if isinstance(policy, Policy):
         return policy
     if policy in ("standard", STANDARD.version):
@@ -144,13 +173,13 @@ def _policy(policy: str | Policy) -> Policy:
     raise InvalidInput.at("policy", f"no policy {policy!r}: expected one of {names}, or an onhand.Policy")
 
 
-def _asks(
+def asks_of(
     orders: Iterable[Mapping[str, Any]], known: Network, policy: Policy, now: datetime, path: str = "orders"
-) -> list[_Asked]:
+) -> list[AskedFor]:
     """(external id, ask, whether units on their way may be promised) of each order."""
     world = _World(known.catalogue, known.compiled, policy)
     channel = next(iter(known.compiled.channels))
-    asks: list[_Asked] = []
+    asks: list[AskedFor] = []
     errors: list[FieldError] = []
     for n, given in enumerate(orders):
         named = {"channel": channel, "external_id": str(n + 1), "currency": known.currency, **given}
@@ -199,7 +228,7 @@ def _with_prices(ask: Ask, order: OrderIn, known: Network) -> Ask:
     return msgspec.structs.replace(ask, prices=[(paid[i] / units, float(known.cost[i])) for i, units in ask.demand])
 
 
-def _supply(known: Network) -> tables.Supply:
+def supply_of(known: Network) -> tables.Supply:
     if not known.inbound:
         return NO_SUPPLY
     rows: list[Supply] = sorted(known.inbound, key=lambda s: (s.item_id, s.ready, s.node_id))
@@ -213,8 +242,15 @@ def _supply(known: Network) -> tables.Supply:
     )
 
 
-def _decide(
-    some: Sequence[_Asked], stock: Stock, known: Network, room: compiled.Network, policy: Policy, now: datetime
+def decide_in_turn(
+    some: Sequence[AskedFor],
+    stock: Stock,
+    known: Network,
+    room: compiled.Network,
+    policy: Policy,
+    now: datetime,
+    *,
+    consume: bool = True,
 ) -> Decisions:
     """From the shelf; where that has no plan, from what is on its way besides."""
     batch = asked([ask for _, ask, _ in some], room)
@@ -233,10 +269,10 @@ def _decide(
             (number >= 2).astype(np.int32),
             (number % 2).astype(np.int32),
         )
-    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=True)
+    return decide_asked(batch, stock, room, policy, known.catalogue.goods, now=now.timestamp(), consume=consume)
 
 
-def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
+def answer(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy: Policy) -> Plan:
     skus, network = known.catalogue.skus, known.compiled
     lines: dict[int, dict[str, int]] = {}
     late: dict[int, dict[str, int]] = {}
@@ -250,15 +286,15 @@ def _plan(name: str, ask: Ask, d: Decisions, order: int, known: Network, policy:
     fulfilments: list[PlannedFulfilment] = []
     for number, f in enumerate(range(int(d.fulfilment_first[order]), int(d.fulfilment_first[order + 1])), 1):
         service = int(d.service[f])
-        terms: list[float] = d.terms[f].tolist()
+        cost = dict(zip((*TERMS, *d.others), cast("list[float]", d.terms[f].tolist()), strict=True))
         fulfilments.append(
             PlannedFulfilment(
                 node=network.node_codes[int(d.node[f])],
                 carrier=None if service < 0 else network.services[service].carrier,
                 service="pickup" if service < 0 else network.services[service].code,
                 lines=lines[number],
-                cost=dict(zip(TERMS, terms, strict=True)),
-                cost_minor=sum(terms),
+                cost=cost,
+                cost_minor=sum(cost.values()),
                 co2_g=float(d.grams[f]),
                 ship_by=datetime.fromtimestamp(int(d.departs[f]), UTC),
                 deliver_by=datetime.fromtimestamp(int(d.deliver[f]), UTC),

@@ -39,7 +39,8 @@ _DAYS_BACK = 2  # a ship day may lag behind the date in UTC, and a cut-off behin
 _DOCUMENT = """
 SELECT jsonb_build_object(
     'nodes', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-        'node_id', node_id, 'code', code, 'country', country, 'latitude', latitude, 'longitude', longitude,
+        'node_id', node_id, 'code', code, 'node_type', node_type, 'country', country, 'region', region,
+        'postal_code', postal_code, 'attributes', attributes, 'latitude', latitude, 'longitude', longitude,
         'timezone', timezone, 'handling_cost_minor', handling_cost_minor, 'handling_line_minor', handling_line_minor,
         'handling_unit_minor', handling_unit_minor, 'labour', labour, 'cutoff', to_char(cutoff, 'HH24:MI'),
         'working_days', working_days, 'closed_days', closed_days, 'holidays', holidays,
@@ -190,6 +191,11 @@ class Network:
         """The highest node_id."""
         return len(self.node_codes) - 1
 
+    @property
+    def node_documents(self) -> list[Mapping[str, Any]]:
+        """The nodes as the document has them. Treat them as read-only."""
+        return self._nodes  # pyright: ignore[reportReturnType]
+
     def channel_nodes(self, channel: Channel) -> Int32:
         """Candidate node ids of a channel."""
         first, last = self.candidate_offsets[channel.index : channel.index + 2]
@@ -244,6 +250,14 @@ class Network:
             lanes[:, over] = self.lane_limits[:, np.newaxis]
             self.lanes = lanes
         self.lanes_from = first
+
+    def sends_along_limited_lanes(self) -> npt.NDArray[np.bool_]:
+        """bool[N]: whether a lane with a limit leads from the node to any destination that was asked for."""
+        if not len(self.lanes) or not self.zone_transit.size:
+            return np.zeros(self.count + 1, np.bool_)
+        column = self.zone_transit
+        lane = np.where(column >= 0, self.lane_of[np.arange(len(self.services))[:, np.newaxis], column], -1)
+        return np.any(lane >= 0, axis=(0, 1))
 
     def with_own_room(self) -> "Network":
         """The same network with copies of what is left of its days: what is taken there, others do not see."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from onhand.base.dates import microseconds, rfc3339
-from onhand.orders.model import TERMS
+from onhand.orders.model import TERMS, Others
 
 LINE = '{"line_id":%s,"sku":%s,"quantity":%s}'
 COST = "{%s}" % ",".join(f'"{term}":%s' for term in TERMS)
@@ -39,18 +39,26 @@ _encode = msgspec.json.encode
 
 
 class Planned(NamedTuple):
-    """A fulfilment as it was planned. lines: (line id, sku, units); cost: minor units of each of TERMS."""
+    """A fulfilment as it was planned. lines: (line id, sku, units); cost: minor units of each of TERMS, and of terms of
+    others."""
 
     number: int
     node: str
     carrier: str | None
     service: str | None
     lines: Sequence[tuple[str, str, int]]
-    cost: tuple[int, ...]
+    cost: tuple[tuple[int, ...], Others]
     cost_minor: int
     co2_g: int
     ship_by: datetime
     deliver_by: datetime
+
+
+def cost_json(terms: tuple[int, ...], others: Others) -> str:
+    """The cost of a fulfilment by term."""
+    own = COST % terms
+    # Names of terms are plain words.
+    return own[:-1] + "".join([f',"{name}":{minor}' for name, minor in others]) + "}" if others else own
 
 
 def answer_again(order_id: str, fulfilments: Sequence[Planned], confidence: float) -> str:
@@ -68,7 +76,7 @@ def _fulfilment(order_id: str, f: Planned) -> str:
         _json(f.carrier),
         _json(f.service),
         ",".join([LINE % (_json(line_id), _json(sku), units) for line_id, sku, units in f.lines]),
-        COST % f.cost,
+        cost_json(*f.cost),
         f.cost_minor,
         f.co2_g,
         _moment(f.ship_by),

@@ -74,6 +74,24 @@ def withdraw(order: Order, fulfilment: Fulfilment, units: Mapping[Unit, int], *,
     return park(swap(order, cut(fulfilment, units, dead="cancelled", reason=reason)), units, "to_source")
 
 
+def is_unreleased(order: Order) -> bool:
+    """Whether all of it is sourced, nobody holds it, and no node has begun to work on any of it."""
+    return (
+        order.status == "sourced"
+        and not order.waiting
+        and bool(order.live)
+        and all(f.status == "allocated" for f in order.live)
+    )
+
+
+def withdraw_all(order: Order, *, reason: str) -> Order:
+    """Take everything that is not shipped away from its nodes, to be served otherwise. Not settled."""
+    for f in order.live:
+        if f.left:
+            order = withdraw(order, f, f.left, reason=reason)
+    return order
+
+
 def give_up_dates(order: Order) -> Order:
     """`order` with the units whose supply has come and gone to others, or lost its date, waiting in `to_source`."""
     waiting = tuple(

@@ -1,9 +1,10 @@
 """An order with everything that decides about it, as frozen values: lines, fulfilments, and units that wait."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from onhand.network.parcels import OF_NODE
 from onhand.orders.intake import Wishes
 
 Unit = tuple[int, int]
@@ -21,6 +22,9 @@ TERMS = (
     "opportunity",
     "rejection_risk",
 )
+
+Others = tuple[tuple[str, int], ...]
+"""(name, minor units) of cost terms of others, those that are not 0."""
 
 # Fulfilments whose units count for nothing any more.
 DEAD = frozenset(("cancelled", "rejected"))
@@ -82,7 +86,7 @@ class Fulfilment:
     lines, units  different items and units, as its ship day's capacity counts them
     parcels       of the carrier, as planned: all count until the fulfilment is dead; 0 where nobody carries it
     lane          key of the carrier's lane (network/parcels.py), None: none
-    cost          minor units of each of TERMS
+    cost          minor units of each of TERMS; cost_of_others: of terms of others, which have a name in the row
     reason        why a node refused it or a part of it, or why it was taken away
     """
 
@@ -107,6 +111,12 @@ class Fulfilment:
     updated_at: datetime | None = None
     parcels: int = 0
     lane: str | None = None
+    cost_of_others: Others = ()
+
+    @property
+    def cost_by_term(self) -> dict[str, int]:
+        """Minor units by the name of the term; they add up to `cost_minor`."""
+        return by_term(self.cost, self.cost_of_others)
 
     @property
     def is_live(self) -> bool:
@@ -120,6 +130,14 @@ class Fulfilment:
     @property
     def shipped(self) -> int:
         return sum(p.shipped for p in self.pieces)
+
+    @property
+    def parcel_counters(self) -> tuple[tuple[str, int], ...]:
+        """(OF_NODE or key of the lane, node_id or 0) of each counter of its parcels; none where nobody carries it."""
+        if not self.parcels or self.carrier is None:
+            return ()
+        of_node = OF_NODE, self.node_id
+        return (of_node,) if self.lane is None else (of_node, (self.lane, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,3 +220,15 @@ def total(units: Iterable[tuple[Unit, int]]) -> dict[Unit, int]:
     for unit, count in units:
         sums[unit] = sums.get(unit, 0) + count
     return sums
+
+
+def by_term(cost: Sequence[int], others: Others) -> dict[str, int]:
+    """Minor units by the name of the term, built-in ones first."""
+    return dict(zip(TERMS, cost, strict=True)) | dict(others)
+
+
+def split_cost(terms: Sequence[int], names: Sequence[str]) -> tuple[tuple[int, ...], Others]:
+    """Minor units of TERMS and, behind them, of further terms `names`, told apart."""
+    own = len(TERMS)
+    others = zip(names, terms[own:], strict=True)
+    return tuple(terms[:own]), tuple((name, minor) for name, minor in others if minor)

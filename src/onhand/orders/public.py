@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from onhand.orders.model import TERMS, Fulfilment, Order, Unit
+from onhand.orders.model import Fulfilment, Order, Unit
 
 Row = dict[str, Any]
 
@@ -55,7 +55,7 @@ def fulfilment_row(order: Order, f: Fulfilment) -> Row:
             for p in f.pieces
             if p.quantity
         ],
-        "cost": dict(zip(TERMS, f.cost, strict=True)),
+        "cost": f.cost_by_term,
         "cost_minor": f.cost_minor,
         "co2_g": f.co2_g,
         "ship_by": f.ship_by,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from onhand.orders.model import Line, Piece
+from onhand.orders.model import Line, Others, Piece
 
 _Components = dict[str, int]
 _encoder = msgspec.json.Encoder()
@@ -39,7 +39,7 @@ class _StoredPiece(msgspec.Struct, array_like=True):
 
 _lines = msgspec.json.Decoder(list[_StoredLine])
 _pieces = msgspec.json.Decoder(list[_StoredPiece])
-_cost = msgspec.json.Decoder(tuple[int, ...])
+_cost = msgspec.json.Decoder(list[int | dict[str, int]])
 
 
 def new_line(
@@ -77,13 +77,17 @@ def encode_pieces(pieces: Sequence[Piece]) -> str:
     return _encoder.encode(rows).decode()
 
 
-def encode_cost(terms: Sequence[int]) -> str:
-    """Minor units of each cost term."""
-    return _encoder.encode(terms).decode()
+def encode_cost(terms: Sequence[int], others: Others = ()) -> str:
+    """Minor units of each cost term; behind them, if there are any, {name: minor units} of terms of others: by name,
+    because who brought them may be gone when it is read."""
+    return _encoder.encode((*terms, dict(others)) if others else terms).decode()
 
 
-def decode_cost(text: str) -> tuple[int, ...]:
-    return _cost.decode(text)
+def decode_cost(text: str) -> tuple[tuple[int, ...], Others]:
+    """The reverse of `encode_cost`."""
+    found = _cost.decode(text)
+    others = [pair for named in found if isinstance(named, dict) for pair in named.items()]
+    return tuple([minor for minor in found if isinstance(minor, int)]), tuple(others)
 
 
 def decode_lines(text: str) -> tuple[Line, ...]:

@@ -77,6 +77,8 @@ ORDER_STEPS = _table(
     # a person wants another node, or another try
     (_ANY_SOURCED,                          "reroute",  "sourced backordered unfillable",         "release allocate"),
     ("partly_shipped",                      "reroute",  "=",                                      "release allocate"),
+    # together with other orders it is cheaper from elsewhere, and nobody has begun to work on it
+    ("sourced",                             "reoptimise", "=",                                    "release allocate"),
     # supply has come, for what waits
     ("backordered unfillable",              "source",   "sourced backordered unfillable",         "allocate"),
     ("partly_shipped held",                 "source",   "=",                                      "allocate"),

@@ -173,6 +173,7 @@ def _skus(conn: Connection[TupleRow], items: Iterable[int]) -> dict[int, str]:
 
 
 def _fulfilment(*c: Any) -> Fulfilment:
+    cost, cost_of_others = decode_cost(c[14])
     return Fulfilment(
         number=c[0],
         plan_no=c[1],
@@ -188,7 +189,8 @@ def _fulfilment(*c: Any) -> Fulfilment:
         lines=c[11],
         units=c[12],
         cost_minor=c[13],
-        cost=decode_cost(c[14]),
+        cost=cost,
+        cost_of_others=cost_of_others,
         co2_g=c[15],
         reason=c[16],
         updated_at=c[17],
@@ -303,7 +305,7 @@ def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order,
                 "parcels": [f.parcels for _, f in new],
                 "lanes": [f.lane for _, f in new],
                 "cost_minor": [f.cost_minor for _, f in new],
-                "costs": [encode_cost(f.cost) for _, f in new],
+                "costs": [encode_cost(f.cost, f.cost_of_others) for _, f in new],
                 "co2_g": [f.co2_g for _, f in new],
                 "pieces": [encode_pieces(f.pieces) for _, f in new],
             },

@@ -132,6 +132,26 @@ def source_jointly(
     return search.joint(options, shared)
 
 
+def resource_prices(options: Options, shared: Shared, *, start: Floats | None = None, seed: int = 0) -> Floats:
+    """Near-best prices of the resources alone, float64[resources], without a search for plans; `start` are those of a
+    batch much like it, to go on from. Every resource must have its price: stock and capacity may not bind."""
+    table = table_of(options, shared)
+    search = _Search(table, seed, perf_counter(), math.inf, -1.0, None)
+    assert search.rows == (0 if shared.resource is None else len(shared.resource)), "only resources bind"
+    if start is not None:
+        search.price[: search.rows] = start
+    search.survey("start")
+    for scale in (0.0, 1.0):
+        search.pass_in_turn("in turn", scale)
+    steps = search.steps()
+    for step in steps if start is None else steps[len(steps) // 2 :]:
+        search.approach(step)
+    theta = 0.3
+    for _ in range(3):
+        theta = search.tighten(max(theta, 0.02))
+    return search.bound_price[: search.rows]
+
+
 def referee(options: Options, shared: Shared, time_limit_s: float) -> highs.Verdict:
     """The whole batch as a MIP: (cost, bound, cells). For small batches and tests: minutes for 1,000 orders."""
     check(options, shared)

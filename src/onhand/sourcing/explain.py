@@ -18,13 +18,15 @@ from onhand.base.dates import rfc3339
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, NO_LIMIT, Channel, Network, compile_network
 from onhand.orders.intake import Wishes
-from onhand.orders.model import TERMS
+from onhand.orders.model import by_term, split_cost
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policies.asking import Ruling, distances_km, money_alone, without_floor
 from onhand.sourcing.policies.select import Compiled, Limits, Rule
-from onhand.sourcing.policy import Policy
+from onhand.sourcing.policy import Objective, Policy
 from onhand.sourcing.record import FewParcels, Seen
-from onhand.sourcing.solve import Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
-from onhand.sourcing.tables import LANE_DAY
+from onhand.sourcing.record_terms import SeenTerm
+from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
+from onhand.sourcing.tables import BASE, LANE_DAY, Prices
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
@@ -36,6 +38,7 @@ _NOISE = 0.001
 _WHAT_IF_MAX = 40
 _CHANGES_MAX = 5
 _NOT_CANDIDATES_MAX = 200
+_WORTH_MAX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Case:
     """The question as it was asked; its items are numbered from 1 in the order of the record.
 
     free, safety  int32[item - 1, node_id]
+    value, base, risk  int32[item - 1, node_id], minor units as in record.Candidate
     """
 
     ask: Ask
@@ -86,6 +90,9 @@ class Case:
     now: float
     free: Int32
     safety: Int32
+    value: Int32
+    base: Int32
+    risk: Int32
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     nodes: list[int]
@@ -93,6 +100,7 @@ class Case:
     pairs: list[tuple[str | None, str | None]]
     limits: Limits
     objective: str
+    terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
     @property
     def wanted(self) -> list[int]:
@@ -142,11 +150,11 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         candidates=np.array([*nodes, *nodes], np.int32),
         candidate_offsets=np.array([0, *range(len(nodes), 2 * len(nodes) + 1)], np.int32),
     )
-    free = np.zeros((len(seen.item), size), np.int32)
-    safety = np.zeros((len(seen.item), size), np.int32)
+    free, safety, value, base, risk = (np.zeros((len(seen.item), size), np.int32) for _ in range(5))
     network.left[:] = NO_LIMIT
     for c in seen.candidates:
         free[:, c.node_id], safety[:, c.node_id] = c.free, c.safety
+        value[:, c.node_id], base[:, c.node_id], risk[:, c.node_id] = c.value, c.base, c.risk
         for day, left in enumerate(c.left):
             network.left[c.node_id, day] = left
     destination = wishes.destination
@@ -172,6 +180,9 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         now=seen.at,
         free=free,
         safety=safety,
+        value=value,
+        base=base,
+        risk=risk,
         weight_g=seen.weight_g,
         volume_mm3=seen.volume_mm3,
         nodes=nodes,
@@ -179,6 +190,7 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         pairs=[kept.pairs.get(i, (None, None)) for i in seen.item.tolist()],
         limits=limits,
         objective=name,
+        terms=seen.terms,
     )
 
 
@@ -224,10 +236,30 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     number = np.concatenate([[0], np.tile(np.arange(1, lines + 1), count)]).astype(np.int32)
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
+    stock.prices, policy = prices_of(case.policy, *(np.tile(a, (count, 1)) for a in (case.value, case.risk)))
     batch = asked(asks, case.network)
     batch.attempts = _attempts(batch, case)
-    decisions = decide_asked(batch, stock, case.network, case.policy, goods, now=case.now, consume=False)
+    weighed = _weighed(case, [[item - 1 for item, _ in q.ask.demand] for q in questions])
+    decisions = decide_asked(batch, stock, case.network, policy, goods, now=case.now, consume=False, weighed=weighed)
     return [_plan(case, decisions, n, offset, free - safety) for n, offset in enumerate(offsets)]
+
+
+def prices_of(policy: Policy, value: Int32, risk: Int32) -> tuple[Prices, Policy]:
+    """Prices from which `policy`, changed so as not to weigh again what was weighed, gets just these minor units.
+
+    value, risk  int32[row, node]
+    """
+    prices = NO_PRICES
+    if value.any():
+        unit = np.zeros((*value.shape, 4), np.float32)
+        unit[:, :, BASE] = value
+        prices = prices._replace(unit=unit, clock=np.zeros(len(value)))
+    dearest = float(risk.max(initial=0))
+    if dearest:
+        sure = np.ones(risk.shape[1], np.float32)
+        prices = prices._replace(rejection=sure, ratio=(risk / dearest).astype(np.float32))
+    objectives = {name: replace(o, opportunity=1.0, rejection_minor=dearest) for name, o in policy.objectives.items()}
+    return prices, replace(policy, objectives=objectives)
 
 
 def _attempts(batch: Asked, case: Case) -> Attempts:
@@ -254,6 +286,23 @@ def _attempts(batch: Asked, case: Case) -> Attempts:
     )
 
 
+def _weighed(case: Case, rows: Sequence[Sequence[int]]) -> Weighed:
+    """What terms of others asked when the decision was made, for questions about `rows` of the case's items. Those of
+    today are not asked."""
+    if not case.terms:
+        return NOTHING
+    nodes, count, demand = case.network.count + 1, len(rows), [row for of in rows for row in of]
+    fulfilment = np.zeros((len(case.terms), count, nodes), np.float32)
+    unit = np.zeros((len(case.terms), len(demand), nodes), np.float32)
+    for x, term in enumerate(case.terms):
+        fulfilment[x][:, term.node_id] = term.fulfilment
+        if term.unit is not None:
+            unit[x][:, term.node_id] = term.unit[demand]
+    names = tuple(term.name for term in case.terms)
+    paid, seen = np.array([term.paid for term in case.terms], np.bool_), np.zeros((count, nodes), np.bool_)
+    return Weighed(names=names, fulfilment=fulfilment, unit=unit, paid=paid, seen=seen)
+
+
 def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -> Plan:
     network = case.network
     dips = False
@@ -266,15 +315,15 @@ def _plan(case: Case, d: Decisions, order: int, offset: int, unguarded: Int32) -
         dips |= bool(d.pick_units[p] > unguarded[d.demand_item[d.pick_demand[p]] - 1, d.pick_node[p]])
     for number, r in enumerate(range(d.fulfilment_first[order], d.fulfilment_first[order + 1]), 1):
         service = int(d.service[r])
-        terms = np.rint(d.terms[r]).astype(np.int64).tolist()
+        cost = by_term(*split_cost(np.rint(d.terms[r]).astype(np.int64).tolist(), d.others))
         rows.append(
             {
                 "node": network.node_codes[int(d.node[r])],
                 "carrier": None if service < 0 else network.services[service].carrier,
                 "service": "pickup" if service < 0 else network.services[service].code,
                 "units": by_number[number],
-                "cost": dict(zip(TERMS, terms, strict=True)),
-                "cost_minor": sum(terms),
+                "cost": cost,
+                "cost_minor": sum(cost.values()),
                 "ship_by": rfc3339(int(d.departs[r])),
                 "deliver_by": rfc3339(int(d.deliver[r])),
             }
@@ -316,7 +365,7 @@ def explain(kept: Kept, decided: Decided) -> Row:
         "at": kept.at,
         "policy": ruling.version,
         "rule": {"number": ruling.rule, "name": decided.rule(ruling).name} if is_ruled else None,
-        "objective": {"name": case.objective} | msgspec.to_builtins(case.policy.objectives[case.objective]),
+        "objective": {"name": case.objective} | _prices(case.policy.objectives[case.objective]),
         "decision": kept.decision,
         "reproduced": is_reproduced(kept, plan),
         "method": plan.method,
@@ -329,6 +378,11 @@ def explain(kept: Kept, decided: Decided) -> Row:
         "would_change_it": changes,
     }
     return answer | {"sentences": [*_sentences(case, plan, answer), *_ruled(kept, decided, answer)]}
+
+
+def _prices(objective: Objective) -> Row:
+    prices: Row = msgspec.to_builtins(objective)
+    return prices if objective.weights else {name: price for name, price in prices.items() if name != "weights"}
 
 
 # Candidates -----------------------------------------------------------------------------------------
@@ -374,7 +428,7 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
         if not served:
             row["excluded_because"] = "holds no line in full"
         elif node in roomy:
-            row["excluded_because"] = (
+            row["excluded_because"] = _forbidden(case, node) or (
                 "no service reaches the destination from it"
                 if not roomy[node].found
                 else "its ship days are full"
@@ -385,9 +439,30 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
             (f,) = alone[node].fulfilments
             row |= {"best_service": f["service"], "carrier": f["carrier"], "cost": f["cost"]}
             row |= {"cost_minor": f["cost_minor"], "ship_by": f["ship_by"], "deliver_by": f["deliver_by"]}
+        if case.value[:, node].any() or case.base[:, node].any():
+            row["unit_worth"] = [_worth(case, item, node) for item, _ in case.ask.demand]
         rows.append(row)
     rows.sort(key=lambda r: (not r["chosen"], len(r["missing"]), r["cost_minor"] is None, r["cost_minor"] or 0))
     return rows
+
+
+def _worth(case: Case, item: int, node: int) -> Row:
+    """What a unit that is taken here is missing later, in minor units, and its two parts: as supply of other orders,
+    and at the node itself (sold to who walks in, or cleared)."""
+    value, base = int(case.value[item - 1, node]), int(case.base[item - 1, node])
+    return {"sku": case.skus[item - 1], "worth_minor": value, "network_minor": value - base, "node_minor": base}
+
+
+def _forbidden(case: Case, node: int) -> str | None:
+    """Which term of others says that a node may not serve any of it."""
+    objective = case.policy.objectives[case.objective]
+    for term in case.terms:
+        at = np.flatnonzero(term.node_id == node)
+        if len(at) and objective.weights.get(term.name, 1.0):
+            lines = np.zeros(1) if term.unit is None else term.unit[:, at[0]]
+            if np.isposinf(term.fulfilment[at[0]]) or np.isposinf(lines).all():
+                return f"the cost term {term.name} rules it out"
+    return None
 
 
 def _not_candidates(case: Case, kept: Kept, decided: Decided) -> list[Row]:
@@ -573,6 +648,18 @@ def _listed(words: Iterable[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else "nothing"
 
 
+def _worth_in_words(candidates: Sequence[Row]) -> list[str]:
+    """Of the nodes at which a unit is worth most, what it counted as."""
+    units = [(row["node"], unit) for row in candidates for unit in row.get("unit_worth", ()) if unit["worth_minor"]]
+    units.sort(key=lambda pair: -abs(pair[1]["worth_minor"]))
+    sentences: list[str] = []
+    for node, unit in units[:_WORTH_MAX]:
+        local = f", {unit['node_minor']} of it at the node itself" if unit["node_minor"] else ""
+        worth = f"{unit['worth_minor']} to orders to come{local}"
+        sentences.append(f"A unit of {unit['sku']} that is left at {node} counts as worth {worth}.")
+    return sentences
+
+
 def _ruled(kept: Kept, decided: Decided, answer: Row) -> list[str]:
     """Which rule of which version it was, and what came before it."""
     ruling = kept.ruling
@@ -614,6 +701,7 @@ def _sentences(case: Case, plan: Plan, answer: Row) -> list[str]:
         sentences.append(f"The next best plan, from {nodes}, costs {up['cost_minor']}: {than}{but}.")
     elif plan.found:
         sentences.append("Without any one of these nodes it could not be served at all.")
+    sentences += _worth_in_words(answer["candidates"])
     for bound in answer["binding_constraints"]:
         saved = bound["saves_minor"]
         gain = "it could be served" if saved is None else f"it would cost {saved} less"

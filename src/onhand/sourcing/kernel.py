@@ -31,16 +31,24 @@ from onhand.sourcing.pricing import (
     itemise,
     most_by_parcels,
     most_units,
+    paid_custom,
     parcels_left,
     price,
     reach,
+    rule_out,
 )
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     ARRIVALS_MAX,
+    BASE,
     BIG,
     DAY,
+    HAS_BASE,
+    HAS_RISK,
+    HAS_ROOM,
+    HAS_SAFETY,
+    HAS_VALUE,
     LANE_DAY,
     LAYERS_MAX,
     LINES_EXACT,
@@ -51,8 +59,12 @@ from onhand.sourcing.tables import (
     METHOD_SHARED,
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_FROM,
+    OBJ_OPPORTUNITY,
+    OBJ_PROMISE_Z,
     OBJ_REFUSE_ORDER,
     OBJ_REFUSE_UNIT,
+    OBJ_REJECTION,
     OBJ_SPLIT,
     OBJ_STEP,
     PICKUP,
@@ -70,7 +82,14 @@ from onhand.sourcing.tables import (
     Wish,
     World,
 )
-from onhand.sourcing.terms import handling, lateness, margin_floor, opportunity, shipping
+from onhand.sourcing.terms import (
+    handling,
+    lateness,
+    margin_floor,
+    opportunity,
+    rejection_risk,
+    shipping,
+)
 from onhand.sourcing.terms.carbon import grams as carbon_grams
 
 RECORD_CUT = 32_000
@@ -120,6 +139,7 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
         np.empty(rows, i4), np.empty(rows), np.empty((rows, demand_max), i4), np.empty(rows, i4), np.empty(rows, i4),
         np.empty(rows, np.bool_), np.empty(rows), np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
         np.empty((rows, demand_max), i4), np.empty((rows, services_count), i4), np.empty((rows, services_count), i4),
+        np.empty((rows, demand_max), i4), np.empty((rows, demand_max), i4),
     )  # fmt: skip
     costs = Costs(
         np.empty(rows), np.empty((rows, demand_max)), np.empty((rows, demand_max)), np.empty((rows, services_count)),
@@ -171,9 +191,12 @@ def _decide(world, consume, answers, c, costs, parts, room):
     )  # fmt: skip
     supply = world.supply
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
-    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _ = c
-    can = parts.can
+    node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _, _, _ = c
+    can, may_divide = parts.can, world.shadow.divide
     limited = nodes.parcels.shape[0] > 0  # carriers take so many parcels
+    # Fulfilments of one order may go along the same lane: each is weighed after those before it. Not so where what is
+    # shared has a price: a joint plan is bounded by what is cheapest for each, and chosen among plans that fit.
+    together = nodes.lanes.shape[0] > 0 and (consume or world.shadow.unit.shape[0] == 0)
     record_room = 3 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
@@ -227,7 +250,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
             arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
             if (
-                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 4 + record_room) > a.record.shape[0]
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 5 + record_room) > a.record.shape[0]
                 or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
             ):
                 a.record_first[total_orders] = a.record_first[o]
@@ -270,7 +293,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 count = _arrivals(world, c, count, n0, n1, wish, farthest, o, x, y, z)
             if dip and not guarded:
                 continue  # as without
-            words = _record(world, c, count, wish, guarded, order_units, a.record, int(a.record_first[o]))
+            has_base = opportunity.see(c, count, wish, orders, prices)
+            rejection_risk.see(c, count, wish, orders, prices)
+            words = _record(world, c, count, wish, guarded, has_base, order_units, a.record, int(a.record_first[o]))
             if limited and method != PICKUP:
                 words = _record_parcels(world, c, count, wish, wanted, order_units, a.record, int(words))
 
@@ -287,6 +312,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     alone &= beyond >= wanted[d]
                 # One fulfilment: who cannot send everything need not be looked at.
                 ready[j] = some and (alone or most > 1 or weights[OBJ_REFUSE_ORDER] < BIG)
+            if world.custom.fulfilment.shape[0]:
+                rule_out(world.custom, c, count, wish, o)
             reach(world, c, zero, count, wish, one, one)
             for j in range(count):
                 if not ready[j]:
@@ -326,6 +353,15 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 for d in range(demand):
                     whole[d] = True
                 short = False
+            if may_divide.shape[0] and may_divide[o] and divides and most > 1 and not arrivals:
+                size = 1
+                for d in range(demand):
+                    size = min(size * (int(wanted[d]) + 1), STATES_MAX + 1)
+                deep = min(most, count)
+                if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
+                    for d in range(demand):
+                        short |= wanted[d] > 1
+                        whole[d] &= wanted[d] == 1
             if short:
                 size = states(wanted, whole[:demand])
                 held = False
@@ -431,11 +467,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 made += 1
                 number[j] = made
                 gather(parts, part_count, parts.chosen, j, load)
-                if limited:  # the fulfilments before it may go along the same lane
+                if together:
                     for other in range(fulfilments, f):
                         _take_lane(nodes, a, other, one)
                 way, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
-                if limited:
+                if together:
                     for other in range(fulfilments, f):
                         _take_lane(nodes, a, other, -one)
                 if way >= BIG:  # those before it took the lane's last parcels, and there is no other way
@@ -466,16 +502,21 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         nodes.slot_cutoff[k, slot], nodes.cutoff_min[k], services.cutoff_min[service]
                     )
                     a.departs[f] = departs
-                    a.deliver[f] = departs + services.p95[service, c.column[at, service]] * DAY
+                    column = c.column[at, service]
+                    days = services.p95[service, column]
+                    if weights[OBJ_PROMISE_Z] != 0.0:
+                        spread = services.sigma[service, column] * weights[OBJ_PROMISE_Z]
+                        days = services.p50[service, column] * math.exp(spread)
+                    a.deliver[f] = departs + days * DAY
                 itemise(world, costs, c, at, wish, load, o, service, full, step, a.terms[f])
                 if made == 1:
                     a.terms[f, SPLIT] = 0.0  # the first fulfilment is no split
                 for term in range(a.terms.shape[1]):
                     total += a.terms[f, term]
                 profit -= margin_floor.paid(a.terms[f])
-            if made == 0:
-                continue
-            if stranded:
+                if world.custom.fulfilment.shape[0]:
+                    profit -= paid_custom(world.custom, wish, a.terms[f])
+            if made == 0 or stranded:
                 continue
             a.attempt[o] = t - orders.attempt_first[o]
             a.profit[o] = profit
@@ -624,15 +665,25 @@ def _packed(world, wish, units):
 
 
 @bare
-def _record(world, c, count, wish, guarded, order_units, record, words):
+def _record(world, c, count, wish, guarded, has_base, order_units, record, words):
     """Write what was seen (see record.py), cut to what tells decisions apart so that it fits 16 bits; returns where it
     ends."""
-    nodes = world.nodes
-    node, gross, kept, slot_cutoff, all_left = c.node, c.gross, c.kept, nodes.slot_cutoff, nodes.left
-    demand = wish.lines
+    nodes, value, weights, item = world.nodes, world.prices.unit, wish.weights, world.orders.item
+    node, ready_at, gross, kept, worth, risk, slot_cutoff, all_left = (
+        c.node, c.ready_at, c.gross, c.kept, c.worth, c.risk, nodes.slot_cutoff, nodes.left
+    )  # fmt: skip
+    demand, first, weight = wish.lines, wish.first, weights[OBJ_OPPORTUNITY]
+    has_value = weight != 0.0 and value.shape[0] > 0
+    has_risk = weights[OBJ_REJECTION] != 0.0 and world.prices.rejection.shape[0] > 0
+    has_room = weights[OBJ_CAPACITY_BASE] > 0.0
     units_cut = max(RECORD_CUT, order_units)
+    # Where room has a price (terms/capacity_price.py), all that is left of it counts; a little more does no harm.
+    limits, dear = nodes.limits, 1.0 - weights[OBJ_CAPACITY_FROM] + 1e-6
+    room_cut = NO_LIMIT if has_room else units_cut
     record[words] = count
-    record[words + 1] = guarded
+    record[words + 1] = (
+        HAS_SAFETY * guarded + HAS_VALUE * has_value + HAS_BASE * has_base + HAS_RISK * has_risk + HAS_ROOM * has_room
+    )
     words += 2
     for j in range(count):
         k = int(node[j])
@@ -647,18 +698,38 @@ def _record(world, c, count, wish, guarded, order_units, record, words):
                 beyond = min(int(gross[j, d]) - int(kept[j, d]), units_cut)
                 record[words] = min(seen - beyond, max(seen, RECORD_CUT))
                 words += 1
+            if has_value:
+                record[words] = worth[j, d]
+                words += 1
+                if has_base:
+                    base = weight * value[item[first + d], k, BASE]
+                    record[words] = opportunity.whole(base) if ready_at[j] == 0.0 else 0
+                    words += 1
+            if has_risk:
+                record[words] = risk[j, d]
+                words += 1
         at = words
         words += 1
         for d in range(slot_cutoff.shape[1]):
+            if slot_cutoff[k, d] == 0:
+                break
             # A day with room for the whole order ends the list: no later day is looked at.
-            if slot_cutoff[k, d] == 0 or (
-                all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
+            ends = all_left[k, d, 0] >= 1 and all_left[k, d, 1] >= demand and all_left[k, d, 2] >= order_units
+            if ends and not (
+                has_room
+                and (
+                    all_left[k, d, 0] < dear * limits[k, 0]
+                    or all_left[k, d, 1] < dear * limits[k, 1]
+                    or all_left[k, d, 2] < dear * limits[k, 2]
+                )
             ):
                 break
             for n in range(3):
                 left = all_left[k, d, n]
-                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), units_cut)
+                record[words] = -1 if left == NO_LIMIT else min(max(left, 0), room_cut)
                 words += 1
+            if ends:
+                break
         record[at] = (words - at - 1) // 3
     return words
 
@@ -784,15 +855,14 @@ def _subset_costs(
     """What every candidate asks for every subset of groups that it can send: `table` [candidate, subset], and the least
     of each in `w` with its candidate in `who`."""
     nodes, services = world.nodes, world.services
-    left, parcels, rate_minor, last_step = nodes.left, nodes.parcels, services.rate_minor, services.steps
+    left, rate_minor, last_step = nodes.left, services.rate_minor, services.steps
     node, ready, slots, band = c.node, c.ready, c.slot, c.band
     fixed, line, unit, by_service, by_parcel, by_gram, duty, duty_from, duty_fee, _ = costs
     part_line, part_units, _, can, group = parts
     size = 1 << groups
     full_set = size - 1
     has_duty = world.duties.rate.shape[0] > 0
-    limited = parcels.shape[0] > 0
-    lanes, lane_of, slot_day, column = nodes.lanes, nodes.lane_of, nodes.slot_day, c.column
+    limited = nodes.parcels.shape[0] > 0
     single = most == 1 and wish.weights[OBJ_REFUSE_ORDER] >= BIG  # only the whole order counts
     for t in range(size):
         w[t] = BIG
@@ -841,7 +911,7 @@ def _subset_costs(
                 gram = by_gram[j, s]
                 room = NO_LIMIT
                 if limited:
-                    room = parcels_left(parcels, lanes, lane_of, slot_day, int(k), s, int(slot), int(column[j, s]))
+                    room = parcels_left(nodes, int(k), s, int(slot), int(c.column[j, s]))
                 t = mask
                 while t:
                     cost = start + gram * loads[_WEIGHT, t] + steps[0, s, t] * heaviest + rates[steps[1, s, t]]

@@ -1,12 +1,17 @@
 """What a decision is weighed by: the built-in objectives of the first policy."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.sourcing.tables import BIG
+
+# What carriers tell is the 95 % quantile: as it is, without rounding.
+_P95 = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,8 @@ class Objective:
     unserved_order_minor  price of leaving units unserved, once per order; None: all or nothing
     unserved_unit_minor   and for each of them
     floor_minor, floor_share  least profit of an order, plus that share of what it is sold for; None: any
+    confidence            with which a promised date is kept
+    weights               of cost terms of others (sourcing/custom.py) by name; of one that is not named 1, 0: off
     """
 
     split_minor: float
@@ -43,9 +50,11 @@ class Objective:
     unserved_unit_minor: float = 0.0
     floor_minor: float | None = None
     floor_share: float = 0.0
+    confidence: float = 0.95
+    weights: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
-    def row(self) -> list[float]:
-        """In the column order of the solver (tables.OBJ_*)."""
+    def row(self, others: Sequence[str] = ()) -> list[float]:
+        """In the column order of the solver (tables.OBJ_*), with the weights of the terms `others` at its end."""
         return [
             self.split_minor,
             self.target_days,
@@ -63,6 +72,8 @@ class Objective:
             self.unserved_unit_minor,
             self.floor_share,
             -BIG if self.floor_minor is None else self.floor_minor,
+            0.0 if self.confidence == _P95 else NormalDist().inv_cdf(self.confidence),
+            *(self.weights.get(name, 1.0) for name in others),
         ]
 
 
@@ -75,7 +86,9 @@ class Foresight:
     step_share  first step of the walk
     settle      share of an item's visits before the mean is taken
     price_max   highest price
-    follow_share  how far the price of a unit moves with an order
+    follow_share  how far the price of a unit moves with one that is taken
+    price_max_minor  highest price in minor units besides; None: there is none
+    refresh_minutes  of a running system, at the latest
 
     The numbers were found on the published instances (benchmarks/README.md).
     """
@@ -86,6 +99,8 @@ class Foresight:
     settle: float = 0.25
     price_max: float = 2.0
     follow_share: float = 0.0025
+    price_max_minor: float | None = None
+    refresh_minutes: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +114,9 @@ class Policy:
     confidence: float = 0.95
     foresight: Foresight | None = Foresight()
 
-    def matrix(self) -> npt.NDArray[np.float64]:
-        """float64[objective, 16] in the column order of the solver."""
-        return np.array([o.row() for o in self.objectives.values()], np.float64)
+    def matrix(self, others: Sequence[str] = ()) -> npt.NDArray[np.float64]:
+        """float64[objective, 17 + others] in the column order of the solver; others: names of further terms."""
+        return np.array([o.row(others) for o in self.objectives.values()], np.float64)
 
     def following(self, step_minor: float) -> "Policy":
         """The same with prices of stock that move so far with an order."""

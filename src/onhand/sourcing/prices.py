@@ -13,6 +13,7 @@ An item's clock is the number of its units that were asked for. A node is expect
 expected of the item` of each of them, so only the items of an order have their prices touched by it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Foresight, Policy
-from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked, first_rows
+from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -32,6 +33,8 @@ Int64 = npt.NDArray[np.int64]
 # Orders and nodes that the span of costs is measured on.
 _SPAN_ORDERS = 32
 _SPAN_NODES = 100
+# Candidates that one call of the learning looks at.
+_CANDIDATES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def span_of_costs(
         candidates=nodes.astype(np.int32),
         candidate_offsets=np.arange(len(nodes) + 1, dtype=np.int32),
     )
-    asked = pick(expected.orders, np.repeat(chosen, len(nodes)))
+    asked = expected.orders.only(np.repeat(chosen, len(nodes)))
     first = asked.demand_first[:-1]
     count = len(first)
     asked = replace(
@@ -98,26 +101,33 @@ def central_prices(
     now: float,
     span: float,
     start: Float32 | None = None,
+    until: Float64 | None = None,
+    base: Float32 | None = None,
     seed: int = 0,
+    between: Callable[[], None] | None = None,
 ) -> tables.Prices:
     """Prices of the units of `stock` for the orders expected; the decisions that follow move them on.
 
     start  the `unit` of last time, to begin from; None: from nothing
+    until  float64[item]: supply of the item comes after this share of the time that the orders are expected in; None: 1
+    base   float32[item, node]: what a unit is worth where it lies (sourcing/node_worth.py); None: as in `start`
     span   see `span_of_costs`
+    between  called every some ten milliseconds; what it raises ends the learning
 
     Costs `foresight.samples` decisions.
     """
     items, nodes = stock.available.shape
     left = stock.available - stock.pending
-    units = expected.units(items)
+    units = expected.units(items) if until is None else expected.units(items) * until
     value = np.zeros((items, nodes, 4), np.float32)
     value[:, :, tables.RATE] = np.maximum(left, 0) / np.maximum(units, 1.0)[:, np.newaxis]
     if start is not None:
         value[:, :, tables.BASE] = start[:, :, tables.BASE]
         value[:, :, tables.NETWORK] = np.minimum(start[:, :, tables.NETWORK], foresight.price_max * span)
+    if base is not None:
+        value[:, :, tables.BASE] = base
     chosen = draw(expected.count, foresight.samples, seed)
-    asked = pick(expected.orders, chosen)
-    visits = np.bincount(asked.item, minlength=items)
+    visits = _visits(expected.orders, chosen, items)
     skip = np.ceil(foresight.settle * visits).astype(np.int32)
     mean = np.zeros((items, nodes), np.float32)
     walk = np.array([foresight.step_share * span, foresight.price_max * span])
@@ -129,13 +139,27 @@ def central_prices(
     # What there is decides only whether a node can serve an order; how often, the prices say.
     seen = Stock(stock.available, stock.pending, stock.safety, prices=learning, supply=NO_SUPPLY)
     roomy = network.without_limits()
-    still = replace(asked, may_dip=np.zeros(len(asked.zone), np.int32))
-    decide_asked(still, seen, roomy, policy, goods, now=now, consume=False)
+    # A step is taken once: no call may be so large that it has to be made again with more room. Small calls need little
+    # memory, too, and give way to other threads between them.
+    size = max(1, _CANDIDATES // max(1, network.candidates_max))
+    for first in range(0, len(chosen), size):
+        if between is not None:
+            between()
+        asked = expected.orders.only(chosen[first : first + size])
+        still = replace(asked, may_dip=np.zeros(len(asked.zone), np.int32))
+        decide_asked(still, seen, roomy, policy, goods, now=now, consume=False)
     counted: Any = visits - skip
     value[:, :, tables.NETWORK] = np.where(
         counted[:, np.newaxis] > 0, mean / np.maximum(counted, 1)[:, np.newaxis], value[:, :, tables.NETWORK]
     )
     return stock.prices._replace(unit=value, clock=np.zeros(items))
+
+
+def _visits(asked: Asked, chosen: Int64, items: int) -> Int32:
+    """int32[item]: how many of the chosen orders ask for it."""
+    times = np.bincount(chosen, minlength=len(asked.zone))
+    lines = np.repeat(times, np.diff(asked.demand_first))
+    return np.bincount(asked.item, lines, items)[:items].astype(np.int32)
 
 
 def draw(weight: Float64, count: int, seed: int) -> Int64:
@@ -148,45 +172,4 @@ def draw(weight: Float64, count: int, seed: int) -> Int64:
     return random.permutation(np.minimum(found, len(weight) - 1))
 
 
-def pick(asked: Asked, rows: Int64) -> Asked:
-    """Some orders of a table, any of them as often as it is named."""
-    sizes = np.diff(asked.demand_first)[rows]
-    first = first_rows(sizes.tolist())
-    at = np.arange(int(first[-1])) - np.repeat(first[:-1], sizes) + np.repeat(asked.demand_first[rows], sizes)
-
-    def demand(column: Any) -> Any:
-        return None if column is None else column[at]
-
-    def order(column: Any) -> Any:
-        return None if column is None else column[rows]
-
-    assert asked.attempts is None and not len(asked.excluded), "expected orders are wished for in the usual way"
-    return Asked(
-        demand_first=first,
-        item=demand(asked.item),
-        units=demand(asked.units),
-        price=demand(asked.price),
-        cost=demand(asked.cost),
-        **{
-            name: order(getattr(asked, name))
-            for name in (
-                "latitude",
-                "longitude",
-                "zone",
-                "channel",
-                "method",
-                "service",
-                "fulfilments_max",
-                "objective",
-                "may_dip",
-                "pickup_node",
-                "residential",
-                "duty",
-            )
-        },
-        excluded_first=np.zeros(len(rows) + 1, np.int32),
-        excluded=np.empty(0, np.int32),
-    )
-
-
-__all__ = ["Expected", "Float32", "Int32", "central_prices", "draw", "pick", "span_of_costs"]
+__all__ = ["Expected", "Float32", "Int32", "central_prices", "draw", "span_of_costs"]

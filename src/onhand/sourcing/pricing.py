@@ -14,6 +14,7 @@ from onhand.sourcing.tables import (
     LANE_DAY,
     LATENESS,
     NO_LIMIT,
+    OBJECTIVE_COLUMNS,
     OPPORTUNITY,
     PICKUP,
     REJECTION_RISK,
@@ -41,19 +42,30 @@ def distance_km(xyz, k, x, y, z):
     a = xyz[k, 0] - x
     b = xyz[k, 1] - y
     c = xyz[k, 2] - z
-    half_chord = 0.5 * math.sqrt(a * a + b * b + c * c)
-    return 2.0 * EARTH_KM * math.asin(min(1.0, half_chord))
+    quarter = 0.25 * (a * a + b * b + c * c)  # of the chord, squared
+    x = math.sqrt(quarter)
+    if quarter < 0.01:
+        # Within 1,270 km, as most are: the series of the arcsine, right to the last bit or two, at a third of its time.
+        tail = 0.017352764423076924 + quarter * 0.01396484375
+        tail = 0.030381944444444444 + quarter * (0.022372159090909092 + quarter * tail)
+        return (
+            2.0
+            * EARTH_KM
+            * x
+            * (1.0 + quarter * (1 / 6 + quarter * (0.075 + quarter * (0.044642857142857144 + quarter * tail))))
+        )
+    return 2.0 * EARTH_KM * math.asin(min(1.0, x))
 
 
 @bare
-def parcels_left(parcels, lanes, lane_of, slot_day, k, s, slot, column):
+def parcels_left(nodes, k, s, slot, column):
     """Parcels that service `s` still takes from node `k` on a ship day: the limits of the node and of the lane, whose
-    column of transit times it is. Where there are limits."""
-    left = int(parcels[k, s, slot])
-    if lanes.shape[0]:
-        lane = lane_of[s, column]
+    column of transit times it is. Only where there are limits."""
+    left = int(nodes.parcels[k, s, slot])
+    if nodes.lanes.shape[0]:
+        lane = nodes.lane_of[s, column]
         if lane >= 0:
-            left = min(left, int(lanes[lane, slot_day[k, slot] & LANE_DAY]))
+            left = min(left, int(nodes.lanes[lane, nodes.slot_day[k, slot] & LANE_DAY]))
     return left
 
 
@@ -64,14 +76,13 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
     # One call for all candidates: what is handed over is copied, and that is much.
     nodes, services = world.nodes, world.services
     node, since, slot, ready, km, band, column = c.node, c.since, c.slot, c.ready, c.km, c.band, c.column
-    slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
-    lanes, lane_of, slot_day = nodes.lanes, nodes.lane_of, nodes.slot_day
+    slot_cutoff, left = nodes.slot_cutoff, nodes.left
     methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
     band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
     method, only, allowed, days_max = wish.method, wish.service, wish.allowed, wish.days
     mean, node_cutoff_min, cutoff_min = services.mean, nodes.cutoff_min, services.cutoff_min
     collected = method == PICKUP
-    limited = parcels.shape[0] > 0 and not collected
+    limited = nodes.parcels.shape[0] > 0 and not collected
     for row in range(rows_from, rows_to):
         if not ready[row]:
             continue
@@ -106,7 +117,7 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
             if limited:
                 for s in range(band.shape[1]):
                     if band[row, s] >= 0:
-                        room |= parcels_left(parcels, lanes, lane_of, slot_day, k, s, d, int(column[row, s])) >= 1
+                        room |= parcels_left(nodes, int(k), s, d, int(column[row, s])) >= 1
             if room:
                 slot[row] = d
                 ready[row] = True
@@ -177,9 +188,7 @@ def _carries(world, c, j, wish, d, units):
                 if wait + services.mean[s, column[j, s]] > wish.days:
                     continue
             full, _ = shipping.parcels(services, s, weight, volume)
-            if full < parcels_left(
-                nodes.parcels, nodes.lanes, nodes.lane_of, nodes.slot_day, k, s, slot, int(column[j, s])
-            ):
+            if full < parcels_left(nodes, k, s, slot, int(column[j, s])):
                 return True
     return False
 
@@ -210,17 +219,92 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
     lateness.add(costs, c, rows_from, rows_to, wish, nodes, services)
     carbon.add(costs, c, rows_from, rows_to, wish, nodes, services)
     capacity_price.add(costs, c, rows_from, rows_to, wish, nodes, services, prices)
-    opportunity.add(costs, c, rows_from, rows_to, wish, orders, prices)
-    rejection_risk.add(costs, c, rows_from, rows_to, wish, orders, prices)
+    opportunity.add(costs, c, rows_from, rows_to, wish, prices)
+    rejection_risk.add(costs, c, rows_from, rows_to, wish, prices)
     if world.duties.rate.shape[0]:
         tax_duty.add(costs, c, rows_from, rows_to, wish, nodes, orders, world.duties)
-    custom = world.custom
-    for x in range(custom.fulfilment.shape[0]):
+    if world.custom.fulfilment.shape[0]:
+        _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
+    if world.shadow.unit.shape[0]:
+        _add_shadow(costs, c, rows_from, rows_to, wish, orders, world.shadow)
+        if world.shadow.lane.shape[0]:
+            _add_lanes(costs, c, rows_from, rows_to, nodes, world.shadow)
+
+
+@bare
+def _add_shadow(costs, c, rows_from, rows_to, wish, orders, shadow):
+    """Add the prices of what orders share, for rows rows_from:rows_to."""
+    of_unit, of_node, of_parcel = shadow.unit, shadow.node, shadow.parcel
+    node, ready_at, item = c.node, c.ready_at, orders.item
+    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
+    for j in range(rows_from, rows_to):
+        k = int(node[j])
+        fixed[j] += of_node[k, 0]
+        for d in range(wish.lines):
+            line[j, d] += of_node[k, 1]
+            unit[j, d] += of_node[k, 2]
+            if ready_at[j] == 0.0:  # supply that has not arrived is no unit of the shelf
+                unit[j, d] += of_unit[item[wish.first + d], k]
+        for s in range(of_parcel.shape[1]):
+            parcel[j, s] += of_parcel[k, s]
+
+
+@bare
+def _add_lanes(costs, c, rows_from, rows_to, nodes, shadow):
+    """Add the prices of what carriers take along lanes, for rows rows_from:rows_to and the day that each is for."""
+    node, slot, band, column, ready, parcel = c.node, c.slot, c.band, c.column, c.ready, costs.parcel
+    for j in range(rows_from, rows_to):
+        if not ready[j]:
+            continue
+        day = nodes.slot_day[node[j], slot[j]] & LANE_DAY
+        for s in range(band.shape[1]):
+            if band[j, s] >= 0:
+                lane = nodes.lane_of[s, column[j, s]]
+                if lane >= 0:
+                    parcel[j, s] += shadow.lane[lane, day]
+
+
+@bare
+def _add_custom(custom, costs, c, rows_from, rows_to, wish, order):
+    """Terms of others: to `costs.fixed` and `costs.unit`."""
+    node, fixed, unit, minor, minor_unit = c.node, costs.fixed, costs.unit, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         for j in range(rows_from, rows_to):
-            k = int(c.node[j])
-            costs.fixed[j] += custom.fulfilment[x, order, k]
-            for d in range(wish.lines):
-                costs.unit[j, d] += custom.unit[x, wish.first + d, k]
+            fixed[j] += weight * minor[x, order, node[j]]
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    unit[j, d] += weight * minor_unit[x, wish.first + d, node[j]]
+
+
+@bare
+def rule_out(custom, c, count, wish, order):
+    """Leave out the candidates, and of the others the lines, that a term of others forbids: its price is BIG."""
+    node, ready, free, minor, minor_unit = c.node, c.ready, c.free, custom.fulfilment, custom.unit
+    for x in range(minor.shape[0]):
+        if wish.weights[OBJECTIVE_COLUMNS + x] == 0.0:
+            continue
+        for j in range(count):
+            if minor[x, order, node[j]] >= BIG:
+                ready[j] = False
+            if minor_unit.shape[0]:
+                for d in range(wish.lines):
+                    if minor_unit[x, wish.first + d, node[j]] >= BIG:
+                        free[j, d] = 0
+
+
+@bare
+def paid_custom(custom, wish, terms):
+    """What is really paid for terms of others, of a fulfilment with these terms: whatever they weigh."""
+    minor = 0.0
+    others = custom.paid.shape[0]
+    for x in range(others):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if custom.paid[x] and weight != 0.0:
+            minor += terms[terms.shape[0] - others + x] / weight
+    return minor
 
 
 @bare
@@ -266,8 +350,8 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
     """
     nodes, services = world.nodes, world.services
     band = c.band
-    left, parcels = nodes.left, nodes.parcels
-    limited = parcels.shape[0] > 0
+    left = nodes.left
+    limited = nodes.parcels.shape[0] > 0
     fixed, line, unit, by_service, parcel, gram, _, _, _, _ = costs
     lines, total, weight, volume, packing, worth = loaded(world, wish, units)
     if not c.ready[j]:
@@ -292,9 +376,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
                 if b < 0:
                     continue
                 full, step = shipping.parcels(services, s, weight, volume)
-                if limited and full >= parcels_left(
-                    parcels, nodes.lanes, nodes.lane_of, nodes.slot_day, k, s, slot, int(c.column[row, s])
-                ):
+                if limited and full >= parcels_left(nodes, k, s, slot, int(c.column[row, s])):
                     continue
                 cost = (
                     by_service[row, s]
@@ -312,6 +394,8 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
         # Neither the node nor any carrier has that much room on the day prepared: the next one that has.
         if row != scratch:
             c.node[scratch], c.ready_at[scratch], c.km[scratch] = k, c.ready_at[j], c.km[j]
+            for d in range(wish.lines):
+                c.worth[scratch, d], c.risk[scratch, d] = c.worth[j, d], c.risk[j, d]
             row = scratch
         c.since[row] = slot + 1
         c.ready[row] = True
@@ -324,7 +408,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
 @bare
 def itemise(world, costs, c, row, wish, units, order, service, full, step, terms):
     """Fill `terms` with what each term adds for this way of sending `units`; overwrites the costs of `row`."""
-    nodes, services, orders, prices = world.nodes, world.services, world.orders, world.prices
+    nodes, services, prices = world.nodes, world.services, world.prices
     _, _, weight, _, packing, worth = loaded(world, wish, units)
     duty = duty_of(world, costs, row, wish, units, worth)
     for n in range(terms.shape[0]):
@@ -340,9 +424,9 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
     terms[CARBON] = _taken(costs, row, wish, units, service, full, weight)
     capacity_price.add(costs, c, row, row + 1, wish, nodes, services, prices)
     terms[CAPACITY_PRICE] = _taken(costs, row, wish, units, service, full, weight)
-    opportunity.add(costs, c, row, row + 1, wish, orders, prices)
+    opportunity.add(costs, c, row, row + 1, wish, prices)
     terms[OPPORTUNITY] = _taken(costs, row, wish, units, service, full, weight)
-    rejection_risk.add(costs, c, row, row + 1, wish, orders, prices)
+    rejection_risk.add(costs, c, row, row + 1, wish, prices)
     terms[REJECTION_RISK] = _taken(costs, row, wish, units, service, full, weight)
     terms[TAX_DUTY] = duty
     if service >= 0:
@@ -351,10 +435,15 @@ def itemise(world, costs, c, row, wish, units, order, service, full, step, terms
         terms[SHIPPING] += _taken(costs, row, wish, units, service, full, weight)
     custom = world.custom
     for x in range(custom.fulfilment.shape[0]):
+        weight = wish.weights[OBJECTIVE_COLUMNS + x]
+        if weight == 0.0:
+            continue
         k = int(c.node[row])
-        minor = custom.fulfilment[x, order, k]
-        for d in range(wish.lines):
-            minor += units[d] * custom.unit[x, wish.first + d, k]
+        minor = weight * custom.fulfilment[x, order, k]
+        if custom.unit.shape[0]:
+            for d in range(wish.lines):
+                if units[d]:
+                    minor += units[d] * (weight * custom.unit[x, wish.first + d, k])
         terms[terms.shape[0] - custom.fulfilment.shape[0] + x] = minor
 
 

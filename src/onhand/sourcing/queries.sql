@@ -39,3 +39,15 @@ SET inputs = (
     LEFT JOIN unnest(%(ids)s::uuid[], %(inputs)s::bytea[]) AS t (order_id, inputs) ON t.order_id = s.orders[n]
 )
 FROM locked WHERE s.sheet_id = locked.sheet_id;
+
+-- name: add_outlook
+INSERT INTO outlook (made_at, content) VALUES (to_timestamp(%(made_at)s), %(content)s);
+
+-- name: forget_outlooks
+DELETE FROM outlook WHERE outlook_id < (SELECT max(outlook_id) FROM outlook) - 2;
+
+-- name: latest_outlook
+SELECT content FROM outlook ORDER BY outlook_id DESC LIMIT 1;
+
+-- name: outlook_made_at
+SELECT extract(epoch FROM made_at)::float8 FROM outlook ORDER BY outlook_id DESC LIMIT 1;

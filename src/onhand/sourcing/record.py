@@ -2,13 +2,17 @@
 
 Layout: header (version, word width, demand rows, Unix time, destination in degrees), then per demand row item_id,
 units, grams and mm3 of one unit (and its price, where duty may be due), then the kernel's words: number of candidates,
-whether safety stock is recorded, and for each candidate its node_id, per demand row its free (and safety) units, and
-the ship days that had no room for the whole order: their number, then orders, lines and units left of each (NO_LIMIT as
--1). The day after them had room. Where carriers have limits of parcels, rows of five words follow to the end: candidate
-(its place in the record), ship day, service, parcels left of the node and of the lane (-1: no limit), for those that
-could not take all of the order, and for all where room has a price.
+what is recorded besides (bits: tables.HAS_*), and for each candidate its node_id, per demand row its free units (safety
+stock, worth of a unit, the part of that which is not the network's, cost of the risk of a rejection: where their bit is
+set; money as the decision weighed it), and the ship days that had no room for the whole order: their number, then
+orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where its room
+has a price. Where carriers have limits of parcels, rows of five words follow to the end: candidate (its place in the
+record), ship day, service, parcels left of the node and of the lane (-1: no limit), for those that could not take all
+of the order, and for all where room has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
+
+What terms of others asked stands at the end, if there is any (sourcing/record_terms.py): a bit of the version says so.
 """
 
 import struct
@@ -21,9 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
+from onhand.sourcing import record_terms
 from onhand.sourcing.interleave import interleave
+from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
-from onhand.sourcing.tables import NO_LIMIT
+from onhand.sourcing.tables import HAS_BASE, HAS_RISK, HAS_SAFETY, HAS_VALUE, NO_LIMIT
 
 Degrees = Sequence[float] | npt.NDArray[np.float64]
 
@@ -44,11 +50,18 @@ _ROWS = {_PLAIN: _DEMAND, _PRICED: _WITH_PRICE}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A node as a decision saw it. free, safety int32[demand]; left: orders, lines, units of the ship days without
-    room for the whole order; the day after them had room."""
+    room for the whole order (and of the first with room, where that had a price); the day after them had room.
+
+    value, base, risk  int32[demand], minor units as they were weighed, 0 where nothing was known: worth of a unit here
+                       to the orders to come, the part of it that is not the network's, cost of the risk of a rejection
+    """
 
     node_id: int
     free: Int32
     safety: Int32
+    value: Int32
+    base: Int32
+    risk: Int32
     left: list[tuple[int, int, int]]
 
 
@@ -76,6 +89,7 @@ class Seen:
     price: npt.NDArray[np.float64] | None
     candidates: list[Candidate]
     parcels: list[FewParcels] = field(default_factory=list[FewParcels])
+    terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
 
 def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: Goods, now: float) -> list[bytes]:
@@ -99,33 +113,40 @@ def encode(decisions: Decisions, latitude: Degrees, longitude: Degrees, goods: G
         decisions.demand_first.astype(np.int64) * demand.itemsize, decisions.record_first * width,
     )  # fmt: skip
     raw, ends = whole.tobytes(), first.tolist()
-    return [raw[a:b] for a, b in pairwise(ends)]
+    records = [raw[a:b] for a, b in pairwise(ends)]
+    return record_terms.add(records, decisions.custom, decisions.demand_first) if decisions.others else records
 
 
 def decode(raw: bytes) -> Seen:
     """Read a record back. An empty one (an order that was never weighed) has no candidates."""
+    raw, terms = record_terms.split(raw)
     version, width, count, at, latitude, longitude = _HEADER.unpack_from(raw)
     assert version in _ROWS, f"unknown record version {version}"
     start = _HEADER.size
     demand = np.frombuffer(raw, _ROWS[version], count, start)
     words = np.frombuffer(raw, _WORDS[width], offset=start + demand.nbytes).astype(np.int32)
     candidates: list[Candidate] = []
-    columns = 2 if len(words) > 1 and words[1] else 1
+    held = int(words[1]) if len(words) > 1 else 0
+    kinds = [0, *(bit for bit in (HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK) if held & bit)]
     at_word = 2
     for _ in range(int(words[0]) if len(words) else 0):
         node = int(words[at_word])
-        units = words[at_word + 1 : at_word + 1 + columns * count].reshape(count, columns)
-        free = np.ascontiguousarray(units[:, 0])
-        safety = np.ascontiguousarray(units[:, 1]) if columns == 2 else np.zeros(count, np.int32)
-        at_word += 1 + columns * count
+        size = len(kinds) * count
+        table = words[at_word + 1 : at_word + 1 + size].reshape(count, len(kinds))
+        column = {kind: np.ascontiguousarray(table[:, n]) for n, kind in enumerate(kinds)}
+        none = np.zeros(count, np.int32)
+        at_word += 1 + size
         days = int(words[at_word])
         left = words[at_word + 1 : at_word + 1 + 3 * days].reshape(days, 3)
         at_word += 1 + 3 * days
         candidates.append(
             Candidate(
                 node_id=node,
-                free=free,
-                safety=safety,
+                free=column[0],
+                safety=column.get(HAS_SAFETY, none),
+                value=column.get(HAS_VALUE, none),
+                base=column.get(HAS_BASE, none),
+                risk=column.get(HAS_RISK, none),
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )
@@ -144,6 +165,7 @@ def decode(raw: bytes) -> Seen:
             FewParcels(candidates[j].node_id, day, service, _limit(of_node), _limit(of_lane))
             for j, day, service, of_node, of_lane in few
         ],
+        terms=terms,
     )
 
 

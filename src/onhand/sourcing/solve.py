@@ -1,7 +1,7 @@
 """From orders as values to the kernel's arrays and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,13 +11,15 @@ import numpy.typing as npt
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.orders.model import TERMS
-from onhand.sourcing import kernel, tables
+from onhand.sourcing import custom, kernel, tables
+from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.tables import NO_LIMIT
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+Text = npt.NDArray[np.str_]
 
 _NO_INT = np.zeros(0, np.int32)
 _NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
@@ -26,7 +28,14 @@ NO_PRICES = tables.Prices(
     np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
     _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
 )  # fmt: skip
+NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
+
+# Columns of `Asked` with an entry for each order, or none at all.
+_PER_ORDER = (
+    "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
+    "pickup_node", "residential", "duty", "channel_codes", "places",
+)  # fmt: skip
 
 # First size of the record (32 MB): beyond that a batch is decided again with more room.
 _WORDS = 1 << 23
@@ -88,6 +97,23 @@ class Attempts(NamedTuple):
     allowed: npt.NDArray[np.bool_] | None = None
     lists: tuple[Int32, Int32] | None = None
 
+    def only(self, first: Int32, rows: Int32 | Int64) -> "Attempts":
+        """Some of them, in another order: those in `rows`, of order o in rows first[o]:first[o + 1]."""
+        return Attempts(
+            first=first,
+            candidates=self.candidates[rows],
+            fulfilments_max=self.fulfilments_max[rows],
+            objective=self.objective[rows],
+            km_max=self.km_max[rows],
+            supply=self.supply[rows],
+            dip=self.dip[rows],
+            divide=None if self.divide is None else self.divide[rows],
+            days_max=None if self.days_max is None else self.days_max[rows],
+            services=None if self.services is None else self.services[rows],
+            allowed=self.allowed,
+            lists=self.lists,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class Asked:
@@ -104,6 +130,8 @@ class Asked:
     residential     int32[orders]; None: no homes
     duty            int32[orders]: `DutyTable.row` of the destination; None: nothing is due
     attempts        None: with the order's own channel, fulfilments_max and objective, without safety stock and with it
+    channel_codes   str[orders]; None: nobody asks (only terms of others do)
+    places          str[orders, 3]: country, region and postal code of the destination; None: nobody asks
     """
 
     demand_first: Int32
@@ -126,6 +154,35 @@ class Asked:
     residential: Int32 | None = None
     duty: Int32 | None = None
     attempts: Attempts | None = None
+    channel_codes: Text | None = None
+    places: Text | None = None
+
+    def of_orders(self, at: Any) -> dict[str, Any]:
+        """Its columns that have an entry for each order, of the orders `at`."""
+        columns = {name: getattr(self, name) for name in _PER_ORDER}
+        return {name: None if column is None else column[at] for name, column in columns.items()}
+
+    def only(self, rows: Int64) -> "Asked":
+        """Some of the orders in that order, any of them as often as it is named."""
+
+        def ranges(first: Int32) -> tuple[Int32, Int64]:
+            sizes = np.diff(first)[rows]
+            new = first_rows(sizes.tolist())
+            return new, np.arange(int(new[-1])) - np.repeat(new[:-1] - first[:-1][rows], sizes)
+
+        demand_first, demand = ranges(self.demand_first)
+        excluded_first, excluded = ranges(self.excluded_first)
+        return Asked(
+            **self.of_orders(rows),
+            demand_first=demand_first,
+            item=self.item[demand],
+            units=self.units[demand],
+            excluded_first=excluded_first,
+            excluded=self.excluded[excluded],
+            price=None if self.price is None else self.price[demand],
+            cost=None if self.cost is None else self.cost[demand],
+            attempts=None if self.attempts is None else self.attempts.only(*ranges(self.attempts.first)),
+        )
 
 
 @dataclass(slots=True)
@@ -135,7 +192,8 @@ class Decisions:
     count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
     are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
     `slot` is its index among the node's ship days at the time of the decision. `demand_price`: of one unit, where it
-    mattered. `lane`: column of transit times of the carrier's lane, -1: none.
+    mattered. `lane`: column of transit times of the carrier's lane, -1: none. `custom`: what terms of others asked;
+    `terms` has their columns behind those of TERMS.
     """
 
     count: Int32
@@ -169,12 +227,21 @@ class Decisions:
     record: Int32
     record_first: Int64
     demand_price: Float64 | None = None
+    custom: Weighed = NOTHING
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the columns of `terms` behind those of TERMS."""
+        return self.custom.names
 
 
 @dataclass(slots=True)
 class Stock:
     """What the kernel reads of stock: int32[row, node] and the row of each item (None: the item_id itself); what units
-    and room are worth elsewhere; what is on its way."""
+    and room are worth elsewhere; what is on its way.
+
+    step_minor  how far the price of a unit moves with one that is taken; None: as the objective says
+    """
 
     available: Int32
     pending: Int32
@@ -182,6 +249,7 @@ class Stock:
     rows: dict[int, int] | None = field(default=None)
     prices: tables.Prices = NO_PRICES
     supply: tables.Supply = NO_SUPPLY
+    step_minor: float | None = None
 
 
 def asked(asks: Sequence[Ask], network: Network) -> Asked:
@@ -204,7 +272,7 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         np.int32,
     ).reshape(-1, 8)
     zone, channel, method, service, fulfilments_max, objective, may_dip, pickup_node = np.ascontiguousarray(whole.T)
-    return Asked(
+    batch = Asked(
         demand_first=first_rows([len(a.demand) for a in asks]),
         item=np.array([item for a in asks for item, _ in a.demand], np.int32),
         units=np.array([wanted for a in asks for _, wanted in a.demand], np.int32),
@@ -225,6 +293,15 @@ def asked(asks: Sequence[Ask], network: Network) -> Asked:
         residential=np.array([a.residential for a in asks], np.int32) if any(a.residential for a in asks) else None,
         duty=duty_rows(network, [a.place for a in asks]),
     )
+    return with_names(batch, (a.channel.code for a in asks), (a.place for a in asks))
+
+
+def with_names(batch: Asked, channel_codes: Iterable[str], places: Iterable[tuple[str, str, str]]) -> Asked:
+    """The batch with channels and places of its orders, where terms of others may ask for them."""
+    if custom.installed():
+        batch.channel_codes = np.array([*channel_codes], np.str_)
+        batch.places = np.array([*places], np.str_).reshape(-1, 3)
+    return batch
 
 
 def duty_rows(network: Network, places: Iterable[tuple[str, str, str]]) -> Int32 | None:
@@ -257,9 +334,10 @@ def decide(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
 ) -> Decisions:
     """`decide_asked` for orders as values."""
-    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume)
+    return decide_asked(asked(asks, network), stock, network, policy, goods, now=now, consume=consume, weighed=weighed)
 
 
 def decide_asked(
@@ -271,27 +349,39 @@ def decide_asked(
     *,
     now: float,
     consume: bool,
+    weighed: Weighed | None = None,
+    shadow: tables.Shadow = NO_SHADOW,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
-    `stock.pending`, and `network.left`, `parcels` and `lanes`, before the next order is looked at."""
+    `stock.pending`, and `network.left`, `parcels` and `lanes`, before the next order is looked at.
+
+    weighed  what terms of others ask, by row of `batch`; None: those installed are asked now
+    shadow   see tables.Shadow; its rows are those of `stock`
+    """
     orders = len(batch.zone)
     items, units, first = batch.item, batch.units, batch.demand_first
     rows = items
     if stock.rows is not None:
         rows = np.array([stock.rows[i] for i in items.tolist()], np.int32)
     demand = len(items)
-    objectives = policy.matrix()
-    attempts = batch.attempts or _usual_attempts(batch)
+    if weighed is None and not custom.installed():
+        weighed = NOTHING
+    if weighed is None:
+        weighed = custom.weigh(batch, policy, network, goods, stock.available[rows] - stock.pending[rows], now=now)
+    objectives = policy.matrix(weighed.names)
+    if stock.step_minor is not None:
+        objectives[:, tables.OBJ_STEP] = stock.step_minor
+    attempts = batch.attempts or usual_attempts(batch)
     lists = attempts.lists or (network.candidate_offsets, network.candidates)
     longest = int(np.diff(lists[0]).max(initial=0))
-    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now)
+    world = _world(batch, attempts, lists, stock, rows, network, objectives, goods, now, weighed, shadow)
     # Room for one order divided as far as it can be, beyond a pick a line; and for every candidate of every order, as
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
     room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
     days = network.slot_cutoff.shape[1]
     each = 3 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
-    words: int = min(2 * orders + longest * (4 * demand + orders * each), _WORDS)
+    words: int = min(2 * orders + longest * (5 * demand + orders * each), _WORDS)
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -320,11 +410,12 @@ def decide_asked(
             units=np.empty(room, np.int32),
             parcels=np.empty(room, np.int32),
             lane=np.empty(room, np.int32),
-            terms=np.empty((room, len(TERMS))),
+            terms=np.empty((room, len(TERMS) + len(weighed.names))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
             record_first=np.zeros(orders + 1, np.int64),
             demand_price=batch.price if len(world.duties.rate) else None,
+            custom=weighed,
         )
         left_out = kernel.source_batch(
             world, consume,
@@ -360,6 +451,8 @@ def _world(
     objectives: Float64,
     goods: Goods,
     now: float,
+    weighed: Weighed,
+    shadow: tables.Shadow,
 ) -> tables.World:
     """What the kernel reads, in its order."""
     orders, demand, items = len(batch.zone), len(rows), batch.item
@@ -401,11 +494,12 @@ def _world(
             network.carton_fit_mm3, network.carton_outer_mm3, network.carton_minor, network.carton_tare_g,
             network.carton_max_g,
         ),
-        tables.Custom(np.zeros((0, 0, 0)), np.zeros((0, 0, 0))), stock.supply, table, objectives,
+        weighed.table, stock.supply, table, objectives, shadow,
     )  # fmt: skip
 
 
-def _usual_attempts(batch: Asked) -> Attempts:
+def usual_attempts(batch: Asked) -> Attempts:
+    """Two for each order: without safety stock and with it."""
     count = len(batch.zone)
     dip = np.zeros(2 * count, np.int32)
     dip[1::2] = 1
@@ -423,8 +517,8 @@ def _usual_attempts(batch: Asked) -> Attempts:
 def undo(
     decisions: Decisions, stock: Stock, network: Network, *, orders: int | None = None, keep_capacity: bool = False
 ) -> None:
-    """Give back what a consuming `decide` took (of the first `orders` orders). With `keep_capacity` only the pending
-    units: committed plans keep their days."""
+    """Give back what a consuming `decide` took (of the first `orders` orders), prices included. With `keep_capacity`
+    only the pending units: committed plans keep their days, and prices have followed them."""
     count = len(decisions.count) if orders is None else orders
     picks = int(decisions.pick_first[count])
     made = int(decisions.fulfilment_first[count])
@@ -437,6 +531,29 @@ def undo(
     np.add.at(stock.supply.units, supply[~shelf], units[~shelf])
     if not keep_capacity:
         give_back_capacity(decisions, network, made)
+        follow(decisions, stock, orders=count, back=True)
+
+
+def follow(decisions: Decisions, stock: Stock, *, orders: int | None = None, back: bool = False) -> None:
+    """Let the prices of `stock` follow orders that were decided elsewhere (the first `orders` of them), as a consuming
+    `decide` does itself (terms/opportunity.py); with `back` undo that, to within what was cut off at 0."""
+    value, clock, step = stock.prices.unit, stock.prices.clock, stock.step_minor
+    if not len(value) or not step:
+        return
+    count = len(decisions.count) if orders is None else orders
+    sign = -1 if back else 1
+    picks, asked_to = int(decisions.pick_first[count]), int(decisions.demand_first[count])
+    items = decisions.demand_item[:asked_to]
+    rows = items if stock.rows is None else np.array([stock.rows[i] for i in items.tolist()], np.int32)
+    shelf = decisions.pick_supply[:picks] < 0
+    i, k = rows[decisions.pick_demand[:picks]][shelf], decisions.pick_node[:picks][shelf]
+    at: Any = (i, k)
+    gone = clock[i] - value[i, k, tables.SEEN]
+    value[i, k, tables.NETWORK] = np.maximum(value[i, k, tables.NETWORK] - step * value[i, k, tables.RATE] * gone, 0)
+    value[i, k, tables.SEEN] = clock[i]
+    np.add.at(value[:, :, tables.NETWORK], at, sign * step * decisions.pick_units[:picks][shelf])
+    value[i, k, tables.NETWORK] = np.maximum(value[i, k, tables.NETWORK], 0)
+    np.add.at(clock, rows, sign * decisions.demand_units[:asked_to])
 
 
 def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:
@@ -499,6 +616,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         pick_demand=pick_demand,
         record=rows("record", "record_first"),
         demand_price=None if any(p.demand_price is None for p in parts) else whole("demand_price"),
+        custom=Weighed.join([p.custom for p in parts]),
     )
 
 
@@ -510,6 +628,6 @@ def nothing() -> Decisions:
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
-        units=i4, parcels=i4, lane=i4, terms=np.empty((0, len(TERMS))), grams=f8, record=i4,
-        record_first=np.zeros(1, np.int64),
+        units=i4, parcels=i4, lane=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
+        record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
     )  # fmt: skip

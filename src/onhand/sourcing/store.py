@@ -1,4 +1,4 @@
-"""The SQL of kept decisions."""
+"""The SQL of kept decisions, and of what is foreseen."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,9 @@ from onhand.db.queries import queries
 from onhand.network.compiled import load_document
 from onhand.orders.intake import Wishes
 from onhand.orders.store import first_answers
-from onhand.sourcing import record
+from onhand.sourcing import outlook, record
 from onhand.sourcing.explain import Kept
+from onhand.sourcing.outlook import Outlook
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -62,3 +63,20 @@ def coarsen_inputs(conn: Connection[TupleRow], order_ids: Sequence[str]) -> None
         if some:
             ids, numbers, inputs = zip(*some, strict=True)
             conn.execute(SQL[name], {"ids": [*ids], "plan_nos": [*numbers], "inputs": [*inputs]})
+
+
+def add_outlook(conn: Connection[TupleRow], made: Outlook) -> None:
+    """Keep an outlook as the one that counts, and a few before it."""
+    conn.execute(SQL["add_outlook"], {"made_at": made.made_at, "content": outlook.encode(made)})
+    conn.execute(SQL["forget_outlooks"])
+
+
+def latest_outlook(conn: Connection[TupleRow]) -> Outlook | None:
+    row = conn.execute(SQL["latest_outlook"]).fetchone()
+    return None if row is None else outlook.decode(bytes(row[0]))
+
+
+def outlook_made_at(conn: Connection[TupleRow]) -> float | None:
+    """Unix seconds of the latest outlook."""
+    row = conn.execute(SQL["outlook_made_at"]).fetchone()
+    return None if row is None else float(row[0])

@@ -8,6 +8,8 @@ D ship days, I items (rows of stock), C cartons, O orders.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from onhand.orders.model import TERMS
 
 EARTH_KM = 6371.0088
@@ -24,6 +26,7 @@ SERVICE_PICKUP = -2
 PICKUP = 2  # method bit
 NO_LIMIT = 2147483647  # capacity without a limit
 LANE_DAY = 127  # of `Nodes.lanes`: a day number & LANE_DAY is its column (network.compiled.LANE_DAYS - 1)
+WHOLE_MAX = 2147483000.0  # of money that is kept as a word of a record
 BIG = math.inf  # cost of what cannot be
 DAY = 86_400.0
 # The order of the terms in `Answers.terms`; names as in orders.model.TERMS.
@@ -34,11 +37,15 @@ DAY = 86_400.0
 (
     OBJ_SPLIT, OBJ_TARGET_DAYS, OBJ_LATE, OBJ_DAY, OBJ_CO2_KG, OBJ_CAPACITY_BASE, OBJ_CAPACITY_STEEPNESS,
     OBJ_CAPACITY_FROM, OBJ_CAPACITY_DUAL, OBJ_OPPORTUNITY, OBJ_STEP, OBJ_REJECTION, OBJ_REFUSE_ORDER, OBJ_REFUSE_UNIT,
-    OBJ_FLOOR_SHARE, OBJ_FLOOR_MINOR,
-) = range(16)  # fmt: skip
-OBJECTIVE_COLUMNS = 16
+    OBJ_FLOOR_SHARE, OBJ_FLOOR_MINOR, OBJ_PROMISE_Z,
+) = range(17)  # fmt: skip
+OBJECTIVE_COLUMNS = 17  # and one for each term of others, its weight
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
+# What a record holds besides units on the shelf, as bits of its second word: safety stock; by candidate and line what a
+# unit is worth, and the part of it that is not the network's; what the risk of a rejection costs; and the first ship
+# day with room too, where room has a price.
+HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK, HAS_ROOM = 1, 2, 4, 8, 16
 
 
 class Stock(NamedTuple):
@@ -162,10 +169,14 @@ class Supply(NamedTuple):
 
 
 class Custom(NamedTuple):
-    """Terms of others, in money: float64[X, O, N] of a fulfilment, float64[X, demand, N] of a unit."""
+    """Terms of others, in money, BIG where it may not be: float32[X, O, N] of a fulfilment, float32[X, demand, N] of a
+    unit (empty: no term has that), bool[X] whether it lowers the profit. Their weights are the last X columns of
+    `objectives`, their terms the last X of `Answers.terms`.
+    """
 
     fulfilment: Any
     unit: Any
+    paid: Any
 
 
 class Orders(NamedTuple):
@@ -279,6 +290,7 @@ class Candidates(NamedTuple):
     km         float64[J + 1]
     gross, kept, free  int32[J + 1, demand]: units there, safety stock among them, and what may be sent
     band, column  int32[J + 1, S]: rate band (-1: not offered) and column of transit times
+    worth, risk  int32[J + 1, demand]: what opportunity adds for a unit, and rejection_risk for a line, where it is on
     """
 
     node: Any
@@ -293,6 +305,8 @@ class Candidates(NamedTuple):
     free: Any
     band: Any
     column: Any
+    worth: Any
+    risk: Any
 
 
 class Costs(NamedTuple):
@@ -321,6 +335,24 @@ class Costs(NamedTuple):
     late: Any
 
 
+class Shadow(NamedTuple):
+    """What steers decisions and is no part of their cost, while orders are planned together (sourcing/together.py):
+    prices of what they share, float64, minor units; empty arrays: none.
+
+    unit    [I, N]: a unit of the shelf
+    node    [N, 3]: an order, a line and a unit of the node's day
+    parcel  [N, S]: a parcel of the service
+    divide  bool[O]: a line may be divided although one node has all of it, where that is little work
+    lane    [L, days]: a parcel along the lane, as `Nodes.lanes`
+    """
+
+    unit: Any
+    node: Any
+    parcel: Any
+    divide: Any
+    lane: Any = np.zeros((0, 0))
+
+
 class World(NamedTuple):
     """All that decisions are made from."""
 
@@ -335,6 +367,7 @@ class World(NamedTuple):
     supply: Supply
     orders: Orders
     objectives: Any
+    shadow: Shadow
 
 
 class Parts(NamedTuple):

@@ -320,6 +320,14 @@ CARRIERS: Final = {
                 "17:00",
                 240,
             ),
+            # By road in two days, as most carriers have between the two: less is waited for at hubs.
+            _service(
+                "priority",
+                [[520, 630, 880, 1600], [600, 750, 1090, 2050], [780, 990, 1480, 2850], [990, 1290, 2050, 4050]],
+                [(0.9, 1.5), (1.2, 2), (1.8, 3), (2.6, 4.2)],
+                "18:00",
+                85,
+            ),
         ],
     },
     "velo": {
@@ -338,6 +346,14 @@ CARRIERS: Final = {
                 [(0.4, 0.8), (0.9, 1.6), (1.4, 2.4), (2, 3.4)],
                 "16:00",
                 190,
+            ),
+            # By rail (24 g in network/emission_factors.csv) and cargo bike: greener, slower and a little dearer.
+            _service(
+                "eco",
+                [[400, 490, 700, 1300], [450, 570, 840, 1620], [580, 740, 1120, 2240], [710, 950, 1530, 3060]],
+                [(1.6, 3), (2.6, 4), (3.8, 6), (5, 8)],
+                "17:30",
+                28,
             ),
         ],
     },

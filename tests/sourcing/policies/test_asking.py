@@ -69,8 +69,9 @@ def one_by_one(running, asking, order, named, which):
             may_dip=order.may_dip and rule.limits.dip_into_safety_stock,
         )
         decisions = decide(
-            [ask], running.stock, own, policy, running.goods, now=running.world.now.timestamp(), consume=True
-        )
+            [ask], running.stock, own, policy, running.goods, now=running.world.now.timestamp(), consume=True,
+            weighed=running.weighed([item for item, _ in order.demand]),
+        )  # fmt: skip
         undo(decisions, running.stock, own)
         (plan,) = plans(decisions, own)
         if plan is not None:
@@ -87,7 +88,7 @@ def random_document(rng):
                 [None, 'node.type == "store"', "node.country == order.destination.country", 'node.code != "N1"']
             ),
             "objective": rng.choice([None, "speed"]),
-            "weights": rng.choice([None, {"carbon": 3.0}]),
+            "weights": rng.choice([None, {"carbon": 3.0}, {"ferry": 0.0, "fragile": 2.0}]),
             "limits": {"fulfilments_max": rng.choice([1, 2, 4]), "dip_into_safety_stock": rng.random() < 0.7},
             "otherwise": rng.choice(["next", "next", "next", "stop"]),
         }

@@ -34,7 +34,7 @@ CASES = [
     ("objective: margn", "error", 1, 12, "objective", "no objective is called 'margn'", "'margin'"),
     ("rules: [{name: a, objective: fast}]", "error", 1, 30, "rules[0].objective", "no objective", "add it"),
     ("weights: {tax_duty: 2}", "warning", 1, 21, "weights.tax_duty", "money already", "other terms"),
-    ("weights: {shiping: 2}", "warning", 1, 20, "weights.shiping", "no cost term", "'shipping'"),
+    ("weights: {shiping: 2}", "error", 1, 20, "weights.shiping", "no cost term", "'shipping'"),
     (f"weights: {{{', '.join(f'{t}: 0' for t in TERMS)}}}", "error", 1, 10, "weights", "weight 0", "above 0"),
     (
         "priorities:\n- {objective: speed, from: 2027-03-01}\n- {objective: margin, from: 2027-05-01}",
@@ -119,7 +119,7 @@ def test_what_is_not_known_is_not_checked():
 def test_everything_at_once_is_told():
     linted = lint("objective: a\nweights: {b: 1}\nrules: [{name: c, when: order.d}]", known=KNOWN)
     assert [(f.line, f.severity) for f in linted.findings] == [
-        (1, "error"), (2, "warning"), (3, "warning"), (3, "error"),
+        (1, "error"), (2, "error"), (3, "warning"), (3, "error"),
     ]  # fmt: skip
 
 

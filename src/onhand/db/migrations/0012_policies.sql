@@ -57,7 +57,7 @@ WHERE NOT EXISTS (
 INSERT INTO policy (name) VALUES ('standard');
 INSERT INTO policy_version (name, version, document, text, hash, created_by)
 SELECT 'standard', 1, document::jsonb, text, sha256(convert_to(document, 'UTF8')), 0
-FROM (VALUES ($json${"capacity_price":null,"confidence":0.95,"description":"The built-in policy: every node for every order, weighed by the objective.","fallback":{"cancel_after_hours":null,"on_no_plan":"backorder","unserved":{"line_minor":0.0,"order_minor":2000.0,"unit_minor":500.0}},"guards":[],"limits":{"days_max":null,"dip_into_safety_stock":true,"distance_km_max":null,"divide_lines":true,"fulfilments_max":4,"services":null},"objective":"margin","objectives":{"margin":{"co2_minor_per_kg":0.0,"day_minor":1.0,"late_minor":500.0,"rejection_minor":0.0,"split_minor":100.0,"target_days":5.0},"speed":{"co2_minor_per_kg":0.0,"day_minor":400.0,"late_minor":1500.0,"rejection_minor":0.0,"split_minor":50.0,"target_days":2.0},"sustainability":{"co2_minor_per_kg":800.0,"day_minor":1.0,"late_minor":300.0,"rejection_minor":0.0,"split_minor":100.0,"target_days":7.0}},"opportunity":{"price_max_minor":null,"refresh_minutes":10,"step_share":0.01},"priorities":[],"profit_floor":null,"rules":[],"weights":{}}$json$,
+FROM (VALUES ($json${"capacity_price":null,"confidence":0.95,"description":"The built-in policy: every node for every order, weighed by the objective.","fallback":{"cancel_after_hours":null,"on_no_plan":"backorder","unserved":{"line_minor":0.0,"order_minor":2000.0,"unit_minor":500.0}},"guards":[],"limits":{"days_max":null,"dip_into_safety_stock":true,"distance_km_max":null,"divide_lines":true,"fulfilments_max":4,"services":null},"objective":"margin","objectives":{"margin":{"co2_minor_per_kg":0.0,"day_minor":1.0,"late_minor":500.0,"rejection_minor":0.0,"split_minor":100.0,"target_days":5.0},"speed":{"co2_minor_per_kg":0.0,"day_minor":400.0,"late_minor":1500.0,"rejection_minor":0.0,"split_minor":50.0,"target_days":2.0},"sustainability":{"co2_minor_per_kg":800.0,"day_minor":1.0,"late_minor":300.0,"rejection_minor":0.0,"split_minor":100.0,"target_days":7.0}},"opportunity":{"price_max_minor":null,"refresh_minutes":10,"step_share":0.0025},"priorities":[],"profit_floor":null,"rules":[],"weights":{}}$json$,
 $yaml$# The built-in policy: every node for every order, weighed by the objective. Save another version to change it.
 description: "The built-in policy: every node for every order, weighed by the objective."
 objective: margin
@@ -67,6 +67,6 @@ objectives:
   sustainability: {split_minor: 100, target_days: 7, late_minor: 300, day_minor: 1, co2_minor_per_kg: 800}
 limits: {fulfilments_max: 4, dip_into_safety_stock: true, divide_lines: true}
 fallback: {on_no_plan: backorder}
-opportunity: {step_share: 0.01, refresh_minutes: 10}
+opportunity: {step_share: 0.0025, refresh_minutes: 10}
 $yaml$)) AS built_in (document, text);
 INSERT INTO policy_state (name, version, state, by, why) VALUES ('standard', 1, 'active', 0, 'built in');

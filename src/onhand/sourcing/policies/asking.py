@@ -102,6 +102,11 @@ class Tried:
     labels: Sequence[str]
     versions: Sequence[Version]
 
+    @property
+    def confidences(self) -> list[float]:
+        """With which the promise of each order is kept."""
+        return [version.policy.document.confidence for version in self.versions]
+
     def label(self, decisions: Decisions, order: int) -> str:
         """Of the attempt that an order was decided by; without a plan, of the one tried last."""
         assert self.asked.attempts is not None, "made by `put`"

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from onhand.base.countries import COUNTRIES
 from onhand.base.fields import path_of
+from onhand.sourcing import custom
 from onhand.sourcing.policies.expression import Checked, Named, check
 from onhand.sourcing.policies.facts import Vocabulary
 from onhand.sourcing.policies.model import MONEY_TERMS, TERMS, PolicyIn, RuleIn
@@ -44,13 +45,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Names that exist in the rest of the world; None: not known here, so nothing is checked against it."""
+    """Names that exist in the rest of the world; None: not known here, so nothing is checked against it. Of cost terms
+    None stands for those of this process."""
 
     groups: Collection[str] | None = None
     nodes: Collection[str] | None = None
     channels: Collection[str] | None = None
     services: Collection[str] | None = None
-    terms: Collection[str] = TERMS
+    terms: Collection[str] | None = None
 
 
 NOTHING_KNOWN: Final = Known()
@@ -204,6 +206,7 @@ def _objectives(policy: PolicyIn) -> Iterator[_Problem]:
 
 
 def _weights(policy: PolicyIn, known: Known) -> Iterator[_Problem]:
+    terms = (*TERMS, *custom.names()) if known.terms is None else known.terms
     everywhere: list[tuple[Location, Mapping[str, float]]] = [(("weights",), policy.weights)]
     everywhere += [
         (("rules", n, "weights"), {**policy.weights, **rule.weights})
@@ -211,15 +214,16 @@ def _weights(policy: PolicyIn, known: Known) -> Iterator[_Problem]:
         if rule.weights is not None
     ]
     for location, weights in everywhere:
-        if all(weights.get(term, 1.0) == 0 for term in known.terms):
+        if all(weights.get(term, 1.0) == 0 for term in terms):
             yield location, "error", "every cost term has weight 0: all plans are equal", "leave at least one above 0"
         for name, weight in weights.items():
             if name in MONEY_TERMS and weight != 1:
                 message = f"{name} is money already: its weight is not used"
                 yield (*location, name), "warning", message, "remove it, or weigh the other terms"
-            if name not in known.terms and (len(location) == 1 or name not in policy.weights):
-                remedy = _did_you_mean(name, known.terms, f"known are {', '.join(known.terms)}")
-                yield (*location, name), "warning", f"no cost term is called {name!r} here", remedy
+            if name not in terms and (len(location) == 1 or name not in policy.weights):
+                install = f"install what brings it; known are {', '.join(terms)}"
+                remedy = _did_you_mean(name, terms, install)
+                yield (*location, name), "error", f"no cost term is called {name!r} here", remedy
 
 
 def _priorities(policy: PolicyIn, today: date | None) -> Iterator[_Problem]:

@@ -23,7 +23,7 @@ TERMS: Final = (
     "rejection_risk",
     "margin_floor",
 )
-"""Names of the built-in cost terms; others come by entry points."""
+"""Names of the built-in cost terms; others come by entry points (sourcing/custom.py)."""
 
 MONEY_TERMS: Final = ("shipping", "handling", "tax_duty", "margin_floor")
 """Terms that are money that is really paid, or a limit: a weight of theirs would have no meaning and is not used."""
@@ -141,7 +141,10 @@ class ProfitFloorIn(Strict):
 class OpportunityIn(Strict):
     """Forward-looking prices of stock."""
 
-    step_share: Annotated[float, Field(gt=0, le=1, description="how far a price moves with one order")] = 0.01
+    step_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="how far a price moves with a unit, as a share of what serving one costs"),
+    ] = 0.0025
     price_max_minor: Annotated[_Rate | None, Field(description="of a unit; null: no limit")] = None
     refresh_minutes: Annotated[int, Field(ge=1, le=10_080)] = 10
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from onhand.sourcing.policies.expression import EACH, Path, check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
-from onhand.sourcing.policies.model import CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
-from onhand.sourcing.policy import Objective, Policy
+from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
+from onhand.sourcing.policy import Foresight, Objective, Policy
 
 _REMEMBERED_MAX: Final = 50_000  # answers of one condition: some 10 MB
 
@@ -171,6 +171,7 @@ class Compiled:
             default=self.document.objective,
             fulfilments_max=self.document.limits.fulfilments_max,
             confidence=self.document.confidence,
+            foresight=_foresight(self.document),
         )
 
     def _masks_of(self, nodes: Nodes) -> dict[Key, npt.NDArray[np.bool_]]:
@@ -374,6 +375,15 @@ def _limits(of_all: LimitsIn, rule: RuleIn) -> Limits:
     return Limits(**limits, services=None if services is None else frozenset(services))
 
 
+def _foresight(document: PolicyIn) -> Foresight | None:
+    ahead = document.opportunity
+    if ahead is None:
+        return None
+    return Foresight(
+        follow_share=ahead.step_share, price_max_minor=ahead.price_max_minor, refresh_minutes=ahead.refresh_minutes
+    )
+
+
 def _objective(
     document: PolicyIn, given: ObjectiveIn, weights: Mapping[str, float], *, partial: bool = False
 ) -> Objective:
@@ -389,6 +399,7 @@ def _objective(
     # Prices of stock and of room come from one plan of the network: it is made or it is not.
     planned = 0.0 if document.opportunity is None else 1.0
     return Objective(
+        confidence=document.confidence,
         split_minor=weigh("split", given.split_minor),
         target_days=given.target_days or 0.0,
         late_minor=weigh("lateness", given.late_minor),
@@ -404,4 +415,5 @@ def _objective(
         unserved_unit_minor=unserved.unit_minor if partial else 0.0,
         floor_minor=None if floor is None else float(floor.minor or 0),
         floor_share=0.0 if floor is None else floor.share or 0.0,
+        weights={name: weight for name, weight in weights.items() if name not in TERMS},
     )

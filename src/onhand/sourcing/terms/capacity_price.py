@@ -44,11 +44,9 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
     if base <= 0.0 and dual <= 0.0:
         return
     node, ready, slots, lines = c.node, c.ready, c.slot, wish.lines
-    left, limits, parcels, parcels_limit = nodes.left, nodes.limits, nodes.parcels, services.parcels
-    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
-    lanes, lane_of, lane_limits, slot_day, band, column = (
-        nodes.lanes, nodes.lane_of, nodes.lane_limits, nodes.slot_day, c.band, c.column
-    )  # fmt: skip
+    left, limits = nodes.left, nodes.limits
+    fixed, line, unit = costs.fixed, costs.line, costs.unit
+    limited = nodes.parcels.shape[0] > 0 and wish.method != PICKUP
     for j in range(rows_from, rows_to):
         if not ready[j]:
             continue
@@ -59,16 +57,24 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
             for n in range(3):
                 price = max(price, rising(weights, left[k, slot, n], limits[k, n]))
             fixed[j] += price
-            if parcels.shape[0] and wish.method != PICKUP:
-                for s in range(parcels_limit.shape[0]):
-                    price = rising(weights, parcels[k, s, slot], parcels_limit[s])
-                    if lanes.shape[0] and band[j, s] >= 0 and lane_of[s, column[j, s]] >= 0:
-                        lane = lane_of[s, column[j, s]]
-                        left_of = lanes[lane, slot_day[k, slot] & LANE_DAY]
-                        price = max(price, rising(weights, left_of, lane_limits[lane]))
-                    parcel[j, s] += price
+            if limited:
+                _add_parcels(costs, c, j, wish, nodes, services)
         if dual > 0.0:
             fixed[j] += dual * duals[k, 0]
             for d in range(lines):
                 line[j, d] += dual * duals[k, 1]
                 unit[j, d] += dual * duals[k, 2]
+
+
+@bare
+def _add_parcels(costs, c, j, wish, nodes, services):
+    """Price of a parcel of candidate `j` by each service, where carriers take so many a day."""
+    weights, k, slot = wish.weights, c.node[j], c.slot[j]
+    for s in range(services.parcels.shape[0]):
+        price = rising(weights, nodes.parcels[k, s, slot], services.parcels[s])
+        if nodes.lanes.shape[0] and c.band[j, s] >= 0:
+            lane = nodes.lane_of[s, c.column[j, s]]
+            if lane >= 0:
+                left = nodes.lanes[lane, nodes.slot_day[k, slot] & LANE_DAY]
+                price = max(price, rising(weights, left, nodes.lane_limits[lane]))
+        costs.parcel[j, s] += price

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from onhand.base.compiled import bare
-from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN
+from onhand.sourcing.tables import BASE, NETWORK, OBJ_OPPORTUNITY, OBJ_STEP, RATE, SEEN, WHOLE_MAX
 
 
 @bare
@@ -26,24 +26,43 @@ def network_price(prices, step, i, k):
 
 
 @bare
-def add(costs, c, rows_from, rows_to, wish, orders, prices):
-    """Add to `costs.unit` [J, demand], whole minor units (what is kept of a decision is whole), for rows
-    rows_from:rows_to."""
+def whole(minor):
+    """Money as it is kept with a decision: whole minor units, and not beyond what fits there."""
+    return int(np.rint(min(max(minor, -WHOLE_MAX), WHOLE_MAX)))
+
+
+@bare
+def see(c, count, wish, orders, prices):
+    """Fill `c.worth` [J, demand] of the first `count` candidates: V in whole minor units. Returns whether a
+    unit has a value apart from the network."""
     weight = wish.weights[OBJ_OPPORTUNITY]
-    value, clock = prices.unit, prices.clock
-    if weight == 0.0 or value.shape[0] == 0:
-        return
-    node, ready_at, unit, item = c.node, c.ready_at, costs.unit, orders.item
+    value, clock, node, ready_at, worth, item = prices.unit, prices.clock, c.node, c.ready_at, c.worth, orders.item
     step, first = wish.weights[OBJ_STEP], wish.first
+    has_base = False
+    if weight == 0.0 or value.shape[0] == 0:
+        return has_base
     for d in range(wish.lines):
         i = item[first + d]
         now = clock[i]
-        for j in range(rows_from, rows_to):
-            if ready_at[j] > 0.0:
-                continue  # supply that has not arrived is no unit of the shelf
+        for j in range(count):
             k = node[j]
+            base = value[i, k, BASE]
             price = max(value[i, k, NETWORK] - step * value[i, k, RATE] * (now - value[i, k, SEEN]), 0.0)
-            unit[j, d] += np.rint(weight * (value[i, k, BASE] + price))
+            # Supply that has not arrived is no unit of the shelf.
+            worth[j, d] = whole(weight * (base + price)) if ready_at[j] == 0.0 else 0
+            has_base |= base != 0.0
+    return has_base
+
+
+@bare
+def add(costs, c, rows_from, rows_to, wish, prices):
+    """Add to `costs.unit` [J, demand], whole minor units, for rows rows_from:rows_to."""
+    if wish.weights[OBJ_OPPORTUNITY] == 0.0 or prices.unit.shape[0] == 0:
+        return
+    unit, worth = costs.unit, c.worth
+    for j in range(rows_from, rows_to):
+        for d in range(wish.lines):
+            unit[j, d] += worth[j, d]
 
 
 @bare

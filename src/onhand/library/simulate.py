@@ -1,0 +1,129 @@
+"""`onhand.simulate`: orders with their moments, a network and policies in; what each would have made of them out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from onhand.errors import InvalidInput
+from onhand.library.network import Network
+from onhand.library.source import asks_of, policy_of
+from onhand.simulation.compare import Comparison, compare
+from onhand.simulation.history import NO_INBOUND, NO_MOVES, History, Inbound, Moves
+from onhand.simulation.replay import Settings, replay
+from onhand.simulation.rules import PlainRules
+from onhand.sourcing.policy import Policy
+from onhand.sourcing.solve import asked
+
+
+def simulate(
+    orders: Iterable[Mapping[str, Any]],
+    network: Mapping[str, Any] | Network,
+    *,
+    policies: Sequence[str | Policy],
+    seed: int = 0,
+    rejection: Mapping[str, float] | None = None,
+    target_days: float | None = None,
+) -> list[Comparison]:
+    """Replay `orders` by each of `policies` with stock, supply and capacity evolving, and compare each of those after
+    the first with the first one. Nothing is kept: `network` stays as it is.
+
+    orders       as `onhand.source` takes them, each with its `placed_at`
+    network      a document (see Network.load) or a loaded network, at the moment the first order is placed or before;
+                 units of `inbound` are promised, and arrive when they are expected
+    policies     as in `onhand.source`; one alone is compared with itself
+    seed         of rejections and transit times, the same for all policies
+    rejection    node -> probability that it rejects a line; none where left out
+    target_days  beyond which an order counts as late; where left out, that of the first policy's default objective
+
+    Raises InvalidInput, naming every field that is wrong.
+    """
+    rules = [policy_of(policy) for policy in policies]
+    if not rules:
+        raise InvalidInput.at("policies", "expected one policy or more")
+    given = [*orders]
+    moments = [_moment(order, n) for n, order in enumerate(given)]
+    known = network if isinstance(network, Network) else Network.load(network, at=min(moments, default=None))
+    history = _history(given, moments, known, rules[0], rejection or {})
+    days = rules[0].objectives[rules[0].default].target_days if target_days is None else target_days
+    settings = Settings(seed=seed, target_days=days)
+    outcomes = [replay(history, PlainRules(policy, history), settings) for policy in rules]
+    return [compare(history, outcomes[0], outcome) for outcome in outcomes[1:] or outcomes]
+
+
+def _moment(order: Mapping[str, Any], number: int) -> datetime:
+    given = order.get("placed_at")
+    try:
+        moment = msgspec.convert(given, datetime, strict=False)
+    except msgspec.ValidationError:
+        raise InvalidInput.at(
+            f"orders[{number}].placed_at", "expected a moment, such as 2026-03-02T08:00:00Z"
+        ) from None
+    if moment.tzinfo is None:
+        raise InvalidInput.at(f"orders[{number}].placed_at", "expected a moment with its time zone")
+    return moment
+
+
+def _history(
+    orders: Sequence[Mapping[str, Any]],
+    moments: Sequence[datetime],
+    known: Network,
+    policy: Policy,
+    rejection: Mapping[str, float],
+) -> History:
+    begins = known.at.timestamp()
+    early = next((n for n, moment in enumerate(moments) if moment.timestamp() < begins), None)
+    if early is not None:
+        raise InvalidInput.at(
+            f"orders[{early}].placed_at", f"expected no moment before that of the network, {known.at}"
+        )
+    nodes = known.compiled.node_ids
+    unknown = next((code for code in rejection if code not in nodes), None)
+    if unknown is not None:
+        raise InvalidInput.at("rejection", f"no node {unknown!r}")
+    turn = sorted(range(len(orders)), key=lambda n: moments[n])
+    asks = asks_of(
+        [{**order, "placed_at": at} for order, at in zip(orders, moments, strict=True)], known, policy, known.at
+    )
+    given, rows = [asks[n] for n in turn], [orders[n] for n in turn]
+    names = [*policy.objectives]
+    share = np.zeros(len(known.compiled.node_codes))
+    for code, probability in rejection.items():
+        share[nodes[code]] = probability
+    moves, inbound = _arrivals(known, begins)
+    wishes = [names.index(row["objective"]) if row.get("objective") else -1 for row in rows]
+    return History(
+        begins=begins,
+        orders=asked([ask for _, ask, _ in given], known.compiled),
+        placed=np.array([moments[n].timestamp() for n in turn], np.float64),
+        may_wait=np.array([waits for _, _, waits in given], np.bool_),
+        may_split=np.array([row.get("allow_split", True) for row in rows], np.bool_),
+        wishes=np.array(wishes, np.int32),
+        objectives=names,
+        network=known.compiled,
+        goods=known.catalogue.goods,
+        available=known.available,
+        safety=known.safety,
+        rejection=share,
+        moves=moves,
+        inbound=inbound,
+    )
+
+
+def _arrivals(known: Network, begins: float) -> tuple[Moves, Inbound]:
+    """Supply that is known from the beginning and arrives when it is expected."""
+    if not known.inbound:
+        return NO_MOVES, NO_INBOUND
+    rows = np.array([(s.ready, s.item_id, s.node_id, s.units) for s in known.inbound], np.float64)
+    by_time = rows[np.argsort(rows[:, 0], kind="stable")]
+    by_item = rows[np.lexsort((rows[:, 0], rows[:, 1]))]
+    ready, item, node, units = by_time.T
+    whole = np.int32
+    moves = Moves(ready, item.astype(whole), node.astype(whole), units.astype(whole), np.ones(len(rows), np.bool_))
+    ready, item, node, units = by_item.T
+    inbound = Inbound(
+        np.full(len(rows), begins), ready.copy(), item.astype(whole), node.astype(whole), units.astype(whole)
+    )
+    return moves, inbound
