@@ -227,7 +227,7 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
         _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
     if world.shadow.unit.shape[0]:
         _add_shadow(costs, c, rows_from, rows_to, wish, orders, world.shadow)
-        if world.shadow.lane.shape[0]:
+        if world.shadow.lane.shape[0] and wish.method != PICKUP:
             _add_lanes(costs, c, rows_from, rows_to, nodes, world.shadow)
 
 
