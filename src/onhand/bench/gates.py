@@ -11,6 +11,7 @@ Avoidable lost sales are orders not taken beyond those that would be lost if eve
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,16 +39,16 @@ SUPPLY_EVERY_H, LATE_H = 48.0, 3.0
 FORECAST_ERROR = 0.3
 
 UNITS = (0, 1, 2, 3, 4, 6, 8, 12)
-OF_STOCK = tuple(float(p) for p in range(0, 90, 10))
-OF_BASE = tuple(float(p) for p in range(0, 100, 4))
+OF_STOCK = tuple(float(p) for p in range(0, 100, 10))
+OF_BASE = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0, 30.0, 36.0, 42.0, 50.0, 58.0, 66.0, 75.0, 85.0)
 # What an oversell is taken to cost, in sales, for the points of the fixed buffers' curve.
 COSTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-TAUS = (0.4, 0.15, 0.06, 0.03, 0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """A drawn shop; `forecast` float64[item, channel]: usual units per hour, as thought; `perfect`: orders lost even so."""
+    """A drawn shop; `forecast` float64[item, channel]: usual units per hour, as thought; `perfect`: orders lost
+    even so."""
 
     shop: Shop
     forecast: Float64
@@ -179,9 +180,8 @@ def rule(setting: Setting, taus: Sequence[float], *, holds: bool = True) -> Rule
     )
 
 
-def sell(world: World, setting: Setting, by: Rule, bursts: Bursts | None = None, *, seed: int = 1) -> Outcome:
+def sell(world: World, setting: Setting, by: Rule, bursts: Bursts, *, seed: int = 1) -> Outcome:
     """What computed gates come to."""
-    bursts = bursts or Bursts(MULTIPLIER, STARTS_PER_H, 0.5 * (SHORTEST_H + LONGEST_H))
     late = lags(setting)
     velocity = no_sales(world.forecast, hear_h=late.hear_h, bursts=bursts)
     shop = world.shop
@@ -222,9 +222,7 @@ def score_fixed(worlds: Sequence[World], setting: Setting, buffer: Buffer) -> Sc
     return score(worlds, [sell_fixed(world, setting, buffer) for world in worlds])
 
 
-def score_computed(
-    worlds: Sequence[World], setting: Setting, taus: Sequence[float], bursts: Bursts | None = None
-) -> Score:
+def score_computed(worlds: Sequence[World], setting: Setting, taus: Sequence[float], bursts: Bursts) -> Score:
     by = rule(setting, taus)
     return score(worlds, [sell(world, setting, by, bursts) for world in worlds])
 
@@ -267,21 +265,31 @@ class FixedSearch:
                 return of.lost + price * of.total
 
             start, other = self.descend(start, cost), self.descend(other, cost)
-        front: list[Buffer] = []
-        least = math.inf
-        for buffer, of in sorted(self.seen.items(), key=lambda pair: (pair[1].total, pair[1].lost)):
-            if of.lost < least:
-                front.append(buffer)
-                least = of.lost
-        return front
+        return self.front(lambda of: of.total)
+
+    def front(self, oversold: Callable[[Score], float]) -> list[Buffer]:
+        """Of all that was looked at, what nothing else beats in both figures, and that lies on their convex hull."""
+        ranked = sorted(self.seen.items(), key=lambda pair: (oversold(pair[1]), pair[1].lost))
+        hull: list[tuple[float, float, Buffer]] = []
+        for buffer, of in ranked:
+            x, y = oversold(of), of.lost
+            if hull and y >= hull[-1][1]:
+                continue
+            # A point above the line between its neighbours is no bargain.
+            while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) >= (y - hull[-2][1]) * (
+                hull[-1][0] - hull[-2][0]
+            ):
+                hull.pop()
+            hull.append((x, y, buffer))
+        return [buffer for _, _, buffer in hull]
 
     def each_below(self, percent: float) -> Buffer:
-        """The best that oversells no channel by more; several starts, those of `curve` that are close to it among them."""
+        """The best that oversells no channel by more; several starts, the closest of `curve` among them."""
 
         def cost(of: Score) -> float:
             return of.lost + 100.0 * sum(max(0.0, x - percent) for x in of.by_channel)
 
-        starts = sorted(self.seen, key=lambda buffer: cost(self.seen[buffer]))[:3]
+        starts = sorted(self.seen, key=lambda buffer: cost(self.seen[buffer]))[:2]
         starts.append(Buffer(units=(1, 1, 2, 2), of_stock=(0.0,) * 4, of_base=(0.0, 0.0, 8.0, 60.0)))
         return min((self.descend(start, cost) for start in starts), key=lambda buffer: cost(self.look(buffer)))
 
@@ -299,7 +307,11 @@ def _neighbours(buffer: Buffer, channel: int) -> list[Buffer]:
         *(Buffer(units=buffer.units, of_stock=buffer.of_stock, of_base=put(buffer.of_base, p)) for p in OF_BASE),
         # One kind instead of another.
         *(
-            Buffer(units=put_int(buffer.units, channel, 0), of_stock=put(buffer.of_stock, p), of_base=put(buffer.of_base, 0.0))
+            Buffer(
+                units=put_int(buffer.units, channel, 0),
+                of_stock=put(buffer.of_stock, p),
+                of_base=put(buffer.of_base, 0.0),
+            )
             for p in OF_STOCK[1:]
         ),
     ]
@@ -318,7 +330,7 @@ class Period:
 
 
 def learn(
-    setting: Setting, *, alpha: float, together: bool, periods: int, items: int, seed: int
+    setting: Setting, bursts: Bursts, *, alpha: float, together: bool, periods: int, seed: int, items: int = 300
 ) -> tuple[tuple[float, ...], list[Period]]:
     """(prices of risk that the controller comes to, how it went), a shop of its own each period.
 
@@ -329,11 +341,13 @@ def learn(
     for period in range(periods):
         world = draw(seed + period, items=items, one_channel=setting.one_channel)
         taus = tuple(budget.tau for budget in budgets)
-        outcome = sell(world, setting, rule(setting, taus))
+        outcome = sell(world, setting, rule(setting, taus), bursts)
         went.append(Period(taus=taus, score=score([world], [outcome])))
         taken = outcome.asked - outcome.lost
         if together:
-            budgets = [learned(budgets[0], orders=int(taken.sum()), oversold=int(outcome.oversold.sum()))] * len(budgets)
+            budgets = [learned(budgets[0], orders=int(taken.sum()), oversold=int(outcome.oversold.sum()))] * len(
+                budgets
+            )
         else:
             budgets = [
                 learned(budget, orders=int(n), oversold=int(over))
@@ -347,7 +361,7 @@ def learn(
 def lost_at(points: Sequence[Score], percent: float) -> float:
     """Avoidable lost sales at a total oversell of `percent`, between the points of a curve; nan beyond its ends."""
     ordered = sorted(points, key=lambda point: point.total)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         if low.total <= percent <= high.total:
             share = (percent - low.total) / max(high.total - low.total, 1e-12)
             return low.lost + share * (high.lost - low.lost)

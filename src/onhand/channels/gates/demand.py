@@ -11,7 +11,7 @@ Times are hours since any moment, the same for all. Sources: W. Fischer and K. M
 Poisson process cookbook (1993), for the filter; the Gamma-Poisson pair is in every textbook.
 """
 
-from math import exp, expm1, sqrt
+from math import exp, expm1, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -139,7 +139,7 @@ def sold(velocity, item, channel, units, now_h, bursts):
 
 
 @compiled
-def observe(velocity, items, channels, units, at_h, bursts):
+def observe(velocity: Velocity, items: Int32, channels: Int32, units: Int32, at_h: Float64, bursts: Bursts) -> None:
     """Hear of orders in the order of their times; changes `velocity`.
 
     items, channels  int32[n]; units  int32[n]; at_h  float64[n]: when we heard of it
@@ -148,8 +148,81 @@ def observe(velocity, items, channels, units, at_h, bursts):
         sold(velocity, items[n], channels[n], units[n], at_h[n], bursts)
 
 
+@bare
+def log_silence(burst, rate_per_h, hours, bursts):
+    """Logarithm of the probability of selling nothing for `hours`."""
+    if hours <= 0.0:
+        return 0.0
+    start, end = bursts.starts_per_h, 1.0 / bursts.mean_h
+    half = 0.5 * (end - start + (bursts.multiplier - 1.0) * rate_per_h)
+    middle = -0.5 * (start + end + (bursts.multiplier + 1.0) * rate_per_h)
+    root = sqrt(half * half + start * end)
+    x = root * hours
+    cosh = 0.5 * (1.0 + exp(-2.0 * x))
+    sinh = -0.5 * expm1(-2.0 * x) / root if root > 1e-12 else hours
+    usual = (1.0 - burst) * (cosh + sinh * half) + burst * sinh * end
+    high = burst * (cosh - sinh * half) + (1.0 - burst) * sinh * start
+    return log(usual + high) + x + middle * hours
+
+
 @compiled
-def rates(velocity, items, now_h, bursts):
+def log_likelihood(
+    velocity: Velocity, first: Int64, at_h: Float64, channels: Int32, end_h: float, bursts: Bursts
+) -> float:
+    """Logarithm of the likelihood of the sales of all items until `end_h` under `bursts`; changes `velocity`.
+
+    first  int64[item + 1]: where the sales of an item begin in `at_h` and `channels`, each by time
+    """
+    total = 0.0
+    for item in range(first.size - 1):
+        for n in range(first[item], first[item + 1] + 1):
+            is_sale = n < first[item + 1]
+            now_h = at_h[n] if is_sale else end_h
+            rate = 0.0
+            for channel in range(velocity.units.shape[1]):
+                rate += usual_rate(velocity, item, channel) * velocity.freshness[channel]
+            total += log_silence(velocity.burst[item], rate, now_h - velocity.at_h[item], bursts)
+            advance(velocity, item, now_h, bursts)
+            if is_sale:
+                where = channels[n]
+                burst = velocity.burst[item]
+                total += log(usual_rate(velocity, item, where) * (1.0 + (bursts.multiplier - 1.0) * burst))
+                sold(velocity, item, where, 1, now_h, bursts)
+    return total
+
+
+def fit_bursts(
+    first: Int64, at_h: Float64, channels: Int32, rates_per_h: Float64, end_h: float, *, worth_h: float = 240.0
+) -> Bursts:
+    """The bursts under which recorded sales are likeliest, pooled over items: coordinate descent on a grid.
+
+    first, at_h, channels  as in `log_likelihood`; some thousand sales tell enough
+    rates_per_h            float64[item, channel]: forecast of usual rates, see `no_sales`
+    """
+    grid = {
+        "multiplier": (2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 13.0, 17.0, 25.0),
+        "starts_per_h": (1e-4, 3e-4, 1e-3, 2e-3, 4e-3, 7e-3, 0.012, 0.02, 0.035, 0.06),
+        "mean_h": (0.5, 1.0, 2.0, 3.0, 4.5, 7.0, 12.0, 24.0),
+    }
+    seen: dict[Bursts, float] = {}
+
+    def likelihood(bursts: Bursts) -> float:
+        if bursts not in seen:
+            velocity = no_sales(rates_per_h, worth_h=worth_h, bursts=bursts)
+            seen[bursts] = log_likelihood(velocity, first, at_h, channels, end_h, bursts)
+        return seen[bursts]
+
+    best = Bursts(8.0, 7e-3, 3.0)
+    while True:
+        before = best
+        for name, values in grid.items():
+            best = max((best._replace(**{name: value}) for value in values), key=likelihood)
+        if best == before:
+            return best
+
+
+@compiled
+def rates(velocity: Velocity, items: Int32, now_h: float, bursts: Bursts) -> tuple[Float64, Float64]:
     """(float64[n, channel] usual units per hour, float64[n] probability of a burst) of `items` at `now_h`."""
     usual = np.empty((items.size, velocity.units.shape[1]))
     burst = np.empty(items.size)

@@ -84,8 +84,8 @@ def windows_h(hear_s: Float64, wait_s: Float64, apply_s: Float64, overwrites: np
     """float64[channel d, channel c]: hours in which a sale on d is unseen by c.
 
     hear_s, wait_s, apply_s  float64[channel], each at its 95th percentile
-    overwrites               bool[channel]: a write sets an absolute number over sales of the channel itself that we have
-                             not heard of; otherwise a channel sees its own sales at once
+    overwrites               bool[channel]: a write sets an absolute number over sales of the channel itself that we
+                             have not heard of; otherwise a channel sees its own sales at once
     """
     window = (hear_s[:, None] + (wait_s + apply_s)[None, :]) / 3600.0
     own = np.where(overwrites, np.diag(window), 0.0)

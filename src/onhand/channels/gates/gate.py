@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from onhand.base.compiled import bare, compiled
-from onhand.channels.gates.demand import Float64, Int32, burst_at, usual_rate
+from onhand.channels.gates.demand import Bursts, Float64, Int32, Velocity, burst_at, usual_rate
 
 # Shares of a window that may lie in a burst: none, all, and the middles of four quarters.
 OVERLAPS = 6
@@ -65,9 +65,10 @@ class Rule(NamedTuple):
 class Told(NamedTuple):
     """What channels have been told, of all items: `nothing_told` makes it, `decide` keeps it.
 
-    gate, waits  int32[item, channel]: the gate in force (-1: none yet); times in a row that a smaller one would have done
-    most         int32[item, channel, 2]: most units shown since `since_h` and in the window before it
-    since_h      float64[item, channel]
+    gate     int32[item, channel]: the gate in force, -1: none yet
+    waits    int32[item, channel]: times in a row that a smaller one would have done
+    most     int32[item, channel, 2]: most units shown since `since_h` and in the window before it
+    since_h  float64[item, channel]
     """
 
     gate: Int32
@@ -253,7 +254,7 @@ def wanted_gate(velocity, item, channel, burst, rule, supply_h, sure_h, stock, l
     if stock <= 0:
         return 0
     if rule.units[channel] >= 0:
-        gate = rule.units[channel] + int(ceil(rule.percent[channel] * stock / 100.0 - 1e-9))
+        gate = rule.units[channel] + ceil(rule.percent[channel] * stock / 100.0 - 1e-9)
     else:
         gate = computed_gate(velocity, item, channel, burst, rule, supply_h, sure_h, stock, limit, bursts, room)
     gate = max(rule.floor[channel], min(rule.cap[channel], gate))
@@ -313,7 +314,17 @@ def decide_item(velocity, told, item, burst, stock, supply_h, sure_h, rule, burs
 
 
 @compiled
-def decide(velocity, told, items, stock, supply_h, sure_h, rule, bursts, now_h):
+def decide(
+    velocity: Velocity,
+    told: Told,
+    items: Int32,
+    stock: Int32,
+    supply_h: Float64,
+    sure_h: Float64,
+    rule: Rule,
+    bursts: Bursts,
+    now_h: float,
+) -> tuple[Int32, Int32]:
     """(shown, gate) int32[n, channel] of `items`, for what there is of each; keeps what was told in `told`.
 
     items     int32[n]
@@ -338,7 +349,17 @@ def decide(velocity, told, items, stock, supply_h, sure_h, rule, bursts, now_h):
 
 
 @compiled
-def unseen_distribution(velocity, item, channel, rule, sure_h, limit, bursts, now_h, terms):
+def unseen_distribution(
+    velocity: Velocity,
+    item: int,
+    channel: int,
+    rule: Rule,
+    sure_h: float,
+    limit: Int32,
+    bursts: Bursts,
+    now_h: float,
+    terms: int,
+) -> Float64:
     """float64[terms]: P(D <= k), the distribution that the gate of `channel` is taken from; terms <= 64.
 
     limit  int32[channel]: most units that each channel can sell unseen

@@ -11,6 +11,7 @@ demand with a variance no larger than its mean is taken for Poisson.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp, log1p
 
 # Beyond so many units gates do not matter, and protection is that many.
@@ -21,7 +22,7 @@ def quantile_units(mean: float, variance: float, share: float) -> int:
     """Least n with P(demand <= n) >= share; ValueError unless 0 <= share < 1 and mean >= 0."""
     if not (0.0 <= share < 1.0 and mean >= 0.0):
         raise ValueError(f"expected a share in [0, 1) and a mean of 0 or more, not {share}, {mean}")
-    if mean == 0.0:
+    if mean < 1e-12:
         return 0
     # In lots, where the probability of none would not be a number any more.
     lot = max(1.0, mean / 400.0)
@@ -47,7 +48,7 @@ def protection_units(
     margin_minor    per unit, falling or level, in one currency; ValueError otherwise
     mean_units, variance_units  of the demand of each class until the next supply
     """
-    if any(later > earlier for earlier, later in zip(margin_minor, margin_minor[1:], strict=False)):
+    if any(later > earlier for earlier, later in pairwise(margin_minor)):
         raise ValueError("expected classes in the order of their margins")
     kept = [0]
     worth = demand = variance = 0.0

@@ -1,11 +1,11 @@
 # pyright: basic
-"""What gates would have oversold and lost: demand replayed against channels that hear and tell late. Compiled, pure.
+"""What gates would have oversold and lost: demand replayed against channels that hear and tell late. Compiled.
 
 One item after the other, event by event: an order is placed on a channel and taken if the channel shows a unit; it is
-heard of after the channel's hearing lag; then, and every `tick_h`, and at each supply, the gates are decided by the very
-functions of `gate.py` and changed numbers are written, to take effect after the channel's lag. A channel counts its own
-sales down; a write says what was known when it was made, and either leaves the sales that it did not know of
-counted (`overwrites` false) or overwrites them.
+heard of after the channel's hearing lag; then, every `tick_h`, and at each supply, the gates are decided by the code
+that decides them in service (`gate.py`) and changed numbers are written, to take effect after the channel's lag. A
+channel counts its own sales down; a write says what was known when it was made, and either leaves the sales that it
+did not know of counted (`overwrites` false) or overwrites them.
 
 An order that is taken when nothing is left is an oversell, and is charged to its own channel, that of the later
 buyer; it waits, and is served first from the next supply. Supply fills up to the item's base stock, by what is known
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.base.compiled import compiled
-from onhand.channels.gates.demand import Float64, Int32, Int64, advance, burst_at, sold
-from onhand.channels.gates.gate import ROOM, Told, decide_item
+from onhand.channels.gates.demand import Bursts, Float64, Int32, Int64, Velocity, advance, burst_at, sold
+from onhand.channels.gates.gate import ROOM, Rule, Told, decide_item
 
 _RING = 512
 
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 
 @compiled
-def replay_perfect(shop, channels):
+def replay_perfect(shop: Shop, channels: int) -> Int64:
     """int64[channel]: orders lost when every channel knows every sale at once."""
     lost = np.zeros(channels, dtype=np.int64)
     for item in range(shop.base.size):
@@ -85,7 +85,9 @@ def replay_perfect(shop, channels):
 
 
 @compiled
-def replay(shop, lags, velocity, rule, bursts, tick_h, learns, seed):
+def replay(
+    shop: Shop, lags: Lags, velocity: Velocity, rule: Rule, bursts: Bursts, tick_h: float, learns: bool, seed: int
+) -> Outcome:
     """Outcome of gates by `rule` in `shop`; changes `velocity`.
 
     tick_h  hours after which gates are decided again if nothing happens
@@ -187,18 +189,13 @@ def replay(shop, lags, velocity, rule, bursts, tick_h, learns, seed):
             else:
                 tick = now + tick_h
             # Decide anew, and write what changed.
-            if learns:
-                burst = burst_at(velocity, item, now, bursts)
-            else:
-                burst = velocity.burst[item]
+            burst = burst_at(velocity, item, now, bursts) if learns else velocity.burst[item]
             supply_h = sure_h = np.inf
             if supply < supply_end:
                 # What is late may come any moment.
                 sure_h = max(shop.due_h[supply] + shop.late_h - now, 0.0)
                 supply_h = max(shop.due_h[supply] - now, 0.5 * sure_h)
-            decide_item(
-                velocity, told, item, burst, believed, supply_h, sure_h, rule, bursts, now, room, limit, shown
-            )
+            decide_item(velocity, told, item, burst, believed, supply_h, sure_h, rule, bursts, now, room, limit, shown)
             for c in range(channels):
                 first = target[c] < 0
                 if first or shown[c] != target[c]:
