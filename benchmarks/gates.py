@@ -4,7 +4,7 @@
                                [--hear 1.0] [--overwrites] [--one-channel 0.5] [--plain]
 
 Four channels with lags of 2 s, 60 s, 15 min and 2 h sell the same stock for a week whose demand jumps tenfold without
-notice. Prints what is lost avoidably and what is oversold, and exits with 1 if a floor is missed. Takes some ten minutes.
+notice. Prints what is lost avoidably and what is oversold, and exits with 1 if a floor is missed. Takes ten minutes.
 """
 
 import argparse
@@ -47,9 +47,8 @@ def main() -> int:
         print(json.dumps({**report.document(), "decide_100k_s": all_s, "decide_one_s": one_s}))
     else:
         print(gates_report.table(report), end="")
-        print(
-            f"100,000 listings from cold {all_s:.2f} s, at most {ALL_S:g} s; a changed item {1e3 * one_s:.3f} ms, at most 1"
-        )
+        print(f"100,000 listings from cold {all_s:.2f} s, at most {ALL_S:g} s")
+        print(f"a changed item {1e3 * one_s:.3f} ms, at most {1e3 * ONE_S:g} ms")
     return 0 if report.ok and all_s <= ALL_S and one_s <= ONE_S else 1
 
 
