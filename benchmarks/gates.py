@@ -21,6 +21,9 @@ ALL_S, ONE_S = 2.0, 0.001
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=2000)
+    parser.add_argument(
+        "--search-items", type=int, default=1000, help="of each shop that fixed buffers are searched on"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="test shops")
     parser.add_argument("--periods", type=int, default=16, help="periods that prices of risk are learned in")
     parser.add_argument(
@@ -38,7 +41,12 @@ def main() -> int:
         print(text, file=sys.stderr, flush=True)
 
     report = gates_report.experiment(
-        setting, items=given.items, seeds=given.seeds, periods=given.periods, progress=progress
+        setting,
+        items=given.items,
+        search_items=given.search_items,
+        seeds=given.seeds,
+        periods=given.periods,
+        progress=progress,
     )
     all_s, one_s = gates_report.seconds_to_decide()
     if given.picture:

@@ -336,7 +336,7 @@ def learn(
 
     together  whether all channels share one budget, or each keeps its own
     """
-    budgets = [Budget(alpha=alpha) for _ in CHANNELS]
+    budgets = [Budget.of(alpha) for _ in CHANNELS]
     went: list[Period] = []
     for period in range(periods):
         world = draw(seed + period, items=items, one_channel=setting.one_channel)

@@ -59,7 +59,9 @@ class Report:
         return {**asdict(self), "bursts": self.bursts._asdict(), "ok": self.ok}
 
 
-def experiment(setting: Setting, *, items: int, seeds: int, periods: int, progress: Callable[[str], None]) -> Report:
+def experiment(
+    setting: Setting, *, items: int, search_items: int, seeds: int, periods: int, progress: Callable[[str], None]
+) -> Report:
     """Search fixed buffers, learn prices of risk, and compare on shops of `items` that neither has seen."""
     began = time.perf_counter()
     progress("bursts, fitted to a week of 400 items")
@@ -68,8 +70,12 @@ def experiment(setting: Setting, *, items: int, seeds: int, periods: int, progre
     progress(f"{bursts}; prices of risk, learned in {periods} periods of 300 items")
     taus_together, _ = gates.learn(setting, bursts, alpha=ALPHA, together=True, periods=periods, seed=100)
     taus_each, went = gates.learn(setting, bursts, alpha=ALPHA, together=False, periods=periods, seed=200)
-    progress(f"together {_short(taus_together)}, each {_short(taus_each)}; fixed buffers, searched on 2 x 1,000 items")
-    search = FixedSearch([gates.draw(s, items=1000, one_channel=setting.one_channel) for s in (11, 12)], setting)
+    progress(
+        f"together {_short(taus_together)}, each {_short(taus_each)}; fixed buffers, searched on 2 x {search_items} items"
+    )
+    search = FixedSearch(
+        [gates.draw(s, items=search_items, one_channel=setting.one_channel) for s in (11, 12)], setting
+    )
     front = search.curve()
     chosen = search.each_below(100.0 * ALPHA)
     front_each = search.front(lambda of: max(of.by_channel))

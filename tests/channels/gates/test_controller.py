@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onhand.channels.gates import Budget, learned
-from onhand.channels.gates.controller import TAU_LEAST, TAU_MOST, tau_of_money
+from onhand.channels.gates.controller import TAU_LEAST, TAU_MOST, first_tau, tau_of_money
 
 
 @given(st.integers(0, 10_000_000), st.integers(0, 10_000_000), st.floats(1e-4, 1.0), st.floats(0.0, 1e4))
@@ -24,7 +24,7 @@ def test_too_many_oversells_lower_it_and_too_few_raise_it(orders, oversold, tau,
 
 
 def test_a_few_orders_say_little():
-    before = Budget(alpha=0.001)
+    before = Budget.of(0.001)
     assert learned(before, orders=20, oversold=0).tau == pytest.approx(before.tau, rel=0.01)
     assert learned(before, orders=200_000, oversold=0).tau > 1.5 * before.tau
 
@@ -54,4 +54,14 @@ def test_money_sets_the_price():
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, float("nan")])
 def test_a_target_is_a_share(alpha):
     with pytest.raises(ValueError):
-        Budget(alpha=alpha)
+        Budget.of(alpha)
+
+
+@given(st.floats(1e-5, 0.4), st.floats(1.0, 2.4), st.integers(1, 100_000), st.integers(0, 500))
+def test_a_smaller_target_never_has_a_larger_price(alpha, factor, orders, oversold):
+    """Neither at first, nor after the same period from the same price."""
+    assert first_tau(alpha) <= first_tau(alpha * factor)
+    small, large = Budget(alpha=alpha, tau=0.05), Budget(alpha=alpha * factor, tau=0.05)
+    oversold = min(oversold, orders)
+    after = [learned(b, orders=orders, oversold=oversold).tau for b in (small, large)]
+    assert after[0] <= after[1] * (1 + 1e-12)

@@ -58,7 +58,7 @@ def negative_binomial(mean, size, terms):
     )
 
 
-def plain_distribution(velocity, channel, window, sure_h, limit, burst, bursts, terms):
+def plain_distribution(velocity, channel, window, sure_h, limit, burst, bursts, terms, support=400):
     """P(D <= k) by the text of the module, with sums over everything."""
     channels = window.shape[0]
     hours = min(max([window[d, channel] for d in range(channels) if limit[d] > 0], default=0.0), sure_h)
@@ -78,7 +78,7 @@ def plain_distribution(velocity, channel, window, sure_h, limit, burst, bursts, 
                 continue
             size = velocity.prior_units[0, d] + velocity.units[0, d]
             rate = size / (velocity.prior_h[0, d] + velocity.watched_h[0, d])
-            one = negative_binomial(rate * length * (1 + (bursts.multiplier - 1) * share), size, 400)
+            one = negative_binomial(rate * length * (1 + (bursts.multiplier - 1) * share), size, support)
             cut = np.zeros(terms)
             for k, p in enumerate(one):
                 if min(k, limit[d]) < terms:
@@ -206,12 +206,19 @@ def test_units_kept_for_better_channels_are_hidden_from_the_others():
     assert gates_of(velocity, rule, 5)[0].tolist() == [0, 5]
 
 
-def test_large_numbers_are_decided_in_lots_and_never_below_the_quantile():
+@settings(max_examples=40, deadline=None)
+@given(st.floats(3.0, 60.0), st.floats(0.002, 0.3))
+def test_a_large_gate_is_the_quantile_and_in_lots_close_to_it(demand, tau):
     window = np.array([[0.0, 2.0], [0.0, 0.0]])
-    velocity, rule = case(window, [[500.0, 1.0]], taus=[0.01, 0.01], bursts=BURSTS, worth_h=100.0)
-    gate = int(gates_of(velocity, rule, 100_000)[0][1])
-    # 2 hours in a burst of eight times the usual are 8,000 units; the quantile lies at the end of it.
-    assert 7_800 <= gate <= 9_500
+    velocity, rule = case(window, [[demand, 1.0]], taus=[tau, tau])
+    gate = int(gates_of(velocity, rule, 5000)[0][1])
+    _, burst = rates(velocity, NOW, 0.0, BURSTS)
+    below = plain_distribution(velocity, 1, window, math.inf, [5000] * 2, burst[0], BURSTS, 2000, support=2000)
+    exact = int(np.flatnonzero(1.0 - below <= tau + 1e-12)[0])
+    if exact < 256:
+        assert gate == exact
+    else:
+        assert 0.92 * exact <= gate <= 1.25 * exact
 
 
 def test_a_channel_that_was_shown_nothing_cannot_have_sold_anything():
@@ -231,7 +238,8 @@ def test_what_was_shown_is_remembered_for_a_window_and_forgotten_after_two():
     velocity, rule = case(window, [[1.0, 3.0]], taus=[0.01, 0.01], settings=none)
     told = nothing_told(1, 2)
     told.gate[:], told.most[0, 1], told.since_h[:] = 0, 5, 0.0
-    assert gates_of(velocity, rule, 9, told=told, now_h=3.9)[0][0] >= 5
+    for now_h in (0.5, 1.0, 3.9, 4.5, 7.0):
+        assert gates_of(velocity, rule, 9, told=told, now_h=now_h)[0][0] >= 5
     gates_of(velocity, rule, 9, told=told, now_h=8.5)
     gates_of(velocity, rule, 9, told=told, now_h=13.0)
     assert gates_of(velocity, rule, 9, told=told, now_h=13.1)[0][0] == 0

@@ -64,6 +64,12 @@ def test_worse_classes_leave_more_and_more_demand_of_better_ones_keeps_more(clas
         assert after[1] >= kept[1]
 
 
+def test_units_kept_from_one_class_are_kept_from_worse_ones_too():
+    # The second class is so uncertain that the pooled demand of both is likely to be nothing at all.
+    kept = protection_units([100.0, 90.0, 90.0], [10.0, 10.0, 1.0], [10.0, 1e6, 1.0])
+    assert kept == [0, 6, 6]
+
+
 def test_classes_out_of_order_are_refused():
     with pytest.raises(ValueError, match="order of their margins"):
         protection_units([1.0, 2.0], [1.0, 1.0], [1.0, 1.0])

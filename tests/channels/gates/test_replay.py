@@ -80,6 +80,12 @@ def test_supply_fills_up_and_serves_who_waits_first():
     assert out["lost"] == [2, 0]
 
 
+def test_supply_is_ordered_by_what_is_known():
+    # Of 2 units one was sold on channel 1 when supply fills up, and nobody has heard: nothing comes, and 1 is left.
+    shop = shop_of([(0.2, 1), (11.0, 0), (12.0, 0)], base=2, supply=[10.0, 1000.0])
+    assert sell(shop, hear=(0.0, 50.0))["oversold"] == [1, 0]
+
+
 def test_gates_open_before_a_supply_that_is_known():
     """Hours before supply a slow channel may sell the last units; days before they are kept for the fast one."""
     setting = [GateSetting(mode="adaptive"), GateSetting(mode="adaptive")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onhand.channels.gates import Bursts, GateSetting, read, rule_of, sentence, why
-from onhand.channels.gates.controller import TAU_FIRST
+from onhand.channels.gates.controller import first_tau
 
 WINDOW = np.array([[0.0, 0.25], [0.1, 0.0]])
 
@@ -79,4 +79,4 @@ def test_the_price_of_risk_comes_from_money_where_it_is_known_else_from_what_was
         GateSetting(mode="adaptive", penalty_minor=1000),
     ]
     rule = rule_of(settings, np.zeros((4, 4)), taus=[0.5, 0.2, None, 0.1], margins_minor=[20.0, 20.0, None, None])
-    assert rule.tau.tolist() == pytest.approx([0.02, 0.2, TAU_FIRST, 0.1])
+    assert rule.tau.tolist() == pytest.approx([0.02, 0.2, first_tau(0.001), 0.1])

@@ -5,13 +5,15 @@ is plenty and no risk at all. So tau, the price of risk, moves slowly with what 
 
     log tau  <-  log tau + step * weight * (alpha - oversold share) / alpha
 
-where weight grows with what was seen (the oversells that were to be expected) and each step is limited.
+where weight grows with what was seen (oversells that were to be expected, or came) and each step is limited.
 """
 
 from dataclasses import dataclass, replace
 from math import exp, log
 
-TAU_LEAST, TAU_MOST, TAU_FIRST = 1e-4, 1.0, 0.03
+TAU_LEAST, TAU_MOST = 1e-4, 1.0
+# The first price of risk per target: where replays come to is 20 to 150 times it.
+_FIRST = 30.0
 # Oversells that must be expected before what is seen counts half.
 _HALF = 4.0
 # Steps: the first ones are long, later ones so.
@@ -29,12 +31,21 @@ class Budget:
     """
 
     alpha: float
-    tau: float = TAU_FIRST
+    tau: float
     seen: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0:
             raise ValueError(f"expected alpha between 0 and 1, not {self.alpha}")
+
+    @classmethod
+    def of(cls, alpha: float) -> "Budget":
+        """Before anything was learned. ValueError unless alpha lies between 0 and 1."""
+        return cls(alpha=alpha, tau=first_tau(alpha))
+
+
+def first_tau(alpha: float) -> float:
+    return max(TAU_LEAST, min(TAU_MOST, _FIRST * alpha))
 
 
 def learned(budget: Budget, *, orders: int, oversold: int) -> Budget:
@@ -45,7 +56,8 @@ def learned(budget: Budget, *, orders: int, oversold: int) -> Budget:
     if orders <= 0:
         return budget
     expected = AIM * budget.alpha * orders
-    weight = expected / (expected + _HALF)
+    evidence = max(expected, oversold)
+    weight = evidence / (evidence + _HALF)
     step = max(_STEP_LEAST, _STEP_FIRST / (1.0 + budget.seen / 25.0))
     move = max(-1.0, min(1.0, (expected - oversold) / expected))
     tau = exp(log(budget.tau) + step * weight * move)

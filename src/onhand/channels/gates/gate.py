@@ -28,8 +28,9 @@ from onhand.channels.gates.demand import Bursts, Float64, Int32, Velocity, burst
 
 # Shares of a window that may lie in a burst: none, all, and the middles of four quarters.
 OVERLAPS = 6
-# Terms of a distribution that are looked at: first few, which nearly always do.
-_FEW, _MANY = 8, 64
+# Terms of a distribution that are looked at: first few, which nearly always do. Gates of more units than _MANY are
+# found in lots of 4, 16, ... units, up to a fifth above the quantile; smaller ones are exact.
+_FEW, _MANY = 8, 256
 # 1 / k: divisions are what the recurrences would wait for.
 _INVERSE = 1.0 / np.maximum(np.arange(_MANY + 2), 1)
 # Supply later than this is as good as unknown.
@@ -360,7 +361,7 @@ def unseen_distribution(
     now_h: float,
     terms: int,
 ) -> Float64:
-    """float64[terms]: P(D <= k), the distribution that the gate of `channel` is taken from; terms <= 64.
+    """float64[terms]: P(D <= k), the distribution that the gate of `channel` is taken from; terms <= 256.
 
     limit  int32[channel]: most units that each channel can sell unseen
     """

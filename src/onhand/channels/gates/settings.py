@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.base.fields import INT4_MAX
-from onhand.channels.gates.controller import TAU_FIRST, tau_of_money
+from onhand.channels.gates.controller import first_tau, tau_of_money
 from onhand.channels.gates.exposure import rivals
 from onhand.channels.gates.gate import Rule
 
@@ -80,7 +80,7 @@ def rule_of(
     """The rule of channels with these settings.
 
     window_h       float64[channel d, channel c], from `exposure.windows_h`
-    taus           learned prices of risk; None: not learned yet
+    taus           learned prices of risk; None: not learned yet, then by `alpha`
     margins_minor  mean margin of an order of the channel; with `penalty_minor` it makes the price of risk
     kept           int32[item, channel]: units kept for better channels (`protection.py`)
     """
@@ -92,7 +92,7 @@ def rule_of(
         penalty, margin, price = settings[channel].penalty_minor, margins[channel], learned[channel]
         if penalty is not None and margin is not None:
             return tau_of_money(margin_minor=margin, penalty_minor=penalty)
-        return TAU_FIRST if price is None else price
+        return first_tau(settings[channel].alpha) if price is None else price
 
     return Rule(
         window_h=np.asarray(window_h, dtype=np.float64),
