@@ -70,9 +70,7 @@ def experiment(
     progress(f"{bursts}; prices of risk, learned in {periods} periods of 300 items")
     taus_together, _ = gates.learn(setting, bursts, alpha=ALPHA, together=True, periods=periods, seed=100)
     taus_each, went = gates.learn(setting, bursts, alpha=ALPHA, together=False, periods=periods, seed=200)
-    progress(
-        f"together {_short(taus_together)}, each {_short(taus_each)}; fixed buffers, searched on 2 x {search_items} items"
-    )
+    progress(f"together {_short(taus_together)}, each {_short(taus_each)}; fixed buffers, on 2 x {search_items} items")
     search = FixedSearch(
         [gates.draw(s, items=search_items, one_channel=setting.one_channel) for s in (11, 12)], setting
     )
