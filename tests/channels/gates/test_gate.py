@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onhand.channels.gates import Bursts, GateSetting, decide, no_sales, nothing_told, observe, rates, rule_of
+from onhand.channels.gates import Bursts, GateSetting, decide, no_sales, nothing_told, observe, rates, rivals, rule_of
 from onhand.channels.gates.gate import unseen_distribution
 
 BURSTS = Bursts(multiplier=8.0, starts_per_h=0.03, mean_h=2.5)
@@ -167,6 +167,12 @@ def test_more_latency_velocity_or_a_smaller_price_never_shows_more(shop, stock, 
         supply_h *= factor
     after = gates_of(velocity, more, stock, supply_h=supply_h, sure_h=1.5 * supply_h)[0]
     assert (after >= before).all()
+    if what == "latency":
+        # The channel that became slower may have got more rivals; others may have lost it as one.
+        ranked = more._replace(rival=rivals(more.window_h))
+        before = gates_of(velocity, rule._replace(rival=rivals(window)), stock, supply_h=supply_h, sure_h=supply_h)[0]
+        after = gates_of(velocity, ranked, stock, supply_h=supply_h, sure_h=supply_h)[0]
+        assert after[which] >= before[which]
 
 
 @settings(max_examples=80, deadline=None)
