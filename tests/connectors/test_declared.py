@@ -73,7 +73,7 @@ class Turns:
 def connect(wire, turns=None, tokens=None, **settings):
     return Connection(
         settings={"url": "https://shop.example", **settings},
-        credentials={"id": "me", "secret": "s3cret"},
+        credentials={"id": "me", "secret": "s3cret", "access_token": "T"},
         sender=wire,
         limiter=turns or Turns(),
         tokens=tokens or MemoryTokens(),

@@ -3,7 +3,9 @@
 Functions beside the standard's: `money(amount, currency)` in minor units; `moment(x)`; `moment_in(x, 'zone')` for
 times without a zone that are not UTC; `text(x)`; `integer(x)`; `last_part(id, '/')`; `lower(x)`, `upper(x)`;
 `join_on(left, right, 'path', 'path')`: pairs {left, right} that have the same there; `below(list, 'path')`: pairs
-{parent, child}, one for each member of the lists there; `minus(a, b)`; `present(x)`: false for null, "", [] and {}.
+{parent, child}, one for each member of the lists there; `grouped(list, 'path')`: {key, members}; `allot(left, right,
+'path', 'path', 'amount', 'amount')`: {left, right, amount}, what each left one wants shared out among the right ones
+that have the same there, none more than its amount; `minus(a, b)`; `present(x)`: false for null, "", [] and {}.
 """
 
 # jmespath has no types of its own.
@@ -78,6 +80,33 @@ class _Functions(functions.Functions):
             there.setdefault(str(path(of_right)(member)), []).append(member)
         of = path(of_left)
         return [{"left": a, "right": b} for a in left for b in there.get(str(of(a)), ())]
+
+    @functions.signature({"types": ["array"]}, {"types": ["string"]})
+    def _func_grouped(self, members: list[Any], by: str) -> list[Any]:
+        of = path(by)
+        groups: dict[Any, list[Any]] = {}
+        for member in members:
+            groups.setdefault(of(member), []).append(member)
+        return [{"key": key, "members": those} for key, those in groups.items()]
+
+    @functions.signature(
+        {"types": ["array"]}, {"types": ["array"]},
+        {"types": ["string"]}, {"types": ["string"]}, {"types": ["string"]}, {"types": ["string"]},
+    )  # fmt: skip
+    def _func_allot(
+        self, left: list[Any], right: list[Any], of_left: str, of_right: str, wanted: str, there: str
+    ) -> list[Any]:
+        rest = [path(there)(member) or 0 for member in right]
+        names = [str(path(of_right)(member)) for member in right]
+        shares: list[Any] = []
+        for member in left:
+            name, missing = str(path(of_left)(member)), path(wanted)(member) or 0
+            for n, other in enumerate(names):
+                amount = min(missing, rest[n]) if other == name else 0
+                if amount > 0:
+                    shares.append({"left": member, "right": right[n], "amount": amount})
+                    missing, rest[n] = missing - amount, rest[n] - amount
+        return shares
 
     @functions.signature({"types": ["number"]}, {"types": ["number"]})
     def _func_minus(self, a: float, b: float) -> float:
