@@ -18,6 +18,7 @@ _FIRST = 30.0
 _HALF = 4.0
 # Steps: the first ones are long, later ones so.
 _STEP_LEAST, _STEP_FIRST = 0.15, 1.0
+_FALL = 5.0
 # We aim below the target: what comes scatters, and over it is worse than under it.
 AIM = 0.85
 
@@ -59,7 +60,8 @@ def learned(budget: Budget, *, orders: int, oversold: int) -> Budget:
     evidence = max(expected, oversold)
     weight = evidence / (evidence + _HALF)
     step = max(_STEP_LEAST, _STEP_FIRST / (1.0 + budget.seen / 25.0))
-    move = max(-1.0, min(1.0, (expected - oversold) / expected))
+    # Oversells come in heaps: a step down that were limited like one up would settle above the target.
+    move = max(-_FALL, (expected - oversold) / expected)
     tau = exp(log(budget.tau) + step * weight * move)
     return replace(budget, tau=max(TAU_LEAST, min(TAU_MOST, tau)), seen=budget.seen + expected)
 
