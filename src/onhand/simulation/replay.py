@@ -19,6 +19,7 @@ import numpy.typing as npt
 from onhand.network.compiled import Network
 from onhand.orders.model import TERMS
 from onhand.simulation import chance
+from onhand.simulation.ahead import Ahead
 from onhand.simulation.history import Bool, Float64, History, Int32, gather, part
 from onhand.simulation.rules import Rules
 from onhand.sourcing import tables
@@ -40,12 +41,15 @@ class Settings:
     step_s       longest step; 0: one for every moment at which something happens, slower and exact to the second
     target_days  days within which an order should arrive, the same yardstick for every policy
     rejections   whether nodes reject lines
+    looks_max    how often a policy that looks forward learns what units are worth: every simulated day, or so often in
+                 all; 0: never (see simulation/ahead.py)
     """
 
     seed: int = 0
     step_s: float = 3600.0
     target_days: float = 5.0
     rejections: bool = True
+    looks_max: int = 30
 
 
 class Fulfilments(NamedTuple):
@@ -89,6 +93,7 @@ class Outcome:
     rejected          int32[orders], lines that a node rejected; they may have been served by another one
     available         int32[item, node] in the end
     missing           units by which counts and the like found less than the policy had left; 0 in most histories
+    looks             how often it was learned what units are worth to the orders to come
     """
 
     label: str
@@ -102,6 +107,7 @@ class Outcome:
     picks: Picks
     available: Int32
     missing: int
+    looks: int = 0
 
     @property
     def unserved(self) -> int:
@@ -163,6 +169,7 @@ class _Replay:
         prices = NO_PRICES._replace(rejection=history.rejection.astype(np.float32))
         self.stock = Stock(history.available.copy(), np.zeros_like(history.available), history.safety, prices=prices)
         self.stock.supply = self._supply()
+        self.ahead = Ahead.of(history, rules, seed=settings.seed, refreshes_max=settings.looks_max)
         self.made: list[_Made] = []
         self.fulfilments = 0
         self.waiting: dict[int, _Waiting] = {}
@@ -183,6 +190,8 @@ class _Replay:
             until = self._step(clock)
             self._announce(clock)
             self._move(clock)
+            if self.ahead is not None and clock >= self.ahead.due:
+                self.ahead.look(self.stock, self.network, clock)
             self._again(clock)
             stop = int(np.searchsorted(placed, until, "left"))
             if stop > done:
@@ -424,6 +433,7 @@ class _Replay:
             picks=picks,
             available=self.stock.available - self.stock.pending,
             missing=self.missing,
+            looks=0 if self.ahead is None else self.ahead.looks,
         )
 
     def _fulfilments(self) -> Fulfilments:

@@ -32,7 +32,7 @@ NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), 
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # Columns of `Asked` with an entry for each order, or none at all.
-_PER_ORDER = (
+PER_ORDER = (
     "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
     "pickup_node", "residential", "duty", "channel_codes", "places",
 )  # fmt: skip
@@ -159,7 +159,7 @@ class Asked:
 
     def of_orders(self, at: Any) -> dict[str, Any]:
         """Its columns that have an entry for each order, of the orders `at`."""
-        columns = {name: getattr(self, name) for name in _PER_ORDER}
+        columns = {name: getattr(self, name) for name in PER_ORDER}
         return {name: None if column is None else column[at] for name, column in columns.items()}
 
     def only(self, rows: Int64) -> "Asked":
