@@ -24,6 +24,7 @@ from onhand.simulation.history import Bool, Float64, History, Int32, gather, par
 from onhand.simulation.rules import Rules
 from onhand.sourcing import tables
 from onhand.sourcing.custom import NOTHING
+from onhand.sourcing.policies.outcomes import paid_to_others
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Decisions, Stock, decide_asked
 
 Int64 = npt.NDArray[np.int64]
@@ -54,7 +55,8 @@ class Settings:
 
 class Fulfilments(NamedTuple):
     """Fulfilments that nobody rejected as a whole: order, node and service (-2: collected), int32[F]; departs, Unix
-    seconds; parcels; terms, float64[F, terms] minor units; grams; days from when the order was placed until it is
+    seconds; parcels; terms, float64[F, terms] minor units as the policy weighs them; others, minor units paid for terms
+    of others; grams; days from when the order was placed until it is
     there, as expected and as it happened; whether that was later than promised."""
 
     order: Int32
@@ -63,6 +65,7 @@ class Fulfilments(NamedTuple):
     departs: Float64
     parcels: Int32
     terms: Float64
+    others: Float64
     grams: Float64
     days: Float64
     arrived: Float64
@@ -88,7 +91,7 @@ class Outcome:
     """What became of a history under one policy.
 
     terms             names of the cost terms, in the columns of `fulfilments.terms`; those of others come last
-    paid              those of them that are money which is really paid
+    paid              those of them that are money which is really paid; of others whatever they weigh
     asked, served     int32[orders], units; served ones were neither rejected nor left waiting in the end
     rejected          int32[orders], lines that a node rejected; they may have been served by another one
     available         int32[item, node] in the end
@@ -456,6 +459,7 @@ class _Replay:
             departs=departs[alive],
             parcels=whole("parcels").astype(np.int32)[alive],
             terms=whole("terms").astype(np.float64)[alive] if self.made else np.zeros((0, len(TERMS))),
+            others=_joined([paid_to_others(m.decisions) for m in self.made], np.float64)[alive],
             grams=whole("grams").astype(np.float64)[alive],
             days=((departs + wait_s - placed) / DAY + mean)[alive],
             arrived=((arrived - placed) / DAY)[alive],

@@ -187,7 +187,8 @@ def weigh(
     *,
     now: float,
 ) -> Weighed:
-    """Ask every term that `policy` gives any weight; the others are 0.
+    """Ask every term that `policy` gives any weight, and those that are paid: what orders come to counts them whatever
+    they weigh. The others are 0.
 
     free  int32[demand, node_id]: units that may lie at each node
     """
@@ -201,7 +202,7 @@ def weigh(
     unit = np.zeros((len(terms) if has_units else 0, demand if has_units else 0, nodes if has_units else 0), np.float32)
     batch = TermBatch(asked, network, goods, now)
     for x, term in enumerate(terms):
-        if orders and any(o.weights.get(term.name, 1.0) for o in policy.objectives.values()):
+        if orders and (term.paid or any(o.weights.get(term.name, 1.0) for o in policy.objectives.values())):
             found = ask(term, batch)
             if found is not None:
                 fulfilment[x][:, batch.node_id] = found[0]
