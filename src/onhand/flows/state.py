@@ -54,6 +54,8 @@ class State:
         self._hour = -1  # UTC, that the risks of rejection among them are for
         self.in_force: InForce | None = None
         self.tally = Tally()
+        # Where the last round of planning orders again ended: when that order leaves, and its id (flows/reoptimise.py).
+        self.reoptimised_to: tuple[datetime, str] | None = None
         self.cursor = Cursor()
         self.loaded = False
 

@@ -94,6 +94,17 @@ class Weighed:
         """As the kernel reads it."""
         return tables.Custom(self.fulfilment, self.unit, self.paid)
 
+    def only(self, orders: npt.NDArray[np.int64], demand_first: npt.NDArray[np.int32]) -> "Weighed":
+        """Some of the orders, in that order. demand_first: int32[orders + 1], where the demand of each begins now."""
+        if not self.names:
+            return self
+        sizes = np.diff(demand_first)[orders]
+        starts = np.cumsum(sizes) - sizes
+        demand = np.arange(int(sizes.sum())) - np.repeat(starts - demand_first[:-1][orders], sizes)
+        # `take` and no index: what that gives is laid out otherwise, and the kernel would be compiled for it.
+        unit = np.take(self.unit, demand, axis=1) if len(self.unit) else self.unit
+        return replace(self, fulfilment=np.take(self.fulfilment, orders, axis=1), unit=unit, seen=self.seen[orders])
+
     @classmethod
     def join(cls, parts: Sequence["Weighed"]) -> "Weighed":
         """Batches of the same terms and nodes, orders numbered through."""
@@ -145,6 +156,11 @@ def log_installed() -> None:
 def names() -> tuple[str, ...]:
     """Of the terms of others, in the order of their columns."""
     return tuple(term.name for term in installed())
+
+
+def unasked() -> Weighed:
+    """Of decisions that were put together of others: the terms have names, what they asked is not known any more."""
+    return replace(NOTHING, names=names())
 
 
 def term_names() -> tuple[str, ...]:
@@ -292,5 +308,5 @@ def faults() -> list[Fault]:
 
 __all__ = [
     "GROUP", "NOTHING", "Fault", "Term", "TermBatch", "Weighed", "ask", "faults", "installed", "names", "term_names",
-    "term_of", "weigh",
+    "term_of", "unasked", "weigh",
 ]  # fmt: skip

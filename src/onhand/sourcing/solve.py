@@ -1,7 +1,7 @@
 """From orders as values to the kernel's arrays and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -620,5 +620,5 @@ def nothing() -> Decisions:
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
         units=i4, parcels=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
-        record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
+        record_first=np.zeros(1, np.int64), custom=custom.unasked(),
     )  # fmt: skip
