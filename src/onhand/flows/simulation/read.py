@@ -92,6 +92,7 @@ def read_period(
     for some in (taken, early):
         some.orders.item = _rows_of(items, some.orders.item)
     span = {"begins": begins, "ends": ends, "items": arrays.int4(items.astype(np.int32))}
+    network.take_parcels(conn.execute(SQL["parcels"], span).fetchall())
     available, safety = _positions(conn, span, items, network.count)
     names = sorted({w.objective for some in (taken, early) for w in some.wishes if w.objective is not None})
     history = History(
