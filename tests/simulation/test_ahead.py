@@ -130,6 +130,25 @@ def test_supply_that_comes_soon_makes_units_cheap() -> None:
     assert prices[1] < 0.5 * prices[0]
 
 
+def test_room_of_nodes_that_fill_up_is_worth_something_there_too() -> None:
+    past = history(2_000, stock=2_000, days=8)
+    limits = past.network.limits.copy()
+    limits[1, 0] = 15
+    left = np.repeat(limits[:, np.newaxis], past.network.left.shape[1], axis=1)
+    past = replace(past, network=replace(past.network, limits=limits, left=left))
+    ours, theirs = plainly(past), plainly(past, MYOPIC)
+    room = TERMS.index("capacity_price")
+    f = ours.fulfilments
+    priced = f.terms[:, room] > 0
+    assert priced.any() and set(f.node[priced].tolist()) == {1}
+    assert not theirs.fulfilments.terms[:, room].any()
+    day = (f.departs // DAY).astype(np.int64)
+    assert np.unique(day[f.node == 1], return_counts=True)[1].max() <= 15
+    # Who would have gone there for little goes elsewhere; whom it saves most gets there.
+    paid = compare(past, theirs, ours).of("paid_alike_minor")
+    assert paid.difference < 0
+
+
 def test_orders_from_before_come_before() -> None:
     past = scarce(50)
     with pytest.raises(ValueError, match="before the history begins"):

@@ -222,7 +222,7 @@ def foresee(
     if start is not None:
         most = outlook.CHANGE_SHARE * found.price_max
         unit[:, :, tables.NETWORK] = outlook.moved_little(unit[:, :, tables.NETWORK], start[:, :, tables.NETWORK], most)
-    return made.with_prices(unit, found.step_minor)
+    return made.with_prices(unit, found.step_minor).with_room(found.room)
 
 
 # What it is made from -------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class State:
         self.outlook: Outlook | None = None
         self._prices: Prices = NO_PRICES
         self._hour = -1  # UTC, that the risks of rejection among them are for
+        self._room_at = (0, -1.0)  # network and moment of its clock that the prices of room among them are for
         self.in_force: InForce | None = None
         self.tally = Tally()
         # Where the last round of planning orders again ended: when that order leaves, and its id (flows/reoptimise.py).
@@ -96,6 +97,11 @@ class State:
         hour = int(self.now().timestamp() // 3600) % 24
         if len(prices.rejection) and hour != self._hour:
             self._hour, prices = hour, prices._replace(rejection=self.outlook.risk(s.available.shape[1], hour))
+        if len(self.outlook.room) and self._room_at != (id(self.network), self.network.slots_until):
+            # A cut-off may have passed: what was tomorrow is the day that is open now.
+            self._room_at = id(self.network), self.network.slots_until
+            room = outlook.grown(NO_PRICES._replace(capacity=self.outlook.room_at(self.network)), *s.available.shape)
+            prices = prices._replace(capacity=room.capacity)
         self._prices = prices
         return Stock(s.available, s.pending, s.safety, prices=prices, step_minor=self.outlook.step_minor)
 
@@ -107,7 +113,7 @@ class State:
             return  # a process hears of its own outlooks, too
         prices = latest.prices(*self.snapshot.available.shape)
         with self.lock:
-            self.outlook, self._prices, self._hour = latest, prices, -1
+            self.outlook, self._prices, self._hour, self._room_at = latest, prices, -1, (0, -1.0)
 
     def learn_items(self, skus: list[str]) -> None:
         """Read items that another process may just have created."""

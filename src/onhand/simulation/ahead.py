@@ -15,7 +15,8 @@ from onhand.simulation.history import Float64, History, Int32, join
 from onhand.simulation.rules import Rules
 from onhand.sourcing.expected import DAYS_MIN, HISTORY_DAYS, HORIZON_DAYS, ORDERS_MIN, look_forward, share_until
 from onhand.sourcing.prices import Expected
-from onhand.sourcing.solve import Stock
+from onhand.sourcing.room import Room
+from onhand.sourcing.solve import NO_PRICES, Stock
 
 DAY = 86_400.0
 _SAMPLES_MIN: Final = 2_000
@@ -29,6 +30,7 @@ class Ahead:
     known   all orders there are, of the weeks before the period and of the period, as one history
     times   float64[orders]: how many orders each of them stands for
     looks   how often there was enough to learn from
+    room    what room of nodes is worth, as it was learned last
     """
 
     known: History
@@ -39,6 +41,8 @@ class Ahead:
     samples: int
     due: float
     looks: int = 0
+    room: Room | None = None
+    _room_until: float = -1.0
 
     @classmethod
     def of(cls, history: History, rules: Rules, *, seed: int, refreshes_max: int) -> "Ahead | None":
@@ -83,6 +87,18 @@ class Ahead:
             return
         stock.prices = stock.prices._replace(unit=found.unit, clock=np.zeros(items))
         stock.step_minor = found.step_minor
+        self.room, self._room_until = found.room, -1.0
+
+    def follow(self, stock: Stock, network: Network) -> None:
+        """Have the prices of room be those of the ship days that are open now: call when the clock of `network` has
+        been set."""
+        if self._room_until == network.slots_until:
+            return
+        self._room_until = network.slots_until
+        if self.room is not None:
+            stock.prices = stock.prices._replace(capacity=self.room.at(network))
+        elif len(stock.prices.capacity):
+            stock.prices = stock.prices._replace(capacity=NO_PRICES.capacity)
 
     def _rows(self, now: float) -> Int32 | None:
         """Orders of the last weeks; None while they are too few."""

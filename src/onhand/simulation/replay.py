@@ -192,8 +192,10 @@ class _Replay:
             until = self._step(clock)
             self._announce(clock)
             self._move(clock)
-            if self.ahead is not None and clock >= self.ahead.due:
-                self.ahead.look(self.stock, self.network, clock)
+            if self.ahead is not None:
+                if clock >= self.ahead.due:
+                    self.ahead.look(self.stock, self.network, clock)
+                self.ahead.follow(self.stock, self.network)
             self._again(clock)
             stop = int(np.searchsorted(placed, until, "left"))
             if stop > done:

@@ -1,4 +1,4 @@
-"""Look forward from the orders of the last weeks: what units will be worth to the orders that are to be expected. Pure.
+"""Look forward from the orders of the last weeks: what units, and room, will be worth to the orders to come. Pure.
 
 Expected orders are those of the last weeks, each as often as it may come again until supply does. Nothing has a price
 while there are fewer than ORDERS_MIN orders, or they tell of less than DAYS_MIN days. The running system
@@ -17,7 +17,8 @@ from onhand.network.compiled import Network
 from onhand.sourcing.node_worth import Local, worth
 from onhand.sourcing.policy import Foresight, Policy
 from onhand.sourcing.prices import Expected, central_prices, span_of_costs
-from onhand.sourcing.solve import Stock
+from onhand.sourcing.room import Room, learn_room
+from onhand.sourcing.solve import NO_PRICES, Stock
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -37,11 +38,12 @@ _DAY_S = 86_400.0
 
 class Foreseen(NamedTuple):
     """unit: as in tables.Prices; step_minor: how far the price of a unit moves with one that is taken; price_max: the
-    highest one, minor units."""
+    highest one, minor units; room: of nodes that are too small for all who would like to go there, or None."""
 
     unit: Float32
     step_minor: float
     price_max: float
+    room: Room | None = None
 
 
 def look_forward(
@@ -79,7 +81,11 @@ def look_forward(
         expected, stock, network, policy, goods, ahead, now=now, span=span, start=start, until=until,
         base=None if local is None else _base(local, stock, until, policy), seed=seed, between=between,
     )  # fmt: skip
-    return Foreseen(prices.unit, ahead.follow_share * span, ahead.price_max * span)
+    room = learn_room(
+        expected, HORIZON_DAYS * _DAY_S, replace(stock, prices=prices._replace(capacity=NO_PRICES.capacity)), network,
+        policy, goods, ahead, now=now, span=span, seed=seed, between=between,
+    )  # fmt: skip
+    return Foreseen(prices.unit, ahead.follow_share * span, ahead.price_max * span, room)
 
 
 def share_until(item: Int32, ready: Float64, items: int, *, now: float) -> Float64:

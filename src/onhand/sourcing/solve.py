@@ -25,7 +25,7 @@ _NO_INT = np.zeros(0, np.int32)
 _NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
 _NO_TABLE = np.zeros((0, 0), np.float32)
 NO_PRICES = tables.Prices(
-    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
+    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 6)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
     _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
 )  # fmt: skip
 NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
@@ -380,7 +380,7 @@ def decide_asked(
     most: Int32 = world.orders.attempt_fulfilments
     room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
     days = network.slot_cutoff.shape[1]
-    each = 3 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
+    each = 10 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
     words: int = min(2 * orders + longest * (5 * demand + orders * each), _WORDS)
     while True:
         answer = Decisions(

@@ -380,7 +380,7 @@ class _Search:
         if not self.apart.tight.any():
             return self.stock
         stock, node = self.stock, self.apart.node
-        prices = spread_prices(stock.prices, node)
+        prices = spread_prices(stock.prices, node, self.apart.slot)
         return Stock(
             np.take(stock.available, node, axis=1),
             np.take(stock.pending, node, axis=1),
