@@ -144,9 +144,11 @@ def test_room_of_nodes_that_fill_up_is_worth_something_there_too() -> None:
     assert not theirs.fulfilments.terms[:, room].any()
     day = (f.departs // DAY).astype(np.int64)
     assert np.unique(day[f.node == 1], return_counts=True)[1].max() <= 15
-    # Who would have gone there for little goes elsewhere; whom it saves most gets there.
-    paid = compare(past, theirs, ours).of("paid_alike_minor")
-    assert paid.difference < 0
+    # Who would have gone there for little goes elsewhere; whom it saves most gets there: all cost less, but for prices
+    # of what is to come.
+    real = [n for n, name in enumerate(TERMS) if name not in ("capacity_price", "opportunity")]
+    mine, other = (o.fulfilments.terms[:, real].sum() for o in (ours, theirs))
+    assert mine < 0.999 * other
 
 
 def test_orders_from_before_come_before() -> None:

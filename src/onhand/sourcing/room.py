@@ -86,6 +86,7 @@ def learn_room(
         return None
     later = walk.prices(each_later, np.zeros_like(use), seed + 1)
     first = walk.prices(each_now, later, seed + 2)
+    first = _at_most(first, later, walk.delay_minor(seed + 3))
     if not (first.any() or later.any()):
         return None
     return Room(first, later, network.slot_day[:, 0].astype(np.int32))
@@ -104,6 +105,12 @@ def _shares(expected: Expected, seconds: float, network: Network, now: float) ->
         is_open = (network.limits < NO_LIMIT) & (left < NO_LIMIT) & (cutoff[:, slot] > 0)[:, np.newaxis]
         shares.append(np.where(is_open, np.maximum(left, 0.0) / orders, np.inf))
     return shares[0], shares[1]
+
+
+def _at_most(first: Float64, later: Float64, delay: float) -> Float64:
+    """Prices of the day that is open, no dearer than to wait for the next one: `delay` is what that costs an order."""
+    mine, theirs = first.sum(axis=1), later.sum(axis=1) + delay
+    return np.rint(first * np.minimum(1.0, theirs / np.maximum(mine, 1e-9))[:, np.newaxis])
 
 
 @dataclass(slots=True)
@@ -134,6 +141,20 @@ class _Walk:
         node = d.node[:made]
         amounts = (np.ones(made), d.lines[:made], d.units[:made])
         return np.column_stack([np.bincount(node, amount, nodes) for amount in amounts]).astype(np.float64)
+
+    def delay_minor(self, seed: int) -> float:
+        """What it costs an order, the mean, that its nodes send it a ship day later."""
+        asked = self.draw(_LOOK, seed)
+        cost: list[Float64] = []
+        for closed in (False, True):
+            self.between()
+            left = np.full_like(self.network.left, NO_LIMIT)
+            left[:, 0] = 0 if closed else NO_LIMIT
+            room = replace(self.network, left=left)
+            d = decide_asked(asked, self.stock, room, self.policy, self.goods, now=self.now, consume=False)
+            cost.append(np.where(d.count > 0, d.cost, np.nan))
+        more = cost[1] - cost[0]
+        return max(0.0, float(np.nanmean(more))) if np.isfinite(more).any() else 0.0
 
     def prices(self, share: Float64, start: Float64, seed: int) -> Float64:
         """Central prices where each order may take `share` of each node's day."""
