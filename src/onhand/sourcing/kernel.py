@@ -27,9 +27,9 @@ from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
 from onhand.sourcing.pricing import (
     best_way,
+    cut_by_parcels,
     distance_km,
     itemise,
-    most_by_parcels,
     most_units,
     paid_custom,
     parcels_left,
@@ -327,15 +327,10 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     top = most_units(left, slot_cutoff, node[j], slot_of[j])
                     for d in range(demand):
                         free[j, d] = min(free[j, d], top)
-                if limited:
-                    for d in range(demand):
-                        most_wanted = min(int(free[j, d]), int(wanted[d]))
-                        if most_wanted > 0:
-                            taken = most_by_parcels(world, c, j, wish, d, most_wanted)
-                            if taken < most_wanted:
-                                free[j, d] = taken
                 for d in range(demand):
                     whole[d] |= free[j, d] >= wanted[d]
+            if limited and method != PICKUP:
+                cut_by_parcels(world, c, count, wish, wanted, whole)
             short = False
             for d in range(demand):
                 short |= not whole[d]

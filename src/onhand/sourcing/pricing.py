@@ -70,6 +70,23 @@ def parcels_left(nodes, k, s, slot, column):
 
 
 @bare
+def _wait_for_parcels(nodes, c, row, lines, units):
+    """Go on from the first ship day with room to the first on which a carrier takes a parcel, too; `c.ready` says
+    whether there is one."""
+    k = int(c.node[row])
+    for d in range(int(c.slot[row]), nodes.slot_cutoff.shape[1]):
+        if nodes.slot_cutoff[k, d] == 0:
+            break
+        if nodes.left[k, d, 0] < 1 or nodes.left[k, d, 1] < lines or nodes.left[k, d, 2] < units:
+            continue
+        for s in range(c.band.shape[1]):
+            if c.band[row, s] >= 0 and parcels_left(nodes, k, s, d, int(c.column[row, s])) >= 1:
+                c.slot[row] = d
+                return
+    c.ready[row] = False
+
+
+@bare
 def reach(world, c, rows_from, rows_to, wish, lines, units):
     """Find the services of candidates rows_from:rows_to and their first ship days with room for so much; `c.ready` says
     where there are. Those whose `ready` is False are left out."""
@@ -113,15 +130,11 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
                 break
             if left[k, d, 0] < 1 or left[k, d, 1] < lines or left[k, d, 2] < units:
                 continue
-            room = not limited
-            if limited:
-                for s in range(band.shape[1]):
-                    if band[row, s] >= 0:
-                        room |= parcels_left(nodes, int(k), s, d, int(column[row, s])) >= 1
-            if room:
-                slot[row] = d
-                ready[row] = True
-                break
+            slot[row] = d
+            ready[row] = True
+            break
+        if limited and ready[row]:
+            _wait_for_parcels(nodes, c, row, lines, units)
         if not ready[row] or days_max >= BIG:
             continue
         # A later day is later still: who is too slow on the first one is out.
@@ -150,10 +163,26 @@ def most_units(left, slot_cutoff, k, slot):
 
 
 @bare
-def most_by_parcels(world, c, j, wish, d, most):
-    """Most units of line `d`, `most` or fewer, that the carriers of candidate `j` take on some day. Where there are
-    limits of parcels; more units never need fewer."""
-    if wish.method == PICKUP or _carries(world, c, j, wish, d, most):
+def cut_by_parcels(world, c, count, wish, wanted, whole):
+    """Lower `c.free` of all candidates to what carriers take, where they take so many parcels; `whole`: lines that
+    somebody can still send in full."""
+    ready, free = c.ready, c.free
+    for d in range(wish.lines):
+        whole[d] = False
+        for j in range(count):
+            most = min(int(free[j, d]), int(wanted[d]))
+            if ready[j] and most > 0:
+                taken = _most_by_parcels(world, c, j, wish, d, most)
+                if taken < most:
+                    free[j, d] = taken
+                whole[d] |= taken >= wanted[d]
+
+
+@bare
+def _most_by_parcels(world, c, j, wish, d, most):
+    """Most units of line `d`, `most` or fewer, that the carriers of candidate `j` take on some day: more units never
+    need fewer parcels."""
+    if _carries(world, c, j, wish, d, most):
         return most
     few, many = 0, most
     while many - few > 1:
