@@ -12,6 +12,7 @@ the time limit cut the search short.
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from onhand.sourcing import referee as highs
 from onhand.sourcing import repair, shadow
+from onhand.sourcing.bends import bends_of, free_points
 from onhand.sourcing.shadow import LINES_MAX, Cells, Table
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +34,10 @@ _ROUNDS, _PASSES, _CLIMBS = 12, 15, 60
 _CELLS = 16  # of an order that join the pool in each survey
 _CELLS_REPAIR = 24  # of an order in the pool for repair: 8 are too few at 500 nodes (+ 3 % cost), 64 gain nothing
 _DRAWS = 30  # orders of which repair takes the one furthest from its best: 3 leave a gap 0.3 % of cost wider
+_FIRST = 0.25  # the part of what time is left that repair has to itself
+_NEAR = 0.3, 0.6, 1.2, 2.5, 5.0  # see `programmes`
+_MIP_NODES = 100
+_TIGHTENED = 4
 _CHUNKS, _TURNS = 100, 6  # of repair, each of as many trials as there are orders
 _CLOSE_EARLY, _MIP_CELLS = 6_000, 30_000  # cells given to the MIP solver while there is much, and nothing, left to do
 
@@ -168,7 +174,7 @@ def warm_up(options: Options, shared: Shared) -> None:
     search.approach(1.0)
     search.tighten(0.3)
     search.refine()
-    search.anneal(1.0, 1)
+    search.anneal(1.0, 1, 1.0)
     search.close(_CLOSE_EARLY)
 
 
@@ -196,9 +202,10 @@ class _Search:
         self.work = shadow.work()
         self.price = np.zeros(self.rows + 2)
         self.price[-1] = shadow.BLOCKED
+        self.bend = free_points(table)
         self.values = np.zeros(self.orders)
         self.bound = -math.inf
-        self.bound_price = self.price
+        self.bound_price, self.bound_bend = self.price, self.bend
         self.best = _Found(math.inf, np.zeros(0, np.int64))
         self.keys = np.zeros(0, np.int64)
         self.cells = pool_of(table, self.keys)
@@ -230,16 +237,25 @@ class _Search:
                 return
             theta = self.tighten(max(theta, 0.02))
         self.close(_CLOSE_EARLY)
+        if self.done:
+            return
         heat = self.refusal / 10
-        for turn in range(_TURNS):
-            if self.done:
-                return
-            self.refine()
-            # Tempered once from hot to cold, then warmed a little and cooled again, each time from the best plan.
-            self.anneal(heat if turn == 0 else heat / 10, _CHUNKS)
-            if not self.done:
-                theta = self.tighten(max(theta, 0.02))
-            self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
+        self.refine()
+        self.anneal(heat, _CHUNKS, _FIRST)
+        with ThreadPoolExecutor(1) as aside:
+            for turn in range(_TURNS):
+                if self.done:
+                    return
+                found = aside.submit(self.programmes, self.best, self.bound_price, self.bound_bend, self.bound)
+                # Meanwhile the bound; and a plan warmed a little and cooled again.
+                for _ in range(_TIGHTENED):
+                    if not self.done:
+                        theta = self.tighten(max(theta, 0.02))
+                self.refine()
+                self.anneal(heat / 10, _CHUNKS, 1.0)
+                for plan in found.result():
+                    self.offer("programme of near cells", *plan)
+                self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
 
     @property
     def refusal(self) -> float:
@@ -260,10 +276,11 @@ class _Search:
 
     def survey(self, name: str, delta: float = math.inf, cells_max: int = _CELLS) -> None:
         """Price every cell at the prices of now: a bound, and the pool gains the best cells."""
-        keys = _survey(self.table, self.price, delta, cells_max, self.work, self.values)
+        keys = _survey(self.table, self.price, self.bend, delta, cells_max, self.work, self.values)
         bound = float(self.values.sum() - (self.price[: self.rows] * self.table.capacity[: self.rows]).sum())
+        bound -= shadow.ceilings(self.table, self.bend)
         if bound > self.bound:
-            self.bound, self.bound_price = bound, self.price.copy()
+            self.bound, self.bound_price, self.bound_bend = bound, self.price, self.bend
             self.told(name)
         self.grow(keys)
 
@@ -277,22 +294,33 @@ class _Search:
         price = self.price[self.cells.rows].copy()
         turn = self.random.permutation(self.orders)
         shadow.drift(self.table, self.cells, price, self.passes, step, turn, self.work)
-        self.set_prices(price)
+        self.set_prices(price, np.zeros(len(self.cells.points)))
         self.survey("prices")
 
     def tighten(self, theta: float) -> float:
         """Some rounds of the volume algorithm over the pool from the best prices, checked against all cells."""
-        self.price = self.bound_price.copy()
-        price = self.price[self.cells.rows].copy()
-        _, theta = shadow.climb(self.table, self.cells, price, self.best.cost, _CLIMBS, theta, self.work)
-        self.set_prices(price)
+        price, bend = self.prices_of(self.cells)
+        straight: Ints = self.table.bent_row[self.cells.bent]
+        at = np.searchsorted(self.cells.rows, straight)
+        # A bent row begins with the price it had, times each amount.
+        sizes = np.diff(self.cells.bent_first)
+        bend[1:] += np.repeat(price[at], sizes) * self.table.point_amount[self.cells.points[1:]]
+        price[at] = 0.0
+        _, theta = shadow.climb(self.table, self.cells, price, bend, self.best.cost, _CLIMBS, theta, self.work)
+        self.set_prices(price, bend)
         self.survey("prices tightened")
         return theta
 
-    def set_prices(self, price: Floats) -> None:
+    def set_prices(self, price: Floats, bend: Floats) -> None:
         self.price = np.zeros(self.rows + 2)
         self.price[-1] = shadow.BLOCKED
         self.price[self.cells.rows] = price
+        self.bend = free_points(self.table)
+        self.bend[self.cells.points[1:]] = bend[1:]
+
+    def prices_of(self, cells: Cells) -> tuple[Floats, Floats]:
+        """The best prices known of the rows and points of a pool."""
+        return self.bound_price[cells.rows], self.bound_bend[cells.points]
 
     # -- plans
 
@@ -304,30 +332,61 @@ class _Search:
         turn = np.argsort(-self.values / np.diff(self.table.line_first), kind="stable")
         if scale == 0.0:
             turn = np.arange(self.orders)
-        price = self.price[cells.rows]
-        repair.in_turn(self.table, cells, turn, price, scale, plan, left, costs, self.work)
+        price, bend = self.price[cells.rows], self.bend[cells.points]
+        repair.in_turn(self.table, cells, turn, price, bend, scale, plan, left, costs, self.work)
         self.offer(name, float(costs.sum()), self.keys[np.sort(plan[plan >= 0])])
 
     def refine(self) -> None:
         """Keep only what is near the best at the best prices (and the best plan): the search is quicker."""
-        self.price = self.bound_price.copy()
+        self.price, self.bend = self.bound_price, self.bound_bend
         self.keys = self.best.keys
         self.cells = pool_of(self.table, self.keys)
         self.survey("prices", cells_max=_CELLS_REPAIR)
 
-    def anneal(self, heat: float, chunks: int) -> None:
-        """Ruin and recreate, cooled to a hundredth of `heat`; a chunk is as many trials as there are orders.
+    def anneal(self, heat: float, chunks: int, part: float) -> None:
+        """Ruin and recreate, cooled to a hundredth of `heat`, in this part of the time that is left; a chunk is as many
+        trials as there are orders.
 
         The heat falls by chunks done or by time gone, whichever is further."""
         plan = _Plan(self)
         begun = perf_counter()
+        until = begun + part * (self.until - begun)
         for chunk in range(chunks):
             now = perf_counter()
-            if self.done:
+            if self.done or now >= until:
                 break
-            share = max(chunk / chunks, (now - begun) / (self.until - begun))
+            share = max(chunk / chunks, (now - begun) / (until - begun))
             cost = plan.ruin(heat * 0.01**share, 1.0)
             self.offer("repair", cost, plan.keys())
+
+    def programmes(self, best: _Found, price: Floats, bend: Floats, bound: float) -> list[_Found]:
+        """Plans that the MIP solver makes, each better than `best` and the one before, of the cells near the front at
+        these prices: nearer than a part, that grows, of what an order's plan is dearer than the prices say, on average.
+
+        Few cells are solved soon, and from there more. Runs beside the search, of which it changes nothing."""
+        work, values, found = shadow.work(), np.empty(self.orders), list[_Found]()
+        for near in _NEAR:
+            left = self.until - perf_counter()
+            if left <= 0.0 or _gap(best.cost, bound) <= self.gap_wanted:
+                break
+            delta = near * (best.cost - bound) / self.orders
+            keys = np.union1d(_survey(self.table, price, bend, delta, _CELLS_REPAIR, work, values), best.keys)
+            if len(keys) > _MIP_CELLS:
+                break
+            verdict = highs.best_of(
+                self.table,
+                pool_of(self.table, keys),
+                left,
+                start=np.searchsorted(keys, best.keys),
+                gap=max(self.gap_wanted / 2, 1e-5),
+                nodes_max=_MIP_NODES,
+            )
+            taken = keys[verdict.taken]
+            # The solver's tolerances allow for a trace of rounding: the plan is costed anew.
+            if math.isfinite(verdict.cost) and (cost := cost_of(self.table, taken)) < best.cost:
+                best = _Found(cost, taken)
+                found.append(best)
+        return found
 
     def close(self, cells_max: int) -> None:
         """Give what may still be in a better plan to the MIP solver, if that is no more than `cells_max` cells: its
@@ -336,13 +395,15 @@ class _Search:
         cells_max = int(min(cells_max, 5000 * (self.until - perf_counter())))
         if self.done or cells_max < 100:
             return
-        self.price = self.bound_price.copy()
+        self.price, self.bend = self.bound_price, self.bound_bend
         reach = self.best.cost - self.bound + 1e-6 * abs(self.bound)
-        # The count is never cut by survey's own limit: it is larger than what is accepted.
-        keys = _survey(self.table, self.price, reach, cells_max + 1, self.work, self.values)
-        if len(keys) > cells_max:
+        keys = np.empty(cells_max, np.int64)
+        found = shadow.survey(
+            self.table, self.price, self.bend, reach, len(self.table.cost), self.work, self.values, keys
+        )
+        if found < 0:
             return
-        keys = np.union1d(keys, self.best.keys)
+        keys = np.union1d(keys[:found], self.best.keys)
         cells = pool_of(self.table, keys)
         verdict = highs.best_of(
             self.table,
@@ -402,7 +463,7 @@ class _Plan:
         search.grow(search.best.keys)
         self.cells, self.pool = search.cells, search.keys
         cells, table = self.cells, search.table
-        self.price = search.bound_price[cells.rows].copy()
+        self.price, self.bend = search.prices_of(cells)
         self.plan = np.full((search.orders, LINES_MAX), -1, np.int64)
         self.left = cells.capacity.copy()
         self.costs = np.zeros(search.orders)
@@ -412,6 +473,7 @@ class _Plan:
             cells,
             np.searchsorted(self.pool, search.best.keys),
             self.price,
+            self.bend,
             self.plan,
             self.left,
             self.costs,
@@ -427,6 +489,7 @@ class _Plan:
             search.table,
             self.cells,
             self.price,
+            self.bend,
             self.values,
             self.plan,
             self.left,
@@ -506,11 +569,24 @@ def table_of(options: Options, shared: Shared) -> Table:
     option_first = np.asarray(options.option_first, np.int64)
     units = np.asarray(options.units, np.int64)
     slot_first = np.concatenate([[0], np.cumsum(np.diff(option_first) * np.diff(line_first))])
+    bends = bends_of(
+        options.item,
+        options.units,
+        int(np.diff(line_first).max(initial=0)),
+        shared.stock,
+        shared.capacity[:, 1],
+        np.where(scarce, stock_row, -1),
+        np.where(binds[:, 1], node_row[:, 1], -1),
+    )
     count = len(options.node)
     use_first, use_row, use_amount = np.zeros(count + 1), np.zeros(0), np.zeros(0)
     if options.use_first is not None:
         assert options.use_resource is not None and options.use_amount is not None, "uses come together"
         use_first, use_row, use_amount = options.use_first, options.use_resource + first_resource, options.use_amount
+    rows_of_slots, slot_point = shadow.slots(
+        line_first, options.item, units, option_first, options.node, slot_first, stock_row, shared.stock, free + 1,
+        bends.first_point, bends.rank,
+    )  # fmt: skip
     return Table(
         line_first=line_first,
         units=units,
@@ -522,14 +598,18 @@ def table_of(options: Options, shared: Shared) -> Table:
         cost_first=np.asarray(options.cost_first, np.int64),
         cost=np.asarray(options.cost, np.float64),
         slot_first=slot_first,
-        stock_row=shadow.slots(
-            line_first, options.item, units, option_first, options.node, slot_first, stock_row, shared.stock, free + 1
-        ),
+        stock_row=rows_of_slots,
         node_row=node_row.astype(np.int32),
         use_first=np.asarray(use_first, np.int64),
         use_row=np.asarray(use_row, np.int32),
         use_amount=np.asarray(use_amount, np.int64),
         capacity=np.concatenate([shared.stock[scarce], shared.capacity[binds], resource, [plenty, 0]]).astype(np.int64),
+        bent_row=bends.row,
+        bent_first=bends.first,
+        point_amount=bends.amount,
+        point_most=bends.most,
+        slot_point=slot_point,
+        line_point=bends.line_point,
     )
 
 
@@ -550,6 +630,10 @@ def pool_of(table: Table, keys: Ints) -> Cells:
         np.empty(len(keys) + 1, np.int64),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
+        none,
+        none,
+        np.empty(room, np.int32),
+        none,
         none,
         none,
     )
@@ -577,11 +661,13 @@ def cost_of(table: Table, keys: Ints) -> float:
     return float(table.cost[at].sum() + table.refuse_line[refused].sum() + table.refuse[some].sum())
 
 
-def _survey(table: Table, price: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats) -> Ints:
+def _survey(
+    table: Table, price: Floats, bend: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats
+) -> Ints:
     room = max(cells_max, 4096) * 2 + 2 * _CELLS_REPAIR * len(values)
     while True:
         keys = np.empty(min(room, len(table.cost)), np.int64)
-        found = shadow.survey(table, price, min(delta, shadow.FAR / 10), cells_max, work, values, keys)
+        found = shadow.survey(table, price, bend, min(delta, shadow.FAR / 10), cells_max, work, values, keys)
         if found >= 0:
             return keys[:found]
         # Many cells of one price: the count is no limit then.
@@ -593,7 +679,9 @@ def _all_keys(table: Table) -> Ints:
     work = shadow.work()
     price = np.zeros(len(table.capacity))
     price[-1] = shadow.BLOCKED
-    return _survey(table, price, math.inf, max(1, len(table.cost)), work, np.zeros(len(table.refuse)))
+    return _survey(
+        table, price, free_points(table), math.inf, max(1, len(table.cost)), work, np.zeros(len(table.refuse))
+    )
 
 
 def _prices(options: Options, shared: Shared, price: Floats) -> Prices:

@@ -67,8 +67,9 @@ class _Entries:
 
 
 def best_of(
-    table: Table, cells: Cells, time_limit_s: float, *, start: Ints | None = None, gap: float = 1e-6, seed: int = 0
-) -> Verdict:
+    table: Table, cells: Cells, time_limit_s: float, *,
+    start: Ints | None = None, gap: float = 1e-6, nodes_max: int = 2**31 - 1, seed: int = 0,
+) -> Verdict:  # fmt: skip
     """Solve the programme over `cells`. `start` are the cells of a known plan. Without a result in time the bound is
     -inf and the cost inf (or that of the best plan found)."""
     import highspy  # noqa: PLC0415 - a second to load, and most processes never ask
@@ -109,7 +110,7 @@ def best_of(
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = start_of, row, value
     lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
     highs = _silent(highspy)
-    options = {"threads": 1, "random_seed": seed, "mip_rel_gap": gap, "mip_abs_gap": 1e-7}
+    options = {"threads": 1, "random_seed": seed, "mip_rel_gap": gap, "mip_abs_gap": 1e-7, "mip_max_nodes": nodes_max}
     for name, setting in {**options, "time_limit": max(0.0, time_limit_s)}.items():
         highs.setOptionValue(name, setting)
     highs.passModel(lp)
