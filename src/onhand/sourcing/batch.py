@@ -11,7 +11,7 @@ the time limit cut the search short.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -35,9 +35,10 @@ _CELLS = 16  # of an order that join the pool in each survey
 _CELLS_REPAIR = 24  # of an order in the pool for repair: 8 are too few at 500 nodes (+ 3 % cost), 64 gain nothing
 _DRAWS = 30  # orders of which repair takes the one furthest from its best: 3 leave a gap 0.3 % of cost wider
 _FIRST = 0.25  # the part of what time is left that repair has to itself
-_NEAR = 0.3, 0.6, 1.2, 2.5, 5.0  # see `programmes`
+_NEAR = ((0.15, 1.0), (0.3, 1.0), (1.2, 0.3), (1.2, 0.3), (1.2, 0.3))  # see `programmes`
 _MIP_NODES = 100
 _TIGHTENED = 4
+_APART = 200  # orders from which two threads survey them sooner than one
 _CHUNKS, _TURNS = 100, 6  # of repair, each of as many trials as there are orders
 _CLOSE_EARLY, _MIP_CELLS = 6_000, 30_000  # cells given to the MIP solver while there is much, and nothing, left to do
 
@@ -152,9 +153,8 @@ def resource_prices(options: Options, shared: Shared, *, start: Floats | None = 
     steps = search.steps()
     for step in steps if start is None else steps[len(steps) // 2 :]:
         search.approach(step)
-    theta = 0.3
     for _ in range(3):
-        theta = search.tighten(max(theta, 0.02))
+        search.tighten()
     return search.bound_price[: search.rows]
 
 
@@ -172,9 +172,9 @@ def warm_up(options: Options, shared: Shared) -> None:
     search.survey("orders alone")
     search.pass_in_turn("in turn", 0.0)
     search.approach(1.0)
-    search.tighten(0.3)
+    search.tighten()
     search.refine()
-    search.anneal(1.0, 1, 1.0)
+    list(_Plan(search).anneal(1.0, 1, math.inf))
     search.close(_CLOSE_EARLY)
 
 
@@ -193,8 +193,8 @@ class _Search:
         self.table = table
         self.orders = len(table.refuse)
         self.rows = len(table.capacity) - 2
+        self.lines = np.diff(table.line_first)
         self.random = np.random.default_rng(seed)
-        self.state = self.random.integers(1, 2**63, 1, dtype=np.uint64)
         self.began = began
         self.until = began + limit_s
         self.gap_wanted = gap
@@ -205,6 +205,9 @@ class _Search:
         self.bend = free_points(table)
         self.values = np.zeros(self.orders)
         self.bound = -math.inf
+        self.price_bound = -math.inf  # of the best prices alone
+        self.theta = 0.3
+        self.aside: ThreadPoolExecutor | None = None
         self.bound_price, self.bound_bend = self.price, self.bend
         self.best = _Found(math.inf, np.zeros(0, np.int64))
         self.keys = np.zeros(0, np.int64)
@@ -223,7 +226,36 @@ class _Search:
         return self.proved or self.gap <= self.gap_wanted or perf_counter() >= self.until
 
     def run(self) -> None:
-        self.survey("orders alone")
+        """Two threads: prices in this one, plans mostly in the other. What each does does not hang on how fast the
+        other is; they meet between steps."""
+        with ThreadPoolExecutor(1) as self.aside:
+            self.approach_prices()
+            if self.done:
+                return
+            heat = self.refusal / 10
+            self.refine()
+            plan, until = _Plan(self), self.part_of_time(_FIRST)
+            repaired = self.aside.submit(list, plan.anneal(heat, _CHUNKS, until))
+            self.tighten_some()
+            self.offer_all("repair", repaired.result())
+            self.close(_CLOSE_EARLY)
+            for turn in range(_TURNS):
+                if self.done:
+                    return
+                near = self.aside.submit(
+                    self.programmes, self.best, self.bound_price, self.bound_bend, self.bound, turn
+                )
+                self.tighten_some()
+                self.refine()
+                # A plan warmed a little and cooled again.
+                for found in _Plan(self).anneal(heat / 10, _CHUNKS, self.until):
+                    self.offer("repair", *found)
+                self.offer_all("programme of near cells", near.result())
+                self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
+
+    def approach_prices(self) -> None:
+        """Prices per unit from nothing, and plans that orders make one after another at them."""
+        self.survey("orders alone", apart=True)
         self.pass_in_turn("in turn", 0.0)
         for step in self.steps():
             if self.done:
@@ -231,31 +263,6 @@ class _Search:
             self.approach(step)
         for scale in (1.0, 0.5):
             self.pass_in_turn("in turn, priced", scale)
-        theta = 0.3
-        for _ in range(2):
-            if self.done:
-                return
-            theta = self.tighten(max(theta, 0.02))
-        self.close(_CLOSE_EARLY)
-        if self.done:
-            return
-        heat = self.refusal / 10
-        self.refine()
-        self.anneal(heat, _CHUNKS, _FIRST)
-        with ThreadPoolExecutor(1) as aside:
-            for turn in range(_TURNS):
-                if self.done:
-                    return
-                found = aside.submit(self.programmes, self.best, self.bound_price, self.bound_bend, self.bound)
-                # Meanwhile the bound; and a plan warmed a little and cooled again.
-                for _ in range(_TIGHTENED):
-                    if not self.done:
-                        theta = self.tighten(max(theta, 0.02))
-                self.refine()
-                self.anneal(heat / 10, _CHUNKS, 1.0)
-                for plan in found.result():
-                    self.offer("programme of near cells", *plan)
-                self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
 
     @property
     def refusal(self) -> float:
@@ -274,15 +281,28 @@ class _Search:
 
     # -- prices and bound
 
-    def survey(self, name: str, delta: float = math.inf, cells_max: int = _CELLS) -> None:
-        """Price every cell at the prices of now: a bound, and the pool gains the best cells."""
-        keys = _survey(self.table, self.price, self.bend, delta, cells_max, self.work, self.values)
+    def survey(self, name: str, delta: float = math.inf, cells_max: int = _CELLS, *, apart: bool = False) -> None:
+        """Price every cell at the prices of now: a bound, and the pool gains the best cells. With `apart` the other
+        thread, which must be idle, does half."""
+        middle = self.orders // 2 if apart and self.aside and self.orders >= _APART else 0
+        ask = self.table, self.price, self.bend, delta, cells_max
+        other = None
+        if self.aside and middle:
+            other = self.aside.submit(_survey, *ask, shadow.work(), self.values, 0, middle)
+        keys = _survey(*ask, self.work, self.values, middle, self.orders)
+        if other is not None:
+            keys = np.concatenate([other.result(), keys])
         bound = float(self.values.sum() - (self.price[: self.rows] * self.table.capacity[: self.rows]).sum())
         bound -= shadow.ceilings(self.table, self.bend)
+        if bound > self.price_bound:
+            self.price_bound, self.bound_price, self.bound_bend = bound, self.price, self.bend
         if bound > self.bound:
-            self.bound, self.bound_price, self.bound_bend = bound, self.price, self.bend
+            self.bound = bound
             self.told(name)
         self.grow(keys)
+
+    def order_of(self, keys: Ints) -> Ints:
+        return np.searchsorted(self.table.option_first, keys // _SUBSETS, side="right") - 1
 
     def grow(self, keys: Ints) -> None:
         merged = np.union1d(self.keys, keys)
@@ -295,9 +315,14 @@ class _Search:
         turn = self.random.permutation(self.orders)
         shadow.drift(self.table, self.cells, price, self.passes, step, turn, self.work)
         self.set_prices(price, np.zeros(len(self.cells.points)))
-        self.survey("prices")
+        self.survey("prices", apart=True)
 
-    def tighten(self, theta: float) -> float:
+    def tighten_some(self) -> None:
+        for _ in range(_TIGHTENED):
+            if not self.done:
+                self.tighten()
+
+    def tighten(self) -> None:
         """Some rounds of the volume algorithm over the pool from the best prices, checked against all cells."""
         price, bend = self.prices_of(self.cells)
         straight: Ints = self.table.bent_row[self.cells.bent]
@@ -306,10 +331,10 @@ class _Search:
         sizes = np.diff(self.cells.bent_first)
         bend[1:] += np.repeat(price[at], sizes) * self.table.point_amount[self.cells.points[1:]]
         price[at] = 0.0
-        _, theta = shadow.climb(self.table, self.cells, price, bend, self.best.cost, _CLIMBS, theta, self.work)
+        theta = max(self.theta, 0.02)
+        _, self.theta = shadow.climb(self.table, self.cells, price, bend, self.best.cost, _CLIMBS, theta, self.work)
         self.set_prices(price, bend)
         self.survey("prices tightened")
-        return theta
 
     def set_prices(self, price: Floats, bend: Floats) -> None:
         self.price = np.zeros(self.rows + 2)
@@ -343,41 +368,34 @@ class _Search:
         self.cells = pool_of(self.table, self.keys)
         self.survey("prices", cells_max=_CELLS_REPAIR)
 
-    def anneal(self, heat: float, chunks: int, part: float) -> None:
-        """Ruin and recreate, cooled to a hundredth of `heat`, in this part of the time that is left; a chunk is as many
-        trials as there are orders.
+    def part_of_time(self, part: float) -> float:
+        now = perf_counter()
+        return now + part * max(0.0, self.until - now)
 
-        The heat falls by chunks done or by time gone, whichever is further."""
-        plan = _Plan(self)
-        begun = perf_counter()
-        until = begun + part * (self.until - begun)
-        for chunk in range(chunks):
-            now = perf_counter()
-            if self.done or now >= until:
-                break
-            share = max(chunk / chunks, (now - begun) / (until - begun))
-            cost = plan.ruin(heat * 0.01**share, 1.0)
-            self.offer("repair", cost, plan.keys())
-
-    def programmes(self, best: _Found, price: Floats, bend: Floats, bound: float) -> list[_Found]:
+    def programmes(self, best: _Found, price: Floats, bend: Floats, bound: float, seed: int) -> list[_Found]:
         """Plans that the MIP solver makes, each better than `best` and the one before, of the cells near the front at
         these prices: nearer than a part, that grows, of what an order's plan is dearer than the prices say, on average.
 
         Few cells are solved soon, and from there more. Runs beside the search, of which it changes nothing."""
         work, values, found = shadow.work(), np.empty(self.orders), list[_Found]()
-        for near in _NEAR:
+        random = np.random.default_rng(seed)
+        for near, share in _NEAR:
             left = self.until - perf_counter()
             if left <= 0.0 or _gap(best.cost, bound) <= self.gap_wanted:
                 break
-            delta = near * (best.cost - bound) / self.orders
-            keys = np.union1d(_survey(self.table, price, bend, delta, _CELLS_REPAIR, work, values), best.keys)
+            delta = near * min(best.cost - bound, 0.01 * abs(bound)) / self.orders
+            keys = _survey(self.table, price, bend, delta, _CELLS_REPAIR, work, values, 0, self.orders)
+            free = (self.lines == 1) | (random.random(self.orders) < share)
+            keys = np.union1d(keys[free[self.order_of(keys)]], best.keys)
             if len(keys) > _MIP_CELLS:
                 break
+            start = np.searchsorted(keys, best.keys)
             verdict = highs.best_of(
                 self.table,
                 pool_of(self.table, keys),
                 left,
-                start=np.searchsorted(keys, best.keys),
+                start=start,
+                fixed=start[~free[self.order_of(best.keys)]],
                 gap=max(self.gap_wanted / 2, 1e-5),
                 nodes_max=_MIP_NODES,
             )
@@ -396,10 +414,10 @@ class _Search:
         if self.done or cells_max < 100:
             return
         self.price, self.bend = self.bound_price, self.bound_bend
-        reach = self.best.cost - self.bound + 1e-6 * abs(self.bound)
+        reach = self.best.cost - self.price_bound + 1e-6 * abs(self.bound)
         keys = np.empty(cells_max, np.int64)
         found = shadow.survey(
-            self.table, self.price, self.bend, reach, len(self.table.cost), self.work, self.values, keys
+            self.table, self.price, self.bend, reach, len(self.table.cost), self.work, self.values, keys, 0, self.orders
         )
         if found < 0:
             return
@@ -428,6 +446,10 @@ class _Search:
             self.best = _Found(cost, keys)
             self.told(name)
 
+    def offer_all(self, name: str, found: "list[_Found]") -> None:
+        for plan in found:
+            self.offer(name, *plan)
+
     def told(self, name: str) -> None:
         text = f"{name}: {self.best.cost:.6g} >= {self.bound:.6g}"
         if self.how and self.how[-1].startswith(f"{name}: "):
@@ -436,6 +458,15 @@ class _Search:
             self.how.append(text)
         if self.progress is not None:
             self.progress(name, self.best.cost, self.bound)
+
+    def unit_prices(self) -> Floats:
+        """Of each row; of a bent one the most that an amount pays per unit."""
+        table, price = self.table, self.bound_price.copy()
+        row = np.repeat(table.bent_row, np.diff(table.bent_first))
+        begin = table.bent_first[0]
+        each = self.bound_bend[begin:] / table.point_amount[begin:]
+        np.maximum.at(price, row, np.where(each < shadow.FAR / shadow.BENT_MAX, each, 0.0))
+        return price[: self.rows]
 
     def joint(self, options: Options, shared: Shared) -> Joint:
         option, mask = self.best.keys // _SUBSETS, self.best.keys % _SUBSETS
@@ -450,16 +481,19 @@ class _Search:
             bound,
             _gap(self.best.cost, bound),
             perf_counter() - self.began,
-            _prices(options, shared, self.bound_price[: self.rows]),
+            _prices(options, shared, self.unit_prices()),
             tuple(self.how),
         )
 
 
 class _Plan:
-    """The best plan of a search as the arrays that `repair` works on, in the pool of the moment."""
+    """The best plan of a search as the arrays that `repair` works on, in the pool of the moment. Once made it looks no
+    more at what the search does."""
 
     def __init__(self, search: _Search) -> None:
-        self.search = search
+        self.table, self.bound, self.gap_wanted = search.table, search.bound, search.gap_wanted
+        self.work = shadow.work()
+        self.state = search.random.integers(1, 2**63, 1, dtype=np.uint64)
         search.grow(search.best.keys)
         self.cells, self.pool = search.cells, search.keys
         cells, table = self.cells, search.table
@@ -483,10 +517,26 @@ class _Plan:
         self.user_first = np.zeros(len(cells.rows) + 1, np.int64)
         np.cumsum(np.bincount(cells.row, minlength=len(cells.rows)), out=self.user_first[1:])
 
-    def ruin(self, heat: float, cool: float) -> float:
-        search = self.search
+    def anneal(self, heat: float, chunks: int, until: float) -> Iterator[_Found]:
+        """Ruin and recreate, cooled to a hundredth of `heat`; a chunk is as many trials as there are orders. The plans
+        found, each better than the one before.
+
+        The heat falls by chunks done or by time gone, whichever is further."""
+        best = float(self.costs.sum())
+        begun = perf_counter()
+        for chunk in range(chunks):
+            now = perf_counter()
+            if now >= until or _gap(best, self.bound) <= self.gap_wanted:
+                return
+            share = max(chunk / chunks, (now - begun) / (until - begun))
+            cost = self.ruin(heat * 0.01**share)
+            if cost < best - 1e-9:
+                best = cost
+                yield _Found(cost, self.keys())
+
+    def ruin(self, heat: float) -> float:
         return repair.ruin(
-            search.table,
+            self.table,
             self.cells,
             self.price,
             self.bend,
@@ -495,13 +545,13 @@ class _Plan:
             self.left,
             self.costs,
             self.user_first,
-            search.orders,
+            len(self.costs),
             heat,
-            cool,
+            1.0,
             8,
             _DRAWS,
-            search.state,
-            search.work,
+            self.state,
+            self.work,
         )
 
     def keys(self) -> Ints:
@@ -662,12 +712,16 @@ def cost_of(table: Table, keys: Ints) -> float:
 
 
 def _survey(
-    table: Table, price: Floats, bend: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats
-) -> Ints:
+    table: Table, price: Floats, bend: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats,
+    begin: int, end: int,
+) -> Ints:  # fmt: skip
+    """The keys that `shadow.survey` finds of the orders begin..end-1."""
     room = max(cells_max, 4096) * 2 + 2 * _CELLS_REPAIR * len(values)
     while True:
         keys = np.empty(min(room, len(table.cost)), np.int64)
-        found = shadow.survey(table, price, bend, min(delta, shadow.FAR / 10), cells_max, work, values, keys)
+        found = shadow.survey(
+            table, price, bend, min(delta, shadow.FAR / 10), cells_max, work, values, keys, begin, end
+        )
         if found >= 0:
             return keys[:found]
         # Many cells of one price: the count is no limit then.
@@ -679,9 +733,9 @@ def _all_keys(table: Table) -> Ints:
     work = shadow.work()
     price = np.zeros(len(table.capacity))
     price[-1] = shadow.BLOCKED
-    return _survey(
-        table, price, free_points(table), math.inf, max(1, len(table.cost)), work, np.zeros(len(table.refuse))
-    )
+    orders = len(table.refuse)
+    every = max(1, len(table.cost))
+    return _survey(table, price, free_points(table), math.inf, every, work, np.zeros(orders), 0, orders)
 
 
 def _prices(options: Options, shared: Shared, price: Floats) -> Prices:

@@ -68,7 +68,7 @@ class _Entries:
 
 def best_of(
     table: Table, cells: Cells, time_limit_s: float, *,
-    start: Ints | None = None, gap: float = 1e-6, nodes_max: int = 2**31 - 1, seed: int = 0,
+    start: Ints | None = None, fixed: Ints | None = None, gap: float = 1e-6, nodes_max: int = 2**31 - 1, seed: int = 0,
 ) -> Verdict:  # fmt: skip
     """Solve the programme over `cells`. `start` are the cells of a known plan. Without a result in time the bound is
     -inf and the cost inf (or that of the best plan found)."""
@@ -104,7 +104,10 @@ def best_of(
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = columns, entries.count
     lp.col_cost_ = np.concatenate([cells.cost, table.refuse_line, table.refuse])
-    lp.col_lower_, lp.col_upper_ = np.zeros(columns), np.ones(columns)
+    at_least = np.zeros(columns)
+    if fixed is not None:
+        at_least[fixed] = 1.0
+    lp.col_lower_, lp.col_upper_ = at_least, np.ones(columns)
     lp.row_lower_, lp.row_upper_ = lower, upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = start_of, row, value

@@ -247,16 +247,19 @@ def _open_cells(table, order, price, bend, work):
 
 
 @compiled
-def survey(table: Any, price: Any, bend: Any, delta: Any, cells_max: Any, work: Any, values: Any, keys: Any) -> int:
-    """Price every cell. Puts z_o(price) into `values`; with delta >= 0 also writes the keys (option * 256 + mask) of
-    each order's cells that some plan dearer than z_o by at most `delta` holds, the cheapest `cells_max` of them, into
-    `keys` and returns how many. A cell left out for its price (not for the count) is in no plan cheaper than
-    bound + delta."""
+def survey(
+    table: Any, price: Any, bend: Any, delta: Any, cells_max: Any, work: Any, values: Any, keys: Any,
+    begin: Any, end: Any,
+) -> int:  # fmt: skip
+    """Price every cell of the orders begin..end-1. Puts z_o(price) into `values`; with delta >= 0 also writes the keys
+    (option * 256 + mask) of each order's cells that some plan dearer than z_o by at most `delta` holds, the cheapest
+    `cells_max` of them, into `keys` and returns how many (-1: more than `keys` has room for). A cell left out for its
+    price (not for the count) is in no plan cheaper than bound + delta."""
     found = 0
     rest_cost = np.empty(_SUBSETS)
     paid = np.empty(_SUBSETS)
     mine = np.empty(1 << 12)
-    for order in range(values.shape[0]):
+    for order in range(begin, end):
         line_first = table.line_first[order]
         lines = table.line_first[order + 1] - line_first
         full = (1 << lines) - 1
@@ -569,6 +572,7 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
     mean = np.zeros(rows)
     seen = np.zeros(rows, np.int64)
     left = np.empty(0, np.int64)
+    fall = step / orders * cells.capacity
     straight = np.zeros(cells.points.shape[0])
     counted = 0
     for turn in range(passes):
@@ -578,7 +582,7 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
             for entry in range(cells.row_first[cells.first[order]], cells.row_first[cells.first[order + 1]]):
                 row = cells.row[entry]
                 if seen[row] < now:
-                    price[row] = max(0.0, price[row] - step * cells.capacity[row] * (now - seen[row]) / orders)
+                    price[row] = max(0.0, price[row] - fall[row] * (now - seen[row]))
                     seen[row] = now
             reply(table, cells, order, price, straight, 1.0, left, False, work)
             for pick in work.picks:
@@ -588,7 +592,7 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
                     price[cells.row[entry]] += step * cells.amount[entry]
         for row in range(rows):
             now = (turn + 1) * orders
-            price[row] = max(0.0, price[row] - step * cells.capacity[row] * (now - seen[row]) / orders)
+            price[row] = max(0.0, price[row] - fall[row] * (now - seen[row]))
             seen[row] = now
         if turn * 2 >= passes:
             counted += 1
