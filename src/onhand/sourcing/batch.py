@@ -2,8 +2,10 @@
 
 Order by order, each exactly, is 28 to 77 % dearer than jointly when stock or capacity is scarce. Here scarce rows get
 shadow prices (Lagrangian multipliers), orders answer the prices exactly (`shadow`), and that gives both a bound and a
-guide for plans, which are then taken apart and put together again where orders compete (`repair`). What is left open at
-the end goes to a MIP solver if it is small enough (`referee`), which often proves the optimum of small batches.
+guide for plans, which are then taken apart and put together again where orders compete (`repair`), and bettered by a
+MIP solver a part at a time (`programmes`). Rows of little room have prices by amount (`bends`): the bound then sees
+that amounts are whole. What is left open goes to the MIP solver if it is small enough (`referee`), which often proves
+the optimum of small batches.
 
 Knows nothing of networks, carriers or days: an *option* of an order is one node with service and day already chosen,
 and its costs for every subset of the order's lines are an input. Pure: equal inputs and seed give equal plans, unless
@@ -22,24 +24,21 @@ import numpy.typing as npt
 from onhand.sourcing import referee as highs
 from onhand.sourcing import repair, shadow
 from onhand.sourcing.bends import bends_of, free_points
+from onhand.sourcing.cells import SUBSETS, Floats, Ints, all_keys, costs_of, near_keys, pool_of, refused_lines
+from onhand.sourcing.programmes import Found, Programmes, gap_of
 from onhand.sourcing.shadow import LINES_MAX, Cells, Table
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 AnyInts = npt.NDArray[Any]
 NO_LIMIT = 2147483647
-_SUBSETS = 1 << LINES_MAX
 # 12 rounds of 15 passes and 2 of 60 climbs reach the best bound there is within 0.01 % at 50 and at 500 nodes.
 _ROUNDS, _PASSES, _CLIMBS = 12, 15, 60
 _CELLS = 16  # of an order that join the pool in each survey
 _CELLS_REPAIR = 24  # of an order in the pool for repair: 8 are too few at 500 nodes (+ 3 % cost), 64 gain nothing
 _DRAWS = 30  # orders of which repair takes the one furthest from its best: 3 leave a gap 0.3 % of cost wider
 _FIRST = 0.25  # the part of what time is left that repair has to itself
-_NEAR = ((0.15, 1.0), (0.3, 1.0), (1.2, 0.3), (1.2, 0.3), (1.2, 0.3))  # see `programmes`
-_MIP_NODES = 100
-_TIGHTENED = 4
+_TIGHTENED = 4  # more add less than 0.01 %
 _APART = 200  # orders from which two threads survey them sooner than one
-_CHUNKS, _TURNS = 100, 6  # of repair, each of as many trials as there are orders
+_CHUNKS, _CHUNKS_BESIDE, _TURNS = 100, 20, 20  # of repair, each of as many trials as there are orders
 _CLOSE_EARLY, _MIP_CELLS = 6_000, 30_000  # cells given to the MIP solver while there is much, and nothing, left to do
 
 
@@ -112,11 +111,6 @@ class Joint(NamedTuple):
     how: tuple[str, ...]  # the steps that improved cost or bound, in order, with what they reached
 
 
-class _Found(NamedTuple):
-    cost: float
-    keys: Ints
-
-
 def source_jointly(
     options: Options,
     shared: Shared,
@@ -162,7 +156,7 @@ def referee(options: Options, shared: Shared, time_limit_s: float) -> highs.Verd
     """The whole batch as a MIP: (cost, bound, cells). For small batches and tests: minutes for 1,000 orders."""
     check(options, shared)
     table = table_of(options, shared)
-    return highs.best_of(table, pool_of(table, _all_keys(table)), time_limit_s, gap=0.0)
+    return highs.best_of(table, pool_of(table, all_keys(table)), time_limit_s, gap=0.0)
 
 
 def warm_up(options: Options, shared: Shared) -> None:
@@ -193,7 +187,6 @@ class _Search:
         self.table = table
         self.orders = len(table.refuse)
         self.rows = len(table.capacity) - 2
-        self.lines = np.diff(table.line_first)
         self.random = np.random.default_rng(seed)
         self.began = began
         self.until = began + limit_s
@@ -209,7 +202,7 @@ class _Search:
         self.theta = 0.3
         self.aside: ThreadPoolExecutor | None = None
         self.bound_price, self.bound_bend = self.price, self.bend
-        self.best = _Found(math.inf, np.zeros(0, np.int64))
+        self.best = Found(math.inf, np.zeros(0, np.int64))
         self.keys = np.zeros(0, np.int64)
         self.cells = pool_of(table, self.keys)
         self.how: list[str] = []
@@ -219,7 +212,7 @@ class _Search:
 
     @property
     def gap(self) -> float:
-        return _gap(self.best.cost, self.bound)
+        return gap_of(self.best.cost, self.bound)
 
     @property
     def done(self) -> bool:
@@ -236,22 +229,28 @@ class _Search:
             self.refine()
             plan, until = _Plan(self), self.part_of_time(_FIRST)
             repaired = self.aside.submit(list, plan.anneal(heat, _CHUNKS, until))
-            self.tighten_some()
+            self.tighten_some(_TIGHTENED)
             self.offer_all("repair", repaired.result())
             self.close(_CLOSE_EARLY)
+            programmes = Programmes(
+                self.table, int(self.random.integers(2**62)), self.gap_wanted, self.began, self.until
+            )
             for turn in range(_TURNS):
                 if self.done:
                     return
-                near = self.aside.submit(
-                    self.programmes, self.best, self.bound_price, self.bound_bend, self.bound, turn
-                )
-                self.tighten_some()
+                near = self.aside.submit(programmes.run, self.best, self.bound_price, self.bound_bend, self.price_bound)
+                self.tighten_some(2 if turn == 0 else 1)
                 self.refine()
                 # A plan warmed a little and cooled again.
-                for found in _Plan(self).anneal(heat / 10, _CHUNKS, self.until):
-                    self.offer("repair", *found)
-                self.offer_all("programme of near cells", near.result())
-                self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
+                mine = self.best
+                for mine in _Plan(self).anneal(heat / 10, _CHUNKS_BESIDE, self.until):
+                    self.offer("repair", *mine)
+                theirs = near.result()
+                self.offer_all("programme of near cells", theirs)
+                if theirs:
+                    self.offer("programme of two plans", *programmes.cross(mine, theirs[-1]))
+                self.close(_CLOSE_EARLY)
+            self.close(_MIP_CELLS)
 
     def approach_prices(self) -> None:
         """Prices per unit from nothing, and plans that orders make one after another at them."""
@@ -288,8 +287,8 @@ class _Search:
         ask = self.table, self.price, self.bend, delta, cells_max
         other = None
         if self.aside and middle:
-            other = self.aside.submit(_survey, *ask, shadow.work(), self.values, 0, middle)
-        keys = _survey(*ask, self.work, self.values, middle, self.orders)
+            other = self.aside.submit(near_keys, *ask, shadow.work(), self.values, 0, middle)
+        keys = near_keys(*ask, self.work, self.values, middle, self.orders)
         if other is not None:
             keys = np.concatenate([other.result(), keys])
         bound = float(self.values.sum() - (self.price[: self.rows] * self.table.capacity[: self.rows]).sum())
@@ -300,9 +299,6 @@ class _Search:
             self.bound = bound
             self.told(name)
         self.grow(keys)
-
-    def order_of(self, keys: Ints) -> Ints:
-        return np.searchsorted(self.table.option_first, keys // _SUBSETS, side="right") - 1
 
     def grow(self, keys: Ints) -> None:
         merged = np.union1d(self.keys, keys)
@@ -317,8 +313,8 @@ class _Search:
         self.set_prices(price, np.zeros(len(self.cells.points)))
         self.survey("prices", apart=True)
 
-    def tighten_some(self) -> None:
-        for _ in range(_TIGHTENED):
+    def tighten_some(self, times: int) -> None:
+        for _ in range(times):
             if not self.done:
                 self.tighten()
 
@@ -372,40 +368,6 @@ class _Search:
         now = perf_counter()
         return now + part * max(0.0, self.until - now)
 
-    def programmes(self, best: _Found, price: Floats, bend: Floats, bound: float, seed: int) -> list[_Found]:
-        """Plans that the MIP solver makes, each better than `best` and the one before, of the cells near the front at
-        these prices: nearer than a part, that grows, of what an order's plan is dearer than the prices say, on average.
-
-        Few cells are solved soon, and from there more. Runs beside the search, of which it changes nothing."""
-        work, values, found = shadow.work(), np.empty(self.orders), list[_Found]()
-        random = np.random.default_rng(seed)
-        for near, share in _NEAR:
-            left = self.until - perf_counter()
-            if left <= 0.0 or _gap(best.cost, bound) <= self.gap_wanted:
-                break
-            delta = near * min(best.cost - bound, 0.01 * abs(bound)) / self.orders
-            keys = _survey(self.table, price, bend, delta, _CELLS_REPAIR, work, values, 0, self.orders)
-            free = (self.lines == 1) | (random.random(self.orders) < share)
-            keys = np.union1d(keys[free[self.order_of(keys)]], best.keys)
-            if len(keys) > _MIP_CELLS:
-                break
-            start = np.searchsorted(keys, best.keys)
-            verdict = highs.best_of(
-                self.table,
-                pool_of(self.table, keys),
-                left,
-                start=start,
-                fixed=start[~free[self.order_of(best.keys)]],
-                gap=max(self.gap_wanted / 2, 1e-5),
-                nodes_max=_MIP_NODES,
-            )
-            taken = keys[verdict.taken]
-            # The solver's tolerances allow for a trace of rounding: the plan is costed anew.
-            if math.isfinite(verdict.cost) and (cost := cost_of(self.table, taken)) < best.cost:
-                best = _Found(cost, taken)
-                found.append(best)
-        return found
-
     def close(self, cells_max: int) -> None:
         """Give what may still be in a better plan to the MIP solver, if that is no more than `cells_max` cells: its
         bound then holds for all plans."""
@@ -432,7 +394,7 @@ class _Search:
         )
         if verdict.cost < self.best.cost:
             # The solver's tolerances allow for a trace of infeasibility and rounding: the plan is costed anew.
-            self.offer("programme", cost_of(self.table, keys[verdict.taken]), keys[verdict.taken])
+            self.offer("programme", float(costs_of(self.table, keys[verdict.taken]).sum()), keys[verdict.taken])
         self.grow(keys)
         bound = min(verdict.bound, self.best.cost)
         # To its tolerances, that is.
@@ -443,10 +405,10 @@ class _Search:
 
     def offer(self, name: str, cost: float, keys: Ints) -> None:
         if cost < self.best.cost - 1e-9:
-            self.best = _Found(cost, keys)
+            self.best = Found(cost, keys)
             self.told(name)
 
-    def offer_all(self, name: str, found: "list[_Found]") -> None:
+    def offer_all(self, name: str, found: "list[Found]") -> None:
         for plan in found:
             self.offer(name, *plan)
 
@@ -469,7 +431,7 @@ class _Search:
         return price[: self.rows]
 
     def joint(self, options: Options, shared: Shared) -> Joint:
-        option, mask = self.best.keys // _SUBSETS, self.best.keys % _SUBSETS
+        option, mask = self.best.keys // SUBSETS, self.best.keys % SUBSETS
         order = np.searchsorted(self.table.option_first, option, side="right") - 1
         bound = min(self.bound, self.best.cost)
         return Joint(
@@ -479,7 +441,7 @@ class _Search:
             refused_lines(self.table, order, mask),
             self.best.cost,
             bound,
-            _gap(self.best.cost, bound),
+            gap_of(self.best.cost, bound),
             perf_counter() - self.began,
             _prices(options, shared, self.unit_prices()),
             tuple(self.how),
@@ -517,7 +479,7 @@ class _Plan:
         self.user_first = np.zeros(len(cells.rows) + 1, np.int64)
         np.cumsum(np.bincount(cells.row, minlength=len(cells.rows)), out=self.user_first[1:])
 
-    def anneal(self, heat: float, chunks: int, until: float) -> Iterator[_Found]:
+    def anneal(self, heat: float, chunks: int, until: float) -> Iterator[Found]:
         """Ruin and recreate, cooled to a hundredth of `heat`; a chunk is as many trials as there are orders. The plans
         found, each better than the one before.
 
@@ -526,13 +488,13 @@ class _Plan:
         begun = perf_counter()
         for chunk in range(chunks):
             now = perf_counter()
-            if now >= until or _gap(best, self.bound) <= self.gap_wanted:
+            if now >= until or gap_of(best, self.bound) <= self.gap_wanted:
                 return
             share = max(chunk / chunks, (now - begun) / (until - begun))
             cost = self.ruin(heat * 0.01**share)
             if cost < best - 1e-9:
                 best = cost
-                yield _Found(cost, self.keys())
+                yield Found(cost, self.keys())
 
     def ruin(self, heat: float) -> float:
         return repair.ruin(
@@ -663,81 +625,6 @@ def table_of(options: Options, shared: Shared) -> Table:
     )
 
 
-def pool_of(table: Table, keys: Ints) -> Cells:
-    """Spell out the cells with these keys (option * 256 + mask; sorted, distinct)."""
-    option, mask = keys // _SUBSETS, keys % _SUBSETS
-    order_of = np.searchsorted(table.option_first, option, side="right") - 1
-    first = np.searchsorted(order_of, np.arange(len(table.option_first)))
-    longest = int(np.diff(table.line_first).max(initial=0)) + 3
-    room = len(keys) * longest + int((table.use_first[option + 1] - table.use_first[option]).sum())
-    none = np.zeros(0, np.int64)
-    cells = Cells(
-        first,
-        option,
-        mask,
-        np.empty(len(keys), np.int32),
-        np.empty(len(keys)),
-        np.empty(len(keys) + 1, np.int64),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
-        none,
-        none,
-        np.empty(room, np.int32),
-        none,
-        none,
-        none,
-    )
-    shadow.spell(table, order_of, option, mask, cells)
-    return shadow.narrow(table, cells)
-
-
-def refused_lines(table: Table, order: Ints, mask: Ints) -> npt.NDArray[np.bool_]:
-    """bool[lines]: lines that no fulfilment (order, mask) holds."""
-    refused = np.ones(len(table.units), bool)
-    for bit in range(LINES_MAX):
-        refused[table.line_first[order[(mask >> bit) & 1 == 1]] + bit] = False
-    return refused
-
-
-def cost_of(table: Table, keys: Ints) -> float:
-    """Money of the plan that takes these cells and refuses all other lines."""
-    option, mask = keys // _SUBSETS, keys % _SUBSETS
-    order = np.searchsorted(table.option_first, option, side="right") - 1
-    width = (1 << np.diff(table.line_first)) - 1
-    at = table.cost_first[order] + (option - table.option_first[order]) * width[order] + mask - 1
-    refused = refused_lines(table, order, mask)
-    order_of_line = np.repeat(np.arange(len(table.refuse)), np.diff(table.line_first))
-    some = np.unique(order_of_line[refused])
-    return float(table.cost[at].sum() + table.refuse_line[refused].sum() + table.refuse[some].sum())
-
-
-def _survey(
-    table: Table, price: Floats, bend: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats,
-    begin: int, end: int,
-) -> Ints:  # fmt: skip
-    """The keys that `shadow.survey` finds of the orders begin..end-1."""
-    room = max(cells_max, 4096) * 2 + 2 * _CELLS_REPAIR * len(values)
-    while True:
-        keys = np.empty(min(room, len(table.cost)), np.int64)
-        found = shadow.survey(
-            table, price, bend, min(delta, shadow.FAR / 10), cells_max, work, values, keys, begin, end
-        )
-        if found >= 0:
-            return keys[:found]
-        # Many cells of one price: the count is no limit then.
-        room *= 4
-
-
-def _all_keys(table: Table) -> Ints:
-    """Every cell that exists and fits alone."""
-    work = shadow.work()
-    price = np.zeros(len(table.capacity))
-    price[-1] = shadow.BLOCKED
-    orders = len(table.refuse)
-    every = max(1, len(table.cost))
-    return _survey(table, price, free_points(table), math.inf, every, work, np.zeros(orders), 0, orders)
-
-
 def _prices(options: Options, shared: Shared, price: Floats) -> Prices:
     scarce, binds = _limits(options, shared)
     stock, capacity = np.zeros(scarce.shape), np.zeros(binds.shape)
@@ -745,9 +632,3 @@ def _prices(options: Options, shared: Shared, price: Floats) -> Prices:
     first_resource = first_capacity + int(binds.sum())
     stock[scarce], capacity[binds] = price[:first_capacity], price[first_capacity:first_resource]
     return Prices(stock, capacity, price[first_resource:].copy())
-
-
-def _gap(cost: float, bound: float) -> float:
-    if cost <= bound:
-        return 0.0
-    return (cost - bound) / abs(bound) if bound != 0.0 and math.isfinite(bound) else math.inf

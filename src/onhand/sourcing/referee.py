@@ -26,6 +26,8 @@ class Verdict(NamedTuple):
     cost: float
     bound: float
     taken: Ints
+    nodes: int  # of the tree that was searched
+    is_done: bool  # not cut short
 
 
 class _Entries:
@@ -127,7 +129,13 @@ def best_of(
     bound = float(info.mip_dual_bound)
     if status == highspy.HighsModelStatus.kOptimal and not math.isfinite(bound):
         bound = cost
-    return Verdict(cost, bound if math.isfinite(bound) else -math.inf, taken)
+    return Verdict(
+        cost,
+        bound if math.isfinite(bound) else -math.inf,
+        taken,
+        int(info.mip_node_count),
+        status == highspy.HighsModelStatus.kOptimal,
+    )
 
 
 def _silent(highspy: Any) -> Any:
