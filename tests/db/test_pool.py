@@ -1,10 +1,12 @@
 """One transaction: committed, not committed, or honestly unknown."""
 
+import socket
 import threading
 from contextlib import closing
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from onhand.db import Database, idempotency
 from onhand.errors import CommitUnknown, DatabaseUnavailable
@@ -236,6 +238,21 @@ def test_sessions_have_our_settings_whatever_the_servers_defaults_are(dsn, db):
                 "idle_in_transaction_session_timeout": "1min",
             }.items():
                 assert conn.execute(f"SHOW {setting}".encode()).fetchone() == (value,)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the options of sockets have other names here")
+def test_a_server_that_is_gone_without_a_word_is_noticed_and_the_url_may_say_when(dsn):
+    with Proxy(dsn, cut_at=b"nothing is cut") as proxy:
+        for url, idle_s in ((proxy.url, 10), (make_conninfo(proxy.url, keepalives_idle=77), 77)):
+            with closing(Database.open(url)) as db, db.connect() as dedicated, db.connection() as pooled:
+                for conn in (dedicated, pooled):
+                    end = socket.socket(fileno=conn.fileno())
+                    try:
+                        assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle_s
+                        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+                    finally:
+                        end.detach()
 
 
 def test_notify_coalesces(db):

@@ -1,15 +1,21 @@
 """Statements with ready binary values: the same row whether a thread or the event loop waits for it."""
 
 import asyncio
+import select
 import socket
+import threading
+from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
+import uvloop
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from onhand.base.waiting import InThread, Steps, run, run_soon
 from onhand.db import arrays
-from onhand.db.statement import Statement, make_room
+from onhand.db.statement import Statement, is_readable, make_room
 
 ECHO = Statement("SELECT array_agg(n * $2 ORDER BY n), length($3) FROM unnest($1) n")
 FAIL = Statement("SELECT $1 / 0")
@@ -100,6 +106,59 @@ def test_a_server_that_goes_away_is_an_operational_error(conn, db):
     with pytest.raises(errors.OperationalError):
         asyncio.run(ask())
     assert conn.closed
+
+
+class Between:
+    """A socket before PostgreSQL that passes everything on until told to stop; what comes then it has unread."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        to = conninfo_to_dict(url)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / f".s.PGSQL.{to['port']}"))
+        self._listener.listen()
+        self.url = make_conninfo(url, host=str(folder), gssencmode="disable")
+        self._path = str(Path(str(to["host"])) / f".s.PGSQL.{to['port']}")
+        self._told, self._wake = socket.socketpair()
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+        self._thread.start()
+
+    def _pass_on(self) -> None:
+        self._client, _ = self._listener.accept()
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._path)
+            ends = {self._client: server, server: self._client}
+            while self._told not in (ready := select.select([*ends, self._told], [], [])[0]):
+                for end in ready:
+                    ends[end].sendall(end.recv(65_536))
+
+    def stop(self) -> None:
+        self._wake.send(b".")
+        self._thread.join()
+
+    def say_and_break(self, message: bytes) -> None:
+        """Send `message` to the client and break off, with what it sent unread: it reads a reset after it."""
+        assert is_readable(self._client.fileno())
+        self._client.sendall(message)
+        self._client.close()
+
+
+@pytest.mark.parametrize("run_loop", [asyncio.run, uvloop.run])
+def test_a_connection_that_breaks_behind_a_notice_is_an_operational_error(db, tmp_path, run_loop):
+    between = Between(db.url, tmp_path)
+    notice = b"N" + (4 + 1).to_bytes(4, "big") + b"\0"
+
+    async def ask(conn):
+        call = asyncio.create_task(ECHO.on(conn, values()).wait_soon())
+        await asyncio.sleep(0)
+        # The event loop sees both at once.
+        between.say_and_break(notice)
+        async with asyncio.timeout(10):
+            await call
+
+    with psycopg.connect(between.url, autocommit=True) as conn:
+        between.stop()
+        with pytest.raises(errors.OperationalError):
+            run_loop(ask(conn))
 
 
 def test_steps_are_the_same_in_a_thread_and_in_the_event_loop():

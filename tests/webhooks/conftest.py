@@ -13,7 +13,8 @@ from onhand.base.actor import SYSTEM
 from onhand.db import Database, outbox
 from onhand.db.outbox import Listener
 from onhand.flows.webhooks import NewWebhook, add_webhook
-from onhand.webhooks import Deliverer, Guard
+from onhand.webhooks import Deliverer
+from onhand.wire import Guard
 
 
 @dataclass

@@ -160,7 +160,7 @@ def test_a_slow_endpoint_holds_up_nobody(hooks, receiver, deliverer):
 
 
 def test_an_endpoint_that_never_answers_is_cut_off(hooks, receiver, monkeypatch):
-    monkeypatch.setattr("onhand.webhooks.outgoing.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("onhand.wire.caller.TIMEOUT_S", 0.2)
     release = threading.Event()
     receiver.answer = lambda path, body: release.wait(30) and 200
     hooks.register(receiver.url)

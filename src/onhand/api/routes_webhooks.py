@@ -23,7 +23,8 @@ from onhand.db import outbox
 from onhand.db.outbox import Cursor
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows import webhooks as flows
-from onhand.webhooks import Delivery, Guard
+from onhand.webhooks import Delivery
+from onhand.wire import Guard
 
 router = routes("events")
 

@@ -1,4 +1,4 @@
-"""Which addresses a URL that somebody else wrote may lead us to. Pure: resolving is webhooks/outgoing.py's part."""
+"""Which addresses a URL that somebody else wrote may lead us to. Pure: resolving is wire/caller.py's part."""
 
 import ipaddress
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """Connections and transactions: one pool a process, retries, and honest answers when the server goes away."""
 
 import random
-import select
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -10,11 +9,13 @@ from typing import Self, TypeVar
 
 import psycopg
 from psycopg import Connection, errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from onhand.db import arrays
+from onhand.db.statement import is_readable
 from onhand.errors import CommitUnknown, DatabaseUnavailable
 
 T = TypeVar("T")
@@ -31,6 +32,17 @@ _LOCK_TIMEOUT_MS = 5_000
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 # Consumers are woken at most this often; each wake-up costs a query per consumer.
 _NOTIFY_EVERY_S = 0.05
+
+
+# A server that is gone without a word (its machine died, the network parted) is noticed in half a minute, not in the
+# hours that TCP waits; what the URL says goes first. The first three count from the last word heard, the fourth from
+# the first byte that was not acknowledged.
+_NOTICE_SILENCE = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
 
 
 def is_lost(error: BaseException, conn: Connection[TupleRow] | None = None) -> bool:
@@ -51,9 +63,14 @@ def _unavailable(error: BaseException) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"the database cannot be reached: {' '.join(str(error).split()) or repr(error)}")
 
 
+def _noticing_silence(url: str) -> str:
+    said = conninfo_to_dict(url)
+    return make_conninfo(url, **{key: value for key, value in _NOTICE_SILENCE.items() if key not in said})
+
+
 def _connect(url: str, *, application_name: str) -> Connection[TupleRow]:
     conn = psycopg.connect(
-        url,
+        _noticing_silence(url),
         autocommit=True,
         connect_timeout=_CONNECT_TIMEOUT_S,
         application_name=application_name,
@@ -79,12 +96,6 @@ def _configure(conn: Connection[TupleRow]) -> None:
     )
 
 
-def _is_readable(conn: Connection[TupleRow]) -> bool:
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
 class Database:
     """The one way to the database of a process. Thread-safe; connects when first used.
 
@@ -95,7 +106,7 @@ class Database:
         self.url = url
         self.origin = random.randint(1, 2**31 - 1)  # noqa: S311  a mark, not a secret
         self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
-            url,
+            _noticing_silence(url),
             kwargs={
                 "autocommit": True,
                 "connect_timeout": _CONNECT_TIMEOUT_S,
@@ -214,7 +225,7 @@ class Database:
 
     def _check(self, conn: Connection[TupleRow]) -> None:
         # An idle connection has nothing to read, unless the server closed it: this costs no round trip.
-        if not _is_readable(conn):
+        if not is_readable(conn.fileno()):
             return
         try:
             ConnectionPool.check_connection(conn)

@@ -8,6 +8,7 @@ is not its own included. Parsing sixty parameters each time costs 40 µs.
 """
 
 import asyncio
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -90,16 +91,21 @@ async def _result(pgconn: PGconn) -> PGresult:
         if done.done():
             return
         try:
-            pgconn.consume_input()
-            if pgconn.flush():
-                return
-            loop.remove_writer(descriptor)
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    done.set_result(results[0])
+            while True:
+                pgconn.consume_input()
+                if pgconn.flush():
                     return
-                results.append(result)
+                loop.remove_writer(descriptor)
+                while not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is None:
+                        done.set_result(results[0])
+                        return
+                    results.append(result)
+                # libuv tells once of a connection that was reset, and looks at it no more: what came before the reset
+                # must not hide it.
+                if not is_readable(descriptor):
+                    return
         except Exception as error:
             done.set_exception(error)
 
@@ -111,6 +117,13 @@ async def _result(pgconn: PGconn) -> PGresult:
     finally:
         loop.remove_reader(descriptor)
         loop.remove_writer(descriptor)
+
+
+def is_readable(descriptor: int) -> bool:
+    """Whether reading would not wait: there is something, or nothing will come any more."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _checked(result: PGresult) -> PGresult:

@@ -15,7 +15,8 @@ from onhand.db import Database
 from onhand.db.outbox import Cursor, write_event
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.transactor import Transactor
-from onhand.webhooks import Guard, NotReachable, Webhook
+from onhand.webhooks import Webhook
+from onhand.wire import Guard, NotReachable
 
 KIND = "webhook"
 

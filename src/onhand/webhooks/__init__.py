@@ -2,12 +2,11 @@
 
 Owns `webhook` and `webhook_delivery`. Promises: every event an endpoint wants is sent at least once or ends in its list
 of dead deliveries; one endpoint never waits for another; no request goes to an address that is not public.
-Start reading at deliver.py (the loop), then outgoing.py (the guarded client) and model.py (when to give up).
+Start reading at deliver.py (the loop), then model.py (when to give up).
 """
 
 from onhand.webhooks.deliver import Deliverer
 from onhand.webhooks.model import KIND, Delivery, Webhook
-from onhand.webhooks.outgoing import Guard, NotReachable
 from onhand.webhooks.signing import new_secret
 from onhand.webhooks.store import (
     add_webhook,
@@ -25,8 +24,6 @@ __all__ = [
     "KIND",
     "Deliverer",
     "Delivery",
-    "Guard",
-    "NotReachable",
     "Webhook",
     "add_webhook",
     "backlog",

@@ -29,7 +29,7 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable
 from onhand.webhooks import signing, store
 from onhand.webhooks.model import GIVE_UP_AFTER, Delivery, Endpoint, next_try, pause_s
-from onhand.webhooks.outgoing import Guard, NotReachable, Outgoing
+from onhand.wire import Caller, Guard, NotReachable
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -161,10 +161,10 @@ class Deliverer:
     ) -> None:
         turn = _Turn()
         try:
-            async with Outgoing(self._guard, tls) as outgoing:
+            async with Caller(self._guard, tls) as caller:
                 until = time.monotonic() + _TURN_S
                 for delivery in deliveries:
-                    error = await self._send(outgoing, endpoint, delivery)
+                    error = await self._send(caller, endpoint, delivery)
                     if error:
                         turn.failed, turn.error = delivery, error
                         break
@@ -179,13 +179,13 @@ class Deliverer:
             log.exception("a turn of a webhook failed", webhook_id=endpoint.webhook_id)
             self._pause(endpoint)
 
-    async def _send(self, outgoing: Outgoing, endpoint: Endpoint, delivery: Delivery) -> str:
+    async def _send(self, caller: Caller, endpoint: Endpoint, delivery: Delivery) -> str:
         """Send one message; the reason if it was not taken, otherwise an empty text."""
         body = signing.payload(delivery)
         message = signing.message_id(self._epoch, delivery)
         head = signing.headers(endpoint.secret, message, body, self._now())
         try:
-            status = await outgoing.post(endpoint.url, body, head)
+            status = await caller.post(endpoint.url, body, head)
         except NotReachable as error:
             return str(error)
         return "" if 200 <= status < 300 else f"the answer was HTTP {status}"

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from onhand.documents.expression import EACH
 from onhand.network.compiled import Channel, Network
-from onhand.sourcing.policies.expression import EACH
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts, node_facts
 from onhand.sourcing.policies.select import Compiled, Key, Nodes, Rule
 from onhand.sourcing.policy import Objective, Policy

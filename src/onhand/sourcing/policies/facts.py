@@ -8,52 +8,15 @@ This module is the one source: lint checks expressions against `CONTEXT`, the do
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypedDict
 
-Kind = Literal[
-    "bool", "int", "double", "string", "bytes", "timestamp", "duration", "null", "dyn", "list", "map", "object"
-]
+from onhand.documents.types import BOOL, DOUBLE, INT, MAP, STRING, TIMESTAMP, Fact, Type, list_of, object_of
+
 Vocabulary = Literal["method", "node_type", "country", "channel", "service", "node", "group"]
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
-    """A CEL type: of a list `element` is that of its members, of an object `facts` are its fields."""
-
-    kind: Kind
-    element: "Type | None" = None
-    facts: Mapping[str, "Fact"] = field(default_factory=dict[str, "Fact"])
-
-    def __str__(self) -> str:
-        return f"list of {self.element}" if self.kind == "list" and self.element else self.kind
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that can be asked. `vocabulary` names the set its values come from."""
-
-    type: Type
-    meaning: str
-    vocabulary: Vocabulary | None = None
-
-
-BOOL, INT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION, NULL, DYN, MAP = (
-    Type(kind) for kind in ("bool", "int", "double", "string", "bytes", "timestamp", "duration", "null", "dyn", "map")
-)
-
-
-def list_of(element: Type) -> Type:
-    """A list whose members have one type."""
-    return Type("list", element)
-
-
-def _object(**facts: Fact) -> Type:
-    return Type("object", facts=facts)
-
-
-_ITEM: Final = _object(
+_ITEM: Final = object_of(
     sku=Fact(STRING, "of the item; a bundle is one item"),
     category=Fact(STRING, "of the item"),
     units=Fact(INT, "ordered"),
@@ -61,7 +24,7 @@ _ITEM: Final = _object(
     weight_g=Fact(INT, "of one unit"),
     attributes=Fact(MAP, "of the item, as they were set up"),
 )
-_ORDER: Final = _object(
+_ORDER: Final = object_of(
     channel=Fact(STRING, "code of the channel it came by", "channel"),
     method=Fact(STRING, "ship, pickup or ship_to_store", "method"),
     service=Fact(STRING, "carrier service that was asked for", "service"),
@@ -74,7 +37,7 @@ _ORDER: Final = _object(
     hour=Fact(INT, "of that moment, 0 to 23, UTC"),
     weekday=Fact(INT, "of that moment, Monday is 1, UTC"),
     destination=Fact(
-        _object(
+        object_of(
             country=Fact(STRING, "ISO 3166-1 alpha-2", "country"),
             region=Fact(STRING, "state or province"),
             postal_code=Fact(STRING, "as it was given"),
@@ -83,14 +46,14 @@ _ORDER: Final = _object(
     ),
     items=Fact(list_of(_ITEM), "one for each line"),
     customer=Fact(
-        _object(
+        object_of(
             known=Fact(BOOL, "whether the order names a customer"),
             email_domain=Fact(STRING, "after the @, in small letters"),
         ),
         "without what would identify a person",
     ),
 )
-_NODE: Final = _object(
+_NODE: Final = object_of(
     code=Fact(STRING, "of the node", "node"),
     type=Fact(STRING, "warehouse, store, third_party or supplier", "node_type"),
     country=Fact(STRING, "ISO 3166-1 alpha-2", "country"),

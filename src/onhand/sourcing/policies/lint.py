@@ -1,46 +1,28 @@
 """What is wrong with the text of a policy: every finding has its place, its field, and what to do about it. Pure."""
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import Final, cast
 
 from onhand.base.countries import COUNTRIES
 from onhand.base.fields import path_of
+from onhand.documents.expression import Checked, Named
+from onhand.documents.findings import (
+    Finding,
+    Severity,
+    by_place,
+    did_you_mean,
+    found_at,
+    found_in,
+    validate,
+)
+from onhand.documents.text import Document, Location, Unreadable, read
 from onhand.sourcing import custom
-from onhand.sourcing.policies.expression import Checked, Named, check
+from onhand.sourcing.policies.conditions import check
 from onhand.sourcing.policies.facts import Vocabulary
 from onhand.sourcing.policies.model import MONEY_TERMS, TERMS, PolicyIn, RuleIn
-from onhand.sourcing.policies.text import BEGINNING, Document, Location, Place, Unreadable, read
-
-Severity = Literal["error", "warning"]
-_FINDINGS_MAX: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing wrong. An error makes the policy unusable; a warning is most likely a mistake.
-
-    line, column  from 1
-    path          of the field, as in `rules[0].when`
-    """
-
-    severity: Severity
-    line: int
-    column: int
-    path: str
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        where = f"{self.path}: " if self.path else ""
-        return f"{self.line}:{self.column}: {self.severity}: {where}{self.message}; {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,104 +63,15 @@ def lint(text: str, *, known: Known = NOTHING_KNOWN, today: date | None = None) 
         document = read(text)
     except Unreadable as error:
         path = path_of(error.location)
-        return Linted(findings=[_finding("error", error.place, path, str(error), error.remedy)], policy=None)
+        return Linted(findings=[found_at("error", error.place, path, str(error), error.remedy)], policy=None)
     found: list[Finding] = []
-    policy = _validate(document, found)
+    policy = validate(document, PolicyIn, found, what="a policy", begin="rules:")
     if policy is not None:
         for location, severity, message, remedy in _problems(policy, known, today):
-            found.append(_finding(severity, document.place(location), path_of(location), message, remedy))
+            found.append(found_in(document, location, severity, message, remedy))
         found += _expressions(policy, document, known)
-    found.sort(key=lambda finding: (finding.line, finding.column, finding.severity))
     is_usable = policy is not None and all(finding.severity != "error" for finding in found)
-    return Linted(findings=found[:_FINDINGS_MAX], policy=policy if is_usable else None)
-
-
-def _finding(severity: Severity, place: Place, path: str, message: str, remedy: str) -> Finding:
-    return Finding(severity=severity, line=place.line, column=place.column, path=path, message=message, remedy=remedy)
-
-
-# The document as such -------------------------------------------------------------------------------------------------
-
-
-def _validate(document: Document, found: list[Finding]) -> PolicyIn | None:
-    value: object = document.value
-    if not isinstance(value, dict):
-        found.append(
-            _finding("error", BEGINNING, "", "a policy is a mapping of fields to values", 'begin with "rules:"')
-        )
-        return None
-    try:
-        return PolicyIn.model_validate(document.value)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)[:_FINDINGS_MAX]
-        found += [_of_detail(detail, document) for detail in details]
-        return None
-
-
-def _of_detail(detail: ErrorDetails, document: Document) -> Finding:
-    location = tuple(part for part in detail["loc"] if part != "[key]")
-    is_of_name = detail["type"] == "extra_forbidden" or len(location) != len(detail["loc"])
-    place = document.place(location, of_name=is_of_name)
-    message, remedy = _worded(detail, location)
-    return _finding("error", place, path_of(location), message, remedy)
-
-
-def _worded(detail: ErrorDetails, location: Location) -> tuple[str, str]:
-    kind = detail["type"]
-    if kind == "missing":
-        return "required", "add it"
-    if kind == "extra_forbidden":
-        known = list(_fields_at(location[:-1]))
-        return "unknown field", _did_you_mean(str(location[-1]), known, f"known are {', '.join(known)}")
-    if kind == "literal_error":
-        return "none of the words that are known here", f"use {detail.get('ctx', {}).get('expected', 'one of them')}"
-    if kind in ("model_type", "dict_type"):
-        return "expected a mapping of fields to values", "write its fields below it, indented"
-    if kind == "list_type":
-        return "expected a list", "begin each member with a dash"
-    if kind == "string_pattern_mismatch":
-        return "not a name", "use small letters, digits and _, beginning with a letter"
-    text = detail["msg"].removeprefix("Value error, ")
-    return text[:1].lower() + text[1:], _REMEDIES.get(kind, "write it as the documentation of policies shows")
-
-
-_REMEDIES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("int_type", "float_type", "int_from_float"), "write a number, without quotes"),
-    "bool_type": "write true or false",
-    "string_type": "put it in quotes",
-    **dict.fromkeys(
-        ("greater_than", "greater_than_equal", "less_than", "less_than_equal"), "choose a number within that limit"
-    ),
-    **dict.fromkeys(("too_long", "string_too_long"), "make it shorter"),
-    **dict.fromkeys(("too_short", "string_too_short"), "fill it in, or leave the field out"),
-}
-
-
-def _fields_at(location: Location) -> Iterator[str]:
-    """Names of the fields that the part of a policy at `location` can have."""
-    annotation: Any = PolicyIn
-    for part in location:
-        models = [a for a in _alternatives(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if models:
-            fields = {info.alias or name: info.annotation for name, info in models[0].model_fields.items()}
-            annotation = fields.get(str(part))
-        else:
-            inner = [get_args(a) for a in _alternatives(annotation) if get_origin(a) in (list, dict)]
-            annotation = inner[0][-1] if inner else None
-    for model in _alternatives(annotation):
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            yield from (info.alias or name for name, info in model.model_fields.items())
-
-
-def _alternatives(annotation: Any) -> Iterator[Any]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from _alternatives(get_args(annotation)[0])
-    elif origin in (Union, UnionType):
-        for part in get_args(annotation):
-            yield from _alternatives(part)
-    else:
-        yield annotation
+    return Linted(findings=by_place(found), policy=policy if is_usable else None)
 
 
 # What a schema cannot say ---------------------------------------------------------------------------------------------
@@ -201,7 +94,7 @@ def _objectives(policy: PolicyIn) -> Iterator[_Problem]:
     named += [(("rules", n, "objective"), rule.objective) for n, rule in enumerate(policy.rules)]
     for location, name in named:
         if name is not None and name not in policy.objectives:
-            remedy = _did_you_mean(name, policy.objectives, "add it to objectives")
+            remedy = did_you_mean(name, policy.objectives, "add it to objectives")
             yield location, "error", f"no objective is called {name!r}", remedy
 
 
@@ -222,7 +115,7 @@ def _weights(policy: PolicyIn, known: Known) -> Iterator[_Problem]:
                 yield (*location, name), "warning", message, "remove it, or weigh the other terms"
             if name not in terms and (len(location) == 1 or name not in policy.weights):
                 install = f"install what brings it; known are {', '.join(terms)}"
-                remedy = _did_you_mean(name, terms, install)
+                remedy = did_you_mean(name, terms, install)
                 yield (*location, name), "error", f"no cost term is called {name!r} here", remedy
 
 
@@ -248,14 +141,14 @@ def _limits(policy: PolicyIn, known: Known) -> Iterator[_Problem]:
         if known.groups is not None:
             for m, group in enumerate(rule.groups or ()):
                 if group not in known.groups:
-                    remedy = _did_you_mean(group, known.groups, "create it first, or remove it here")
+                    remedy = did_you_mean(group, known.groups, "create it first, or remove it here")
                     yield ("rules", n, "groups", m), "error", f"no node group {group!r}", remedy
     if known.services is None:
         return
     for location, services in named:
         for m, service in enumerate(services):
             if service not in known.services:
-                remedy = _did_you_mean(service, known.services, "create its carrier first, or remove it here")
+                remedy = did_you_mean(service, known.services, "create its carrier first, or remove it here")
                 yield (*location, m), "error", f"no carrier service {service!r}", remedy
 
 
@@ -310,22 +203,22 @@ def _expressions(policy: PolicyIn, document: Document, known: Known) -> Iterator
                 if checked.constant is False:
                     place = document.place(location)
                     message = "it is never true, so the rule does nothing"
-                    yield _finding("warning", place, path_of(location), message, "remove the rule, or the condition")
+                    yield found_at("warning", place, path_of(location), message, "remove the rule, or the condition")
 
 
 def _of_expression(checked: Checked, document: Document, location: Location, known: Known) -> Iterator[Finding]:
     path = path_of(location)
     for problem in checked.problems:
         place = document.place_within(location, problem.offset)
-        yield _finding("error" if problem.is_error else "warning", place, path, problem.message, problem.remedy)
+        yield found_at("error" if problem.is_error else "warning", place, path, problem.message, problem.remedy)
     for named in checked.named:
         words, is_closed = _words(named, known)
         if words is not None and named.text not in words and named.text:
             place = document.place_within(location, named.offset)
-            kind = _KINDS[named.vocabulary]
-            remedy = _did_you_mean(named.text, words, f"use one of {', '.join(sorted(words)[:10])}")
+            kind = _KINDS[cast(Vocabulary, named.vocabulary)]
+            remedy = did_you_mean(named.text, words, f"use one of {', '.join(sorted(words)[:10])}")
             severity: Severity = "error" if is_closed else "warning"
-            yield _finding(severity, place, path, f"no {kind} is called {named.text!r}: this never holds", remedy)
+            yield found_at(severity, place, path, f"no {kind} is called {named.text!r}: this never holds", remedy)
 
 
 _METHODS: Final = ("ship", "pickup", "ship_to_store")
@@ -343,7 +236,7 @@ _KINDS: Final[Mapping[Vocabulary, str]] = {
 
 def _words(named: Named, known: Known) -> tuple[Collection[str] | None, bool]:
     """The words a fact can be, and whether there can never be others."""
-    match named.vocabulary:
+    match cast(Vocabulary, named.vocabulary):
         case "method":
             return _METHODS, True
         case "node_type":
@@ -358,8 +251,3 @@ def _words(named: Named, known: Known) -> tuple[Collection[str] | None, bool]:
             return known.nodes, False
         case "group":
             return known.groups, False
-
-
-def _did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else otherwise

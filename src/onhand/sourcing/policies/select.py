@@ -16,7 +16,8 @@ import cel
 import numpy as np
 import numpy.typing as npt
 
-from onhand.sourcing.policies.expression import EACH, Path, check
+from onhand.documents.expression import EACH, Path
+from onhand.sourcing.policies.conditions import check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
 from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
 from onhand.sourcing.policy import Foresight, Objective, Policy

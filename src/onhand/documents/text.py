@@ -129,7 +129,7 @@ _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r?\
 def read(text: str) -> Document:
     """A document of YAML or JSON. Raises Unreadable."""
     if len(text) > LENGTH_MAX:
-        raise Unreadable(f"longer than {LENGTH_MAX:,} characters", BEGINNING, "divide it over several policies")
+        raise Unreadable(f"longer than {LENGTH_MAX:,} characters", BEGINNING, "divide it over several documents")
     document = _read(text)
     _refuse_unstorable(document)
     return document

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onhand.sourcing.policies.text import LENGTH_MAX, Unreadable, read
+from onhand.documents.text import LENGTH_MAX, Unreadable, read
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 values = st.recursive(

@@ -4,29 +4,14 @@ What is found here is found before an order meets it: an unknown fact, a compari
 is not true or false.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import cel
 
-from onhand.sourcing.policies.facts import (
-    BOOL,
-    BYTES,
-    CONTEXT,
-    DOUBLE,
-    DURATION,
-    DYN,
-    INT,
-    MAP,
-    STRING,
-    TIMESTAMP,
-    Type,
-    Vocabulary,
-    list_of,
-)
-from onhand.sourcing.policies.syntax import (
+from onhand.documents.findings import did_you_mean
+from onhand.documents.syntax import (
     Call,
     Constant,
     Index,
@@ -38,6 +23,19 @@ from onhand.sourcing.policies.syntax import (
     Unreadable,
     read,
     syntax_problem,
+)
+from onhand.documents.types import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    DYN,
+    INT,
+    MAP,
+    STRING,
+    TIMESTAMP,
+    Type,
+    list_of,
 )
 
 _MACROS_DEEP_MAX: Final = 2  # work grows as lines to this power
@@ -53,7 +51,7 @@ EACH: Final = "[]"
 class Named:
     """A literal that is compared with a fact of a known set: `text` at `offset` should be in `vocabulary`."""
 
-    vocabulary: Vocabulary
+    vocabulary: str
     text: str
     offset: int
 
@@ -68,17 +66,20 @@ class Checked:
     constant: bool | None = None
 
 
-def check(text: str, variables: Iterable[str]) -> Checked:
-    """Read and check a condition that may ask `variables` of the context. Pure; never raises for a bad expression."""
+def check(text: str, variables: Mapping[str, Type], *, elsewhere: Mapping[str, str] | None = None) -> Checked:
+    """Read and check a condition that may ask `variables`. Pure; never raises for a bad expression.
+
+    elsewhere  names that are known in other conditions, and what to do instead
+    """
     problem = syntax_problem(text)
     if problem is not None:
         return Checked([problem], frozenset(), [])
     try:
         tree = read(text)
     except Unreadable as error:
-        remedy = "write it with the operators, functions and macros that the documentation of policies lists"
+        remedy = "write it with the operators, functions and macros of CEL"
         return Checked([Problem(error.offset, str(error), remedy)], frozenset(), [])
-    checker = _Checker({name: CONTEXT[name] for name in variables})
+    checker = _Checker(variables, elsewhere or {})
     result = checker.value(tree)
     if result.kind not in ("bool", "dyn"):
         checker.fail(tree.at, f"this is {_a(result)}, expected true or false", "compare it, as in `order.units > 1`")
@@ -141,7 +142,7 @@ class _Place:
 
     type: Type
     path: Path | None = None
-    vocabulary: Vocabulary | None = None
+    vocabulary: str | None = None
 
 
 @dataclass(slots=True)
@@ -149,6 +150,7 @@ class _Checker:
     """Types of a tree, and what is found on the way. `scope` maps names to what they are."""
 
     variables: Mapping[str, Type]
+    elsewhere: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list[Problem])
     reads: set[Path] = field(default_factory=set[Path])
     named: list[Named] = field(default_factory=list[Named])
@@ -186,14 +188,14 @@ class _Checker:
             return _Place(self.variables[tree.name], (tree.name,))
         if tree.name in _TYPE_NAMES:
             return _Place(DYN)
-        if tree.name in CONTEXT:
-            remedy = "nodes are asked in `nodes`, orders in both"
+        if tree.name in self.elsewhere:
+            remedy = self.elsewhere[tree.name]
             return _Place(self.fail(tree.at, f"{tree.name} is not known in this condition", remedy))
         owners = [name for name, type_ in self.variables.items() if tree.name in type_.facts]
         remedy = (
             f"write {owners[0]}.{tree.name}"
             if owners
-            else _did_you_mean(tree.name, [*self.variables, *self.scope], "put text in quotes")
+            else did_you_mean(tree.name, [*self.variables, *self.scope], "put text in quotes")
         )
         return _Place(self.fail(tree.at, f"nothing is called {tree.name!r} here", remedy))
 
@@ -207,7 +209,7 @@ class _Checker:
             fact = of.type.facts.get(name)
             if fact is None:
                 owner = ".".join(of.path or ()).replace(f".{EACH}", "[]") or "this"
-                remedy = _did_you_mean(name, of.type.facts, f"known are {', '.join(of.type.facts)}")
+                remedy = did_you_mean(name, of.type.facts, f"known are {', '.join(of.type.facts)}")
                 return _Place(self.fail(at, f"{owner} has no {name!r}", remedy))
             return _Place(fact.type, path, fact.vocabulary)
         if of.type.kind == "map":
@@ -265,7 +267,7 @@ class _Checker:
             remedy = (
                 f"write {'x.' * (not tree.is_method)}{tree.function}({'x' * tree.is_method})"
                 if other
-                else _did_you_mean(tree.function, [*table, *_MACROS], f"known are {', '.join(sorted(table))}")
+                else did_you_mean(tree.function, [*table, *_MACROS], f"known are {', '.join(sorted(table))}")
             )
             for part in tree.parts:
                 self.place(part)
@@ -488,8 +490,3 @@ def _conversion(left: Type, right: Type) -> str:
 
 def _a(type_: Type) -> str:
     return f"{'an' if type_.kind in ('int', 'object') else 'a'} {type_}"
-
-
-def _did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else otherwise

@@ -10,15 +10,14 @@ from contextlib import contextmanager
 import pytest
 
 from onhand.base.addresses import WebAddress
-from onhand.webhooks import outgoing
-from onhand.webhooks.outgoing import Guard, NotReachable, Outgoing
+from onhand.wire import Caller, Guard, NotReachable, Request, caller
 
 PLAIN = ssl.create_default_context()
 
 
 def post(url, *, allow_private=True, tls=PLAIN):
     async def go():
-        async with Outgoing(Guard(allow_private=allow_private), tls) as out:
+        async with Caller(Guard(allow_private=allow_private), tls) as out:
             return await out.post(url, b"{}", {"content-type": "application/json"})
 
     return asyncio.run(go())
@@ -114,7 +113,7 @@ def test_the_next_address_is_tried_when_one_cannot_be_connected(monkeypatch):
 
 def test_the_whole_exchange_has_a_deadline(monkeypatch):
     """A byte now and then resets every time-out of a socket, but not this one."""
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(caller, "TIMEOUT_S", 0.4)
     stop = threading.Event()
 
     def dribble(connection):
@@ -185,3 +184,62 @@ def test_a_guard_for_threads_answers_alike():
     with pytest.raises(NotReachable):
         Guard().resolve_now(WebAddress.parse("http://127.0.0.1/"))
     assert Guard(allow_private=True).resolve_now(WebAddress.parse("http://127.0.0.1/"))
+
+
+def send(port, count=1, **options):
+    async def go():
+        async with Caller(Guard(allow_private=True), PLAIN) as out:
+            request = Request(method="PATCH", url=f"http://127.0.0.1:{port}/x?a=1", body=b"{}", **options)
+            return [await out.send(request) for _ in range(count)]
+
+    return asyncio.run(go())
+
+
+def test_an_answer_has_its_status_headers_and_body_whatever_the_status():
+    said = (
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nset-cookie: a=b\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy"
+    )
+    with raw_server(said) as (port, requests):
+        answers = send(port, count=2, headers={"x-key": "k"})
+    assert [(a.status, a.headers["retry-after"], a.body) for a in answers] == [(429, "7", b"busy")] * 2
+    assert requests[1].startswith(b"PATCH /x?a=1 HTTP/1.1\r\n")
+    assert b"x-key: k" in requests[1]
+    assert b"cookie" not in requests[1].lower()
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed():
+    with raw_server(b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n") as (
+        port,
+        got,
+    ):
+        assert send(port)[0].status == 302
+    assert len(got) == 1
+
+
+def test_too_long_an_answer_is_refused():
+    with (
+        raw_server(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n0123456789a") as (port, _),
+        pytest.raises(NotReachable, match="longer than 10 bytes") as raised,
+    ):
+        send(port, answer_bytes_max=10)
+    assert raised.value.was_sent
+
+
+def test_it_is_told_whether_the_request_may_have_had_its_effect():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(NotReachable) as raised:
+        send(port)
+    assert not raised.value.was_sent
+    with raw_server(b"") as (port, requests), pytest.raises(NotReachable) as raised:
+        send(port)
+    assert raised.value.was_sent
+    assert requests
+    stop = threading.Event()
+    with raw_server(lambda _: stop.wait(20)) as (port, requests):
+        try:
+            with pytest.raises(NotReachable, match=r"within 0\.3 s") as raised:
+                send(port, timeout_s=0.3)
+        finally:
+            stop.set()
+    assert raised.value.was_sent

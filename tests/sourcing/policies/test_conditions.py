@@ -4,7 +4,8 @@ import cel
 import pytest
 from hypothesis import given, settings
 
-from onhand.sourcing.policies.expression import EACH, check
+from onhand.documents.expression import EACH
+from onhand.sourcing.policies.conditions import check
 
 from .facts import conditions, nodes, orders
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import cel
 
-from onhand.sourcing.policies.facts import BOOL, BYTES, DOUBLE, INT, NULL, STRING, Type
+from onhand.documents.types import BOOL, BYTES, DOUBLE, INT, NULL, STRING, Type
 
 NESTING_MAX: Final = 24  # the engine gives up at about a hundred
 
@@ -43,7 +43,7 @@ def syntax_problem(text: str) -> Problem | None:
     except ValueError as error:
         match = _POSITION.search(str(error))
         if match is None:
-            return Problem(0, "this is not CEL", "see the examples in the documentation of policies")
+            return Problem(0, "this is not CEL", "see the examples in the documentation")
         return Problem(_offset(text, int(match[1]), int(match[2])), *_in_words(match[3]))
     return None
 

@@ -1,0 +1,47 @@
+"""Talking to channels: one folder for each kind, in the words of its vendor, and the engine that puts them to work.
+
+Owns no table. Promises: a connector keeps nothing between calls, says in our words what happened, never guesses (what
+may have happened is `unknown`), and never shows a secret. Start reading at _sdk/interface.py, then
+_sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put to work).
+"""
+
+from onhand.connectors._sdk.declared import Declared
+from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Unavailable
+from onhand.connectors._sdk.lint import Linted, lint
+from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
+from onhand.connectors._sdk.registry import (
+    FILE,
+    STARTER,
+    Unusable,
+    built_in,
+    find,
+    lint_folder,
+    names,
+    read_folder,
+    read_text,
+)
+from onhand.connectors._sdk.vocabulary import ConnectorIn, schema
+
+__all__ = [
+    "FILE",
+    "STARTER",
+    "Connection",
+    "Connector",
+    "ConnectorIn",
+    "Declared",
+    "Linted",
+    "MemoryLimiter",
+    "MemoryTokens",
+    "NotGenuine",
+    "Refused",
+    "Unavailable",
+    "Unusable",
+    "built_in",
+    "find",
+    "lint",
+    "lint_folder",
+    "names",
+    "read_folder",
+    "read_text",
+    "schema",
+]

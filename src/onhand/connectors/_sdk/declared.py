@@ -1,0 +1,287 @@
+"""A connector that is a document: the vocabulary put to work."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, cast
+
+import msgspec
+
+from onhand.connectors._sdk import mapping, signing
+from onhand.connectors._sdk.asking import Asker, Told
+from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
+from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
+from onhand.connectors._sdk.mapping import Unmappable
+from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
+from onhand.connectors._sdk.paging import Reading
+from onhand.connectors._sdk.translate import Condition, translate, translator
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
+
+
+class Declared:
+    """A connector by its document; see `interface.Connector`.
+
+    documents  text of GraphQL files by name
+    """
+
+    def __init__(
+        self,
+        connector: ConnectorIn,
+        documents: Mapping[str, str] | None = None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.document = connector
+        self.name: str = connector.connector
+        self.capabilities: frozenset[str] = frozenset(connector.operations)
+        self._asker = Asker(connector, documents or {}, now=now)
+        self._make = {name: translator(by) for name, by in connector.maps.items()}
+        self._ways: dict[str, list[tuple[Condition | None, OperationIn]]] = {
+            name: [
+                (None if way.for_ is None else Condition(way.for_), way)
+                for way in ([ways] if isinstance(ways, OperationIn) else ways)
+            ]
+            for name, ways in connector.operations.items()
+        }
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether writes say what they expect to be there."""
+        return any(
+            way.write is not None and way.write.guard == "compare_and_set"
+            for _, way in self._ways.get("stock.push", ())
+        )
+
+    @cached_property
+    def _handshake(self) -> Condition | None:
+        webhooks = self.document.webhooks
+        return None if webhooks is None or webhooks.handshake is None else Condition(webhooks.handshake.when)
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    async def pull_orders(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
+        """Orders that changed. at: a `next` or `cursor` of an earlier page; since: where the first one begins."""
+        return await self._pull(connection, "orders.pull", at, since)
+
+    async def pull_stock(self, connection: Connection, at: str | None) -> Page:
+        """What the channel shows of each listing."""
+        return await self._pull(connection, "stock.pull", at, None)
+
+    async def pull_listings(self, connection: Connection, at: str | None) -> Page:
+        """What the channel sells."""
+        return await self._pull(connection, "listings.pull", at, None)
+
+    async def pull_sales(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
+        """What was sold over its counters."""
+        return await self._pull(connection, "sales.pull", at, since)
+
+    async def get_order(self, connection: Connection, order_id: str) -> ChannelOrder:
+        """One order as it is now. Raises Refused with is_gone when there is none, or it cannot be read."""
+        way = self._ways["orders.get"][0][1]
+        told = await self._do(connection, "orders.get", way, {"id": order_id})
+        records = records_at(way.records, told.body)
+        if not records:
+            raise Refused(f"there is no order {order_id}", code="not_found", is_gone=True)
+        values, rejects = translate(records[:1], self._make[way.map or ""])
+        if rejects:
+            raise Refused(f"the order cannot be read: {rejects[0].why}", code="unreadable")
+        return cast("ChannelOrder", values[0])
+
+    async def _pull(self, connection: Connection, name: str, at: str | None, since: datetime | None) -> Page:
+        way = self._ways[name][0][1]
+        state = Reading.read(at, way, since)
+        scope = state.scope(way)
+        told = await self._do(connection, name, way, scope, url=state.url)
+        records = records_at(way.records, told.body)
+        values, rejects = translate(records, self._make[way.map or ""])
+        state.seen(way, records)
+        following = state.following(way, told, len(records))
+        cursor = None if following is not None else state.cursor()
+        return Page(
+            records=values,
+            rejects=rejects,
+            next=None if following is None else following.text(),
+            cursor=cursor,
+        )
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    async def push_stock(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome]:
+        """The fate of each write, in their order. Never raises for a channel that fails."""
+        fates: list[Outcome | None] = [None] * len(writes)
+        left = list(range(len(writes)))
+        for condition, way in self._ways["stock.push"]:
+            mine = [n for n in left if condition is None or condition.holds(item=item_of(writes[n]))]
+            left = [n for n in left if n not in set(mine)]
+            for some in batches_of(mine, writes, way.batch):
+                outcomes = await self._push(connection, way, [writes[n] for n in some])
+                for n, outcome in zip(some, outcomes, strict=True):
+                    fates[n] = outcome
+        nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message="no way of stock.push is for this listing")
+        return [fate or nowhere for fate in fates]
+
+    async def _push(self, connection: Connection, way: OperationIn, writes: Sequence[Write]) -> list[Outcome]:
+        try:
+            scope: dict[str, Any]
+            known = {"settings": connection.settings}
+            # A channel with one place that shows the number has it among its settings.
+            place = str(connection.settings.get("place") or "")
+            asked = [msgspec.structs.replace(w, place=w.place or place) for w in writes]
+            if way.batch is None:
+                scope = written(asked[0])
+            else:
+                items = [fill(way.batch.item, {**known, **written(write)}) for write in asked]
+                scope = {"items": items, "key": key_of(writes)}
+            told = await self._do(connection, "stock.push", way, scope)
+            return outcomes_of(way, told.body, writes)
+        except (Unavailable, Refused, Unfillable, Unmappable) as error:
+            return [fate_of(error)] * len(writes)
+
+    async def push_parcel(self, connection: Connection, parcel: Parcel) -> Outcome:
+        """Tell that units have left. Never raises for a channel that fails."""
+        facts = {
+            "order_id": parcel.order_id, "fulfilment_id": parcel.fulfilment_id, "key": parcel.key,
+            "shipped_at": parcel.shipped_at, "carrier": parcel.carrier, "service": parcel.service,
+            "tracking": parcel.tracking, "tracking_url": parcel.tracking_url, "place": parcel.place,
+            "is_complete": parcel.is_complete, "lines": [dict(line) for line in parcel.lines],
+        }  # fmt: skip
+        way = self._way("fulfilments.push", facts)
+        if way is None or (way.only_complete and not parcel.is_complete):
+            return Outcome(fate=Fate.DONE, code="not_told", message="the channel is told when all has left")
+        return await self._tell(connection, "fulfilments.push", way, facts)
+
+    async def cancel_order(self, connection: Connection, order_id: str, *, reason: str, key: str) -> Outcome:
+        """Tell that an order will not be served. Never raises for a channel that fails."""
+        facts = {"id": order_id, "reason": reason, "key": key}
+        way = self._way("orders.cancel", facts)
+        if way is None:
+            return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel is for this order")
+        return await self._tell(connection, "orders.cancel", way, facts)
+
+    def _way(self, name: str, facts: Mapping[str, Any]) -> OperationIn | None:
+        item = {key: value for key, value in facts.items() if isinstance(value, (str, bool, int))}
+        return next((way for c, way in self._ways[name] if c is None or c.holds(item=item)), None)
+
+    async def _tell(self, connection: Connection, name: str, way: OperationIn, facts: Mapping[str, Any]) -> Outcome:
+        try:
+            told = await self._do(connection, name, way, facts)
+        except (Unavailable, Refused, Unfillable, Unmappable) as error:
+            return fate_of(error)
+        if way.outcomes is None:
+            return Outcome(fate=Fate.DONE)
+        return outcomes_of(way, told.body, [Write(external_id="", quantity=0, key="")])[0]
+
+    # One operation ------------------------------------------------------------------------------------------------
+
+    async def _do(
+        self,
+        connection: Connection,
+        name: str,
+        way: OperationIn,
+        scope: Mapping[str, Any],
+        *,
+        url: str | None = None,
+    ) -> Told:
+        """The answer to its request, or to the last of its steps that was taken."""
+        if way.request is not None:
+            return await self._asker.ask(connection, name, way.request, scope, limits=way.limits, url=url)
+        told: Told | None = None
+        known: dict[str, Any] = {"settings": connection.settings, **scope}
+        for step in way.steps:
+            made = {name: mapping.path(path)(known) for name, path in step.let.items()}
+            known[step.name] = made
+            if step.when is None or Condition(step.when).holds(item=dict(scope), **_steps(way, known)):
+                told = await self._asker.ask(connection, name, step.request, known, limits=way.limits)
+                known[step.name] = made | _saved(step, told)
+        return told or Told(status=200, headers={}, body=None, url="")
+
+    # What the channel sends ---------------------------------------------------------------------------------------
+
+    def receive(
+        self, headers: Mapping[str, str], body: bytes, *, url: str, credentials: Mapping[str, str], now: datetime
+    ) -> Received:
+        """Check a request of the channel and say what it is about; see `interface.Connector`."""
+        webhooks = self._webhooks()
+        value = _value(body)
+        if self._handshake is not None and self._handshake.holds(headers=dict(headers), body=value):
+            assert webhooks.handshake is not None, "it has a condition"
+            return Received(topic="", dedupe="", reply=(webhooks.handshake.status, b""))
+        signing.check(webhooks.verify, _secrets(webhooks.verify.secret, credentials), headers, body, url=url, now=now)
+        topic = _found(webhooks.topic, headers, value)
+        dedupe = _found(webhooks.dedupe, headers, value) or hashlib.sha256(topic.encode() + body).hexdigest()
+        return Received(topic=topic or "?", dedupe=dedupe[:200])
+
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
+        """What a message says, or what it is a hint to; nothing, if its topic is none that we follow. Raises Refused
+        for a message that cannot be read."""
+        by = self._webhooks().topics.get(topic)
+        if by is None:
+            return ()
+        value = _value(body)
+        if by.get is not None:
+            return [await self.get_order(connection, _hinted(by, value))]
+        values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
+        if rejects:
+            raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
+        return cast("list[ChannelOrder | Offer]", values)
+
+    def _webhooks(self) -> WebhooksIn:
+        if self.document.webhooks is None:
+            raise NotGenuine(f"{self.name} sends no messages")
+        return self.document.webhooks
+
+
+# Messages -------------------------------------------------------------------------------------------------------------
+
+
+def _value(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _found(source: FromIn, headers: Mapping[str, str], value: Any) -> str:
+    if source.header is not None:
+        return headers.get(source.header.lower(), "")
+    try:
+        found = mapping.path(source.path or "@")(value)
+    except Unmappable:
+        found = None
+    return "" if found is None else str(found)
+
+
+def _secrets(text: str, credentials: Mapping[str, str]) -> list[str]:
+    """The secret, and the one before it while it is being exchanged (`name_before`)."""
+    try:
+        known = fill_text(text, {"credentials": {name: value or "" for name, value in credentials.items()}})
+    except Unfillable:
+        known = ""
+    before = {name: credentials.get(f"{name}_before", "") for name in credentials}
+    try:
+        earlier = fill_text(text, {"credentials": before})
+    except Unfillable:
+        earlier = ""
+    return [secret for secret in (known, earlier) if secret]
+
+
+def _hinted(by: TopicIn, value: Any) -> str:
+    found = mapping.path(by.id or "@")(value)
+    if found in (None, ""):
+        raise Refused("the message does not say which order it is about", code="unreadable")
+    return str(found)
+
+
+def _steps(way: OperationIn, known: Mapping[str, Any]) -> dict[str, Any]:
+    return {step.name: known[step.name] for step in way.steps if step.name in known}
+
+
+def _saved(step: StepIn, told: Told) -> dict[str, Any]:
+    """What a step keeps. Raises Refused if it failed by its own word."""
+    error = None if step.error is None else mapping.path(step.error)(told.body)
+    if error:
+        raise Refused(str(error)[:500], code=step.name)
+    return {name: mapping.path(path)(told.body) for name, path in step.save.items()}

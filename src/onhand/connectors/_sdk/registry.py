@@ -1,0 +1,104 @@
+"""Which connectors there are: folders of this package, folders of the operator, programs by entry point."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+from onhand.connectors._sdk.declared import Declared
+from onhand.connectors._sdk.interface import Connector
+from onhand.connectors._sdk.lint import Linted, lint
+
+FILE: Final = "connector.yaml"
+GROUP: Final = "onhand.connectors"
+STARTER: Final = files("onhand.connectors").joinpath("_sdk", "starter.yaml").read_text("utf-8")
+"""A document to begin with."""
+
+
+class Unusable(Exception):
+    """A connector that cannot be used; the text says why, line by line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A connector and where it comes from."""
+
+    name: str
+    connector: Connector
+    place: str
+
+
+def lint_folder(folder: Path | Traversable) -> Linted:
+    """What is wrong with the connector in a folder. Raises FileNotFoundError."""
+    return lint(_text(folder, FILE), read_file=lambda name: _text_or_none(folder, name), folder=folder.name)
+
+
+def read_folder(folder: Path | Traversable) -> Connector:
+    """The connector in a folder. Raises Unusable, FileNotFoundError."""
+    linted = lint_folder(folder)
+    if linted.connector is None:
+        raise Unusable("\n".join(f"{folder.name}/{FILE}:{finding}" for finding in linted.findings))
+    documents = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".graphql")}
+    return Declared(linted.connector, documents)
+
+
+def read_text(text: str) -> Connector:
+    """A connector that is one text. Raises Unusable."""
+    linted = lint(text, read_file=lambda _: None)
+    if linted.connector is None:
+        raise Unusable("\n".join(f"{FILE}:{finding}" for finding in linted.findings))
+    return Declared(linted.connector)
+
+
+def _text(folder: Path | Traversable, name: str) -> str:
+    return folder.joinpath(name).read_text("utf-8")
+
+
+def _text_or_none(folder: Path | Traversable, name: str) -> str | None:
+    if "/" in name or "\\" in name or name.startswith("."):
+        return None
+    try:
+        return _text(folder, name)
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        return None
+
+
+def built_in() -> list[str]:
+    """Names of the connectors of this package."""
+    return sorted(
+        folder.name
+        for folder in files("onhand.connectors").iterdir()
+        if folder.is_dir() and folder.joinpath(FILE).is_file()
+    )
+
+
+@functools.cache
+def _of_package(name: str) -> Connector:
+    return read_folder(files("onhand.connectors").joinpath(name))
+
+
+def find(name: str, *, folder: Path | None = None) -> Found:
+    """The connector called `name`: one in `folder` goes before one of ours. Raises Unusable; LookupError if there is
+    none, with what there is."""
+    if folder is not None and folder.joinpath(name, FILE).is_file():
+        return Found(name=name, connector=read_folder(folder / name), place=str(folder / name))
+    if name in built_in():
+        return Found(name=name, connector=_of_package(name), place="onhand")
+    for entry in entry_points(group=GROUP, name=name):
+        make: Callable[[], Any] = entry.load()
+        return Found(name=name, connector=make(), place=entry.value)
+    raise LookupError(f"no connector is called {name!r}: there are {', '.join(names(folder=folder))}")
+
+
+def names(*, folder: Path | None = None) -> list[str]:
+    """All names that `find` knows."""
+    own = (
+        []
+        if folder is None or not folder.is_dir()
+        else [f.name for f in folder.iterdir() if f.joinpath(FILE).is_file()]
+    )
+    return sorted({*own, *built_in(), *(entry.name for entry in entry_points(group=GROUP))})

@@ -1,0 +1,181 @@
+"""What passes between a channel and us, in our words; a connector translates.
+
+Moments have a time zone, money is minor units, ids are the channel's own as text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+OrderStatus = Literal["pending", "open", "completed", "cancelled", "unknown"]
+"""pending: not paid yet, so nothing is promised; unknown: a word the map has no translation for."""
+
+
+class Address(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Where an order goes."""
+
+    country: str = ""
+    region: str = ""
+    postal_code: str = ""
+    city: str = ""
+    street: str = ""
+    name: str = ""
+    company: str = ""
+    phone: str = ""
+
+
+class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line as the channel has it. `quantity` is what is still wanted: ordered less `cancelled`, by the caller."""
+
+    line_id: str
+    quantity: int
+    price_minor: int
+    sku: str = ""
+    external_item_id: str = ""
+    name: str = ""
+    cancelled: int = 0
+    tax_minor: int | None = None
+
+
+class ChannelOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An order of a channel, as last read."""
+
+    external_id: str
+    status: OrderStatus
+    currency: str
+    placed_at: datetime
+    lines: tuple[OrderLine, ...]
+    updated_at: datetime | None = None
+    number: str = ""
+    email: str = ""
+    phone: str = ""
+    name: str = ""
+    destination: Address | None = None
+    service: str = ""
+    status_word: str = ""  # the channel's own
+
+
+class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How many units the channel shows of a listing (at one of its places, if it has several)."""
+
+    external_id: str
+    quantity: int
+    place: str = ""
+    external_sku: str = ""
+
+
+class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A thing the channel sells, by the names it has there."""
+
+    external_id: str
+    external_sku: str = ""
+    name: str = ""
+    is_active: bool = True
+
+
+class Sale(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Units that changed hands elsewhere (a till): no order to ship."""
+
+    external_id: str
+    external_sku: str
+    quantity: int  # negative: brought back
+    at: datetime
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that could not be read; the others of its page could."""
+
+    external_id: str
+    why: str
+    record: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Records of one kind, oldest change first where the channel can.
+
+    next  what to ask with for what follows; None: no more now
+    """
+
+    records: Sequence[ChannelOrder | Level | Offer | Sale]
+    rejects: Sequence[Reject] = ()
+    next: str | None = None
+    cursor: str | None = None  # from where to begin the next time, once `next` is None
+
+
+class Write(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A number to be shown on a listing.
+
+    expected  what the channel should show now, if known: for those that compare before they set
+    key       of this write; the same when it is sent again
+    """
+
+    external_id: str
+    quantity: int
+    key: str
+    external_sku: str = ""
+    place: str = ""
+    expected: int | None = None
+
+
+class Fate(StrEnum):
+    """What became of a write or a message to a channel."""
+
+    DONE = "done"
+    ACCEPTED = "accepted"  # taken, not yet visible: to be confirmed
+    STALE = "stale"  # the channel showed another number than expected
+    RETRY = "retry"  # nothing is known to have happened, and it may work later
+    UNKNOWN = "unknown"  # it may have happened: read, or send again with the same key
+    REFUSED = "refused"  # it will never work as it is
+    GONE = "gone"  # the listing or order does not exist there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The fate of one write, with the channel's own code and words. `seen`: the number it shows, if it said so."""
+
+    fate: Fate
+    code: str = ""
+    message: str = ""
+    seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """Units that left for a customer, to be told to the channel of the order.
+
+    lines        what is in it: line_id (the channel's), external_item_id, sku, quantity
+    is_complete  nothing of the order is left to ship afterwards
+    """
+
+    order_id: str
+    fulfilment_id: str
+    key: str
+    shipped_at: datetime
+    lines: Sequence[Mapping[str, Any]]
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
+    tracking_url: str = ""
+    place: str = ""
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A request of the channel to us, after its signature was checked.
+
+    dedupe   the same for a repeat
+    topic    what it is about; "" for a handshake, which is answered and forgotten
+    reply    what to answer: status and body
+    """
+
+    topic: str
+    dedupe: str
+    reply: tuple[int, bytes] = (200, b"")

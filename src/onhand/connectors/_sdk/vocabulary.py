@@ -1,0 +1,544 @@
+"""The words of a `connector.yaml`: a channel's interface as a document, in a closed vocabulary.
+
+A request is filled in from values by name (filling.py), an answer is read by JMESPath (mapping.py), a decision between
+two ways is a condition in CEL over `status`, `headers` and `body`. There are no templates and there is no code: what
+does not fit is a connector in Python, under the same interface (interface.py) and the same conformance kit.
+"""
+
+# ruff: noqa: RUF012 - pydantic copies a default for each document
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+
+from onhand.base.fields import Strict
+from onhand.connectors._sdk import mapping
+
+VERSION: Final = 1
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+def _jmespath(text: str) -> str:
+    mapping.path(text)
+    return text
+
+
+JmesPath = Annotated[str, Field(min_length=1, max_length=2_000, description="JMESPath"), AfterValidator(_jmespath)]
+Condition = Annotated[str, Field(min_length=1, max_length=2_000, description="CEL: true or false")]
+Blanks = Annotated[str, Field(max_length=4_000, description="text with {blanks}")]
+Capability = Literal[
+    "orders.pull",
+    "orders.get",
+    "orders.cancel",
+    "stock.push",
+    "stock.pull",
+    "listings.pull",
+    "sales.pull",
+    "fulfilments.push",
+]
+"""What can be done with a channel; each has its own blanks and its own result."""
+
+Then = Literal["retry", "unknown", "unauthorised", "stale", "gone", "refuse", "done"]
+"""What an answer means: retry: nothing happened, later it may; unknown: it may have happened; unauthorised: sign in
+again, once; stale: another number was there; gone: no such listing or order; refuse: never as it is; done: all well."""
+
+
+class SettingIn(Strict):
+    """Something the operator fills in when a channel is set up."""
+
+    type: Literal["text", "url", "integer", "boolean", "choice", "map"] = "text"
+    description: Text
+    required: bool = True
+    default: str | int | bool | None = None
+    choices: Annotated[list[Text], Field(max_length=50)] = []
+
+
+class CredentialIn(Strict):
+    """A secret that the operator fills in: kept encrypted, never shown, never logged."""
+
+    description: Text
+    required: bool = True
+
+
+class ContractIn(Strict):
+    """Where the vendor's own description of the interface is; lint checks every request against it when it is there."""
+
+    kind: Literal["openapi", "graphql", "wordpress"]
+    file: Text
+    versions: Annotated[list[Text], Field(min_length=1, max_length=10)]
+
+
+# Signing in -----------------------------------------------------------------------------------------------------------
+
+
+class NoAuthIn(Strict):
+    """Nobody signs in."""
+
+    type: Literal["none"]
+
+
+class HeaderAuthIn(Strict):
+    """A key in a header."""
+
+    type: Literal["header"]
+    header: Text
+    value: Blanks
+
+
+class QueryAuthIn(Strict):
+    """A key in the address."""
+
+    type: Literal["query"]
+    name: Text
+    value: Blanks
+
+
+class BasicAuthIn(Strict):
+    """HTTP Basic (RFC 7617)."""
+
+    type: Literal["basic"]
+    user: Blanks
+    password: Blanks
+
+
+class BearerAuthIn(Strict):
+    """A token that does not change (RFC 6750)."""
+
+    type: Literal["bearer"]
+    token: Blanks
+
+
+class OAuth1In(Strict):
+    """OAuth 1.0a with one leg (RFC 5849), as WooCommerce asks for without TLS."""
+
+    type: Literal["oauth1"]
+    key: Blanks
+    secret: Blanks
+    signature: Literal["HMAC-SHA256", "HMAC-SHA1"] = "HMAC-SHA256"
+    basic_over_tls: bool = False
+
+
+class OAuth2In(Strict):
+    """OAuth 2.0: an access token for a refresh token, or for the client itself (RFC 6749)."""
+
+    type: Literal["oauth2"]
+    grant: Literal["refresh_token", "client_credentials"]
+    token_url: Blanks
+    client_id: Blanks
+    client_secret: Blanks
+    refresh_token: Blanks | None = None
+    scope: Text | None = None
+    header: Annotated[Text, Field(description="that carries the access token; Authorization: after `Bearer `")] = (
+        "Authorization"
+    )
+
+
+class LoginIn(Strict):
+    """A request that signs in; its answer has a token."""
+
+    type: Literal["login"]
+    request: "RequestIn"
+    token: JmesPath | None = None
+    token_header: Text | None = None
+    header: Text = "Authorization"
+    prefix: str = "Bearer "
+
+
+Auth = Annotated[
+    NoAuthIn | HeaderAuthIn | QueryAuthIn | BasicAuthIn | BearerAuthIn | OAuth1In | OAuth2In | LoginIn,
+    Field(discriminator="type"),
+]
+
+
+# Limits and answers ---------------------------------------------------------------------------------------------------
+
+
+class CostIn(Strict):
+    """A budget that the answers tell: points that are left, and how fast they come back."""
+
+    available: JmesPath
+    restore_per_s: JmesPath
+    requested: JmesPath
+    reserve: Annotated[int, Field(ge=0, description="points left for others")] = 100
+
+
+class LimitsIn(Strict):
+    """How fast the channel may be asked. Beside it Retry-After is always obeyed."""
+
+    rate_per_s: Annotated[float, Field(gt=0, le=10_000)] = 2.0
+    burst: Annotated[int, Field(ge=1, le=100_000)] = 4
+    at_once: Annotated[int, Field(ge=1, le=64, description="requests under way at the same time")] = 2
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
+    cost: CostIn | None = None
+
+
+class ErrorIn(Strict):
+    """What an answer means. The first that holds counts; then the usual meanings of status codes."""
+
+    when: Condition
+    then: Then
+    code: JmesPath | None = None
+    message: JmesPath | None = None
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
+
+
+class RequestIn(Strict):
+    """One request. Of json, form and graphql at most one."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    path: Annotated[Blanks, Field(description="after base_url; or a whole URL")] = ""
+    query: dict[Text, Any] = {}
+    headers: dict[Text, Blanks] = {}
+    json_: Annotated[Any, Field(alias="json")] = None
+    form: dict[Text, Any] | None = None
+    graphql: Annotated[Text | None, Field(description="file of a GraphQL document beside connector.yaml")] = None
+    variables: dict[Text, Any] = {}
+
+
+class PagingIn(Strict):
+    """How the next page is asked for.
+
+    page     `{page}` counts from `first`
+    offset   `{offset}` grows by `size`
+    cursor   `{after}` is what `next` finds in the answer
+    link     the answer's Link header names it (RFC 8288)
+    url      the answer's body names it, by `next`
+    """
+
+    by: Literal["page", "offset", "cursor", "link", "url"]
+    first: Annotated[int, Field(ge=0, le=1)] = 1
+    size: Annotated[int, Field(ge=1, le=1_000)] = 100
+    next: JmesPath | None = None
+    more: Annotated[JmesPath | None, Field(description="true while there is more; else a full page tells")] = None
+
+
+class CursorIn(Strict):
+    """Where reading goes on the next time: `{cursor}` is the latest `each` of what was read, less `overlap_s`."""
+
+    each: JmesPath
+    overlap_s: Annotated[int, Field(ge=0, le=86_400)] = 60
+    start_days: Annotated[int, Field(ge=0, le=365, description="before the channel was set up")] = 0
+
+
+class StepIn(Strict):
+    """One of several requests. What it keeps is known to the following ones as `{name.what}`.
+
+    let   made of what is known, before the request
+    when  without it the step is left out, and keeps only what it made
+    save  found in the answer
+    """
+
+    name: Slug
+    let: dict[Slug, JmesPath] = {}
+    when: Condition | None = None
+    request: RequestIn
+    save: dict[Slug, JmesPath] = {}
+    error: Annotated[JmesPath | None, Field(description="a text here means that it failed")] = None
+
+
+class BatchIn(Strict):
+    """Many writes in one request: `{items}` is the list of `item`, filled in for each."""
+
+    max: Annotated[int, Field(ge=1, le=10_000)]
+    item: Any
+    unique: Annotated[bool, Field(description="a listing at most once in a batch")] = True
+
+
+class OutcomesIn(Strict):
+    """What became of each write of a batch.
+
+    Either `items` lists one result for each, known by `id` (or standing in the order of the writes), with an `error`
+    where it failed; or `errors` lists failures, each with the number of its write in `index`. atomic: one failure, and
+    nothing was written.
+    """
+
+    items: JmesPath | None = None
+    id: JmesPath | None = None
+    error: JmesPath | None = None
+    errors: JmesPath | None = None
+    index: JmesPath | None = None
+    code: JmesPath | None = None
+    message: JmesPath | None = None
+    seen: JmesPath | None = None
+    atomic: bool = False
+    missing: Annotated[Then, Field(description="what a write means that the answer says nothing of")] = "unknown"
+    codes: dict[Text, Then] = {}
+
+
+class WriteIn(Strict):
+    """What kind of write it is.
+
+    guard         compare_and_set: `{expected}` is compared before it is set; read_then_write: it is read just before;
+                  none: the last one wins
+    confirmed_by  answer: what was acknowledged is shown; read: it is read again later
+    idempotent    a repeat with the same `{key}` does nothing
+    """
+
+    guard: Literal["compare_and_set", "read_then_write", "none"]
+    confirmed_by: Literal["answer", "read"] = "answer"
+    idempotent: bool = False
+
+
+class OperationIn(Strict):
+    """How one thing is done."""
+
+    for_: Annotated[
+        Condition | None,
+        Field(alias="for", description="of several ways the first whose condition holds, over `item`"),
+    ] = None
+    request: RequestIn | None = None
+    steps: Annotated[list[StepIn], Field(max_length=10)] = []
+    records: JmesPath = "@"
+    paging: PagingIn | None = None
+    cursor: CursorIn | None = None
+    map: Slug | None = None
+    batch: BatchIn | None = None
+    outcomes: OutcomesIn | None = None
+    write: WriteIn | None = None
+    only_complete: Annotated[bool, Field(description="parcels are told when nothing is left to ship")] = False
+    limits: LimitsIn | None = None
+
+
+def _kind_of_operation(value: Any) -> str:
+    return "several" if isinstance(value, list) else "one"
+
+
+Operation = Annotated[
+    Annotated[OperationIn, Tag("one")]
+    | Annotated[list[OperationIn], Tag("several"), Field(min_length=1, max_length=10)],
+    Discriminator(_kind_of_operation),
+]
+"""One way, or several for different listings or parcels."""
+
+
+# Maps -----------------------------------------------------------------------------------------------------------------
+
+
+class LookupIn(Strict):
+    """A value translated by a table; what is not in it is `default`."""
+
+    path: JmesPath
+    table: Annotated[dict[str, str | int | bool], Field(min_length=1, max_length=500)]
+    default: str | int | bool | None = None
+
+
+class ConstIn(Strict):
+    """Always the same."""
+
+    const: str | int | bool
+
+
+def _kind_of_source(value: Any) -> str:
+    if isinstance(value, str):
+        return "path"
+    is_constant = isinstance(value, ConstIn) or (isinstance(value, dict) and "const" in value)
+    return "constant" if is_constant else "lookup"
+
+
+Source = Annotated[
+    Annotated[JmesPath, Tag("path")] | Annotated[LookupIn, Tag("lookup")] | Annotated[ConstIn, Tag("constant")],
+    Discriminator(_kind_of_source),
+]
+"""Where a field of ours comes from."""
+
+
+class AddressMapIn(Strict):
+    """Where an order goes; `at`: the record's part that the paths are in."""
+
+    at: JmesPath = "@"
+    country: Source
+    region: Source | None = None
+    postal_code: Source | None = None
+    city: Source | None = None
+    street: Source | None = None
+    name: Source | None = None
+    company: Source | None = None
+    phone: Source | None = None
+
+
+class LinesMapIn(Strict):
+    """Lines of an order; `each`: the list of them. Money is in minor units: `money(price, currency)`, where `currency`
+    is that of the order."""
+
+    each: JmesPath
+    when: Condition | None = None
+    line_id: Source
+    sku: Source | None = None
+    external_item_id: Source | None = None
+    name: Source | None = None
+    quantity: Source
+    cancelled: Source | None = None
+    price_minor: Source
+    tax_minor: Source | None = None
+
+
+class OrderMapIn(Strict):
+    """An order in our words."""
+
+    to: Literal["order"]
+    external_id: Source
+    number: Source | None = None
+    status: Source
+    currency: Source
+    placed_at: Source
+    updated_at: Source | None = None
+    email: Source | None = None
+    phone: Source | None = None
+    name: Source | None = None
+    service: Source | None = None
+    destination: AddressMapIn | None = None
+    lines: LinesMapIn
+
+
+class LevelMapIn(Strict):
+    """How many units a listing shows."""
+
+    to: Literal["level"]
+    external_id: Source
+    external_sku: Source | None = None
+    place: Source | None = None
+    quantity: Source
+
+
+class OfferMapIn(Strict):
+    """A listing by the names it has at the channel."""
+
+    to: Literal["offer"]
+    external_id: Source
+    external_sku: Source | None = None
+    name: Source | None = None
+    is_active: Source | None = None
+
+
+class SaleMapIn(Strict):
+    """Units that were sold over a counter."""
+
+    to: Literal["sale"]
+    external_id: Source
+    external_sku: Source
+    quantity: Source
+    at: Source
+    place: Source | None = None
+
+
+Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn, Field(discriminator="to")]
+
+
+# What the channel sends us --------------------------------------------------------------------------------------------
+
+
+class HmacIn(Strict):
+    """A digest of the body, as it came, in a header. over: what is signed; the URL is that which it calls."""
+
+    scheme: Literal["hmac"]
+    digest: Literal["sha256", "sha1"] = "sha256"
+    encoding: Literal["base64", "hex"] = "base64"
+    over: Literal["body", "url_body", "timestamp_body"] = "body"
+    header: Text
+    prefix: str = ""
+    timestamp_header: Text | None = None
+    tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    secret: Blanks
+
+
+class StandardIn(Strict):
+    """Standard Webhooks (standardwebhooks.com)."""
+
+    scheme: Literal["standard_webhooks"]
+    secret: Blanks
+
+
+class SharedIn(Strict):
+    """A secret word in a header."""
+
+    scheme: Literal["shared"]
+    header: Text
+    secret: Blanks
+
+
+Verification = Annotated[HmacIn | StandardIn | SharedIn, Field(discriminator="scheme")]
+
+
+class HandshakeIn(Strict):
+    """A request that only asks whether we are there: answered, whatever its signature."""
+
+    when: Condition
+    status: Annotated[int, Field(ge=200, le=299)] = 200
+
+
+class FromIn(Strict):
+    """A text that comes in a header, or in the body."""
+
+    header: Text | None = None
+    path: JmesPath | None = None
+
+
+class TopicIn(Strict):
+    """What a message is about. Its records are read by a map; or it is only a hint, and what `get` reads counts."""
+
+    records: JmesPath = "@"
+    map: Slug | None = None
+    get: Literal["orders.get"] | None = None
+    id: JmesPath | None = None
+
+
+class WebhooksIn(Strict):
+    """Messages of the channel to us."""
+
+    verify: Verification
+    handshake: HandshakeIn | None = None
+    topic: FromIn
+    dedupe: FromIn
+    topics: Annotated[dict[Text, TopicIn], Field(min_length=1, max_length=200)]
+
+
+# The document ---------------------------------------------------------------------------------------------------------
+
+_EXAMPLE: dict[str, Any] = {
+    "connector": "corner_shop",
+    "title": "Corner Shop",
+    "settings": {"url": {"type": "url", "description": "of the shop"}},
+    "credentials": {"token": {"description": "of its administration"}},
+    "base_url": "{settings.url}/api",
+    "auth": {"type": "bearer", "token": "{credentials.token}"},
+    "operations": {
+        "stock.push": {
+            "request": {"method": "PUT", "path": "/items/{external_id}/stock", "json": {"units": "{quantity}"}},
+            "write": {"guard": "none"},
+        }
+    },
+}
+
+
+class ConnectorIn(Strict):
+    """How a kind of channel is talked to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, title="connector.yaml")
+
+    connector: Slug
+    vocabulary: Literal[1] = VERSION
+    title: Text
+    description: Annotated[str, Field(max_length=2_000)] = ""
+    status: Literal["alpha", "beta", "stable"] = "alpha"
+    vendor_api: str = ""
+    contract: ContractIn | None = None
+    settings: Annotated[dict[Slug, SettingIn], Field(max_length=50)] = {}
+    credentials: Annotated[dict[Slug, CredentialIn], Field(max_length=20)] = {}
+    base_url: Blanks
+    auth: Auth = NoAuthIn(type="none")
+    headers: dict[Text, Blanks] = {}
+    limits: LimitsIn = LimitsIn()
+    errors: Annotated[list[ErrorIn], Field(max_length=50)] = []
+    operations: Annotated[dict[Capability, Operation], Field(min_length=1)]
+    maps: Annotated[dict[Slug, Map], Field(max_length=20)] = {}
+    webhooks: WebhooksIn | None = None
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a `connector.yaml`, for editors."""
+    found = ConnectorIn.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | found

@@ -1,0 +1,67 @@
+"""`onhand channel`: from a new folder to a shop that answers."""
+
+import json
+
+import pytest
+
+from onhand.cli import run
+from onhand.twin.fakes.woocommerce import Shop
+
+from ..connectors.running import serving  # noqa: TID252
+
+
+def onhand(*arguments):
+    return run(["channel", *map(str, arguments)])
+
+
+def test_a_new_connector_is_fit_for_use_until_it_is_edited_badly(tmp_path, capsys):
+    assert onhand("new", "tea_house", "--folder", tmp_path) == 0
+    assert onhand("new", "tea_house", "--folder", tmp_path) == 1
+    assert onhand("new", "Tea House", "--folder", tmp_path) == 2
+    folder = tmp_path / "tea_house"
+    assert onhand("lint", folder) == 0
+    file = folder / "connector.yaml"
+    assert "title: Tea House" in file.read_text()
+    file.write_text(file.read_text().replace("orders.pull:", "orders.pul:"))
+    capsys.readouterr()
+    assert onhand("lint", file) == 1
+    said = capsys.readouterr().out
+    assert f"{folder}/connector.yaml:" in said
+    assert "orders.pul" in said
+    assert onhand("lint", tmp_path / "nowhere") == 2
+
+
+def test_connectors_and_the_schema_are_listed(capsys):
+    assert onhand("connectors") == 0
+    said = capsys.readouterr().out
+    assert "woocommerce" in said
+    assert "stock.push" in said
+    assert onhand("schema") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "connector.yaml"
+
+
+def test_a_connector_is_tried_out_without_writing(capsys, monkeypatch):
+    shop = Shop()
+    product = shop.add_product("W-1", 7)
+    with serving(shop.app()) as url:
+        assert onhand("test", "woocommerce", f"url={url}") == 2
+        assert "ONHAND_SECRET_CONSUMER_KEY" in capsys.readouterr().err
+        monkeypatch.setenv("ONHAND_SECRET_CONSUMER_KEY", shop.key)
+        monkeypatch.setenv("ONHAND_SECRET_CONSUMER_SECRET", shop.secret)
+        assert onhand("test", "woocommerce", f"url={url}") == 1  # a private address
+        assert "not a public one" in capsys.readouterr().out
+        assert onhand("test", "woocommerce", f"url={url}", "--allow-private-urls") == 0
+        said = capsys.readouterr().out
+        assert "stock.pull: 1 read, 0 not understood" in said
+        assert f"external_id='{product}', quantity=7" in said
+        monkeypatch.setenv("ONHAND_SECRET_CONSUMER_SECRET", "wrong_secret")
+        assert onhand("test", "woocommerce", f"url={url}", "--allow-private-urls") == 1
+        said = capsys.readouterr().out
+        assert "Invalid signature" in said
+        assert "wrong_secret" not in said
+
+
+@pytest.mark.parametrize("arguments", [["shopwre"], ["woocommerce", "url"], ["woocommerce", "nothing=1"]])
+def test_what_is_not_there_is_told(arguments, capsys):
+    assert onhand("test", *arguments) == 2
+    assert "error: " in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""Every request of a connector fits the vendor's own description of its interface, of each version it names."""
+
+import gzip
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import graphql
+import pytest
+
+from onhand.connectors import built_in, find
+
+CONTRACTS = Path(__file__).parents[2] / "../shared/contracts"
+
+
+def of_kind(kind):
+    documents = [find(name).connector.document for name in built_in()]
+    return [
+        pytest.param(document.connector, version, id=f"{document.connector}-{version}")
+        for document in documents
+        if document.contract is not None and document.contract.kind == kind
+        for version in document.contract.versions
+    ]
+
+
+@pytest.mark.skipif(not CONTRACTS.is_dir(), reason="the contracts of vendors are not beside the project")
+@pytest.mark.parametrize(("name", "version"), of_kind("graphql"))
+def test_graphql_documents_fit_the_schema(name, version):
+    contract = find(name).connector.document.contract
+    introspection = json.loads(gzip.decompress((CONTRACTS / contract.file.replace("{version}", version)).read_bytes()))
+    schema = graphql.build_client_schema(introspection.get("data", introspection), assume_valid=True)
+    documents = [f for f in files("onhand.connectors").joinpath(name).iterdir() if f.name.endswith(".graphql")]
+    assert documents
+    wrong = {f.name: [e.message for e in graphql.validate(schema, graphql.parse(f.read_text()))] for f in documents}
+    assert {name: errors for name, errors in wrong.items() if errors} == {}
+
+
+@pytest.mark.skipif(not CONTRACTS.is_dir(), reason="the contracts of vendors are not beside the project")
+def test_what_the_schema_cannot_say_is_said(name="shopify"):
+    """Real stores refuse a write without the directive or without the number it compares with; the schema allows it."""
+    connector = find(name).connector.document
+    text = files("onhand.connectors").joinpath(name, "set_quantities.graphql").read_text()
+    assert "@idempotent(key: $key)" in text
+    assert "changeFromQuantity" in connector.operations["stock.push"].batch.item
