@@ -16,6 +16,7 @@ _NEAREST, _NEAR, _SHARE, _GROW = 0.15, 2.5, 0.4, 1.05
 _PROGRAMMES = 5  # a run
 _NODES_MAX = 100
 _PART = 0.12  # of the time limit that one programme may take: some find nothing in ten times what others need
+_LEAST = 0.02  # of it, too: with less left none is begun
 _CELLS, _CELLS_MAX = 24, 30_000  # of an order, and of all
 
 
@@ -41,8 +42,10 @@ class Programmes:
     the rest staying as they are. The share grows while the solver has no tree to search, and falls when it has."""
 
     def __init__(self, table: Table, seed: int, gap_wanted: float, began: float, until: float) -> None:
-        self.table, self.gap_wanted, self.until = table, gap_wanted, until
-        self.most_s = _PART * (until - began)
+        self.table, self.gap_wanted = table, gap_wanted
+        self.most_s, self.least_s = _PART * (until - began), _LEAST * (until - began)
+        # The solver looks at the clock between steps.
+        self.until = until - self.least_s
         self.random = np.random.default_rng(seed)
         lines = np.diff(table.line_first)
         self.orders = len(lines)
@@ -55,7 +58,7 @@ class Programmes:
         best it could have by less than `near` times what plans are on average: (best.cost - bound) / orders."""
         work, values, found = shadow.work(), np.empty(self.orders), list[Found]()
         for _ in range(_PROGRAMMES):
-            if perf_counter() >= self.until or gap_of(best.cost, bound) <= self.gap_wanted:
+            if self.until - perf_counter() <= self.least_s or gap_of(best.cost, bound) <= self.gap_wanted:
                 break
             delta = self.near * min(best.cost - bound, 0.01 * abs(bound)) / self.orders
             keys = near_keys(self.table, price, bend, delta, _CELLS, work, values, 0, self.orders)
@@ -85,7 +88,7 @@ class Programmes:
     def solve(self, keys: Ints, best: Found, free: npt.NDArray[np.bool_]) -> tuple[Found, bool]:
         """The best plan of these cells, in which orders that are not free stay as in `best`; whether that was easy."""
         left = min(self.most_s, self.until - perf_counter())
-        if left <= 0.0:
+        if left <= self.least_s:
             return best, False
         start = np.searchsorted(keys, best.keys)
         verdict = referee.best_of(
