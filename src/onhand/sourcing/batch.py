@@ -388,7 +388,7 @@ class _Search:
         verdict = highs.best_of(
             self.table,
             cells,
-            self.until - perf_counter(),
+            0.9 * (self.until - perf_counter()),
             start=np.searchsorted(keys, self.best.keys),
             gap=self.gap_wanted / 2,
         )
