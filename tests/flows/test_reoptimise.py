@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from tests.flows.test_parcels import RATES, TO_GERMANY, carry, counted, service, ways
 
 from onhand.base.actor import Actor
 from onhand.errors import Conflict
@@ -150,6 +151,24 @@ def test_the_room_that_an_order_gives_up_is_free_for_another(merchant):
     assert done.orders_moved >= 1
     assert (nodes(merchant, south), nodes(merchant, north)) == (["munich"], ["berlin"])
     assert len({merchant.order(north["order_id"]).live[0].ship_day}) == 1
+
+
+@pytest.mark.parametrize("of_lane", [False, True])
+def test_the_parcel_that_an_order_gives_up_is_free_for_another(merchant, of_lane):
+    """The cheap service takes one parcel a day, of berlin or of the whole country; it saves the heavier order more."""
+    limit = {"parcels_per_day": 1}
+    cheap = service("cheap", **({"lanes": [TO_GERMANY | limit]} if of_lane else limit | {"lanes": [TO_GERMANY]}))
+    table = RATES | {"prices_minor": [[light + 50, heavy + 200] for light, heavy in RATES["prices_minor"]]}
+    carry(merchant, cheap, service("dear", rate_table=table, lanes=[TO_GERMANY]))
+    merchant.stock("berlin", A=20)
+    placed = [merchant.place(("A", 1)), merchant.place(("A", 10))]
+    assert [f[1] for f in ways(*placed)] == ["cheap", "dear"]
+    done = reoptimise(merchant.state)
+    assert done.orders_moved == 2 and done.saving_minor == pytest.approx(150, abs=1), "rounded for each order"
+    assert [f.service for p in placed for f in merchant.order(p["order_id"]).live] == ["dear", "cheap"]
+    assert [row[-1] for row in counted(merchant)] == [1]
+    assert reoptimise(merchant.state).orders_moved == 0, "once is enough"
+    assert [f[1] for f in ways(merchant.place(("A", 1)))] == ["dear"], "memory knows that it is taken"
 
 
 def test_nobody_is_promised_later_than_before(merchant):

@@ -207,6 +207,47 @@ def test_no_limit_of_nodes_and_carriers_is_broken(seed: int) -> None:
     assert max(parcels.values()) <= 2
 
 
+def test_the_last_parcels_of_a_lane_go_to_whom_they_save_most() -> None:
+    """One parcel a day along a cheap lane that two nodes share; the next day is too late, and the other service costs
+    the light order 100 more, the heavy one 1,000."""
+    network, light, heavy = lane_of_two_nodes(parcels_per_day=1)
+    in_turn = onhand.source([light, heavy], network, at=AT)
+    assert [p.fulfilments[0].service for p in in_turn] == ["cheap", "dear"]
+    for orders in ([light, heavy], [heavy, light]):
+        found = plan(orders, network)
+        assert {p.fulfilments[0].lines["A"]: p.fulfilments[0].service for p in found.plans} == {1: "dear", 9: "cheap"}
+        assert {p.fulfilments[0].ship_by.day for p in found.plans} == {2}
+        assert found.cost_minor == pytest.approx(sum(p.cost_minor for p in in_turn) - 900)
+        assert found.is_proved and found.gap <= 1e-4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_lane_takes_more_than_it_does(seed: int) -> None:
+    network, orders = draw(300 + seed, nodes=5, items=6, orders=20, lines=3, stock=0.9)
+    lanes = [
+        {"from_nodes": ["N0", "N1", "N2"], "transit_days": {"p50": 1, "p95": 2}, "parcels_per_day": 3},
+        {"transit_days": {"p50": 2, "p95": 3}, "parcels_per_day": 2},
+    ]
+    network["carriers"][0]["services"][0] = network["carriers"][0]["services"][0] | {"lanes": lanes}
+    found = plan(orders, network, time_limit_s=3.0)
+    judge(found, network, orders)
+    sent = Counter((f.node in ("N0", "N1", "N2"), f.ship_by.date()) for p in found.plans for f in p.fulfilments)
+    assert all(n <= (3 if first else 2) for (first, _), n in sent.items()) and len(sent) > 2
+
+
+def lane_of_two_nodes(**lane: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """(network, an order of one unit near one of two nodes, an order of nine units near the other)"""
+    rates = {"by": "distance_km", "distance_km": [100, None], "weights_g": [50, 1000]}
+    cheap = SERVICE | {"code": "cheap", "rate_table": rates | {"prices_minor": [[300, 400], [9000, 9000]]}}
+    cheap["lanes"] = [{"to_countries": ["DE"], "transit_days": {"p50": 1, "p95": 1}} | lane]
+    dear = SERVICE | {"code": "dear", "rate_table": rates | {"prices_minor": [[400, 1400], [9000, 9000]]}}
+    network = deepcopy(NETWORK) | {"carriers": [{"code": "C", "name": "C", "services": [cheap, dear]}]}
+    network["stock"] = [{"sku": "A", "node": "near", "available": 1}, {"sku": "A", "node": "far", "available": 9}]
+    there = HERE | {"longitude": 14.0}
+    late = {"objective": "speed"}
+    return network, order(A=1) | late, {"destination": there, "lines": [{"sku": "A", "quantity": 9}]} | late
+
+
 def test_who_comes_first_does_not_matter() -> None:
     network, orders = draw(7, nodes=4, items=5, orders=14, lines=3, stock=0.6)
     found = plan(orders, network, refuse_minor=20_000)

@@ -248,7 +248,7 @@ def test_lanes_stand_in_columns_after_the_bands_of_their_service() -> None:
     one = by_distance("one", [1]) | {"lanes": [days | {"parcels_per_day": 40, "to_countries": ["FR"]}, days]}
     net = network([node(1)], [three, one])
     assert net.transit_p50.tolist() == [[1, 1, 1, 7], [1, 7, 7, 1]]
-    assert net.transit_parcels.tolist() == [[NO_LIMIT] * 4, [NO_LIMIT, 40, NO_LIMIT, NO_LIMIT]]
+    assert (net.lane_of.tolist(), net.lane_limits.tolist()) == ([[-1] * 4, [-1, 0, -1, -1]], [40])
     assert net.has_zones, "destinations differ, though all is priced by distance"
     assert net.zone_transit[net.zone_row("FR", "", ""), :, 1].tolist() == [3, 1]
     assert net.zone_transit[net.zone_row("DE", "", ""), :, 1].tolist() == [3, 2]

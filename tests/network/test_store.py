@@ -142,6 +142,29 @@ def test_a_fulfilment_under_way_is_counted_by_the_new_limit(db):
     assert promised(db) == [(1, "2026-03-02", 1, 2, 5)]
 
 
+def test_a_fulfilment_under_way_is_counted_by_a_new_limit_of_parcels(db):
+    """As for the days of a node."""
+    set_node(db, "A", node_in(), by=SYSTEM)
+    service = CARRIER["services"][0]
+    limited = CARRIER | {"services": [service | {"parcels_per_day": 9, "lanes": []}]}
+    with db.connect() as conn:
+        with conn.transaction():
+            add_fulfilment(conn, 1, "2026-03-02")
+            conn.execute("UPDATE fulfilment SET carrier = 'C', service = %s, parcels = 3", (service["code"],))
+            limit = threading.Thread(
+                target=set_carrier, args=(db, "C", CarrierIn.model_validate(limited)), kwargs={"by": SYSTEM}
+            )
+            limit.start()
+            with db.connection() as watch:
+                waits = "SELECT count(*) FROM pg_locks WHERE relation = 'fulfilment'::regclass AND NOT granted"
+                give_up_at = time.monotonic() + 20
+                while watch.execute(waits).fetchone() == (0,) and time.monotonic() < give_up_at:
+                    pass
+        limit.join()
+    with db.connection() as conn:
+        assert conn.execute("SELECT node_id, lane, parcels FROM parcel_day").fetchall() == [(1, "", 3)]
+
+
 def test_a_group_keeps_its_nodes(db):
     set_nodes(db, [NODE | {"code": c} for c in "BAC"], by=SYSTEM)
     group = NodeGroupIn(name="All", nodes=["C", "B"])

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.sourcing.worlds import Order, Plan, World
+from tests.sourcing.worlds import Fulfilment, Order, Plan, World
 
 from onhand.sourcing.policy import Objective
 
@@ -31,6 +31,8 @@ class Priced:
     deliver: int
     terms: tuple[float, ...]
     grams: float
+    parcels: int = 0
+    lane: int | None = None
 
     @property
     def cost(self) -> float:
@@ -56,6 +58,11 @@ class Oracle:
     left: dict[tuple[int, int], list[float]] = field(default_factory=dict[tuple[int, int], list[float]])
     days: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     limits: Limits = field(default_factory=Limits)
+    # Parcels left by (node, service, day), and by (service, number of its lane, day) of all nodes together.
+    collected: dict[tuple[int, str, int], float] = field(default_factory=dict[tuple[int, str, int], float])
+    carried: dict[tuple[str, int, int], float] = field(default_factory=dict[tuple[str, int, int], float])
+    # Whether the fulfilments of the plan that `best` found last are more together than a lane carries.
+    crowded: bool = False
 
     def __post_init__(self) -> None:
         for node in self.world.nodes:
@@ -65,6 +72,12 @@ class Oracle:
                 self.left[node["node_id"], slot] = [NO_LIMIT if limit is None else limit for limit in limits]
         for k, used in self.world.extras.used.items():
             self.left[k, 0] = [left - n for left, n in zip(self.left[k, 0], used, strict=True)]
+        nodes = {node["node_id"]: node for node in self.world.nodes}
+        for (k, code), sent in self.world.extras.sent.items():
+            service = next(s for c in self.world.carriers for s in c["document"]["services"] if s["code"] == code)
+            if self.days[k]:
+                at = k, code, self.day(nodes[k], 0)
+                self.collected[at] = limit_of(service) - sent
 
     def free(self, item: int, node: int, *, dip: bool) -> int:
         at = item, node
@@ -84,18 +97,41 @@ class Oracle:
             and distance_km(order.latitude, order.longitude, n["latitude"], n["longitude"]) <= self.limits.km
         ]
 
-    def first_slot(self, node: int, lines: int, units: int) -> int | None:
-        for slot in range(len(self.days[node])):
-            orders_left, lines_left, units_left = self.left[node, slot]
-            if orders_left >= 1 and lines_left >= lines and units_left >= units:
-                return slot
-        return None
+    def day(self, node: dict[str, Any], slot: int) -> int:
+        """The local date of a ship day, as an ordinal."""
+        return datetime.fromtimestamp(self.days[node["node_id"]][slot], ZoneInfo(node["timezone"])).toordinal()
+
+    def parcels_left(self, node: dict[str, Any], service: dict[str, Any], lane: int | None, slot: int) -> float:
+        day, code = self.day(node, slot), service["code"]
+        left = self.collected.get((node["node_id"], code, day), limit_of(service))
+        if lane is not None:
+            left = min(left, self.carried.get((code, lane, day), limit_of(service["lanes"][lane])))
+        return left
+
+    def parcel_price(
+        self, node: dict[str, Any], service: dict[str, Any], lane: int | None, slot: int, ask: Objective
+    ) -> float:
+        day, code = self.day(node, slot), service["code"]
+        pairs = [(self.collected.get((node["node_id"], code, day)), limit_of(service))]
+        if lane is not None:
+            pairs.append((self.carried.get((code, lane, day)), limit_of(service["lanes"][lane])))
+        loads = [1 - left / limit for left, limit in pairs if left is not None and limit not in (0, NO_LIMIT)]
+        over = max(0.0, max(loads, default=0.0) - ask.capacity_from)
+        return ask.capacity_base_minor * (math.exp(ask.capacity_steepness * over) - 1)
 
     def price(self, order: Order, node: dict[str, Any], demand: dict[int, int]) -> Priced | None:
-        """Cheapest service for these units of these items from a node, on its first day with room."""
-        slot = self.first_slot(node["node_id"], len(demand), sum(demand.values()))
-        if slot is None:
-            return None
+        """Cheapest service for these units of these items from a node, on its first day with room at the node and with
+        a carrier that takes that many parcels."""
+        for slot in range(len(self.days[node["node_id"]])):
+            orders_left, lines_left, units_left = self.left[node["node_id"], slot]
+            if orders_left >= 1 and lines_left >= len(demand) and units_left >= sum(demand.values()):
+                priced = self.price_on(order, node, demand, slot)
+                if priced is not None:
+                    return priced
+        return None
+
+    def price_on(self, order: Order, node: dict[str, Any], demand: dict[int, int], slot: int) -> Priced | None:
+        """The same on one ship day."""
         ask = self.world.objectives[order.objective]
         cutoff = self.days[node["node_id"]][slot]
         now = self.world.now.timestamp()
@@ -136,9 +172,14 @@ class Oracle:
                 if band is None:
                     continue
                 surcharge = service.get("residential_surcharge_minor", 0) if order.residential else 0
-                shipping = parcels_minor(service, band, weight, volume, surcharge)
+                shipping, parcels = parcels_minor(service, band, weight, volume, surcharge)
+                lane = lane_of(service, node, order.place)
+                if self.parcels_left(node, service, lane, slot) < parcels:
+                    continue
                 by_band = service["transit_days"]
                 transit: dict[str, float] = by_band if "p50" in by_band else by_band[band]
+                if lane is not None:
+                    transit = service["lanes"][lane]["transit_days"]
                 departs = cutoff
                 if service.get("cutoff"):
                     departs += (minutes(service["cutoff"]) - minutes(node["cutoff"])) % 1440 * 60
@@ -154,10 +195,12 @@ class Oracle:
                     ask.split_minor,
                     lateness,
                     grams / 1000 * ask.co2_minor_per_kg,
-                    *more,
+                    more[0],
+                    more[1] + parcels * self.parcel_price(node, service, lane, slot, ask),
+                    *more[2:],
                 )
                 deliver = int(departs + transit["p95"] * DAY_S)
-                way = Priced(service["code"], slot, departs, deliver, terms, grams)
+                way = Priced(service["code"], slot, departs, deliver, terms, grams, parcels, lane)
                 if best is None or way.cost < best.cost:
                     best = way
         return best
@@ -226,8 +269,9 @@ class Oracle:
         spare = ask.unserved_order_minor is not None
         ways = [list(self._ways(n, u, nodes, dip=dip, divided=n in divided, spare=spare)) for n, u in order.demand]
         split = ask.split_minor
-        prices: dict[tuple[int, tuple[tuple[int, int], ...]], float | None] = {}
+        prices: dict[tuple[int, tuple[tuple[int, int], ...]], Priced | None] = {}
         best: float | None = None
+        self.crowded = False
         for choice in product(*ways):
             loads: dict[int, dict[int, int]] = {}
             for (item, _), way in zip(order.demand, choice, strict=True):
@@ -236,6 +280,7 @@ class Oracle:
             if not loads or len(loads) > order.fulfilments_max:
                 continue
             total = -split
+            parcels: list[tuple[dict[str, Any], Priced]] = []
             left_out = sum(u for _, u in order.demand) - sum(sum(load.values()) for load in loads.values())
             if left_out:
                 assert ask.unserved_order_minor is not None
@@ -243,16 +288,25 @@ class Oracle:
             for n, load in loads.items():
                 key = n, tuple(sorted(load.items()))
                 if key not in prices:
-                    priced = self.price(order, nodes[n], load)
-                    prices[key] = None if priced is None else priced.cost
-                cost = prices[key]
-                if cost is None:
+                    prices[key] = self.price(order, nodes[n], load)
+                priced = prices[key]
+                if priced is None:
                     break
-                total += cost
+                total += priced.cost
+                parcels.append((nodes[n], priced))
             else:
                 if best is None or total < best:
-                    best = total
+                    best, self.crowded = total, self._is_crowded(parcels)
         return best
+
+    def _is_crowded(self, ways: list[tuple[dict[str, Any], Priced]]) -> bool:
+        sums: dict[tuple[str, int, int], int] = {}
+        services = {s["code"]: s for carrier in self.world.carriers for s in carrier["document"]["services"]}
+        for node, way in ways:
+            if way.lane is not None and way.service is not None:
+                at = way.service, way.lane, self.day(node, way.slot)
+                sums[at] = sums.get(at, 0) + way.parcels
+        return any(n > self.carried.get(at, limit_of(services[at[0]]["lanes"][at[1]])) for at, n in sums.items())
 
     def _ways(
         self, item: int, units: int, nodes: list[dict[str, Any]], *, dip: bool, divided: bool, spare: bool
@@ -302,13 +356,31 @@ class Oracle:
             assert served == dict(order.demand)
         assert math.isclose(plan.cost, total, rel_tol=1e-9, abs_tol=1e-6), "cost is not the sum of its terms"
 
-    def take(self, plan: Plan) -> None:
+    def take(self, order: Order, plan: Plan) -> None:
         """Book a plan: the next order finds less."""
+        nodes = {node["node_id"]: node for node in self.world.nodes}
+        services = {s["code"]: s for carrier in self.world.carriers for s in carrier["document"]["services"]}
         for f in plan.fulfilments:
+            if f.service is not None:
+                self._send(nodes[f.node], services[f.service], order, f)
             for item, units in f.picks.items():
                 self.taken[item, f.node] = self.taken.get((item, f.node), 0) + units
             left = self.left[f.node, f.slot]
             self.left[f.node, f.slot] = [left[0] - 1, left[1] - f.lines, left[2] - f.units]
+
+    def _send(self, node: dict[str, Any], service: dict[str, Any], order: Order, f: Fulfilment) -> None:
+        weight = sum(self.world.weight_g[i] * u for i, u in f.picks.items())
+        volume = sum(self.world.volume_mm3[i] * u for i, u in f.picks.items())
+        _, weight, volume = packed(self.world.extras.cartons, weight, volume)
+        _, parcels = parcels_minor(service, 0, weight, volume, 0)
+        lane, day = lane_of(service, node, order.place), self.day(node, f.slot)
+        assert f.parcels == parcels
+        assert self.parcels_left(node, service, lane, f.slot) >= parcels, "more than the carrier takes"
+        at = f.node, f.service or "", day
+        self.collected[at] = self.collected.get(at, limit_of(service)) - parcels
+        if lane is not None:
+            along = service["code"], lane, day
+            self.carried[along] = self.carried.get(along, limit_of(service["lanes"][lane])) - parcels
 
 
 def ship_days(now: datetime, node: dict[str, Any]) -> list[int]:
@@ -376,9 +448,30 @@ def packed(cartons: list[dict[str, Any]], weight: int, volume: float) -> tuple[f
     return sum(c["cost_minor"] for c in used), weight + sum(c["weight_g"] for c in used), outer
 
 
-def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3: float, surcharge: int) -> float:
-    """Full parcels of the heaviest step, one more for the rest; a gram more than a step pays the next one. The
-    surcharge is per parcel."""
+def limit_of(place: dict[str, Any]) -> float:
+    """Parcels per day of a service or a lane."""
+    limit = place.get("parcels_per_day")
+    return NO_LIMIT if limit is None else limit
+
+
+def lane_of(service: dict[str, Any], node: dict[str, Any], place: tuple[str, str, str]) -> int | None:
+    """The first lane that leads from a node to a place."""
+    for number, lane in enumerate(service.get("lanes", [])):
+        if "from_nodes" in lane and node["code"] not in lane["from_nodes"]:
+            continue
+        if "from_countries" in lane and node["country"] not in lane["from_countries"]:
+            continue
+        if "to_countries" in lane and place[0] not in lane["to_countries"]:
+            continue
+        return number
+    return None
+
+
+def parcels_minor(
+    service: dict[str, Any], band: int, weight_g: int, volume_mm3: float, surcharge: int
+) -> tuple[float, int]:
+    """(money, how many) of parcels: full ones of the heaviest step, one more for the rest; a gram more than a step pays
+    the next one. The surcharge is per parcel."""
     table = service["rate_table"]
     billable = weight_g
     if service["dimensional_divisor"]:
@@ -392,7 +485,7 @@ def parcels_minor(service: dict[str, Any], band: int, weight_g: int, volume_mm3:
         parcels += 1
         billable -= steps[-1]
     total += next(price for price, step in zip(prices, steps, strict=True) if billable <= step)
-    return total * (1 + service["fuel_surcharge_rate"]) + parcels * surcharge
+    return total * (1 + service["fuel_surcharge_rate"]) + parcels * surcharge, parcels
 
 
 def late_probability(days: float, transit: dict[str, float]) -> float:

@@ -44,6 +44,7 @@ def used(d: Decisions) -> dict[str, np.ndarray]:
         "lines",
         "units",
         "parcels",
+        "lane",
         "terms",
         "grams",
     )
@@ -82,7 +83,7 @@ def test_each_order_of_a_batch_gets_the_best_of_what_is_left(w: World) -> None:
     for o, plan in zip(w.orders, plans(running.decide(w.orders, consume=True), running.network), strict=True):
         judge(oracle, o, plan)
         if plan is not None:
-            oracle.take(plan)
+            oracle.take(o, plan)
     for at, units in oracle.taken.items():
         assert running.stock.pending[at] == w.pending.get(at, 0) + units
     for (k, slot), left in oracle.left.items():

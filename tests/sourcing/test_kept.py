@@ -1,11 +1,12 @@
 """A plan that stands costs what the kernel says it costs, and so does one of several fulfilments."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
-from tests.sourcing.worlds import Running, World, draw
+from tests.sourcing.worlds import Running, World, draw, draw_limited_parcels
 
 from onhand.sourcing.kept import Standing, price_kept
 from onhand.sourcing.solve import Decisions, asked
@@ -24,10 +25,13 @@ def standing_of(d: Decisions) -> list[Standing]:
     return rows
 
 
-def priced(world: World) -> tuple[Decisions, Decisions]:
-    """What the kernel decides of each order alone, and the same plans priced as they stand."""
+def priced(world: World, *, full: bool = False) -> tuple[Decisions, Decisions]:
+    """What the kernel decides of each order alone, and the same plans priced as they stand; `full`: when nothing has
+    any room any more."""
     running = Running.of(world)
     decided = running.decide(world.orders, consume=False)
+    if full:
+        running.network.left[:] = running.network.parcels[:] = running.network.lanes[:] = 0
     asks = [world.ask(order, running.network) for order in world.orders]
     table = asked(asks, running.network)
     kept = price_kept(
@@ -53,6 +57,19 @@ def test_plans_cost_what_they_cost_when_they_were_made() -> None:
         assert kept.terms == pytest.approx(decided.terms[:made])
         split += int((decided.count > 1).sum())
     assert split > 10, "some are sent in several parts"
+
+
+def test_what_stands_needs_no_other_room() -> None:
+    along = 0
+    for seed in range(60):
+        world = draw_limited_parcels(Random(seed), full=False, orders=4)
+        world.objectives = {name: replace(o, capacity_base_minor=0.0) for name, o in world.objectives.items()}
+        decided, kept = priced(world, full=True)
+        made = int(decided.fulfilment_first[-1])
+        assert kept.cost == pytest.approx(np.where(decided.count > 0, decided.cost, 0.0)), f"seed {seed}"
+        assert (kept.lane == decided.lane[:made]).all() and (kept.parcels == decided.parcels[:made]).all()
+        along += int((kept.lane >= 0).sum())
+    assert along > 20
 
 
 def test_what_cannot_be_sent_like_that_any_more_has_no_price() -> None:

@@ -5,15 +5,16 @@ from collections import Counter
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sourcing.oracle import Limits, Oracle
-from tests.sourcing.worlds import Order, Plan, Running, World, draw, draw_full, plans, tries
+from tests.sourcing.worlds import Order, Plan, Running, World, draw, draw_full, draw_limited_parcels, plans, tries
 
 from onhand.orders.model import TERMS
 from onhand.sourcing import tables
-from onhand.sourcing.solve import Attempts
+from onhand.sourcing.solve import Attempts, undo
 
 quick = tries(150)
 EXACT = tables.METHOD_EXACT, tables.METHOD_DIVIDED
@@ -34,6 +35,10 @@ def judge(oracle: Oracle, order: Order, plan: Plan | None) -> str:
                 continue  # serving any of it costs more
         if best is None:
             continue
+        if oracle.crowded:
+            # Fulfilments are priced apart: the second along a lane goes another way, not always the cheapest.
+            assert plan is None or plan.cost >= best - 1e-6
+            return "crowded"
         assert plan is not None, f"there is a plan for {best}"
         oracle.check(order, plan, dip=dip)
         assert plan.method in EXACT
@@ -96,6 +101,63 @@ def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved
     for kind, least in {"one node": 500, "split": 100, "one node in part": 100, "split in part": 3}.items():
         assert seen[kind] >= least, seen
     assert all(seen[term] >= 100 for term in (*TERMS, "ferry", "fragile")), seen
+
+
+def test_orders_in_turn_take_no_more_parcels_than_carriers_do_and_cost_the_least() -> None:
+    """Of nodes and of lanes with several nodes, the number of parcels of each order by its weight and volume."""
+    seen: Counter[str] = Counter()
+    for seed in range(1_500):
+        full = seed % 3 == 0
+        world = draw_limited_parcels(Random(seed), full=full, orders=4)
+        try:
+            running, oracle = Running.of(world), Oracle(world)
+            # Prices follow what is taken, and the oracle's do not.
+            answers = plans(running.decide(world.orders, consume=not full), running.network)
+            free = plans(unlimited(world).decide(world.orders, consume=not full), running.network)
+            for order, plan, other in zip(world.orders, answers, free, strict=True):
+                seen[judge(oracle, order, plan)] += 1
+                if plan is not None:
+                    oracle.take(order, plan)
+                seen["bound"] += (plan is None) != (other is None) or (
+                    plan is not None and other is not None and plan.cost != pytest.approx(other.cost)
+                )
+                seen["several"] += plan is not None and any(f.parcels > 1 for f in plan.fulfilments)
+        except AssertionError as error:
+            raise AssertionError(f"draw_limited_parcels(Random({seed}), full={full}, orders=4)") from error
+    for kind, least in {
+        "one node": 800,
+        "split": 100,
+        "divided": 30,
+        "bound": 400,
+        "several": 200,
+        "crowded": 5,
+    }.items():
+        assert seen[kind] >= least, seen
+
+
+def unlimited(world: World) -> Running:
+    running = Running.of(world)
+    running.network = running.network.without_parcel_limits()
+    return running
+
+
+def test_what_is_undone_leaves_stock_and_room_as_they_were() -> None:
+    taken = 0
+    for seed in range(200):
+        world = draw_limited_parcels(Random(seed), full=False, orders=4)
+        running = Running.of(world)
+        before = room(running)
+        decisions = running.decide(world.orders, consume=True)
+        taken += any((a != b).any() for a, b in zip(before[2:], room(running)[2:], strict=True))
+        undo(decisions, running.stock, running.network)
+        for was, now in zip(before, room(running), strict=True):
+            np.testing.assert_array_equal(was, now)
+    assert taken > 50
+
+
+def room(running: Running) -> list[npt.NDArray[np.int32]]:
+    network = running.network
+    return [a.copy() for a in (running.stock.pending, network.left, network.parcels, network.lanes)]
 
 
 def test_the_limits_of_an_attempt_hold_and_cost_no_more_than_they_must() -> None:

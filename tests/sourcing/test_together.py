@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from tests.sourcing.worlds import Running, World, draw
+from tests.sourcing.worlds import Running, World, draw, draw_limited_parcels
 
 from onhand.sourcing.solve import Asked, Decisions, asked, decide_asked, usual_attempts
 from onhand.sourcing.tables import NO_LIMIT
@@ -43,8 +43,11 @@ def in_turn(world: World, turn: list[int], refuse: "np.ndarray[tuple[int], np.dt
     return float(np.where(d.count > 0, d.cost, refuse[turn]).sum())
 
 
-def judge(d: Decisions, running: Running) -> None:
+def judge(d: Decisions, running: Running, table: Asked) -> int:
+    """Fails where a limit is broken; parcels that go along lanes with a limit."""
     stock, room, parcels = Counter[tuple[int, int]](), Counter[tuple[int, int, int]](), Counter[tuple[int, int, int]]()
+    along, network = Counter[tuple[int, int]](), running.network
+    owner = np.repeat(np.arange(len(d.count)), np.diff(d.fulfilment_first))
     for p in range(int(d.pick_first[-1])):
         stock[int(d.demand_item[d.pick_demand[p]]), int(d.pick_node[p])] += int(d.pick_units[p])
     for f in range(int(d.fulfilment_first[-1])):
@@ -53,6 +56,10 @@ def judge(d: Decisions, running: Running) -> None:
             room[node, slot, kind] += amount
         if service >= 0:
             parcels[node, service, slot] += int(d.parcels[f])
+            column = int(network.zone_transit[table.zone[owner[f]], service, node]) if network.zone_transit.size else -1
+            assert d.lane[f] == column
+            if column >= 0 and network.lane_of[service, column] >= 0:
+                along[int(network.lane_of[service, column]), int(d.day[f])] += int(d.parcels[f])
         assert running.network.slot_cutoff[node, slot] > 0
         assert running.network.slot_day[node, slot] == d.day[f]
     left, held = running.network.left, running.stock
@@ -63,6 +70,8 @@ def judge(d: Decisions, running: Running) -> None:
         assert all(
             n <= running.network.parcels[at] for at, n in parcels.items() if running.network.parcels[at] < NO_LIMIT
         )
+    assert all(n <= network.lane_limits[lane] for (lane, _), n in along.items()), "a lane is too full"
+    return sum(along.values())
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -71,7 +80,7 @@ def test_limits_hold_and_no_joint_plan_is_below_the_bound(part: int) -> None:
     for seed in range(part * 10, part * 10 + 10):
         world = draw(Random(seed), orders=8)
         running, table, made = together(world)
-        judge(made.decisions, running)
+        judge(made.decisions, running, table)
         count = made.decisions.count
         assert made.cost == pytest.approx(np.where(count > 0, made.decisions.cost, made.refuse_minor).sum())
         for o in np.flatnonzero(count):
@@ -92,3 +101,24 @@ def test_limits_hold_and_no_joint_plan_is_below_the_bound(part: int) -> None:
         served += int((count > 0).sum())
         proved += made.is_proved
     assert served > 20 and proved >= 8 and better >= 1
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_carriers_take_no_more_parcels_than_they_do_and_no_joint_plan_is_below_the_bound(part: int) -> None:
+    """Of nodes, and of lanes that several nodes share."""
+    served = proved = better = along = 0
+    for seed in range(part * 12, part * 12 + 12):
+        world = draw_limited_parcels(Random(seed), full=False, orders=8)
+        running, table, made = together(world)
+        along += judge(made.decisions, running, table)
+        turn = list(range(len(world.orders)))
+        first = in_turn(world, turn, made.refuse_minor)
+        assert made.cost <= first + 1e-6, f"seed {seed}"
+        better += made.cost < first - 1e-6
+        for n in range(6):
+            Random(n).shuffle(turn)
+            found = in_turn(world, turn, made.refuse_minor)
+            assert not made.is_proved or made.bound <= found + 1e-6 * abs(found), f"seed {seed}"
+        served += int((made.decisions.count > 0).sum())
+        proved += made.is_proved
+    assert served > 20 and proved >= 8 and better >= 1 and along > 4, (served, proved, better, along)

@@ -56,8 +56,8 @@ class Order:
 class Extras:
     """What only some merchants have. cartons, duties: documents; values: whole minor units of a unit of (item, node)
     elsewhere or later; rejection by node, ratio by (item, node); by item the price, and the category that duties name;
-    by node the orders, lines and units that its first ship day is full of. terms of others by name: minor units of a
-    fulfilment by node, and of a unit by (item, node).
+    by node the orders, lines and units that its first ship day is full of; by node and service the parcels of that day
+    that are sent already. terms of others by name: minor units of a fulfilment by node, and of a unit by (item, node).
     """
 
     cartons: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -68,6 +68,7 @@ class Extras:
     price: dict[int, int] = field(default_factory=dict[int, int])
     category: dict[int, str | None] = field(default_factory=dict[int, "str | None"])
     used: dict[int, tuple[int, int, int]] = field(default_factory=dict[int, tuple[int, int, int]])
+    sent: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
     terms: dict[str, dict[int, float]] = field(default_factory=dict[str, "dict[int, float]"])
     unit_terms: dict[str, dict[tuple[int, int], float]] = field(
         default_factory=dict[str, "dict[tuple[int, int], float]"]
@@ -168,6 +169,8 @@ class Running:
         for node, used in world.extras.used.items():
             limited = network.limits[node] != tables.NO_LIMIT
             network.left[node, 0, limited] -= np.array(used, np.int32)[limited]
+        for (node, code), sent in world.extras.sent.items():
+            network.parcels[node, [s.code for s in network.services].index(code), 0] -= sent
         return cls(world, network, world.stock(), Goods(weights, volumes, pair, pairs))
 
     def asked(self, orders: list[Order]) -> Asked:
@@ -226,6 +229,7 @@ class Fulfilment:
     deliver: int
     lines: int
     units: int
+    parcels: int
     terms: tuple[float, ...]
     grams: float
     picks: dict[int, int]
@@ -275,6 +279,7 @@ def plans(decisions: Decisions, network: Network) -> list[Plan | None]:
                         deliver=int(decisions.deliver[f]),
                         lines=int(decisions.lines[f]),
                         units=int(decisions.units[f]),
+                        parcels=int(decisions.parcels[f]),
                         terms=tuple(decisions.terms[f].tolist()),
                         grams=float(decisions.grams[f]),
                         picks=picks[f - f0],
@@ -377,6 +382,34 @@ def _add_terms(rng: Random, world: World) -> None:
     for name, objective in world.objectives.items():
         weights = {"ferry": rng.choice([0.0, 1.0, 2.5])} if rng.random() < 0.6 else {}
         world.objectives[name] = replace(objective, weights=weights)
+
+
+def draw_limited_parcels(rng: Random, *, full: bool, orders: int = 1) -> World:
+    """The same with carriers that take a few parcels a day at a node, or along a lane of several nodes; `full`: with
+    everything that can cost."""
+    world = draw_full(rng) if full else draw(rng, orders=orders, lines=3)
+    for carrier in world.carriers:
+        for service in carrier["document"]["services"]:
+            if rng.random() < 0.6:
+                service["parcels_per_day"] = rng.choice([0, 1, 1, 2, 3, 8])
+                for node in world.nodes if full else ():
+                    world.extras.sent[node["node_id"], service["code"]] = rng.choice([0, 0, 1, 2])
+            service["lanes"] = [_lane(rng, world) for _ in range(rng.choice([0, 1, 2]))]
+    return world
+
+
+def _lane(rng: Random, world: World) -> dict[str, Any]:
+    lane: dict[str, Any] = {"transit_days": {"p50": 2, "p95": rng.choice([2.5, 4])}}
+    if rng.random() < 0.7:
+        lane["parcels_per_day"] = rng.choice([0, 1, 2, 2, 3, 8])
+    if rng.random() < 0.5:
+        lane["to_countries"] = rng.sample(["DE", "FR", "US", "JP"], 2)
+    if rng.random() < 0.3:
+        lane["from_countries"] = rng.sample(COUNTRIES, 2)
+    if rng.random() < 0.3:
+        codes = [node["code"] for node in world.nodes]
+        lane["from_nodes"] = rng.sample(codes, rng.randint(1, len(codes)))
+    return lane
 
 
 def draw_huge(rng: Random) -> World:

@@ -402,8 +402,9 @@ class BindingOut(BaseModel):
     """A limit without which it would have been served at less cost, or at all (`saves_minor` null)."""
 
     constraint: Literal[
-        "stock", "safety_stock", "fulfilments_max", "service", "capacity", "days_max", "services", "divide_lines"
-    ]
+        "stock", "safety_stock", "fulfilments_max", "service", "capacity", "carrier_capacity", "days_max", "services",
+        "divide_lines",
+    ]  # fmt: skip
     saves_minor: int | None
     if_: Annotated[str, Field(alias="if")]
 

@@ -203,7 +203,7 @@ def kernel(nodes: int, *, orders: int, rounds: int, seed: int = 1) -> float:
             ratio=np.ones(shape, np.float32),
         )
         stock = Stock(known.available, np.zeros_like(known.available), known.safety, prices=prices)
-        room = replace(known.compiled, left=known.compiled.left.copy())
+        room = known.compiled.with_own_room()
         start = time.process_time()
         decisions = decide_asked(some, stock, room, policy, known.catalogue.goods, now=AT.timestamp(), consume=True)
         seconds.append(time.process_time() - start)

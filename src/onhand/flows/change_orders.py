@@ -4,8 +4,8 @@ which everybody locks.
 The ledger's entries follow from the difference between an order before and after: no flow can forget one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -30,10 +30,13 @@ from onhand.orders.public import unit_rows
 from onhand.orders.states import check, settle
 
 _CHANGE_CAPACITY = "SELECT change_capacity_v1(%b, %b, %b, %b, %b)"
+_CHANGE_PARCELS = "SELECT change_parcels_v1(%b, %b, %b, %b, %b, %b)"
 _FITS_NO_MORE = "OH001"
 
 Capacity = dict[tuple[int, date], tuple[int, int, int]]
 """(node_id, ship day) -> orders, lines, units"""
+Parcels = dict[tuple[str, str, str, int, date], int]
+"""(carrier, service, OF_NODE or key of the lane, node_id or 0, ship day) -> parcels"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +58,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What memory must learn after the commit: positions that changed, and capacity taken (positive) or given back."""
+    """What memory must learn after the commit: positions that changed; capacity and parcels taken (positive) or given
+    back."""
 
     items: list[int] = field(default_factory=list[int])
     nodes: list[int] = field(default_factory=list[int])
     capacity: Capacity = field(default_factory=dict[tuple[int, date], tuple[int, int, int]])
+    parcels: Parcels = field(default_factory=dict[tuple[str, str, str, int, date], int])
 
     def tell(self, state: State) -> None:
         """Bring this process's memory up to date and wake the consumers. Call after the commit."""
@@ -76,6 +81,7 @@ class Written:
                     if len(slots) and network.limits[node, k] != NO_LIMIT:
                         left = int(network.left[node, slots[0], k]) - amount
                         network.left[node, slots[0], k] = min(max(left, -NO_LIMIT), NO_LIMIT - 1)
+            network.take_parcels((*key, (day - EPOCH).days, n) for (*key, day), n in self.parcels.items())
         state.db.notify()
 
 
@@ -98,7 +104,7 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
     """Write `changes`; the rows of their orders are locked, and each order is in one change only.
 
     Raises Conflict `stock.insufficient` when more is shipped than the node has, and SerializationFailure (so that the
-    transaction is tried again) when a ship day has filled up meanwhile.
+    transaction is tried again) when a ship day or a carrier has filled up meanwhile.
     """
     for change in changes:
         # Settled: supply may have lost its date since the order was last written.
@@ -114,11 +120,12 @@ def write_changes(conn: Connection[TupleRow], changes: Sequence[Change], *, by: 
             raise _refused(change, entry, result)
     store.save(conn, [(c.before, c.after) for c in changes])
     store.add_plans(conn, [(c.after.order_id, plan) for c in changes for plan in c.plans])
-    capacity = _capacity(changes)
+    capacity, parcels = _capacity(changes), _parcels(changes)
     _save_capacity(conn, capacity)
+    _save_parcels(conn, parcels)
     write_events(conn, [event for change in changes for event in _events(change)], actor=by, origin=origin)
     keys = sorted({(e.item_id, e.node_id) for e in entries})
-    return Written(items=[i for i, _ in keys], nodes=[n for _, n in keys], capacity=capacity)
+    return Written(items=[i for i, _ in keys], nodes=[n for _, n in keys], capacity=capacity, parcels=parcels)
 
 
 def _entries(change: Change) -> Iterator[Entry]:
@@ -188,19 +195,49 @@ def _save_capacity(conn: Connection[TupleRow], capacity: Capacity) -> None:
     if not capacity:
         return
     amounts = list(capacity.values())
+    values = (
+        arrays.int4([node for node, _ in capacity]),
+        arrays.date([(day - EPOCH).days for _, day in capacity]),
+        *(arrays.int8([a[k] for a in amounts]) for k in range(3)),
+    )
+    with _trying_again("a ship day has filled up meanwhile"):
+        conn.execute(_CHANGE_CAPACITY, values)
+
+
+@contextmanager
+def _trying_again(because: str) -> Generator[None]:
+    """What fits no more is a transaction to be tried again."""
     try:
-        conn.execute(
-            _CHANGE_CAPACITY,
-            (
-                arrays.int4([node for node, _ in capacity]),
-                arrays.date([(day - EPOCH).days for _, day in capacity]),
-                *(arrays.int8([a[k] for a in amounts]) for k in range(3)),
-            ),
-        )
+        yield
     except psycopg.Error as error:
         if error.sqlstate != _FITS_NO_MORE:
             raise
-        raise errors.SerializationFailure("a ship day has filled up meanwhile") from error
+        raise errors.SerializationFailure(because) from error
+
+
+def _parcels(changes: Sequence[Change]) -> Parcels:
+    sums: Parcels = {}
+    for sign, orders in ((-1, (c.before for c in changes)), (1, (c.after for c in changes))):
+        for order in orders:
+            for f in order.live:
+                for lane, node in f.parcel_counters:
+                    key = f.carrier or "", f.service or "", lane, node, f.ship_day
+                    sums[key] = sums.get(key, 0) + sign * f.parcels
+    return {key: n for key, n in sums.items() if n}
+
+
+def _save_parcels(conn: Connection[TupleRow], parcels: Parcels) -> None:
+    if not parcels:
+        return
+    carriers, services, lanes, nodes, days = zip(*parcels, strict=True)
+    values = (
+        *(arrays.text(names) for names in (carriers, services, lanes)),
+        arrays.int4(nodes),
+        arrays.date([(day - EPOCH).days for day in days]),
+        arrays.int8([*parcels.values()]),
+    )
+    with _trying_again("a carrier takes no more parcels meanwhile"):
+        conn.execute(_CHANGE_PARCELS, values)
 
 
 Event = tuple[str, str, dict[str, object]]

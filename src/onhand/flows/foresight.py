@@ -148,7 +148,7 @@ class Foreseer:
             local = load_local(conn, now)
         with state.lock:
             stock = state.stock()
-            network = replace(state.network, left=state.network.left.copy())
+            network = state.network.with_own_room()
         # Copied without the lock: a number that changes meanwhile is as good as the one before.
         stock = Stock(stock.available.copy(), stock.pending.copy(), stock.safety.copy(), prices=stock.prices)
         self._stock_then = stock.available.sum(axis=1, dtype=np.int64)

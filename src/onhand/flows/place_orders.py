@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -504,7 +504,7 @@ def _decide_and_write(
         network, in_force = state.network, state.in_force
         network.set_clock(now)
         # Its own capacity: rivals decide from the shared one meanwhile.
-        network = replace(network, left=network.left.copy())
+        network = network.with_own_room()
     assert in_force is not None, "read at the start"
     asking = in_force.asking
     network.load_capacity(conn, now.astimezone(UTC).date())
@@ -555,7 +555,7 @@ def _decide_and_write(
             snapshot.apply(locked.item, locked.node, locked.free, locked.version, locked.safety)
             snapshot.apply(writing.taken.items, writing.taken.nodes, available, version)
             if state.network.network_id == network.network_id:
-                np.copyto(state.network.left, network.left)
+                state.network.take_room_of(network)
             follow(decisions, state.stock())
         _count_cases(state, in_force, cases, decisions, now)
 

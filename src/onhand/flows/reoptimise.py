@@ -21,7 +21,7 @@ from onhand.db import queries
 from onhand.flows.change_orders import Change, Written, write_changes
 from onhand.flows.sourcer import Look, Sourced, Sourcer
 from onhand.flows.state import State
-from onhand.network.compiled import Network
+from onhand.network.compiled import LANE_DAYS, Network
 from onhand.orders.decide import is_unreleased, withdraw_all
 from onhand.orders.model import TERMS, Fulfilment, Order
 from onhand.orders.store import lock_orders
@@ -36,6 +36,7 @@ _QUIET = timedelta(minutes=30)
 # Money less than this is rounding.
 _TRACE = 0.5
 _CAPACITY_PRICE = TERMS.index("capacity_price")
+_UNITS, _DAY, _PARCELS, _LANE = range(4)
 
 
 class Reoptimised(NamedTuple):
@@ -190,15 +191,15 @@ def _worth_moving(seen: _Seen, plan: Decisions) -> list[int]:
     nothing."""
     now, then = seen.kept, plan
     moves = [o for o in range(len(seen.orders)) if then.count[o] and _ways(now, o) != _ways(then, o)]
-    taken: Counter[tuple[int, ...]] = Counter()
+    taken: Counter[tuple[int, int, int, int]] = Counter()
     for o in range(len(seen.orders)):
-        taken.update(_uses(then if o in set(moves) else now, o))
+        taken.update(_uses(then if o in set(moves) else now, o, seen.network))
     for o in sorted(moves, key=lambda o: now.cost[o] - then.cost[o]):
         if now.cost[o] - then.cost[o] > _TRACE:
             break
         without = taken.copy()
-        without.subtract(_uses(then, o))
-        without.update(_uses(now, o))
+        without.subtract(_uses(then, o, seen.network))
+        without.update(_uses(now, o, seen.network))
         if all(n <= _room(seen, at) for at, n in without.items() if n > taken[at]):
             moves.remove(o)
             taken = without
@@ -219,24 +220,36 @@ def _ways(d: Decisions, o: int) -> set[tuple[int, ...]]:
     return sent | {(int(d.node[f]), -1 - int(d.service[f]), int(d.slot[f]), 0) for f in made}
 
 
-def _uses(d: Decisions, o: int) -> Counter[tuple[int, ...]]:
-    """Units by (item, node), and room by (node, day, kind)."""
+def _uses(d: Decisions, o: int, network: Network) -> Counter[tuple[int, int, int, int]]:
+    """What a plan takes: _UNITS by item and node, _DAY by node, ship day and kind, _PARCELS by node, service and ship
+    day, and _LANE of lanes with a limit by lane and its day."""
     picks, made = _rows(d, o)
-    uses: Counter[tuple[int, ...]] = Counter()
+    uses: Counter[tuple[int, int, int, int]] = Counter()
     for p in picks:
-        uses[int(d.demand_item[d.pick_demand[p]]), int(d.pick_node[p])] += int(d.pick_units[p])
+        uses[_UNITS, int(d.demand_item[d.pick_demand[p]]), int(d.pick_node[p]), 0] += int(d.pick_units[p])
     for f in made:
+        node, service, slot = int(d.node[f]), int(d.service[f]), int(d.slot[f])
         for kind, amount in enumerate((1, int(d.lines[f]), int(d.units[f]))):
-            uses[int(d.node[f]), int(d.slot[f]), kind] += amount
+            uses[_DAY, node, slot, kind] += amount
+        if len(network.parcels) and service >= 0:
+            uses[_PARCELS, node, service, slot] += int(d.parcels[f])
+            lane = int(network.lane_of[service, d.lane[f]]) if d.lane[f] >= 0 else -1
+            if lane >= 0:
+                uses[_LANE, lane, int(d.day[f]) & (LANE_DAYS - 1), 0] += int(d.parcels[f])
     return uses
 
 
-def _room(seen: _Seen, at: tuple[int, ...]) -> int:
-    if len(at) == 3:
-        return int(seen.network.left[at])
+def _room(seen: _Seen, of: tuple[int, int, int, int]) -> int:
+    network, (what, a, b, c) = seen.network, of
+    if what == _DAY:
+        return int(network.left[a, b, c])
+    if what == _PARCELS:
+        return int(network.parcels[a, b, c])
+    if what == _LANE:
+        return int(network.lanes[a, b])
     rows = seen.stock.rows
     assert rows is not None, "a book has its own rows"
-    return int(seen.stock.available[rows[at[0]], at[1]])
+    return int(seen.stock.available[rows[a], b])
 
 
 # The move --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ place_orders.py; safety stock is left alone, since nothing is confirmed yet."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -197,7 +197,7 @@ class Holder:
             network, stock = state.network, state.stock()
             network.set_clock(now)
             # Reservations take no capacity: the ship day is not known yet.
-            unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
+            unlimited = network.without_limits()
             decisions = decide(
                 asks, stock, unlimited, state.policy, state.catalogue.goods,
                 now=now.timestamp(), consume=True,
@@ -277,7 +277,7 @@ class Holder:
         now = state.now()
         with state.lock:
             network, asking = state.network, state.asking
-        unlimited = replace(network, left=np.full_like(network.left, np.iinfo(np.int32).max))
+        unlimited = network.without_limits()
         items = sorted({i for _, hold in fresh for i, _ in hold.ask.demand})
         locked = lock_stock(conn, items, network.count)
         wait_briefly(conn)

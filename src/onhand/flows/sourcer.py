@@ -138,7 +138,7 @@ class Sourcer:
             network, asking = state.network, state.asking
             network.set_clock(self.now)
             # Its own capacity: rivals decide from the shared one meanwhile.
-            self._network = replace(network, left=network.left.copy())
+            self._network = network.with_own_room()
         self._state, self._conn = state, conn
         self._asking = asking
         world = _World(state.catalogue, network, asking.policy)
@@ -171,6 +171,11 @@ class Sourcer:
             for kind, amount in enumerate((1, f.lines, f.units)):
                 if at >= 0 and f.node_id <= network.count and network.left[f.node_id, at, kind] != NO_LIMIT:
                     network.left[f.node_id, at, kind] += amount
+        network.take_parcels(
+            (f.carrier or "", f.service or "", lane, node, (f.ship_day - EPOCH).days, -f.parcels)
+            for f in opened
+            for lane, node in f.parcel_counters
+        )
 
     def look(self, order: Order) -> Look | None:
         """What sourcing all that waits of `order` would ask, and of what; None while it has no place to go to."""
@@ -250,10 +255,9 @@ class Sourcer:
         now = max((at for _, item in units if (at := releases.get(item)) is not None), default=self.now)
         if now > self.now:
             network = replace(
-                network,
+                network.with_own_room(),
                 slot_day=network.slot_day.copy(),
                 slot_cutoff=network.slot_cutoff.copy(),
-                left=network.left.copy(),
                 slots_until=0.0,
             )
             network.set_clock(now)
@@ -384,6 +388,8 @@ class Sourcer:
                     deliver_by=datetime.fromtimestamp(int(d.deliver[r]), UTC),
                     lines=int(d.lines[r]),
                     units=int(d.units[r]),
+                    parcels=int(d.parcels[r]),
+                    lane=network.lane_key(service, int(d.lane[r])),
                     cost_minor=sum(cost) + sum(minor for _, minor in of_others),
                     cost=cost,
                     cost_of_others=of_others,

@@ -71,7 +71,7 @@ class Glance:
     @classmethod
     def at(cls, watching: Asking, batch: Asked, wanted: Sequence[Wanted], stock: Stock, now: datetime) -> "Glance":
         """Call under the lock that guards the stock; `batch` without attempts."""
-        network = replace(watching.network, left=watching.network.left.copy(), parcels=watching.network.parcels.copy())
+        network = watching.network.with_own_room()
         put = watching.put(batch, [w._replace(version=0, may_part=False) for w in wanted], now.date())
         items = np.unique(batch.item)
         return cls(

@@ -32,7 +32,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 _Piece = tuple[int, int, int]
 
-_PARAMETERS = 62
+_PARAMETERS = 64
 _PLACE = Statement(
     f"SELECT * FROM place_orders_v1({','.join(f'${n}' for n in range(1, _PARAMETERS + 1))})",  # noqa: S608 - placeholders
 )
@@ -104,8 +104,8 @@ def encode(
     turn, channel_of, customer_of, actor_of = arrays.int4_columns(
         [_turn(names), [c for c, _ in names], person_of, sheet.actors]
     )
-    order_of, number_of, node_of, lines_of, units_of = arrays.int4_columns(
-        [f.order, f.number, f.node, f.lines, f.units]
+    order_of, number_of, node_of, lines_of, units_of, parcels_of = arrays.int4_columns(
+        [f.order, f.number, f.node, f.lines, f.units, f.parcels]
     )
     values: list[Value] = [
         turn,
@@ -138,6 +138,8 @@ def encode(
         arrays.timestamptz(f.deliver * 1_000_000),
         lines_of,
         units_of,
+        parcels_of,
+        arrays.words(f.lanes),
         arrays.int8(f.cost_minor),
         arrays.words([cost.stored for cost in f.costs]),
         arrays.int8(f.grams),
@@ -180,12 +182,14 @@ class _Fulfilments:
     deliver: Int64
     lines: Int32
     units: Int32
+    parcels: Int32
     cost_minor: Int64
     service: Int32
     grams: Int64
     costs: list[_Cost]
     carriers: list[str | None]
     services: list[str]
+    lanes: list[str | None]
 
 
 def _events(sheet: Sheet, fates: Sequence[Fate] | None, raw_ids: npt.NDArray[np.uint8]) -> list[Value]:
@@ -289,13 +293,22 @@ def _fulfilments(decisions: Decisions, position_of: Int32, network: Network) -> 
         deliver=decisions.deliver[:made][wanted],
         lines=decisions.lines[:made][wanted],
         units=decisions.units[:made][wanted],
+        parcels=decisions.parcels[:made][wanted],
         cost_minor=terms.sum(axis=1),
         service=service,
         grams=np.rint(decisions.grams[:made][wanted]).astype(np.int64),
         costs=[_cost(decisions.others, *row) for row in terms.tolist()],
         carriers=[known[s].carrier for s in _ints(service)],
         services=[known[s].code for s in _ints(service)],
+        lanes=_lanes(service, decisions.lane[:made][wanted], network),
     )
+
+
+def _lanes(service: Int32, lane: Int32, network: Network) -> list[str | None]:
+    """Keys of the carriers' lanes."""
+    if (lane < 0).all():
+        return [None] * len(lane)
+    return [network.lane_key(s, column) for s, column in zip(_ints(service), _ints(lane), strict=True)]
 
 
 def _capacity(f: _Fulfilments) -> list[Value]:

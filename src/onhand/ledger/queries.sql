@@ -160,7 +160,7 @@ SELECT viewname FROM pg_views WHERE schemaname = current_schema() AND viewname L
 -- name: lock_counters
 -- Nobody changes stock, capacity or promised supply until the transaction ends; plain reads go on. EXCLUSIVE and not
 -- less, because writers begin with SELECT ... FOR UPDATE. In the order in which all writers come to these tables.
-LOCK TABLE stock_position, capacity_day, inbound_line IN EXCLUSIVE MODE;
+LOCK TABLE stock_position, capacity_day, parcel_day, inbound_line IN EXCLUSIVE MODE;
 
 -- name: rebuild_positions
 -- Positions become the sums of their entries, except where the ledger itself is damaged: an entry that does not
@@ -199,6 +199,12 @@ FROM invariant_capacity_is_promised
 ORDER BY node_id, day
 ON CONFLICT (node_id, day) DO UPDATE
 SET orders = excluded.orders, lines = excluded.lines, units = excluded.units;
+
+-- name: rebuild_parcels
+INSERT INTO parcel_day AS k (carrier, service, lane, node_id, day, parcels)
+SELECT carrier, service, lane, node_id, day, coalesce(promised, 0) FROM invariant_parcels_are_promised
+ORDER BY carrier, service, lane, node_id, day
+ON CONFLICT (carrier, service, lane, node_id, day) DO UPDATE SET parcels = excluded.parcels;
 
 -- name: rebuild_promised
 UPDATE inbound_line l SET promised = v.queued

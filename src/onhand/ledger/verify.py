@@ -21,6 +21,7 @@ SQL = queries(__file__)
 
 _POSITION = "invariant_position_is_the_sum_of_its_entries"
 _CAPACITY = "invariant_capacity_is_promised"
+_PARCELS = "invariant_parcels_are_promised"
 _INBOUND = "invariant_inbound_promise_is_queued"
 _LEDGER = ("invariant_ledger_is_unbroken", "invariant_entry_means_what_it_says")
 _COUNTERS = ("on_hand", "unavailable", "allocated", "oversold")
@@ -98,6 +99,8 @@ def _judge(view: str, row: dict[str, Any], damaged: set[tuple[int, int]]) -> Dif
         is_repairable, message = _judge_position(row, (row["item_id"], row["node_id"]) in damaged)
     elif view == _CAPACITY:
         is_repairable, message = True, "capacity promised on that day is not what fulfilments use"
+    elif view == _PARCELS:
+        is_repairable, message = True, "parcels promised of that day are not those of its fulfilments"
     elif view == _INBOUND and row["promised"] != row["queued"]:
         is_repairable, message = True, "units promised of that line are not those that wait for it"
     else:
@@ -133,7 +136,7 @@ def rebuild(conn: Connection[TupleRow]) -> int:
         assert row is not None, "an aggregate always returns a row"
         items, nodes = row
         repaired = len(items)
-        for name in ("rebuild_capacity", "rebuild_promised"):
+        for name in ("rebuild_capacity", "rebuild_parcels", "rebuild_promised"):
             repaired += conn.execute(SQL[cast(LiteralString, name)]).rowcount
         for first in range(0, len(items), _EVENT_POSITIONS_MAX):
             part = slice(first, first + _EVENT_POSITIONS_MAX)

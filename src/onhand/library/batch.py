@@ -62,7 +62,7 @@ def source_batch(
     now = at or known.at
     rules = policy_of(policy)
     asks = asks_of(orders, known, rules, now)
-    room = replace(known.compiled, left=known.compiled.left.copy(), parcels=known.compiled.parcels.copy())
+    room = known.compiled.with_own_room()
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=supply_of(known))
     if rules.foresight is not None and (ahead := Ahead.of(known, room, rules, rules.foresight, now, seed)) is not None:
@@ -81,8 +81,7 @@ def _stages(known: Network) -> list[tuple[bool, bool]]:
 
 
 def _copied(room: _Room) -> _Room:
-    known = room.network
-    return _Room(room.stock, replace(known, left=known.left.copy(), parcels=known.parcels.copy()))
+    return _Room(room.stock, room.network.with_own_room())
 
 
 class _Stages:

@@ -66,7 +66,7 @@ def source(
     if errors:
         raise InvalidInput(errors)
     asks = asks_of(asked_for, known, rules, now)
-    room = replace(known.compiled, left=known.compiled.left.copy())
+    room = known.compiled.with_own_room()
     room.set_clock(now)
     stock = Stock(known.available, np.zeros_like(known.available), known.safety, supply=supply_of(known))
     ahead = None if rules.foresight is None else Ahead.of(known, room, rules, rules.foresight, now, seed)

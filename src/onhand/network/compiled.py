@@ -4,9 +4,9 @@ decision can be compiled again from the document that was kept with it."""
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.dates import EPOCH
 from onhand.network.calendar import SLOTS, closed_on, ship_slots
 from onhand.network.duties import DutyTable, installed_provider
 from onhand.network.emissions import intensity_of
+from onhand.network.parcels import lane_keys
 from onhand.network.zones import Origin, ZoneTable
 
 Int32 = npt.NDArray[np.int32]
@@ -27,8 +29,12 @@ Float64 = npt.NDArray[np.float64]
 METHODS = {"ship": 1, "pickup": 2, "ship_to_store": 4}
 NO_LIMIT = np.iinfo(np.int32).max
 NO_CUTOFF = -1
+# Days of a lane that are remembered, by day number & LANE_DAYS - 1: more than ship days reach (calendar.py), so that no
+# two of them share a place.
+LANE_DAYS = 128
 _SIDES = ("length", "width", "height")
 NOWHERE = Origin("", "")  # of node_id 0, which is unused
+_DAYS_BACK = 2  # a ship day may lag behind the date in UTC, and a cut-off behind its day
 
 _DOCUMENT = """
 SELECT jsonb_build_object(
@@ -57,6 +63,13 @@ INSERT INTO network_version (hash, document) VALUES (%s, %s) ON CONFLICT (hash) 
 _CAPACITY = """
 SELECT k.node_id, (k.day - DATE '1970-01-01'), k.orders, k.lines, k.units FROM capacity_day k WHERE k.day >= %s
 """
+_PARCELS = """
+SELECT k.carrier, k.service, k.lane, k.node_id, (k.day - DATE '1970-01-01'), k.parcels
+FROM parcel_day k WHERE k.day >= %s
+"""
+
+
+_NO_PARCELS = {"parcels": np.zeros((0, 0, 0), np.int32), "lanes": np.zeros((0, LANE_DAYS), np.int32)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +102,7 @@ class Network:
     """Nodes by node_id (index 0 unused), services by index, candidate nodes by channel index.
 
     Shapes: N nodes, S services, B bands, T transit columns, W weight steps, D ship days, C channels (the highest
-    channel_id + 1), K cartons.
+    channel_id + 1), K cartons, L lanes with a limit of parcels.
     """
 
     document: bytes
@@ -126,13 +139,16 @@ class Network:
     weight_g: Int64 = field(default_factory=lambda: np.zeros((0, 1), np.int64))
     weight_count: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     rate_minor: Float64 = field(default_factory=lambda: np.zeros((0, 1, 1)))
-    # transit times: float64[S, T] days, the bands of a service and then its lanes (see ZoneTable.transit); int32[S, T]
-    # parcels a lane carries per day
+    # transit times: float64[S, T] days, the bands of a service and then its lanes (see ZoneTable.transit); by service
+    # the keys of its lanes
     transit_p50: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_p95: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_sigma: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
     transit_mean: Float64 = field(default_factory=lambda: np.zeros((0, 1)))
-    transit_parcels: Int32 = field(default_factory=lambda: np.zeros((0, 1), np.int32))
+    lane_keys: list[list[str]] = field(default_factory=list[list[str]])
+    # int32[S, T] row of a lane in the arrays of those with a limit, -1: none; int32[L] parcels it carries per day
+    lane_of: Int32 = field(default_factory=lambda: np.zeros((0, 1), np.int32))
+    lane_limits: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_cutoff_min: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_methods: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
     service_code: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -161,8 +177,11 @@ class Network:
     slot_cutoff: Int64 = field(default_factory=lambda: np.zeros((1, SLOTS), np.int64))
     # capacity left: int32[N, D, 3] orders, lines, units
     left: Int32 = field(default_factory=lambda: np.zeros((1, SLOTS, 3), np.int32))
-    # parcels left: int32[N, S, D], or empty when no service has a limit
+    # parcels left: int32[N, S, D] of nodes, int32[L, LANE_DAYS] of lanes on days from `lanes_from` on (since 1970).
+    # Both are empty when neither a service nor a lane has a limit.
     parcels: Int32 = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
+    lanes: Int32 = field(default_factory=lambda: np.zeros((0, LANE_DAYS), np.int32))
+    lanes_from: int = 0
     slots_until: float = 0.0
 
     _nodes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -188,6 +207,7 @@ class Network:
         at = now.timestamp()
         if at < self.slots_until:
             return
+        self._forget_lane_days((now.astimezone(UTC).date() - EPOCH).days)
         passed = [node for node in self._nodes if self.slot_cutoff[node["node_id"], 0] <= at]
         if passed:
             slot_day, slot_cutoff, left = self.slot_day.copy(), self.slot_cutoff.copy(), self.left.copy()
@@ -219,6 +239,73 @@ class Network:
         # A node that is closed for long may open: look again within the hour.
         self.slots_until = min(at + 3600, upcoming[upcoming > at].min(initial=2**62))
 
+    def _forget_lane_days(self, today: int) -> None:
+        """Give the places of days that are over to those to come."""
+        first = today - _DAYS_BACK
+        if first <= self.lanes_from:
+            return
+        if len(self.lanes) and self.lanes_from:
+            over = np.arange(self.lanes_from, min(first, self.lanes_from + LANE_DAYS)) & (LANE_DAYS - 1)
+            lanes = self.lanes.copy()
+            lanes[:, over] = self.lane_limits[:, np.newaxis]
+            self.lanes = lanes
+        self.lanes_from = first
+
+    def sends_along_limited_lanes(self) -> npt.NDArray[np.bool_]:
+        """bool[N]: whether a lane with a limit leads from the node to any destination that was asked for."""
+        if not len(self.lanes) or not self.zone_transit.size:
+            return np.zeros(self.count + 1, np.bool_)
+        column = self.zone_transit
+        lane = np.where(column >= 0, self.lane_of[np.arange(len(self.services))[:, np.newaxis], column], -1)
+        return np.any(lane >= 0, axis=(0, 1))
+
+    def with_own_room(self) -> "Network":
+        """The same network with copies of what is left of its days: what is taken there, others do not see."""
+        return replace(self, left=self.left.copy(), parcels=self.parcels.copy(), lanes=self.lanes.copy())
+
+    def take_room_of(self, other: "Network") -> None:
+        """Take over what is left of the days of `other`, a copy of this network that has read it anew."""
+        np.copyto(self.left, other.left)
+        if len(self.parcels):
+            np.copyto(self.parcels, other.parcels)
+            np.copyto(self.lanes, other.lanes)
+
+    def without_limits(self) -> "Network":
+        """The same network with room for everything on every ship day."""
+        return replace(self, left=np.full_like(self.left, NO_LIMIT), **_NO_PARCELS)
+
+    def without_parcel_limits(self) -> "Network":
+        """The same network with carriers that take any number of parcels."""
+        return replace(self, **_NO_PARCELS)
+
+    def lane_key(self, service: int, column: int) -> str | None:
+        """The key of a lane by its column of transit times (see network/parcels.py); None for that of a band."""
+        return None if column < 0 else self.lane_keys[service][column - int(self.band_count[service])]
+
+    def give_back_parcels(self, node: Int32, service: Int32, lane: Int32, day: Int32, parcels: Int32) -> None:
+        """Add parcels to what is left of limited days, one row per fulfilment (negative: take).
+
+        lane  column of transit times, -1: none; day: since 1970. Days that are over, and services that nobody carries
+        (below 0), are left out.
+        """
+        if not len(self.parcels):
+            return
+        slot = self.slots_of(node, day)
+        some = (service >= 0) & (slot >= 0)
+        at: Any = (node[some], service[some], slot[some])
+        self._add_parcels(self.parcels, at, parcels[some])
+        if len(self.lanes):
+            some = (service >= 0) & (lane >= 0) & (day >= self.lanes_from) & (day < self.lanes_from + LANE_DAYS)
+            row = self.lane_of[service[some], lane[some]]
+            some[some], row = row >= 0, row[row >= 0]
+            at = (row, day[some] & (LANE_DAYS - 1))
+            self._add_parcels(self.lanes, at, parcels[some])
+
+    @staticmethod
+    def _add_parcels(left: Int32, at: Any, parcels: Int32) -> None:
+        limited = left[at] != NO_LIMIT
+        np.add.at(left, tuple(index[limited] for index in at), parcels[limited])
+
     def slots_of(self, nodes: Int32, days: Int32) -> Int32:
         """Ship day index of each (node, day since 1970), -1 where the day is over or too far away."""
         same = self.slot_day[nodes] == days[:, np.newaxis]
@@ -227,7 +314,7 @@ class Network:
     def load_capacity(self, conn: Connection[TupleRow], today: date) -> None:
         """Read what is promised of each limited day."""
         left = np.repeat(self.limits[:, np.newaxis], self.slot_day.shape[1], axis=1)
-        rows = conn.execute(_CAPACITY, (date.fromordinal(today.toordinal() - 2),)).fetchall()
+        rows = conn.execute(_CAPACITY, (today - timedelta(_DAYS_BACK),)).fetchall()
         # More may be promised than 32 bits hold: before there was a limit, or of what has none.
         held = np.array([row for row in rows if row[0] <= self.count], np.int64).reshape(-1, 5)
         slots = self.slots_of(held[:, 0].astype(np.int32), held[:, 1].astype(np.int32))
@@ -235,6 +322,34 @@ class Network:
         at = (held[:, 0], slots)
         left[at] = np.where(left[at] == NO_LIMIT, NO_LIMIT, np.maximum(left[at] - held[:, 2:], -NO_LIMIT))
         self.left = left
+        if len(self.parcels):
+            rows = conn.execute(_PARCELS, (today - timedelta(_DAYS_BACK),)).fetchall()
+            self.parcels = np.repeat(
+                np.broadcast_to(self.service_parcels, self.parcels.shape[:2])[:, :, np.newaxis], SLOTS, axis=2
+            )
+            self.lanes = np.repeat(self.lane_limits[:, np.newaxis], LANE_DAYS, axis=1)
+            self.take_parcels(rows)
+
+    def take_parcels(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take parcels that are promised from what is left, each (carrier, service, key of the lane or '', node_id or
+        0, days since 1970, parcels, negative: given back): of the node where the key is '', else of the lane."""
+        if not len(self.parcels):
+            return
+        index = {(service.carrier, service.code): s for s, service in enumerate(self.services)}
+        for carrier, service, lane, node, day, parcels in rows:
+            s = index.get((carrier, service), -1)
+            if s < 0 or node > self.count:
+                continue
+            if not lane:
+                of, at = self.parcels[node, s], (self.slot_day[node] == day).nonzero()[0]
+            elif lane in self.lane_keys[s] and self.lanes_from <= day < self.lanes_from + LANE_DAYS:
+                row = int(self.lane_of[s, int(self.band_count[s]) + self.lane_keys[s].index(lane)])
+                of, at = (self.lanes[row], [day & (LANE_DAYS - 1)]) if row >= 0 else (self.lanes, [])
+            else:
+                continue
+            if len(at) and of[at[0]] != NO_LIMIT:
+                # More may be promised than 32 bits hold: before there was a limit.
+                of[at[0]] = min(max(int(of[at[0]]) - parcels, -NO_LIMIT), NO_LIMIT - 1)
 
     @property
     def zone_bands(self) -> npt.NDArray[np.int16]:
@@ -410,7 +525,7 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
     lanes: list[list[dict[str, Any]]] = [service.get("lanes") or [] for _, service in services]
     _compile_transit(network, [service for _, service in services], lanes)
     network.zones = ZoneTable(zones, _origins(network), lanes, network.band_count.tolist())
-    if (network.service_parcels < NO_LIMIT).any():
+    if (network.service_parcels < NO_LIMIT).any() or len(network.lane_limits):
         network.parcels = np.empty((len(network.node_codes), count, SLOTS), np.int32)
         network.parcels[:] = network.service_parcels[:, np.newaxis]
 
@@ -427,7 +542,9 @@ def _compile_transit(
     shape = len(services), max(int(network.band_count.max(initial=1)), *map(len, columns), 1)
     network.transit_p50, network.transit_p95, network.transit_mean = np.ones(shape), np.ones(shape), np.ones(shape)
     network.transit_sigma = np.zeros(shape)
-    network.transit_parcels = np.full(shape, NO_LIMIT, np.int32)
+    network.lane_of = np.full(shape, -1, np.int32)
+    network.lane_keys = [lane_keys(of) for of in lanes]
+    limits: list[int] = []
     for s, times in enumerate(columns):
         for t, days in enumerate(times):
             network.transit_p50[s, t] = days["p50"]
@@ -437,7 +554,11 @@ def _compile_transit(
             network.transit_sigma[s, t] = sigma
             network.transit_mean[s, t] = days["p50"] * math.exp(sigma * sigma / 2)
         for number, lane in enumerate(lanes[s], int(network.band_count[s])):
-            network.transit_parcels[s, number] = _limit(lane.get("parcels_per_day"))
+            if lane.get("parcels_per_day") is not None:
+                network.lane_of[s, number] = len(limits)
+                limits.append(lane["parcels_per_day"])
+    network.lane_limits = np.array(limits, np.int32)
+    network.lanes = np.repeat(network.lane_limits[:, np.newaxis], LANE_DAYS, axis=1)
 
 
 def _limit(per_day: int | None) -> int:

@@ -71,6 +71,35 @@ ON CONFLICT (node_id, day) DO UPDATE
 -- name: forget_promised
 DELETE FROM capacity_day WHERE node_id = ANY (%(node_ids)s::int[]);
 
+-- name: parcel_limits
+SELECT service, lane, parcels FROM parcel_limit WHERE carrier = %(carrier)s;
+
+-- name: write_parcel_limits
+-- A limit that stays is changed in place: who counts against it sees the old number or the new one.
+WITH gone AS (
+    DELETE FROM parcel_limit l
+    WHERE l.carrier = %(carrier)s AND NOT EXISTS (
+        SELECT FROM unnest(%(services)s::text[], %(lanes)s::text[]) AS t (service, lane)
+        WHERE (t.service, t.lane) = (l.service, l.lane))
+)
+INSERT INTO parcel_limit (carrier, service, lane, parcels)
+SELECT %(carrier)s, * FROM unnest(%(services)s::text[], %(lanes)s::text[], %(parcels)s::int[])
+ON CONFLICT (carrier, service, lane) DO UPDATE SET parcels = excluded.parcels;
+
+-- name: forget_parcels
+DELETE FROM parcel_day k
+WHERE k.carrier = %(carrier)s AND NOT EXISTS (
+    SELECT FROM parcel_limit l WHERE (l.carrier, l.service, l.lane) = (k.carrier, k.service, k.lane));
+
+-- name: count_parcels
+-- The same sum as invariant_parcels_are_promised.
+INSERT INTO parcel_day (carrier, service, lane, node_id, day, parcels)
+SELECT p.carrier, p.service, p.lane, p.node_id, p.day, p.parcels
+FROM parcels_promised p
+WHERE p.carrier = %(carrier)s AND NOT EXISTS (
+    SELECT FROM parcel_day k
+    WHERE (k.carrier, k.service, k.lane, k.node_id, k.day) = (p.carrier, p.service, p.lane, p.node_id, p.day));
+
 -- name: list_groups
 SELECT g.code, g.name, g.updated_at,
        ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (g.node_ids) ORDER BY n.node_id) AS nodes

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow, class_row
 from onhand.db import queries
 from onhand.network.decide import MarkdownChanges, NodeChanges
 from onhand.network.model import Carrier, Markdown, Node, NodeGroup, Stored
+from onhand.network.parcels import parcel_limits
 
 SQL = queries(__file__)
 
@@ -118,9 +119,29 @@ def list_carriers(conn: Connection[TupleRow], *, after: str = "", limit: int) ->
 def write_carrier(
     conn: Connection[TupleRow], code: str, *, name: str, document: Mapping[str, Any], active: bool
 ) -> None:
-    """Create or replace a carrier, under `lock_network`."""
+    """Create or replace a carrier, under `lock_network`; counts promised parcels where they have a limit now."""
     text = msgspec.json.encode(document).decode()
     conn.execute(SQL["write_carrier"], {"code": code, "name": name, "document": text, "active": active})
+    _write_parcel_limits(conn, code, parcel_limits(document) if active else {})
+
+
+def _write_parcel_limits(conn: Connection[TupleRow], carrier: str, limits: Mapping[tuple[str, str], int]) -> None:
+    of_carrier = {"carrier": carrier}
+    known = {(service, lane): n for service, lane, n in conn.execute(SQL["parcel_limits"], of_carrier)}
+    if limits == known:
+        return
+    is_counted_anew = limits.keys() != known.keys()
+    if is_counted_anew:
+        conn.execute(SQL["stop_promises"])
+    columns: dict[str, object] = {
+        "services": [service for service, _ in limits],
+        "lanes": [lane for _, lane in limits],
+        "parcels": list(limits.values()),
+    }
+    conn.execute(SQL["write_parcel_limits"], of_carrier | columns)
+    if is_counted_anew:
+        conn.execute(SQL["forget_parcels"], of_carrier)
+        conn.execute(SQL["count_parcels"], of_carrier)
 
 
 def get_document(conn: Connection[TupleRow], table: Table, code: str) -> Stored | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from onhand.network.parcels import OF_NODE
 from onhand.orders.intake import Wishes
 
 Unit = tuple[int, int]
@@ -83,6 +84,8 @@ class Fulfilment:
     """Lines of one order leaving one node together. A dead one keeps its pieces: they are its history.
 
     lines, units  different items and units, as its ship day's capacity counts them
+    parcels       of the carrier, as planned: all count until the fulfilment is dead; 0 where nobody carries it
+    lane          key of the carrier's lane (network/parcels.py), None: none
     cost          minor units of each of TERMS; cost_of_others: of terms of others, which have a name in the row
     reason        why a node refused it or a part of it, or why it was taken away
     """
@@ -106,6 +109,8 @@ class Fulfilment:
     pieces: tuple[Piece, ...]
     reason: str | None = None
     updated_at: datetime | None = None
+    parcels: int = 0
+    lane: str | None = None
     cost_of_others: Others = ()
 
     @property
@@ -125,6 +130,14 @@ class Fulfilment:
     @property
     def shipped(self) -> int:
         return sum(p.shipped for p in self.pieces)
+
+    @property
+    def parcel_counters(self) -> tuple[tuple[str, int], ...]:
+        """(OF_NODE or key of the lane, node_id or 0) of each counter of its parcels; none where nobody carries it."""
+        if not self.parcels or self.carrier is None:
+            return ()
+        of_node = OF_NODE, self.node_id
+        return (of_node,) if self.lane is None else (of_node, (self.lane, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

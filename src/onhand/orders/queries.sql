@@ -19,7 +19,7 @@ FOR UPDATE OF o SKIP LOCKED;
 -- name: order_fulfilments
 SELECT f.order_id::text, f.fulfilment_no, f.plan_no, f.node_id, n.code, f.status, f.carrier, f.service, f.method,
        f.ship_day, f.ship_by, f.deliver_by, f.lines, f.units, f.cost_minor, f.cost, f.co2_g, f.reason, f.updated_at,
-       f.pieces
+       f.pieces, f.parcels, f.lane
 FROM fulfilment f JOIN node n USING (node_id)
 WHERE f.order_id = ANY (%(ids)s::uuid[])
 ORDER BY f.order_id, f.fulfilment_no;
@@ -59,14 +59,15 @@ WHERE f.order_id = t.order_id AND f.fulfilment_no = t.number;
 
 -- name: add_fulfilments
 INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method, ship_day, ship_by,
-    deliver_by, lines, units, cost_minor, cost, co2_g, pieces)
-SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, cost_minor,
-    cost, co2_g, pieces
+    deliver_by, lines, units, parcels, lane, cost_minor, cost, co2_g, pieces)
+SELECT id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, parcels,
+    lane, cost_minor, cost, co2_g, pieces
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(plan_nos)s::int[], %(nodes)s::int[], %(statuses)s::text[],
     %(carriers)s::text[], %(services)s::text[], %(methods)s::text[], %(days)s::date[], %(ship_by)s::timestamptz[],
-    %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(cost_minor)s::bigint[], %(costs)s::text[],
-    %(co2_g)s::bigint[], %(pieces)s::text[]) AS t (id, number, plan_no, node, status, carrier, service, method, day,
-    ship_by, deliver_by, lines, units, cost_minor, cost, co2_g, pieces);
+    %(deliver_by)s::timestamptz[], %(lines)s::int[], %(units)s::int[], %(parcels)s::int[], %(lanes)s::text[],
+    %(cost_minor)s::bigint[], %(costs)s::text[], %(co2_g)s::bigint[], %(pieces)s::text[])
+    AS t (id, number, plan_no, node, status, carrier, service, method, day, ship_by, deliver_by, lines, units, parcels,
+    lane, cost_minor, cost, co2_g, pieces);
 
 -- name: drop_waits
 DELETE FROM queue_line WHERE queue_line_id = ANY (%(wait_ids)s::bigint[]);

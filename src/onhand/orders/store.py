@@ -195,6 +195,8 @@ def _fulfilment(*c: Any) -> Fulfilment:
         reason=c[16],
         updated_at=c[17],
         pieces=decode_pieces(c[18]),
+        parcels=c[19],
+        lane=c[20],
     )
 
 
@@ -300,6 +302,8 @@ def _save_fulfilments(conn: Connection[TupleRow], changes: Sequence[tuple[Order,
                 "deliver_by": [f.deliver_by for _, f in new],
                 "lines": [f.lines for _, f in new],
                 "units": [f.units for _, f in new],
+                "parcels": [f.parcels for _, f in new],
+                "lanes": [f.lane for _, f in new],
                 "cost_minor": [f.cost_minor for _, f in new],
                 "costs": [encode_cost(f.cost, f.cost_of_others) for _, f in new],
                 "co2_g": [f.co2_g for _, f in new],

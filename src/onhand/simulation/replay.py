@@ -9,7 +9,7 @@ any node, so that an order leaves on the day that it would have.
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -158,8 +158,7 @@ class _Replay:
 
     def __init__(self, history: History, rules: Rules, settings: Settings) -> None:
         self.history, self.rules, self.settings = history, rules, settings
-        base = rules.network
-        self.network: Network = replace(base, left=base.left.copy(), parcels=base.parcels.copy())
+        self.network: Network = rules.network.with_own_room()
         prices = NO_PRICES._replace(rejection=history.rejection.astype(np.float32))
         self.stock = Stock(history.available.copy(), np.zeros_like(history.available), history.safety, prices=prices)
         self.stock.supply = self._supply()

@@ -23,10 +23,10 @@ from onhand.sourcing.custom import NOTHING, Weighed
 from onhand.sourcing.policies.asking import Ruling, distances_km, money_alone, without_floor
 from onhand.sourcing.policies.select import Compiled, Limits, Rule
 from onhand.sourcing.policy import Objective, Policy
-from onhand.sourcing.record import Seen
+from onhand.sourcing.record import FewParcels, Seen
 from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import NO_PRICES, Ask, Asked, Attempts, Decisions, Int32, Stock, asked, decide_asked
-from onhand.sourcing.tables import BASE, Prices
+from onhand.sourcing.tables import BASE, LANE_DAY, Prices
 from onhand.sourcing.tables import METHODS as SOLVED_BY
 
 Row = dict[str, Any]
@@ -158,6 +158,8 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         for day, left in enumerate(c.left):
             network.left[c.node_id, day] = left
     destination = wishes.destination
+    place = (destination.country, destination.region or "", destination.postal_code)
+    _set_parcels(network, seen.parcels, network.zone_row(*place))
     most = kept.decision.get("fulfilments_max") or (policy.fulfilments_max if wishes.allow_split else 1)
     return Case(
         ask=Ask(
@@ -165,7 +167,7 @@ def case_of(kept: Kept, decided: Decided) -> Case:
             latitude=seen.latitude,
             longitude=seen.longitude,
             channel=Channel(kept.channel_id, kept.channel, 0, active=True),
-            place=(destination.country, destination.region or "", destination.postal_code),
+            place=place,
             method=wishes.method,
             service=wishes.service,
             pickup_node=network.node_ids.get(wishes.pickup_node or "", 0) if wishes.method == "pickup" else 0,
@@ -190,6 +192,18 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         objective=name,
         terms=seen.terms,
     )
+
+
+def _set_parcels(network: Network, few: Sequence[FewParcels], zone: int) -> None:
+    """Carriers take any number of parcels, but for what was seen."""
+    network.parcels[:] = NO_LIMIT
+    network.lanes[:] = NO_LIMIT
+    for seen in few:
+        k, s = seen.node_id, seen.service
+        network.parcels[k, s, seen.day] = seen.of_node
+        lane = network.lane_of[s, network.zone_transit[zone, s, k]]
+        if seen.of_lane != NO_LIMIT and lane >= 0:
+            network.lanes[lane, network.slot_day[k, seen.day] & LANE_DAY] = seen.of_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,8 +403,11 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
     asked = [node for node in case.nodes if can[node]]
     alone = dict(zip(asked, solve(case, [What(ask=_alone(case, n, can[n])) for n in asked]), strict=True))
     unreached = [n for n in asked if not alone[n].found]
-    with_room = replace(case, network=replace(case.network, left=np.full_like(case.network.left, NO_LIMIT)))
-    roomy = dict(zip(unreached, solve(with_room, [What(ask=_alone(case, n, can[n])) for n in unreached]), strict=True))
+    lifted = [What(ask=_alone(case, n, can[n])) for n in unreached]
+    with_room = replace(case, network=case.network.without_limits())
+    roomy = dict(zip(unreached, solve(with_room, lifted), strict=True))
+    with_days = replace(case, network=replace(case.network, left=np.full_like(case.network.left, NO_LIMIT)))
+    on_days = dict(zip(unreached, solve(with_days, lifted), strict=True))
     rows: list[Row] = []
     for node in case.nodes:
         served = {item for item, _ in can[node]}
@@ -412,7 +429,11 @@ def _candidates(case: Case, plan: Plan) -> list[Row]:
             row["excluded_because"] = "holds no line in full"
         elif node in roomy:
             row["excluded_because"] = _forbidden(case, node) or (
-                "its ship days are full" if roomy[node].found else "no service reaches the destination from it"
+                "no service reaches the destination from it"
+                if not roomy[node].found
+                else "its ship days are full"
+                if on_days[node].found
+                else "its carriers take no more parcels"
             )
         else:
             (f,) = alone[node].fulfilments
@@ -528,6 +549,9 @@ def _binding(case: Case, plan: Plan) -> list[Row]:
     unlimited = replace(case, network=replace(network, left=np.full_like(network.left, NO_LIMIT)))
     named.append(("capacity", "every ship day had room"))
     answers += solve(unlimited, [What(ask=ask)])
+    if len(network.parcels):
+        named.append(("carrier_capacity", "carriers took any number of parcels"))
+        answers += solve(replace(case, network=network.without_parcel_limits()), [What(ask=ask)])
     limits = case.limits
     for name, text, lifted_limits in (
         ("days_max", "it might take longer", replace(limits, days_max=None)),

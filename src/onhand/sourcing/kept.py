@@ -102,6 +102,7 @@ def _places(standing: Sequence[Standing], network: Network) -> Network:
         places.parcels[count:, :, 0] = NO_LIMIT
     return replace(
         places,
+        lanes=np.full_like(places.lanes, NO_LIMIT),
         candidate_offsets=np.arange(len(standing) + 1, dtype=np.int32),
         candidates=np.arange(count, len(node), dtype=np.int32),
         candidates_max=1,
@@ -149,7 +150,7 @@ def _merged(made: Decisions, standing: Sequence[Standing], asked: Asked, of: Any
     slot = np.array([s.slot for s in standing], np.int32)
     columns: dict[str, Any] = {
         name: getattr(made, name)[:total][f_mine]
-        for name in ("service", "day", "departs", "deliver", "lines", "units", "parcels", "grams")
+        for name in ("service", "day", "departs", "deliver", "lines", "units", "parcels", "lane", "grams")
     }
     plan = nobody(asked, orders)
     return replace(

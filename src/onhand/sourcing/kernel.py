@@ -13,6 +13,9 @@ decision uses. For one order the plan of least cost is found exactly:
 
 An order has attempts, one after the other: the first that has a plan wins. Units in safety stock are used only by
 attempts that say so, which come last, and only where `Orders.dip` allows.
+
+Fulfilments are priced apart from each other. Where two of one order go along the same lane, and the carrier takes only
+the parcels of one, the later goes another way or day, which need not be the cheapest plan; no limit is exceeded.
 Without Numba the same code runs interpreted: right, and slow. (`int` keeps NumPy's scalars from wrapping around there.)
 """
 
@@ -22,7 +25,18 @@ import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
 from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
-from onhand.sourcing.pricing import best_way, distance_km, itemise, most_units, paid_custom, price, reach, rule_out
+from onhand.sourcing.pricing import (
+    best_way,
+    cut_by_parcels,
+    distance_km,
+    itemise,
+    most_units,
+    paid_custom,
+    parcels_left,
+    price,
+    reach,
+    rule_out,
+)
 from onhand.sourcing.search import gather, search
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
@@ -35,6 +49,7 @@ from onhand.sourcing.tables import (
     HAS_ROOM,
     HAS_SAFETY,
     HAS_VALUE,
+    LANE_DAY,
     LAYERS_MAX,
     LINES_EXACT,
     METHOD_DIVIDED,
@@ -83,7 +98,7 @@ RECORD_CUT = 32_000
 @compiled
 def source_batch(world: World, consume: bool, answers: Answers) -> int:
     """Decide all orders of `world` in turn; with `consume` each takes its units (stock.pending), capacity (nodes.left,
-    nodes.parcels) and moves the network prices.
+    nodes.parcels, nodes.lanes) and moves the network prices.
 
     Returns the number of orders that did not fit into the answers (then call again with longer ones); 0 normally.
     """
@@ -178,6 +193,11 @@ def _decide(world, consume, answers, c, costs, parts, room):
     item, excluded_first, excluded_node = orders.item, orders.excluded_first, orders.excluded
     node, ready_at, supply_row, since, slot_of, ready, km, gross, kept, free, _, _, _, _ = c
     can, may_divide = parts.can, world.shadow.divide
+    limited = nodes.parcels.shape[0] > 0  # carriers take so many parcels
+    # Fulfilments of one order may go along the same lane: each is weighed after those before it. Not so where what is
+    # shared has a price: a joint plan is bounded by what is cheapest for each, and chosen among plans that fit.
+    together = nodes.lanes.shape[0] > 0 and (consume or world.shadow.unit.shape[0] == 0)
+    record_room = 3 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
         _, _, _, _, _, _, _,
@@ -230,7 +250,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             n1 = nodes.candidate_offsets[orders.attempt_list[t] + 1]
             arrivals = ARRIVALS_MAX if supply.first.shape[0] and orders.attempt_supply[t] else 0
             if (
-                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 5 + 3 + 3 * slots) > a.record.shape[0]
+                a.record_first[o] + 2 + (n1 - n0 + arrivals) * (demand * 5 + record_room) > a.record.shape[0]
                 or picks + demand * max(1, min(n1 - n0 + arrivals, most)) > a.pick_node.shape[0]
             ):
                 a.record_first[total_orders] = a.record_first[o]
@@ -276,6 +296,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             has_base = opportunity.see(c, count, wish, orders, prices)
             rejection_risk.see(c, count, wish, orders, prices)
             words = _record(world, c, count, wish, guarded, has_base, order_units, a.record, int(a.record_first[o]))
+            if limited and method != PICKUP:
+                words = _record_parcels(world, c, count, wish, wanted, order_units, a.record, int(words))
 
             # Which of them could send something, and what it costs.
             for d in range(demand):
@@ -305,6 +327,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         free[j, d] = min(free[j, d], top)
                 for d in range(demand):
                     whole[d] |= free[j, d] >= wanted[d]
+            if limited and method != PICKUP:
+                cut_by_parcels(world, c, count, wish, wanted, whole)
             short = False
             for d in range(demand):
                 short |= not whole[d]
@@ -423,6 +447,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
             profit = 0.0
             worth = 0.0
             unserved = order_units
+            stranded = False
             for p in range(part_count):
                 j = int(parts.chosen[p])
                 if j < 0:
@@ -437,7 +462,17 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 made += 1
                 number[j] = made
                 gather(parts, part_count, parts.chosen, j, load)
-                _, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                if together:
+                    for other in range(fulfilments, f):
+                        _take_lane(nodes, a, other, one)
+                way, at, service, full, step = best_way(world, costs, c, j, scratch, wish, load, o)
+                if together:
+                    for other in range(fulfilments, f):
+                        _take_lane(nodes, a, other, -one)
+                if way >= BIG:  # those before it took the lane's last parcels, and there is no other way
+                    stranded = True
+                    made -= 1
+                    break
                 k = int(c.node[j])
                 slot = int(c.slot[at])
                 lines = 0
@@ -451,6 +486,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 a.lines[f] = lines
                 a.units[f] = sent
                 a.parcels[f] = full + 1 if service >= 0 else 0
+                a.lane[f] = -1
+                if service >= 0 and c.column[at, service] >= services.bands[service]:
+                    a.lane[f] = c.column[at, service]
                 _, _, weight = _packed(world, wish, load)
                 a.grams[f] = carbon_grams(nodes, services, k, service, c.km[j], weight)
                 a.departs[f] = a.deliver[f] = nodes.slot_cutoff[k, slot]
@@ -473,7 +511,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 profit -= margin_floor.paid(a.terms[f])
                 if world.custom.fulfilment.shape[0]:
                     profit -= paid_custom(world.custom, wish, a.terms[f])
-            if made == 0:
+            if made == 0 or stranded:
                 continue
             a.attempt[o] = t - orders.attempt_first[o]
             a.profit[o] = profit
@@ -506,6 +544,8 @@ def _decide(world, consume, answers, c, costs, parts, room):
             if consume:
                 for f in range(fulfilments, fulfilments + made):
                     _take_capacity(nodes, a, f)
+                    if limited:
+                        _take_lane(nodes, a, f, one)
             fulfilments += made
             break
         if prices.moved.shape[0]:
@@ -585,7 +625,7 @@ def _is_indivisible(c, count, wanted, whole):
 
 @bare
 def _take_capacity(nodes, a, f):
-    """Hold the ship day of fulfilment `f`."""
+    """Hold the ship day of fulfilment `f`, and its parcels at the node."""
     k, slot, service = a.node[f], a.slot[f], a.service[f]
     if nodes.left[k, slot, 0] != NO_LIMIT:
         nodes.left[k, slot, 0] -= 1
@@ -595,6 +635,15 @@ def _take_capacity(nodes, a, f):
         nodes.left[k, slot, 2] -= a.units[f]
     if nodes.parcels.shape[0] and service >= 0 and nodes.parcels[k, service, slot] != NO_LIMIT:
         nodes.parcels[k, service, slot] -= a.parcels[f]
+
+
+@bare
+def _take_lane(nodes, a, f, times):
+    """Take the parcels of fulfilment `f` from what its lane carries (times 1), or give them back (-1)."""
+    if nodes.lanes.shape[0] and a.lane[f] >= 0:
+        lane = nodes.lane_of[a.service[f], a.lane[f]]
+        if lane >= 0:
+            nodes.lanes[lane, nodes.slot_day[a.node[f], a.slot[f]] & LANE_DAY] -= times * a.parcels[f]
 
 
 @bare
@@ -681,6 +730,51 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
 
 
 @bare
+def _record_parcels(world, c, count, wish, wanted, order_units, record, words):
+    """Write behind what was seen of candidates which services could not take all of the order there: candidate, ship
+    day, service, parcels left of the node and of the lane (-1: no limit); returns where it ends. The first day with
+    room for all by all of them is the last that is looked at; all limits are written where room has a price."""
+    nodes, services, orders = world.nodes, world.services, world.orders
+    parcels, lanes, left, transit = nodes.parcels, nodes.lanes, nodes.left, services.transit
+    is_priced = wish.weights[OBJ_CAPACITY_BASE] > 0.0
+    most = NO_LIMIT if is_priced else RECORD_CUT
+    weight = 0
+    volume = 0.0
+    for d in range(wish.lines):
+        weight += int(wanted[d]) * int(orders.weight_g[wish.first + d])
+        volume += float(wanted[d]) * orders.volume_mm3[wish.first + d]
+    _, weight, volume = handling.packed(world.cartons, weight, volume)
+    for j in range(count):
+        k = int(c.node[j])
+        for slot in range(nodes.slot_cutoff.shape[1]):
+            if nodes.slot_cutoff[k, slot] == 0:
+                break
+            roomy = left[k, slot, 0] >= 1 and left[k, slot, 1] >= wish.lines and left[k, slot, 2] >= order_units
+            for s in range(services.bands.shape[0]):
+                of_node = int(parcels[k, s, slot])
+                of_lane = NO_LIMIT
+                if lanes.shape[0] and transit.shape[0] and transit[wish.zone, s, k] >= 0:
+                    lane = nodes.lane_of[s, transit[wish.zone, s, k]]
+                    if lane >= 0:
+                        of_lane = int(lanes[lane, nodes.slot_day[k, slot] & LANE_DAY])
+                if min(of_node, of_lane) == NO_LIMIT:
+                    continue
+                full, _ = shipping.parcels(services, s, weight, volume)
+                enough = full < min(of_node, of_lane)
+                roomy &= enough
+                if not enough or is_priced:
+                    record[words] = j
+                    record[words + 1] = slot
+                    record[words + 2] = s
+                    record[words + 3] = -1 if of_node == NO_LIMIT else min(max(of_node, 0), most)
+                    record[words + 4] = -1 if of_lane == NO_LIMIT else min(max(of_lane, 0), most)
+                    words += 5
+            if roomy:
+                break
+    return words
+
+
+@bare
 def _group(parts, part_count, count, head):
     """Number the groups of parts that move together: each part by itself, or, where there are too many, parts that
     exactly the same nodes can serve. Returns how many there are."""
@@ -756,14 +850,14 @@ def _subset_costs(
     """What every candidate asks for every subset of groups that it can send: `table` [candidate, subset], and the least
     of each in `w` with its candidate in `who`."""
     nodes, services = world.nodes, world.services
-    left, parcels, rate_minor, last_step = nodes.left, nodes.parcels, services.rate_minor, services.steps
+    left, rate_minor, last_step = nodes.left, services.rate_minor, services.steps
     node, ready, slots, band = c.node, c.ready, c.slot, c.band
     fixed, line, unit, by_service, by_parcel, by_gram, duty, duty_from, duty_fee, _ = costs
     part_line, part_units, _, can, group = parts
     size = 1 << groups
     full_set = size - 1
     has_duty = world.duties.rate.shape[0] > 0
-    limited = parcels.shape[0] > 0
+    limited = nodes.parcels.shape[0] > 0
     single = most == 1 and wish.weights[OBJ_REFUSE_ORDER] >= BIG  # only the whole order counts
     for t in range(size):
         w[t] = BIG
@@ -810,7 +904,9 @@ def _subset_costs(
                 start = by_service[j, s] + parcel
                 heaviest = rates[last_step[s] - 1] + parcel
                 gram = by_gram[j, s]
-                room = parcels[k, s, slot] if limited else NO_LIMIT
+                room = NO_LIMIT
+                if limited:
+                    room = parcels_left(nodes, int(k), s, int(slot), int(c.column[j, s]))
                 t = mask
                 while t:
                     cost = start + gram * loads[_WEIGHT, t] + steps[0, s, t] * heaviest + rates[steps[1, s, t]]

@@ -1,7 +1,8 @@
 """Plans that orders could have, each with its cost and what it takes of what the orders share.
 
 A **row** is something shared: units of an item at a node, room of a node's ship day, parcels of a service that day,
-units on their way. A **plan** is one of an order's ways to be served, whole; the pool holds each once.
+parcels along a lane on a day, units on their way. A **plan** is one of an order's ways to be served, whole; the pool
+holds each once.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from onhand.network.compiled import Network
+from onhand.network.compiled import LANE_DAYS, Network
 from onhand.sourcing.batch import NO_LIMIT, Options, Shared
 from onhand.sourcing.custom import term_names
 from onhand.sourcing.ship_days import Apart
@@ -21,13 +22,16 @@ _PLENTY = np.iinfo(np.int64).max // 4
 
 class Rows(NamedTuple):
     """What is shared, numbered through: stock [items, nodes], then days [nodes, days, 3], parcels [nodes, services,
-    days] (none where no service has a limit), supply [rows]; `capacity` int64[rows]."""
+    days] (none where no carrier has a limit), lanes [lanes, LANE_DAYS], supply [rows]; `capacity` int64[rows].
+    lane_of: as `Network.lane_of`."""
 
     items: int
     nodes: int
     services: int
     days: int
     capacity: Int64
+    lanes: int
+    lane_of: Int32
 
     @property
     def first_day(self) -> int:
@@ -38,8 +42,12 @@ class Rows(NamedTuple):
         return self.first_day + self.nodes * self.days * 3
 
     @property
-    def first_supply(self) -> int:
+    def first_lane(self) -> int:
         return self.first_parcel + self.nodes * self.services * self.days
+
+    @property
+    def first_supply(self) -> int:
+        return self.first_lane + self.lanes * LANE_DAYS
 
     def stock(self, per_row: Float64) -> Float64:
         """[items, nodes] of an array over all rows."""
@@ -51,21 +59,29 @@ class Rows(NamedTuple):
 
     def parcels(self, per_row: Float64) -> Float64:
         """[nodes, services, days]"""
-        return per_row[self.first_parcel : self.first_supply].reshape(self.nodes, self.services, self.days)
+        return per_row[self.first_parcel : self.first_lane].reshape(self.nodes, self.services, self.days)
+
+    def along(self, per_row: Float64) -> Float64:
+        """[lanes, LANE_DAYS]"""
+        return per_row[self.first_lane : self.first_supply].reshape(self.lanes, LANE_DAYS)
 
 
 def rows_of(stock: Stock, network: Network, *, dip: bool) -> Rows:
     """The rows of `stock` (all of it when `dip`, else what is beyond safety) and of the days of `network`."""
     free = stock.available.astype(np.int64) - stock.pending - (0 if dip else stock.safety)
-    left = np.where(network.left == NO_LIMIT, _PLENTY, np.maximum(network.left.astype(np.int64), 0))
-    parcels = np.where(network.parcels == NO_LIMIT, _PLENTY, np.maximum(network.parcels.astype(np.int64), 0))
+    left, parcels, lanes = (
+        np.where(room == NO_LIMIT, _PLENTY, np.maximum(room.astype(np.int64), 0))
+        for room in (network.left, network.parcels, network.lanes)
+    )
     items, nodes = free.shape
     return Rows(
         items,
         nodes,
         parcels.shape[1],
         left.shape[1],
-        np.concatenate([np.maximum(free, 0).ravel(), left.ravel(), parcels.ravel(), stock.supply.units]),
+        np.concatenate([np.maximum(free, 0).ravel(), left.ravel(), parcels.ravel(), lanes.ravel(), stock.supply.units]),
+        len(lanes),
+        network.lane_of,
     )
 
 
@@ -147,6 +163,13 @@ class Pool:
             at = d.node[carried].astype(np.int64) * rows.services + d.service[carried]
             row.append(rows.first_parcel + at * rows.days + d.slot[carried])
             amount.append(d.parcels[carried])
+        if rows.lanes:
+            along = np.flatnonzero((d.service[:made] >= 0) & (d.lane[:made] >= 0))
+            lane = rows.lane_of[d.service[along], d.lane[along]]
+            along, lane = along[lane >= 0], lane[lane >= 0].astype(np.int64)
+            order.append(f_order[along])
+            row.append(rows.first_lane + lane * LANE_DAYS + (d.day[along] & (LANE_DAYS - 1)))
+            amount.append(d.parcels[along])
         key = np.concatenate(order) * len(rows.capacity) + np.concatenate(row)
         limited = rows.capacity[key % len(rows.capacity)] < _PLENTY
         key, units = key[limited], np.concatenate(amount)[limited]
@@ -283,7 +306,7 @@ class Menu(NamedTuple):
 
 _OF_PICK = "pick_node", "pick_units", "pick_number", "pick_supply"
 _OF_FULFILMENT = (
-    "node", "service", "slot", "day", "departs", "deliver", "lines", "units", "parcels", "terms", "grams",
+    "node", "service", "slot", "day", "departs", "deliver", "lines", "units", "parcels", "lane", "terms", "grams",
 )  # fmt: skip
 
 

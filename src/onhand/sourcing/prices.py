@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
-from onhand.network.compiled import NO_LIMIT, Network
+from onhand.network.compiled import Network
 from onhand.sourcing import tables
 from onhand.sourcing.policy import Foresight, Policy
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Int32, Stock, decide_asked
@@ -65,10 +65,9 @@ def span_of_costs(
     nodes = np.random.default_rng(seed).choice(nodes, min(_SPAN_NODES, len(nodes)), replace=False)
     # Every node as the only one of a channel.
     alone = replace(
-        network,
+        network.without_limits(),
         candidates=nodes.astype(np.int32),
         candidate_offsets=np.arange(len(nodes) + 1, dtype=np.int32),
-        left=np.full_like(network.left, NO_LIMIT),
     )
     asked = expected.orders.only(np.repeat(chosen, len(nodes)))
     first = asked.demand_first[:-1]
@@ -139,7 +138,7 @@ def central_prices(
     )  # fmt: skip
     # What there is decides only whether a node can serve an order; how often, the prices say.
     seen = Stock(stock.available, stock.pending, stock.safety, prices=learning, supply=NO_SUPPLY)
-    roomy = replace(network, left=np.full_like(network.left, NO_LIMIT))
+    roomy = network.without_limits()
     # A step is taken once: no call may be so large that it has to be made again with more room. Small calls need little
     # memory, too, and give way to other threads between them.
     size = max(1, _CANDIDATES // max(1, network.candidates_max))

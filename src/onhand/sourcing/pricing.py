@@ -11,6 +11,7 @@ from onhand.sourcing.tables import (
     DAY,
     EARTH_KM,
     HANDLING,
+    LANE_DAY,
     LATENESS,
     NO_LIMIT,
     OBJECTIVE_COLUMNS,
@@ -57,19 +58,48 @@ def distance_km(xyz, k, x, y, z):
 
 
 @bare
+def parcels_left(nodes, k, s, slot, column):
+    """Parcels that service `s` still takes from node `k` on a ship day: the limits of the node and of the lane, whose
+    column of transit times it is. Only where there are limits."""
+    left = int(nodes.parcels[k, s, slot])
+    if nodes.lanes.shape[0]:
+        lane = nodes.lane_of[s, column]
+        if lane >= 0:
+            left = min(left, int(nodes.lanes[lane, nodes.slot_day[k, slot] & LANE_DAY]))
+    return left
+
+
+@bare
+def _wait_for_parcels(nodes, c, row, lines, units):
+    """Go on from the first ship day with room to the first on which a carrier takes a parcel, too; `c.ready` says
+    whether there is one."""
+    k = int(c.node[row])
+    for d in range(int(c.slot[row]), nodes.slot_cutoff.shape[1]):
+        if nodes.slot_cutoff[k, d] == 0:
+            break
+        if nodes.left[k, d, 0] < 1 or nodes.left[k, d, 1] < lines or nodes.left[k, d, 2] < units:
+            continue
+        for s in range(c.band.shape[1]):
+            if c.band[row, s] >= 0 and parcels_left(nodes, k, s, d, int(c.column[row, s])) >= 1:
+                c.slot[row] = d
+                return
+    c.ready[row] = False
+
+
+@bare
 def reach(world, c, rows_from, rows_to, wish, lines, units):
     """Find the services of candidates rows_from:rows_to and their first ship days with room for so much; `c.ready` says
     where there are. Those whose `ready` is False are left out."""
     # One call for all candidates: what is handed over is copied, and that is much.
     nodes, services = world.nodes, world.services
     node, since, slot, ready, km, band, column = c.node, c.since, c.slot, c.ready, c.km, c.band, c.column
-    slot_cutoff, left, parcels = nodes.slot_cutoff, nodes.left, nodes.parcels
+    slot_cutoff, left = nodes.slot_cutoff, nodes.left
     methods, code, by_zone, bands = services.methods, services.code, services.by_zone, services.bands
     band_km, zone_bands, transit, zone = services.band_km, services.zone_bands, services.transit, wish.zone
     method, only, allowed, days_max = wish.method, wish.service, wish.allowed, wish.days
     mean, node_cutoff_min, cutoff_min = services.mean, nodes.cutoff_min, services.cutoff_min
     collected = method == PICKUP
-    limited = parcels.shape[0] > 0 and not collected
+    limited = nodes.parcels.shape[0] > 0 and not collected
     for row in range(rows_from, rows_to):
         if not ready[row]:
             continue
@@ -100,14 +130,11 @@ def reach(world, c, rows_from, rows_to, wish, lines, units):
                 break
             if left[k, d, 0] < 1 or left[k, d, 1] < lines or left[k, d, 2] < units:
                 continue
-            room = not limited
-            if limited:
-                for s in range(band.shape[1]):
-                    room |= band[row, s] >= 0 and parcels[k, s, d] >= 1
-            if room:
-                slot[row] = d
-                ready[row] = True
-                break
+            slot[row] = d
+            ready[row] = True
+            break
+        if limited and ready[row]:
+            _wait_for_parcels(nodes, c, row, lines, units)
         if not ready[row] or days_max >= BIG:
             continue
         # A later day is later still: who is too slow on the first one is out.
@@ -133,6 +160,66 @@ def most_units(left, slot_cutoff, k, slot):
         if left[k, d, 0] >= 1 and left[k, d, 1] >= 1:
             most = max(most, left[k, d, 2])
     return most
+
+
+@bare
+def cut_by_parcels(world, c, count, wish, wanted, whole):
+    """Lower `c.free` of all candidates to what carriers take, where they take so many parcels; `whole`: lines that
+    somebody can still send in full."""
+    ready, free = c.ready, c.free
+    for d in range(wish.lines):
+        whole[d] = False
+        for j in range(count):
+            most = min(int(free[j, d]), int(wanted[d]))
+            if ready[j] and most > 0:
+                taken = _most_by_parcels(world, c, j, wish, d, most)
+                if taken < most:
+                    free[j, d] = taken
+                whole[d] |= taken >= wanted[d]
+
+
+@bare
+def _most_by_parcels(world, c, j, wish, d, most):
+    """Most units of line `d`, `most` or fewer, that the carriers of candidate `j` take on some day: more units never
+    need fewer parcels."""
+    if _carries(world, c, j, wish, d, most):
+        return most
+    few, many = 0, most
+    while many - few > 1:
+        middle = (few + many) // 2
+        if _carries(world, c, j, wish, d, middle):
+            few = middle
+        else:
+            many = middle
+    return few
+
+
+@bare
+def _carries(world, c, j, wish, d, units):
+    """Whether candidate `j` can send so many units of line `d` on some day."""
+    nodes, services, row = world.nodes, world.services, wish.first + d
+    left, slot_cutoff, band, column = nodes.left, nodes.slot_cutoff, c.band, c.column
+    k = int(c.node[j])
+    weight = units * world.orders.weight_g[row]
+    volume = float(units) * world.orders.volume_mm3[row]
+    _, weight, volume = handling.packed(world.cartons, weight, volume)
+    for slot in range(int(c.slot[j]), slot_cutoff.shape[1]):
+        cutoff = slot_cutoff[k, slot]
+        if cutoff == 0:
+            break
+        if left[k, slot, 0] < 1 or left[k, slot, 1] < 1 or left[k, slot, 2] < units:
+            continue
+        for s in range(band.shape[1]):
+            if band[j, s] < 0:
+                continue
+            if wish.days < BIG:
+                wait = (lateness.departs(cutoff, nodes.cutoff_min[k], services.cutoff_min[s]) - wish.now) / DAY
+                if wait + services.mean[s, column[j, s]] > wish.days:
+                    continue
+            full, _ = shipping.parcels(services, s, weight, volume)
+            if full < parcels_left(nodes, k, s, slot, int(column[j, s])):
+                return True
+    return False
 
 
 @bare
@@ -169,6 +256,8 @@ def price(world, costs, c, rows_from, rows_to, wish, order):
         _add_custom(world.custom, costs, c, rows_from, rows_to, wish, order)
     if world.shadow.unit.shape[0]:
         _add_shadow(costs, c, rows_from, rows_to, wish, orders, world.shadow)
+        if world.shadow.lane.shape[0] and wish.method != PICKUP:
+            _add_lanes(costs, c, rows_from, rows_to, nodes, world.shadow)
 
 
 @bare
@@ -187,6 +276,21 @@ def _add_shadow(costs, c, rows_from, rows_to, wish, orders, shadow):
                 unit[j, d] += of_unit[item[wish.first + d], k]
         for s in range(of_parcel.shape[1]):
             parcel[j, s] += of_parcel[k, s]
+
+
+@bare
+def _add_lanes(costs, c, rows_from, rows_to, nodes, shadow):
+    """Add the prices of what carriers take along lanes, for rows rows_from:rows_to and the day that each is for."""
+    node, slot, band, column, ready, parcel = c.node, c.slot, c.band, c.column, c.ready, costs.parcel
+    for j in range(rows_from, rows_to):
+        if not ready[j]:
+            continue
+        day = nodes.slot_day[node[j], slot[j]] & LANE_DAY
+        for s in range(band.shape[1]):
+            if band[j, s] >= 0:
+                lane = nodes.lane_of[s, column[j, s]]
+                if lane >= 0:
+                    parcel[j, s] += shadow.lane[lane, day]
 
 
 @bare
@@ -275,7 +379,8 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
     """
     nodes, services = world.nodes, world.services
     band = c.band
-    left, parcels = nodes.left, nodes.parcels
+    left = nodes.left
+    limited = nodes.parcels.shape[0] > 0
     fixed, line, unit, by_service, parcel, gram, _, _, _, _ = costs
     lines, total, weight, volume, packing, worth = loaded(world, wish, units)
     if not c.ready[j]:
@@ -300,7 +405,7 @@ def best_way(world, costs, c, j, scratch, wish, units, order):
                 if b < 0:
                     continue
                 full, step = shipping.parcels(services, s, weight, volume)
-                if parcels.shape[0] and parcels[k, s, slot] < full + 1:
+                if limited and full >= parcels_left(nodes, k, s, slot, int(c.column[row, s])):
                     continue
                 cost = (
                     by_service[row, s]

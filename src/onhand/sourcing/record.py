@@ -6,7 +6,9 @@ what is recorded besides (bits: tables.HAS_*), and for each candidate its node_i
 stock, worth of a unit, the part of that which is not the network's, cost of the risk of a rejection: where their bit is
 set; money as the decision weighed it), and the ship days that had no room for the whole order: their number, then
 orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where its room
-has a price.
+has a price. Where carriers have limits of parcels, rows of five words follow to the end: candidate (its place in the
+record), ship day, service, parcels left of the node and of the lane (-1: no limit), for those that could not take all
+of the order, and for all where room has a price.
 Numbers are cut to RECORD_CUT, or the units of the order, where more would decide the same; safety units to what leaves
 the same units beyond them, or none. Words are 1, 2 or 4 bytes wide, as the batch needs.
 
@@ -17,6 +19,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +40,7 @@ _HEAD = np.dtype(
 )
 # With prices of the demand, where duty is due on them, or without.
 _PRICED, _PLAIN = 2, 1
+_FEW = 5  # words of a row of FewParcels
 _WORDS = {1: "<i1", 2: "<i2", 4: "<i4"}
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
 _WITH_PRICE = np.dtype([*_DEMAND.descr, ("price", "<f8")])
@@ -61,6 +65,16 @@ class Candidate:
     left: list[tuple[int, int, int]]
 
 
+class FewParcels(NamedTuple):
+    """A service that could take only so many parcels from a node on a ship day (index), by node and by lane."""
+
+    node_id: int
+    day: int
+    service: int
+    of_node: int
+    of_lane: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A decoded record."""
@@ -74,6 +88,7 @@ class Seen:
     volume_mm3: Int64
     price: npt.NDArray[np.float64] | None
     candidates: list[Candidate]
+    parcels: list[FewParcels] = field(default_factory=list[FewParcels])
     terms: list[SeenTerm] = field(default_factory=list[SeenTerm])
 
 
@@ -135,6 +150,7 @@ def decode(raw: bytes) -> Seen:
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
             )
         )
+    few = words[at_word : at_word + (len(words) - at_word) // _FEW * _FEW].reshape(-1, _FEW).tolist()
     return Seen(
         at=at,
         latitude=latitude,
@@ -145,6 +161,10 @@ def decode(raw: bytes) -> Seen:
         volume_mm3=demand["volume"].astype(np.int64),
         price=demand["price"].astype(np.float64) if version == _PRICED else None,
         candidates=candidates,
+        parcels=[
+            FewParcels(candidates[j].node_id, day, service, _limit(of_node), _limit(of_lane))
+            for j, day, service, of_node, of_lane in few
+        ],
         terms=terms,
     )
 
@@ -165,4 +185,4 @@ def _limit(value: int) -> int:
     return NO_LIMIT if value == -1 else value
 
 
-__all__ = ["Candidate", "Seen", "coarsen", "decode", "empty", "encode"]
+__all__ = ["Candidate", "FewParcels", "Seen", "coarsen", "decode", "empty", "encode"]

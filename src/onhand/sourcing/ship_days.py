@@ -47,7 +47,8 @@ def take_apart(network: Network, orders: int, lines: int, units: int) -> Apart:
     tight = days[:, 0] & np.any(network.left[:, 0] < wanted, axis=1)
     if len(network.parcels):
         # How many parcels an order becomes is not known before it is decided.
-        tight |= days[:, 0] & np.any(network.parcels[:, :, 0] < NO_LIMIT, axis=1)
+        few = np.any(network.parcels[:, :, 0] < NO_LIMIT, axis=1) | network.sends_along_limited_lanes()
+        tight |= days[:, 0] & few
     if not tight.any():
         return whole(network)
     later: Any = days & tight[:, np.newaxis]

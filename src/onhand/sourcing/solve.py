@@ -192,7 +192,8 @@ class Decisions:
     count[o] is 0 when order o has no plan, and why[o] says which limit was in the way; picks and fulfilments of order o
     are rows pick_first[o]:pick_first[o+1] and fulfilment_first[o]:fulfilment_first[o+1]. `day` counts from 1970-01-01;
     `slot` is its index among the node's ship days at the time of the decision. `demand_price`: of one unit, where it
-    mattered. `custom`: what terms of others asked; `terms` has their columns behind those of TERMS.
+    mattered. `lane`: column of transit times of the carrier's lane, -1: none. `custom`: what terms of others asked;
+    `terms` has their columns behind those of TERMS.
     """
 
     count: Int32
@@ -220,6 +221,7 @@ class Decisions:
     lines: Int32
     units: Int32
     parcels: Int32
+    lane: Int32
     terms: Float64
     grams: Float64
     record: Int32
@@ -351,7 +353,7 @@ def decide_asked(
     shadow: tables.Shadow = NO_SHADOW,
 ) -> Decisions:
     """Source the orders of `batch` in turn. With `consume` the units and capacity of each plan are taken from
-    `stock.pending` and `network.left` before the next order is looked at.
+    `stock.pending`, and `network.left`, `parcels` and `lanes`, before the next order is looked at.
 
     weighed  what terms of others ask, by row of `batch`; None: those installed are asked now
     shadow   see tables.Shadow; its rows are those of `stock`
@@ -377,7 +379,9 @@ def decide_asked(
     # memory that is not touched costs nothing.
     most: Int32 = world.orders.attempt_fulfilments
     room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
-    words: int = min(2 * orders + longest * (5 * demand + orders * (3 + 3 * network.slot_cutoff.shape[1])), _WORDS)
+    days = network.slot_cutoff.shape[1]
+    each = 3 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
+    words: int = min(2 * orders + longest * (5 * demand + orders * each), _WORDS)
     while True:
         answer = Decisions(
             count=np.zeros(orders, np.int32),
@@ -405,6 +409,7 @@ def decide_asked(
             lines=np.empty(room, np.int32),
             units=np.empty(room, np.int32),
             parcels=np.empty(room, np.int32),
+            lane=np.empty(room, np.int32),
             terms=np.empty((room, len(TERMS) + len(weighed.names))),
             grams=np.empty(room),
             record=np.empty(words, np.int32),
@@ -418,7 +423,8 @@ def decide_asked(
                 answer.count, answer.method, answer.attempt, answer.why, answer.cost, answer.profit, answer.pick_first,
                 answer.fulfilment_first, answer.record_first, answer.pick_demand, answer.pick_node, answer.pick_units,
                 answer.pick_number, answer.pick_supply, answer.node, answer.service, answer.slot, answer.departs,
-                answer.deliver, answer.lines, answer.units, answer.parcels, answer.terms, answer.grams, answer.record,
+                answer.deliver, answer.lines, answer.units, answer.parcels, answer.lane, answer.terms, answer.grams,
+                answer.record,
             ),
         )  # fmt: skip
         if not left_out:
@@ -458,7 +464,7 @@ def _world(
     nodes = tables.Nodes(
         network.xyz, network.handling_minor, network.handling_line_minor, network.handling_unit_minor, network.co2_g,
         network.methods, network.cutoff_min, network.slot_cutoff, network.limits, network.left, network.parcels,
-        duties.node_origin, *lists,
+        network.lanes, network.lane_of, network.lane_limits, network.slot_day, duties.node_origin, *lists,
     )  # fmt: skip
     service = tables.Services(
         network.band_km, network.band_count, network.weight_g, network.weight_count, network.rate_minor,
@@ -551,8 +557,8 @@ def follow(decisions: Decisions, stock: Stock, *, orders: int | None = None, bac
 
 
 def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int) -> None:
-    """Return the capacity of the first `fulfilments` fulfilments to limited days. By day: a cut-off may have passed
-    since, and the network may be a copy without limits."""
+    """Return the capacity and the parcels of the first `fulfilments` fulfilments to limited days. By day: a cut-off may
+    have passed since, and the network may be a copy without limits."""
     node, day = decisions.node[:fulfilments], decisions.day[:fulfilments]
     slot = network.slots_of(node, day)
     ones = np.ones(fulfilments, np.int32)
@@ -561,6 +567,8 @@ def give_back_capacity(decisions: Decisions, network: Network, fulfilments: int)
         limited &= network.left[node, slot, k] != NO_LIMIT
         at: Any = (node[limited], slot[limited], k)
         np.add.at(network.left, at, amount[limited])
+    service, lane, parcels = (a[:fulfilments] for a in (decisions.service, decisions.lane, decisions.parcels))
+    network.give_back_parcels(node, service, lane, day, parcels)
 
 
 def join(parts: Sequence[Decisions]) -> Decisions:
@@ -593,6 +601,7 @@ def join(parts: Sequence[Decisions]) -> Decisions:
         "lines",
         "units",
         "parcels",
+        "lane",
         "terms",
         "grams",
     )
@@ -619,6 +628,6 @@ def nothing() -> Decisions:
         count=i4, method=i4, attempt=i4, why=i4, cost=f8, profit=f8, pick_first=start, fulfilment_first=start,
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
-        units=i4, parcels=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
+        units=i4, parcels=i4, lane=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
         record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
     )  # fmt: skip

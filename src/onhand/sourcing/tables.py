@@ -8,6 +8,8 @@ D ship days, I items (rows of stock), C cartons, O orders.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from onhand.orders.model import TERMS
 
 EARTH_KM = 6371.0088
@@ -23,6 +25,7 @@ WHY_NONE, WHY_NO_PLAN, WHY_PROFIT = range(3)
 SERVICE_PICKUP = -2
 PICKUP = 2  # method bit
 NO_LIMIT = 2147483647  # capacity without a limit
+LANE_DAY = 127  # of `Nodes.lanes`: a day number & LANE_DAY is its column (network.compiled.LANE_DAYS - 1)
 WHOLE_MAX = 2147483000.0  # of money that is kept as a word of a record
 BIG = math.inf  # cost of what cannot be
 DAY = 86_400.0
@@ -87,7 +90,10 @@ class Nodes(NamedTuple):
     """Nodes by node_id and the candidates of each list; shapes and units as in `network.compiled.Network`.
 
     xyz      float64[N, 3]: unit vector from the centre of the Earth
-    parcels  int32[N, S, D]: parcels left, or int32[0, 0, 0] when no service has a limit
+    parcels  int32[N, S, D]: parcels left, or int32[0, 0, 0] when neither a service nor a lane has a limit
+    lanes    int32[L, days]: parcels left of each lane with a limit, all its nodes together
+    lane_of  int32[S, columns]: row of a lane in `lanes` by its column of transit times, -1: no limit; lane_limits
+             int32[L], slot_day int32[N, D]: days since 1970
     """
 
     xyz: Any
@@ -101,6 +107,10 @@ class Nodes(NamedTuple):
     limits: Any
     left: Any
     parcels: Any
+    lanes: Any
+    lane_of: Any
+    lane_limits: Any
+    slot_day: Any
     origin: Any
     candidate_offsets: Any
     candidates: Any
@@ -216,8 +226,8 @@ class Answers(NamedTuple):
     """What is decided. Per order: number of fulfilments or 0, method, attempt, why not, cost (with what units left
     unserved cost), profit, first pick, fulfilment and record word (and one more). Picks: demand row, node, units,
     fulfilment number within the order (from 1), row of supply or -1. Fulfilments: node, service, ship day index,
-    departs, delivered by, lines, units, parcels, terms float64[., terms], grams of CO2. Record: what was seen, int32
-    words (see sourcing/record.py)."""
+    departs, delivered by, lines, units, parcels, column of transit times of the lane or -1, terms float64[., terms],
+    grams of CO2. Record: what was seen, int32 words (see sourcing/record.py)."""
 
     count: Any
     method: Any
@@ -241,6 +251,7 @@ class Answers(NamedTuple):
     lines: Any
     units: Any
     parcels: Any
+    lane: Any
     terms: Any
     grams: Any
     record: Any
@@ -332,12 +343,14 @@ class Shadow(NamedTuple):
     node    [N, 3]: an order, a line and a unit of the node's day
     parcel  [N, S]: a parcel of the service
     divide  bool[O]: a line may be divided although one node has all of it, where that is little work
+    lane    [L, days]: a parcel along the lane, as `Nodes.lanes`
     """
 
     unit: Any
     node: Any
     parcel: Any
     divide: Any
+    lane: Any = np.zeros((0, 0))
 
 
 class World(NamedTuple):

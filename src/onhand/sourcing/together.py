@@ -313,7 +313,7 @@ class _Search:
         stock = self.stock
         own = Stock(stock.available, stock.pending.copy(), stock.safety, stock.rows, stock.prices)
         own.supply = stock.supply._replace(units=stock.supply.units.copy())
-        network = replace(self.network, left=self.network.left.copy(), parcels=self.network.parcels.copy())
+        network = self.network.with_own_room()
         shadow = NO_SHADOW
         if scale:
             nodes, services = self.rows.nodes, len(network.services)
@@ -388,7 +388,8 @@ class _Search:
         parcel = np.zeros((len(apart.node), len(self.network.services)))
         if rows.services:
             parcel = np.where(tight, rows.parcels(price)[apart.node, :, apart.slot], 0.0)
-        return tables.Shadow(unit, np.ascontiguousarray(node), np.ascontiguousarray(parcel), self.divide)
+        lane = np.ascontiguousarray(rows.along(price))
+        return tables.Shadow(unit, np.ascontiguousarray(node), np.ascontiguousarray(parcel), self.divide, lane)
 
 
 def gap_of(cost: float, bound: float) -> float:
@@ -440,10 +441,7 @@ def take_from(decisions: Decisions, stock: Stock, network: Network) -> None:
         limited = network.left[node, slot, kind] != tables.NO_LIMIT
         at: Any = (node[limited], slot[limited], kind)
         np.subtract.at(network.left, at, amount[limited])
-    if len(network.parcels):
-        limited = (service >= 0) & (network.parcels[node, service, slot] != tables.NO_LIMIT)
-        at = node[limited], service[limited], slot[limited]
-        np.subtract.at(network.parcels, at, decisions.parcels[:made][limited])
+    network.give_back_parcels(node, service, decisions.lane[:made], decisions.day[:made], -decisions.parcels[:made])
 
 
 __all__ = ["Together", "gap_of", "plan_together", "take_from", "usual_refusals", "without_moving_prices"]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from tests.flows.test_parcels import TO_GERMANY, carry, service
 
 from onhand.base.actor import SYSTEM
 from onhand.errors import Conflict, InvalidInput, NotFound
@@ -160,6 +161,21 @@ def test_days_that_orders_from_before_fill_are_full(merchant):
     period = read(merchant)
     berlin = period.history.network.node_ids["berlin"]
     assert period.history.network.left[berlin, :2, 0].tolist() == [1, 3]
+
+
+def test_parcels_that_orders_from_before_send_are_not_sent_again(merchant):
+    carry(merchant, service(parcels_per_day=3, lanes=[TO_GERMANY | {"parcels_per_day": 9}]))
+    merchant.now = MONDAY - timedelta(days=1)
+    enter(merchant, "berlin", A=50)
+    for _ in range(2):
+        merchant.place(("A", 1))
+    merchant.now = MONDAY
+    merchant.place(("A", 1))
+    network = read(merchant).history.network
+    berlin = network.node_ids["berlin"]
+    assert network.parcels[berlin, 0, :2].tolist() == [1, 3]
+    monday = network.slot_day[berlin, 0]
+    assert [int(network.lanes[0, day % 128]) for day in (monday, monday + 1)] == [7, 9]
 
 
 def test_dated_supply_is_that_which_others_have_not_been_promised(merchant):

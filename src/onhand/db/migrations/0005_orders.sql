@@ -121,6 +121,8 @@ CREATE TABLE fulfilment (
     deliver_by    timestamptz NOT NULL,
     lines         smallint NOT NULL,
     units         int NOT NULL,
+    parcels       int NOT NULL DEFAULT 0,    -- as planned; 0 where nobody carries it
+    lane          text,                      -- key of the carrier's lane (network/parcels.py), NULL: none
     cost_minor    bigint NOT NULL,
     cost          text NOT NULL,             -- JSON: minor units of each cost term (orders/answer.py)
     co2_g         bigint NOT NULL,

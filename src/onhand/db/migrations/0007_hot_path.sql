@@ -1,7 +1,8 @@
 -- The guarded, set-based statements of the hot path: arrays in, positions out, one round trip, one transaction.
 --
 -- Lock order, the same for every writer of the system: idempotency and order keys, then stock positions in
--- (item, node) order, then inbound lines, then capacity in (node, day) order. The caller sorts; unnest keeps the order.
+-- (item, node) order, then inbound lines, then capacity in (node, day) order, then parcels
+-- in (carrier, service, lane, node, day) order. The caller sorts; unnest keeps the order.
 -- SQLSTATE OH001: some position or day no longer fits; OH002: a key was seen before. Both undo everything;
 -- the caller then takes the exact path (lock, decide, write).
 -- Planner settings (nested loops over index scans) are set on the connection: a SET clause costs time per call.
@@ -115,7 +116,8 @@ CREATE FUNCTION place_orders_v1(
     s_item int[], s_node int[], s_qty int[], s_entries int[],
     a_order int[], a_slot int[], a_qty int[], a_cum int[], a_rank int[],
     f_order int[], f_no int[], f_node int[], f_carrier text[], f_service text[], f_method text[], f_day date[],
-    f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_cost_minor bigint[],
+    f_ship timestamptz[], f_deliver timestamptz[], f_lines int[], f_units int[], f_parcels int[],
+    f_lane text[], f_cost_minor bigint[],
     f_cost text[], f_co2_g bigint[], f_pieces text[],
     c_node int[], c_day date[], c_orders int[], c_lines int[], c_units bigint[],
     u_id uuid[], u_email text[], u_name text[], u_phone text[], u_address text[],
@@ -161,10 +163,10 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, service, method,
-        ship_day, ship_by, deliver_by, lines, units, cost_minor, cost, co2_g, pieces)
+        ship_day, ship_by, deliver_by, lines, units, parcels, lane, cost_minor, cost, co2_g, pieces)
     SELECT o_id[f_order[i]], f_no[i], 1, f_node[i], 'allocated', f_carrier[i], f_service[i], f_method[i], f_day[i],
-        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_cost_minor[i], f_cost[i], f_co2_g[i],
-        f_pieces[i]
+        f_ship[i], f_deliver[i], f_lines[i], f_units[i], f_parcels[i], f_lane[i], f_cost_minor[i], f_cost[i],
+        f_co2_g[i], f_pieces[i]
     FROM generate_subscripts(f_order, 1) i;
     INSERT INTO event (kind, subject, actor, origin, data)
     VALUES ('stock.changed', 'stock', 0, process, jsonb_build_object('items', s_item, 'nodes', s_node));
@@ -173,6 +175,9 @@ BEGIN
     FROM allocate_v1(s_item, s_node, s_qty, s_entries, a_slot, a_qty, a_cum, a_rank, a_order, o_id, o_actor) AS t;
     IF cardinality(c_node) > 0 THEN
         PERFORM hold_capacity_v1(c_node, c_day, c_orders, c_lines, c_units);
+    END IF;
+    IF EXISTS (SELECT FROM parcel_limit) THEN
+        PERFORM hold_parcels_v1(f_carrier, f_service, f_lane, f_node, f_day, f_parcels);
     END IF;
 END $$;
 

@@ -66,6 +66,16 @@ FROM fulfilment f JOIN orders o USING (order_id)
 WHERE f.ship_day >= %(begins)s::date - 2 AND o.placed_at < %(begins)s AND f.status NOT IN ('cancelled', 'rejected')
 GROUP BY f.node_id, f.ship_day;
 
+-- name: parcels
+-- The same of what carriers take, as far as it is limited now.
+SELECT f.carrier, f.service, l.lane, CASE l.lane WHEN '' THEN f.node_id ELSE 0 END AS node_id,
+       f.ship_day - DATE '1970-01-01' AS day, sum(f.parcels)::bigint
+FROM fulfilment f
+JOIN orders o USING (order_id)
+JOIN parcel_limit l ON l.carrier = f.carrier AND l.service = f.service AND l.lane IN ('', f.lane)
+WHERE f.ship_day >= %(begins)s::date - 2 AND o.placed_at < %(begins)s AND f.status NOT IN ('cancelled', 'rejected')
+GROUP BY 1, 2, 3, 4, 5;
+
 -- name: rejections
 -- Lines that nodes were given in the period, and those of them that they rejected.
 SELECT f.node_id, sum(greatest(f.lines, 1)), sum(greatest(f.lines, 1)) FILTER (WHERE f.status = 'rejected')

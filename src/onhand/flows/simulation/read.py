@@ -95,6 +95,7 @@ def read_period(
     ids: list[int] = items.tolist()
     batch.item = dense.astype(np.int32).reshape(-1)
     span = {"begins": begins, "ends": ends, "items": arrays.int4(items.astype(np.int32))}
+    network.take_parcels(conn.execute(SQL["parcels"], span).fetchall())
     available, safety = _positions(conn, span, items, network.count)
     names = sorted({w.objective for w in wishes if w.objective is not None})
     history = History(

@@ -4,7 +4,8 @@
     capacity_price = base · (exp(steepness · (load - from)+) - 1) + μ_order + Σ_d (μ_line + μ_unit · units_d)
 
 load: the fullest of the ship day's limits (orders, lines, units), a share from 0 to 1, so the price rises before the
-node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day.
+node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day, by
+the fuller of node and lane.
 μ: dual prices of the node's day, from the joint plan (sourcing/prices.py), 0 where there is none.
 """
 
@@ -12,11 +13,13 @@ import math
 
 from onhand.base.compiled import bare
 from onhand.sourcing.tables import (
+    LANE_DAY,
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
     OBJ_CAPACITY_DUAL,
     OBJ_CAPACITY_FROM,
     OBJ_CAPACITY_STEEPNESS,
+    PICKUP,
 )
 
 
@@ -41,8 +44,9 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
     if base <= 0.0 and dual <= 0.0:
         return
     node, ready, slots, lines = c.node, c.ready, c.slot, wish.lines
-    left, limits, parcels, parcels_limit = nodes.left, nodes.limits, nodes.parcels, services.parcels
-    fixed, line, unit, parcel = costs.fixed, costs.line, costs.unit, costs.parcel
+    left, limits = nodes.left, nodes.limits
+    fixed, line, unit = costs.fixed, costs.line, costs.unit
+    limited = nodes.parcels.shape[0] > 0 and wish.method != PICKUP
     for j in range(rows_from, rows_to):
         if not ready[j]:
             continue
@@ -53,11 +57,24 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
             for n in range(3):
                 price = max(price, rising(weights, left[k, slot, n], limits[k, n]))
             fixed[j] += price
-            if parcels.shape[0]:
-                for s in range(parcels_limit.shape[0]):
-                    parcel[j, s] += rising(weights, parcels[k, s, slot], parcels_limit[s])
+            if limited:
+                _add_parcels(costs, c, j, wish, nodes, services)
         if dual > 0.0:
             fixed[j] += dual * duals[k, 0]
             for d in range(lines):
                 line[j, d] += dual * duals[k, 1]
                 unit[j, d] += dual * duals[k, 2]
+
+
+@bare
+def _add_parcels(costs, c, j, wish, nodes, services):
+    """Price of a parcel of candidate `j` by each service, where carriers take so many a day."""
+    weights, k, slot = wish.weights, c.node[j], c.slot[j]
+    for s in range(services.parcels.shape[0]):
+        price = rising(weights, nodes.parcels[k, s, slot], services.parcels[s])
+        if nodes.lanes.shape[0] and c.band[j, s] >= 0:
+            lane = nodes.lane_of[s, c.column[j, s]]
+            if lane >= 0:
+                left = nodes.lanes[lane, nodes.slot_day[k, slot] & LANE_DAY]
+                price = max(price, rising(weights, left, nodes.lane_limits[lane]))
+        costs.parcel[j, s] += price
