@@ -4,7 +4,7 @@
                                [--hear 1.0] [--overwrites] [--one-channel 0.5] [--plain]
 
 Four channels with lags of 2 s, 60 s, 15 min and 2 h sell the same stock for a week whose demand jumps tenfold without
-notice. Prints what is lost avoidably and what is oversold, and exits with 1 if a floor is missed. Takes ten minutes.
+notice. Prints what is lost avoidably and what is oversold, and exits with 1 if a floor is missed. Takes 10 to 30 min.
 """
 
 import argparse
