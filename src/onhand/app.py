@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
 from onhand.network.compiled import Network
 from onhand.settings import Settings
+from onhand.sourcing.warm import compile_quietly, is_together_kept
 from onhand.webhooks import Deliverer
 
 T = TypeVar("T")
@@ -66,6 +68,8 @@ _WORKS = {simulation.KIND: simulation.WORK}
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.
 _COUNT_EVERY_S = 1.0
+# How often it is looked whether a process in the background has ended.
+_LOOK_EVERY_S = 0.5
 
 
 def _clock() -> datetime:
@@ -214,7 +218,7 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
         look forward, plan unreleased orders again if a setting says so, deliver webhooks, work on jobs, forget old
-        idempotency keys. Any number of processes may do it at once."""
+        idempotency keys, and have compiled what planning needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -234,6 +238,7 @@ class App:
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))
+        jobs.append(threading.Thread(target=_compile_apart, args=(stop,), name="onhand compiling", daemon=True))
         for job in jobs:
             job.start()
         stop.wait()
@@ -320,6 +325,20 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _compile_apart(stop: threading.Event) -> None:
+    """Have the loops of joint planning compiled, where that has not been done, by a process of low priority: here it
+    would hold up orders for half a minute, the first time that somebody plans."""
+    if is_together_kept():
+        return
+    child = multiprocessing.get_context("spawn").Process(target=compile_quietly, name="onhand compiling", daemon=True)
+    child.start()
+    while child.is_alive() and not stop.is_set():
+        child.join(_LOOK_EVERY_S)
+    if child.is_alive():
+        child.terminate()
+    child.join()
 
 
 class _PerThread(Generic[T]):

@@ -46,3 +46,44 @@ def test_a_change_in_a_file_that_is_only_called_is_seen(tmp_path: Path) -> None:
     then, both = twice(tmp_path)
     assert then == "20 0"
     assert len(both) == 2 and set(kept) < set(both), "beside the old one, which another process may be reading"
+
+
+TELLING = """
+import sys
+sys.stderr.isatty = lambda: {at_terminal}
+from onhand.base import compiled
+def twice(x):
+    return 2 * x
+twice.__module__ = {module!r}
+made = compiled.njit(twice)
+made(1), made(2)
+made(1.0)
+print(compiled.compiled_here())
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_terminal", "module", "told"),
+    [(True, "onhand.x", 1), (False, "onhand.x", 0), (True, "other", 0)],
+)
+def test_who_sits_at_a_terminal_is_told_once_what_they_wait_for(at_terminal: bool, module: str, told: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TELLING.format(at_terminal=at_terminal, module=module)],
+        env=os.environ, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.count("compiles its solver") == told
+    assert done.stdout.strip() == str(["onhand.x.twice"] * 2 if module == "onhand.x" else [])
+
+
+def test_it_is_known_whether_code_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text(OUTER)
+    (tmp_path / "inside.py").write_text(INNER % 1)
+    program = (
+        "from outside import twice; from onhand.base.compiled import is_kept\n"
+        "print(is_kept(twice), twice(1), is_kept(twice))"
+    )
+    for expected in ("False 3 True", "True 3 True"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected

@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from tests.flows.test_policy_decides import decide_by
 
 from onhand.base.actor import SYSTEM
 from onhand.flows.explain_plan import explain_plan
 from onhand.flows.fulfil import reject
+from onhand.flows.trials import watch_trials
 from onhand.orders.model import TERMS
 from onhand.orders.rows import decode_cost, encode_cost
 from onhand.orders.store import first_answers
@@ -41,6 +43,25 @@ def others(monkeypatch):
         monkeypatch.setattr(custom, "installed", lambda: tuple(terms))
 
     return install
+
+
+def test_a_guard_counts_what_is_paid_for_a_term_that_a_canary_does_not_weigh(merchant, monkeypatch):
+    """Berlin is cheaper but for the ferry of 600; the canary overlooks that, and is taken back."""
+    for node in ("berlin", "munich"):
+        merchant.stock(node, A=5_000)
+    for paid, breaches in ((False, []), (True, ["cost_per_order_minor"])):
+        term = Term(name="ferry", summary="x", origin="x 1", fulfilment=lambda b: 2 * ferry(b), paid=paid)
+        monkeypatch.setattr(custom, "installed", lambda term=term: (term,))
+        decide_by(
+            merchant,
+            "weights: {ferry: 0}\nguards: [{metric: cost_per_order_minor, worse_by: 0.03, min_orders: 20}]",
+            to="canary",
+            share=0.4,
+        )
+        answers = merchant.place_many([([("A", 1)], {}) for _ in range(100)])
+        assert {f["node"] for a in answers for f in a["fulfilments"]} == {"berlin", "munich"}
+        merchant.state.tally.write(merchant.db)
+        assert [breach.metric for breach in watch_trials(merchant.db)] == breaches
 
 
 def explained(merchant, placed, number=1):

@@ -17,6 +17,7 @@ from onhand.flows.explain_plan import explain_plan
 from onhand.flows.foresight import DAYS_MIN, ORDERS_MIN, Foreseer, has_drifted
 from onhand.flows.fulfil import accept, reject
 from onhand.flows.record_entries import record_entries
+from onhand.flows.reoptimise import reoptimise
 from onhand.flows.state import State
 from onhand.ledger.intake import EntryIn
 from onhand.orders.model import TERMS
@@ -339,3 +340,78 @@ def test_a_decision_by_prices_is_explained_with_them(merchant):
     assert any("orders to come" in s for s in answer["sentences"]), json.dumps(answer["sentences"], indent=1)
     price = next(c for c in answer["would_change_it"] if c["change"] == "price")
     assert price["then"] == ["berlin"]
+
+
+def busy(merchant, orders=260, days=3.0):
+    """Plenty of stock in berlin and hamburg. A third of the orders are from the east, which berlin serves for 300 less,
+    a third from berlin and large, where it is 200, and a third from there and small: 100. The day is over, and of each
+    that follows berlin has room for half."""
+    merchant.limit("berlin", orders=10_000)
+    for node in ("berlin", "hamburg"):
+        merchant.stock(node, A=50_000)
+    for batch in range(10):
+        merchant.now = MONDAY + timedelta(days=days * batch / 9)
+        each = orders // 10
+        merchant.place_many([([("A", 3 if n % 3 == 1 else 1)], EAST if n % 3 == 2 else {}) for n in range(each)])
+    merchant.now = MONDAY + timedelta(days=days, hours=8)
+    merchant.limit("berlin", orders=43)
+
+
+def test_room_of_a_node_is_left_to_those_who_need_it_most(merchant):
+    busy(merchant)
+    before = only(merchant.place(("A", 1)))
+    assert (before["node"], before["cost"]["capacity_price"]) == ("berlin", 0)
+    made = look(merchant)
+    assert made.room.shape == (5, 6) and not made.room[2:].any()
+    assert 130 < made.room[1, 0] < 250
+    # Tomorrow is Friday; the day after is Monday, which has three days' orders before it, too many from the east alone.
+    assert 250 < made.room[1, 3] < 310
+    assert not made.room[1, [1, 2, 4, 5]].any(), "it has no limit of lines or units"
+    near = merchant.place(("A", 1))
+    assert only(near)["node"] == "hamburg" and only(near)["cost"]["capacity_price"] == 0
+    east = merchant.place(("A", 1), **EAST)
+    assert only(east)["node"] == "berlin" and only(east)["cost"]["capacity_price"] > 100
+    for placed, chosen in ((near, "hamburg"), (east, "berlin")):
+        told = explain_plan(merchant.db, f"{placed['order_id']}-p1")
+        assert told["reproduced"]
+        assert [c["node"] for c in told["candidates"] if c["chosen"]] == [chosen]
+        berlin = next(c for c in told["candidates"] if c["node"] == "berlin")
+        assert berlin["cost"]["capacity_price"] == made.room[1, 0]
+
+
+def test_orders_planned_again_see_what_room_is_worth(merchant):
+    """What was sent elsewhere to leave room is not brought back."""
+    busy(merchant)
+    look(merchant)
+    near = merchant.place(("A", 1))
+    assert only(near)["node"] == "hamburg"
+    assert reoptimise(merchant.state, placed_within=timedelta(seconds=30)).orders_considered >= 1
+    assert [f.node for f in merchant.order(near["order_id"]).live] == ["hamburg"]
+
+
+def test_where_all_find_room_it_is_worth_nothing(merchant):
+    busy(merchant)
+    merchant.limit("berlin", orders=10_000)
+    made = look(merchant)
+    assert made.has_prices and not len(made.room)
+    assert not len(merchant.state.stock().prices.capacity)
+    assert only(merchant.place(("A", 1)))["node"] == "berlin"
+
+
+def test_a_policy_may_weigh_room_as_it_likes(merchant):
+    busy(merchant)
+    look(merchant)
+    decide_by(merchant, "opportunity: {}\nweights: {capacity_price: 0}")
+    assert only(merchant.place(("A", 1)))["node"] == "berlin"
+
+
+def test_when_a_day_has_ended_the_next_one_has_the_price_of_later_ones(merchant):
+    busy(merchant)
+    made = look(merchant)
+    merchant.state.outlook = replace(made, room=np.where(np.arange(6) < 3, made.room, 2 * made.room))
+    merchant.state._room_at = (0, -1.0)
+    today = merchant.state.stock().prices.capacity[1]
+    merchant.now += timedelta(days=1)
+    merchant.state.network.set_clock(merchant.now)
+    tomorrow = merchant.state.stock().prices.capacity[1]
+    assert tomorrow[0] == tomorrow[3] == today[3] == 2 * made.room[1, 3] != today[0]

@@ -100,6 +100,33 @@ def test_nothing_moves_when_nothing_is_gained(merchant):
     assert merchant.rows("SELECT count(*) FROM fulfilment") == [(3,)]
 
 
+def test_rounds_go_on_where_the_last_one_ended(merchant):
+    """Five orders wait, all at the wrong node; a round looks at two of them."""
+    merchant.stock("paris", A=5)
+    placed = [merchant.place(("A", 1), to="berlin") for _ in range(5)]
+    merchant.stock("berlin", A=5)
+
+    def moved():
+        return [n for n, answer in enumerate(placed) if nodes(merchant, answer) == ["berlin"]]
+
+    assert reoptimise(merchant.state, limit=2, apply=False).orders_moved == 2
+    done = [reoptimise(merchant.state, limit=2).orders_moved for _ in range(2)]
+    assert (done, len(moved())) == ([2, 2], 4)
+    # The fifth one, and then, from the start, one that has moved.
+    third = reoptimise(merchant.state, limit=2)
+    assert (third.orders_considered, third.orders_moved) == (2, 1)
+    assert len(moved()) == 5
+
+
+def test_a_round_that_looks_at_all_begins_anew(merchant):
+    merchant.stock("paris", A=3)
+    for _ in range(3):
+        merchant.place(("A", 1), to="berlin")
+    for _ in range(3):
+        assert reoptimise(merchant.state, limit=10).orders_considered == 3
+    assert merchant.state.reoptimised_to is None
+
+
 def test_little_is_not_enough(merchant):
     crossed(merchant)
     assert reoptimise(merchant.state, saving_share_min=0.5).orders_moved == 0

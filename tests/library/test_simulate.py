@@ -7,6 +7,7 @@ import pytest
 from tests.library.test_source import HERE, NETWORK, NODE, SERVICE
 
 import onhand
+from onhand.orders.model import TERMS
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -53,6 +54,23 @@ def test_stock_runs_out_and_supply_arrives_over_time() -> None:
     # By the moment they were placed: from the shelf, from what had come by then, and too late.
     assert same.baseline.served.tolist() == [1, 1, 0]
     assert not same.baseline.picks.is_supply.any()
+
+
+def test_what_units_are_worth_is_learned_from_orders_of_the_weeks_before() -> None:
+    """`near` has ten units, which those who live beyond it need: an order from `far` away leaves them."""
+    known = onhand.Network.load(PLENTY | {"stock": [{"sku": "A", "node": "near", "available": 10}]}, at=AT)
+    before = [order(-n) for n in range(1, 300)]
+    (informed,) = onhand.simulate([order(1)], known, policies=["standard"], before=before)
+    (alone,) = onhand.simulate([order(1)], known, policies=["standard"])
+    worth = [float(found.baseline.fulfilments.terms[0, TERMS.index("opportunity")]) for found in (informed, alone)]
+    assert worth[0] > 100 and worth[1] == 0
+    assert (informed.baseline.looks, alone.baseline.looks) == (1, 0)
+
+
+def test_orders_from_before_are_before() -> None:
+    with pytest.raises(onhand.InvalidInput, match="before that of the network") as refused:
+        onhand.simulate([order(1)], onhand.Network.load(PLENTY, at=AT), policies=["standard"], before=[order(2)])
+    assert [e.path for e in refused.value.errors] == ["before[0].placed_at"]
 
 
 def test_no_orders_are_no_differences() -> None:

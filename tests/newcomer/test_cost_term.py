@@ -130,8 +130,8 @@ network, orders = given
 off = dataclasses.replace(STANDARD.objectives["margin"], weights={"ferry": 0})
 without = dataclasses.replace(STANDARD, objectives={"margin": off})
 (found,) = onhand.simulate(orders, network, policies=[without, STANDARD])
-ferry, cost = found.of("term_ferry"), found.of("cost_minor")
-print(json.dumps([ferry.metric.name, ferry.baseline, ferry.candidate, cost.candidate]))
+ferry, cost, paid = (found.of(key) for key in ("term_ferry", "cost_minor", "paid_minor"))
+print(json.dumps([ferry.metric.name, ferry.baseline, ferry.candidate, cost.candidate, paid.baseline, paid.difference]))
 """
 
 
@@ -145,8 +145,10 @@ def test_simulations_count_it(having):
         }
         for n, code in enumerate([ISLAND, MAINLAND] * 5)
     ]  # fmt: skip
-    label, without, having_it, cost = in_python(having, SIMULATE, alone, orders)
+    label, without, having_it, cost, paid, more = in_python(having, SIMULATE, alone, orders)
     assert (label, without, having_it) == ("Ferry", 0, 150) and cost > 750
+    # A parcel of 500, handling of 100, and for every other order the ferry: it is on the bill whether it weighs or not.
+    assert (paid, more) == (750, 0)
 
 
 def test_it_is_listed_and_policies_may_weigh_it(having, without, tmp_path):

@@ -14,7 +14,8 @@ from onhand.simulation.rules import PlainRules
 from onhand.sourcing.policy import STANDARD, Objective, Policy
 from onhand.sourcing.solve import Stock, decide_asked
 
-EXACT = Settings(step_s=0, rejections=False)
+# What looking forward does is in test_ahead.py.
+EXACT = Settings(step_s=0, rejections=False, looks_max=0)
 
 
 def plainly(past: History, settings: Settings = EXACT, policy: Policy = STANDARD) -> Outcome:

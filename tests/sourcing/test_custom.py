@@ -322,3 +322,29 @@ def test_the_page_has_the_built_in_terms_and_all_that_a_batch_shows() -> None:
     shown = {name for name in dir(TermBatch) if not name.startswith("_")} | {"orders", "nodes", "now"}
     missing = {name for name in shown - {"node_id", "total"} if f"`{name}`" not in text}
     assert not missing and "batch.total(" in text
+
+
+def test_orders_planned_together_ask_terms_once_for_each_way_they_are_planned(install: Any) -> None:
+    """However often the search decides them; and each order by what it was asked for itself."""
+    calls: list[int] = []
+
+    def dear(batch: TermBatch) -> Any:
+        calls.append(batch.orders)
+        return 10.0 * batch.latitude[:, np.newaxis] * (batch.node == "near")[np.newaxis, :]
+
+    install(term(dear), term(unit=lambda b: 1.0 * b.units[:, np.newaxis], name="each"))
+    orders = [
+        {"destination": {"country": "DE", "postal_code": "1", "latitude": 40.0 + n, "longitude": 10.0}}
+        | {"lines": [{"sku": "A", "quantity": 1 + n % 3}, {"sku": "B", "quantity": 1}][: 1 + n % 2]}
+        for n in range(8)
+    ]
+    made = onhand.source_batch(orders, NETWORK, time_limit_s=1.0)
+    assert len(calls) <= 3
+    served = [plan for plan in made.plans if plan.fulfilments]
+    assert len(served) >= 4
+    for n, plan in enumerate(made.plans):
+        for f in plan.fulfilments:
+            units = orders[n]["lines"]
+            assert f.cost["own"] == pytest.approx((400 + 10 * n) * (f.node == "near"))
+            wanted = {line["sku"]: line["quantity"] for line in units}
+            assert f.cost["each"] == pytest.approx(sum(u * wanted[sku] for sku, u in f.lines.items()))

@@ -251,7 +251,8 @@ def test_more_stock_or_capacity_never_costs_more_nor_loses_an_order(world: World
                 node[f"capacity_{what}"] = rng.choice([None, limit + 1, limit + 3])
     after = solve(world)
     assert after is not None
-    assert after.cost <= before.cost + 1e-6
+    # A line is divided only where no node has all of it: more stock may make it whole, and dearer.
+    assert after.cost <= before.cost + 1e-6 or before.method == tables.METHOD_DIVIDED
 
 
 @given(worlds)

@@ -3,15 +3,82 @@
 
 import hashlib
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 try:
     from numba import njit
+    from numba.core import event
+    from numba.core.event import Listener
 except ImportError:  # pragma: no cover - the interpreted path is tested by its own process
 
     def njit(*_args, **_kwargs):
         return lambda function: function
+
+    event = None
+    Listener = object
+
+
+# Compiling what takes longer is told of: somebody may be waiting for it.
+_TOLD_FROM_S = 5.0
+
+
+class _Teller(Listener):  # pyright: ignore[reportGeneralTypeIssues]
+    """Tells people at a terminal what they wait for, once a process: machine code is kept, so it is rare, but the first
+    decision on a machine takes a minute. compiled: names of the functions that this process had to compile."""
+
+    def __init__(self):
+        self.compiled = []
+        self._depth = 0
+        self._told = False
+        self._began = 0.0
+
+    def on_start(self, event):
+        function = event.data["dispatcher"].py_func
+        if not _is_ours(function):
+            return
+        self._depth += 1
+        if self._depth > 1:
+            return
+        self.compiled.append(f"{function.__module__}.{function.__name__}")
+        self._began = time.monotonic()
+        if not self._told and sys.stderr is not None and sys.stderr.isatty():
+            self._told = True
+            _say("onhand compiles its solver: once after an installation, a minute or so")
+
+    def on_end(self, event):
+        if not _is_ours(event.data["dispatcher"].py_func):
+            return
+        self._depth -= 1
+        took = time.monotonic() - self._began
+        if not self._depth and self._told and took > _TOLD_FROM_S:
+            _say(f"compiled in {took:.0f} s")
+
+
+def _is_ours(function):
+    return function.__module__.split(".")[0] == "onhand"
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+_teller = _Teller()
+if event is not None:
+    # Called at the start and at the end of each compilation, nested ones too; not for what is read from the disk.
+    event.register("numba:compile", _teller)
+
+
+def compiled_here() -> list[str]:
+    """Names of the functions that this process has compiled, those left out that it found on the disk."""
+    return list(_teller.compiled)
+
+
+def is_kept(function: Any) -> bool:
+    """Whether there is machine code of a `compiled` function on the disk, as its source is now."""
+    file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return file is None or Path(file._index_path).exists()
 
 
 def _stamp(folder: Path) -> str:

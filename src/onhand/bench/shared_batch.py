@@ -8,7 +8,8 @@ import numpy.typing as npt
 from onhand.sourcing import batch
 from onhand.sourcing.batch import NO_LIMIT, Joint, Options, Shared, source_jointly
 
-FLOORS = {500: (0.01, 2.0), 50: (0.03, 5.0)}  # nodes: gap to a proved bound, seconds
+FLOORS = {500: (0.01, 2.0), 50: (0.03, 5.0)}  # nodes: gap to a proved bound, seconds; of every seed
+SEEDS = range(1, 9)
 REFUSE_LINE = 200.0  # what leaving one line unserved costs: some ten times what serving it does
 
 

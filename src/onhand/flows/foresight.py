@@ -5,7 +5,7 @@ an event says so (`State.follow`). So they decide by the same prices, and the mi
 are spent once. Between two outlooks each process lets the prices follow the orders that it decides itself.
 
 Expected orders are those of the last weeks, each as often as it may come again until supply does: real baskets, to real
-places. Prices are 0 while there are fewer than ORDERS_MIN orders, or they tell of less than DAYS_MIN days.
+places (sourcing/expected.py).
 """
 
 import threading
@@ -34,10 +34,11 @@ from onhand.orders.intake import Wishes
 from onhand.orders.model import Order
 from onhand.orders.rows import decode_lines
 from onhand.sourcing import outlook, rejections, tables
-from onhand.sourcing.node_worth import Local, worth
+from onhand.sourcing.expected import DAYS_MIN, HISTORY_DAYS, HORIZON_DAYS, ORDERS_MIN, look_forward, share_until
+from onhand.sourcing.node_worth import Local
 from onhand.sourcing.outlook import Outlook
 from onhand.sourcing.policy import Foresight, Policy
-from onhand.sourcing.prices import Expected, central_prices, span_of_costs
+from onhand.sourcing.prices import Expected
 from onhand.sourcing.rejections import Answered
 from onhand.sourcing.solve import Ask, Stock, asked
 from onhand.sourcing.store import add_outlook, outlook_made_at
@@ -45,19 +46,13 @@ from onhand.sourcing.store import add_outlook, outlook_made_at
 SQL = queries(__file__)
 log = structlog.get_logger(__name__)
 
-Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-ORDERS_MIN, DAYS_MIN = 200, 1.0
-HISTORY_DAYS = 28.0
-# Until supply comes, of which nothing is known; what is known is taken for so many days at least, or at most.
-HORIZON_DAYS, _SUPPLY_DAYS_MIN, _SUPPLY_DAYS_MAX = 14.0, 1.0, 28.0
 # Orders that are looked at: the first of each of so many stretches of time.
 _STRETCHES, _ORDERS_EACH = 256, 80
-# Expected orders that are decided: so often per item that is asked for, at most so many in all (some 10 seconds).
-_SAMPLES_PER_ITEM, _SAMPLES_MAX = 25, 500_000
+# Expected orders that are decided at most: some 10 seconds.
+_SAMPLES_MAX = 500_000
 # An outlook is out of date before its time when the stock of so many items is not what it was, by so much.
 _DRIFTED_ITEMS, _DRIFTED_STOCK = 0.1, 0.5
 # But none is made sooner after the last than this share of the usual time.
@@ -211,57 +206,23 @@ def foresee(
     if answered.lines.any():
         learned = rejections.learn(answered, items, nodes)
         made = replace(made, share=learned.share, ratio=learned.ratio)
-    ahead = policy.foresight
-    if ahead is None or not past.is_enough:
+    if not past.is_enough:
         return made
-    goods, at = catalogue.goods, now.timestamp()
-    orders = asked(past.asks, network)
-    expected = Expected(orders=orders, count=past.times * (HORIZON_DAYS / past.days))
-    span = span_of_costs(expected, network, policy, goods, now=at, seed=_SEED)
-    if span <= 0:
-        return made
-    ahead = _measured(ahead, span, len(np.unique(orders.item)))
-    until = _until(supply, items, at)
+    expected = Expected(orders=asked(past.asks, network), count=past.times * (HORIZON_DAYS / past.days))
+    until = share_until(np.array([*supply], np.int32), np.array([*supply.values()]), items, now=now.timestamp())
     start = None if before is None else before.prices(items, nodes).unit
     start = start if start is not None and len(start) else None
-    prices = central_prices(
-        expected, stock, network, policy, goods, ahead, now=at, span=span, start=start, until=until,
-        base=_base(local, stock, until, policy), seed=_SEED, between=between,
+    found = look_forward(
+        expected, stock, network, policy, catalogue.goods, now=now.timestamp(), until=until, local=local, start=start,
+        samples_max=_SAMPLES_MAX, seed=_SEED, between=between,
     )  # fmt: skip
-    unit: Float32 = prices.unit
+    if found is None:
+        return made
+    unit = found.unit
     if start is not None:
-        most = outlook.CHANGE_SHARE * ahead.price_max * span
+        most = outlook.CHANGE_SHARE * found.price_max
         unit[:, :, tables.NETWORK] = outlook.moved_little(unit[:, :, tables.NETWORK], start[:, :, tables.NETWORK], most)
-    return made.with_prices(unit, ahead.follow_share * span)
-
-
-def _measured(ahead: Foresight, span: float, items: int) -> Foresight:
-    """With samples for so many items, and the limit in money as a share of the span."""
-    most = ahead.price_max if ahead.price_max_minor is None else min(ahead.price_max, ahead.price_max_minor / span)
-    samples = min(_SAMPLES_MAX, max(ahead.samples, _SAMPLES_PER_ITEM * items))
-    return replace(ahead, price_max=most, samples=samples)
-
-
-def _until(supply: Mapping[int, float], items: int, now: float) -> Float64:
-    """float64[item]: share of the horizon until supply comes."""
-    days = np.full(items, HORIZON_DAYS)
-    for item, at in supply.items():
-        if item < items:
-            days[item] = min(max((at - now) / _DAY_S, _SUPPLY_DAYS_MIN), _SUPPLY_DAYS_MAX)
-    return days / HORIZON_DAYS
-
-
-def _base(local: Local, stock: Stock, until: Float64, policy: Policy) -> Float32:
-    """float32[item, node]: what a unit is worth where it lies."""
-    items, nodes = stock.available.shape
-    base = np.zeros((items, nodes), np.float32)
-    some = local.only((local.item < items) & (local.node < nodes))
-    i, k = some.item, some.node
-    units = (stock.available[i, k] - stock.pending[i, k]).astype(np.float64)
-    minor = worth(some, units, until[i] * HORIZON_DAYS)
-    most = None if policy.foresight is None else policy.foresight.price_max_minor
-    base[i, k] = minor if most is None else np.clip(minor, -most, most)
-    return base
+    return made.with_prices(unit, found.step_minor).with_room(found.room)
 
 
 # What it is made from -------------------------------------------------------------------------------

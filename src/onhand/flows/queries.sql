@@ -127,8 +127,8 @@ LIMIT %(limit)s
 
 -- name: find_unreleased
 -- Orders sourced whole of which nobody has begun to work on any part, those that leave first; of the open fulfilments
--- only, by their index.
-SELECT o.order_id::text
+-- only, by their index. Those up to and with the one where the last round ended come last.
+SELECT o.order_id::text, f.leaves
 FROM (
     SELECT order_id, min(ship_by) AS leaves
     FROM fulfilment
@@ -138,7 +138,8 @@ FROM (
 ) f
 JOIN orders o USING (order_id)
 WHERE o.status = 'sourced' AND o.queue IS NULL AND o.placed_at > %(since)s
-ORDER BY f.leaves, o.order_id
+ORDER BY coalesce((f.leaves, o.order_id) <= (%(ended_leaves)s::timestamptz, %(ended_id)s::uuid), false),
+         f.leaves, o.order_id
 LIMIT %(limit)s
 
 -- name: mark_tried

@@ -8,7 +8,7 @@ somebody else took, stops the whole move, and the next run plans anew.
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +77,8 @@ def reoptimise(
     by: Actor = SYSTEM,
 ) -> Reoptimised:
     """Plan up to `limit` orders, those that leave first, together and anew; move those that it is cheaper for together.
+    Where more of them wait, the next round of this process goes on where this one ended, and begins again after the
+    last.
 
     Only orders that are sourced whole, of which no node has accepted, packed or shipped anything, that nobody holds and
     that leave in half an hour or later. They move only if that saves at least 1 minor unit and `saving_share_min` of
@@ -86,7 +88,9 @@ def reoptimise(
 
     Safe with several workers, and with whatever happens to the orders meanwhile.
     """
-    seen = state.db.transact(lambda conn: _look(state, conn, limit, placed_within))
+    seen, ended = state.db.transact(lambda conn: _look(state, conn, limit, placed_within))
+    if apply:
+        state.reoptimised_to = ended
     if seen is None:
         return Reoptimised(0, 0, 0, 0.0)
     policy = without_moving_prices(state.policy)
@@ -112,12 +116,24 @@ def reoptimise(
     return Reoptimised(considered, len(moves), saved, gap)
 
 
-def _look(state: State, conn: Connection[TupleRow], limit: int, placed_within: timedelta) -> _Seen | None:
-    now = state.now()
+def _look(
+    state: State, conn: Connection[TupleRow], limit: int, placed_within: timedelta
+) -> tuple[_Seen | None, tuple[datetime, str] | None]:
+    """What there is to plan; and where to go on next time: when the last one leaves and its id, None for the start."""
+    now, ended = state.now(), state.reoptimised_to or (None, None)
     rows = conn.execute(
-        SQL["find_unreleased"], {"since": now - placed_within, "after": now + _QUIET, "limit": limit}
-    ).fetchall()
-    orders = [o for o in lock_orders(conn, [order_id for (order_id,) in rows], skip=True) if is_unreleased(o)]
+        SQL["find_unreleased"],
+        {
+            "since": now - placed_within, "after": now + _QUIET, "limit": limit, "ended_leaves": ended[0],
+            "ended_id": ended[1],
+        },
+    ).fetchall()  # fmt: skip
+    last = (rows[-1][1], rows[-1][0]) if len(rows) == limit else None
+    return _lock(state, conn, [order_id for order_id, _ in rows], now), last
+
+
+def _lock(state: State, conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) -> _Seen | None:
+    orders = [o for o in lock_orders(conn, order_ids, skip=True) if is_unreleased(o)]
     if not orders:
         return None
     sourcer = Sourcer(state, conn, [_withdrawn(o) for o in orders])

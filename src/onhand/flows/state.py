@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from onhand.catalog.catalogue import Catalogue, Goods, read_items
+from onhand.catalog.catalogue import Catalogue, read_items
 from onhand.db import Database, queries
 from onhand.db.outbox import Cursor, head
 from onhand.flows.in_force import InForce, assemble, read_node_facts, read_versions
 from onhand.flows.trials import Tally
 from onhand.ledger.snapshot import Snapshot, read_positions
-from onhand.ledger.stack import stack
 from onhand.network.compiled import Network, compile_network, load_network, read_document
-from onhand.sourcing import custom, outlook, record
+from onhand.sourcing import custom, outlook
 from onhand.sourcing.outlook import Outlook
 from onhand.sourcing.policies.asking import Asking
 from onhand.sourcing.policy import STANDARD, Policy
-from onhand.sourcing.solve import NO_PRICES, Ask, Stock, decide
+from onhand.sourcing.solve import NO_PRICES, Stock
 from onhand.sourcing.store import latest_outlook
 from onhand.sourcing.tables import Prices
+from onhand.sourcing.warm import warm_kernel
 
 SQL = queries(__file__)
 
@@ -52,15 +52,19 @@ class State:
         self.outlook: Outlook | None = None
         self._prices: Prices = NO_PRICES
         self._hour = -1  # UTC, that the risks of rejection among them are for
+        self._room_at = (0, -1.0)  # network and moment of its clock that the prices of room among them are for
         self.in_force: InForce | None = None
         self.tally = Tally()
+        # Where the last round of planning orders again ended: when that order leaves, and its id (flows/reoptimise.py).
+        self.reoptimised_to: tuple[datetime, str] | None = None
         self.cursor = Cursor()
         self.loaded = False
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Read everything. Events committed meanwhile are read again by `follow`."""
         custom.log_installed()
-        self.warm()
+        # Before the first order waits for it.
+        warm_kernel(self.policy)
         with self.db.connection() as conn:
             self.cursor = head(conn)
             self.catalogue.load(conn)
@@ -83,27 +87,6 @@ class State:
         """What the solver takes of them; of the built-in policy before anything is read."""
         return STANDARD if self.in_force is None else self.in_force.asking.policy
 
-    def warm(self) -> None:
-        """Compile the loops, or read them from the disk cache, before the first order waits for it."""
-        document = (
-            b'{"nodes":[{"node_id":1,"code":"a","country":"DE","latitude":0,"longitude":0,"timezone":"UTC",'
-            b'"handling_cost_minor":0,"cutoff":"23:59","working_days":[1,2,3,4,5,6,7],"closed_days":[],'
-            b'"capacity_orders":null,"capacity_lines":null,"capacity_units":null,"methods":["ship"],'
-            b'"co2_g_per_order":0,"active":true}],"carriers":[],'
-            b'"channels":[{"channel_id":1,"code":"a","node_ids":null,"active":true}]}'
-        )
-        network = compile_network(document, self.now())
-        stock = Snapshot(1, 1)
-        ask = Ask(demand=[(1, 1)], latitude=0, longitude=0, channel=network.channels["a"])
-        ones, now = np.ones(2, np.int64), self.now().timestamp()
-        goods = Goods(ones, ones, np.zeros(2, np.int32))
-        decisions = decide(
-            [ask], Stock(stock.available, stock.pending, stock.safety), network, self.policy, goods,
-            now=now, consume=False,
-        )  # fmt: skip
-        record.encode(decisions, [0.0], [0.0], goods, now)
-        stack(*np.ones((3, 1), np.int32))
-
     def stock(self) -> Stock:
         """The snapshot as the solver reads it. Call and use under `lock`."""
         self.snapshot.grow(self.catalogue.count, self.network.count)
@@ -114,6 +97,11 @@ class State:
         hour = int(self.now().timestamp() // 3600) % 24
         if len(prices.rejection) and hour != self._hour:
             self._hour, prices = hour, prices._replace(rejection=self.outlook.risk(s.available.shape[1], hour))
+        if len(self.outlook.room) and self._room_at != (id(self.network), self.network.slots_until):
+            # A cut-off may have passed: what was tomorrow is the day that is open now.
+            self._room_at = id(self.network), self.network.slots_until
+            room = outlook.grown(NO_PRICES._replace(capacity=self.outlook.room_at(self.network)), *s.available.shape)
+            prices = prices._replace(capacity=room.capacity)
         self._prices = prices
         return Stock(s.available, s.pending, s.safety, prices=prices, step_minor=self.outlook.step_minor)
 
@@ -125,7 +113,7 @@ class State:
             return  # a process hears of its own outlooks, too
         prices = latest.prices(*self.snapshot.available.shape)
         with self.lock:
-            self.outlook, self._prices, self._hour = latest, prices, -1
+            self.outlook, self._prices, self._hour, self._room_at = latest, prices, -1, (0, -1.0)
 
     def learn_items(self, skus: list[str]) -> None:
         """Read items that another process may just have created."""

@@ -1,6 +1,7 @@
 """`onhand.simulate`: orders with their moments, a network and policies in; what each would have made of them out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ def simulate(
     seed: int = 0,
     rejection: Mapping[str, float] | None = None,
     target_days: float | None = None,
+    before: Iterable[Mapping[str, Any]] = (),
 ) -> list[Comparison]:
     """Replay `orders` by each of `policies` with stock, supply and capacity evolving, and compare each of those after
     the first with the first one. Nothing is kept: `network` stays as it is.
@@ -36,6 +38,9 @@ def simulate(
     policies     as in `onhand.source`; one alone is compared with itself
     seed         of rejections and transit times, the same for all policies
     rejection    node -> probability that it rejects a line; none where left out
+    before       orders of the weeks before, as `orders`: a policy that looks forward learns from these, and from
+                 those of `orders` that have been placed, what units are worth to the orders to come; anew every
+                 simulated day, as the server does, and not before it knows 200 orders of at least a day
     target_days  beyond which an order counts as late; where left out, that of the first policy's default objective
 
     Raises InvalidInput, naming every field that is wrong.
@@ -47,22 +52,24 @@ def simulate(
     moments = [_moment(order, n) for n, order in enumerate(given)]
     known = network if isinstance(network, Network) else Network.load(network, at=min(moments, default=None))
     history = _history(given, moments, known, rules[0], rejection or {})
+    if early := [*before]:
+        history = replace(history, before=_before(early, history, known, rules[0]))
     days = rules[0].objectives[rules[0].default].target_days if target_days is None else target_days
     settings = Settings(seed=seed, target_days=days)
     outcomes = [replay(history, PlainRules(policy, history), settings) for policy in rules]
     return [compare(history, outcomes[0], outcome) for outcome in outcomes[1:] or outcomes]
 
 
-def _moment(order: Mapping[str, Any], number: int) -> datetime:
+def _moment(order: Mapping[str, Any], number: int, path: str = "orders") -> datetime:
     given = order.get("placed_at")
     try:
         moment = msgspec.convert(given, datetime, strict=False)
     except msgspec.ValidationError:
         raise InvalidInput.at(
-            f"orders[{number}].placed_at", "expected a moment, such as 2026-03-02T08:00:00Z"
+            f"{path}[{number}].placed_at", "expected a moment, such as 2026-03-02T08:00:00Z"
         ) from None
     if moment.tzinfo is None:
-        raise InvalidInput.at(f"orders[{number}].placed_at", "expected a moment with its time zone")
+        raise InvalidInput.at(f"{path}[{number}].placed_at", "expected a moment with its time zone")
     return moment
 
 
@@ -83,24 +90,14 @@ def _history(
     unknown = next((code for code in rejection if code not in nodes), None)
     if unknown is not None:
         raise InvalidInput.at("rejection", f"no node {unknown!r}")
-    turn = sorted(range(len(orders)), key=lambda n: moments[n])
-    asks = asks_of(
-        [{**order, "placed_at": at} for order, at in zip(orders, moments, strict=True)], known, policy, known.at
-    )
-    given, rows = [asks[n] for n in turn], [orders[n] for n in turn]
     names = [*policy.objectives]
     share = np.zeros(len(known.compiled.node_codes))
     for code, probability in rejection.items():
         share[nodes[code]] = probability
     moves, inbound = _arrivals(known, begins)
-    wishes = [names.index(row["objective"]) if row.get("objective") else -1 for row in rows]
     return History(
         begins=begins,
-        orders=asked([ask for _, ask, _ in given], known.compiled),
-        placed=np.array([moments[n].timestamp() for n in turn], np.float64),
-        may_wait=np.array([waits for _, _, waits in given], np.bool_),
-        may_split=np.array([row.get("allow_split", True) for row in rows], np.bool_),
-        wishes=np.array(wishes, np.int32),
+        **_columns(orders, moments, names, known, policy, "orders"),
         objectives=names,
         network=known.compiled,
         goods=known.catalogue.goods,
@@ -110,6 +107,40 @@ def _history(
         moves=moves,
         inbound=inbound,
     )
+
+
+def _before(orders: Sequence[Mapping[str, Any]], history: History, known: Network, policy: Policy) -> History:
+    """Raises InvalidInput."""
+    moments = [_moment(order, n, "before") for n, order in enumerate(orders)]
+    late = next((n for n, moment in enumerate(moments) if moment.timestamp() >= history.begins), None)
+    if late is not None:
+        raise InvalidInput.at(f"before[{late}].placed_at", f"expected a moment before that of the network, {known.at}")
+    columns = _columns(orders, moments, history.objectives, known, policy, "before")
+    return replace(history, begins=min(moments).timestamp(), **columns)
+
+
+def _columns(
+    orders: Sequence[Mapping[str, Any]],
+    moments: Sequence[datetime],
+    names: Sequence[str],
+    known: Network,
+    policy: Policy,
+    path: str,
+) -> dict[str, Any]:
+    """Fields of a history that are about its orders, in order of time; names: of objectives."""
+    turn = sorted(range(len(orders)), key=lambda n: moments[n])
+    asks = asks_of(
+        [{**order, "placed_at": at} for order, at in zip(orders, moments, strict=True)], known, policy, known.at, path
+    )
+    given, rows = [asks[n] for n in turn], [orders[n] for n in turn]
+    wishes = [names.index(row["objective"]) if row.get("objective") else -1 for row in rows]
+    return {
+        "orders": asked([ask for _, ask, _ in given], known.compiled),
+        "placed": np.array([moments[n].timestamp() for n in turn], np.float64),
+        "may_wait": np.array([waits for _, _, waits in given], np.bool_),
+        "may_split": np.array([row.get("allow_split", True) for row in rows], np.bool_),
+        "wishes": np.array(wishes, np.int32),
+    }
 
 
 def _arrivals(known: Network, begins: float) -> tuple[Moves, Inbound]:

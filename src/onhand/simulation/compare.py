@@ -156,7 +156,8 @@ def values(history: History, outcome: Outcome) -> dict[str, Float64]:
         return np.bincount(f.order, of_fulfilment.astype(np.float64), count).astype(np.float64)
 
     terms = {name: total(f.terms[:, n]) for n, name in enumerate(outcome.terms)}
-    paid = sum((terms[name] for name in outcome.paid), np.zeros(count))
+    # Terms of others as they are paid, not as the policy weighs them.
+    paid = sum((terms[name] for name in PAID), total(f.others))
     fulfilments = np.bincount(f.order, minlength=count).astype(np.float64)
     complete = outcome.served == outcome.asked
     days, arrived = _last(f.order, f.days, count), _last(f.order, f.arrived, count)

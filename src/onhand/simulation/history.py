@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network
+from onhand.sourcing.node_worth import NO_LOCAL, Local
 from onhand.sourcing.policies.facts import OrderFacts
-from onhand.sourcing.solve import Asked, first_rows
+from onhand.sourcing.solve import PER_ORDER, Asked, first_rows
 
 Bool = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
@@ -66,6 +68,10 @@ class History:
     safety      int32[item, node]
     rejection   float64[node]: probability that the node rejects a line
     facts       what conditions of policies see of an order; None: not known
+    before      orders of the weeks before, that policies learn from which look forward; of it only `orders`, `placed`,
+                `may_wait`, `may_split`, `wishes` and `facts` count
+    stand_for   how many orders each of them stands for: more than 1 in a sample of orders from before
+    local       what is known of sales at nodes in these weeks, and of what is cleared there
     """
 
     begins: float
@@ -83,12 +89,17 @@ class History:
     moves: Moves = NO_MOVES
     inbound: Inbound = NO_INBOUND
     facts: Callable[[int], OrderFacts] | None = None
+    before: "History | None" = None
+    stand_for: float = 1.0
+    local: Local = NO_LOCAL
 
     def __post_init__(self) -> None:
         if np.any(np.diff(self.placed) < 0) or np.any(np.diff(self.moves.at) < 0):
             raise ValueError("expected orders and moves in order of time")
         if len(self.placed) and self.placed[0] < self.begins:
             raise ValueError("expected no order before the history begins")
+        if self.before is not None and len(self.before) and self.before.placed[-1] >= self.begins:
+            raise ValueError("expected orders from before to be placed before the history begins")
 
     def __len__(self) -> int:
         return len(self.placed)
@@ -148,3 +159,58 @@ def gather(
         cost=None if orders.cost is None else orders.cost[flat],
         **orders.of_orders(rows),
     )
+
+
+def join(early: History, late: History) -> History:
+    """The orders of `early` and then those of `late`, all else as in `late`. Their items are the same rows, their
+    objectives the same list."""
+    a, b = early.orders, late.orders
+
+    def both(name: str, missing: float = 0) -> Any:
+        x, y = getattr(a, name), getattr(b, name)
+        if x is None and y is None:
+            return None
+        shape = y if x is None else x
+        x, y = (
+            np.full((size, *shape.shape[1:]), missing, shape.dtype) if column is None else column
+            for column, size in ((x, len(a.zone)), (y, len(b.zone)))
+        )
+        return np.concatenate([x, y])
+
+    mine, theirs = early.facts, late.facts
+    facts = None
+    if theirs is not None and (mine is not None or not len(early)):
+        facts = partial(_facts_of, mine, theirs, len(early))
+    return replace(
+        late,
+        begins=min(early.begins, late.begins),
+        orders=Asked(
+            demand_first=np.concatenate([a.demand_first, b.demand_first[1:] + a.demand_first[-1]]),
+            item=np.concatenate([a.item, b.item]),
+            units=np.concatenate([a.units, b.units]),
+            excluded_first=np.concatenate([a.excluded_first, b.excluded_first[1:] + a.excluded_first[-1]]),
+            excluded=np.concatenate([a.excluded, b.excluded]),
+            price=_joined(a.price, b.price),
+            cost=_joined(a.cost, b.cost),
+            **{name: both(name) for name in PER_ORDER},
+        ),
+        placed=np.concatenate([early.placed, late.placed]),
+        may_wait=np.concatenate([early.may_wait, late.may_wait]),
+        may_split=np.concatenate([early.may_split, late.may_split]),
+        wishes=np.concatenate([early.wishes, late.wishes]),
+        facts=facts,
+        before=None,
+    )
+
+
+def _joined(early: Float64 | None, late: Float64 | None) -> Float64 | None:
+    return None if early is None or late is None else np.concatenate([early, late])
+
+
+def _facts_of(
+    early: Callable[[int], OrderFacts] | None, late: Callable[[int], OrderFacts], count: int, order: int
+) -> OrderFacts:
+    if order >= count:
+        return late(order - count)
+    assert early is not None, "there are no earlier orders without facts"
+    return early(order)

@@ -19,10 +19,12 @@ import numpy.typing as npt
 from onhand.network.compiled import Network
 from onhand.orders.model import TERMS
 from onhand.simulation import chance
+from onhand.simulation.ahead import Ahead
 from onhand.simulation.history import Bool, Float64, History, Int32, gather, part
 from onhand.simulation.rules import Rules
 from onhand.sourcing import tables
 from onhand.sourcing.custom import NOTHING
+from onhand.sourcing.policies.outcomes import paid_to_others
 from onhand.sourcing.solve import NO_PRICES, NO_SUPPLY, Asked, Decisions, Stock, decide_asked
 
 Int64 = npt.NDArray[np.int64]
@@ -40,17 +42,21 @@ class Settings:
     step_s       longest step; 0: one for every moment at which something happens, slower and exact to the second
     target_days  days within which an order should arrive, the same yardstick for every policy
     rejections   whether nodes reject lines
+    looks_max    how often a policy that looks forward learns what units are worth: every simulated day, or so often in
+                 all; 0: never (see simulation/ahead.py)
     """
 
     seed: int = 0
     step_s: float = 3600.0
     target_days: float = 5.0
     rejections: bool = True
+    looks_max: int = 30
 
 
 class Fulfilments(NamedTuple):
     """Fulfilments that nobody rejected as a whole: order, node and service (-2: collected), int32[F]; departs, Unix
-    seconds; parcels; terms, float64[F, terms] minor units; grams; days from when the order was placed until it is
+    seconds; parcels; terms, float64[F, terms] minor units as the policy weighs them; others, minor units paid for terms
+    of others; grams; days from when the order was placed until it is
     there, as expected and as it happened; whether that was later than promised."""
 
     order: Int32
@@ -59,6 +65,7 @@ class Fulfilments(NamedTuple):
     departs: Float64
     parcels: Int32
     terms: Float64
+    others: Float64
     grams: Float64
     days: Float64
     arrived: Float64
@@ -84,11 +91,12 @@ class Outcome:
     """What became of a history under one policy.
 
     terms             names of the cost terms, in the columns of `fulfilments.terms`; those of others come last
-    paid              those of them that are money which is really paid
+    paid              those of them that are money which is really paid; of others whatever they weigh
     asked, served     int32[orders], units; served ones were neither rejected nor left waiting in the end
     rejected          int32[orders], lines that a node rejected; they may have been served by another one
     available         int32[item, node] in the end
     missing           units by which counts and the like found less than the policy had left; 0 in most histories
+    looks             how often it was learned what units are worth to the orders to come
     """
 
     label: str
@@ -102,6 +110,7 @@ class Outcome:
     picks: Picks
     available: Int32
     missing: int
+    looks: int = 0
 
     @property
     def unserved(self) -> int:
@@ -162,6 +171,7 @@ class _Replay:
         prices = NO_PRICES._replace(rejection=history.rejection.astype(np.float32))
         self.stock = Stock(history.available.copy(), np.zeros_like(history.available), history.safety, prices=prices)
         self.stock.supply = self._supply()
+        self.ahead = Ahead.of(history, rules, seed=settings.seed, refreshes_max=settings.looks_max)
         self.made: list[_Made] = []
         self.fulfilments = 0
         self.waiting: dict[int, _Waiting] = {}
@@ -182,6 +192,10 @@ class _Replay:
             until = self._step(clock)
             self._announce(clock)
             self._move(clock)
+            if self.ahead is not None:
+                if clock >= self.ahead.due:
+                    self.ahead.look(self.stock, self.network, clock)
+                self.ahead.follow(self.stock, self.network)
             self._again(clock)
             stop = int(np.searchsorted(placed, until, "left"))
             if stop > done:
@@ -423,6 +437,7 @@ class _Replay:
             picks=picks,
             available=self.stock.available - self.stock.pending,
             missing=self.missing,
+            looks=0 if self.ahead is None else self.ahead.looks,
         )
 
     def _fulfilments(self) -> Fulfilments:
@@ -445,6 +460,7 @@ class _Replay:
             departs=departs[alive],
             parcels=whole("parcels").astype(np.int32)[alive],
             terms=whole("terms").astype(np.float64)[alive] if self.made else np.zeros((0, len(TERMS))),
+            others=_joined([paid_to_others(m.decisions) for m in self.made], np.float64)[alive],
             grams=whole("grams").astype(np.float64)[alive],
             days=((departs + wait_s - placed) / DAY + mean)[alive],
             arrived=((arrived - placed) / DAY)[alive],

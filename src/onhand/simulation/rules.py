@@ -43,6 +43,10 @@ class Rules(Protocol):
         """
         ...
 
+    def about(self, history: History) -> "Rules":
+        """The same policy, asking for the orders of another history with the same nodes, items and objectives."""
+        ...
+
     def keeps(self, why: Int32) -> Bool:
         """Which orders without a plan wait for stock; the others a person would have to look at.
 
@@ -73,6 +77,10 @@ class PlainRules:
             batch.attempts = supply_last(usual_attempts(batch), self._may_wait[rows], None)
         return batch
 
+    def about(self, history: History) -> "PlainRules":
+        """See Rules."""
+        return PlainRules(self.policy, history, label=self.label)
+
     def keeps(self, why: Int32) -> Bool:
         """See Rules."""
         return np.ones(len(why), np.bool_)
@@ -84,6 +92,7 @@ class PolicyRules:
     def __init__(self, label: str, policy: Compiled, history: History, nodes: Nodes) -> None:
         document = policy.document
         self.label = label
+        self._compiled = policy
         self.network = history.network
         self._asking = Asking((Version(label=label, policy=policy),), history.network, nodes)
         self.policy = self._asking.policy
@@ -109,6 +118,10 @@ class PolicyRules:
             whole = np.array([_is_whole(label) for label in tried.labels], np.bool_)
             tried.asked.attempts = supply_last(attempts, history.may_wait[rows], whole)
         return tried.asked
+
+    def about(self, history: History) -> "PolicyRules":
+        """See Rules."""
+        return PolicyRules(self.label, self._compiled, history, self._asking.nodes)
 
     def keeps(self, why: Int32) -> Bool:
         """See Rules."""

@@ -2,8 +2,10 @@
 
 Order by order, each exactly, is 28 to 77 % dearer than jointly when stock or capacity is scarce. Here scarce rows get
 shadow prices (Lagrangian multipliers), orders answer the prices exactly (`shadow`), and that gives both a bound and a
-guide for plans, which are then taken apart and put together again where orders compete (`repair`). What is left open at
-the end goes to a MIP solver if it is small enough (`referee`), which often proves the optimum of small batches.
+guide for plans, which are then taken apart and put together again where orders compete (`repair`), and bettered by a
+MIP solver a part at a time (`programmes`). Rows of little room have prices by amount (`bends`): the bound then sees
+that amounts are whole. What is left open goes to the MIP solver if it is small enough (`referee`), which often proves
+the optimum of small batches.
 
 Knows nothing of networks, carriers or days: an *option* of an order is one node with service and day already chosen,
 and its costs for every subset of the order's lines are an input. Pure: equal inputs and seed give equal plans, unless
@@ -11,7 +13,8 @@ the time limit cut the search short.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -20,19 +23,22 @@ import numpy.typing as npt
 
 from onhand.sourcing import referee as highs
 from onhand.sourcing import repair, shadow
+from onhand.sourcing.bends import bends_of, free_points
+from onhand.sourcing.cells import SUBSETS, Floats, Ints, all_keys, costs_of, near_keys, pool_of, refused_lines
+from onhand.sourcing.programmes import Found, Programmes, gap_of
 from onhand.sourcing.shadow import LINES_MAX, Cells, Table
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 AnyInts = npt.NDArray[Any]
 NO_LIMIT = 2147483647
-_SUBSETS = 1 << LINES_MAX
 # 12 rounds of 15 passes and 2 of 60 climbs reach the best bound there is within 0.01 % at 50 and at 500 nodes.
 _ROUNDS, _PASSES, _CLIMBS = 12, 15, 60
 _CELLS = 16  # of an order that join the pool in each survey
 _CELLS_REPAIR = 24  # of an order in the pool for repair: 8 are too few at 500 nodes (+ 3 % cost), 64 gain nothing
 _DRAWS = 30  # orders of which repair takes the one furthest from its best: 3 leave a gap 0.3 % of cost wider
-_CHUNKS, _TURNS = 100, 6  # of repair, each of as many trials as there are orders
+_FIRST = 0.25  # the part of what time is left that repair has to itself
+_TIGHTENED = 4  # more add less than 0.01 %
+_APART = 200  # orders from which two threads survey them sooner than one
+_CHUNKS, _CHUNKS_BESIDE, _TURNS = 100, 20, 20  # of repair, each of as many trials as there are orders
 _CLOSE_EARLY, _MIP_CELLS = 6_000, 30_000  # cells given to the MIP solver while there is much, and nothing, left to do
 
 
@@ -105,11 +111,6 @@ class Joint(NamedTuple):
     how: tuple[str, ...]  # the steps that improved cost or bound, in order, with what they reached
 
 
-class _Found(NamedTuple):
-    cost: float
-    keys: Ints
-
-
 def source_jointly(
     options: Options,
     shared: Shared,
@@ -146,9 +147,8 @@ def resource_prices(options: Options, shared: Shared, *, start: Floats | None = 
     steps = search.steps()
     for step in steps if start is None else steps[len(steps) // 2 :]:
         search.approach(step)
-    theta = 0.3
     for _ in range(3):
-        theta = search.tighten(max(theta, 0.02))
+        search.tighten()
     return search.bound_price[: search.rows]
 
 
@@ -156,7 +156,7 @@ def referee(options: Options, shared: Shared, time_limit_s: float) -> highs.Verd
     """The whole batch as a MIP: (cost, bound, cells). For small batches and tests: minutes for 1,000 orders."""
     check(options, shared)
     table = table_of(options, shared)
-    return highs.best_of(table, pool_of(table, _all_keys(table)), time_limit_s, gap=0.0)
+    return highs.best_of(table, pool_of(table, all_keys(table)), time_limit_s, gap=0.0)
 
 
 def warm_up(options: Options, shared: Shared) -> None:
@@ -166,9 +166,9 @@ def warm_up(options: Options, shared: Shared) -> None:
     search.survey("orders alone")
     search.pass_in_turn("in turn", 0.0)
     search.approach(1.0)
-    search.tighten(0.3)
+    search.tighten()
     search.refine()
-    search.anneal(1.0, 1)
+    list(_Plan(search).anneal(1.0, 1, math.inf))
     search.close(_CLOSE_EARLY)
 
 
@@ -188,7 +188,6 @@ class _Search:
         self.orders = len(table.refuse)
         self.rows = len(table.capacity) - 2
         self.random = np.random.default_rng(seed)
-        self.state = self.random.integers(1, 2**63, 1, dtype=np.uint64)
         self.began = began
         self.until = began + limit_s
         self.gap_wanted = gap
@@ -196,10 +195,14 @@ class _Search:
         self.work = shadow.work()
         self.price = np.zeros(self.rows + 2)
         self.price[-1] = shadow.BLOCKED
+        self.bend = free_points(table)
         self.values = np.zeros(self.orders)
         self.bound = -math.inf
-        self.bound_price = self.price
-        self.best = _Found(math.inf, np.zeros(0, np.int64))
+        self.price_bound = -math.inf  # of the best prices alone
+        self.theta = 0.3
+        self.aside: ThreadPoolExecutor | None = None
+        self.bound_price, self.bound_bend = self.price, self.bend
+        self.best = Found(math.inf, np.zeros(0, np.int64))
         self.keys = np.zeros(0, np.int64)
         self.cells = pool_of(table, self.keys)
         self.how: list[str] = []
@@ -209,14 +212,49 @@ class _Search:
 
     @property
     def gap(self) -> float:
-        return _gap(self.best.cost, self.bound)
+        return gap_of(self.best.cost, self.bound)
 
     @property
     def done(self) -> bool:
         return self.proved or self.gap <= self.gap_wanted or perf_counter() >= self.until
 
     def run(self) -> None:
-        self.survey("orders alone")
+        """Two threads: prices in this one, plans mostly in the other. What each does does not hang on how fast the
+        other is; they meet between steps."""
+        with ThreadPoolExecutor(1) as self.aside:
+            self.approach_prices()
+            if self.done:
+                return
+            heat = self.refusal / 10
+            self.refine()
+            plan, until = _Plan(self), self.part_of_time(_FIRST)
+            repaired = self.aside.submit(list, plan.anneal(heat, _CHUNKS, until))
+            self.tighten_some(_TIGHTENED)
+            self.offer_all("repair", repaired.result())
+            self.close(_CLOSE_EARLY)
+            programmes = Programmes(
+                self.table, int(self.random.integers(2**62)), self.gap_wanted, self.began, self.until
+            )
+            for turn in range(_TURNS):
+                if self.done:
+                    return
+                near = self.aside.submit(programmes.run, self.best, self.bound_price, self.bound_bend, self.price_bound)
+                self.tighten_some(2 if turn == 0 else 1)
+                self.refine()
+                # A plan warmed a little and cooled again.
+                mine = self.best
+                for mine in _Plan(self).anneal(heat / 10, _CHUNKS_BESIDE, self.until):
+                    self.offer("repair", *mine)
+                theirs = near.result()
+                self.offer_all("programme of near cells", theirs)
+                if theirs:
+                    self.offer("programme of two plans", *programmes.cross(mine, theirs[-1]))
+                self.close(_CLOSE_EARLY)
+            self.close(_MIP_CELLS)
+
+    def approach_prices(self) -> None:
+        """Prices per unit from nothing, and plans that orders make one after another at them."""
+        self.survey("orders alone", apart=True)
         self.pass_in_turn("in turn", 0.0)
         for step in self.steps():
             if self.done:
@@ -224,22 +262,6 @@ class _Search:
             self.approach(step)
         for scale in (1.0, 0.5):
             self.pass_in_turn("in turn, priced", scale)
-        theta = 0.3
-        for _ in range(2):
-            if self.done:
-                return
-            theta = self.tighten(max(theta, 0.02))
-        self.close(_CLOSE_EARLY)
-        heat = self.refusal / 10
-        for turn in range(_TURNS):
-            if self.done:
-                return
-            self.refine()
-            # Tempered once from hot to cold, then warmed a little and cooled again, each time from the best plan.
-            self.anneal(heat if turn == 0 else heat / 10, _CHUNKS)
-            if not self.done:
-                theta = self.tighten(max(theta, 0.02))
-            self.close(_CLOSE_EARLY if turn < _TURNS - 1 else _MIP_CELLS)
 
     @property
     def refusal(self) -> float:
@@ -258,12 +280,23 @@ class _Search:
 
     # -- prices and bound
 
-    def survey(self, name: str, delta: float = math.inf, cells_max: int = _CELLS) -> None:
-        """Price every cell at the prices of now: a bound, and the pool gains the best cells."""
-        keys = _survey(self.table, self.price, delta, cells_max, self.work, self.values)
+    def survey(self, name: str, delta: float = math.inf, cells_max: int = _CELLS, *, apart: bool = False) -> None:
+        """Price every cell at the prices of now: a bound, and the pool gains the best cells. With `apart` the other
+        thread, which must be idle, does half."""
+        middle = self.orders // 2 if apart and self.aside and self.orders >= _APART else 0
+        ask = self.table, self.price, self.bend, delta, cells_max
+        other = None
+        if self.aside and middle:
+            other = self.aside.submit(near_keys, *ask, shadow.work(), self.values, 0, middle)
+        keys = near_keys(*ask, self.work, self.values, middle, self.orders)
+        if other is not None:
+            keys = np.concatenate([other.result(), keys])
         bound = float(self.values.sum() - (self.price[: self.rows] * self.table.capacity[: self.rows]).sum())
+        bound -= shadow.ceilings(self.table, self.bend)
+        if bound > self.price_bound:
+            self.price_bound, self.bound_price, self.bound_bend = bound, self.price, self.bend
         if bound > self.bound:
-            self.bound, self.bound_price = bound, self.price.copy()
+            self.bound = bound
             self.told(name)
         self.grow(keys)
 
@@ -277,22 +310,38 @@ class _Search:
         price = self.price[self.cells.rows].copy()
         turn = self.random.permutation(self.orders)
         shadow.drift(self.table, self.cells, price, self.passes, step, turn, self.work)
-        self.set_prices(price)
-        self.survey("prices")
+        self.set_prices(price, np.zeros(len(self.cells.points)))
+        self.survey("prices", apart=True)
 
-    def tighten(self, theta: float) -> float:
+    def tighten_some(self, times: int) -> None:
+        for _ in range(times):
+            if not self.done:
+                self.tighten()
+
+    def tighten(self) -> None:
         """Some rounds of the volume algorithm over the pool from the best prices, checked against all cells."""
-        self.price = self.bound_price.copy()
-        price = self.price[self.cells.rows].copy()
-        _, theta = shadow.climb(self.table, self.cells, price, self.best.cost, _CLIMBS, theta, self.work)
-        self.set_prices(price)
+        price, bend = self.prices_of(self.cells)
+        straight: Ints = self.table.bent_row[self.cells.bent]
+        at = np.searchsorted(self.cells.rows, straight)
+        # A bent row begins with the price it had, times each amount.
+        sizes = np.diff(self.cells.bent_first)
+        bend[1:] += np.repeat(price[at], sizes) * self.table.point_amount[self.cells.points[1:]]
+        price[at] = 0.0
+        theta = max(self.theta, 0.02)
+        _, self.theta = shadow.climb(self.table, self.cells, price, bend, self.best.cost, _CLIMBS, theta, self.work)
+        self.set_prices(price, bend)
         self.survey("prices tightened")
-        return theta
 
-    def set_prices(self, price: Floats) -> None:
+    def set_prices(self, price: Floats, bend: Floats) -> None:
         self.price = np.zeros(self.rows + 2)
         self.price[-1] = shadow.BLOCKED
         self.price[self.cells.rows] = price
+        self.bend = free_points(self.table)
+        self.bend[self.cells.points[1:]] = bend[1:]
+
+    def prices_of(self, cells: Cells) -> tuple[Floats, Floats]:
+        """The best prices known of the rows and points of a pool."""
+        return self.bound_price[cells.rows], self.bound_bend[cells.points]
 
     # -- plans
 
@@ -304,30 +353,20 @@ class _Search:
         turn = np.argsort(-self.values / np.diff(self.table.line_first), kind="stable")
         if scale == 0.0:
             turn = np.arange(self.orders)
-        price = self.price[cells.rows]
-        repair.in_turn(self.table, cells, turn, price, scale, plan, left, costs, self.work)
+        price, bend = self.price[cells.rows], self.bend[cells.points]
+        repair.in_turn(self.table, cells, turn, price, bend, scale, plan, left, costs, self.work)
         self.offer(name, float(costs.sum()), self.keys[np.sort(plan[plan >= 0])])
 
     def refine(self) -> None:
         """Keep only what is near the best at the best prices (and the best plan): the search is quicker."""
-        self.price = self.bound_price.copy()
+        self.price, self.bend = self.bound_price, self.bound_bend
         self.keys = self.best.keys
         self.cells = pool_of(self.table, self.keys)
         self.survey("prices", cells_max=_CELLS_REPAIR)
 
-    def anneal(self, heat: float, chunks: int) -> None:
-        """Ruin and recreate, cooled to a hundredth of `heat`; a chunk is as many trials as there are orders.
-
-        The heat falls by chunks done or by time gone, whichever is further."""
-        plan = _Plan(self)
-        begun = perf_counter()
-        for chunk in range(chunks):
-            now = perf_counter()
-            if self.done:
-                break
-            share = max(chunk / chunks, (now - begun) / (self.until - begun))
-            cost = plan.ruin(heat * 0.01**share, 1.0)
-            self.offer("repair", cost, plan.keys())
+    def part_of_time(self, part: float) -> float:
+        now = perf_counter()
+        return now + part * max(0.0, self.until - now)
 
     def close(self, cells_max: int) -> None:
         """Give what may still be in a better plan to the MIP solver, if that is no more than `cells_max` cells: its
@@ -336,24 +375,26 @@ class _Search:
         cells_max = int(min(cells_max, 5000 * (self.until - perf_counter())))
         if self.done or cells_max < 100:
             return
-        self.price = self.bound_price.copy()
-        reach = self.best.cost - self.bound + 1e-6 * abs(self.bound)
-        # The count is never cut by survey's own limit: it is larger than what is accepted.
-        keys = _survey(self.table, self.price, reach, cells_max + 1, self.work, self.values)
-        if len(keys) > cells_max:
+        self.price, self.bend = self.bound_price, self.bound_bend
+        reach = self.best.cost - self.price_bound + 1e-6 * abs(self.bound)
+        keys = np.empty(cells_max, np.int64)
+        found = shadow.survey(
+            self.table, self.price, self.bend, reach, len(self.table.cost), self.work, self.values, keys, 0, self.orders
+        )
+        if found < 0:
             return
-        keys = np.union1d(keys, self.best.keys)
+        keys = np.union1d(keys[:found], self.best.keys)
         cells = pool_of(self.table, keys)
         verdict = highs.best_of(
             self.table,
             cells,
-            self.until - perf_counter(),
+            0.9 * (self.until - perf_counter()),
             start=np.searchsorted(keys, self.best.keys),
             gap=self.gap_wanted / 2,
         )
         if verdict.cost < self.best.cost:
             # The solver's tolerances allow for a trace of infeasibility and rounding: the plan is costed anew.
-            self.offer("programme", cost_of(self.table, keys[verdict.taken]), keys[verdict.taken])
+            self.offer("programme", float(costs_of(self.table, keys[verdict.taken]).sum()), keys[verdict.taken])
         self.grow(keys)
         bound = min(verdict.bound, self.best.cost)
         # To its tolerances, that is.
@@ -364,8 +405,12 @@ class _Search:
 
     def offer(self, name: str, cost: float, keys: Ints) -> None:
         if cost < self.best.cost - 1e-9:
-            self.best = _Found(cost, keys)
+            self.best = Found(cost, keys)
             self.told(name)
+
+    def offer_all(self, name: str, found: "list[Found]") -> None:
+        for plan in found:
+            self.offer(name, *plan)
 
     def told(self, name: str) -> None:
         text = f"{name}: {self.best.cost:.6g} >= {self.bound:.6g}"
@@ -376,8 +421,17 @@ class _Search:
         if self.progress is not None:
             self.progress(name, self.best.cost, self.bound)
 
+    def unit_prices(self) -> Floats:
+        """Of each row; of a bent one the most that an amount pays per unit."""
+        table, price = self.table, self.bound_price.copy()
+        row = np.repeat(table.bent_row, np.diff(table.bent_first))
+        begin = table.bent_first[0]
+        each = self.bound_bend[begin:] / table.point_amount[begin:]
+        np.maximum.at(price, row, np.where(each < shadow.FAR / shadow.BENT_MAX, each, 0.0))
+        return price[: self.rows]
+
     def joint(self, options: Options, shared: Shared) -> Joint:
-        option, mask = self.best.keys // _SUBSETS, self.best.keys % _SUBSETS
+        option, mask = self.best.keys // SUBSETS, self.best.keys % SUBSETS
         order = np.searchsorted(self.table.option_first, option, side="right") - 1
         bound = min(self.bound, self.best.cost)
         return Joint(
@@ -387,22 +441,25 @@ class _Search:
             refused_lines(self.table, order, mask),
             self.best.cost,
             bound,
-            _gap(self.best.cost, bound),
+            gap_of(self.best.cost, bound),
             perf_counter() - self.began,
-            _prices(options, shared, self.bound_price[: self.rows]),
+            _prices(options, shared, self.unit_prices()),
             tuple(self.how),
         )
 
 
 class _Plan:
-    """The best plan of a search as the arrays that `repair` works on, in the pool of the moment."""
+    """The best plan of a search as the arrays that `repair` works on, in the pool of the moment. Once made it looks no
+    more at what the search does."""
 
     def __init__(self, search: _Search) -> None:
-        self.search = search
+        self.table, self.bound, self.gap_wanted = search.table, search.bound, search.gap_wanted
+        self.work = shadow.work()
+        self.state = search.random.integers(1, 2**63, 1, dtype=np.uint64)
         search.grow(search.best.keys)
         self.cells, self.pool = search.cells, search.keys
         cells, table = self.cells, search.table
-        self.price = search.bound_price[cells.rows].copy()
+        self.price, self.bend = search.prices_of(cells)
         self.plan = np.full((search.orders, LINES_MAX), -1, np.int64)
         self.left = cells.capacity.copy()
         self.costs = np.zeros(search.orders)
@@ -412,6 +469,7 @@ class _Plan:
             cells,
             np.searchsorted(self.pool, search.best.keys),
             self.price,
+            self.bend,
             self.plan,
             self.left,
             self.costs,
@@ -421,24 +479,41 @@ class _Plan:
         self.user_first = np.zeros(len(cells.rows) + 1, np.int64)
         np.cumsum(np.bincount(cells.row, minlength=len(cells.rows)), out=self.user_first[1:])
 
-    def ruin(self, heat: float, cool: float) -> float:
-        search = self.search
+    def anneal(self, heat: float, chunks: int, until: float) -> Iterator[Found]:
+        """Ruin and recreate, cooled to a hundredth of `heat`; a chunk is as many trials as there are orders. The plans
+        found, each better than the one before.
+
+        The heat falls by chunks done or by time gone, whichever is further."""
+        best = float(self.costs.sum())
+        begun = perf_counter()
+        for chunk in range(chunks):
+            now = perf_counter()
+            if now >= until or gap_of(best, self.bound) <= self.gap_wanted:
+                return
+            share = max(chunk / chunks, (now - begun) / (until - begun))
+            cost = self.ruin(heat * 0.01**share)
+            if cost < best - 1e-9:
+                best = cost
+                yield Found(cost, self.keys())
+
+    def ruin(self, heat: float) -> float:
         return repair.ruin(
-            search.table,
+            self.table,
             self.cells,
             self.price,
+            self.bend,
             self.values,
             self.plan,
             self.left,
             self.costs,
             self.user_first,
-            search.orders,
+            len(self.costs),
             heat,
-            cool,
+            1.0,
             8,
             _DRAWS,
-            search.state,
-            search.work,
+            self.state,
+            self.work,
         )
 
     def keys(self) -> Ints:
@@ -506,11 +581,24 @@ def table_of(options: Options, shared: Shared) -> Table:
     option_first = np.asarray(options.option_first, np.int64)
     units = np.asarray(options.units, np.int64)
     slot_first = np.concatenate([[0], np.cumsum(np.diff(option_first) * np.diff(line_first))])
+    bends = bends_of(
+        options.item,
+        options.units,
+        int(np.diff(line_first).max(initial=0)),
+        shared.stock,
+        shared.capacity[:, 1],
+        np.where(scarce, stock_row, -1),
+        np.where(binds[:, 1], node_row[:, 1], -1),
+    )
     count = len(options.node)
     use_first, use_row, use_amount = np.zeros(count + 1), np.zeros(0), np.zeros(0)
     if options.use_first is not None:
         assert options.use_resource is not None and options.use_amount is not None, "uses come together"
         use_first, use_row, use_amount = options.use_first, options.use_resource + first_resource, options.use_amount
+    rows_of_slots, slot_point = shadow.slots(
+        line_first, options.item, units, option_first, options.node, slot_first, stock_row, shared.stock, free + 1,
+        bends.first_point, bends.rank,
+    )  # fmt: skip
     return Table(
         line_first=line_first,
         units=units,
@@ -522,78 +610,19 @@ def table_of(options: Options, shared: Shared) -> Table:
         cost_first=np.asarray(options.cost_first, np.int64),
         cost=np.asarray(options.cost, np.float64),
         slot_first=slot_first,
-        stock_row=shadow.slots(
-            line_first, options.item, units, option_first, options.node, slot_first, stock_row, shared.stock, free + 1
-        ),
+        stock_row=rows_of_slots,
         node_row=node_row.astype(np.int32),
         use_first=np.asarray(use_first, np.int64),
         use_row=np.asarray(use_row, np.int32),
         use_amount=np.asarray(use_amount, np.int64),
         capacity=np.concatenate([shared.stock[scarce], shared.capacity[binds], resource, [plenty, 0]]).astype(np.int64),
+        bent_row=bends.row,
+        bent_first=bends.first,
+        point_amount=bends.amount,
+        point_most=bends.most,
+        slot_point=slot_point,
+        line_point=bends.line_point,
     )
-
-
-def pool_of(table: Table, keys: Ints) -> Cells:
-    """Spell out the cells with these keys (option * 256 + mask; sorted, distinct)."""
-    option, mask = keys // _SUBSETS, keys % _SUBSETS
-    order_of = np.searchsorted(table.option_first, option, side="right") - 1
-    first = np.searchsorted(order_of, np.arange(len(table.option_first)))
-    longest = int(np.diff(table.line_first).max(initial=0)) + 3
-    room = len(keys) * longest + int((table.use_first[option + 1] - table.use_first[option]).sum())
-    none = np.zeros(0, np.int64)
-    cells = Cells(
-        first,
-        option,
-        mask,
-        np.empty(len(keys), np.int32),
-        np.empty(len(keys)),
-        np.empty(len(keys) + 1, np.int64),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
-        none,
-        none,
-    )
-    shadow.spell(table, order_of, option, mask, cells)
-    return shadow.narrow(table, cells)
-
-
-def refused_lines(table: Table, order: Ints, mask: Ints) -> npt.NDArray[np.bool_]:
-    """bool[lines]: lines that no fulfilment (order, mask) holds."""
-    refused = np.ones(len(table.units), bool)
-    for bit in range(LINES_MAX):
-        refused[table.line_first[order[(mask >> bit) & 1 == 1]] + bit] = False
-    return refused
-
-
-def cost_of(table: Table, keys: Ints) -> float:
-    """Money of the plan that takes these cells and refuses all other lines."""
-    option, mask = keys // _SUBSETS, keys % _SUBSETS
-    order = np.searchsorted(table.option_first, option, side="right") - 1
-    width = (1 << np.diff(table.line_first)) - 1
-    at = table.cost_first[order] + (option - table.option_first[order]) * width[order] + mask - 1
-    refused = refused_lines(table, order, mask)
-    order_of_line = np.repeat(np.arange(len(table.refuse)), np.diff(table.line_first))
-    some = np.unique(order_of_line[refused])
-    return float(table.cost[at].sum() + table.refuse_line[refused].sum() + table.refuse[some].sum())
-
-
-def _survey(table: Table, price: Floats, delta: float, cells_max: int, work: shadow.Work, values: Floats) -> Ints:
-    room = max(cells_max, 4096) * 2 + 2 * _CELLS_REPAIR * len(values)
-    while True:
-        keys = np.empty(min(room, len(table.cost)), np.int64)
-        found = shadow.survey(table, price, min(delta, shadow.FAR / 10), cells_max, work, values, keys)
-        if found >= 0:
-            return keys[:found]
-        # Many cells of one price: the count is no limit then.
-        room *= 4
-
-
-def _all_keys(table: Table) -> Ints:
-    """Every cell that exists and fits alone."""
-    work = shadow.work()
-    price = np.zeros(len(table.capacity))
-    price[-1] = shadow.BLOCKED
-    return _survey(table, price, math.inf, max(1, len(table.cost)), work, np.zeros(len(table.refuse)))
 
 
 def _prices(options: Options, shared: Shared, price: Floats) -> Prices:
@@ -603,9 +632,3 @@ def _prices(options: Options, shared: Shared, price: Floats) -> Prices:
     first_resource = first_capacity + int(binds.sum())
     stock[scarce], capacity[binds] = price[:first_capacity], price[first_capacity:first_resource]
     return Prices(stock, capacity, price[first_resource:].copy())
-
-
-def _gap(cost: float, bound: float) -> float:
-    if cost <= bound:
-        return 0.0
-    return (cost - bound) / abs(bound) if bound != 0.0 and math.isfinite(bound) else math.inf

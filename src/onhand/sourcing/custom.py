@@ -94,6 +94,17 @@ class Weighed:
         """As the kernel reads it."""
         return tables.Custom(self.fulfilment, self.unit, self.paid)
 
+    def only(self, orders: npt.NDArray[np.int64], demand_first: npt.NDArray[np.int32]) -> "Weighed":
+        """Some of the orders, in that order. demand_first: int32[orders + 1], where the demand of each begins now."""
+        if not self.names:
+            return self
+        sizes = np.diff(demand_first)[orders]
+        starts = np.cumsum(sizes) - sizes
+        demand = np.arange(int(sizes.sum())) - np.repeat(starts - demand_first[:-1][orders], sizes)
+        # `take` and no index: what that gives is laid out otherwise, and the kernel would be compiled for it.
+        unit = np.take(self.unit, demand, axis=1) if len(self.unit) else self.unit
+        return replace(self, fulfilment=np.take(self.fulfilment, orders, axis=1), unit=unit, seen=self.seen[orders])
+
     @classmethod
     def join(cls, parts: Sequence["Weighed"]) -> "Weighed":
         """Batches of the same terms and nodes, orders numbered through."""
@@ -147,6 +158,11 @@ def names() -> tuple[str, ...]:
     return tuple(term.name for term in installed())
 
 
+def unasked() -> Weighed:
+    """Of decisions that were put together of others: the terms have names, what they asked is not known any more."""
+    return replace(NOTHING, names=names())
+
+
 def term_names() -> tuple[str, ...]:
     """Of all addends of a fulfilment's cost, built-in ones first: the columns of `Decisions.terms`."""
     return (*TERMS, *names())
@@ -187,7 +203,8 @@ def weigh(
     *,
     now: float,
 ) -> Weighed:
-    """Ask every term that `policy` gives any weight; the others are 0.
+    """Ask every term that `policy` gives any weight, and those that are paid: what orders come to counts them whatever
+    they weigh. The others are 0.
 
     free  int32[demand, node_id]: units that may lie at each node
     """
@@ -201,7 +218,7 @@ def weigh(
     unit = np.zeros((len(terms) if has_units else 0, demand if has_units else 0, nodes if has_units else 0), np.float32)
     batch = TermBatch(asked, network, goods, now)
     for x, term in enumerate(terms):
-        if orders and any(o.weights.get(term.name, 1.0) for o in policy.objectives.values()):
+        if orders and (term.paid or any(o.weights.get(term.name, 1.0) for o in policy.objectives.values())):
             found = ask(term, batch)
             if found is not None:
                 fulfilment[x][:, batch.node_id] = found[0]
@@ -291,5 +308,5 @@ def faults() -> list[Fault]:
 
 __all__ = [
     "GROUP", "NOTHING", "Fault", "Term", "TermBatch", "Weighed", "ask", "faults", "installed", "names", "term_names",
-    "term_of", "weigh",
+    "term_of", "unasked", "weigh",
 ]  # fmt: skip

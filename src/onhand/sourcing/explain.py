@@ -93,6 +93,7 @@ class Case:
     value: Int32
     base: Int32
     risk: Int32
+    room: npt.NDArray[np.float64]
     weight_g: npt.NDArray[np.int64]
     volume_mm3: npt.NDArray[np.int64]
     nodes: list[int]
@@ -151,10 +152,13 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         candidate_offsets=np.array([0, *range(len(nodes), 2 * len(nodes) + 1)], np.int32),
     )
     free, safety, value, base, risk = (np.zeros((len(seen.item), size), np.int32) for _ in range(5))
+    room = np.zeros((size, NO_PRICES.capacity.shape[1]))
     network.left[:] = NO_LIMIT
     for c in seen.candidates:
         free[:, c.node_id], safety[:, c.node_id] = c.free, c.safety
         value[:, c.node_id], base[:, c.node_id], risk[:, c.node_id] = c.value, c.base, c.risk
+        if c.room:
+            room[c.node_id] = c.room
         for day, left in enumerate(c.left):
             network.left[c.node_id, day] = left
     destination = wishes.destination
@@ -183,6 +187,7 @@ def case_of(kept: Kept, decided: Decided) -> Case:
         value=value,
         base=base,
         risk=risk,
+        room=room,
         weight_g=seen.weight_g,
         volume_mm3=seen.volume_mm3,
         nodes=nodes,
@@ -237,6 +242,7 @@ def solve(case: Case, questions: Sequence[What]) -> list[Plan]:
     goods = Goods(weight, volume, number, [(None, None), *case.pairs])
     stock = Stock(free, np.zeros_like(free), safety, {row + 1: row for row in range(len(free))})
     stock.prices, policy = prices_of(case.policy, *(np.tile(a, (count, 1)) for a in (case.value, case.risk)))
+    stock.prices = _with_room(stock.prices, case.room)
     batch = asked(asks, case.network)
     batch.attempts = _attempts(batch, case)
     weighed = _weighed(case, [[item - 1 for item, _ in q.ask.demand] for q in questions])
@@ -260,6 +266,10 @@ def prices_of(policy: Policy, value: Int32, risk: Int32) -> tuple[Prices, Policy
         prices = prices._replace(rejection=sure, ratio=(risk / dearest).astype(np.float32))
     objectives = {name: replace(o, opportunity=1.0, rejection_minor=dearest) for name, o in policy.objectives.items()}
     return prices, replace(policy, objectives=objectives)
+
+
+def _with_room(prices: Prices, room: npt.NDArray[np.float64]) -> Prices:
+    return prices._replace(capacity=room) if room.any() else prices
 
 
 def _attempts(batch: Asked, case: Case) -> Attempts:

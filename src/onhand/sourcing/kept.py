@@ -120,7 +120,8 @@ def _shelves(standing: Sequence[Standing], stock: Stock, item_row: dict[int, int
     none = np.zeros_like(held)
     items = np.array([*item_row], np.int32)
     at = items if stock.rows is None else np.array([stock.rows[i] for i in item_row], np.int32)
-    return Stock(held, none, none, item_row, spread_prices(stock.prices, node, at))
+    slot = np.array([0] * nodes + [s.slot for s in standing], np.int32)
+    return Stock(held, none, none, item_row, spread_prices(stock.prices, node, slot, at))
 
 
 def _merged(made: Decisions, standing: Sequence[Standing], asked: Asked, of: Any, split: Any) -> Decisions:

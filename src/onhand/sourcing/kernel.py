@@ -45,6 +45,7 @@ from onhand.sourcing.tables import (
     BIG,
     DAY,
     HAS_BASE,
+    HAS_DUAL,
     HAS_RISK,
     HAS_ROOM,
     HAS_SAFETY,
@@ -59,6 +60,7 @@ from onhand.sourcing.tables import (
     METHOD_SHARED,
     NO_LIMIT,
     OBJ_CAPACITY_BASE,
+    OBJ_CAPACITY_DUAL,
     OBJ_CAPACITY_FROM,
     OBJ_OPPORTUNITY,
     OBJ_PROMISE_Z,
@@ -197,7 +199,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
     # Fulfilments of one order may go along the same lane: each is weighed after those before it. Not so where what is
     # shared has a price: a joint plan is bounded by what is cheapest for each, and chosen among plans that fit.
     together = nodes.lanes.shape[0] > 0 and (consume or world.shadow.unit.shape[0] == 0)
-    record_room = 3 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
+    record_room = 10 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
         _, _, _, _, _, _, _,
@@ -671,13 +673,20 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
     has_value = weight != 0.0 and value.shape[0] > 0
     has_risk = weights[OBJ_REJECTION] != 0.0 and world.prices.rejection.shape[0] > 0
     has_room = weights[OBJ_CAPACITY_BASE] > 0.0
+    duals = world.prices.capacity
+    has_dual = weights[OBJ_CAPACITY_DUAL] > 0.0 and duals.shape[0] > 0
     units_cut = max(RECORD_CUT, order_units)
     # Where room has a price (terms/capacity_price.py), all that is left of it counts; a little more does no harm.
     limits, dear = nodes.limits, 1.0 - weights[OBJ_CAPACITY_FROM] + 1e-6
     room_cut = NO_LIMIT if has_room else units_cut
     record[words] = count
     record[words + 1] = (
-        HAS_SAFETY * guarded + HAS_VALUE * has_value + HAS_BASE * has_base + HAS_RISK * has_risk + HAS_ROOM * has_room
+        HAS_SAFETY * guarded
+        + HAS_VALUE * has_value
+        + HAS_BASE * has_base
+        + HAS_RISK * has_risk
+        + HAS_ROOM * has_room
+        + HAS_DUAL * has_dual
     )
     words += 2
     for j in range(count):
@@ -703,6 +712,16 @@ def _record(world, c, count, wish, guarded, has_base, order_units, record, words
             if has_risk:
                 record[words] = risk[j, d]
                 words += 1
+        if has_dual:  # most nodes have room enough: a word of theirs
+            some = False
+            for n in range(duals.shape[1]):
+                some |= duals[k, n] != 0.0
+            record[words] = some
+            words += 1
+            if some:
+                for n in range(duals.shape[1]):
+                    record[words] = opportunity.whole(duals[k, n])
+                    words += 1
         at = words
         words += 1
         for d in range(slot_cutoff.shape[1]):

@@ -42,6 +42,10 @@ class Local(NamedTuple):
         return Local(*columns)
 
 
+_NOBODY, _NOTHING = np.zeros(0, np.int32), np.zeros(0)
+NO_LOCAL = Local(_NOBODY, _NOBODY, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
+
+
 def worth(local: Local, units: Float64, days: Float64) -> Float64:
     """BASE of each position, minor units.
 
@@ -91,4 +95,4 @@ def _normal_tail(z: Float64) -> Float64:
     return np.where(z >= 0, tail, 1.0 - tail)
 
 
-__all__ = ["Local", "at_least", "worth"]
+__all__ = ["NO_LOCAL", "Local", "at_least", "worth"]

@@ -10,7 +10,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from onhand.network.compiled import Network
 from onhand.sourcing import tables
+from onhand.sourcing.room import Room
 from onhand.sourcing.solve import NO_PRICES
 
 Float32 = npt.NDArray[np.float32]
@@ -42,6 +44,8 @@ class Outlook:
                 node's own and as supply of other orders; rate  float32, units to be given up per unit asked for
     share  float32[24, node]: of the lines given to a node at an hour (UTC) that it rejects; or empty
     ratio  float32[item, node]: how much likelier that is for an item; or empty
+    room   float32[node, 6]: what room is worth (sourcing/room.py), of the ship day `room_day` (int32[node]) and of
+           later ones; or empty
     """
 
     made_at: float
@@ -55,6 +59,8 @@ class Outlook:
     rate: Float32 = field(default_factory=_no_money)
     share: Float32 = field(default_factory=_no_table)
     ratio: Float32 = field(default_factory=_no_table)
+    room: Float32 = field(default_factory=_no_table)
+    room_day: Int32 = field(default_factory=_no_ids)
 
     @property
     def has_prices(self) -> bool:
@@ -69,6 +75,18 @@ class Outlook:
             self, step_minor=step_minor, item=item.astype(np.int32), node=node.astype(np.int32), base=base,
             network=network, rate=rate,
         )  # fmt: skip
+
+    def with_room(self, room: Room | None) -> Self:
+        if room is None:
+            return self
+        return replace(self, room=np.concatenate([room.now, room.later], axis=1).astype(np.float32), room_day=room.day)
+
+    def room_at(self, network: Network) -> Float64:
+        """As the solver reads it (tables.Prices.capacity) where the clock of `network` is now; empty: nothing known."""
+        if not len(self.room):
+            return NO_PRICES.capacity
+        room = self.room.astype(np.float64)
+        return Room(room[:, :3], room[:, 3:], self.room_day).at(network)
 
     def prices(self, items: int, nodes: int) -> tables.Prices:
         """As the solver reads them, for ids below `items` and `nodes`; of the rejections those of hour 0."""
@@ -102,6 +120,8 @@ def grown(prices: tables.Prices, items: int, nodes: int) -> tables.Prices:
         prices = prices._replace(ratio=_padded(prices.ratio, (items, nodes), 1.0))
     if len(prices.rejection) and len(prices.rejection) != nodes:
         prices = prices._replace(rejection=_padded(prices.rejection, (nodes,), float(prices.rejection.mean())))
+    if len(prices.capacity) and len(prices.capacity) != nodes:
+        prices = prices._replace(capacity=_padded(prices.capacity, (nodes, prices.capacity.shape[1]), 0.0))
     return prices
 
 
@@ -121,6 +141,8 @@ def rows_of(prices: tables.Prices, rows: Int32, nodes: int) -> tables.Prices:
     if len(prices.rejection):
         usual = float(prices.rejection.mean())
         prices = prices._replace(rejection=_padded(prices.rejection[:nodes], (nodes,), usual))
+    if len(prices.capacity):
+        prices = prices._replace(capacity=_padded(prices.capacity[:nodes], (nodes, prices.capacity.shape[1]), 0.0))
     if len(prices.ratio):
         known = np.append(np.where(rows < len(prices.ratio), rows, 0), 0)
         prices = prices._replace(ratio=_padded(prices.ratio[known][:, :nodes], (len(known), nodes), 1.0))
@@ -133,7 +155,7 @@ def moved_little(fresh: Float32, before: Float32, most: float) -> Float32:
 
 
 _FACTS = ("made_at", "seconds", "orders", "step_minor")
-_ARRAYS = ("item", "node", "base", "network", "rate", "share", "ratio")
+_ARRAYS = ("item", "node", "base", "network", "rate", "share", "ratio", "room", "room_day")
 
 
 def encode(outlook: Outlook) -> bytes:
@@ -150,7 +172,7 @@ def decode(content: bytes) -> Outlook:
         made_at, seconds, orders, step_minor = read["facts"].tolist()
         return Outlook(
             made_at=made_at, seconds=seconds, orders=int(orders), step_minor=step_minor,
-            **{name: read[name] for name in _ARRAYS},
+            **{name: read[name] for name in _ARRAYS if name in read},  # an older one knows less
         )  # fmt: skip
 
 

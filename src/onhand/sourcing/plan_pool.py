@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from onhand.network.compiled import LANE_DAYS, Network
 from onhand.sourcing.batch import NO_LIMIT, Options, Shared
-from onhand.sourcing.custom import term_names
+from onhand.sourcing.custom import term_names, unasked
 from onhand.sourcing.ship_days import Apart
 from onhand.sourcing.solve import Asked, Decisions, Float64, Int32, Int64, Stock, first_rows
 from onhand.sourcing.tables import WHY_NO_PLAN
@@ -277,6 +277,7 @@ class Pool:
             **shares,
             **columns,
             record=none, record_first=np.zeros(orders + 1, np.int64), demand_price=like.demand_price,
+            custom=unasked(),
         )  # fmt: skip
 
 
@@ -291,7 +292,7 @@ def nobody(asked: Asked, orders: int) -> Decisions:
         count=count, method=count, attempt=count, why=count + WHY_NO_PLAN, cost=np.zeros(orders),
         profit=np.zeros(orders), pick_first=start, fulfilment_first=start, demand_first=asked.demand_first,
         demand_item=asked.item, demand_units=asked.units, pick_demand=none, **empty, record=none,
-        record_first=start.astype(np.int64),
+        record_first=start.astype(np.int64), custom=unasked(),
     )  # fmt: skip
 
 

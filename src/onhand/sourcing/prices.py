@@ -133,7 +133,7 @@ def central_prices(
     walk = np.array([foresight.step_share * span, foresight.price_max * span])
     learning = NO_PRICES._replace(
         unit=value, clock=np.zeros(items), rejection=stock.prices.rejection, ratio=stock.prices.ratio,
-        capacity=stock.prices.capacity, walk=walk, moved=np.zeros((items, nodes), np.float32), mean=mean,
+        walk=walk, moved=np.zeros((items, nodes), np.float32), mean=mean,
         visits=np.zeros(items, np.int32), skip=skip,
     )  # fmt: skip
     # What there is decides only whether a node can serve an order; how often, the prices say.

@@ -4,7 +4,8 @@ Layout: header (version, word width, demand rows, Unix time, destination in degr
 units, grams and mm3 of one unit (and its price, where duty may be due), then the kernel's words: number of candidates,
 what is recorded besides (bits: tables.HAS_*), and for each candidate its node_id, per demand row its free units (safety
 stock, worth of a unit, the part of that which is not the network's, cost of the risk of a rejection: where their bit is
-set; money as the decision weighed it), and the ship days that had no room for the whole order: their number, then
+set; money as the decision weighed it), what room there is worth to the orders to come (where the bit is set: 0, or 1
+and six words as in tables.Prices.capacity), and the ship days that had no room for the whole order: their number, then
 orders, lines and units left of each (NO_LIMIT as -1). The day after them had room; it is recorded too where its room
 has a price. Where carriers have limits of parcels, rows of five words follow to the end: candidate (its place in the
 record), ship day, service, parcels left of the node and of the lane (-1: no limit), for those that could not take all
@@ -29,7 +30,7 @@ from onhand.sourcing import record_terms
 from onhand.sourcing.interleave import interleave
 from onhand.sourcing.record_terms import SeenTerm
 from onhand.sourcing.solve import Ask, Decisions, Int32, Int64
-from onhand.sourcing.tables import HAS_BASE, HAS_RISK, HAS_SAFETY, HAS_VALUE, NO_LIMIT
+from onhand.sourcing.tables import HAS_BASE, HAS_DUAL, HAS_RISK, HAS_SAFETY, HAS_VALUE, NO_LIMIT
 
 Degrees = Sequence[float] | npt.NDArray[np.float64]
 
@@ -40,6 +41,7 @@ _HEAD = np.dtype(
 )
 # With prices of the demand, where duty is due on them, or without.
 _PRICED, _PLAIN = 2, 1
+_ROOM = 6  # words of prices of room
 _FEW = 5  # words of a row of FewParcels
 _WORDS = {1: "<i1", 2: "<i2", 4: "<i4"}
 _DEMAND = np.dtype([("item", "<i4"), ("units", "<i4"), ("weight", "<i4"), ("volume", "<i8")])
@@ -54,6 +56,7 @@ class Candidate:
 
     value, base, risk  int32[demand], minor units as they were weighed, 0 where nothing was known: worth of a unit here
                        to the orders to come, the part of it that is not the network's, cost of the risk of a rejection
+    room               minor units of an order, a line and a unit of the ship day open then, and of later ones; or empty
     """
 
     node_id: int
@@ -63,6 +66,7 @@ class Candidate:
     base: Int32
     risk: Int32
     left: list[tuple[int, int, int]]
+    room: tuple[int, ...] = ()
 
 
 class FewParcels(NamedTuple):
@@ -136,6 +140,11 @@ def decode(raw: bytes) -> Seen:
         column = {kind: np.ascontiguousarray(table[:, n]) for n, kind in enumerate(kinds)}
         none = np.zeros(count, np.int32)
         at_word += 1 + size
+        room: tuple[int, ...] = ()
+        if held & HAS_DUAL:
+            if words[at_word]:
+                room = tuple(words[at_word + 1 : at_word + 1 + _ROOM].tolist())
+            at_word += 1 + len(room)
         days = int(words[at_word])
         left = words[at_word + 1 : at_word + 1 + 3 * days].reshape(days, 3)
         at_word += 1 + 3 * days
@@ -148,6 +157,7 @@ def decode(raw: bytes) -> Seen:
                 base=column.get(HAS_BASE, none),
                 risk=column.get(HAS_RISK, none),
                 left=[(_limit(o), _limit(lines), _limit(units)) for o, lines, units in left.tolist()],
+                room=room,
             )
         )
     few = words[at_word : at_word + (len(words) - at_word) // _FEW * _FEW].reshape(-1, _FEW).tolist()

@@ -26,6 +26,8 @@ class Verdict(NamedTuple):
     cost: float
     bound: float
     taken: Ints
+    nodes: int  # of the tree that was searched
+    is_done: bool  # not cut short
 
 
 class _Entries:
@@ -67,8 +69,9 @@ class _Entries:
 
 
 def best_of(
-    table: Table, cells: Cells, time_limit_s: float, *, start: Ints | None = None, gap: float = 1e-6, seed: int = 0
-) -> Verdict:
+    table: Table, cells: Cells, time_limit_s: float, *,
+    start: Ints | None = None, fixed: Ints | None = None, gap: float = 1e-6, nodes_max: int = 2**31 - 1, seed: int = 0,
+) -> Verdict:  # fmt: skip
     """Solve the programme over `cells`. `start` are the cells of a known plan. Without a result in time the bound is
     -inf and the cost inf (or that of the best plan found)."""
     import highspy  # noqa: PLC0415 - a second to load, and most processes never ask
@@ -103,13 +106,16 @@ def best_of(
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = columns, entries.count
     lp.col_cost_ = np.concatenate([cells.cost, table.refuse_line, table.refuse])
-    lp.col_lower_, lp.col_upper_ = np.zeros(columns), np.ones(columns)
+    at_least = np.zeros(columns)
+    if fixed is not None:
+        at_least[fixed] = 1.0
+    lp.col_lower_, lp.col_upper_ = at_least, np.ones(columns)
     lp.row_lower_, lp.row_upper_ = lower, upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = start_of, row, value
     lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
     highs = _silent(highspy)
-    options = {"threads": 1, "random_seed": seed, "mip_rel_gap": gap, "mip_abs_gap": 1e-7}
+    options = {"threads": 1, "random_seed": seed, "mip_rel_gap": gap, "mip_abs_gap": 1e-7, "mip_max_nodes": nodes_max}
     for name, setting in {**options, "time_limit": max(0.0, time_limit_s)}.items():
         highs.setOptionValue(name, setting)
     highs.passModel(lp)
@@ -123,7 +129,13 @@ def best_of(
     bound = float(info.mip_dual_bound)
     if status == highspy.HighsModelStatus.kOptimal and not math.isfinite(bound):
         bound = cost
-    return Verdict(cost, bound if math.isfinite(bound) else -math.inf, taken)
+    return Verdict(
+        cost,
+        bound if math.isfinite(bound) else -math.inf,
+        taken,
+        int(info.mip_node_count),
+        status == highspy.HighsModelStatus.kOptimal,
+    )
 
 
 def _silent(highspy: Any) -> Any:

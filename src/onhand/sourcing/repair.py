@@ -54,11 +54,20 @@ def lift(cells, order, plan, left):
 
 @compiled
 def in_turn(
-    table: Any, cells: Any, sequence: Any, price: Any, scale: Any, plan: Any, left: Any, costs: Any, work: Any
+    table: Any,
+    cells: Any,
+    sequence: Any,
+    price: Any,
+    bend: Any,
+    scale: Any,
+    plan: Any,
+    left: Any,
+    costs: Any,
+    work: Any,
 ) -> None:
     """Plan the orders one after another at `scale * price` with what is left; `plan` must be empty."""
     for order in sequence:
-        reply(table, cells, order, price, scale, left, True, work)
+        reply(table, cells, order, price, bend, scale, left, True, work)
         costs[order] = put(table, cells, order, plan, left, work)
 
 
@@ -74,7 +83,7 @@ def _random(state, below):
 
 
 @compiled
-def excess(cells, order, price, plan, cost, value):
+def excess(cells, order, price, bend, plan, cost, value):
     """How much dearer, at the prices, the order's plan is than the best it could have."""
     money = cost - value
     for index in range(LINES_MAX):
@@ -82,7 +91,7 @@ def excess(cells, order, price, plan, cost, value):
         if pick < 0:
             break
         for entry in range(cells.row_first[pick], cells.row_first[pick + 1]):
-            money += price[cells.row[entry]] * cells.amount[entry]
+            money += price[cells.row[entry]] * cells.amount[entry] + bend[cells.point[entry]]
     return money
 
 
@@ -91,6 +100,7 @@ def ruin(
     table: Any,
     cells: Any,
     price: Any,
+    bend: Any,
     values: Any,
     plan: Any,
     left: Any,
@@ -132,7 +142,7 @@ def ruin(
                 used[row] += 1
     far = np.empty(orders)
     for order in range(orders):
-        far[order] = excess(cells, order, price, plan, costs[order], values[order])
+        far[order] = excess(cells, order, price, bend, plan, costs[order], values[order])
     best = total
     best_plan = plan.copy()
     best_costs = costs.copy()
@@ -160,7 +170,7 @@ def ruin(
             if cells_of == 0:
                 continue
             if looked == 1:
-                reply(table, cells, asks, price, 1.0, nobody, False, work)
+                reply(table, cells, asks, price, bend, 1.0, nobody, False, work)
             else:
                 # A cell near the front is as good as any: the pool holds only cells near the best.
                 work.picks[0] = cells.first[asks] + _random(state, cells_of)
@@ -196,7 +206,7 @@ def ruin(
         after = 0.0
         for place in range(count):
             order = out[place]
-            reply(table, cells, order, price, scale if place < count - 1 else 0.0, left, True, work)
+            reply(table, cells, order, price, bend, scale if place < count - 1 else 0.0, left, True, work)
             costs[order] = put(table, cells, order, plan, left, work)
             after += costs[order]
         if after <= before + heat * 0.001 * _random(state, 1000):
@@ -204,7 +214,7 @@ def ruin(
             for place in range(count):
                 order = out[place]
                 _note(cells, order, plan, users, used, user_first)
-                far[order] = excess(cells, order, price, plan, costs[order], values[order])
+                far[order] = excess(cells, order, price, bend, plan, costs[order], values[order])
             if total < best - 1e-9:
                 best = total
                 best_plan[:] = plan
@@ -268,14 +278,14 @@ def _forget(cells, order, plan, users, used, user_first):
 
 @compiled
 def adopt(
-    table: Any, cells: Any, taken: Any, price: Any, plan: Any, left: Any, costs: Any, values: Any, work: Any
+    table: Any, cells: Any, taken: Any, price: Any, bend: Any, plan: Any, left: Any, costs: Any, values: Any, work: Any
 ) -> None:
     """Write the plan that takes the cells `taken` (of all orders, by order) into plan, left and costs; `values` become
     what each order could have at the prices if it were alone."""
     nobody = left[:0]
     at = 0
     for order in range(costs.shape[0]):
-        values[order] = reply(table, cells, order, price, 1.0, nobody, False, work)
+        values[order] = reply(table, cells, order, price, bend, 1.0, nobody, False, work)
         count = 0
         while at < taken.shape[0] and taken[at] < cells.first[order + 1]:
             work.picks[count] = taken[at]

@@ -27,6 +27,8 @@ from onhand.base.compiled import compiled
 LINES_MAX = 8
 _SUBSETS = 1 << LINES_MAX
 FAR = 1e17  # more than any real cost; a cell at or above it does not exist
+BENT_MAX = 16  # capacity up to which a row may have a price by amount
+BENT_LAYERS = 64  # more than all times that amounts can be taken: 16 + 8 + 5 + 4 + 3 + 2 + 2 + 2
 BLOCKED = 1e18  # price of the row that stands for "can never be used"
 
 
@@ -49,6 +51,13 @@ class Table(NamedTuple):
     use_row: Any  # int32[.]
     use_amount: Any  # int64[.] an option's further rows, per fulfilment
     capacity: Any  # int64[rows+2]
+    # Rows with their price by amount. Points 0..8 are free; then those of each bent row, ascending amounts.
+    bent_row: Any  # int64[bent rows]
+    bent_first: Any  # int64[bent rows+1], points
+    point_amount: Any  # int64[points]
+    point_most: Any  # int64[points], most times that anybody can take this amount
+    slot_point: Any  # int32[.], like stock_row; 0 = the row has one price
+    line_point: Any  # int32[nodes]: n lines at a node are point line_point + n; 0 = its row has one price
 
 
 class Cells(NamedTuple):
@@ -64,6 +73,10 @@ class Cells(NamedTuple):
     amount: Any  # int64[.]
     rows: Any  # int64[rows of the pool]: row of the table. `row` holds positions in it, `capacity` is in its order
     capacity: Any  # int64[rows of the pool]
+    point: Any  # int32[.], of each entry: position in `points`
+    points: Any  # int64[points of the pool]: point of the table; the first is free
+    bent: Any  # int64[bent rows of the pool]: bent row of the table
+    bent_first: Any  # int64[bent rows of the pool+1], positions in `points`
 
 
 class Work(NamedTuple):
@@ -74,6 +87,7 @@ class Work(NamedTuple):
     dp: Any  # float64[9, 256]
     choice: Any  # int64[9, 256]
     picks: Any
+    many: Any  # int64[256], bits of each subset
 
 
 def work() -> Work:
@@ -83,6 +97,7 @@ def work() -> Work:
         np.empty((LINES_MAX + 1, _SUBSETS)),
         np.empty((LINES_MAX + 1, _SUBSETS), np.int64),
         np.empty(LINES_MAX, np.int64),
+        np.array([subset.bit_count() for subset in range(_SUBSETS)]),
     )
 
 
@@ -193,7 +208,7 @@ def _partition(table, order, lines, limit, work):
 
 
 @compiled
-def _open_cells(table, order, price, work):
+def _open_cells(table, order, price, bend, work):
     """Fill work.w with the cheapest priced cell of every subset of `order` over all options; work.cell says where:
     option * 256 + mask."""
     line_first = table.line_first[order]
@@ -202,12 +217,13 @@ def _open_cells(table, order, price, work):
     w, cell = work.w, work.cell
     for subset in range(count):
         w[subset] = FAR
-    extra = np.empty(LINES_MAX)
     paid = np.empty(_SUBSETS)
+    many = work.many
     at = table.cost_first[order]
     slot = table.slot_first[order]
     for option in range(table.option_first[order], table.option_first[order + 1]):
         node = table.node[option]
+        together = table.line_point[node]
         fixed = price[table.node_row[node, 0]]
         for use in range(table.use_first[option], table.use_first[option + 1]):
             fixed += price[table.use_row[use]] * table.use_amount[use]
@@ -215,12 +231,14 @@ def _open_cells(table, order, price, work):
         per_unit = price[table.node_row[node, 2]]
         paid[0] = fixed
         for line in range(lines):
-            extra[line] = table.units[line_first + line] * (price[table.stock_row[slot + line]] + per_unit) + per_line
+            extra = table.units[line_first + line] * (price[table.stock_row[slot + line]] + per_unit) + per_line
+            extra += bend[table.slot_point[slot + line]]
             # The subsets whose highest line is this one.
             bit = 1 << line
             for below in range(bit):
-                paid[bit | below] = paid[below] + extra[line]
+                paid[bit | below] = paid[below] + extra
                 value = table.cost[at + (bit | below) - 1] + paid[bit | below]
+                value += bend[together + many[bit | below]]
                 if value < w[bit | below]:
                     w[bit | below] = value
                     cell[bit | below] = option * _SUBSETS + (bit | below)
@@ -229,20 +247,23 @@ def _open_cells(table, order, price, work):
 
 
 @compiled
-def survey(table: Any, price: Any, delta: Any, cells_max: Any, work: Any, values: Any, keys: Any) -> int:
-    """Price every cell. Puts z_o(price) into `values`; with delta >= 0 also writes the keys (option * 256 + mask) of
-    each order's cells that some plan dearer than z_o by at most `delta` holds, the cheapest `cells_max` of them, into
-    `keys` and returns how many. A cell left out for its price (not for the count) is in no plan cheaper than
-    bound + delta."""
+def survey(
+    table: Any, price: Any, bend: Any, delta: Any, cells_max: Any, work: Any, values: Any, keys: Any,
+    begin: Any, end: Any,
+) -> int:  # fmt: skip
+    """Price every cell of the orders begin..end-1. Puts z_o(price) into `values`; with delta >= 0 also writes the keys
+    (option * 256 + mask) of each order's cells that some plan dearer than z_o by at most `delta` holds, the cheapest
+    `cells_max` of them, into `keys` and returns how many (-1: more than `keys` has room for). A cell left out for its
+    price (not for the count) is in no plan cheaper than bound + delta."""
     found = 0
     rest_cost = np.empty(_SUBSETS)
     paid = np.empty(_SUBSETS)
     mine = np.empty(1 << 12)
-    for order in range(values.shape[0]):
+    for order in range(begin, end):
         line_first = table.line_first[order]
         lines = table.line_first[order + 1] - line_first
         full = (1 << lines) - 1
-        _open_cells(table, order, price, work)
+        _open_cells(table, order, price, bend, work)
         values[order] = _partition(table, order, lines, table.fulfilments_max[order], work)
         if delta < 0.0:
             continue
@@ -267,6 +288,7 @@ def survey(table: Any, price: Any, delta: Any, cells_max: Any, work: Any, values
             slot = table.slot_first[order]
             for option in range(table.option_first[order], table.option_first[order + 1]):
                 node = table.node[option]
+                together = table.line_point[node]
                 fixed = price[table.node_row[node, 0]]
                 for use in range(table.use_first[option], table.use_first[option + 1]):
                     fixed += price[table.use_row[use]] * table.use_amount[use]
@@ -275,11 +297,13 @@ def survey(table: Any, price: Any, delta: Any, cells_max: Any, work: Any, values
                 paid[0] = fixed
                 for line in range(lines):
                     extra = table.units[line_first + line] * (price[table.stock_row[slot + line]] + per_unit) + per_line
+                    extra += bend[table.slot_point[slot + line]]
                     bit = 1 << line
                     for below in range(bit):
                         subset = bit | below
                         paid[subset] = paid[below] + extra
                         value = table.cost[at + subset - 1] + paid[subset] + rest_cost[full ^ subset]
+                        value += bend[together + work.many[subset]]
                         if value <= ceiling:
                             if attempt == 0:
                                 mine[count] = value
@@ -326,17 +350,22 @@ def spell(table: Any, order_of: Any, option: Any, mask: Any, cells: Any) -> int:
                             merged = True
                     if not merged:
                         cells.row[entries] = row
+                        cells.point[entries] = table.slot_point[table.slot_first[order] + place * lines + line]
                         cells.amount[entries] = table.units[line_first + line]
                         entries += 1
         for kind in range(3):
             row = table.node_row[node, kind]
             if row != free:
                 cells.row[entries] = row
+                cells.point[entries] = 0
+                if kind == 1 and table.line_point[node] > 0:
+                    cells.point[entries] = table.line_point[node] + sent_lines
                 cells.amount[entries] = 1 if kind == 0 else (sent_lines if kind == 1 else sent_units)
                 entries += 1
         for use in range(table.use_first[option[index]], table.use_first[option[index] + 1]):
             if table.use_row[use] != free:
                 cells.row[entries] = table.use_row[use]
+                cells.point[entries] = 0
                 cells.amount[entries] = table.use_amount[use]
                 entries += 1
     cells.row_first[option.shape[0]] = entries
@@ -398,7 +427,7 @@ def _by_node(table, cells, order, lines, limit, value_of, work):
 
 
 @compiled
-def reply(table, cells, order, price, scale, left, bounded, work):
+def reply(table, cells, order, price, bend, scale, left, bounded, work):
     """The best plan of one order from the pool at `scale * price`, of cells that fit into `left` (if `bounded`): its
     priced value; the cells are in work.picks. No node is used twice."""
     begin, end = cells.first[order], cells.first[order + 1]
@@ -415,7 +444,7 @@ def reply(table, cells, order, price, scale, left, bounded, work):
             if bounded and left[row] < cells.amount[entry]:
                 fits = False
                 break
-            value += price[row] * cells.amount[entry]
+            value += price[row] * cells.amount[entry] + bend[cells.point[entry]]
         if fits:
             value = cells.cost[index] + scale * value
             mask = cells.mask[index]
@@ -447,7 +476,7 @@ def reply(table, cells, order, price, scale, left, bounded, work):
                 if bounded and left[cells.row[entry]] < cells.amount[entry]:
                     money = FAR
                     break
-                money += scale * price[cells.row[entry]] * cells.amount[entry]
+                money += scale * (price[cells.row[entry]] * cells.amount[entry] + bend[cells.point[entry]])
             value_of[index - begin] = cells.cost[index] + money
         value = _by_node(table, cells, order, lines, limit, value_of, work)
     return value
@@ -481,6 +510,29 @@ def narrow(table: Any, cells: Any) -> Cells:
     for row in range(count):
         if number[row] >= 0:
             kept[number[row]] = row
+    # Of the points of a bent row all stay.
+    place = np.zeros(table.point_amount.shape[0], np.int32)
+    bents = 0
+    width = 1
+    for bent in range(table.bent_row.shape[0]):
+        if number[table.bent_row[bent]] >= 0:
+            bents += 1
+            width += table.bent_first[bent + 1] - table.bent_first[bent]
+    points = np.zeros(width, np.int64)
+    bent_of = np.empty(bents, np.int64)
+    bent_first = np.empty(bents + 1, np.int64)
+    bents = 0
+    width = 1
+    for bent in range(table.bent_row.shape[0]):
+        if number[table.bent_row[bent]] >= 0:
+            bent_of[bents] = bent
+            bent_first[bents] = width
+            bents += 1
+            for point in range(table.bent_first[bent], table.bent_first[bent + 1]):
+                place[point] = width
+                points[width] = point
+                width += 1
+    bent_first[bents] = width
     total = 0
     for index in range(cells.option.shape[0]):
         begin, end = cells.row_first[index], cells.row_first[index + 1]
@@ -489,6 +541,7 @@ def narrow(table: Any, cells: Any) -> Cells:
             if number[cells.row[entry]] >= 0:
                 cells.row[total] = number[cells.row[entry]]
                 cells.amount[total] = cells.amount[entry]
+                cells.point[total] = place[cells.point[entry]]
                 total += 1
     cells.row_first[cells.option.shape[0]] = total
     return Cells(
@@ -502,6 +555,10 @@ def narrow(table: Any, cells: Any) -> Cells:
         cells.amount[:total].copy(),
         kept,
         table.capacity[kept],
+        cells.point[:total].copy(),
+        points,
+        bent_of,
+        bent_first,
     )
 
 
@@ -515,6 +572,8 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
     mean = np.zeros(rows)
     seen = np.zeros(rows, np.int64)
     left = np.empty(0, np.int64)
+    fall = step / orders * cells.capacity
+    straight = np.zeros(cells.points.shape[0])
     counted = 0
     for turn in range(passes):
         for place in range(orders):
@@ -523,9 +582,9 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
             for entry in range(cells.row_first[cells.first[order]], cells.row_first[cells.first[order + 1]]):
                 row = cells.row[entry]
                 if seen[row] < now:
-                    price[row] = max(0.0, price[row] - step * cells.capacity[row] * (now - seen[row]) / orders)
+                    price[row] = max(0.0, price[row] - fall[row] * (now - seen[row]))
                     seen[row] = now
-            reply(table, cells, order, price, 1.0, left, False, work)
+            reply(table, cells, order, price, straight, 1.0, left, False, work)
             for pick in work.picks:
                 if pick < 0:
                     break
@@ -533,7 +592,7 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
                     price[cells.row[entry]] += step * cells.amount[entry]
         for row in range(rows):
             now = (turn + 1) * orders
-            price[row] = max(0.0, price[row] - step * cells.capacity[row] * (now - seen[row]) / orders)
+            price[row] = max(0.0, price[row] - fall[row] * (now - seen[row]))
             seen[row] = now
         if turn * 2 >= passes:
             counted += 1
@@ -544,39 +603,114 @@ def drift(table: Any, cells: Any, price: Any, passes: Any, step: Any, sequence: 
 
 
 @compiled
-def climb(table: Any, cells: Any, centre: Any, target: Any, rounds: Any, theta: Any, work: Any) -> tuple[float, float]:
-    """Raise the dual value over the pool by the volume algorithm (Barahona, Anbil 2000), from prices `centre`, which
-    it overwrites with the best prices found. Returns (value over the pool, step factor to go on with).
+def fullest(amount: Any, most: Any, worth: Any, begin: Any, end: Any, capacity: Any, best: Any, took: Any) -> float:
+    """The most that amounts [begin, end) that fit into `capacity` together are worth, none taken more than `most` times
+    (a bounded knapsack, by dynamic programming over the capacity). `best` and `took` are scratch; after the last layer
+    took[layer, room] is the point taken with so much room, or -1."""
+    for room in range(capacity + 1):
+        best[room] = 0.0
+    layer = 0
+    for point in range(begin, end):
+        size = amount[point]
+        if size > capacity:
+            continue
+        for _ in range(min(most[point], capacity // size)):
+            for room in range(capacity, -1, -1):
+                took[layer, room] = -1
+                if room >= size and best[room - size] + worth[point] > best[room]:
+                    best[room] = best[room - size] + worth[point]
+                    took[layer, room] = point
+            layer += 1
+    return best[capacity]
+
+
+@compiled
+def ceilings(table: Any, bend: Any) -> float:
+    """Sum over bent rows of the most that what fits into them pays at the prices `bend` of all points."""
+    best, took = np.empty(BENT_MAX + 1), np.empty((BENT_LAYERS, BENT_MAX + 1), np.int64)
+    total = 0.0
+    for bent in range(table.bent_row.shape[0]):
+        begin, end = table.bent_first[bent], table.bent_first[bent + 1]
+        paid = False
+        for point in range(begin, end):
+            if bend[point] > 0.0:
+                paid = True
+        if paid:
+            capacity = table.capacity[table.bent_row[bent]]
+            total += fullest(table.point_amount, table.point_most, bend, begin, end, capacity, best, took)
+    return total
+
+
+@compiled
+def climb(
+    table: Any, cells: Any, centre: Any, bent_centre: Any, target: Any, rounds: Any, theta: Any, work: Any
+) -> tuple[float, float]:
+    """Raise the dual value over the pool by the volume algorithm (Barahona, Anbil 2000), from prices `centre` of rows
+    and `bent_centre` of points, which it overwrites with the best found. Returns (value over the pool, step factor to
+    go on with).
 
     The step is Polyak's, theta * (target - value) / |direction|^2, along a moving average of the subgradients; theta
     grows after a step that paid off in the direction of the average and shrinks after 10 that did not."""
-    rows = cells.capacity.shape[0]
+    rows, points, bents = cells.capacity.shape[0], cells.points.shape[0], cells.bent.shape[0]
     orders = cells.first.shape[0] - 1
-    price = centre.copy()
-    use = np.zeros(rows)
-    smooth = np.zeros(rows)
+    price, bend = centre.copy(), bent_centre.copy()
+    use, smooth = np.zeros(rows), np.zeros(rows)
+    bent_use, bent_smooth = np.zeros(points), np.zeros(points)
+    amount, most = table.point_amount[cells.points], table.point_most[cells.points]
+    best_of, took = np.empty(BENT_MAX + 1), np.empty((BENT_LAYERS, BENT_MAX + 1), np.int64)
+    room_of = table.capacity[table.bent_row[cells.bent]]
+    is_bent = np.zeros(table.capacity.shape[0], np.bool_)
+    for bent in range(bents):
+        is_bent[table.bent_row[cells.bent[bent]]] = True
     left = np.empty(0, np.int64)
     best = -FAR
     idle = 0
     for step in range(rounds + 1):
         for row in range(rows):
             use[row] = -cells.capacity[row]
+        bent_use[:] = 0.0
         value = 0.0
         for order in range(orders):
-            value += reply(table, cells, order, price, 1.0, left, False, work)
+            value += reply(table, cells, order, price, bend, 1.0, left, False, work)
             for pick in work.picks:
                 if pick < 0:
                     break
                 for entry in range(cells.row_first[pick], cells.row_first[pick + 1]):
                     use[cells.row[entry]] += cells.amount[entry]
+                    bent_use[cells.point[entry]] += 1.0
+        bent_use[0] = 0.0
+        for bent in range(bents):
+            begin, end = cells.bent_first[bent], cells.bent_first[bent + 1]
+            value -= fullest(amount, most, bend, begin, end, room_of[bent], best_of, took)
+            layer = 0
+            for point in range(begin, end):
+                if amount[point] <= room_of[bent]:
+                    layer += min(most[point], room_of[bent] // amount[point])
+            room = room_of[bent]
+            while layer > 0:
+                layer -= 1
+                if took[layer, room] >= 0:
+                    point = took[layer, room]
+                    bent_use[point] -= 1.0
+                    room -= amount[point]
+            # What pays nothing takes the rest of the room as it is wanted.
+            for point in range(begin, end):
+                if bend[point] == 0.0 and bent_use[point] > 0.0:
+                    times = min(bent_use[point], room // amount[point])
+                    bent_use[point] -= times
+                    room -= int(times) * amount[point]
         agree = 0.0
         for row in range(rows):
+            if is_bent[cells.rows[row]]:
+                use[row] = 0.0
             value -= price[row] * cells.capacity[row]
             agree += use[row] * smooth[row]
+        for point in range(points):
+            agree += bent_use[point] * bent_smooth[point]
         if value > best:
             best = value
-            for row in range(rows):
-                centre[row] = price[row]
+            centre[:] = price
+            bent_centre[:] = bend
             idle = 0
             if step > 0 and agree > 0.0:
                 theta = min(theta * 1.1, 2.0)
@@ -592,11 +726,18 @@ def climb(table: Any, cells: Any, centre: Any, target: Any, rounds: Any, theta: 
             # A price at its floor cannot fall: those rows must not shorten the step of the others.
             if smooth[row] > 0.0 or centre[row] > 0.0:
                 norm += smooth[row] * smooth[row]
+        for point in range(points):
+            bent_smooth[point] += share * (bent_use[point] - bent_smooth[point])
+            if bent_smooth[point] > 0.0 or bent_centre[point] > 0.0:
+                norm += bent_smooth[point] * bent_smooth[point]
         if norm <= 1e-12 or target <= best:
             break
         length = theta * (target - best) / norm
         for row in range(rows):
             price[row] = max(0.0, centre[row] + length * smooth[row])
+        for point in range(points):
+            if bent_centre[point] < FAR:
+                bend[point] = max(0.0, bent_centre[point] + length * bent_smooth[point])
     return best, theta
 
 
@@ -611,17 +752,23 @@ def slots(
     row_of: Any,
     stock: Any,
     blocked: Any,
-) -> Any:
-    """int32[.]: the row of the stock that each line takes from each option; `blocked` where there is too little."""
+    first_point: Any,
+    rank: Any,
+) -> tuple[Any, Any]:
+    """int32[.]: the row of the stock that each line takes from each option, `blocked` where there is too little; and
+    its point: that of its item and node, first_point[items, nodes] (0: none), and the `rank` of the line's units."""
     out = np.empty(slot_first[-1], np.int32)
+    point = np.zeros(slot_first[-1], np.int32)
     for order in range(line_first.shape[0] - 1):
         slot = slot_first[order]
         for option in range(option_first[order], option_first[order + 1]):
             for line in range(line_first[order], line_first[order + 1]):
                 here = stock[item[line], node[option]]
                 out[slot] = row_of[item[line], node[option]] if here >= units[line] else blocked
+                if here >= units[line] and first_point[item[line], node[option]] > 0:
+                    point[slot] = first_point[item[line], node[option]] + rank[line]
                 slot += 1
-    return out
+    return out, point
 
 
 @compiled

@@ -109,8 +109,8 @@ def expand(network: Network, node: Int32, slot: Int32, tight: npt.NDArray[np.boo
     )
 
 
-def spread_prices(prices: tables.Prices, node: Int32, item: Int32 | None = None) -> tables.Prices:
-    """The same prices for these nodes, and rows of items."""
+def spread_prices(prices: tables.Prices, node: Int32, slot: Int32, item: Int32 | None = None) -> tables.Prices:
+    """The same prices for these nodes, each with its ship day `slot` alone, and rows of items."""
     if item is not None:
         if len(prices.unit):
             prices = prices._replace(unit=prices.unit[item], clock=prices.clock[item])
@@ -119,7 +119,11 @@ def spread_prices(prices: tables.Prices, node: Int32, item: Int32 | None = None)
     if len(prices.unit):
         prices = prices._replace(unit=np.take(prices.unit, node, axis=1))
     if len(prices.capacity):
-        prices = prices._replace(capacity=prices.capacity[node])
+        # The one day it has is its first: if that is a later one of the node, it has the price of later ones.
+        known: npt.NDArray[np.float64] = prices.capacity[node]
+        now, later = known[:, :3], known[:, 3:]
+        own: npt.NDArray[np.float64] = np.where((slot > 0)[:, np.newaxis], later, now)
+        prices = prices._replace(capacity=np.concatenate([own, later], axis=1))
     if len(prices.rejection):
         prices = prices._replace(rejection=prices.rejection[node])
     if len(prices.ratio):

@@ -1,7 +1,7 @@
 """From orders as values to the kernel's arrays and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,14 +25,14 @@ _NO_INT = np.zeros(0, np.int32)
 _NO_DUTIES = tables.Duties(np.zeros((0, 0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
 _NO_TABLE = np.zeros((0, 0), np.float32)
 NO_PRICES = tables.Prices(
-    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
+    np.zeros((0, 0, 4), np.float32), np.zeros(0), np.zeros((0, 6)), np.zeros(0, np.float32), _NO_TABLE, np.zeros(2),
     _NO_TABLE, _NO_TABLE, _NO_INT, _NO_INT,
 )  # fmt: skip
 NO_SHADOW = tables.Shadow(np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((0, 0)), np.zeros(0, np.bool_))
 NO_SUPPLY = tables.Supply(_NO_INT, _NO_INT, np.zeros(0), _NO_INT)
 
 # Columns of `Asked` with an entry for each order, or none at all.
-_PER_ORDER = (
+PER_ORDER = (
     "latitude", "longitude", "zone", "channel", "method", "service", "fulfilments_max", "objective", "may_dip",
     "pickup_node", "residential", "duty", "channel_codes", "places",
 )  # fmt: skip
@@ -159,7 +159,7 @@ class Asked:
 
     def of_orders(self, at: Any) -> dict[str, Any]:
         """Its columns that have an entry for each order, of the orders `at`."""
-        columns = {name: getattr(self, name) for name in _PER_ORDER}
+        columns = {name: getattr(self, name) for name in PER_ORDER}
         return {name: None if column is None else column[at] for name, column in columns.items()}
 
     def only(self, rows: Int64) -> "Asked":
@@ -380,7 +380,7 @@ def decide_asked(
     most: Int32 = world.orders.attempt_fulfilments
     room = demand * 2 + int(np.diff(first).max(initial=0)) * min(int(most.max(initial=1)), longest + 8)
     days = network.slot_cutoff.shape[1]
-    each = 3 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
+    each = 10 + 3 * days + (5 * days * len(network.services) if len(network.parcels) else 0)
     words: int = min(2 * orders + longest * (5 * demand + orders * each), _WORDS)
     while True:
         answer = Decisions(
@@ -629,5 +629,5 @@ def nothing() -> Decisions:
         demand_first=start, demand_item=i4, demand_units=i4, pick_demand=i4, pick_node=i4, pick_units=i4,
         pick_number=i4, pick_supply=i4, node=i4, service=i4, slot=i4, day=i4, departs=i8, deliver=i8, lines=i4,
         units=i4, parcels=i4, lane=i4, terms=np.empty((0, len(custom.term_names()))), grams=f8, record=i4,
-        record_first=np.zeros(1, np.int64), custom=replace(NOTHING, names=custom.names()),
+        record_first=np.zeros(1, np.int64), custom=custom.unasked(),
     )  # fmt: skip

@@ -43,9 +43,9 @@ OBJECTIVE_COLUMNS = 17  # and one for each term of others, its weight
 # Columns of `Prices.unit`.
 BASE, NETWORK, RATE, SEEN = range(4)
 # What a record holds besides units on the shelf, as bits of its second word: safety stock; by candidate and line what a
-# unit is worth, and the part of it that is not the network's; what the risk of a rejection costs; and the first ship
-# day with room too, where room has a price.
-HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK, HAS_ROOM = 1, 2, 4, 8, 16
+# unit is worth, and the part of it that is not the network's; what the risk of a rejection costs; the first ship day
+# with room too, where room has a price as a day fills up; and what room is worth to the orders to come.
+HAS_SAFETY, HAS_VALUE, HAS_BASE, HAS_RISK, HAS_ROOM, HAS_DUAL = 1, 2, 4, 8, 16, 32
 
 
 class Stock(NamedTuple):
@@ -62,7 +62,8 @@ class Prices(NamedTuple):
     unit      float32[I, N, 4]: value of a unit apart from the network, network price when it was last seen, units that
               an order of one unit of the item may take, the item's clock then (see sourcing/prices.py)
     clock     float64[I]: units of the item asked for so far
-    capacity  float64[N, 3]: price of an order, a line and a unit of the node's day
+    capacity  float64[N, 6]: price of an order, a line and a unit of the node's ship day that is open now, and the same
+              of later ones; whole minor units
     rejection float32[N]: probability that the node rejects a line, at this hour
     ratio     float32[I, N]: how much likelier that is for the item
 

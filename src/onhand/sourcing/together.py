@@ -25,6 +25,7 @@ from onhand.catalog.catalogue import Goods
 from onhand.network.compiled import Network
 from onhand.sourcing import tables
 from onhand.sourcing.batch import resource_prices, source_jointly
+from onhand.sourcing.custom import Weighed
 from onhand.sourcing.divide import STEPS_MAX
 from onhand.sourcing.plan_pool import Pool, Reply, Rows, rows_of
 from onhand.sourcing.policy import Policy
@@ -159,6 +160,9 @@ class _Search:
         self.best_plan = np.full(self.orders, -1, np.int64)
         self.is_proved = self._is_exact(supply)
         self.rounds = 0
+        # What terms of others ask, of nodes taken apart and of the network: asked once, however often it is decided.
+        self.weighed_apart: Weighed | None = None
+        self.weighed: Weighed | None = None
 
     # -- what the kernel can prove
 
@@ -233,10 +237,12 @@ class _Search:
 
     def _decide(self, shadow: tables.Shadow) -> Decisions:
         self.rounds += 1
-        return decide_asked(
+        d = decide_asked(
             self.asked_apart, self._spread(), self.apart.network, self.policy, self.goods,
-            now=self.now, consume=False, shadow=shadow,
+            now=self.now, consume=False, shadow=shadow, weighed=self.weighed_apart,
         )  # fmt: skip
+        self.weighed_apart = d.custom
+        return d
 
     def _weigh(self, d: Decisions, price: Float64) -> Reply:
         """Take the kernel's answer to `price` into the pool; the bound."""
@@ -323,7 +329,12 @@ class _Search:
                 np.zeros((nodes, services)),
                 np.zeros(0, np.bool_),
             )
-        d = decide_asked(asked, own, network, self.policy, self.goods, now=self.now, consume=True, shadow=shadow)
+        weighed = None if self.weighed is None else self.weighed.only(turn, self.asked.demand_first)
+        d = decide_asked(
+            asked, own, network, self.policy, self.goods, now=self.now, consume=True, shadow=shadow, weighed=weighed
+        )
+        if self.weighed is None:
+            self.weighed = d.custom.only(np.argsort(turn), asked.demand_first)
         reply = self.pool.add(d, turn, whole(self.network), np.zeros(len(self.rows.capacity)))
         worth = reply.value < self.refuse[turn]
         plan = np.full(self.orders, -1, np.int64)
@@ -369,7 +380,7 @@ class _Search:
         if not self.apart.tight.any():
             return self.stock
         stock, node = self.stock, self.apart.node
-        prices = spread_prices(stock.prices, node)
+        prices = spread_prices(stock.prices, node, self.apart.slot)
         return Stock(
             np.take(stock.available, node, axis=1),
             np.take(stock.pending, node, axis=1),

@@ -236,6 +236,55 @@ def test_a_shortened_period_says_so(merchant, week):
     assert report["period"]["to"] < "2026-03-04"
 
 
+# Where a parcel from berlin costs 500 and one from hamburg 800; in berlin it is 400 and 500.
+EAST = {"destination": {"country": "DE", "postal_code": "10115", "latitude": 50.5, "longitude": 22.0}}
+
+
+def _weeks_of_the_east(merchant) -> datetime:
+    """Orders of one A each, most of them to the east, from hamburg; then berlin gets ten units, and somebody in berlin
+    wants one. When that was."""
+    merchant.now = MONDAY - timedelta(seconds=1)
+    enter(merchant, "hamburg", A=5_000)
+    for day in range(10):
+        merchant.now = MONDAY + timedelta(days=day / 3)
+        merchant.place_many([([("A", 1)], EAST if n % 4 else {}) for n in range(26)])
+    begins = merchant.now + timedelta(days=1)
+    merchant.now = begins
+    enter(merchant, "berlin", A=10)
+    merchant.now += timedelta(seconds=1)
+    merchant.place(("A", 1))
+    return begins
+
+
+def test_a_policy_that_looks_forward_has_learned_from_the_weeks_before(merchant):
+    begins = _weeks_of_the_east(merchant)
+    nodes = {}
+    for ahead in ("{}", "null"):
+        request = Request(
+            name="standard", text=f"opportunity: {ahead}\n", begins=begins, ends=begins + timedelta(days=1)
+        )
+        report = simulate_policy(merchant.db, request)
+        nodes[ahead] = set(report["candidate"]["nodes"])
+    assert nodes == {"{}": {"hamburg"}, "null": {"berlin"}}
+
+
+def test_the_weeks_before_are_read_as_a_sample_that_stands_for_all(merchant, monkeypatch):
+    begins = _weeks_of_the_east(merchant)
+    for most, orders, stand_for in ((10_000, 260, 1), (50, 52, 5)):
+        monkeypatch.setattr("onhand.flows.simulation.read._BEFORE", most)
+        with merchant.db.connection() as conn, conn.transaction():
+            history = read_period(conn, begins, begins + timedelta(days=1)).history
+        before = history.before
+        assert before is not None and len(history) == 1
+        assert (len(before), before.stand_for) == (orders, stand_for)
+        assert MONDAY.timestamp() <= before.placed[0] < before.placed[-1] < begins.timestamp()
+    with merchant.db.connection() as conn, conn.transaction():
+        later = read_period(conn, begins, begins + timedelta(days=1)).history
+        assert len(read_period(conn, MONDAY, begins).history) == 260
+        assert read_period(conn, MONDAY, begins).history.before is None
+    assert later.before is not None and (later.before.orders.item == 0).all()
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [

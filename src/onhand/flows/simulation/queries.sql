@@ -13,6 +13,21 @@ WHERE o.placed_at >= %(begins)s AND o.placed_at < %(ends)s AND o.status <> 'canc
 ORDER BY o.placed_at, o.order_id
 LIMIT %(limit)s;
 
+-- name: orders_before
+-- A sample of the orders of the weeks before: every n-th, and n. Nobody knew then which of them would be cancelled.
+SELECT o.order_id::text, o.channel_id, c.code, o.external_id, o.status, o.queue, o.placed_at, o.customer_id::text,
+       o.request, o.currency, o.lines, u.email, s.every
+FROM (
+    SELECT order_id, row_number() OVER (ORDER BY placed_at, order_id) AS n,
+           greatest(1, count(*) OVER () / %(sample)s) AS every
+    FROM orders WHERE placed_at >= %(since)s AND placed_at < %(begins)s
+) AS s
+JOIN orders o USING (order_id)
+JOIN channel c USING (channel_id)
+LEFT JOIN customer u USING (customer_id)
+WHERE s.n %% s.every = 0
+ORDER BY o.placed_at, o.order_id;
+
 -- name: positions
 -- What was available when the period began: what is now, less all that has happened since.
 SELECT array_agg(p.item_id), array_agg(p.node_id),

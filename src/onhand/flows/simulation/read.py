@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from psycopg.rows import TupleRow
 
 from onhand.catalog.catalogue import Catalogue, Goods
 from onhand.db import arrays, queries
+from onhand.flows.foresight import load_local
 from onhand.flows.intake import rebuild_ask
 from onhand.flows.wanted import facts_of_order
 from onhand.network.compiled import NO_LIMIT, Network, compile_network, read_document
@@ -19,14 +21,18 @@ from onhand.orders.intake import Wishes
 from onhand.orders.model import Order
 from onhand.orders.rows import decode_lines
 from onhand.simulation.history import NO_INBOUND, NO_MOVES, Float64, History, Inbound, Int32, Moves
+from onhand.sourcing.expected import HISTORY_DAYS
+from onhand.sourcing.node_worth import Local
 from onhand.sourcing.policies.facts import OrderFacts
 from onhand.sourcing.policy import STANDARD, Policy
-from onhand.sourcing.solve import Ask, asked
+from onhand.sourcing.solve import Ask, Asked, asked
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
 # So many lines of what is usual stand beside what a node did itself (shrinkage of its share of rejections).
 _USUAL_LINES = 50.0
+# Orders of the weeks before that are read, some more or less.
+_BEFORE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,8 @@ def read_period(
     """The period from `begins` until `ends`; with `orders_max` until that many orders were placed.
 
     The network, its carriers and its calendars are those of now: they are what a policy would decide for. Call in a
-    transaction of one snapshot. `progress` is told how many orders are read.
+    transaction of one snapshot. `progress` is told how many orders are read. Of the four weeks before, a sample of the
+    orders comes with it, for policies that look forward.
     """
     catalogue = Catalogue()
     catalogue.load(conn)
@@ -76,35 +83,21 @@ def read_period(
         ends = rows[-1][6]
         rows = [row for row in rows[:-1] if row[6] < ends]
     world = _World(catalogue, network, STANDARD)
-    channels = {c.channel_id: c for c in network.channels.values()}
-    kept: list[TupleRow] = []
-    asks: list[Ask] = []
-    wishes: list[Wishes] = []
-    for n, row in enumerate(rows, 1):
-        order = _order(row)
-        channel = channels.get(order.channel_id)
-        ask = None if channel is None else rebuild_ask(world, order, channel, priced=True)
-        if ask is not None and ask.demand:
-            kept.append(row)
-            asks.append(ask)
-            wishes.append(order.wishes)
-        if progress is not None and n % 1_000 == 0:
-            progress(n)
-    batch = asked(asks, network)
-    items, dense = np.unique(batch.item, return_inverse=True)
+    taken = _taken(world, rows, progress)
+    since = begins - timedelta(days=HISTORY_DAYS)
+    sample = {"since": since, "begins": begins, "sample": _BEFORE}
+    early = _taken(world, conn.execute(SQL["orders_before"], sample).fetchall(), is_whole=True)
+    items = np.unique(np.concatenate([taken.orders.item, early.orders.item]))
     ids: list[int] = items.tolist()
-    batch.item = dense.astype(np.int32).reshape(-1)
+    for some in (taken, early):
+        some.orders.item = _rows_of(items, some.orders.item)
     span = {"begins": begins, "ends": ends, "items": arrays.int4(items.astype(np.int32))}
     network.take_parcels(conn.execute(SQL["parcels"], span).fetchall())
     available, safety = _positions(conn, span, items, network.count)
-    names = sorted({w.objective for w in wishes if w.objective is not None})
+    names = sorted({w.objective for some in (taken, early) for w in some.wishes if w.objective is not None})
     history = History(
         begins=begins.timestamp(),
-        orders=batch,
-        placed=np.array([row[6].timestamp() for row in kept], np.float64),
-        may_wait=np.array([w.allow_backorder for w in wishes], np.bool_),
-        may_split=np.array([w.allow_split for w in wishes], np.bool_),
-        wishes=np.array([-1 if w.objective is None else names.index(w.objective) for w in wishes], np.int32),
+        **_columns(taken, names, catalogue),
         objectives=names,
         network=replace(network, left=_left(conn, span, network)),
         goods=_goods(catalogue, items),
@@ -113,20 +106,85 @@ def read_period(
         rejection=_rejection(conn, span, network.count),
         moves=_moves(conn, span, items),
         inbound=_inbound(conn, span, items),
-        facts=_facts(kept, catalogue),
+        local=_local(conn, items, begins),
     )
+    if early.rows:
+        history = replace(
+            history,
+            before=replace(
+                history,
+                begins=since.timestamp(),
+                stand_for=float(early.rows[0][-1]),
+                **_columns(early, names, catalogue),
+            ),
+        )
     return Period(
         history=history,
         skus=[catalogue.skus[i] for i in ids],
-        left_out=len(rows) - len(kept),
+        left_out=len(rows) - len(taken.rows),
         cut=cut,
         ends=ends.timestamp(),
     )
 
 
-def _order(row: TupleRow) -> Order:
-    """As it was placed, without units that were cancelled."""
-    order_id, channel_id, channel, external_id, status, queue, placed_at, customer_id, request, currency, lines, _ = row
+class _Taken(NamedTuple):
+    """Orders that can be decided again: rows of the query, what they wish, and columns."""
+
+    rows: Sequence[TupleRow]
+    wishes: Sequence[Wishes]
+    orders: Asked
+
+
+def _taken(
+    world: _World,
+    rows: Sequence[TupleRow],
+    progress: Callable[[int], None] | None = None,
+    *,
+    is_whole: bool = False,
+) -> _Taken:
+    """is_whole: with units that were cancelled."""
+    channels = {c.channel_id: c for c in world.network.channels.values()}
+    kept: list[TupleRow] = []
+    asks: list[Ask] = []
+    wishes: list[Wishes] = []
+    for n, row in enumerate(rows, 1):
+        order = _order(row, is_whole=is_whole)
+        channel = channels.get(order.channel_id)
+        ask = None if channel is None else rebuild_ask(world, order, channel, priced=True)
+        if ask is not None and ask.demand:
+            kept.append(row)
+            asks.append(ask)
+            wishes.append(order.wishes)
+        if progress is not None and n % 1_000 == 0:
+            progress(n)
+    return _Taken(kept, wishes, asked(asks, world.network))
+
+
+def _columns(some: _Taken, names: Sequence[str], catalogue: Catalogue) -> dict[str, Any]:
+    """Fields of a history that are about its orders."""
+    return {
+        "orders": some.orders,
+        "placed": np.array([row[6].timestamp() for row in some.rows], np.float64),
+        "may_wait": np.array([w.allow_backorder for w in some.wishes], np.bool_),
+        "may_split": np.array([w.allow_split for w in some.wishes], np.bool_),
+        "wishes": np.array([-1 if w.objective is None else names.index(w.objective) for w in some.wishes], np.int32),
+        "facts": _facts(some.rows, catalogue),
+    }
+
+
+def _local(conn: Connection[TupleRow], items: Int32, begins: datetime) -> Local:
+    """Sales at nodes in the weeks before, and what must be cleared, of these items."""
+    known = load_local(conn, begins)
+    known = known.only(np.isin(known.item, items))
+    return known._replace(item=_rows_of(items, known.item))
+
+
+def _order(row: TupleRow, *, is_whole: bool = False) -> Order:
+    """As it was placed, without units that were cancelled unless `is_whole`."""
+    order_id, channel_id, channel, external_id, status, queue, placed_at, customer_id, request, currency, lines = row[
+        :11
+    ]
+    bought = decode_lines(lines)
     return Order(
         order_id=order_id,
         channel_id=channel_id,
@@ -139,14 +197,14 @@ def _order(row: TupleRow) -> Order:
         customer_id=customer_id,
         wishes=_wishes.decode(request),
         currency=currency,
-        lines=tuple(replace(line, quantity=line.open) for line in decode_lines(lines) if line.open),
+        lines=bought if is_whole else tuple(replace(line, quantity=line.open) for line in bought if line.open),
         skus={},
     )
 
 
 def _facts(rows: Sequence[TupleRow], catalogue: Catalogue) -> Callable[[int], OrderFacts]:
     # Read again when a condition asks: most policies ask nothing, and orders in Python are large.
-    return lambda n: facts_of_order(_order(rows[n]), catalogue, rows[n][-1])
+    return lambda n: facts_of_order(_order(rows[n]), catalogue, rows[n][11])
 
 
 def _goods(catalogue: Catalogue, items: npt.NDArray[np.int32]) -> Goods:

@@ -1,7 +1,7 @@
 """Compare a policy with the live one on a period of the past."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ from onhand.sourcing.policies.select import Nodes, compile_policy
 
 SWEEP_ORDERS: Final = 5_000
 """Orders of a sweep over prices, which replays them two dozen times."""
+_SWEEP_LOOKS: Final = 4
+"""Times that each of those learns what units are worth."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much of it is."""
@@ -147,6 +149,7 @@ def _simulate(
 def _sweep(period: Period, policy: PolicyIn, nodes: Nodes, settings: Settings, progress: Progress) -> Pareto:
     """The policy with other prices of a day and of CO2 in its default objective, and with its other objectives."""
     history = period.history.first(SWEEP_ORDERS)
+    settings = replace(settings, looks_max=_SWEEP_LOOKS)
     presets = [
         Prices(day_minor=o.day_minor or 0.0, co2_minor_per_kg=o.co2_minor_per_kg or 0.0, name=name)
         for name, o in policy.objectives.items()

@@ -14,7 +14,8 @@ from onhand.sourcing.tables import DAY, HANDLING, SHIPPING, TAX_DUTY
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """Sums over orders. planned: those with a plan, whose amounts the others are; cost: money paid (shipping, handling,
-    duty and tax), minor units; *_sq: sums of squares; late: promised after the days wanted."""
+    duty and tax, and terms of others that are paid), minor units; *_sq: sums of squares; late: promised after the days
+    wanted."""
 
     orders: int = 0
     planned: int = 0
@@ -55,6 +56,7 @@ def outcome(
     made = int(decisions.fulfilment_first[-1])
     order = np.repeat(np.arange(len(decisions.count)), np.diff(decisions.fulfilment_first))
     paid = decisions.terms[:made][:, [SHIPPING, HANDLING, TAX_DUTY]].sum(axis=1)
+    paid += paid_to_others(decisions)
     cost = np.bincount(order, paid, len(decisions.count))[at]
     grams = np.bincount(order, decisions.grams[:made], len(decisions.count))[at]
     latest = np.zeros(len(decisions.count), np.int64)
@@ -70,3 +72,23 @@ def outcome(
         late=int((latest[at] > now + target_days * DAY).sum()),
         unfillable=unfillable,
     )
+
+
+def paid_to_others(decisions: Decisions) -> npt.NDArray[np.float64]:
+    """float64[fulfilments], minor units: what is paid for terms of others that are money (sourcing/custom.py), whatever
+    a policy weighs them by. Where one forbids a way that was taken all the same, as it weighs nothing, that is 0."""
+    d, custom = decisions, decisions.custom
+    made, picks = int(d.fulfilment_first[-1]), int(d.pick_first[-1])
+    minor = np.zeros(made)
+    if not custom.paid.any():
+        return minor
+    order = np.repeat(np.arange(len(d.count)), np.diff(d.fulfilment_first))
+    asked = custom.fulfilment[:, order, d.node[:made]][custom.paid].astype(np.float64)
+    minor += np.where(np.isfinite(asked), asked, 0.0).sum(axis=0)
+    if len(custom.unit):
+        owner = np.repeat(np.arange(len(d.count)), np.diff(d.pick_first))
+        of = d.fulfilment_first[owner] + d.pick_number[:picks] - 1
+        each = custom.unit[:, d.pick_demand[:picks], d.pick_node[:picks]][custom.paid].astype(np.float64)
+        units = (np.where(np.isfinite(each), each, 0.0) * d.pick_units[:picks]).sum(axis=0)
+        minor += np.bincount(of, units, made)
+    return minor

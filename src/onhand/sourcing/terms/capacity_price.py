@@ -6,7 +6,8 @@
 load: the fullest of the ship day's limits (orders, lines, units), a share from 0 to 1, so the price rises before the
 node is full instead of switching from nothing to never; the same per parcel of a service with few parcels a day, by
 the fuller of node and lane.
-μ: dual prices of the node's day, from the joint plan (sourcing/prices.py), 0 where there is none.
+μ: what room of the node's day saves those who come after (sourcing/room.py): of the ship day that is open when the
+order is decided, and of later ones; 0 where nothing is known.
 """
 
 import math
@@ -60,10 +61,11 @@ def add(costs, c, rows_from, rows_to, wish, nodes, services, prices):
             if limited:
                 _add_parcels(costs, c, j, wish, nodes, services)
         if dual > 0.0:
-            fixed[j] += dual * duals[k, 0]
+            at = 3 if slot else 0
+            fixed[j] += dual * duals[k, at]
             for d in range(lines):
-                line[j, d] += dual * duals[k, 1]
-                unit[j, d] += dual * duals[k, 2]
+                line[j, d] += dual * duals[k, at + 1]
+                unit[j, d] += dual * duals[k, at + 2]
 
 
 @bare
