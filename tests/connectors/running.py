@@ -1,15 +1,17 @@
-"""Fakes as servers on loopback, and connections to them."""
+"""Fakes as servers on loopback and connections to them; a wire that answers by itself."""
 
 import asyncio
+import json
 import ssl
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import uvicorn
 
 from onhand.connectors import Connection
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
-from onhand.wire import Caller, Guard
+from onhand.wire import Answer, Caller, Guard
 
 TLS = ssl.create_default_context()
 
@@ -52,3 +54,52 @@ def talk(work, *, settings, credentials, limiter=None, tokens=None):
             return await work(connection)
 
     return asyncio.run(go())
+
+
+@dataclass
+class Wire:
+    """Answers in turn; a function is asked with the request."""
+
+    answers: list
+    sent: list = field(default_factory=list)
+
+    async def send(self, request):
+        self.sent.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(request) if callable(answer) else answer
+
+
+def said(body=None, status=200, **headers):
+    return Answer(
+        status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}, body=json.dumps(body).encode()
+    )
+
+
+@dataclass
+class Turns:
+    """A limiter that lets everybody pass and remembers."""
+
+    taken: list = field(default_factory=list)
+    paused: list = field(default_factory=list)
+
+    async def turn(self, bucket, *, rate_per_s, burst, weight=1.0):
+        self.taken.append((bucket, rate_per_s, burst))
+
+    async def pause(self, seconds, *, bucket=None):
+        self.paused.append(seconds)
+
+
+def connect(wire, turns=None, tokens=None, **settings):
+    return Connection(
+        settings={"url": "https://shop.example", **settings},
+        credentials={"id": "me", "secret": "s3cret", "access_token": "T"},
+        sender=wire,
+        limiter=turns or Turns(),
+        tokens=tokens or MemoryTokens(),
+    )
+
+
+def run(work):
+    return asyncio.run(work)

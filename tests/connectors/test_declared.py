@@ -1,19 +1,19 @@
 """The engine of documents: what is asked, how answers are understood, and what is kept within limits."""
 
-import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from onhand.connectors import Connection, Refused, Unavailable, read_text
+from onhand.connectors import Refused, Unavailable, read_text
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
 from onhand.connectors._sdk.values import Fate, Write
-from onhand.wire import Answer, NotReachable
+from onhand.wire import NotReachable
+
+from .running import Turns, Wire, connect, run, said
 
 SINCE = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HEAD = """
@@ -33,55 +33,6 @@ maps:
     placed_at: moment(at)
     lines: {each: "items || `[]`", line_id: text(n), sku: sku, quantity: count, price_minor: "money(price, currency)"}
 """
-
-
-@dataclass
-class Wire:
-    """Answers in turn; a function is asked with the request."""
-
-    answers: list
-    sent: list = field(default_factory=list)
-
-    async def send(self, request):
-        self.sent.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer(request) if callable(answer) else answer
-
-
-def said(body=None, status=200, **headers):
-    return Answer(
-        status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}, body=json.dumps(body).encode()
-    )
-
-
-@dataclass
-class Turns:
-    """A limiter that lets everybody pass and remembers."""
-
-    taken: list = field(default_factory=list)
-    paused: list = field(default_factory=list)
-
-    async def turn(self, bucket, *, rate_per_s, burst, weight=1.0):
-        self.taken.append((bucket, rate_per_s, burst))
-
-    async def pause(self, seconds, *, bucket=None):
-        self.paused.append(seconds)
-
-
-def connect(wire, turns=None, tokens=None, **settings):
-    return Connection(
-        settings={"url": "https://shop.example", **settings},
-        credentials={"id": "me", "secret": "s3cret", "access_token": "T"},
-        sender=wire,
-        limiter=turns or Turns(),
-        tokens=tokens or MemoryTokens(),
-    )
-
-
-def run(work):
-    return asyncio.run(work)
 
 
 def order(n, changed="2026-11-20T10:00:00Z", **more):

@@ -10,8 +10,7 @@ from onhand.connectors import NotGenuine, Refused, find
 from onhand.connectors._sdk.values import Fate, Parcel, Write
 from onhand.twin.fakes.shopify import Shop
 
-from .running import serving, talk
-from .test_declared import Turns, Wire, connect, run, said
+from .running import Turns, Wire, connect, run, said, serving, talk
 
 RECORDED = Path(__file__).parents[2] / "../shared/contracts/shopify/recorded"
 recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not beside the project")

@@ -6,12 +6,13 @@ mapping of `each` and `item` makes a list. Nothing else is computed here.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 from urllib.parse import quote
 
 from onhand.base.money import EXPONENTS
+from onhand.connectors._sdk.moments import moment_of
 
 _BLANK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)(?::([a-z0-9_]+))?\}")
 _ODD_BRACE = re.compile(r"[{}]")
@@ -22,10 +23,10 @@ class Unfillable(Exception):
 
 
 def _moment(value: Any) -> datetime:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if not isinstance(moment, datetime):
-        raise Unfillable(f"expected a moment, got {value!r}")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment_of(value.isoformat() if isinstance(value, datetime) else value)
+    except (TypeError, ValueError):
+        raise Unfillable(f"expected a moment, got {value!r}") from None
 
 
 def _integer(value: Any) -> int:

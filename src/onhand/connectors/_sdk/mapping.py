@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
 from jmespath import functions
@@ -23,6 +22,7 @@ from jmespath.exceptions import JMESPathError, LexerError, ParseError
 from jmespath.visitor import Options
 
 from onhand.connectors._sdk.filling import minor_units
+from onhand.connectors._sdk.moments import moment_of
 
 Path = Callable[[Any], Any]
 
@@ -122,13 +122,7 @@ def _moment(said: str | float, zone: str) -> datetime:
     if isinstance(said, (int, float)):
         # Seconds until the year 5138, else milliseconds.
         return datetime.fromtimestamp(said if abs(said) < 1e11 else said / 1000, UTC)
-    moment = datetime.fromisoformat(said)
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    try:
-        return moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{zone!r} is no time zone") from None
+    return moment_of(said, zone)
 
 
 _OPTIONS = Options(custom_functions=_Functions())

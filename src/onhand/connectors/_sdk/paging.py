@@ -10,6 +10,7 @@ from onhand.connectors._sdk import mapping
 from onhand.connectors._sdk.asking import Told
 from onhand.connectors._sdk.interface import Refused
 from onhand.connectors._sdk.mapping import Unmappable
+from onhand.connectors._sdk.moments import moment_of
 from onhand.connectors._sdk.vocabulary import OperationIn, PagingIn
 
 
@@ -94,10 +95,9 @@ def _said(value: Any) -> str:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text or "")
+        return moment_of(text or "")
     except ValueError:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _later(a: str | None, b: str) -> str:

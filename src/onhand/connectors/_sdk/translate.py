@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import cel
@@ -10,6 +10,7 @@ import msgspec
 
 from onhand.connectors._sdk import mapping
 from onhand.connectors._sdk.mapping import Path, Unmappable
+from onhand.connectors._sdk.moments import moment_of
 from onhand.connectors._sdk.values import Address, ChannelOrder, Level, Offer, OrderLine, OrderStatus, Reject, Sale
 from onhand.connectors._sdk.vocabulary import (
     AddressMapIn,
@@ -127,10 +128,9 @@ def _minor(value: Any, what: str) -> int:
 
 def _moment(value: Any, what: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
+        return moment_of(value)
     except (TypeError, ValueError):
         raise Unmappable(f"{what}: expected a moment, got {value!r}") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _order(by: OrderMapIn) -> Callable[[Any], ChannelOrder]:
