@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pytest
 import uvicorn
 
 from onhand.connectors import Connection
@@ -14,6 +17,11 @@ from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
 from onhand.wire import Answer, Caller, Guard
 
 TLS = ssl.create_default_context()
+CONTRACTS = Path(os.environ.get("ONHAND_CONTRACTS", "../shared/contracts"))
+needs_contracts = pytest.mark.skipif(
+    not CONTRACTS.is_dir(),
+    reason=f"NOT CHECKED AGAINST THE VENDORS: no {CONTRACTS}; set ONHAND_CONTRACTS to the folder of contracts",
+)
 
 
 @contextmanager

@@ -3,14 +3,13 @@
 import gzip
 import json
 from importlib.resources import files
-from pathlib import Path
 
 import graphql
 import pytest
 
 from onhand.connectors import built_in, find
 
-CONTRACTS = Path(__file__).parents[2] / "../shared/contracts"
+from .running import CONTRACTS, needs_contracts
 
 
 def of_kind(kind):
@@ -23,7 +22,7 @@ def of_kind(kind):
     ]
 
 
-@pytest.mark.skipif(not CONTRACTS.is_dir(), reason="the contracts of vendors are not beside the project")
+@needs_contracts
 @pytest.mark.parametrize(("name", "version"), of_kind("graphql"))
 def test_graphql_documents_fit_the_schema(name, version):
     contract = find(name).connector.document.contract
@@ -35,7 +34,7 @@ def test_graphql_documents_fit_the_schema(name, version):
     assert {name: errors for name, errors in wrong.items() if errors} == {}
 
 
-@pytest.mark.skipif(not CONTRACTS.is_dir(), reason="the contracts of vendors are not beside the project")
+@needs_contracts
 def test_what_the_schema_cannot_say_is_said(name="shopify"):
     """Real stores refuse a write without the directive or without the number it compares with; the schema allows it."""
     connector = find(name).connector.document

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -10,10 +9,9 @@ from onhand.connectors import NotGenuine, Refused, find
 from onhand.connectors._sdk.values import Fate, Parcel, Write
 from onhand.twin.fakes.shopify import Shop
 
-from .running import Turns, Wire, connect, run, said, serving, talk
+from .running import CONTRACTS, Turns, Wire, connect, needs_contracts, run, said, serving, talk
 
-RECORDED = Path(__file__).parents[2] / "../shared/contracts/shopify/recorded"
-recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not beside the project")
+RECORDED = CONTRACTS / "shopify/recorded"
 SHOPIFY = find("shopify").connector
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -39,7 +37,7 @@ def push(shop, *writes):
     return [o.fate for o in ask(shop, lambda c: SHOPIFY.push_stock(c, writes))]
 
 
-@recorded
+@needs_contracts
 @pytest.mark.parametrize("file", ["inventory/inventorySetQuantities-quantity-bounds.json"])
 def test_what_real_stores_said_to_wrong_numbers_is_understood(file):
     cases = json.loads((RECORDED / file).read_text())["cases"]

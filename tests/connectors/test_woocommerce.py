@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from woocommerce import API
@@ -12,10 +11,9 @@ from onhand.connectors._sdk.translate import translate
 from onhand.connectors._sdk.values import Fate, Parcel, Write
 from onhand.twin.fakes.woocommerce import Shop
 
-from .running import serving, talk
+from .running import CONTRACTS, needs_contracts, serving, talk
 
-RECORDED = Path(__file__).parents[2] / "../shared/contracts/woocommerce/recorded"
-recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not beside the project")
+RECORDED = CONTRACTS / "woocommerce/recorded"
 WOO = find("woocommerce").connector
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -58,7 +56,7 @@ def test_the_vendors_own_client_can_talk_to_the_fake(shop):
     assert wrong.get("products").json()["code"] == "woocommerce_rest_authentication_error"
 
 
-@recorded
+@needs_contracts
 def test_recorded_orders_are_read():
     (order,), rejects = translate([json.loads((RECORDED / "order.json").read_text())["body"]], WOO._make["order"])
     assert rejects == []
@@ -71,7 +69,7 @@ def test_recorded_orders_are_read():
     assert order.email == "a@example.test"
 
 
-@recorded
+@needs_contracts
 @pytest.mark.parametrize("topic", ["order.created", "order.updated", "product.updated"])
 def test_recorded_messages_are_genuine_and_a_changed_one_is_not(topic):
     sent = json.loads((RECORDED / "webhook-deliveries.json").read_text())[topic]

@@ -240,7 +240,10 @@ def test_sessions_have_our_settings_whatever_the_servers_defaults_are(dsn, db):
                 assert conn.execute(f"SHOW {setting}".encode()).fetchone() == (value,)
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the options of sockets have other names here")
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"),
+    reason="SILENCE NOT CHECKED: the options of sockets have other names on this system",
+)
 def test_a_server_that_is_gone_without_a_word_is_noticed_and_the_url_may_say_when(dsn):
     with Proxy(dsn, cut_at=b"nothing is cut") as proxy:
         for url, idle_s in ((proxy.url, 10), (make_conninfo(proxy.url, keepalives_idle=77), 77)):
