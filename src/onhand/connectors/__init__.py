@@ -6,7 +6,7 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 """
 
 from onhand.connectors._sdk.declared import Declared
-from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Unavailable
+from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Shipper, Unavailable
 from onhand.connectors._sdk.lint import Linted, lint
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
 from onhand.connectors._sdk.registry import (
@@ -34,6 +34,7 @@ __all__ = [
     "MemoryTokens",
     "NotGenuine",
     "Refused",
+    "Shipper",
     "Unavailable",
     "Unusable",
     "built_in",

@@ -18,7 +18,16 @@ from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
-from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
+from onhand.connectors._sdk.vocabulary import (
+    ConnectorIn,
+    CredentialIn,
+    FromIn,
+    OperationIn,
+    SettingIn,
+    StepIn,
+    TopicIn,
+    WebhooksIn,
+)
 
 
 class Declared:
@@ -46,6 +55,16 @@ class Declared:
             ]
             for name, ways in connector.operations.items()
         }
+
+    @property
+    def settings(self) -> Mapping[str, SettingIn]:
+        """What the operator fills in."""
+        return self.document.settings
+
+    @property
+    def credentials(self) -> Mapping[str, CredentialIn]:
+        """Secrets that the operator fills in."""
+        return self.document.credentials
 
     @property
     def is_compared(self) -> bool:

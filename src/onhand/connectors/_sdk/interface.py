@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from onhand.connectors._sdk.values import ChannelOrder, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.wire import Answer, Request
 
 
@@ -74,6 +75,16 @@ class Connector(Protocol):
     capabilities: frozenset[str]
 
     @property
+    def settings(self) -> Mapping[str, SettingIn]:
+        """What the operator fills in when a channel is set up."""
+        ...
+
+    @property
+    def credentials(self) -> Mapping[str, CredentialIn]:
+        """Secrets that the operator fills in."""
+        ...
+
+    @property
     def is_compared(self) -> bool:
         """Whether writes say what they expect to be there."""
         ...
@@ -84,6 +95,7 @@ class Connector(Protocol):
     async def push_stock(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome]: ...
     async def pull_stock(self, connection: Connection, at: str | None) -> Page: ...
     async def pull_listings(self, connection: Connection, at: str | None) -> Page: ...
+    async def pull_sales(self, connection: Connection, at: str | None, *, since: datetime) -> Page: ...
     async def push_parcel(self, connection: Connection, parcel: Parcel) -> Outcome: ...
 
     def receive(
@@ -94,6 +106,28 @@ class Connector(Protocol):
 
     async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
         """What a message says, or what it is a hint to."""
+        ...
+
+
+class Shipper(Connector, Protocol):
+    """A connector to somebody who ships for us; what it can do is among `capabilities`.
+
+    shipping.push    push_fulfilment    ask for it
+    shipping.cancel  cancel_fulfilment  take it back, if that is still possible
+    shipping.pull    pull_shipments     what became of it: a page of `Shipment`
+    """
+
+    async def push_fulfilment(self, connection: Connection, fulfilment: Fulfilment) -> Outcome:
+        """Ask to ship. ACCEPTED: whether it is taken is told later, by pull_shipments. A repeat with the same key asks
+        nothing new. Never raises for a shipper that fails."""
+        ...
+
+    async def cancel_fulfilment(self, connection: Connection, fulfilment_id: str, *, reason: str, key: str) -> Outcome:
+        """Take it back. Never raises for a shipper that fails."""
+        ...
+
+    async def pull_shipments(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
+        """What was said since `at`, a `next` or `cursor` of an earlier page; since: where the first one begins."""
         ...
 
 

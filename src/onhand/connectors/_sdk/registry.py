@@ -1,6 +1,7 @@
 """Which connectors there are: folders of this package, folders of the operator, programs by entry point."""
 
 import functools
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -14,6 +15,8 @@ from onhand.connectors._sdk.interface import Connector
 from onhand.connectors._sdk.lint import Linted, lint
 
 FILE: Final = "connector.yaml"
+PROGRAM: Final = "program.py"
+"""In a folder of this package instead of a document: a module whose `connector()` makes it."""
 GROUP: Final = "onhand.connectors"
 STARTER: Final = files("onhand.connectors").joinpath("_sdk", "starter.yaml").read_text("utf-8")
 """A document to begin with."""
@@ -72,13 +75,16 @@ def built_in() -> list[str]:
     return sorted(
         folder.name
         for folder in files("onhand.connectors").iterdir()
-        if folder.is_dir() and folder.joinpath(FILE).is_file()
+        if folder.is_dir() and any(folder.joinpath(file).is_file() for file in (FILE, PROGRAM))
     )
 
 
 @functools.cache
 def _of_package(name: str) -> Connector:
-    return read_folder(files("onhand.connectors").joinpath(name))
+    folder = files("onhand.connectors").joinpath(name)
+    if folder.joinpath(FILE).is_file():
+        return read_folder(folder)
+    return importlib.import_module(f"onhand.connectors.{name}.program").connector()
 
 
 def find(name: str, *, folder: Path | None = None) -> Found:

@@ -66,6 +66,7 @@ class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     quantity: int
     place: str = ""
     external_sku: str = ""
+    counted_at: datetime | None = None  # when it was so, if that is told
 
 
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -87,6 +88,78 @@ class Sale(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     place: str = ""
 
 
+class FulfilmentLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Units of one item that are to be shipped. `external_sku`: the shipper's own name for it, if it has another."""
+
+    line_id: str
+    sku: str
+    quantity: int
+    external_sku: str = ""
+    name: str = ""
+    price_minor: int = 0
+
+
+class Fulfilment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Lines of an order that somebody else is to ship for us: a third party, a supplier, a marketplace's warehouse.
+
+    fulfilment_id  ours; whoever ships names it when it says what became of it
+    order_number   what the customer knows the order by
+    place          the shipper's own word for the node, where it has several
+    service        how fast, in the shipper's words
+    key            of this request; the same when it is sent again
+    """
+
+    fulfilment_id: str
+    key: str
+    order_number: str
+    ordered_at: datetime
+    currency: str
+    destination: Address
+    lines: tuple[FulfilmentLine, ...]
+    place: str = ""
+    carrier: str = ""
+    service: str = ""
+    ship_by: datetime | None = None
+    deliver_by: datetime | None = None
+    email: str = ""
+    phone: str = ""
+    note: str = ""
+
+
+ShipmentStatus = Literal["accepted", "refused", "shipped", "delivered", "cancelled", "unknown"]
+
+
+class ShippedLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of a line: `quantity` units left (or, before that, are promised), `missing` never will."""
+
+    sku: str
+    quantity: int
+    line_id: str = ""
+    missing: int = 0
+
+
+class Shipment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a shipper says of a fulfilment that it was asked for.
+
+    external_id  of what it said; the same for a repeat
+    lines        that it speaks of; none: all of the fulfilment
+    is_complete  nothing more will be shipped of the fulfilment
+    """
+
+    external_id: str
+    fulfilment_id: str
+    status: ShipmentStatus
+    at: datetime
+    lines: tuple[ShippedLine, ...] = ()
+    carrier: str = ""
+    service: str = ""
+    tracking: str = ""
+    place: str = ""
+    is_complete: bool = True
+    reason: str = ""
+    status_word: str = ""  # the shipper's own
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
     """A record that could not be read; the others of its page could."""
@@ -103,7 +176,7 @@ class Page:
     next  what to ask with for what follows; None: no more now
     """
 
-    records: Sequence[ChannelOrder | Level | Offer | Sale]
+    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment]
     rejects: Sequence[Reject] = ()
     next: str | None = None
     cursor: str | None = None  # from where to begin the next time, once `next` is None
