@@ -6,7 +6,16 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 """
 
 from onhand.connectors._sdk.declared import Declared
-from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Shipper, Unavailable
+from onhand.connectors._sdk.interface import (
+    Confirming,
+    Connection,
+    Connector,
+    NotGenuine,
+    Queued,
+    Refused,
+    Shipper,
+    Unavailable,
+)
 from onhand.connectors._sdk.lint import Linted, lint
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
 from onhand.connectors._sdk.registry import (
@@ -25,6 +34,7 @@ from onhand.connectors._sdk.vocabulary import ConnectorIn, schema
 __all__ = [
     "FILE",
     "STARTER",
+    "Confirming",
     "Connection",
     "Connector",
     "ConnectorIn",
@@ -33,6 +43,7 @@ __all__ = [
     "MemoryLimiter",
     "MemoryTokens",
     "NotGenuine",
+    "Queued",
     "Refused",
     "Shipper",
     "Unavailable",

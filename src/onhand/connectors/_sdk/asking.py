@@ -59,6 +59,16 @@ class _Rule:
     of: ErrorIn
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast may be asked, and whom it counts for: the account (""), an operation, or a plan of the channel."""
+
+    bucket: str
+    rate_per_s: float
+    burst: int
+    timeout_s: float
+
+
 @dataclass(slots=True, kw_only=True)
 class _Sent:
     """A request while it is made ready."""
@@ -94,19 +104,20 @@ class Asker:
     ) -> Told:
         """The answer, if it means well. Raises Unavailable, Refused, Unfillable.
 
-        bucket  whose limits are kept: of the operation if it has limits of its own
+        bucket  whose limits are kept: of the request's plan; of the operation if it has limits of its own
         url     instead of the request's, for the next page
         """
         known = {"settings": connection.settings, **scope}
+        pace = self._pace(bucket, request, limits)
         for is_again in (False, True):
             sent = self._ready(request, known, url)
             is_fresh = await self._sign(connection, sent)
-            answer = await self._send(connection, bucket, sent, limits)
+            answer = await self._send(connection, pace, sent)
             told, then, rule = self._understand(answer, sent)
             if then == "unauthorised" and not is_again and not is_fresh and self._has_token():
                 await connection.tokens.put("", None)
                 continue
-            await self._learn(connection, answer, told, then)
+            await self._learn(connection, answer, told, then, pace)
             if then == "done":
                 return told
             raise self._failure(then, told, rule)
@@ -141,11 +152,17 @@ class Asker:
                 url += ("&" if "?" in url else "?") + urlencode(pairs)
         return _Sent(method=method, url=url, headers=headers, body=body)
 
-    async def _send(self, connection: Connection, bucket: str, sent: _Sent, limits: LimitsIn | None) -> Answer:
+    def _pace(self, bucket: str, request: RequestIn | None, limits: LimitsIn | None) -> _Pace:
         own = limits or self._connector.limits
-        await connection.limiter.turn(bucket if limits else "", rate_per_s=own.rate_per_s, burst=own.burst)
+        if request is not None and request.plan is not None:
+            plan = self._connector.plans[request.plan]
+            return _Pace(request.plan, plan.rate_per_s, plan.burst, own.timeout_s)
+        return _Pace(bucket if limits else "", own.rate_per_s, own.burst, own.timeout_s)
+
+    async def _send(self, connection: Connection, pace: _Pace, sent: _Sent) -> Answer:
+        await connection.limiter.turn(pace.bucket, rate_per_s=pace.rate_per_s, burst=pace.burst)
         request = Request(
-            method=sent.method, url=sent.url, headers=sent.headers, body=sent.body, timeout_s=own.timeout_s
+            method=sent.method, url=sent.url, headers=sent.headers, body=sent.body, timeout_s=pace.timeout_s
         )
         try:
             return await connection.sender.send(request)
@@ -249,7 +266,7 @@ class Asker:
 
     async def _send_plain(self, connection: Connection, sent: _Sent) -> Answer:
         """Sent without a signature: to get one."""
-        answer = await self._send(connection, "", sent, None)
+        answer = await self._send(connection, self._pace("", None, None), sent)
         if answer.status == 429 or answer.status >= 500:
             raise Unavailable(f"signing in: HTTP {answer.status}", retry_after_s=_retry_after(answer, self._now()))
         if answer.status >= 400:
@@ -269,13 +286,24 @@ class Asker:
             return told, "refuse" if has_errors and is_graphql else "done", None
         return told, _USUAL.get(told.status, "unknown" if told.status >= 500 else "refuse"), None
 
-    async def _learn(self, connection: Connection, answer: Answer, told: Told, then: Then) -> None:
+    async def _learn(self, connection: Connection, answer: Answer, told: Told, then: Then, pace: _Pace) -> None:
         wait_s = _retry_after(answer, self._now())
         if answer.status == 429 or (wait_s is not None and then in ("retry", "unknown")):
-            await connection.limiter.pause(min(wait_s or _PAUSE_S, _PAUSE_MAX_S))
+            # Who is over the limit of one plan may ask for other things.
+            bucket = pace.bucket if answer.status == 429 and pace.bucket in self._connector.plans else None
+            wait_s = wait_s or self._turn_s(answer) or _PAUSE_S
+            await connection.limiter.pause(min(wait_s, _PAUSE_MAX_S), bucket=bucket)
         cost = self._connector.limits.cost
         if cost is not None and (pause_s := _cost_pause(cost, told.body)) > 0:
             await connection.limiter.pause(min(pause_s, _PAUSE_MAX_S))
+
+    def _turn_s(self, answer: Answer) -> float | None:
+        """Seconds to the next turn, by the rate that the answer tells."""
+        try:
+            rate_per_s = float(answer.headers.get((self._connector.limits.rate_header or "").lower(), ""))
+        except ValueError:
+            return None
+        return 1 / rate_per_s if rate_per_s > 0 else None
 
     def _failure(self, then: Then, told: Told, rule: ErrorIn | None) -> Exception:
         code = _said(rule.code if rule else None, told.body) or str(told.status)

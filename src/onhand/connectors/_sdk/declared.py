@@ -17,12 +17,25 @@ from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.values import (
+    ChannelOrder,
+    Fate,
+    Level,
+    Offer,
+    Outcome,
+    Page,
+    Parcel,
+    Received,
+    Sale,
+    Shipment,
+    Write,
+)
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
     FromIn,
     OperationIn,
+    QueueIn,
     SettingIn,
     StepIn,
     TopicIn,
@@ -92,6 +105,10 @@ class Declared:
     async def pull_listings(self, connection: Connection, at: str | None) -> Page:
         """What the channel sells."""
         return await self._pull(connection, "listings.pull", at, None)
+
+    async def pull_node_stock(self, connection: Connection, at: str | None) -> Page:
+        """What is on hand at the nodes that the channel itself ships from."""
+        return await self._pull(connection, "node_stock.pull", at, None)
 
     async def pull_sales(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
         """What was sold over its counters."""
@@ -224,16 +241,22 @@ class Declared:
     ) -> Received:
         """Check a request of the channel and say what it is about; see `interface.Connector`."""
         webhooks = self._webhooks()
+        if isinstance(webhooks.verify, QueueIn):
+            raise NotGenuine(f"messages of {self.name} are fetched from a queue")
         value = _value(body)
         if self._handshake is not None and self._handshake.holds(headers=dict(headers), body=value):
             assert webhooks.handshake is not None, "it has a condition"
             return Received(topic="", dedupe="", reply=(webhooks.handshake.status, b""))
         signing.check(webhooks.verify, _secrets(webhooks.verify.secret, credentials), headers, body, url=url, now=now)
-        topic = _found(webhooks.topic, headers, value)
-        dedupe = _found(webhooks.dedupe, headers, value) or hashlib.sha256(topic.encode() + body).hexdigest()
-        return Received(topic=topic or "?", dedupe=dedupe[:200])
+        return _labelled(webhooks, headers, body)
 
-    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
+    def labelled(self, body: bytes) -> Received:
+        """What a message from a queue is about."""
+        return _labelled(self._webhooks(), {}, body)
+
+    async def read(
+        self, connection: Connection, topic: str, body: bytes
+    ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
         """What a message says, or what it is a hint to; nothing, if its topic is none that we follow. Raises Refused
         for a message that cannot be read."""
         by = self._webhooks().topics.get(topic)
@@ -245,7 +268,7 @@ class Declared:
         values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
             raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
-        return cast("list[ChannelOrder | Offer]", values)
+        return values
 
     def _webhooks(self) -> WebhooksIn:
         if self.document.webhooks is None:
@@ -254,6 +277,13 @@ class Declared:
 
 
 # Messages -------------------------------------------------------------------------------------------------------------
+
+
+def _labelled(webhooks: WebhooksIn, headers: Mapping[str, str], body: bytes) -> Received:
+    value = _value(body)
+    topic = _found(webhooks.topic, headers, value)
+    dedupe = _found(webhooks.dedupe, headers, value) or hashlib.sha256(topic.encode() + body).hexdigest()
+    return Received(topic=topic or "?", dedupe=dedupe[:200])
 
 
 def _value(body: bytes) -> Any:

@@ -4,6 +4,7 @@ A text that is one blank keeps the type of its value; `{name:as}` converts it by
 mapping of `each` and `item` makes a list. Nothing else is computed here.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -36,6 +37,13 @@ def _integer(value: Any) -> int:
         raise Unfillable(f"expected a whole number, got {value!r}") from None
 
 
+def _numeral(value: Any) -> str:
+    said = str(value)
+    if said.isascii() and said.isdigit() and len(said) <= 18 and not said.startswith("0"):
+        return said
+    return str(int.from_bytes(hashlib.sha256(said.encode()).digest()[:7]) + 1)
+
+
 CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "integer": _integer,
     "text": str,
@@ -45,9 +53,11 @@ CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "unix_s": lambda v: int(_moment(v).timestamp()),
     "first_part": lambda v: str(v).partition("/")[0],
     "last_part": lambda v: str(v).rpartition("/")[2],
+    "numeral": _numeral,
     "unix_ms": lambda v: int(_moment(v).timestamp() * 1000),
 }
-"""Words after the colon of a blank. `gmt`: without a time zone, in UTC; parts are divided by slashes."""
+"""Words after the colon of a blank. `gmt`: without a time zone, in UTC; parts are divided by slashes; `numeral`: digits
+that stand for a text, always the same."""
 
 
 def blanks(value: Any) -> Iterator[tuple[str, str | None]]:

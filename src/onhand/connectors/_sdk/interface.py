@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.values import (
+    ChannelOrder,
+    Fulfilment,
+    Level,
+    Offer,
+    Outcome,
+    Page,
+    Parcel,
+    Posted,
+    Received,
+    Sale,
+    Shipment,
+    Write,
+)
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.wire import Answer, Request
 
@@ -104,7 +117,9 @@ class Connector(Protocol):
         """Check a request of the channel and say what it is about. `headers` in small letters. Raises NotGenuine."""
         ...
 
-    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
+    async def read(
+        self, connection: Connection, topic: str, body: bytes
+    ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
         """What a message says, or what it is a hint to."""
         ...
 
@@ -128,6 +143,28 @@ class Shipper(Connector, Protocol):
 
     async def pull_shipments(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
         """What was said since `at`, a `next` or `cursor` of an earlier page; since: where the first one begins."""
+        ...
+
+
+class Queued(Protocol):
+    """A connector whose capabilities have `messages.pull`: its channel's messages lie in a queue."""
+
+    async def pull_messages(self, connection: Connection) -> Sequence[Posted]:
+        """Messages that lie there, waited for a while; empty: none came. They stay until they are settled, and come
+        again if they are not. Raises Unavailable, Refused."""
+        ...
+
+    async def settle_messages(self, connection: Connection, receipts: Sequence[str]) -> None:
+        """Remove messages: only what has been stored. One that is not removed comes again."""
+        ...
+
+
+class Confirming(Protocol):
+    """A connector whose capabilities have `stock.confirm`: it can be asked what became of what it accepted."""
+
+    async def confirm_stock(self, connection: Connection, writes: Sequence[Write], ticket: str) -> list[Outcome]:
+        """The fate of writes whose outcome was `accepted` with `ticket`: done once they are shown, accepted while they
+        may still be under way (`seen`: what is shown now). Never raises for a channel that fails."""
         ...
 
 

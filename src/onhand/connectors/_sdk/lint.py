@@ -15,6 +15,7 @@ from onhand.connectors._sdk.vocabulary import (
     OAuth2In,
     OperationIn,
     OrderMapIn,
+    QueueIn,
     RequestIn,
     TopicIn,
 )
@@ -23,7 +24,10 @@ from onhand.documents.findings import Finding, by_place, did_you_mean, found_at,
 from onhand.documents.text import BEGINNING, Document, Location, Unreadable, read
 from onhand.documents.types import BOOL, DYN, INT, MAP, STRING, Fact, Type, object_of
 
-_PULLED: Final = {"orders.pull": "order", "stock.pull": "level", "listings.pull": "offer", "sales.pull": "sale"}
+_PULLED: Final = {
+    "orders.pull": "order", "stock.pull": "level", "listings.pull": "offer", "sales.pull": "sale",
+    "node_stock.pull": "level",
+}  # fmt: skip
 _PAGED: Final = frozenset({"cursor", "page", "offset", "after", "size"})
 _WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key"})
 _PARCEL: Final = frozenset(
@@ -108,6 +112,18 @@ def _problems(connector: ConnectorIn, read_file: Callable[[str], str | None]) ->
     for name, location, operation in operations(connector):
         yield from _operation(connector, name, location, operation, known, read_file)
     yield from _webhooks(connector, known | secrets)
+    yield from _plans(connector)
+
+
+def _plans(connector: ConnectorIn) -> Iterator[Problem]:
+    """Every plan that a request counts for is there."""
+    for _, location, operation in operations(connector):
+        requests = [((*location, "request"), operation.request)]
+        requests += [((*location, "steps", n, "request"), step.request) for n, step in enumerate(operation.steps)]
+        for at, request in requests:
+            if request is not None and request.plan is not None and request.plan not in connector.plans:
+                remedy = did_you_mean(request.plan, connector.plans, _listed(connector.plans))
+                yield (*at, "plan"), f"no plan is called {request.plan!r}", remedy
 
 
 def operations(connector: ConnectorIn) -> Iterator[tuple[str, Location, OperationIn]]:
@@ -250,9 +266,12 @@ def _webhooks(connector: ConnectorIn, known: Collection[str]) -> Iterator[Proble
     webhooks = connector.webhooks
     if webhooks is None:
         return
-    yield from _filled(("webhooks", "verify", "secret"), webhooks.verify.secret, known)
+    if not isinstance(webhooks.verify, QueueIn):
+        yield from _filled(("webhooks", "verify", "secret"), webhooks.verify.secret, known)
     for name in ("topic", "dedupe"):
         source = getattr(webhooks, name)
+        if source.header is not None and isinstance(webhooks.verify, QueueIn):
+            yield ("webhooks", name, "header"), "messages of a queue have no headers", "give path"
         if (source.header is None) == (source.path is None):
             yield ("webhooks", name), "it is in a header, or in the body", "give header or path"
     for name, topic in webhooks.topics.items():

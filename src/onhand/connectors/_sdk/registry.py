@@ -16,7 +16,8 @@ from onhand.connectors._sdk.lint import Linted, lint
 
 FILE: Final = "connector.yaml"
 PROGRAM: Final = "program.py"
-"""In a folder of this package instead of a document: a module whose `connector()` makes it."""
+"""In a folder of this package instead of a document, or beside the one it reads: a module whose `connector()` makes
+the connector."""
 GROUP: Final = "onhand.connectors"
 STARTER: Final = files("onhand.connectors").joinpath("_sdk", "starter.yaml").read_text("utf-8")
 """A document to begin with."""
@@ -82,9 +83,9 @@ def built_in() -> list[str]:
 @functools.cache
 def _of_package(name: str) -> Connector:
     folder = files("onhand.connectors").joinpath(name)
-    if folder.joinpath(FILE).is_file():
-        return read_folder(folder)
-    return importlib.import_module(f"onhand.connectors.{name}.program").connector()
+    if folder.joinpath(PROGRAM).is_file():
+        return importlib.import_module(f"onhand.connectors.{name}.program").connector()
+    return read_folder(folder)
 
 
 def find(name: str, *, folder: Path | None = None) -> Found:

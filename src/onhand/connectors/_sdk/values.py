@@ -211,12 +211,17 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The fate of one write, with the channel's own code and words. `seen`: the number it shows, if it said so."""
+    """The fate of one write, with the channel's own code and words.
+
+    seen    the number it shows, if it said so
+    ticket  of what was accepted: what `confirm_stock` asks by
+    """
 
     fate: Fate
     code: str = ""
     message: str = ""
     seen: int | None = None
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,3 +257,12 @@ class Received:
     topic: str
     dedupe: str
     reply: tuple[int, bytes] = (200, b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A message from a queue of the channel. receipt: what removes it from there, once it is stored."""
+
+    received: Received
+    body: bytes = field(repr=False)
+    receipt: str = field(repr=False)

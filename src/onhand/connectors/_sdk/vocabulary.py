@@ -37,6 +37,7 @@ Capability = Literal[
     "listings.pull",
     "sales.pull",
     "fulfilments.push",
+    "node_stock.pull",
 ]
 """What can be done with a channel; each has its own blanks and its own result."""
 
@@ -172,6 +173,16 @@ class LimitsIn(Strict):
     at_once: Annotated[int, Field(ge=1, le=64, description="requests under way at the same time")] = 2
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     cost: CostIn | None = None
+    rate_header: Annotated[
+        Text | None, Field(description="of an answer that says how many requests of its plan a second are allowed")
+    ] = None
+
+
+class PlanIn(Strict):
+    """How fast one of the channel's operations may be asked, beside and apart from the others."""
+
+    rate_per_s: Annotated[float, Field(gt=0, le=10_000)]
+    burst: Annotated[int, Field(ge=1, le=100_000)]
 
 
 class ErrorIn(Strict):
@@ -197,6 +208,7 @@ class RequestIn(Strict):
     form: dict[Text, Any] | None = None
     graphql: Annotated[Text | None, Field(description="file of a GraphQL document beside connector.yaml")] = None
     variables: dict[Text, Any] = {}
+    plan: Annotated[Text | None, Field(description="among `plans`: the limit that this request counts for")] = None
 
 
 class PagingIn(Strict):
@@ -460,7 +472,13 @@ class SharedIn(Strict):
     secret: Blanks
 
 
-Verification = Annotated[HmacIn | StandardIn | SharedIn, Field(discriminator="scheme")]
+class QueueIn(Strict):
+    """Messages lie in a queue of ours, and are fetched: who may read it is the proof. None comes by HTTP."""
+
+    scheme: Literal["queue"]
+
+
+Verification = Annotated[HmacIn | StandardIn | SharedIn | QueueIn, Field(discriminator="scheme")]
 
 
 class HandshakeIn(Strict):
@@ -532,6 +550,7 @@ class ConnectorIn(Strict):
     auth: Auth = NoAuthIn(type="none")
     headers: dict[Text, Blanks] = {}
     limits: LimitsIn = LimitsIn()
+    plans: Annotated[dict[Text, PlanIn], Field(max_length=200)] = {}
     errors: Annotated[list[ErrorIn], Field(max_length=50)] = []
     operations: Annotated[dict[Capability, Operation], Field(min_length=1)]
     maps: Annotated[dict[Slug, Map], Field(max_length=20)] = {}
