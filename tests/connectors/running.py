@@ -91,12 +91,14 @@ class Turns:
 
     taken: list = field(default_factory=list)
     paused: list = field(default_factory=list)
+    pauses: list = field(default_factory=list)  # with the bucket that they are of
 
     async def turn(self, bucket, *, rate_per_s, burst, weight=1.0):
         self.taken.append((bucket, rate_per_s, burst))
 
     async def pause(self, seconds, *, bucket=None):
         self.paused.append(seconds)
+        self.pauses.append((bucket, seconds))
 
 
 def connect(wire, turns=None, tokens=None, **settings):

@@ -546,14 +546,14 @@ class Account:
     async def _create_document(self, request: Request) -> Response:
         self._number += 1
         document_id = f"amzn1.tortuga.{self._number}"
-        url = f"{request.url.scheme}://{request.headers['host']}/_store/{document_id}"
+        url = _place(request, document_id)
         return JSONResponse({"feedDocumentId": document_id, "url": url}, 201)
 
     async def _get_document(self, request: Request) -> Response:
         document_id = request.path_params["id"]
         if document_id not in self.documents:
             return _error(404, "NotFound", "The document was not found.")
-        url = f"{request.url.scheme}://{request.headers['host']}/_store/{document_id}"
+        url = _place(request, document_id)
         return JSONResponse({"feedDocumentId": document_id, "url": url, "compressionAlgorithm": "GZIP"})
 
     async def _store(self, request: Request) -> Response:
@@ -710,6 +710,12 @@ class Account:
 
 
 _PARTS = {"BUYER": "buyer", "RECIPIENT": "recipient", "PROCEEDS": "proceeds", "PACKAGES": "packages"}
+
+
+def _place(request: Request, document_id: str) -> str:
+    """Where a document is stored, as an address that needs no sign of who asks."""
+    host, port = request.scope["server"]
+    return f"{request.url.scheme}://{host}:{port}/_store/{document_id}"
 
 
 def _included(order: Mapping[str, Any], included: str) -> dict[str, Any]:
