@@ -8,7 +8,7 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Shipper, Unavailable
 from onhand.connectors._sdk.lint import Linted, lint
-from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
+from onhand.connectors._sdk.memory import MemoryLimiter, MemoryNotes, MemoryTokens
 from onhand.connectors._sdk.registry import (
     FILE,
     STARTER,
@@ -31,6 +31,7 @@ __all__ = [
     "Declared",
     "Linted",
     "MemoryLimiter",
+    "MemoryNotes",
     "MemoryTokens",
     "NotGenuine",
     "Refused",
