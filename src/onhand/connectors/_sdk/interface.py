@@ -109,12 +109,22 @@ class Connector(Protocol):
 
     @property
     def settings(self) -> Mapping[str, SettingIn]:
-        """What the operator fills in when a channel is set up."""
+        """What an operator fills in when a channel is set up."""
         ...
 
     @property
     def credentials(self) -> Mapping[str, CredentialIn]:
-        """Secrets that the operator fills in."""
+        """Which secrets; `<name>_before` is the one before, while it is being exchanged."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be under way at the same time."""
+        ...
+
+    @property
+    def batch_max(self) -> int:
+        """Writes that one request carries."""
         ...
 
     @property
