@@ -6,6 +6,7 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 """
 
 from onhand.connectors._sdk.declared import Declared
+from onhand.connectors._sdk.filled_in import completed, credential_problems, setting_problems
 from onhand.connectors._sdk.interface import (
     Confirming,
     Connection,
@@ -17,7 +18,7 @@ from onhand.connectors._sdk.interface import (
     Unavailable,
 )
 from onhand.connectors._sdk.lint import Linted, lint
-from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
+from onhand.connectors._sdk.memory import MemoryLimiter, MemoryNotes, MemoryTokens
 from onhand.connectors._sdk.registry import (
     FILE,
     STARTER,
@@ -41,6 +42,7 @@ __all__ = [
     "Declared",
     "Linted",
     "MemoryLimiter",
+    "MemoryNotes",
     "MemoryTokens",
     "NotGenuine",
     "Queued",
@@ -49,6 +51,8 @@ __all__ = [
     "Unavailable",
     "Unusable",
     "built_in",
+    "completed",
+    "credential_problems",
     "find",
     "lint",
     "lint_folder",
@@ -56,4 +60,5 @@ __all__ = [
     "read_folder",
     "read_text",
     "schema",
+    "setting_problems",
 ]

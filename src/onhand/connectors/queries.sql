@@ -35,3 +35,29 @@ SELECT sealed, expires_at FROM channel_token WHERE channel_id = %(channel_id)s;
 -- name: put_token
 INSERT INTO channel_token (channel_id, sealed, expires_at) VALUES (%(channel_id)s, %(sealed)s, %(expires_at)s)
 ON CONFLICT (channel_id) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at;
+
+-- name: get_note
+SELECT text FROM channel_note WHERE channel_id = %(channel_id)s AND name = %(name)s;
+
+-- name: put_note
+INSERT INTO channel_note (channel_id, name, text) VALUES (%(channel_id)s, %(name)s, %(text)s)
+ON CONFLICT (channel_id, name) DO UPDATE SET text = excluded.text, noted_at = clock_timestamp();
+
+-- name: put_new_note
+-- The update that changes nothing waits for whoever is first, and returns what he noted.
+INSERT INTO channel_note AS n (channel_id, name, text) VALUES (%(channel_id)s, %(name)s, %(text)s)
+ON CONFLICT (channel_id, name) DO UPDATE SET text = n.text
+RETURNING text;
+
+-- name: notes_starting
+SELECT name, text FROM channel_note
+WHERE channel_id = %(channel_id)s AND name >= %(prefix)s AND starts_with(name, %(prefix)s)
+ORDER BY name LIMIT %(limit)s;
+
+-- name: drop_note
+DELETE FROM channel_note WHERE channel_id = %(channel_id)s AND name = %(name)s;
+
+-- name: next_number
+INSERT INTO channel_series AS s (channel_id, name, number) VALUES (%(channel_id)s, %(name)s, 1)
+ON CONFLICT (channel_id, name) DO UPDATE SET number = s.number %% %(last)s + 1
+RETURNING number;

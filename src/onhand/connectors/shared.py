@@ -1,9 +1,10 @@
-"""Limits and tokens of a channel that all processes share, in the database."""
+"""Limits, tokens and notes of a channel that all processes share, in the database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from onhand.base.sealing import Seal, Unsealable
 from onhand.connectors._sdk.interface import Unavailable
@@ -84,3 +85,43 @@ class SharedTokens:
         values = {"channel_id": self._channel_id, "sealed": self._seal.close(token), "expires_at": expires_at}
         with self._db.connection() as conn:
             conn.execute(SQL["put_token"], values)
+
+
+class SharedNotes:
+    """See `interface.Notes`."""
+
+    def __init__(self, db: Database, channel_id: int) -> None:
+        self._db, self._channel_id = db, channel_id
+
+    async def _ask(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(self._ask_now, sql, values)
+
+    def _ask_now(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        with self._db.connection() as conn:
+            done = conn.execute(SQL[sql], {"channel_id": self._channel_id, **values})
+            return [] if done.description is None else done.fetchall()
+
+    async def get(self, name: str) -> str | None:
+        """What was noted, by any process."""
+        rows = await self._ask("get_note", name=name)
+        return rows[0][0] if rows else None
+
+    async def put(self, name: str, text: str) -> None:
+        """Note it for all processes."""
+        await self._ask("put_note", name=name, text=text)
+
+    async def put_new(self, name: str, text: str) -> str:
+        """Note it unless something is."""
+        return (await self._ask("put_new_note", name=name, text=text))[0][0]
+
+    async def starting(self, prefix: str, *, limit: int = 1_000) -> Mapping[str, str]:
+        """What is noted under names that begin so."""
+        return dict(await self._ask("notes_starting", prefix=prefix, limit=limit))
+
+    async def drop(self, name: str) -> None:
+        """Forget it."""
+        await self._ask("drop_note", name=name)
+
+    async def next_number(self, series: str, *, last: int) -> int:
+        """The next one; it is never given to another, also if what it was for fails."""
+        return (await self._ask("next_number", name=series, last=last))[0][0]

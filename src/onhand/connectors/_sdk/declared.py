@@ -12,7 +12,7 @@ import msgspec
 from onhand.connectors._sdk import mapping, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
-from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
+from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Shipper, Unavailable
 from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading
@@ -71,13 +71,24 @@ class Declared:
 
     @property
     def settings(self) -> Mapping[str, SettingIn]:
-        """What the operator fills in."""
+        """What an operator fills in when a channel is set up."""
         return self.document.settings
 
     @property
     def credentials(self) -> Mapping[str, CredentialIn]:
-        """Secrets that the operator fills in."""
+        """Which secrets."""
         return self.document.credentials
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be under way at the same time."""
+        return self.document.limits.at_once
+
+    @property
+    def batch_max(self) -> int:
+        """Writes that one request carries: the least of its ways, so that what is sent together stays together."""
+        ways = [way for _, way in self._ways.get("stock.push", ())]
+        return min((1 if way.batch is None else way.batch.max for way in ways), default=1)
 
     @property
     def is_compared(self) -> bool:

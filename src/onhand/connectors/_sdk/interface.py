@@ -20,7 +20,7 @@ from onhand.connectors._sdk.values import (
     Write,
 )
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
-from onhand.wire import Answer, Request
+from onhand.wire import Answer, Folders, Request
 
 
 class Sender(Protocol):
@@ -46,6 +46,37 @@ class Tokens(Protocol):
 
     async def get(self) -> tuple[str, datetime | None] | None: ...
     async def put(self, token: str, expires_at: datetime | None) -> None: ...
+
+
+class Notes(Protocol):
+    """What is remembered of a channel between calls, by all processes: small texts by name, and series of numbers.
+
+    For those whose other side has no memory that could be asked: folders, EDI.
+    """
+
+    async def get(self, name: str) -> str | None:
+        """What was noted, if anything was."""
+        ...
+
+    async def put(self, name: str, text: str) -> None:
+        """Note it, in place of what was."""
+        ...
+
+    async def put_new(self, name: str, text: str) -> str:
+        """Note it unless something is; what is noted then. Of several at once one wins, and all are told which."""
+        ...
+
+    async def starting(self, prefix: str, *, limit: int = 1_000) -> Mapping[str, str]:
+        """What is noted under names that begin so, by name, at most `limit`."""
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Forget it."""
+        ...
+
+    async def next_number(self, series: str, *, last: int) -> int:
+        """A number that was not given out before: 1, 2, ... `last`, and then from 1 again."""
+        ...
 
 
 class Unavailable(Exception):
@@ -76,6 +107,8 @@ class Connection:
     sender: Sender = field(repr=False)
     limiter: Limiter = field(repr=False)
     tokens: Tokens = field(repr=False)
+    notes: Notes | None = field(default=None, repr=False)
+    folders: Folders | None = field(default=None, repr=False)
 
 
 class Connector(Protocol):
@@ -89,12 +122,22 @@ class Connector(Protocol):
 
     @property
     def settings(self) -> Mapping[str, SettingIn]:
-        """What the operator fills in when a channel is set up."""
+        """What an operator fills in when a channel is set up."""
         ...
 
     @property
     def credentials(self) -> Mapping[str, CredentialIn]:
-        """Secrets that the operator fills in."""
+        """Which secrets; `<name>_before` is the one before, while it is being exchanged."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be under way at the same time."""
+        ...
+
+    @property
+    def batch_max(self) -> int:
+        """Writes that one request carries."""
         ...
 
     @property

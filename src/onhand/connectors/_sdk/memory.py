@@ -1,8 +1,8 @@
-"""Limits and tokens of one process: for trying a connector out, before a channel is set up."""
+"""Limits, tokens and notes of one process: for trying a connector out, before a channel is set up."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from onhand.connectors._sdk.interface import Unavailable
@@ -56,3 +56,37 @@ class MemoryTokens:
     async def put(self, token: str, expires_at: datetime | None) -> None:
         """Keep a token."""
         self._kept = (token, expires_at)
+
+
+class MemoryNotes:
+    """See `interface.Notes`."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+
+    async def get(self, name: str) -> str | None:
+        """What was noted."""
+        return self._texts.get(name)
+
+    async def put(self, name: str, text: str) -> None:
+        """Note it."""
+        self._texts[name] = text
+
+    async def put_new(self, name: str, text: str) -> str:
+        """Note it unless something is."""
+        return self._texts.setdefault(name, text)
+
+    async def starting(self, prefix: str, *, limit: int = 1_000) -> Mapping[str, str]:
+        """What is noted under names that begin so."""
+        names = sorted(name for name in self._texts if name.startswith(prefix))
+        return {name: self._texts[name] for name in names[:limit]}
+
+    async def drop(self, name: str) -> None:
+        """Forget it."""
+        self._texts.pop(name, None)
+
+    async def next_number(self, series: str, *, last: int) -> int:
+        """The next one."""
+        self._numbers[series] = self._numbers.get(series, 0) % last + 1
+        return self._numbers[series]
