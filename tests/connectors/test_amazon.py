@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -69,7 +69,7 @@ def ask(account, work, *, limiter=None, credentials=None, seen=None, **settings)
             return await work(replace(connection, sender=recorder))
         finally:
             if seen is not None:
-                seen += recorder.seen
+                seen.extend(recorder.seen)
 
     return talk(
         go,
@@ -154,7 +154,10 @@ def test_example_orders_of_the_model_are_read():
     golden = {
         "250-1234567-8901234": (
             "JP-ORDER-2024-001", "completed", "JPY", "Tokyo", "123 Business Park, Suite 456",
-            [("25012345678901", "ECHO-DOT-4-JP-CHARCOAL", 1, 0, 5980), ("25012345678902", "FIRE-TV-4K-MAX-JP", 2, 0, 6980)],
+            [
+                ("25012345678901", "ECHO-DOT-4-JP-CHARCOAL", 1, 0, 5980),
+                ("25012345678902", "FIRE-TV-4K-MAX-JP", 2, 0, 6980),
+            ],
         ),
         "202-7654321-1098765": (
             "UK-CONSUMER-ORDER-2024-002", "completed", "GBP", "London", "45 Oak Avenue, Flat 2A",
@@ -215,7 +218,7 @@ def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(acco
     api = [(q, a) for q, a in seen if "/auth/" not in q.url and "/_store/" not in q.url]
     checked = {models.check(request, answer) for request, answer in api}
     # Those for notifications are asked for when an account is set up.
-    assert checked == {name for name in amazon.PLANS}
+    assert checked == set(amazon.PLANS)
 
 
 # Signing in, limits ---------------------------------------------------------------------------------------------------
@@ -335,7 +338,7 @@ def test_a_late_number_oversells_and_the_order_comes_in(account):
 def test_many_numbers_go_in_a_feed_and_fail_one_by_one(account):
     for n in range(250):
         account.add_product(f"SKU-{n}", 9)
-    writes = [write(f"SKU-{n}", 0 if n in (7, 8) else n) for n in range(250)]
+    writes = [write(f"SKU-{n}", 0 if n in (7, 8) else n or 1) for n in range(250)]
     writes[20] = write("NOT-THERE", 3)
     writes[21] = write("SKU-21", -5)
     seen = []
@@ -356,7 +359,7 @@ def test_many_numbers_go_in_a_feed_and_fail_one_by_one(account):
     account.advance(account.lag_s + 1)
     read = confirm(account, [writes[30]], ticket)
     assert [(o.fate, o.seen) for o in read] == [(Fate.DONE, 30)]
-    assert [account.listings[f"SKU-{n}"].quantity for n in (0, 7, 21, 249)] == [0, 0, 9, 249]
+    assert [account.listings[f"SKU-{n}"].quantity for n in (0, 7, 21, 249)] == [1, 0, 9, 249]
 
 
 @needs_contracts
@@ -677,7 +680,7 @@ def test_the_fakes_notifications_fit_their_schemas(account):
 def fulfilment(fulfilment_id, *lines, service="expedited"):
     return Fulfilment(
         fulfilment_id=fulfilment_id, key=f"k-{fulfilment_id}", order_number="W-1", ordered_at=SINCE, currency="USD",
-        destination=Address(country="US", region="NY", postal_code="10001", city="New York", street="1 Main", name="Ada"),
+        destination=Address(country="US", region="NY", postal_code="10001", city="New York", street="1 Main", name="A"),
         lines=tuple(FulfilmentLine(line_id=line, sku=sku, quantity=n) for line, sku, n in lines), service=service,
         email="ada@example.org",
     )  # fmt: skip
@@ -702,7 +705,12 @@ def test_the_warehouses_ship_for_us(account):
     order = account.fulfilments["F1"]["fulfillmentOrder"]
     assert (order["shippingSpeedCategory"], order["displayableOrderId"]) == ("Expedited", "W-1")
     (taken,), _, cursor = everything(account, shipments)
-    assert (taken.fulfilment_id, taken.status, taken.is_complete, taken.status_word) == ("F1", "accepted", False, "Planning")
+    assert (taken.fulfilment_id, taken.status, taken.is_complete, taken.status_word) == (
+        "F1",
+        "accepted",
+        False,
+        "Planning",
+    )
     account.advance(3_600)
     account.ship_fulfilment("F1", parts=2)
     parcels, rejects, _ = everything(account, shipments, cursor)
@@ -710,7 +718,8 @@ def test_the_warehouses_ship_for_us(account):
     assert [(s.status, s.is_complete, [(x.line_id, x.quantity) for x in s.lines]) for s in parcels] == [
         ("shipped", False, [("L1", 2)]), ("shipped", True, [("L2", 1)]),
     ]  # fmt: skip
-    assert [(s.carrier, s.tracking, s.place) for s in parcels][0] == ("Amazon Logistics", "TBA1", "ABE2")
+    first = parcels[0]
+    assert (first.carrier, first.tracking, first.place) == ("Amazon Logistics", "TBA1", "ABE2")
     assert len({s.external_id for s in parcels}) == 2
     told = [p for p in fetch(account) if p.received.topic == "FULFILLMENT_ORDER_STATUS"]
     assert list(ask(account, lambda c: AMAZON.read(c, told[-1].received.topic, told[-1].body))) == parcels
@@ -833,7 +842,9 @@ def test_an_independent_client_can_talk_to_the_fake(account, monkeypatch):
             "value": [{"fulfillment_channel_code": "DEFAULT", "quantity": 2}],
         }
     ]  # fmt: skip
-    patched = listings.patch_listings_item(account.seller_id, "MUG", body={"productType": "PRODUCT", "patches": patches})
+    patched = listings.patch_listings_item(
+        account.seller_id, "MUG", body={"productType": "PRODUCT", "patches": patches}
+    )
     assert patched.payload["status"] == "ACCEPTED"
     account.advance(100)
     assert account.listings["MUG"].quantity == 2

@@ -12,6 +12,7 @@ from onhand.connectors._sdk.vocabulary import RequestIn
 
 MESSAGES_MAX: Final = 10_000
 CONTENT_TYPE: Final = "application/json; charset=UTF-8"
+_NOT_THERE: Final = "13013"  # This SKU does not exist in the Amazon catalog; as in connector.yaml
 _REPORT_BYTES_MAX: Final = 256 * 2**20
 
 CREATE_DOCUMENT: Final = RequestIn.model_validate(
@@ -80,7 +81,9 @@ def failures(report: bytes) -> tuple[dict[str, Outcome], Outcome | None]:
     for issue in issues:
         if issue.get("severity") != "ERROR":
             continue
-        outcome = Outcome(fate=Fate.REFUSED, code=_text(issue, "code"), message=_text(issue, "message")[:500])
+        code = _text(issue, "code")
+        fate = Fate.GONE if code == _NOT_THERE else Fate.REFUSED
+        outcome = Outcome(fate=fate, code=code, message=_text(issue, "message")[:500])
         if issue.get("sku"):
             refused.setdefault(str(issue["sku"]), outcome)
         elif not summary.get("messagesAccepted"):

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -286,7 +287,8 @@ class Account:
         items: list[dict[str, Any]] = [
             {
                 "OrderItemId": item["orderItemId"], "SellerSKU": item["product"]["sellerSku"],
-                "OrderItemStatus": words.get(status, status.title()), "Quantity": item["quantityOrdered"],
+                "SupplySourceId": None,
+                "OrderItemStatus": "Shipped" if status == "SHIPPED" else "Unshipped", "Quantity": item["quantityOrdered"],
                 "QuantityShipped": item["fulfillment"]["quantityFulfilled"],
             }
             for item in order["orderItems"]
@@ -294,6 +296,7 @@ class Account:
         summary = {
             "MarketplaceId": self.marketplace_id, "OrderStatus": words.get(status, status.title()),
             "PurchaseDate": order["createdTime"], "OrderType": "StandardOrder",
+            "DestinationPostalCode": order.get("recipient", {}).get("deliveryAddress", {}).get("postalCode"),
             "FulfillmentType": "MFN" if fulfillment["fulfilledBy"] == "MERCHANT" else "AFN",
             "NumberOfItemsShipped": sum(i["QuantityShipped"] for i in items),
             "NumberOfItemsUnshipped": sum(i["Quantity"] - i["QuantityShipped"] for i in items), "OrderItems": items,
@@ -382,7 +385,7 @@ class Account:
         return level >= 1
 
     async def _token(self, request: Request) -> Response:
-        form = await request.form()
+        form = dict(parse_qsl((await request.body()).decode()))
         if form.get("client_id") != self.client_id or form.get("client_secret") != self.client_secret:
             return JSONResponse({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
         if form.get("grant_type") == "refresh_token" and form.get("refresh_token") != self.refresh_token:
