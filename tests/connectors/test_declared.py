@@ -225,6 +225,16 @@ def writes(*ids):
     return [Write(external_id=i, quantity=n, key=f"k{i}{n}") for n, i in enumerate(ids)]
 
 
+def test_digits_stand_for_a_text():
+    from onhand.connectors._sdk.filling import fill
+
+    made = [fill("{key:numeral}", {"key": key}) for key in ("12", "f-12", "f-12", "f-13", "012", "9" * 40)]
+    assert made[0] == "12"
+    assert made[1] == made[2] != made[3]
+    assert all(text.isdigit() and text[0] != "0" and len(text) <= 18 for text in made)
+    assert len(set(made)) == 5
+
+
 def test_batches_are_filled_and_a_listing_is_at_most_once_in_one():
     outcomes, sent = push(
         [said({"rows": [{"id": "a"}, {"id": "b"}]}), said({"rows": [{"id": "b"}]}), said({"rows": []})],

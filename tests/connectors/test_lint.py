@@ -15,6 +15,7 @@ settings:
   url: {type: url, description: of the shop}
 credentials:
   token: {description: of its administration}
+plans: {setStock: {rate_per_s: 1, burst: 2}}
 base_url: "{settings.url}/api"
 auth: {type: bearer, token: "{credentials.token}"}
 errors:
@@ -70,6 +71,8 @@ WRONG = [
     ("topics: {order: {map: order}}", "topics: {order: {}}", "", "by a map, or it is a hint"),
     ("header: X-Topic", "header: X-Topic, path: id", "", "header, or in the body"),
     ("stock.push:", "stock.pushes:", "stock.pushes", "none of the words"),
+    ("request: {method: PUT", "request: {plan: setStok, method: PUT", "setStok", "did you mean 'setStock'"),
+    ("scheme: hmac, header: X-Sign, secret: \"{credentials.token}\"", "scheme: queue", "X-Topic", "queue have no headers"),
     ("request: {method: PUT", "steps: []\n    reqest: {method: PUT", "reqest", "did you mean 'request'"),
 ]  # fmt: skip
 

@@ -288,7 +288,8 @@ class Account:
             {
                 "OrderItemId": item["orderItemId"], "SellerSKU": item["product"]["sellerSku"],
                 "SupplySourceId": None,
-                "OrderItemStatus": "Shipped" if status == "SHIPPED" else "Unshipped", "Quantity": item["quantityOrdered"],
+                "OrderItemStatus": "Shipped" if status == "SHIPPED" else "Unshipped",
+                "Quantity": item["quantityOrdered"],
                 "QuantityShipped": item["fulfillment"]["quantityFulfilled"],
             }
             for item in order["orderItems"]
