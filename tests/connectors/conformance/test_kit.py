@@ -9,10 +9,6 @@ from onhand.connectors import find, names
 from onhand.connectors._sdk.conformance import CASES, Grade, abilities, examine
 
 WITHOUT_A_BENCH = {"vendure": "its bench follows"}
-TO_MEND = {
-    "an_answer_that_is_none_confirms_nothing", "a_page_that_is_none_is_not_an_empty_one",
-    "nothing_is_lost_while_pages_shift", "a_moment_that_is_yet_to_come_hides_nothing", "a_secret_never_shows",
-}  # fmt: skip
 
 
 def bench_of(name):
@@ -43,8 +39,6 @@ def test_every_connector_has_a_bench(name):
 def test_it_stands_the_case(name, case):
     connector, make = find(name).connector, bench_of(name)
     result = asyncio.run(examine(connector, make, CASES[case]))
-    if result.grade is Grade.FAILED and case in TO_MEND:
-        pytest.xfail(result.why)
     if result.grade is Grade.FAILED:
         raise AssertionError(f"{CASES[case].promise} {result.why}") from result.error
     if result.grade is Grade.NOT_FOR_IT:

@@ -26,6 +26,9 @@ class WooBench(Bench):
     def offer(self, sku, units):
         return str(self.shop.add_product(sku, units))
 
+    def offer_uncounted(self, sku):
+        self.shop.products[self.shop.add_product(sku, 0)] |= {"manage_stock": False, "stock_quantity": None}
+
     def show(self, external_id, units):
         self.shop.products[int(external_id)]["stock_quantity"] = units
 

@@ -76,6 +76,9 @@ class Bench:
         """Something that is sold, of which `units` are shown; its external_id."""
         raise NotOnBench("listings")
 
+    def offer_uncounted(self, sku: str) -> None:
+        """Something that is sold and whose units the channel does not count. Nothing, where all are counted."""
+
     def show(self, external_id: str, units: int) -> None:
         """Somebody else sets the number of a listing."""
         raise NotOnBench("numbers that others set")

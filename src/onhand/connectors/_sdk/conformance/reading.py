@@ -177,6 +177,7 @@ async def an_order_is_read_by_its_name(kit: Kit) -> None:
 async def the_numbers_of_all_listings_are_read(kit: Kit) -> None:
     """What the channel shows is read of every listing, zero and less than zero too."""
     count = _many(kit)
+    kit.bench.offer_uncounted("AIR")
     offered = {kit.bench.offer(f"SKU-{n}", n): n for n in range(count)}
     read: dict[str, int] = {}
     at: str | None = None
