@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from onhand.connectors._sdk.conformance.kit import Kit, case, expect
+from onhand.connectors._sdk.conformance.kit import Kit, another, case, expect
 from onhand.connectors._sdk.conformance.tap import Break
 from onhand.connectors._sdk.values import Fate, Outcome
 
@@ -145,8 +145,9 @@ async def a_parcel_of_no_order_is_refused(kit: Kit) -> None:
     orders, _, _ = await kit.orders()
     order = next(order for order in orders if order.external_id == order_id)
     parcel = kit.bench.parcel(order, tracking="1Z1", key="p1")
-    elsewhere = order_id[:-1] + ("8" if order_id.endswith("9") else "9")
-    outcome = await kit.connector.push_parcel(kit.connection, replace(parcel, order_id=elsewhere))
+    lines = [{**line, "line_id": another(str(line["line_id"]))} for line in parcel.lines]
+    nowhere = replace(parcel, order_id=another(order_id), lines=lines)
+    outcome = await kit.connector.push_parcel(kit.connection, nowhere)
     expect(outcome.fate in _NOWHERE, f"it is said to be {_said([outcome])}")
 
 
