@@ -72,7 +72,7 @@ WRONG = [
     ("header: X-Topic", "header: X-Topic, path: id", "", "header, or in the body"),
     ("stock.push:", "stock.pushes:", "stock.pushes", "none of the words"),
     ("request: {method: PUT", "request: {plan: setStok, method: PUT", "setStok", "did you mean 'setStock'"),
-    ("scheme: hmac, header: X-Sign, secret: \"{credentials.token}\"", "scheme: queue", "X-Topic", "queue have no headers"),
+    ("scheme: hmac, header: X-Sign, secret: \"{credentials.token}\"", "scheme: queue", "X-Topic", "have no headers"),
     ("request: {method: PUT", "steps: []\n    reqest: {method: PUT", "reqest", "did you mean 'request'"),
 ]  # fmt: skip
 
