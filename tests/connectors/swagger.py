@@ -28,6 +28,10 @@ class Swagger:
                         found.operations.append((method.upper(), pattern, operation, shared, model))
         return found
 
+    def knows(self, method, url):
+        """Whether one of the models has such a path."""
+        return any(o[0] == method and o[1].match(urlsplit(url).path) for o in self.operations)
+
     def find(self, method, url):
         path = urlsplit(url).path
         matching = [o for o in self.operations if o[0] == method and o[1].match(path)]

@@ -17,6 +17,7 @@ from onhand.connectors.amazon.sqs import Keys, Queue, sign
 from onhand.twin.fakes import amazon, sqs
 from onhand.wire import Caller, Guard, Request
 
+from .judges import prism
 from .running import CONTRACTS, TLS, Turns, Wire, connect, needs_contracts, said, serving, talk
 from .swagger import Swagger
 
@@ -181,8 +182,8 @@ def test_example_orders_of_the_model_are_read():
     assert (brazil.destination.country, brazil.destination.region, brazil.phone) == ("BR", "SP", "+55 11 98765-4321")
 
 
-@needs_contracts
-def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(account):
+def everything_asked(account):
+    """What is asked and answered when everything is done once."""
     for n in range(30):
         account.add_product(f"SKU {n}/x,y" if n == 0 else f"SKU-{n}", 5, warehouse=5)
     order = account.buy({"SKU-1": 2})
@@ -214,11 +215,24 @@ def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(acco
     seen = []
     outcomes = ask(account, all_of_it, seen=seen, feed_from=10)
     assert {o.fate for o in outcomes} <= {Fate.ACCEPTED, Fate.DONE}
+    return [(q, a) for q, a in seen if "/auth/" not in q.url and "/_store/" not in q.url]
+
+
+@needs_contracts
+def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(account):
     models = Swagger.of(MODELS, AMAZON.document.contract.versions)
-    api = [(q, a) for q, a in seen if "/auth/" not in q.url and "/_store/" not in q.url]
-    checked = {models.check(request, answer) for request, answer in api}
-    # Those for notifications are asked for when an account is set up.
-    assert checked == set(amazon.PLANS)
+    checked = {models.check(request, answer) for request, answer in everything_asked(account)}
+    assert checked == set(amazon.PLANS) == set(AMAZON.document.plans)
+
+
+@needs_contracts
+@pytest.mark.parametrize("model", AMAZON.document.contract.versions)
+def test_prism_takes_every_request(account, model):
+    swagger, asked = Swagger.of(MODELS, [model]), [request for request, _ in everything_asked(account)]
+    mine = [request for request in asked if swagger.knows(request.method, request.url)]
+    assert mine
+    with prism(MODELS / f"{model}.json") as judge:
+        assert [wrong for request in mine if (wrong := judge.objects(request))] == []
 
 
 # Signing in, limits ---------------------------------------------------------------------------------------------------

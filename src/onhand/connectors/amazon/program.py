@@ -71,6 +71,9 @@ class Amazon(Declared):
         self._now = now
         self._ask_by = Asker(connector, {}, now=now)
 
+    is_sent_messages = False
+    """None comes by HTTP: `receive` has nothing to check."""
+
     @property
     def batch_max(self) -> int:
         """Writes that are best given together."""

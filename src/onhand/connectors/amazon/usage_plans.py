@@ -21,7 +21,6 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "fulfillmentOutbound_2020-07-01.json": (
         "createFulfillmentOrder", "getFulfillmentOrder", "listAllFulfillmentOrders", "cancelFulfillmentOrder",
     ),
-    "notifications.json": ("createDestination", "getDestinations", "createSubscription", "getSubscription"),
 }  # fmt: skip
 """Those we ask for, by the file of their model."""
 

@@ -56,6 +56,7 @@ class Listing:
     quantity: int
     price: str
     created_at: float
+    is_amazons: bool = False  # shipped by Amazon: it has no number of ours
     waiting: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
 
@@ -419,12 +420,12 @@ class Account:
             if datetime.fromisoformat(o[name]) >= after and o["fulfillment"]["fulfilledBy"] in by
         ]  # fmt: skip
         rows.sort(key=lambda o: (o[name], o["orderId"]))
-        start = int(query.get("paginationToken") or 0)
-        answer: dict[str, Any] = {
-            "orders": [_included(o, query.get("includedData", "")) for o in rows[start : start + size]]
-        }
-        if start + size < len(rows):
-            answer["pagination"] = {"nextToken": str(start + size)}
+        # A token is the row that its page ended with: pages do not shift (an assumption).
+        rows = [o for o in rows if f"{o[name]} {o['orderId']}" > query.get("paginationToken", "")]
+        page = rows[:size]
+        answer: dict[str, Any] = {"orders": [_included(o, query.get("includedData", "")) for o in page]}
+        if len(rows) > size:
+            answer["pagination"] = {"nextToken": f"{page[-1][name]} {page[-1]['orderId']}"}
         answer["lastUpdatedBefore" if name == "lastUpdatedTime" else "createdBefore"] = self.moment(self.now() - 120)
         return JSONResponse(answer)
 
@@ -471,7 +472,7 @@ class Account:
     def _shown(self, listing: Listing, included: str) -> dict[str, Any]:
         created, quantity = self.moment(listing.created_at), listing.quantity
         status = ["BUYABLE", "DISCOVERABLE"] if quantity > 0 else ["DISCOVERABLE"]
-        parts = {
+        parts: dict[str, list[dict[str, Any]]] = {
             "summaries": [
                 {
                     "marketplaceId": self.marketplace_id, "asin": "B000000001", "productType": "LUGGAGE",
@@ -481,6 +482,8 @@ class Account:
             ],
             "fulfillmentAvailability": [{"fulfillmentChannelCode": "DEFAULT", "quantity": quantity}],
         }  # fmt: skip
+        if listing.is_amazons:
+            parts["fulfillmentAvailability"] = [{"fulfillmentChannelCode": "AMAZON_NA"}]
         return {"sku": listing.sku} | {name: parts[name] for name in included.split(",") if name in parts}
 
     async def _get_listing(self, request: Request) -> Response:
