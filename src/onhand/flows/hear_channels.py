@@ -263,6 +263,7 @@ class Ear:
                 ours = load_order(conn, here[external_id])
                 found = [] if ours is None else differences(ours, order)
                 if not found:
+                    store.set_problem(conn, channel_id, external_id, None)
                     continue
                 again = store.retry_notices(conn, here[external_id])
                 findings.append(

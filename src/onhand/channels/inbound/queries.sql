@@ -91,7 +91,8 @@ UPDATE channel_order SET status = %(status)s, problem = %(problem)s, missing = %
 WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND version = %(version)s;
 
 -- name: set_problem
-UPDATE channel_order SET problem = %(problem)s WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
+UPDATE channel_order SET problem = %(problem)s
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND status = 'taken' AND problem IS DISTINCT FROM %(problem)s;
 
 -- name: list_orders
 SELECT external_id, order_id::text, status, problem, said::json ->> 'status' AS channel_status, said_at, heard_at,
