@@ -216,11 +216,12 @@ class Book:
 
     def target(self, now: float) -> Int32:
         """int32[row]: what each is to show now."""
-        return np.maximum(0, self.wanted - np.where(now < self._owed_until, self._owed, 0)).astype(np.int32)
+        wanted = np.where(self.is_active, self.wanted, 0)  # of what is paused nothing is offered
+        return np.maximum(0, wanted - np.where(now < self._owed_until, self._owed, 0)).astype(np.int32)
 
     def _pending(self, now: float) -> npt.NDArray[np.bool_]:
         """Rows that show another number than they should, and that nothing is on its way to."""
-        idle = (self.sent == NONE) & ~self.is_busy & self.is_active & ~self.is_gone & (self.wanted >= 0)
+        idle = (self.sent == NONE) & ~self.is_busy & ~self.is_gone & (self.wanted >= 0)
         return idle & (self.target(now) != self.shown)
 
     def depth(self, now: float) -> int:
@@ -328,7 +329,7 @@ class Book:
 
     def left_s(self, batch: Batch, now: float) -> list[float]:
         """How long ago the changes were made that leave now."""
-        waited = now - self._since_sent[batch.rows]
+        waited = np.maximum(0.0, now - self._since_sent[batch.rows])  # clocks of two machines may differ
         return [] if batch.is_again else waited[np.isfinite(waited)].tolist()
 
     def _unsent(self, row: int) -> None:
@@ -336,6 +337,13 @@ class Book:
         self._key[row] = self._batch[row] = self._was[row] = None
         self.since[row] = min(self.since[row], self._since_sent[row])
         self._since_sent[row] = NEVER
+
+    def put_back(self, rows: Sequence[int]) -> None:
+        """Rows that were picked are not written after all."""
+        self.is_busy[list(rows)] = False
+        for row in rows:
+            if self.sent[row] != NONE:
+                self._send_again(row)
 
     def undo(self, batch: Batch) -> None:
         """The batch did not leave: it could not be recorded."""
@@ -425,7 +433,7 @@ class Book:
         return np.flatnonzero(self.must_read & ~self.is_gone).tolist()
 
     def is_settled(self, row: int, since: float) -> bool:
-        """Whether what is read now of a request that left at `since` says what the listing shows: no write meanwhile."""
+        """Whether a request to read that left at `since` tells what the listing shows: no write came between."""
         return self.sent[row] == NONE and not self.is_busy[row] and self.shown_at[row] <= since
 
     def read(self, row: int, units: int, now: float) -> None:
