@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 from psycopg import Connection
@@ -23,8 +23,8 @@ from psycopg.rows import TupleRow
 from onhand.channels.inbound import store
 from onhand.channels.inbound.decide import Heard, differences, retry_s
 from onhand.channels.inbound.store import Message, Notice
-from onhand.connectors import Connector, Declared, Refused, Unavailable
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Reject
+from onhand.connectors import Connector, Declared, Queued, Refused, Unavailable
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Posted, Reject
 from onhand.db import Database
 from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
 from onhand.errors import DatabaseUnavailable
@@ -134,6 +134,33 @@ class Ear:
                 conn, message.message_id, error=error, seconds=None if is_parked else seconds
             )
         )
+
+    async def fetch(self, account: Account) -> int:
+        """Take messages out of the channel's queue, if its messages lie in one; how many there were.
+
+        They are removed there once they are stored here: where a worker dies in between, they come again, and are known
+        by their names."""
+        if "messages.pull" not in account.connector.capabilities:
+            return 0
+        channel_id, queued = account.channel_id, cast("Queued", account.connector)
+        reading = await self._transact(lambda conn: store.take_reading(conn, channel_id, "queue", lease_s=_LEASE_S))
+        if reading is None:
+            return 0
+        try:
+            posted = await queued.pull_messages(account.connection)
+            await self._transact(partial(_keep_posted, channel_id, posted))
+            if posted:
+                await queued.settle_messages(account.connection, [one.receipt for one in posted])
+        except (Unavailable, Refused) as error:
+            because, seconds = str(error), retry_s(reading.failures + 1)
+            await self._transact(
+                lambda conn: store.fail_reading(conn, channel_id, "queue", error=because, seconds=seconds)
+            )
+            return 0
+        await self._transact(
+            lambda conn: store.save_reading(conn, channel_id, "queue", at=None, seconds=0.0, ended=True)
+        )
+        return len(posted)
 
     # Reading ------------------------------------------------------------------------------------------------------
 
@@ -379,6 +406,12 @@ def _orders(page: Page, at: datetime) -> list[Heard]:
     return [Heard(r, at, True) for r in page.records if isinstance(r, ChannelOrder)]
 
 
+def _keep_posted(channel_id: int, posted: Sequence[Posted], conn: Connection[TupleRow]) -> None:
+    for one in posted:
+        said = one.received
+        store.add_message(conn, channel_id, dedupe=said.dedupe, topic=said.topic, body=one.body)
+
+
 def _ask(conn: Connection[TupleRow], channel_id: int, external_ids: Sequence[str], at: datetime) -> None:
     """Have orders asked for, once for the moment in which that was found necessary."""
     for external_id in external_ids:
@@ -457,7 +490,8 @@ class Listening:
     def _begin(self, account: Account, wake: asyncio.Event) -> None:
         ear = self._ear
         works: list[tuple[str, Callable[[Account], Awaitable[Any]]]] = [
-            ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices), ("reconcile", ear.reconcile),
+            ("fetch", ear.fetch), ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices),
+            ("reconcile", ear.reconcile),
         ]  # fmt: skip
         for name, work in works:
             key = account.channel_id, name
@@ -479,6 +513,6 @@ class Listening:
             log.exception("a step of listening to a channel failed", channel=account.code, step=key[1])
         finally:
             self._busy.pop(key, None)
-            if done and key[1] in ("messages", "notices"):
+            if done and key[1] in ("fetch", "messages", "notices"):
                 wake.set()
         return done

@@ -1,0 +1,122 @@
+"""A channel at Amazon, whose messages come by a queue: an account that speaks its interface, and a real database."""
+
+import pytest
+from tests.connectors.running import serving
+from tests.flows.channels import Storefront
+
+from onhand.base.actor import SYSTEM
+from onhand.flows.fulfil import ship
+from onhand.twin.fakes import amazon, sqs
+
+
+@pytest.fixture
+def shop(merchant, tmp_path):
+    account = amazon.Account(speed=1_000.0)
+    with serving(account.app()) as url:
+        document = {
+            "currency": "USD", "connector": "amazon",
+            "credentials": {
+                "client_id": account.client_id, "client_secret": account.client_secret,
+                "refresh_token": account.refresh_token, "aws_access_key_id": account.queue.key_id,
+                "aws_secret_access_key": account.queue.secret,
+            },
+        }  # fmt: skip
+        made = Storefront(
+            merchant, account, url, tmp_path, code="amazon", document=document, token_url=f"{url}/auth/o2/token",
+            seller_id=account.seller_id, marketplace_id=account.marketplace_id, queue_url=f"{url}{sqs.PATH}",
+            queue_wait_s=0,
+        )  # fmt: skip
+        for sku in ("A", "B"):
+            account.add_product(sku, 10)
+            made.list(sku, sku)
+        yield made
+        made.close()
+
+
+def hear(shop):
+    """Messages are fetched and worked on until none is left."""
+    while shop.do(shop.ear.fetch):
+        shop.now_due()
+    shop.hear()
+
+
+def test_an_order_comes_by_the_queue_and_its_parcel_goes_out(shop, merchant):
+    merchant.stock("berlin", A=10, B=10)
+    pending = shop.fake.buy({"A": 2}, paid=False)
+    hear(shop)
+    assert shop.rows() == {pending["orderId"]: ("unpaid", None)}
+    shop.fake.pay(pending["orderId"])
+    hear(shop)
+    order = shop.order(pending["orderId"])
+    assert (order.status, order.channel, order.currency) == ("sourced", "amazon", "USD")
+    assert merchant.position("A", "berlin") == (10, 0, 2, 0)
+    assert len(shop.fake.queue) == 0
+    assert {status for _, status, _, _ in shop.messages()} == {"done"}
+
+
+def test_a_message_whose_worker_died_comes_again_and_counts_once(shop, merchant, monkeypatch):
+    merchant.stock("berlin", A=10)
+    shop.fake.buy({"A": 3})
+    told = len(shop.fake.queue)
+
+    class Died(BaseException):
+        pass
+
+    async def dies(*_):
+        raise Died
+
+    connector = shop.connectors.find("amazon")
+    monkeypatch.setattr(connector, "settle_messages", dies)
+    with pytest.raises(Died):
+        shop.do(shop.ear.fetch)
+    monkeypatch.undo()
+    assert (len(shop.messages()), len(shop.fake.queue)) == (told, told), "stored, and still there"
+    shop.fake.advance(121)
+    shop.now_due()
+    hear(shop)
+    assert (len(shop.messages()), len(shop.fake.queue)) == (told, 0)
+    assert merchant.rows("SELECT count(*) FROM orders")[0] == (1,)
+    assert merchant.position("A", "berlin") == (10, 0, 3, 0)
+
+
+def test_nothing_is_removed_that_could_not_be_stored(shop, merchant, monkeypatch):
+    shop.fake.buy({"A": 1})
+    told = len(shop.fake.queue)
+
+    def full(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("onhand.flows.hear_channels.store.add_message", full)
+    with pytest.raises(OSError, match="no space"):
+        shop.do(shop.ear.fetch)
+    assert len(shop.fake.queue) == told
+
+
+def test_a_queue_that_is_not_there_is_told_and_orders_are_read_all_the_same(shop, merchant):
+    merchant.stock("berlin", A=10)
+    bought = shop.fake.buy({"A": 1})
+    shop.fake.queue.secret = "another"
+    assert shop.do(shop.ear.fetch) == 0
+    (found,) = merchant.rows("SELECT error FROM channel_reading WHERE kind = 'queue'")
+    assert "signature" in found[0]
+    assert shop.do(shop.ear.fetch) == 0, "not at once again"
+    shop.poll()
+    assert shop.order(bought["orderId"]).status == "sourced"
+
+
+def test_an_order_that_amazon_oversold_is_taken_in_and_what_is_shipped_is_told(shop, merchant):
+    merchant.stock("berlin", A=1)
+    shop.tell()
+    first = shop.fake.buy({"A": 1})
+    second = shop.fake.buy({"A": 1}, force=True)
+    hear(shop)
+    states = [shop.order(o["orderId"]).status for o in (first, second)]
+    assert states[0] == "sourced"
+    assert shop.order(second["orderId"]) is not None, "never lost"
+    order = shop.order(first["orderId"])
+    ship(merchant.state, order.fulfilment_id(1), carrier="UPS", tracking="1Z5", by=SYSTEM)
+    shop.tell()
+    assert first["fulfillment"]["fulfillmentStatus"] == "SHIPPED"
+    assert [p["trackingNumber"] for p in first["packages"]] == ["1Z5"]
+    shop.tell()
+    assert len(first["packages"]) == 1
