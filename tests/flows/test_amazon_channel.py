@@ -1,11 +1,17 @@
 """A channel at Amazon, whose messages come by a queue: an account that speaks its interface, and a real database."""
 
+import threading
+import time
+
+import httpx2
 import pytest
 from tests.connectors.running import serving
 from tests.flows.channels import Storefront
 
 from onhand.base.actor import SYSTEM
+from onhand.db.outbox import Listener
 from onhand.flows.fulfil import ship
+from onhand.flows.publish import Publisher
 from onhand.twin.fakes import amazon, sqs
 
 
@@ -120,3 +126,24 @@ def test_an_order_that_amazon_oversold_is_taken_in_and_what_is_shipped_is_told(s
     assert [p["trackingNumber"] for p in first["packages"]] == ["1Z5"]
     shop.tell()
     assert len(first["packages"]) == 1
+
+
+def test_numbers_are_published_and_verified_once_they_are_shown(shop, merchant, monkeypatch):
+    monkeypatch.setattr("onhand.flows.confirm_writes._FIRST_S", 0.2)
+    shop.fake.lag_s = 0.5
+    merchant.stock("berlin", A=7, B=3)
+    stop = threading.Event()
+    with Listener(shop.db) as listener:
+        publisher = Publisher(merchant.state, listener, shop.connectors, allow_private_urls=True, seed=1)
+        thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            until = time.monotonic() + 30
+            verified = "SELECT count(*) FROM published WHERE verified_at = shown_at AND shown_units IN (7, 3)"
+            while merchant.rows(verified)[0][0] < 2 and time.monotonic() < until:
+                httpx2.post(f"{shop.url}/_fake/advance", json={"seconds": 0.1})
+        finally:
+            stop.set()
+            thread.join(30)
+    assert {sku: listing.quantity for sku, listing in shop.fake.listings.items()} == {"A": 7, "B": 3}
+    assert merchant.rows(verified)[0][0] == 2

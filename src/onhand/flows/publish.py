@@ -38,6 +38,7 @@ from onhand.db import Database, outbox
 from onhand.db.outbox import Cursor, Listener
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
+from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
 from onhand.flows.numbers import Numbers
 from onhand.flows.state import State
 
@@ -84,6 +85,8 @@ class Live:
     failed: int = 0
     requests: int = 0
     last_error: str = ""
+    unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
+    confirming: "asyncio.Task[None] | None" = None
     reconcile_at: float = 0.0
     read_again_at: float = 0.0
     is_stopping: bool = False
@@ -361,7 +364,7 @@ class Publisher:
     async def _stop_channel(self, live: Live) -> None:
         live.is_stopping = True
         live.wake.set()
-        tasks = [t for t in (live.task, live.reading, *live.under_way) if t is not None]
+        tasks = [t for t in (live.task, live.reading, live.confirming, *live.under_way) if t is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
             for task in late:
@@ -376,6 +379,7 @@ class Publisher:
             try:
                 now = self._clock()
                 self._read_if_due(live, now)
+                self._confirm_if_due(live, now)
                 at_once = live.account.connector.at_once
                 has_room = len(live.under_way) < at_once
                 if has_room and live.breaker.may_send(now, under_way=len(live.under_way)) and (rows := book.pick(now)):
@@ -407,6 +411,8 @@ class Publisher:
         outcomes = await self._push(live, batch)
         now = self._clock()
         told = book.told(batch, outcomes, now)
+        if CAPABILITY in account.connector.capabilities:
+            live.unconfirmed.add(batch, outcomes, now)
         live.requests += 1
         live.written += told.done
         live.failed += told.failed
@@ -482,6 +488,24 @@ class Publisher:
                 live.unsaved.difference_update(saved)
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("fates of writes wait for the database", channel=live.account.code, error=str(error))
+
+    def _confirm_if_due(self, live: Live, now: float) -> None:
+        is_free = live.confirming is None or live.confirming.done()
+        if is_free and live.unconfirmed.next_at() <= now and live.breaker.may_send(now, under_way=0):
+            live.confirming = asyncio.create_task(self._confirm(live))
+            live.confirming.add_done_callback(lambda _: live.wake.set())
+
+    async def _confirm(self, live: Live) -> None:
+        """Ask about what was accepted longest ago."""
+        asked = live.unconfirmed.take(self._clock())
+        if asked is None:
+            return
+        try:
+            rows = await confirm(live.account, live.book, live.unconfirmed, asked, self._clock())
+        except Exception:
+            log.exception("what a channel accepted could not be asked about", channel=live.account.code)
+            return
+        await self._remember(live, rows)
 
     # Reading -------------------------------------------------------------------------------------------------------
 

@@ -418,6 +418,14 @@ class Book:
 
     # What was read -------------------------------------------------------------------------------------------------
 
+    def disproved(self, row: int, outcome: Outcome, now: float) -> None:
+        """What the channel had accepted for `row` did not come true: what it shows is not known any more."""
+        self.shown[row] = NONE
+        self.errors[row] = f"{outcome.fate}: {outcome.message or outcome.code}"[:500]
+        if outcome.fate in (Fate.REFUSED, Fate.GONE):
+            self._failed(row, outcome, now, alone=True)
+        # Everything else is written again.
+
     def _owed_since(self, row: int, was: int | None) -> None:
         # Kept for `read`: what was expected when the write was refused.
         self._was[row] = was
