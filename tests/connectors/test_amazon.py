@@ -618,6 +618,11 @@ def test_nobody_sends_messages_by_http_and_a_queue_must_be_set_up(account):
     fault(account, status=503)
     with pytest.raises(Unavailable):
         fetch(account)
+    secret = account.queue.secret
+    fault(account, status=400, body={"__type": f"x#{secret}", "message": f"you signed with {secret}"})
+    with pytest.raises(Refused) as raised:
+        fetch(account)
+    assert secret not in f"{raised.value!r} {raised.value.code}"
 
 
 def test_a_message_that_arrived_damaged_is_left_for_the_next_time():

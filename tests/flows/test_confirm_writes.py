@@ -10,7 +10,8 @@ from onhand.channels.publication.book import NONE, Book, Listing
 from onhand.connectors._sdk.values import Fate, Outcome
 from onhand.flows.confirm_writes import Unconfirmed, confirm
 
-ACCEPTED = Outcome(fate=Fate.ACCEPTED, ticket="t")
+ACCEPTED = Outcome(fate=Fate.ACCEPTED)
+FED = Outcome(fate=Fate.ACCEPTED, ticket="t")
 
 
 class Channel:
@@ -66,7 +67,7 @@ def test_what_is_shown_is_verified_and_what_is_under_way_is_asked_again(book):
     assert book.verified_at.tolist() == [160.0, 0.0, 0.0]
     assert book.depth(160.0) == 0, "what is under way is not written again"
     assert sorted(ask(channel, book, unconfirmed, 300.0)) == [1, 2]
-    assert channel.asked == [("t", ["L0", "L1", "L2"]), ("u", ["L1", "L2"])]
+    assert channel.asked == [("", ["L0", "L1", "L2"]), ("u", ["L1", "L2"])]
     assert unconfirmed.waiting == []
 
 
@@ -109,3 +110,26 @@ def test_of_what_a_newer_number_has_followed_nothing_is_asked(book):
     assert [names for _, names in channel.asked] == [["L0", "L2"], ["L1"]]
     assert book.shown.tolist() == [7, 2, 7]
     assert (book.verified_at > 0).all()
+
+
+def test_an_older_number_that_comes_last_is_found_and_the_newer_one_written_again(book):
+    """A feed says 7; sold out is told one by one, and shown; then the feed is worked on."""
+    unconfirmed = Unconfirmed()
+    fed, told = send(book, 100.0, FED, FED, FED)
+    unconfirmed.add(fed, told, 100.0)
+    want(book, 0, 7, 7, at=110.0)
+    patched, told = send(book, 110.0)
+    unconfirmed.add(patched, told, 110.0)
+    under_way = [Outcome(fate=Fate.ACCEPTED, ticket="t")] * 3
+    ask(Channel(under_way), book, unconfirmed, 165.0)
+    ask(Channel([seen(0)]), book, unconfirmed, 171.0)
+    assert (book.shown[0], book.depth(171.0)) == (0, 0)
+    ended = [seen(0, Fate.ACCEPTED), seen(7), seen(7)]  # the report is there, its number not yet shown
+    ask(Channel(ended), book, unconfirmed, 300.0)
+    assert (book.shown[0], book.depth(300.0)) == (0, 0)
+    channel = Channel([seen(7)])
+    assert ask(channel, book, unconfirmed, 500.0) == [0]
+    assert channel.asked == [("", ["L0"])]
+    assert book.shown[0] == 7
+    assert book.pick(501.0) == [0], "zero is written again"
+    assert unconfirmed.waiting == []

@@ -22,13 +22,14 @@ _LOST_S: Final = 3_600.0
 
 @dataclass(slots=True)
 class Accepted:
-    """Writes that were accepted together, at `at`."""
+    """Writes that were accepted together, at `at`. is_late: by a ticket, to be worked on in the channel's own time."""
 
     ticket: str
     rows: list[int]
     writes: list[Write]
     at: float
     due: float
+    is_late: bool
 
 
 @dataclass(slots=True)
@@ -42,7 +43,8 @@ class Unconfirmed:
         by_ticket: dict[str, Accepted] = {}
         for row, write, outcome in zip(batch.rows, batch.writes, outcomes, strict=True):
             if outcome.fate is Fate.ACCEPTED:
-                one = by_ticket.setdefault(outcome.ticket, Accepted(outcome.ticket, [], [], now, now + _FIRST_S))
+                ticket = outcome.ticket
+                one = by_ticket.setdefault(ticket, Accepted(ticket, [], [], now, now + _FIRST_S, bool(ticket)))
                 one.rows.append(row)
                 one.writes.append(write)
         self.waiting += by_ticket.values()
@@ -64,30 +66,43 @@ class Unconfirmed:
 async def confirm(account: Account, book: Book, unconfirmed: Unconfirmed, asked: Accepted, now: float) -> list[int]:
     """Ask what became of writes and take it over; rows that are known better now. Those still under way are asked about
     again later. now: when it is asked."""
-    newest = [n for n, row in enumerate(asked.rows) if book.shown_at[row] == asked.at]
-    rows, writes = [asked.rows[n] for n in newest], [asked.writes[n] for n in newest]
-    if not rows:
+    # A newer number has left meanwhile: no matter, unless the older one may yet be shown on top of it.
+    kept = [n for n, row in enumerate(asked.rows) if asked.is_late or book.shown_at[row] == asked.at]
+    if not kept:
         return []
     connector = cast("Confirming", account.connector)
+    writes = [asked.writes[n] for n in kept]
     outcomes = await connector.confirm_stock(account.connection, writes, asked.ticket)
     changed: list[int] = []
     later: dict[str, Accepted] = {}
-    for row, write, outcome in zip(rows, writes, outcomes, strict=True):
-        if not book.is_settled(row, now) or book.shown_at[row] != asked.at:
-            continue  # another number has left meanwhile
-        if outcome.fate is Fate.ACCEPTED and now - asked.at < _LOST_S:
-            again = Accepted(outcome.ticket, [], [], asked.at, now + _wait_s(now - asked.at))
+    for row, write, outcome in zip([asked.rows[n] for n in kept], writes, outcomes, strict=True):
+        if _is_decided(book, asked, row, outcome, now):
+            changed.append(row)
+        elif (asked.is_late or book.shown_at[row] == asked.at) and now - asked.at < _LOST_S:
+            again = Accepted(outcome.ticket, [], [], asked.at, now + _wait_s(now - asked.at), asked.is_late)
             one = later.setdefault(outcome.ticket, again)
             one.rows.append(row)
             one.writes.append(write)
-            continue
-        if outcome.fate in (Fate.DONE, Fate.ACCEPTED) and outcome.seen is not None:
-            book.read(row, outcome.seen, now)
-        elif outcome.fate is not Fate.DONE:
-            book.disproved(row, outcome, now)
-        changed.append(row)
     unconfirmed.waiting += later.values()
     return changed
+
+
+def _is_decided(book: Book, asked: Accepted, row: int, outcome: Outcome, now: float) -> bool:
+    """Take over what is known of one row, if anything is."""
+    if not book.is_settled(row, now):
+        return False
+    if book.shown_at[row] != asked.at:
+        if outcome.seen is None or outcome.seen == book.shown[row]:
+            return False
+        book.read(row, outcome.seen, now)  # the older number came last: the newer one is written again
+        return True
+    if outcome.fate is Fate.ACCEPTED and now - asked.at < _LOST_S:
+        return False
+    if outcome.fate in (Fate.DONE, Fate.ACCEPTED) and outcome.seen is not None:
+        book.read(row, outcome.seen, now)
+    elif outcome.fate is not Fate.DONE:
+        book.disproved(row, outcome, now)
+    return True
 
 
 def _wait_s(age_s: float) -> float:

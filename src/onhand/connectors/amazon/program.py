@@ -34,7 +34,7 @@ from onhand.connectors._sdk.vocabulary import ConnectorIn, RequestIn
 from onhand.connectors.amazon import feeds, outbound, sqs
 from onhand.wire import NotReachable, Request
 
-BATCH_MAX: Final = 1_000
+BATCH_MAX: Final = feeds.MESSAGES_MAX
 # Sold out is told at once, in front of a feed that may take many minutes; 50 take ten seconds.
 _ZEROS_FIRST: Final = 50
 _ASKED_FOR_MAX: Final = 20  # SKUs in one search
@@ -73,6 +73,11 @@ class Amazon(Declared):
 
     is_sent_messages = False
     """None comes by HTTP: `receive` has nothing to check."""
+
+    @property
+    def at_once(self) -> int:
+        """Batches under way: while a large one waits for its turns, what is urgent goes beside it."""
+        return 2
 
     @property
     def batch_max(self) -> int:
@@ -238,7 +243,7 @@ class Amazon(Declared):
         )
         if not (url and keys.key_id and keys.secret):
             raise Refused("no queue is set up: queue_url and the two keys of AWS are needed", code="no_queue")
-        return sqs.Queue(url, keys=keys, sender=connection.sender, now=self._now)
+        return sqs.Queue(url, keys=keys, sender=connection.sender, hide=connection.hide, now=self._now)
 
     async def read(
         self, connection: Connection, topic: str, body: bytes

@@ -86,15 +86,24 @@ def sign(
 class Queue:
     """One queue. Keeps nothing.
 
-    url  of the queue; its host names the region, unless `region` does
+    url   of the queue; its host names the region, unless `region` does
+    hide  a text without our secrets
     """
 
     def __init__(
-        self, url: str, *, keys: Keys, sender: Sender, region: str = "", now: Callable[[], datetime] | None = None
+        self,
+        url: str,
+        *,
+        keys: Keys,
+        sender: Sender,
+        region: str = "",
+        hide: Callable[[str], str] = str,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         host = urlsplit(url).netloc
         found = _HOST.match(host)
         self._url, self._keys, self._sender = url, keys, sender
+        self._hide = hide
         self._region = region or (found[1] if found else "us-east-1")
         self._now = now or (lambda: datetime.now(UTC))
 
@@ -140,7 +149,8 @@ class Queue:
         if answer.status < 300:
             return said
         code = str(said.get("__type", "")).rpartition("#")[2] or str(answer.status)
-        message = f"the queue: {str(said.get('message') or said.get('Message') or code)[:500]}"
+        code = self._hide(code)[:100]
+        message = f"the queue: {self._hide(str(said.get('message') or said.get('Message') or code))[:500]}"
         if answer.status >= 500 or answer.status == 429 or code.partition(".")[0] in _BUSY:
             raise Unavailable(message)
         is_gone = code in ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
