@@ -7,7 +7,15 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.filled_in import completed, credential_problems, setting_problems
-from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Shipper, Unavailable
+from onhand.connectors._sdk.interface import (
+    Connection,
+    Connector,
+    NotGenuine,
+    Particular,
+    Refused,
+    Shipper,
+    Unavailable,
+)
 from onhand.connectors._sdk.lint import Linted, lint
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryNotes, MemoryTokens
 from onhand.connectors._sdk.registry import (
@@ -35,6 +43,7 @@ __all__ = [
     "MemoryNotes",
     "MemoryTokens",
     "NotGenuine",
+    "Particular",
     "Refused",
     "Shipper",
     "Unavailable",

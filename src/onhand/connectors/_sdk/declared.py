@@ -12,7 +12,7 @@ import msgspec
 from onhand.connectors._sdk import mapping, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
-from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Shipper, Unavailable
+from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
 from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading

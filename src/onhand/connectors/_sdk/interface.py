@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Offer, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
@@ -149,6 +149,15 @@ class Connector(Protocol):
 
     async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
         """What a message says, or what it is a hint to."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A connector that checks more of its settings than their types."""
+
+    def wrong_settings(self, settings: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Paths in the channel's document, and what is wrong there. settings: complete, of the right types."""
         ...
 
 
