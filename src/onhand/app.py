@@ -89,7 +89,7 @@ class App:
         self.db = db
         self.state = State(db, now=now)
         self.listener = Listener(db)
-        self.connectors = Connectors(settings.home, secret_key=settings.secret_key)
+        self.connectors = Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root)
         self._stop = threading.Event()
         self._resources = ExitStack()
         self._pools: list[ThreadPoolExecutor] = []

@@ -30,6 +30,7 @@ class Settings:
     home: Path = field(default_factory=_default_home)
     admin_key: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)  # seals credentials; several by commas, the first seals
+    files_root: Path | None = None  # folders of this machine that channels may name are below it; None: there are none
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "info"
@@ -152,6 +153,7 @@ def _flag(label: str, value: Any) -> bool:
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "database_url": _database_url,
     "home": _folder,
+    "files_root": _folder,
     "admin_key": _secret,
     "secret_key": _secret_keys,
     "host": _text,

@@ -23,16 +23,17 @@ from onhand.channels.model import CONNECTOR, ChannelIn, Connected
 from onhand.connectors import (
     Connection,
     Connector,
+    Particular,
     Unusable,
     completed,
     credential_problems,
     find,
     setting_problems,
 )
-from onhand.connectors.shared import SharedLimiter, SharedTokens
+from onhand.connectors.shared import SharedLimiter, SharedNotes, SharedTokens
 from onhand.db import Database
 from onhand.errors import FieldError, InvalidInput
-from onhand.wire import Caller, Guard
+from onhand.wire import Caller, Doors, Guard
 
 FOLDER: Final = "connectors"
 """Under ONHAND_HOME: connectors of the operator's own, one folder each."""
@@ -47,10 +48,11 @@ class Connectors:
     home        folder of the installation; None: there are only our own connectors
     secret_key  texts of at least 16 characters, separated by commas: the first seals, any opens. None: a file in
                 `home`, made when it is first needed
+    files_root  folders of this machine that channels may name are below it; None: there are none
     """
 
-    def __init__(self, home: Path | None, *, secret_key: str | None = None) -> None:
-        self._home, self._secret_key = home, secret_key
+    def __init__(self, home: Path | None, *, secret_key: str | None = None, files_root: Path | None = None) -> None:
+        self._home, self._secret_key, self.files_root = home, secret_key, files_root
         self._seal: Seal | None = None
 
     @property
@@ -94,6 +96,8 @@ class Connectors:
         given = known if channel.credentials is None else dict(channel.credentials)
         problems = setting_problems(channel.connector, connector.settings, channel.settings)
         problems += credential_problems(channel.connector, connector.credentials, given)
+        if not problems:
+            problems += _particular(connector, channel.settings)
         if problems:
             raise InvalidInput([FieldError(path, message) for path, message in problems[:100]])
         if not given:
@@ -112,6 +116,13 @@ class Connectors:
     def open(self, sealed: str | None) -> dict[str, str]:
         """Credentials that were sealed. Raises Unsealable."""
         return {} if sealed is None else json.loads(self.seal.open(sealed))
+
+
+def _particular(connector: Connector, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the connector itself finds wrong with settings whose types are right."""
+    if not isinstance(connector, Particular):
+        return []
+    return list(connector.wrong_settings(completed(connector.settings, settings)))
 
 
 NO_CONNECTORS: Final = Connectors(None)
@@ -224,6 +235,7 @@ class Accounts:
             raise NotConnected(str(error.args[0])) from None
         problems = setting_problems(row.connector, connector.settings, row.settings)
         problems += credential_problems(row.connector, connector.credentials, credentials)
+        problems += [] if problems else _particular(connector, row.settings)
         if problems:  # the connector asks for more than it did
             raise NotConnected("; ".join(f"{path}: {message}" for path, message in problems))
         caller = self._callers.get(row.channel_id)
@@ -240,6 +252,8 @@ class Accounts:
                 sender=caller,
                 limiter=SharedLimiter(self._db, row.channel_id),
                 tokens=SharedTokens(self._db, row.channel_id, self._connectors.seal),
+                notes=SharedNotes(self._db, row.channel_id),
+                folders=Doors(guard=self._guard, local_root=self._connectors.files_root),
             ),
             created_at=row.created_at,
             updated_at=row.updated_at,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from onhand.connectors._sdk.values import (
     ChannelOrder,
@@ -174,6 +174,15 @@ class Connector(Protocol):
         self, connection: Connection, topic: str, body: bytes
     ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
         """What a message says, or what it is a hint to."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A connector that checks more of its settings than their types."""
+
+    def wrong_settings(self, settings: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Paths in the channel's document, and what is wrong there. settings: complete, of the right types."""
         ...
 
 
