@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from onhand.flows.take_orders import Channel, Follower, Hearing, hear
 from onhand.orders.store import load_order
 
 T = TypeVar("T")
+Step = Callable[[Account], Awaitable[Any]]
 log = structlog.get_logger(__name__)
 
 HINT: Final = "onhand.order"
@@ -445,10 +446,16 @@ def _wake(loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:
 
 
 class Listening:
-    """Listens to all channels until told to stop. `run` blocks: give it a thread."""
+    """Listens to all channels until told to stop. `run` blocks: give it a thread.
 
-    def __init__(self, ear: Ear, listener: Listener, accounts: Callable[[], Accounts]) -> None:
+    more  what else is done with each channel, by name
+    """
+
+    def __init__(
+        self, ear: Ear, listener: Listener, accounts: Callable[[], Accounts], *, more: Mapping[str, Step] | None = None
+    ) -> None:
         self._ear, self._listener, self._accounts = ear, listener, accounts
+        self._more = more or {}
         self._busy: dict[tuple[int, str], asyncio.Task[int]] = {}
         self._paused: dict[tuple[int, str], float] = {}
 
@@ -489,9 +496,9 @@ class Listening:
 
     def _begin(self, account: Account, wake: asyncio.Event) -> None:
         ear = self._ear
-        works: list[tuple[str, Callable[[Account], Awaitable[Any]]]] = [
+        works: list[tuple[str, Step]] = [
             ("fetch", ear.fetch), ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices),
-            ("reconcile", ear.reconcile),
+            ("reconcile", ear.reconcile), *self._more.items(),
         ]  # fmt: skip
         for name, work in works:
             key = account.channel_id, name

@@ -224,3 +224,22 @@ WITH sold AS (
 )
 SELECT item_id, node_id, c.value_minor, i.price_minor, i.unit_cost_minor, coalesce(s.units, 0), coalesce(s.squares, 0)
 FROM sold s FULL JOIN cleared c USING (item_id, node_id) JOIN item i USING (item_id)
+
+-- name: to_ask
+-- Fulfilments at a node that nobody has taken on, soonest first, and who they go to. What is held is not asked for.
+SELECT f.order_id::text, f.fulfilment_no, c.name, c.email, c.phone, c.address
+FROM fulfilment f
+JOIN node n ON n.node_id = f.node_id AND n.code = %(node)s
+JOIN orders o ON o.order_id = f.order_id
+LEFT JOIN customer c ON c.customer_id = o.customer_id
+WHERE f.status = 'allocated' AND o.status <> 'held'
+ORDER BY f.ship_by, f.order_id, f.fulfilment_no
+LIMIT %(limit)s;
+
+-- name: names_there
+SELECT i.sku, coalesce(l.external_sku, l.external_id)
+FROM listing l JOIN item i ON i.item_id = l.item_id
+WHERE l.channel_id = %(channel_id)s AND i.sku = ANY (%(skus)s) AND coalesce(l.external_sku, l.external_id) IS NOT NULL;
+
+-- name: is_shipped
+SELECT 1 FROM shipment WHERE order_id = %(order_id)s AND fulfilment_no = %(number)s AND tracking = %(tracking)s;

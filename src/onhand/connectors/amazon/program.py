@@ -40,7 +40,7 @@ _ZEROS_FIRST: Final = 50
 _ASKED_FOR_MAX: Final = 20  # SKUs in one search
 _FEED: Final = "feed:"
 _UPLOAD_TIMEOUT_S: Final = 120.0
-_OVERLAP: Final = timedelta(minutes=10)
+_OVERLAP: Final = timedelta(minutes=2)  # each order within it is asked for again
 _FAILURES: Final = (Unavailable, Refused, Unfillable, Unmappable)
 
 _SEARCH: Final = RequestIn.model_validate(

@@ -46,7 +46,7 @@ CREATE INDEX channel_order_heard ON channel_order (channel_id, heard_at);
 -- Where the reading of a channel's orders stands, and when it is due again.
 CREATE TABLE channel_reading (
     channel_id  int NOT NULL REFERENCES channel (channel_id),
-    kind        text NOT NULL CHECK (kind IN ('orders', 'queue', 'reconcile')),
+    kind        text NOT NULL CHECK (kind IN ('asks', 'orders', 'queue', 'reconcile', 'ships')),
     at          text,                           -- what to ask with for what follows
     since       timestamptz NOT NULL DEFAULT now(),
     next_at     timestamptz NOT NULL DEFAULT now(),
