@@ -8,6 +8,7 @@ from tests.flows.channels import Storefront
 from onhand.base.actor import SYSTEM
 from onhand.flows.cancel_order import cancel_order
 from onhand.flows.ship_elsewhere import Elsewhere
+from onhand.orders.decide import Amount
 from onhand.twin.fakes import amazon
 
 
@@ -114,3 +115,15 @@ def test_what_is_cancelled_is_taken_back(shop):
     assert fulfilments(shop, order_id) == [("paris", "cancelled")]
     step(shop)
     assert shop.merchant.rows("SELECT count(*) FROM channel_note WHERE name LIKE 'ships/asked/%%'")[0] == (0,)
+
+
+def test_what_is_cancelled_too_late_leaves_all_the_same_and_the_rest_is_written_down(shop):
+    placed = place(shop, ("A", 3))
+    order_id = placed["order_id"]
+    step(shop)
+    order = shop.merchant.order(order_id)
+    cancel_order(shop.merchant.state, order_id, [Amount(line_id=order.lines[0].line_id, quantity=1)], by=SYSTEM)
+    shop.fake.ship_fulfilment(f"{order_id}-f1")
+    step(shop)
+    assert fulfilments(shop, order_id) == [("paris", "shipped")]
+    assert shop.merchant.order(order_id).lines[0].shipped == 2

@@ -7,7 +7,7 @@ before.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
@@ -20,14 +20,14 @@ from onhand.channels.inbound import store as inbound
 from onhand.channels.inbound.decide import retry_s
 from onhand.connectors import Refused, Shipper, Unavailable
 from onhand.connectors._sdk.interface import Notes
-from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Shipment
+from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Shipment, ShippedLine
 from onhand.db import queries
 from onhand.errors import OnhandError
 from onhand.flows.accounts import Account
 from onhand.flows.fulfil import accept, reject, ship
 from onhand.flows.state import State
 from onhand.orders.decide import Amount
-from onhand.orders.model import Order
+from onhand.orders.model import Order, Unit
 from onhand.orders.store import load_order, numbered_id
 from onhand.orders.views import one_moment
 
@@ -145,9 +145,13 @@ class Elsewhere:
             return False
         try:
             if said.status == "shipped" and not is_known:
-                lines = [_named(order, x.line_id, x.quantity) for x in said.lines if x.quantity] or None
-                ship(self._state, said.fulfilment_id, carrier=said.carrier or None, tracking=tracking, lines=lines,
-                     by=SYSTEM)  # fmt: skip
+                lines = [named for x in said.lines if (named := _named(order, found.left, x)) is not None]
+                if said.lines and not lines:
+                    return False
+                by_whom = said.carrier or None
+                ship(
+                    self._state, said.fulfilment_id, carrier=by_whom, tracking=tracking, lines=lines or None, by=SYSTEM
+                )
                 return True
             if said.status in ("refused", "cancelled"):
                 reject(self._state, said.fulfilment_id, "other", by=SYSTEM)
@@ -251,7 +255,18 @@ def _asked(
     )
 
 
-def _named(order: Order, line_id: str, quantity: int) -> Amount:
-    """Units of a line as it was asked for, by our names."""
-    line_no, _, item_id = line_id.partition(".")
-    return Amount(line_id=order.line(int(line_no)).line_id, quantity=quantity, sku=order.skus[int(item_id)])
+def _named(order: Order, left: Mapping[Unit, int], said: ShippedLine) -> Amount | None:
+    """Units of a line by our names: the line as it was asked for, else the first of its sku. No more than is left: what
+    was cancelled here after it was asked for, and left all the same, is for the shipper to have back."""
+    asked = [unit for unit in left if f"{unit[0]}.{unit[1]}" == said.line_id]
+    found = asked or [unit for unit in left if order.skus[unit[1]] == said.sku]
+    units = min(said.quantity, left[found[0]]) if found else 0
+    if units < said.quantity:
+        missing = said.quantity - units
+        log.warning(
+            "more has left than was wanted", order=order.order_id, line=said.line_id, sku=said.sku, units=missing
+        )
+    if not units:
+        return None
+    line_no, item_id = found[0]
+    return Amount(line_id=order.line(line_no).line_id, quantity=units, sku=order.skus[item_id])
