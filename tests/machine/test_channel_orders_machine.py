@@ -191,7 +191,7 @@ def test_our_orders_become_those_of_the_channel(server_url, admin, template):
     import uuid
     from contextlib import contextmanager
 
-    from ..conftest import at, broken_invariants
+    from ..conftest import at, broken_invariants  # noqa: TID252
 
     @contextmanager
     def database():
