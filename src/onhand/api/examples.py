@@ -374,7 +374,8 @@ _NOTICE: Json = {
     "created_at": _SHIPPED, "next_try_at": _SHIPPED, "sent_at": _SHIPPED, "done_at": _SHIPPED, "error": None,
 }  # fmt: skip
 _ORDERS_REPORT: Json = {
-    "report_id": 3, "since": "2026-02-23T09:15:00Z", "at": _PLACED, "seen": 412, "lost": 1, "changed": 0, "differing": 1,
+    "report_id": 3, "since": "2026-02-23T09:15:00Z", "at": _PLACED, "seen": 412, "lost": 1, "changed": 0,
+    "differing": 1,
     "findings": [{"external_id": "1001", "order_id": None, "finding": "we had not heard of it", "done": "taken in"}],
 }  # fmt: skip
 _RULING: Json = {
