@@ -225,8 +225,8 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells and
-        arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
+        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
+        and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
         listen to them, deliver webhooks, work on jobs, forget old idempotency keys, and have compiled what planning
         needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
