@@ -27,6 +27,7 @@ from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
+from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
@@ -225,10 +226,10 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        look forward, plan unreleased orders again if a setting says so, publish stock to channels, listen to them,
-        deliver webhooks, work on jobs, forget old idempotency keys, and have compiled what planning needs. Any number
-        of processes may do it at once."""
+        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
+        and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
+        listen to them, deliver webhooks, work on jobs, forget old idempotency keys, and have compiled what planning
+        needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -236,6 +237,7 @@ class App:
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
+            ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ def fake():
 @pytest.fixture
 def woo(server, fake):
     shop = open_shop(server.client)
+    server.app.settings = replace(server.app.settings, allow_private_urls=True)
     with serving(fake.app()) as url:
         document = {"currency": "USD", "connector": "woocommerce", "settings": {"url": url}, "credentials": SECRETS}
         shop.call("PUT", "/v1/channels/woo", document)

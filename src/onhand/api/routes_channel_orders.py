@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -118,8 +118,32 @@ class ReportList(BaseModel):
     next_cursor: str | None
 
 
+class RulingOut(BaseModel):
+    """Who was served when two channels sold the last unit. order_id: of the order that waited; served: who has the
+    units now, None if nobody held enough; outcome: of who has not."""
+
+    arbitration_id: int
+    at: datetime
+    order_id: str
+    sku: str
+    units: int
+    served: str | None
+    gave_way: list[str]
+    outcome: Literal["backorder", "transfer", "substitute", "cancel"]
+    sentence: str
+
+
+class RulingList(BaseModel):
+    """Rulings, the latest first."""
+
+    data: list[RulingOut]
+    next_cursor: str | None
+
+
 class RetryOrder(Strict):
     """Which order to take in now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"external_id": "gid://shopify/Order/1001"}]})
 
     external_id: ShortText
 
@@ -226,6 +250,17 @@ def list_reports(code: Code, app: TheApp, page: Annotated[Page, pages("order-rep
     with app.db.connection() as conn:
         rows = store.list_reports(conn, channel_id, before=before, limit=page.limit + 1)
     return page.answer(rows, lambda row: (row["report_id"],))
+
+
+@router.get(
+    "/v1/arbitrations", response_model=RulingList, dependencies=[require("read")], responses=problem_responses(422)
+)
+def list_rulings(app: TheApp, page: Annotated[Page, pages("arbitrations", int)]) -> dict[str, Any]:
+    """Who was served when two channels sold the last unit, and why; the latest first."""
+    before = 2**63 - 1 if page.after is None else int(page.after[0])
+    with app.db.connection() as conn:
+        rows = store.list_rulings(conn, before=before, limit=page.limit + 1)
+    return page.answer(rows, lambda row: (row["arbitration_id"],))
 
 
 def _channel(app: App, code: str) -> int:

@@ -100,8 +100,8 @@ def arbitrate(waiting: Claim, holders: Sequence[Claim]) -> Ruling:
     names = ", ".join(claim.name for claim in chosen)
     if waiting.loss_minor <= SWITCH_RATE * loss:
         why = (
-            f"{names} came first and would lose {_money(loss)}, {waiting.name} {_money(waiting.loss_minor)}, which is not"
-            f" {SWITCH_RATE} times as much: {waiting.name} gets {_words(waiting.way)}"
+            f"{names} came first and would lose {_money(loss)}, {waiting.name} {_money(waiting.loss_minor)}, which is"
+            f" not {SWITCH_RATE} times as much: {waiting.name} gets {_words(waiting.way)}"
         )
         return Ruling(served=chosen[0].order_id, give_way=(), way=waiting.way, sentence=why)
     why = (

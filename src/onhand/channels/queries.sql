@@ -2,28 +2,30 @@
 SELECT channel_id, code, name, connector,
        CASE WHEN node_ids IS NOT NULL THEN
            ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (c.node_ids) ORDER BY n.node_id) END AS nodes,
-       node_group, currency, priority, margin_rate, gate, quota, settings, active, updated_at
+       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, active, updated_at
 FROM channel c WHERE code = %(code)s;
 
 -- name: list_channels
 SELECT channel_id, code, name, connector,
        CASE WHEN node_ids IS NOT NULL THEN
            ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (c.node_ids) ORDER BY n.node_id) END AS nodes,
-       node_group, currency, priority, margin_rate, gate, quota, settings, active, updated_at
+       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, active, updated_at
 FROM channel c WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
 
 -- name: write_channel
 -- Under the lock of the network: ids stay dense.
 INSERT INTO channel (channel_id, code, name, connector, node_ids, node_group, currency, priority, margin_rate, gate,
-    quota, settings, active, credentials)
+    quota, oversell, settings, active, credentials)
 SELECT coalesce(max(channel_id), 0) + 1, %(code)s, %(name)s, %(connector)s, %(node_ids)s::int[], %(node_group)s,
-    %(currency)s, %(priority)s, %(margin_rate)s, %(gate)s::jsonb, %(quota)s::jsonb, %(settings)s::jsonb, %(active)s,
+    %(currency)s, %(priority)s, %(margin_rate)s, %(gate)s::jsonb, %(quota)s::jsonb,
+    %(oversell)s::jsonb, %(settings)s::jsonb, %(active)s,
     %(sealed)s
 FROM channel
 ON CONFLICT (code) DO UPDATE SET
     name = excluded.name, connector = excluded.connector, node_ids = excluded.node_ids,
     node_group = excluded.node_group, currency = excluded.currency, priority = excluded.priority,
-    margin_rate = excluded.margin_rate, gate = excluded.gate, quota = excluded.quota, settings = excluded.settings,
+    margin_rate = excluded.margin_rate, gate = excluded.gate, quota = excluded.quota,
+    oversell = excluded.oversell, settings = excluded.settings,
     active = excluded.active, credentials = excluded.credentials, updated_at = now();
 
 -- name: list_connected
@@ -55,6 +57,21 @@ ORDER BY c.code, i.sku LIMIT %(limit)s;
 -- name: write_listing
 INSERT INTO listing (channel_id, item_id, external_id, external_sku, status)
 VALUES (%(channel_id)s, %(item_id)s, %(external_id)s, %(external_sku)s, %(status)s)
+ON CONFLICT (channel_id, item_id) DO UPDATE SET
+    external_id = excluded.external_id, external_sku = excluded.external_sku, status = excluded.status,
+    updated_at = now();
+
+-- name: match_offers
+SELECT DISTINCT ON (t.sku) t.sku, i.item_id, i.sku, l.external_id, coalesce(l.status, 'active'), l.item_id IS NULL
+FROM unnest(%(skus)s::text[]) AS t (sku)
+LEFT JOIN listing named ON named.channel_id = %(channel_id)s AND named.external_sku = t.sku
+JOIN item i ON i.item_id = coalesce(named.item_id, (SELECT item_id FROM item WHERE item.sku = t.sku))
+LEFT JOIN listing l ON l.channel_id = %(channel_id)s AND l.item_id = i.item_id
+WHERE t.sku <> '' ORDER BY t.sku, i.item_id;
+
+-- name: write_listings
+INSERT INTO listing (channel_id, item_id, external_id, external_sku, status)
+SELECT %(channel_id)s, t.* FROM unnest(%(items)s::int[], %(ids)s::text[], %(skus)s::text[], %(statuses)s::text[]) AS t
 ON CONFLICT (channel_id, item_id) DO UPDATE SET
     external_id = excluded.external_id, external_sku = excluded.external_sku, status = excluded.status,
     updated_at = now();
