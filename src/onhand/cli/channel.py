@@ -20,7 +20,7 @@ commands = typer.Typer(no_args_is_help=True, help="Describe kinds of channels, c
 
 
 def register(app: typer.Typer) -> None:
-    channel_kit.register(commands)
+    channel_kit.join(commands)
     app.add_typer(commands, name="channel")
 
 
