@@ -104,6 +104,7 @@ class Partner:
             terms=Terms(
                 item=said["item_qualifier"], unit=said["unit"], place=said.get("place") or "",
                 on_hand=said["stock"] == "on_hand", ascii=said["letters"] == "ascii",
+                is_5010=said["version"] == "005010",
                 separators=x12.Separators(
                     element=said["element_separator"], segment="\n" if newline else said["segment_terminator"]
                 ),

@@ -49,6 +49,7 @@ class Terms:
     place: str = ""
     on_hand: bool = True
     ascii: bool = True
+    is_5010: bool = False
     separators: Separators = field(default_factory=Separators)
 
 
@@ -167,7 +168,9 @@ def purchase_order(order: Fulfilment, reference: str, terms: Terms) -> list[Segm
         scac = _scac(order.carrier)
         out.append(segment("TD5", "", "2" if scac else "", scac, "M", routing))
     if order.note:
-        out += [segment("N9", "ZZ", "NOTE"), segment("MSG", _free(order.note, 264, terms))]
+        text = _free(order.note, 264, terms)
+        # 005010 knows no MSG here.
+        out += [segment("N9", "ZZ", "NOTE"), segment("MTX", "", text) if terms.is_5010 else segment("MSG", text)]
     out += _ship_to(order, terms)
     exponent = EXPONENTS.get(order.currency, 2)
     for line in order.lines:

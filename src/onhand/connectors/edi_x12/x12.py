@@ -129,7 +129,7 @@ def read(text: str) -> list[Interchange]:
 
 
 def _skip(text: str, at: int) -> int:
-    while at < len(text) and (text[at].isspace() or text[at] in "\ufeff\0\x1a"):
+    while at < len(text) and text[at] in " \r\n\t\ufeff\0\x1a":
         at += 1
     return at
 
@@ -141,7 +141,7 @@ def _opening(text: str, at: int, position: int) -> tuple[Separators, int]:
     element = text[at + 3 : at + 4]
     # The fields of ISA have fixed lengths, which not everybody keeps to: they are counted instead.
     fields = text[at : at + 200].split(element, 16) if element else []
-    if len(fields) < 17 or len(fields[16]) < 2 or element.isalnum() or element.isspace():
+    if len(fields) < 17 or len(fields[16]) < 2 or element.isalnum() or element in " \r\n":
         raise Damaged("ISA is not whole", position=position + 1)
     component, segment = fields[16][0], fields[16][1]
     repetition = fields[11] if len(fields[11]) == 1 and not fields[11].isalnum() else ""
