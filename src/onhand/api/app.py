@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onhand.api import (
     metrics,
     openapi,
+    routes_channel_orders,
     routes_customers,
     routes_events,
     routes_fulfilment,
@@ -73,6 +74,7 @@ ROUTERS = (
     routes_jobs.asking,
     routes_jobs.router,
     routes_events.router,
+    routes_channel_orders.router,
     routes_webhooks.router,
     routes_keys.router,
     routes_health.router,
