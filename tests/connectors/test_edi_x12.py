@@ -335,7 +335,7 @@ def inventory(version="004010", control=5, *more):
 def test_their_stock_is_read(place, stock, units):
     box = place(stock=stock)
     box.put("in/a.x12", inventory())
-    levels = box.records("stock")
+    levels = box.records("counts")
     assert [level.quantity for level in levels] == units
     assert [level.external_sku for level in levels] == ["MUG-RED", "CUP"]
     assert {level.place for level in levels} == {"W1"}
@@ -348,10 +348,10 @@ def test_a_file_for_two_is_done_with_when_both_have_taken_their_part(place):
     ask(box)
     both = inventory() + "\r\n" + advice(reference_of(box))
     box.put("in/a.x12", both)
-    assert len(box.records("stock")) == 2
+    assert len(box.records("counts")) == 2
     assert box.files("in") == ["a.x12"]
     assert sent(box, "997") == []
-    assert box.records("stock") == [], "not twice"
+    assert box.records("counts") == [], "not twice"
     assert len(box.records("shipments")) == 1
     assert box.files("in") == []
     assert len(sent(box, "997")) == 2

@@ -10,6 +10,7 @@ from onhand.connectors._sdk.filled_in import completed, credential_problems, set
 from onhand.connectors._sdk.interface import (
     Connection,
     Connector,
+    Counter,
     NotGenuine,
     Particular,
     Refused,
@@ -37,6 +38,7 @@ __all__ = [
     "Connection",
     "Connector",
     "ConnectorIn",
+    "Counter",
     "Declared",
     "Linted",
     "MemoryLimiter",

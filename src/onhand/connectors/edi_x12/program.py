@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, cast
 
 from onhand.connectors._sdk.folders import folder_of
-from onhand.connectors._sdk.inbox import Inbox, Position, Where
+from onhand.connectors._sdk.inbox import BEGINNING, Inbox, Position, Where
 from onhand.connectors._sdk.interface import Connection, Notes, Refused, Unavailable
 from onhand.connectors._sdk.outcomes import fate_of
 from onhand.connectors._sdk.program import Program
@@ -146,7 +146,7 @@ class EdiX12(Program):
     """See `interface.Shipper`."""
 
     name = NAME
-    capabilities = frozenset({"shipping.push", "shipping.pull", "stock.pull"})
+    capabilities = frozenset({"shipping.push", "shipping.pull", "counts.pull"})
 
     def __init__(
         self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), records: int = RECORDS_OF_A_PAGE
@@ -234,7 +234,7 @@ class EdiX12(Program):
         """What 945, 855 and 856 say, and what was rejected by a 997."""
         return await self._pull(connection, "shipping", at)
 
-    async def pull_stock(self, connection: Connection, at: str | None) -> Page:
+    async def pull_counts(self, connection: Connection, at: str | None, *, since: datetime) -> Page:  # noqa: ARG002
         """What 846 says."""
         return await self._pull(connection, "stock", at)
 
@@ -255,7 +255,9 @@ class EdiX12(Program):
             if position is None:
                 more = len(rejects) >= _ASIDE_MAX
                 overdue = [] if more or part == "stock" else await desk.overdue()
-                return Page(records=(), rejects=[*rejects, *overdue], next="{}" if more else None)
+                return Page(
+                    records=(), rejects=[*rejects, *overdue], next=BEGINNING if more else None, cursor=BEGINNING
+                )
             content = await desk.content(position, part)
             found = content.records[position.row : position.row + self._records]
             row = position.row + len(found)
