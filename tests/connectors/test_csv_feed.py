@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onhand.connectors import Refused, Unavailable, find
+from onhand.connectors import Refused, Unavailable, find, names
 from onhand.connectors._sdk.inbox import Position
 from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Sale, Write
 from onhand.connectors.csv_feed.program import CsvFeed
@@ -52,6 +52,8 @@ def test_it_is_a_connector_by_its_name():
     found = find("csv_feed").connector
     assert isinstance(found, CsvFeed)
     assert "sales.pull" in found.capabilities
+    assert {"csv_feed", "edi_x12", "shopify"} <= set(names())
+    assert not any(name.startswith("_") for name in names()), "rooms that are no connectors"
 
 
 def test_a_file_is_taken_and_then_it_is_done_with(place):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from onhand.cli import channel_kit
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -18,6 +20,7 @@ commands = typer.Typer(no_args_is_help=True, help="Describe kinds of channels, c
 
 
 def register(app: typer.Typer) -> None:
+    channel_kit.join(commands)
     app.add_typer(commands, name="channel")
 
 

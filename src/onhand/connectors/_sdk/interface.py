@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Offer, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.wire import Answer, Folders, Request
+
+# What is shorter is no secret (a user name, perhaps) and stands in ordinary words.
+_SECRET_CHARACTERS_MIN: Final = 6
 
 
 class Sender(Protocol):
@@ -96,6 +99,13 @@ class Connection:
     tokens: Tokens = field(repr=False)
     notes: Notes | None = field(default=None, repr=False)
     folders: Folders | None = field(default=None, repr=False)
+
+    def hide(self, text: str) -> str:
+        """`text` of the channel without our secrets: some say back in an error what they were sent."""
+        for secret in self.credentials.values():
+            if len(secret) >= _SECRET_CHARACTERS_MIN:
+                text = text.replace(secret, "***")
+        return text
 
 
 class Connector(Protocol):
