@@ -70,8 +70,6 @@ class Place:
 
     def page(self, kind, at=None):
         def work(connection):
-            if kind == "stock":
-                return self.connector.pull_stock(connection, at)
             return getattr(self.connector, f"pull_{kind}")(connection, at, since=LONG_AGO)
 
         return self.ask(work)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onhand.connectors import Refused, Unavailable, find
+from onhand.connectors import Refused, Unavailable, find, names
 from onhand.connectors._sdk.inbox import Position
 from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Sale, Write
 from onhand.connectors.csv_feed.program import CsvFeed
@@ -52,6 +52,8 @@ def test_it_is_a_connector_by_its_name():
     found = find("csv_feed").connector
     assert isinstance(found, CsvFeed)
     assert "sales.pull" in found.capabilities
+    assert {"csv_feed", "edi_x12", "shopify"} <= set(names())
+    assert not any(name.startswith("_") for name in names()), "rooms that are no connectors"
 
 
 def test_a_file_is_taken_and_then_it_is_done_with(place):
@@ -106,7 +108,7 @@ def test_counts_are_facts_also_when_they_repeat(place):
     box = place(counts_folder="counts")
     for _ in range(2):
         box.put("counts/now.csv", "sku,quantity,place,at\nMUG,7,Berlin,2026-11-27\n")
-        (level,) = box.records("stock")
+        (level,) = box.records("counts")
         assert (level.external_sku, level.quantity, level.place, level.counted_at) == (
             "MUG", 7, "Berlin", datetime(2026, 11, 27, tzinfo=UTC),
         )  # fmt: skip
@@ -671,3 +673,15 @@ def test_sales_have_names_of_their_own_where_the_file_gives_them(place):
     assert sale == Sale(
         external_id="T-9", external_sku="MUG", quantity=1, at=datetime(2026, 11, 27, tzinfo=UTC), place="Berlin"
     )
+
+
+def test_what_is_kept_for_the_next_time_is_a_beginning(place):
+    """A caller who keeps the last position must not have another file put away by it that looks the same."""
+    box = place()
+    at = box.put("sales/a.csv", SALES)
+    os.utime(at, (5, 5))
+    last = box.pages("sales")[-1]
+    assert last.next is None
+    os.utime(box.put("sales/a.csv", SALES.replace("MUG", "HAT")), (5, 5))
+    page = box.page("sales", last.cursor)
+    assert page.records[0].external_sku == "HAT"

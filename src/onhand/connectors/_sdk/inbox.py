@@ -18,6 +18,8 @@ from onhand.wire import Entry, FileThere, Folder, NoSuchFile
 # Programs that put files there call them so until they are whole.
 _UNFINISHED: Final = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".upload", ".lock", "~")
 _WATCHED_MAX: Final = 500
+BEGINNING: Final = "{}"
+"""A position in no file: with the first that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

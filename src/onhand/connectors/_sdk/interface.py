@@ -186,6 +186,17 @@ class Particular(Protocol):
         ...
 
 
+class Counter(Connector, Protocol):
+    """A connector to somebody who keeps units for us, or sells them over a counter.
+
+    counts.pull  pull_counts  what is there: a page of `Level`. Unlike `stock.pull`, which is what a channel shows
+    """
+
+    async def pull_counts(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
+        """What was counted since `at`, a `next` or `cursor` of an earlier page."""
+        ...
+
+
 class Shipper(Connector, Protocol):
     """A connector to somebody who ships for us; what it can do is among `capabilities`.
 

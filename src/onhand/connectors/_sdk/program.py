@@ -23,7 +23,7 @@ NO_WAY: Final = Outcome(fate=Fate.REFUSED, code="no_way", message="this cannot b
 
 
 class Program:
-    """See `interface.Connector` and `interface.Shipper`. A subclass says its name, what it can do, what it asks for."""
+    """See `interface.Connector`, `Shipper`, `Counter`. A subclass says its name, what it can do, what it asks for."""
 
     name: str = ""
     capabilities: frozenset[str] = frozenset()
@@ -56,6 +56,10 @@ class Program:
         return Page(records=())
 
     async def pull_sales(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
+        """Nothing."""
+        return Page(records=())
+
+    async def pull_counts(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
         """Nothing."""
         return Page(records=())
 

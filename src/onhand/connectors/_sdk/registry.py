@@ -76,7 +76,9 @@ def built_in() -> list[str]:
     return sorted(
         folder.name
         for folder in files("onhand.connectors").iterdir()
-        if folder.is_dir() and any(folder.joinpath(file).is_file() for file in (FILE, PROGRAM))
+        if folder.is_dir()
+        and not folder.name.startswith("_")
+        and any(folder.joinpath(file).is_file() for file in (FILE, PROGRAM))
     )
 
 

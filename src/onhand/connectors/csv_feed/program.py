@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from onhand.base.money import EXPONENTS
 from onhand.connectors._sdk.folders import folder_of
-from onhand.connectors._sdk.inbox import Inbox, Position
+from onhand.connectors._sdk.inbox import BEGINNING, Inbox, Position
 from onhand.connectors._sdk.interface import Connection, Refused, Unavailable
 from onhand.connectors._sdk.outcomes import fate_of
 from onhand.connectors._sdk.program import Program
@@ -36,7 +36,7 @@ class CsvFeed(Program):
 
     name = NAME
     capabilities = frozenset(
-        {"orders.pull", "sales.pull", "stock.pull", "stock.push", "shipping.push", "shipping.pull"}
+        {"orders.pull", "sales.pull", "counts.pull", "stock.push", "shipping.push", "shipping.pull"}
     )
     batch_max = 10_000
 
@@ -67,8 +67,8 @@ class CsvFeed(Program):
         """Sales of tills."""
         return await self._pull(connection, "sales", at)
 
-    async def pull_stock(self, connection: Connection, at: str | None) -> Page:
-        """Counts."""
+    async def pull_counts(self, connection: Connection, at: str | None, *, since: datetime) -> Page:  # noqa: ARG002
+        """What is there."""
         return await self._pull(connection, "counts", at)
 
     async def pull_shipments(self, connection: Connection, at: str | None, *, since: datetime) -> Page:  # noqa: ARG002
@@ -85,14 +85,14 @@ class CsvFeed(Program):
             position = await _go_on(inbox, Position.read(at))
             for _ in range(_ASIDE_MAX):
                 if position is None and (position := await self._begin(inbox, feed, kind, rejects)) is None:
-                    return Page(records=(), rejects=rejects, next=None if await inbox.first() is None else "{}")
+                    return await _end(inbox, rejects)
                 try:
                     return await self._page(inbox, folder, feed, kind, position, rejects)
                 except Unusable as error:
                     await inbox.aside(position, str(error))
                     rejects.append(Reject(external_id=position.name, why=str(error)))
                     position = None
-            return Page(records=(), rejects=rejects, next="{}")
+            return Page(records=(), rejects=rejects, next=BEGINNING)
 
     async def _begin(self, inbox: Inbox, feed: Feed, kind: Kind, rejects: list[Reject]) -> Position | None:
         """The beginning of the next file that can be used; those before it are put away."""
@@ -219,6 +219,12 @@ class CsvFeed(Program):
         except (Unavailable, Refused) as error:
             return fate_of(error)
         return Outcome(fate=Fate.ACCEPTED)
+
+
+async def _end(inbox: Inbox, rejects: list[Reject]) -> Page:
+    """Nothing more can be read now. What is kept for the next time is a beginning: it lies in the folder."""
+    following = None if await inbox.first() is None else BEGINNING
+    return Page(records=(), rejects=rejects, next=following, cursor=BEGINNING)
 
 
 async def _go_on(inbox: Inbox, position: Position | None) -> Position | None:
