@@ -263,7 +263,8 @@ def _item(one: Segment, first: int, terms: Terms) -> str:
 def _after(message: Message, at: int, *, until: Sequence[str]) -> list[Segment]:
     """Segments that follow the one at `at`, up to the next of some kinds."""
     out: list[Segment] = []
-    for one in message.segments[at + 1 :]:
+    for n in range(at + 1, len(message.segments)):  # a slice would copy the rest of the message each time
+        one = message.segments[n]
         if one.id in until:
             break
         out.append(one)
