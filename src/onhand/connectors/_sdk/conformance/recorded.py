@@ -6,7 +6,8 @@ read: a change of a connector shows as a change of golden files.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import MISSING, dataclass, field, is_dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -145,7 +146,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(member) for name, member in asdict(value).items()}
+        # What is as usual is left out, so that a new field of ours does not change every golden file.
+        usual = {one.name: one.default for one in dataclass_fields(value)}
+        return {
+            name: _plain(member)
+            for name in usual
+            if (member := getattr(value, name)) != usual[name] or usual[name] is MISSING
+        }
     if isinstance(value, dict):
         return {str(name): _plain(member) for name, member in cast("dict[Any, Any]", value).items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
