@@ -128,7 +128,9 @@ class Asker:
             body = json.dumps(asked, separators=(",", ":"), default=str).encode()
             headers.setdefault("content-type", "application/json")
         elif request.json_ is not None:
-            body = json.dumps(fill(request.json_, scope), separators=(",", ":"), default=str).encode()
+            said = fill(request.json_, scope)
+            said = _without_nulls(said) if request.omit_nulls else said
+            body = json.dumps(said, separators=(",", ":"), default=str).encode()
             headers.setdefault("content-type", "application/json")
         elif request.form is not None:
             body = urlencode(_pairs(fill(request.form, scope))).encode()
@@ -344,6 +346,15 @@ def _retry_after(answer: Answer, now: datetime) -> float | None:
         return max(0.0, (parsedate_to_datetime(said) - now).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, Any]", value)
+        return {name: _without_nulls(member) for name, member in mapping.items() if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(member) for member in cast("list[Any]", value)]
+    return value
 
 
 def _basic(user: str, password: str) -> str:

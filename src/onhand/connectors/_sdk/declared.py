@@ -17,7 +17,7 @@ from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Heard, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
 
 
@@ -37,6 +37,7 @@ class Declared:
         self.document = connector
         self.name: str = connector.connector
         self.capabilities: frozenset[str] = frozenset(connector.operations)
+        self._now = now
         self._asker = Asker(connector, documents or {}, now=now)
         self._make = {name: translator(by) for name, by in connector.maps.items()}
         self._ways: dict[str, list[tuple[Condition | None, OperationIn]]] = {
@@ -80,11 +81,18 @@ class Declared:
 
     async def get_order(self, connection: Connection, order_id: str) -> ChannelOrder:
         """One order as it is now. Raises Refused with is_gone when there is none, or it cannot be read."""
+        order = await self._get(connection, order_id)
+        if order is None:
+            raise Refused(f"there is no order {order_id}", code="not_found", is_gone=True)
+        return order
+
+    async def _get(self, connection: Connection, order_id: str) -> ChannelOrder | None:
+        """One order; None if the answer has none that is of this channel."""
         way = self._ways["orders.get"][0][1]
         told = await self._do(connection, "orders.get", way, {"id": order_id})
         records = records_at(way.records, told.body)
         if not records:
-            raise Refused(f"there is no order {order_id}", code="not_found", is_gone=True)
+            return None
         values, rejects = translate(records[:1], self._make[way.map or ""])
         if rejects:
             raise Refused(f"the order cannot be read: {rejects[0].why}", code="unreadable")
@@ -129,7 +137,8 @@ class Declared:
             known = {"settings": connection.settings}
             # A channel with one place that shows the number has it among its settings.
             place = str(connection.settings.get("place") or "")
-            asked = [msgspec.structs.replace(w, place=w.place or place) for w in writes]
+            now = self._now()
+            asked = [msgspec.structs.replace(w, place=w.place or place, at=w.at or now) for w in writes]
             if way.batch is None:
                 scope = written(asked[0])
             else:
@@ -138,6 +147,10 @@ class Declared:
             told = await self._do(connection, "stock.push", way, scope)
             return outcomes_of(way, told.body, writes)
         except (Unavailable, Refused, Unfillable, Unmappable) as error:
+            if way.batch is not None and way.batch.split and len(writes) > 1 and _is_about_one(error):
+                middle = len(writes) // 2
+                halves = (writes[:middle], writes[middle:])
+                return [outcome for half in halves for outcome in await self._push(connection, way, half)]
             return [fate_of(error)] * len(writes)
 
     async def push_parcel(self, connection: Connection, parcel: Parcel) -> Outcome:
@@ -214,24 +227,30 @@ class Declared:
         dedupe = _found(webhooks.dedupe, headers, value) or hashlib.sha256(topic.encode() + body).hexdigest()
         return Received(topic=topic or "?", dedupe=dedupe[:200])
 
-    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
-        """What a message says, or what it is a hint to; nothing, if its topic is none that we follow. Raises Refused
-        for a message that cannot be read."""
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[Heard]:
+        """What a message says, or what it is a hint to; nothing, if its topic is none that we follow, or the order is
+        none that `orders.get` has. Raises Refused for a message that cannot be read."""
         by = self._webhooks().topics.get(topic)
         if by is None:
             return ()
         value = _value(body)
         if by.get is not None:
-            return [await self.get_order(connection, _hinted(by, value))]
+            order = await self._get(connection, _hinted(by, value))
+            return () if order is None else (order,)
         values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
             raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
-        return cast("list[ChannelOrder | Offer]", values)
+        return values
 
     def _webhooks(self) -> WebhooksIn:
         if self.document.webhooks is None:
             raise NotGenuine(f"{self.name} sends no messages")
         return self.document.webhooks
+
+
+def _is_about_one(error: Exception) -> bool:
+    """Whether a batch may have been refused for a single of its writes."""
+    return isinstance(error, Refused) and not error.is_unauthorised and error.code != "stale"
 
 
 # Messages -------------------------------------------------------------------------------------------------------------

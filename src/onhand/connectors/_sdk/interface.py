@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from onhand.connectors._sdk.values import ChannelOrder, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.values import ChannelOrder, Heard, Outcome, Page, Parcel, Received, Write
 from onhand.wire import Answer, Request
 
 
@@ -92,8 +92,8 @@ class Connector(Protocol):
         """Check a request of the channel and say what it is about. `headers` in small letters. Raises NotGenuine."""
         ...
 
-    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[ChannelOrder | Offer]:
-        """What a message says, or what it is a hint to."""
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[Heard]:
+        """What a message says, or what it is a hint to; nothing, if that is none of our concern."""
         ...
 
 

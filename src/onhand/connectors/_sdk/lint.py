@@ -25,7 +25,7 @@ from onhand.documents.types import BOOL, DYN, INT, MAP, STRING, Fact, Type, obje
 
 _PULLED: Final = {"orders.pull": "order", "stock.pull": "level", "listings.pull": "offer", "sales.pull": "sale"}
 _PAGED: Final = frozenset({"cursor", "page", "offset", "after", "size"})
-_WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key"})
+_WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key", "at"})
 _PARCEL: Final = frozenset(
     {"order_id", "fulfilment_id", "key", "shipped_at", "carrier", "service", "tracking", "tracking_url", "place",
      "is_complete", "lines"}

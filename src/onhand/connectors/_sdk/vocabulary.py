@@ -194,6 +194,7 @@ class RequestIn(Strict):
     query: dict[Text, Any] = {}
     headers: dict[Text, Blanks] = {}
     json_: Annotated[Any, Field(alias="json")] = None
+    omit_nulls: Annotated[bool, Field(description="fields of its JSON that have no value are left out")] = False
     form: dict[Text, Any] | None = None
     graphql: Annotated[Text | None, Field(description="file of a GraphQL document beside connector.yaml")] = None
     variables: dict[Text, Any] = {}
@@ -246,6 +247,9 @@ class BatchIn(Strict):
     max: Annotated[int, Field(ge=1, le=10_000)]
     item: Any
     unique: Annotated[bool, Field(description="a listing at most once in a batch")] = True
+    split: Annotated[bool, Field(description="refused as a whole, it is sent again in halves: one stops no other")] = (
+        False
+    )
 
 
 class OutcomesIn(Strict):
