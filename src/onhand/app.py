@@ -25,6 +25,7 @@ from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
+from onhand.flows.accounts import Connectors
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
@@ -87,6 +88,7 @@ class App:
         self.db = db
         self.state = State(db, now=now)
         self.listener = Listener(db)
+        self.connectors = Connectors(settings.home, secret_key=settings.secret_key)
         self._stop = threading.Event()
         self._resources = ExitStack()
         self._pools: list[ThreadPoolExecutor] = []

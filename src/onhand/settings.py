@@ -29,7 +29,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
     home: Path = field(default_factory=_default_home)
     admin_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)  # checked and not used yet: for credentials of connectors
+    secret_key: str | None = field(default=None, repr=False)  # seals credentials; several by commas, the first seals
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "info"
@@ -85,6 +85,13 @@ def _secret(label: str, value: Any) -> str:
     if not isinstance(value, str) or not value or not all("!" <= c <= "~" for c in value):
         raise SettingsError(f"{label}: expected printable ASCII characters without spaces")
     return value
+
+
+def _secret_keys(label: str, value: Any) -> str:
+    keys = _secret(label, value)
+    if any(len(key) < 16 for key in keys.split(",")):
+        raise SettingsError(f"{label}: expected at least 16 characters; of several keys, separated by commas, each")
+    return keys
 
 
 def _database_url(label: str, value: Any) -> str:
@@ -146,7 +153,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "database_url": _database_url,
     "home": _folder,
     "admin_key": _secret,
-    "secret_key": _secret,
+    "secret_key": _secret_keys,
     "host": _text,
     "port": _port,
     "log_level": _log_level,

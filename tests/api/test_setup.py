@@ -252,7 +252,8 @@ BAD = [
         "services[0].rate_table.prices_minor[1][1]",
     ),
     ("PUT", "/v1/carriers/A", b'{"name": "x", "provider": "karrio"}', 422, "provider"),
-    ("PUT", "/v1/channels/A", b'{"currency": "EUR", "connector": "shopify"}', 422, "connector"),
+    ("PUT", "/v1/channels/A", b'{"currency": "EUR", "connector": "shopify"}', 422, "credentials.access_token"),
+    ("PUT", "/v1/channels/A", b'{"currency": "EUR", "connector": "ftp"}', 422, "connector"),
     ("PUT", "/v1/channels/A", b'{"currency": "EUR", "nodes": ["Z"]}', 422, "nodes[0]"),
 ]
 

@@ -65,7 +65,7 @@ def test_a_channel_comes_back_as_written(world):
 BAD = [
     ({"currency": "EUX"}, "currency"),
     ({"currency": None}, "currency"),
-    ({"connector": "shopify"}, "connector"),
+    ({"connector": "ftp"}, "connector"),
     ({"nodes": ["A", "Z"]}, "nodes[1]"),
     ({"nodes": ["A", "A"]}, "nodes[1]"),
     ({"nodes": []}, "nodes"),

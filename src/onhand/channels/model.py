@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from onhand.base.fields import INT4_MAX, Attributes, Code, Currency, Name, ShortText, Strict
 
-# The channel itself calls this interface; connectors to vendors come with later versions.
+# The channel itself calls this interface: nothing to talk to.
 CONNECTOR: Final = "api"
 
 ListingStatus = Literal["active", "paused", "closed"]
@@ -53,7 +53,10 @@ class ChannelIn(Strict):
     )
 
     name: Annotated[Name | None, Field(description="default: its code")] = None
-    connector: ShortText = CONNECTOR
+    connector: Annotated[
+        ShortText,
+        Field(description="what it is talked to by, `onhand channel connectors` lists them; `api`: it calls us"),
+    ] = CONNECTOR
     nodes: Annotated[
         list[Code] | None,
         Field(min_length=1, max_length=5_000, description="codes; neither nodes nor node_group: every node"),
@@ -64,9 +67,14 @@ class ChannelIn(Strict):
     margin_rate: Annotated[float | None, Field(ge=0, le=1, description="kept, not used yet")] = None
     gate: GateIn = GateIn()
     quota: QuotaIn | None = None
-    settings: Attributes = {}
+    settings: Annotated[Attributes, Field(description="as the connector asks for them; of `api`: anything")] = {}
     credentials: Annotated[
-        dict[str, Any] | str | None, Field(description="write-only; for connectors that need them")
+        dict[ShortText, Annotated[str, Field(max_length=20_000)]] | None,
+        Field(
+            max_length=40,
+            description="write-only, kept sealed; as the connector asks for them. Left out: as they are. "
+            "`<name>_before` is the one before, while a secret is being exchanged",
+        ),
     ] = None
     active: bool = True
 
@@ -130,7 +138,22 @@ class Listing:
     updated_at: datetime | None = None
 
 
-def channel_of(code: str, channel: ChannelIn, nodes: list[str] | None) -> Channel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A channel that we talk to by a connector, as the database has it; `sealed`: its credentials."""
+
+    channel_id: int
+    code: str
+    connector: str
+    currency: str
+    settings: dict[str, Any]
+    sealed: str | None = field(repr=False)
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+def channel_of(code: str, channel: ChannelIn, settings: dict[str, Any], nodes: list[str] | None) -> Channel:
     """The channel that a document describes, before it has an id; `nodes` in the order of their ids."""
     return Channel(
         channel_id=0,
@@ -144,7 +167,7 @@ def channel_of(code: str, channel: ChannelIn, nodes: list[str] | None) -> Channe
         margin_rate=channel.margin_rate,
         gate=channel.gate.model_dump(),
         quota=channel.quota.model_dump() if channel.quota else {},
-        settings=channel.settings,
+        settings=settings,
         active=channel.active,
     )
 
@@ -161,9 +184,7 @@ def channel_problems(
     node_ids, groups, skus  those of the document that exist
     """
     errors: list[tuple[str, str]] = []
-    if channel.connector != CONNECTOR:
-        errors.append(("connector", f"{channel.connector!r} is not available in this version; use {CONNECTOR!r}"))
-    elif channel.credentials is not None:
+    if channel.connector == CONNECTOR and channel.credentials:
         errors.append(("credentials", f"connector {CONNECTOR!r} takes none"))
     if channel.nodes is not None and channel.node_group is not None:
         errors.append(("node_group", "expected nodes or node_group, not both"))

@@ -15,15 +15,23 @@ FROM channel c WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
 -- name: write_channel
 -- Under the lock of the network: ids stay dense.
 INSERT INTO channel (channel_id, code, name, connector, node_ids, node_group, currency, priority, margin_rate, gate,
-    quota, settings, active)
+    quota, settings, active, credentials)
 SELECT coalesce(max(channel_id), 0) + 1, %(code)s, %(name)s, %(connector)s, %(node_ids)s::int[], %(node_group)s,
-    %(currency)s, %(priority)s, %(margin_rate)s, %(gate)s::jsonb, %(quota)s::jsonb, %(settings)s::jsonb, %(active)s
+    %(currency)s, %(priority)s, %(margin_rate)s, %(gate)s::jsonb, %(quota)s::jsonb, %(settings)s::jsonb, %(active)s,
+    %(sealed)s
 FROM channel
 ON CONFLICT (code) DO UPDATE SET
     name = excluded.name, connector = excluded.connector, node_ids = excluded.node_ids,
     node_group = excluded.node_group, currency = excluded.currency, priority = excluded.priority,
     margin_rate = excluded.margin_rate, gate = excluded.gate, quota = excluded.quota, settings = excluded.settings,
-    active = excluded.active, updated_at = now();
+    active = excluded.active, credentials = excluded.credentials, updated_at = now();
+
+-- name: list_connected
+SELECT channel_id, code, connector, currency, settings, credentials AS sealed, active, created_at, updated_at
+FROM channel WHERE connector <> %(api)s ORDER BY channel_id;
+
+-- name: get_sealed
+SELECT credentials FROM channel WHERE code = %(code)s;
 
 -- name: ids_of_listing
 -- The row of a channel and an item, locked against a second writer of the same listing; NULLs where there is none.

@@ -6,7 +6,7 @@ import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from onhand.channels.model import Channel, Listing, ListingIn
+from onhand.channels.model import CONNECTOR, Channel, Connected, Listing, ListingIn
 from onhand.db import queries
 
 SQL = queries(__file__)
@@ -24,8 +24,22 @@ def list_channels(conn: Connection[TupleRow], *, after: str = "", limit: int) ->
         return rows.execute(SQL["list_channels"], {"after": after, "limit": limit}).fetchall()
 
 
-def write_channel(conn: Connection[TupleRow], channel: Channel, node_ids: Sequence[int] | None) -> None:
-    """Create or replace a channel, under the lock of the network."""
+def list_connected(conn: Connection[TupleRow]) -> list[Connected]:
+    """Channels that we talk to by a connector, active or not."""
+    with conn.cursor(row_factory=class_row(Connected)) as rows:
+        return rows.execute(SQL["list_connected"], {"api": CONNECTOR}).fetchall()
+
+
+def get_sealed(conn: Connection[TupleRow], code: str) -> str | None:
+    """The credentials of a channel, sealed."""
+    row = conn.execute(SQL["get_sealed"], {"code": code}).fetchone()
+    return None if row is None else row[0]
+
+
+def write_channel(
+    conn: Connection[TupleRow], channel: Channel, node_ids: Sequence[int] | None, sealed: str | None = None
+) -> None:
+    """Create or replace a channel, under the lock of the network. sealed: its credentials."""
     conn.execute(
         SQL["write_channel"],
         {
@@ -41,6 +55,7 @@ def write_channel(conn: Connection[TupleRow], channel: Channel, node_ids: Sequen
             "quota": _json(channel.quota),
             "settings": _json(channel.settings),
             "active": channel.active,
+            "sealed": sealed,
         },
     )
 

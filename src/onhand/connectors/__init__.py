@@ -6,6 +6,7 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 """
 
 from onhand.connectors._sdk.declared import Declared
+from onhand.connectors._sdk.filled_in import completed, credential_problems, setting_problems
 from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Unavailable
 from onhand.connectors._sdk.lint import Linted, lint
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryTokens
@@ -37,6 +38,8 @@ __all__ = [
     "Unavailable",
     "Unusable",
     "built_in",
+    "completed",
+    "credential_problems",
     "find",
     "lint",
     "lint_folder",
@@ -44,4 +47,5 @@ __all__ = [
     "read_folder",
     "read_text",
     "schema",
+    "setting_problems",
 ]

@@ -29,6 +29,7 @@ from onhand.channels.model import (
 from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.errors import FieldError, InvalidInput, NotFound
+from onhand.flows.accounts import NO_CONNECTORS, Connectors
 from onhand.flows.transactor import Transactor
 from onhand.network.decide import (
     carrier_problems,
@@ -225,20 +226,29 @@ def set_markdowns(
     return _notified(db, (transact or db.transact)(work))
 
 
-def set_channel(db: Database, code: str, channel: ChannelIn, *, by: Actor) -> tuple[Written, Channel]:
-    """Create or replace a channel. Raises InvalidInput."""
+def set_channel(
+    db: Database, code: str, channel: ChannelIn, *, by: Actor, connectors: Connectors | None = None
+) -> tuple[Written, Channel]:
+    """Create or replace a channel. Raises InvalidInput.
+
+    connectors  to which channels may be connected; None: to none
+    """
+    connectors = connectors or NO_CONNECTORS
 
     def work(conn: Connection[TupleRow]) -> tuple[Written, Channel]:
         network_store.lock_network(conn)
         ids = network_store.node_ids(conn, channel.nodes or [])
         _refuse(channel_problems(channel, node_ids=ids, groups=_groups(conn, channel), skus=_quota_skus(conn, channel)))
         before = channel_store.get_channel(conn, code)
+        sealed = channel_store.get_sealed(conn, code)
+        is_same_kind = before is not None and before.connector == channel.connector
+        settings, kept = connectors.checked(channel, sealed if is_same_kind else None)
         nodes = None if channel.nodes is None else sorted(ids, key=lambda node: ids[node])
-        wanted = channel_of(code, channel, nodes)
-        if before and before.content() == wanted.content():
+        wanted = channel_of(code, channel, settings, nodes)
+        if before and before.content() == wanted.content() and kept == sealed:
             return "unchanged", before
         node_ids = None if nodes is None else [ids[node] for node in nodes]
-        channel_store.write_channel(conn, wanted, node_ids)
+        channel_store.write_channel(conn, wanted, node_ids, kept)
         _tell(db, conn, "channel", [code], by)
         after = channel_store.get_channel(conn, code)
         assert after is not None, "it was just written"

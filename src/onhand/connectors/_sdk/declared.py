@@ -17,8 +17,22 @@ from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
+<<<<<<< HEAD
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Heard, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
+=======
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.vocabulary import (
+    ConnectorIn,
+    CredentialIn,
+    FromIn,
+    OperationIn,
+    SettingIn,
+    StepIn,
+    TopicIn,
+    WebhooksIn,
+)
+>>>>>>> publish
 
 
 class Declared:
@@ -47,6 +61,27 @@ class Declared:
             ]
             for name, ways in connector.operations.items()
         }
+
+    @property
+    def settings(self) -> Mapping[str, SettingIn]:
+        """What an operator fills in when a channel is set up."""
+        return self.document.settings
+
+    @property
+    def credentials(self) -> Mapping[str, CredentialIn]:
+        """Which secrets."""
+        return self.document.credentials
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be under way at the same time."""
+        return self.document.limits.at_once
+
+    @property
+    def batch_max(self) -> int:
+        """Writes that one request carries: the least of its ways, so that what is sent together stays together."""
+        ways = [way for _, way in self._ways.get("stock.push", ())]
+        return min((1 if way.batch is None else way.batch.max for way in ways), default=1)
 
     @property
     def is_compared(self) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from onhand.connectors._sdk.values import ChannelOrder, Heard, Outcome, Page, Parcel, Received, Write
+from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.wire import Answer, Request
 
 
@@ -72,6 +73,26 @@ class Connector(Protocol):
 
     name: str
     capabilities: frozenset[str]
+
+    @property
+    def settings(self) -> Mapping[str, SettingIn]:
+        """What an operator fills in when a channel is set up."""
+        ...
+
+    @property
+    def credentials(self) -> Mapping[str, CredentialIn]:
+        """Which secrets; `<name>_before` is the one before, while it is being exchanged."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be under way at the same time."""
+        ...
+
+    @property
+    def batch_max(self) -> int:
+        """Writes that one request carries."""
+        ...
 
     @property
     def is_compared(self) -> bool:

@@ -1,0 +1,246 @@
+"""Accounts at channels: which connector a channel is talked to by, with which settings, secrets and limits.
+
+`Connectors` is what a channel's document is checked against; `Accounts` are the live ones of one event loop.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from onhand.base.sealing import Seal, Unsealable
+from onhand.channels import store
+from onhand.channels.model import CONNECTOR, ChannelIn, Connected
+from onhand.connectors import (
+    Connection,
+    Connector,
+    Unusable,
+    completed,
+    credential_problems,
+    find,
+    setting_problems,
+)
+from onhand.connectors.shared import SharedLimiter, SharedTokens
+from onhand.db import Database
+from onhand.errors import FieldError, InvalidInput
+from onhand.wire import Caller, Guard
+
+FOLDER: Final = "connectors"
+"""Under ONHAND_HOME: connectors of the operator's own, one folder each."""
+KEY_FILE: Final = "secret.key"
+
+_FRESH_S = 1.0
+
+
+class Connectors:
+    """The connectors of an installation, and the key that seals what they are given.
+
+    home        folder of the installation; None: there are only our own connectors
+    secret_key  texts of at least 16 characters, separated by commas: the first seals, any opens. None: a file in
+                `home`, made when it is first needed
+    """
+
+    def __init__(self, home: Path | None, *, secret_key: str | None = None) -> None:
+        self._home, self._secret_key = home, secret_key
+        self._seal: Seal | None = None
+
+    @property
+    def seal(self) -> Seal:
+        """Seals and opens credentials."""
+        if self._seal is None:
+            keys = self._secret_key.split(",") if self._secret_key is not None else [self._key_of_file()]
+            self._seal = Seal(keys)
+        return self._seal
+
+    def _key_of_file(self) -> str:
+        assert self._home is not None, "an installation has a home"
+        path = self._home / KEY_FILE
+        with suppress(FileNotFoundError):
+            return path.read_text("ascii").strip()
+        self._home.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        with suppress(FileExistsError):  # another process was first: its key counts
+            os.link(draft, path)
+        draft.unlink()
+        return path.read_text("ascii").strip()
+
+    def find(self, name: str) -> Connector:
+        """Raises Unusable, LookupError."""
+        return find(name, folder=None if self._home is None else self._home / FOLDER).connector
+
+    def checked(self, channel: ChannelIn, sealed: str | None) -> tuple[dict[str, Any], str | None]:
+        """Settings (with defaults) and sealed credentials of a channel that a document describes. Raises InvalidInput.
+
+        sealed  its credentials so far; they stay as they are, also as a text, unless the document says others
+        """
+        if channel.connector == CONNECTOR:
+            return dict(channel.settings), None
+        try:
+            connector = self.find(channel.connector)
+        except (LookupError, Unusable) as error:
+            raise InvalidInput.at("connector", str(error.args[0])) from None
+        known = self._opened(sealed)
+        given = known if channel.credentials is None else dict(channel.credentials)
+        problems = setting_problems(channel.connector, connector.settings, channel.settings)
+        problems += credential_problems(channel.connector, connector.credentials, given)
+        if problems:
+            raise InvalidInput([FieldError(path, message) for path, message in problems[:100]])
+        if not given:
+            sealed = None
+        elif sealed is None or given != known:
+            sealed = self.seal.close(json.dumps(given))
+        return completed(connector.settings, channel.settings), sealed
+
+    def _opened(self, sealed: str | None) -> dict[str, str]:
+        """None are known that cannot be opened any more: then they have to be given again."""
+        try:
+            return self.open(sealed)
+        except Unsealable:
+            return {}
+
+    def open(self, sealed: str | None) -> dict[str, str]:
+        """Credentials that were sealed. Raises Unsealable."""
+        return {} if sealed is None else json.loads(self.seal.open(sealed))
+
+
+NO_CONNECTORS: Final = Connectors(None)
+"""For tests and tools that connect nothing."""
+
+
+class NotConnected(Exception):
+    """A channel that we cannot talk to; the text says why and names no secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A channel that we talk to. `connection` is open until its `Accounts` are closed."""
+
+    channel_id: int
+    code: str
+    currency: str
+    connector: Connector
+    connection: Connection
+    created_at: datetime
+    updated_at: datetime
+
+
+class Accounts:
+    """The accounts of an installation, for one event loop; use as `async with`.
+
+    They follow the database: what is asked for is at most a second old. Limits and tokens are shared by all processes.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        connectors: Connectors,
+        *,
+        allow_private_urls: bool = False,
+        fresh_s: float = _FRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._db, self._connectors, self._fresh_s, self._clock = db, connectors, fresh_s, clock
+        self._guard = Guard(allow_private=allow_private_urls)
+        self._tls = ssl.create_default_context()
+        self._callers: dict[int, Caller] = {}
+        self._rows: dict[int, Connected] = {}
+        self._made: dict[int, Account | NotConnected] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for caller in self._callers.values():
+            await caller.__aexit__(None, None, None)
+        self._callers.clear()
+        self._made.clear()
+
+    async def get(self, channel: str | int) -> Account:
+        """The account of a channel, by code or id. Raises NotConnected, DatabaseUnavailable."""
+        await self._follow()
+        for row in self._rows.values():
+            if channel in (row.code, row.channel_id):
+                return self._account(row)
+        raise NotConnected(f"channel {channel} is not talked to: it calls this interface itself, or is unknown")
+
+    async def all(self) -> dict[str, Account | NotConnected]:
+        """Every active channel that has a connector, by code, with its account or why there is none."""
+        await self._follow()
+        found: dict[str, Account | NotConnected] = {}
+        for row in self._rows.values():
+            if row.active:
+                try:
+                    found[row.code] = self._account(row)
+                except NotConnected as error:
+                    found[row.code] = error
+        return found
+
+    async def _follow(self) -> None:
+        async with self._reading:
+            if self._clock() - self._read_at < self._fresh_s:
+                return
+            rows = {row.channel_id: row for row in await asyncio.to_thread(self._read)}
+            for channel_id, row in rows.items():
+                if self._rows.get(channel_id) != row:
+                    self._made.pop(channel_id, None)
+            self._rows, self._read_at = rows, self._clock()
+
+    def _read(self) -> list[Connected]:
+        with self._db.connection() as conn:
+            return store.list_connected(conn)
+
+    def _account(self, row: Connected) -> Account:
+        made = self._made.get(row.channel_id)
+        if made is None:
+            try:
+                made = self._make(row)
+            except NotConnected as error:
+                made = error
+            self._made[row.channel_id] = made
+        if isinstance(made, NotConnected):
+            raise made
+        return made
+
+    def _make(self, row: Connected) -> Account:
+        try:
+            connector = self._connectors.find(row.connector)
+            credentials: Mapping[str, str] = self._connectors.open(row.sealed)
+        except (LookupError, Unusable, Unsealable) as error:
+            raise NotConnected(str(error.args[0])) from None
+        problems = setting_problems(row.connector, connector.settings, row.settings)
+        problems += credential_problems(row.connector, connector.credentials, credentials)
+        if problems:  # the connector asks for more than it did
+            raise NotConnected("; ".join(f"{path}: {message}" for path, message in problems))
+        caller = self._callers.get(row.channel_id)
+        if caller is None:
+            caller = self._callers[row.channel_id] = Caller(self._guard, self._tls, connections=connector.at_once + 2)
+        return Account(
+            channel_id=row.channel_id,
+            code=row.code,
+            currency=row.currency,
+            connector=connector,
+            connection=Connection(
+                settings=completed(connector.settings, row.settings),
+                credentials=credentials,
+                sender=caller,
+                limiter=SharedLimiter(self._db, row.channel_id),
+                tokens=SharedTokens(self._db, row.channel_id, self._connectors.seal),
+            ),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
