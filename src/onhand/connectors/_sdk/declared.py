@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
-from onhand.connectors._sdk import mapping, signing
+from onhand.connectors._sdk import mapping, overriding, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
 from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
@@ -17,11 +17,7 @@ from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-<<<<<<< HEAD
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Heard, Outcome, Page, Parcel, Received, Write
-from onhand.connectors._sdk.vocabulary import ConnectorIn, FromIn, OperationIn, StepIn, TopicIn, WebhooksIn
-=======
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Offer, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
@@ -32,7 +28,12 @@ from onhand.connectors._sdk.vocabulary import (
     TopicIn,
     WebhooksIn,
 )
->>>>>>> publish
+
+_OVERRIDES: Final = SettingIn(
+    type="document",
+    required=False,
+    description="parts of its connector.yaml that are otherwise for this channel; null removes one",
+)
 
 
 class Declared:
@@ -64,8 +65,8 @@ class Declared:
 
     @property
     def settings(self) -> Mapping[str, SettingIn]:
-        """What an operator fills in when a channel is set up."""
-        return self.document.settings
+        """What an operator fills in when a channel is set up; and what he may say otherwise than the document."""
+        return {**self.document.settings, overriding.SETTING: _OVERRIDES}
 
     @property
     def credentials(self) -> Mapping[str, CredentialIn]:

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from onhand.base.fields import path_of
 from onhand.connectors._sdk import filling
+from onhand.connectors._sdk.overriding import SETTING
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     LoginIn,
@@ -122,6 +123,8 @@ def operations(connector: ConnectorIn) -> Iterator[tuple[str, Location, Operatio
 
 def _settings(connector: ConnectorIn) -> Iterator[Problem]:
     for name, setting in connector.settings.items():
+        if name == SETTING:
+            yield ("settings", name), "every connector has this setting already", "choose another name"
         if (setting.type == "choice") != bool(setting.choices):
             yield ("settings", name), "choices and the type choice belong together", "give both, or neither"
         if setting.required and setting.default is not None:

@@ -48,7 +48,7 @@ again, once; stale: another number was there; gone: no such listing or order; re
 class SettingIn(Strict):
     """Something the operator fills in when a channel is set up."""
 
-    type: Literal["text", "url", "integer", "boolean", "choice", "map"] = "text"
+    type: Literal["text", "url", "integer", "boolean", "choice", "map", "document"] = "text"
     description: Text
     required: bool = True
     default: str | int | bool | None = None
