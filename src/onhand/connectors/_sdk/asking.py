@@ -29,6 +29,7 @@ from onhand.connectors._sdk.vocabulary import (
     OAuth2In,
     QueryAuthIn,
     RequestIn,
+    SignedIn,
     Then,
 )
 from onhand.wire import Answer, NotReachable, Request
@@ -176,6 +177,8 @@ class Asker:
                 sent.headers["authorization"] = f"Bearer {fill_text(auth.token, scope)}"
             case OAuth1In():
                 self._sign_oauth1(auth, sent, scope)
+            case SignedIn():
+                sent.headers |= self._signature(auth, sent, scope)
             case OAuth2In() | LoginIn():
                 token, is_fresh = await self._token(connection, auth, scope)
                 prefix = auth.prefix if isinstance(auth, LoginIn) else "Bearer "
@@ -201,6 +204,13 @@ class Asker:
             nonce=secrets.token_hex(16),
         )
         sent.url = parts._replace(query=urlencode(signed)).geturl()
+
+    def _signature(self, auth: SignedIn, sent: _Sent, scope: Mapping[str, Any]) -> dict[str, str]:
+        secret = fill_text(auth.by.secret, scope)
+        try:
+            return signing.sign(auth.by, secret, sent.headers, sent.body, url=sent.url, now=self._now())
+        except ValueError:
+            raise Refused("the secret that signs is none of its scheme", code="secret", is_unauthorised=True) from None
 
     async def _token(
         self, connection: Connection, auth: OAuth2In | LoginIn, scope: Mapping[str, Any]

@@ -17,6 +17,7 @@ from onhand.connectors._sdk.vocabulary import (
     OperationIn,
     OrderMapIn,
     RequestIn,
+    SignedIn,
     TopicIn,
 )
 from onhand.documents.expression import check
@@ -163,6 +164,9 @@ def _auth(connector: ConnectorIn, known: set[str], read_file: Callable[[str], st
         yield from _request(("auth", "request"), auth.request, known, read_file)
         if (auth.token is None) == (auth.token_header is None):
             yield ("auth",), "its token is in the answer's body or in a header", "give token or token_header"
+        return
+    if isinstance(auth, SignedIn):
+        yield from _filled(("auth", "by", "secret"), auth.by.secret, known)
         return
     for name in type(auth).model_fields:
         yield from _filled(("auth", name), getattr(auth, name), known)

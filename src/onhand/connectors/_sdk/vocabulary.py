@@ -146,8 +146,15 @@ class LoginIn(Strict):
     prefix: str = "Bearer "
 
 
+class SignedIn(Strict):
+    """Each request is signed, in the words for messages to us (`webhooks.verify`)."""
+
+    type: Literal["signed"]
+    by: "Verification"
+
+
 Auth = Annotated[
-    NoAuthIn | HeaderAuthIn | QueryAuthIn | BasicAuthIn | BearerAuthIn | OAuth1In | OAuth2In | LoginIn,
+    NoAuthIn | HeaderAuthIn | QueryAuthIn | BasicAuthIn | BearerAuthIn | OAuth1In | OAuth2In | LoginIn | SignedIn,
     Field(discriminator="type"),
 ]
 
