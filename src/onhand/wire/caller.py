@@ -35,16 +35,19 @@ class NotReachable(Exception):
         super().__init__(why)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Request:
-    """What is to be sent, and what may be spent on it."""
+    """What is to be sent, and what may be spent on it. Its repr shows nothing that may be secret."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     timeout_s: float = 30.0
     answer_bytes_max: int = 32 * 2**20
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url.partition('?')[0]}, {len(self.body):,} bytes)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

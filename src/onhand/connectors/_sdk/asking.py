@@ -4,7 +4,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
@@ -65,9 +65,9 @@ class _Sent:
     """A request while it is made ready."""
 
     method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Asker:
@@ -101,7 +101,7 @@ class Asker:
         known = {"settings": connection.settings, **scope}
         for is_again in (False, True):
             sent = self._ready(request, known, url)
-            is_fresh = await self._sign(connection, sent)
+            is_fresh = await self._sign(connection, sent) if self._is_theirs(request, sent, known) else False
             answer = await self._send(connection, bucket, sent, limits)
             told, then, rule = self._understand(answer, sent)
             if then == "unauthorised" and not is_again and not is_fresh and self._has_token():
@@ -110,7 +110,7 @@ class Asker:
             await self._learn(connection, answer, told, then)
             if then == "done":
                 return told
-            raise self._failure(then, told, rule)
+            raise self._failure(connection, then, told, rule)
         raise AssertionError("unreachable")
 
     # The request --------------------------------------------------------------------------------------------------
@@ -154,6 +154,13 @@ class Asker:
             return await connection.sender.send(request)
         except NotReachable as error:
             raise Unavailable(str(error), was_sent=error.was_sent) from None
+
+    def _is_theirs(self, request: RequestIn, sent: _Sent, scope: Mapping[str, Any]) -> bool:
+        """Whether a request goes where the document or the operator said. An address that an answer gave (of a file,
+        for example) may be anywhere, and is shown no credentials unless it is where the channel is."""
+        if not request.path.startswith("{") or request.path.startswith("{settings."):
+            return True
+        return _origin(sent.url) == _origin(fill_text(self._connector.base_url, scope))
 
     # Signing in ---------------------------------------------------------------------------------------------------
 
@@ -276,6 +283,9 @@ class Asker:
             if rule.when.holds(status=told.status, headers=dict(told.headers), body=told.body):
                 return told, rule.of.then, rule.of
         if told.status < 300:
+            if told.body is None and answer.body.strip() not in (b"", b"null"):
+                # A page for people, or half an answer: not the channel's word, whatever its status is.
+                return told, "unknown", None
             has_errors = bool(_fields(told.body).get("errors"))
             is_graphql = "graphql" in sent.url or sent.body.startswith(b'{"query":')
             return told, "refuse" if has_errors and is_graphql else "done", None
@@ -289,9 +299,11 @@ class Asker:
         if cost is not None and (pause_s := _cost_pause(cost, told.body)) > 0:
             await connection.limiter.pause(min(pause_s, _PAUSE_MAX_S))
 
-    def _failure(self, then: Then, told: Told, rule: ErrorIn | None) -> Exception:
-        code = _said(rule.code if rule else None, told.body) or str(told.status)
-        message = _said(rule.message if rule else None, told.body) or f"HTTP {told.status}"
+    def _failure(self, connection: Connection, then: Then, told: Told, rule: ErrorIn | None) -> Exception:
+        code = connection.hide(_said(rule.code if rule else None, told.body)) or str(told.status)
+        usual = "the answer is not JSON" if told.status < 300 and told.body is None else f"HTTP {told.status}"
+        message = connection.hide(_said(rule.message if rule else None, told.body)) or usual
+        code, message = code[:_SAID_MAX], message[:_SAID_MAX]
         if then in ("retry", "unknown"):
             return Unavailable(message, was_sent=then == "unknown")
         if then == "stale":
@@ -328,7 +340,7 @@ def _said(path: str | None, body: Any) -> str:
         value = None if path is None else mapping.path(path)(body)
     except Unmappable:
         value = None
-    return "" if value is None else str(value)[:_SAID_MAX]
+    return "" if value is None else str(value)
 
 
 def _cost_pause(cost: CostIn, body: Any) -> float:
@@ -365,6 +377,11 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(member) for member in cast("list[Any]", value)]
     return value
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def _basic(user: str, password: str) -> str:

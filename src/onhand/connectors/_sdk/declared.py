@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, cast
@@ -14,7 +16,16 @@ from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
 from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
 from onhand.connectors._sdk.mapping import Unmappable
-from onhand.connectors._sdk.outcomes import batches_of, fate_of, item_of, key_of, outcomes_of, records_at, written
+from onhand.connectors._sdk.outcomes import (
+    batches_of,
+    fate_of,
+    item_of,
+    key_of,
+    listed_at,
+    outcomes_of,
+    records_at,
+    written,
+)
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Heard, Outcome, Page, Parcel, Received, Write
@@ -34,6 +45,8 @@ _OVERRIDES: Final = SettingIn(
     required=False,
     description="parts of its connector.yaml that are otherwise for this channel; null removes one",
 )
+
+_SAID_MAX: Final = 500
 
 
 class Declared:
@@ -125,8 +138,11 @@ class Declared:
     async def _get(self, connection: Connection, order_id: str) -> ChannelOrder | None:
         """One order; None if the answer has none that is of this channel."""
         way = self._ways["orders.get"][0][1]
-        told = await self._do(connection, "orders.get", way, {"id": order_id})
-        records = records_at(way.records, told.body)
+        with _in_our_words():
+            told = await self._do(connection, "orders.get", way, {"id": order_id})
+            records = records_at(way.records, told.body)
+        if told.body is None:
+            raise Refused("the answer is empty", code="unreadable")
         if not records:
             return None
         values, rejects = translate(records[:1], self._make[way.map or ""])
@@ -138,11 +154,12 @@ class Declared:
         way = self._ways[name][0][1]
         state = Reading.read(at, way, since)
         scope = state.scope(way)
-        told = await self._do(connection, name, way, scope, url=state.url)
-        records = records_at(way.records, told.body)
-        values, rejects = translate(records, self._make[way.map or ""])
-        state.seen(way, records)
-        following = state.following(way, told, len(records))
+        with _in_our_words():
+            told = await self._do(connection, name, way, scope, url=state.url)
+            records = listed_at(way.records, told.body)
+            values, rejects = translate(records, self._make[way.map or ""])
+            state.seen(way, records, now=self._now())
+            following = state.following(way, told, records)
         cursor = None if following is not None else state.cursor()
         return Page(
             records=values,
@@ -163,7 +180,7 @@ class Declared:
             for some in batches_of(mine, writes, way.batch):
                 outcomes = await self._push(connection, way, [writes[n] for n in some])
                 for n, outcome in zip(some, outcomes, strict=True):
-                    fates[n] = outcome
+                    fates[n] = _hiding(connection, outcome)
         nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message="no way of stock.push is for this listing")
         return [fate or nowhere for fate in fates]
 
@@ -221,7 +238,8 @@ class Declared:
             return fate_of(error)
         if way.outcomes is None:
             return Outcome(fate=Fate.DONE)
-        return outcomes_of(way, told.body, [Write(external_id="", quantity=0, key="")])[0]
+        outcome = outcomes_of(way, told.body, [Write(external_id="", quantity=0, key="")])[0]
+        return _hiding(connection, outcome)
 
     # One operation ------------------------------------------------------------------------------------------------
 
@@ -244,7 +262,7 @@ class Declared:
             known[step.name] = made
             if step.when is None or Condition(step.when).holds(item=dict(scope), **_steps(way, known)):
                 told = await self._asker.ask(connection, name, step.request, known, limits=way.limits)
-                known[step.name] = made | _saved(step, told)
+                known[step.name] = made | _saved(connection, step, told)
         return told or Told(status=200, headers={}, body=None, url="")
 
     # What the channel sends ---------------------------------------------------------------------------------------
@@ -273,7 +291,8 @@ class Declared:
         if by.get is not None:
             order = await self._get(connection, _hinted(by, value))
             return () if order is None else (order,)
-        values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
+        with _in_our_words():
+            values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
             raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
         return values
@@ -287,6 +306,17 @@ class Declared:
 def _is_about_one(error: Exception) -> bool:
     """Whether a batch may have been refused for a single of its writes."""
     return isinstance(error, Refused) and not error.is_unauthorised and error.code != "stale"
+
+
+@contextmanager
+def _in_our_words() -> Generator[None]:
+    """What the document finds no place for in an answer, or has no value for in a request, is Refused."""
+    try:
+        yield
+    except Unmappable as error:
+        raise Refused(f"the answer cannot be read: {error}", code="unreadable") from None
+    except Unfillable as error:
+        raise Refused(f"it cannot be asked for: {error}", code="request") from None
 
 
 # Messages -------------------------------------------------------------------------------------------------------------
@@ -324,8 +354,9 @@ def _secrets(text: str, credentials: Mapping[str, str]) -> list[str]:
 
 
 def _hinted(by: TopicIn, value: Any) -> str:
-    found = mapping.path(by.id or "@")(value)
-    if found in (None, ""):
+    with _in_our_words():
+        found = mapping.path(by.id or "@")(value)
+    if found is None or found == "" or isinstance(found, (list, dict)):
         raise Refused("the message does not say which order it is about", code="unreadable")
     return str(found)
 
@@ -334,9 +365,14 @@ def _steps(way: OperationIn, known: Mapping[str, Any]) -> dict[str, Any]:
     return {step.name: known[step.name] for step in way.steps if step.name in known}
 
 
-def _saved(step: StepIn, told: Told) -> dict[str, Any]:
+def _hiding(connection: Connection, outcome: Outcome) -> Outcome:
+    code, message = connection.hide(outcome.code), connection.hide(outcome.message)
+    return replace(outcome, code=code[:_SAID_MAX], message=message[:_SAID_MAX])
+
+
+def _saved(connection: Connection, step: StepIn, told: Told) -> dict[str, Any]:
     """What a step keeps. Raises Refused if it failed by its own word."""
     error = None if step.error is None else mapping.path(step.error)(told.body)
     if error:
-        raise Refused(str(error)[:500], code=step.name)
+        raise Refused(connection.hide(str(error))[:500], code=step.name)
     return {name: mapping.path(path)(told.body) for name, path in step.save.items()}

@@ -110,6 +110,8 @@ def fill_text(text: str, scope: Mapping[str, Any], *, escape: bool = False) -> s
         if value is None or isinstance(value, (list, dict)):
             raise Unfillable(f"{match[1]} has no value that can stand in text")
         said = ("false", "true")[value] if isinstance(value, bool) else str(value)
+        if escape and said in (".", ".."):
+            raise Unfillable(f"{match[1]} is {said!r}, which would lead to another path")
         return quote(said, safe="") if escape else said
 
     return _BLANK.sub(put, text)

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from onhand.connectors._sdk.values import ChannelOrder, Heard, Outcome, Page, Parcel, Received, Write
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.wire import Answer, Request
+
+# What is shorter is no secret (a user name, perhaps) and stands in ordinary words.
+_SECRET_CHARACTERS_MIN: Final = 6
 
 
 class Sender(Protocol):
@@ -63,6 +66,13 @@ class Connection:
     sender: Sender = field(repr=False)
     limiter: Limiter = field(repr=False)
     tokens: Tokens = field(repr=False)
+
+    def hide(self, text: str) -> str:
+        """`text` of the channel without our secrets: some say back in an error what they were sent."""
+        for secret in self.credentials.values():
+            if len(secret) >= _SECRET_CHARACTERS_MIN:
+                text = text.replace(secret, "***")
+        return text
 
 
 class Connector(Protocol):

@@ -144,7 +144,7 @@ def path(text: str) -> Path:
     def look(record: Any) -> Any:
         try:
             return compiled.search(record, options=_OPTIONS)
-        except (JMESPathError, ValueError, TypeError, ArithmeticError) as error:
+        except (JMESPathError, ValueError, TypeError, ArithmeticError, AttributeError, OSError) as error:
             raise Unmappable(f"{text}: {str(error).splitlines()[0]}") from None
 
     return look

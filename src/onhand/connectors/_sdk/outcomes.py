@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from onhand.connectors._sdk import mapping
 from onhand.connectors._sdk.interface import Refused, Unavailable
+from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.values import Fate, Outcome, Write
 from onhand.connectors._sdk.vocabulary import BatchIn, OperationIn, OutcomesIn
 
@@ -76,6 +77,8 @@ def outcomes_of(way: OperationIn, body: Any, writes: Sequence[Write]) -> list[Ou
     outcomes = way.outcomes
     if outcomes is None:
         return [Outcome(fate=done)] * len(writes)
+    if body is None:  # an empty answer, where one was to be read
+        return [Outcome(fate=Fate.UNKNOWN, message="the answer is empty")] * len(writes)
     if outcomes.errors is not None:
         return _by_error(outcomes, body, len(writes), done)
     results = records_at(outcomes.items or "@", body)
@@ -97,13 +100,16 @@ def _of_result(outcomes: OutcomesIn, result: Any, done: Fate) -> Outcome:
 
 
 def _by_error(outcomes: OutcomesIn, body: Any, count: int, done: Fate) -> list[Outcome]:
-    failures = records_at(outcomes.errors or "@", body)
+    try:
+        failures = records_at(outcomes.errors or "@", body)
+    except Unmappable:
+        return [Outcome(fate=Fate.UNKNOWN, message="the answer cannot be read")] * count
     fates: list[Outcome | None] = [None] * count
     of = mapping.path(outcomes.index or "@")
     for failure in failures:
         number = of(failure)
         failed = _failed(outcomes, failure)
-        if str(number).isdigit() and int(number) < count:
+        if _is_number(number) and int(number) < count:
             fates[int(number)] = failed
         else:  # about all of them
             fates = [fate or failed for fate in fates]
@@ -113,10 +119,26 @@ def _by_error(outcomes: OutcomesIn, body: Any, count: int, done: Fate) -> list[O
     return [fate or Outcome(fate=done) for fate in fates]
 
 
+def _is_number(value: Any) -> bool:
+    text = str(value)
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
 def _failed(outcomes: OutcomesIn, result: Any) -> Outcome:
     code = "" if outcomes.code is None else str(mapping.path(outcomes.code)(result) or "")
     message = "" if outcomes.message is None else str(mapping.path(outcomes.message)(result) or "")
-    return Outcome(fate=_FATES[outcomes.codes.get(code, "refuse")], code=code, message=message[:500])
+    return Outcome(fate=_FATES[outcomes.codes.get(code, "refuse")], code=code, message=message)
+
+
+def listed_at(path: str, body: Any) -> list[Any]:
+    """The records of a page. Raises Refused if there is no list: a page that is none is not an empty one."""
+    try:
+        found = mapping.path(path)(body)
+    except Unmappable:
+        found = None
+    if not isinstance(found, list):
+        raise Refused(f"the answer has no list of records at {path}", code="unreadable")
+    return cast("list[Any]", found)
 
 
 def records_at(path: str, body: Any) -> list[Any]:

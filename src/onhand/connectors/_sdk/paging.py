@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -13,12 +14,30 @@ from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.moments import moment_of
 from onhand.connectors._sdk.vocabulary import OperationIn, PagingIn
 
+# What changed in the second in which a page ended may stand on it or behind it, and channels ask for "later than".
+_EDGE_S = 1
+# A moment that far ahead of our clock is a mistake, and no place to go on from: everything until then would be lost.
+_AHEAD_MAX = timedelta(days=1)
+
 
 class Reading:
-    """Where a reading stands: `start` is where it began, `high` the latest that it has seen."""
+    """Where a reading stands: `start` is where it began, `high` the latest that it has seen.
 
-    def __init__(self, *, start: str | None, high: str | None, number: int, after: str | None, url: str | None) -> None:
+    is_within  it began at the end of an earlier page (`cursor.sorted`), not where an earlier reading ended
+    """
+
+    def __init__(
+        self,
+        *,
+        start: str | None,
+        high: str | None,
+        number: int,
+        after: str | None,
+        url: str | None,
+        is_within: bool = False,
+    ) -> None:
         self.start, self.high, self.number, self.after, self.url = start, high, number, after, url
+        self.is_within = is_within
 
     @classmethod
     def read(cls, at: str | None, way: OperationIn, since: datetime | None) -> "Reading":
@@ -27,7 +46,7 @@ class Reading:
             said = cast("dict[str, Any]", json.loads(at))
             return cls(
                 start=said.get("start"), high=said.get("high"), number=said.get("number", first),
-                after=said.get("after"), url=said.get("url"),
+                after=said.get("after"), url=said.get("url"), is_within=said.get("is_within", False),
             )  # fmt: skip
         start: str | None = None
         if way.cursor is not None and since is not None:
@@ -37,6 +56,7 @@ class Reading:
     def text(self) -> str:
         fields = {
             "start": self.start, "high": self.high, "number": self.number, "after": self.after, "url": self.url,
+            "is_within": self.is_within or None,
         }  # fmt: skip
         return json.dumps({name: value for name, value in fields.items() if value is not None})
 
@@ -46,33 +66,49 @@ class Reading:
 
     def scope(self, way: OperationIn) -> dict[str, Any]:
         size = 100 if way.paging is None else way.paging.size
-        start = self.start
-        moment = _moment(start)
-        if way.cursor is not None and moment is not None:
-            start = (moment - timedelta(seconds=way.cursor.overlap_s)).isoformat()
-        return {"cursor": start, "page": self.number, "offset": self.number, "after": self.after, "size": size}
+        return {
+            "cursor": self._bound(way),
+            "page": self.number,
+            "offset": self.number,
+            "after": self.after,
+            "size": size,
+        }
 
-    def seen(self, way: OperationIn, records: Sequence[Any]) -> None:
+    def _bound(self, way: OperationIn) -> str | None:
+        """What `{cursor}` says: a little before `start`."""
+        moment = _moment(self.start)
+        if way.cursor is None or moment is None:
+            return self.start
+        try:
+            return (moment - timedelta(seconds=_EDGE_S if self.is_within else way.cursor.overlap_s)).isoformat()
+        except OverflowError:
+            return self.start
+
+    def seen(self, way: OperationIn, records: Sequence[Any], *, now: datetime) -> None:
+        """Take note of how far `records` lead."""
         if way.cursor is None:
             return
-        each = mapping.path(way.cursor.each)
-        for record in records:
-            try:
-                value = each(record)
-            except Unmappable:
-                continue
-            if value is not None:
-                self.high = _later(self.high, _said(value))
+        for said in _places(way.cursor.each, records):
+            moment = _moment(said)
+            if moment is None or moment <= now + _AHEAD_MAX:
+                self.high = _later(self.high, said)
 
-    def following(self, way: OperationIn, told: Told, count: int) -> "Reading | None":
+    def following(self, way: OperationIn, told: Told, records: Sequence[Any]) -> "Reading | None":
+        """What is asked for next; None: that was all. `records` were `seen`."""
         paging = way.paging
         if paging is None:
             return None
-        following = Reading(start=self.start, high=self.high, number=self.number, after=None, url=None)
+        following = Reading(
+            start=self.start, high=self.high, number=self.number, after=None, url=None, is_within=self.is_within
+        )
         if paging.by in ("page", "offset"):
-            following.number += 1 if paging.by == "page" else count
-            is_more = count >= paging.size if paging.more is None else bool(mapping.path(paging.more)(told.body))
-            return following if is_more and count else None
+            if not (len(records) >= paging.size if paging.more is None else _is_more(paging, told)):
+                return None
+            if way.cursor is not None and way.cursor.sorted and self._leads_on(way, records):
+                first = paging.first if paging.by == "page" else 0
+                return Reading(start=self.high, high=self.high, number=first, after=None, url=None, is_within=True)
+            following.number += 1 if paging.by == "page" else paging.size
+            return following
         if paging.by == "link":
             following.url = _next_link(told)
         elif (found := mapping.path(paging.next or "@")(told.body)) and _is_more(paging, told):
@@ -81,6 +117,37 @@ class Reading:
             else:
                 following.url = _same_origin(told.url, str(found))
         return following if following.after or following.url else None
+
+    def _leads_on(self, way: OperationIn, records: Sequence[Any]) -> bool:
+        """Whether reading can go on from the last of `records` instead of by number: numbers shift when an order that
+        was read already changes, and what moves to a page that was read is never seen. It cannot where a whole page
+        changed in one moment."""
+        assert way.cursor is not None, "only a reading with a cursor can"
+        places = _places(way.cursor.each, records)
+        if (
+            not places
+            or places[0] == places[-1]
+            or places[-1] != self.high
+            or any(_later(a, b) != b for a, b in pairwise(places))
+        ):
+            return False
+        ahead = Reading(start=self.high, high=None, number=0, after=None, url=None, is_within=True)
+        here, there = self._bound(way), ahead._bound(way)
+        return there is not None and here != there and (here is None or _later(here, there) == there)
+
+
+def _places(each: str, records: Sequence[Any]) -> list[str]:
+    """What the cursor says of each record that says anything."""
+    look = mapping.path(each)
+    places: list[str] = []
+    for record in records:
+        try:
+            value = look(record)
+        except Unmappable:
+            continue
+        if value is not None:
+            places.append(_said(value))
+    return places
 
 
 def _is_more(paging: PagingIn, told: Told) -> bool:
@@ -96,7 +163,7 @@ def _said(value: Any) -> str:
 def _moment(text: str | None) -> datetime | None:
     try:
         return moment_of(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -105,8 +172,8 @@ def _later(a: str | None, b: str) -> str:
         return b
     of_a, of_b = _moment(a), _moment(b)
     if of_a is not None and of_b is not None:
-        return a if of_a >= of_b else b
-    if a.isdigit() and b.isdigit():
+        return a if of_a > of_b else b
+    if all(text.isascii() and text.isdecimal() and len(text) <= 40 for text in (a, b)):
         return max(a, b, key=int)
     return b
 

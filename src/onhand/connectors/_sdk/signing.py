@@ -115,7 +115,8 @@ def _signed(scheme: HmacIn, headers: Mapping[str, str], body: bytes, url: str, n
     if scheme.over == "body" or scheme.timestamp_header is None:
         return body
     said = headers.get(scheme.timestamp_header.lower(), "")
-    if not said.isdigit() or abs(now.timestamp() - int(said)) > timedelta(seconds=scheme.tolerance_s).total_seconds():
+    is_number = said.isascii() and said.isdigit() and len(said) <= 20
+    if not is_number or abs(now.timestamp() - int(said)) > timedelta(seconds=scheme.tolerance_s).total_seconds():
         raise NotGenuine(f"{scheme.timestamp_header} is missing or too old")
     return f"{said}.".encode() + body
 

@@ -1,8 +1,10 @@
 """Records of a channel as our values, by the maps of its document. Pure; one that cannot be read stops no other."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any, cast
 
 import cel
@@ -28,6 +30,8 @@ from onhand.connectors._sdk.vocabulary import (
 Value = ChannelOrder | Level | Offer | Sale
 _STATUSES: tuple[OrderStatus, ...] = ("pending", "open", "completed", "cancelled")
 _RECORD_KEPT_MAX = 20_000
+# JSON may say these, and no database takes them: NUL, and halves of characters.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Condition:
@@ -75,7 +79,10 @@ def _id_of(record: Any) -> str:
 
 
 def _kept(record: Any) -> str:
-    return json.dumps(record, default=str)[:_RECORD_KEPT_MAX]
+    try:
+        return json.dumps(record, default=str)[:_RECORD_KEPT_MAX]
+    except (ValueError, RecursionError):  # nested deeper than it can be written
+        return ""
 
 
 def source(of: Source | None) -> Path:
@@ -96,8 +103,10 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
-        return str(value).strip()
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value).strip()
+    if isinstance(value, (int, float)):
+        return str(value)
     raise Unmappable(f"expected text, got {type(value).__name__}")
 
 
@@ -113,9 +122,9 @@ def _id(value: Any, what: str) -> str:
 def _units(value: Any, what: str) -> int:
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         number = None
-    if number is None or number != int(number) or abs(number) > 2**31 - 1:
+    if number is None or not isfinite(number) or number != int(number) or abs(number) > 2**31 - 1:
         raise Unmappable(f"{what}: expected a whole number of units, got {value!r}")
     return int(number)
 
@@ -129,7 +138,7 @@ def _minor(value: Any, what: str) -> int:
 def _moment(value: Any, what: str) -> datetime:
     try:
         return moment_of(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Unmappable(f"{what}: expected a moment, got {value!r}") from None
 
 

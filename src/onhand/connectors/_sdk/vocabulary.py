@@ -225,9 +225,14 @@ class PagingIn(Strict):
 
 
 class CursorIn(Strict):
-    """Where reading goes on the next time: `{cursor}` is the latest `each` of what was read, less `overlap_s`."""
+    """Where reading goes on the next time: `{cursor}` is the latest `each` of what was read, less `overlap_s`.
+
+    sorted  the request asks for the oldest `each` first: with pages by number, each then begins where the one before
+            ended, so that none is missed when an order changes meanwhile and the others move up
+    """
 
     each: JmesPath
+    sorted: bool = False
     overlap_s: Annotated[int, Field(ge=0, le=86_400)] = 60
     start_days: Annotated[int, Field(ge=0, le=365, description="before the channel was set up")] = 0
 

@@ -32,6 +32,10 @@ def _gid(kind: str, number: int) -> str:
     return f"gid://shopify/{kind}/{number}"
 
 
+def _number(gid: str) -> int:
+    return int(gid.rpartition("/")[2])
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -166,16 +170,20 @@ class Shop:
             return JSONResponse({"errors": [{"message": str(error.args[0])}], "extensions": {"cost": told}})
         return JSONResponse({"data": {root: result}, "extensions": {"cost": told}})
 
-    def _page(self, rows: list[Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        start = int(variables.get("after") or 0)
-        end = start + int(variables["first"])
-        info = {"hasNextPage": end < len(rows), "endCursor": str(end) if rows else None}
-        return {"nodes": rows[start:end], "pageInfo": info}
+    def _page(self, rows: list[Any], variables: Mapping[str, Any], key: Callable[[Any], Any]) -> dict[str, Any]:
+        """A cursor says after which record it goes on, not after how many: what moves meanwhile shifts nothing."""
+        rows = sorted(rows, key=key)
+        if variables.get("after"):
+            after = json.loads(base64.b64decode(variables["after"]))
+            rows = [row for row in rows if list(key(row)) > after]
+        page = rows[: int(variables["first"])]
+        end = base64.b64encode(json.dumps(key(page[-1])).encode()).decode() if page else None
+        return {"nodes": page, "pageInfo": {"hasNextPage": len(page) < len(rows), "endCursor": end}}
 
     def _orders(self, variables: dict[str, Any], _: str) -> Any:
         since = variables["query"].partition("'")[2].rstrip("'")
         rows = [o for o in self.orders.values() if o["updatedAt"].replace("Z", ".000Z") >= since]
-        return self._page(sorted(rows, key=lambda o: o["updatedAt"]), variables)
+        return self._page(rows, variables, lambda o: (o["updatedAt"], _number(o["id"])))
 
     def _order(self, variables: dict[str, Any], _: str) -> Any:
         order = self.orders.get(variables["id"])
@@ -189,7 +197,7 @@ class Shop:
              "product": {"status": "ACTIVE"}}
             for item, i in self.items.items()
         ]  # fmt: skip
-        return self._page(rows, variables)
+        return self._page(rows, variables, lambda v: (_number(v["id"]),))
 
     def _location(self, variables: dict[str, Any], _: str) -> Any:
         if variables["place"] != self.place:
@@ -199,7 +207,7 @@ class Shop:
              "quantities": [{"name": "available", "quantity": i["available"]}]}
             for item, i in self.items.items()
         ]  # fmt: skip
-        return {"inventoryLevels": self._page(rows, variables)}
+        return {"inventoryLevels": self._page(rows, variables, lambda v: (_number(v["item"]["id"]),))}
 
     def _set(self, variables: dict[str, Any], query: str) -> Any:
         if "@idempotent" not in query:
