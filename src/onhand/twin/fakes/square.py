@@ -43,6 +43,7 @@ class Shop:
     def __init__(self, *, token: str = "EAAA_fake", hook_secret: str = "hook", place: str = "L1") -> None:  # noqa: S107
         self.token, self.hook_secret, self.place = token, hook_secret, place
         self.variations: dict[str, dict[str, Any]] = {}
+        self.uncounted: set[str] = set()
         self.changes: list[dict[str, Any]] = []  # as they came
         self.orders: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -72,7 +73,7 @@ class Shop:
         """A variation whose stock is counted; its id. price: in minor units."""
         found = self._next("V")
         self.variations[found] = {"sku": sku, "price": price}
-        self._count(found, stock, datetime.now(UTC) - timedelta(minutes=1))
+        self.count(found, stock, datetime.now(UTC) - timedelta(minutes=1))
         return found
 
     def stock(self, variation: str) -> int:
@@ -177,7 +178,9 @@ class Shop:
         self._id += 1
         return f"{kind}{self._id:08d}"
 
-    def _count(self, variation: str, units: int, moment: datetime) -> None:
+    def count(self, variation: str, units: int, moment: datetime | None = None) -> None:
+        """So many were counted, as of a moment."""
+        moment = moment or datetime.now(UTC)
         record = {
             "id": self._next("C"), "catalog_object_id": variation, "catalog_object_type": "ITEM_VARIATION",
             "state": "IN_STOCK", "location_id": self.place, "quantity": str(units), "occurred_at": _said(moment),
@@ -215,19 +218,20 @@ class Shop:
             return None
         return _error(401, "UNAUTHORIZED", "This request could not be authorized.", "AUTHENTICATION_ERROR")
 
-    def _paged(self, name: str, rows: list[dict[str, Any]], cursor: str | None, limit: int) -> Response:
-        """A page; its cursor is opaque, and stands for what is left of this very question."""
-        start = int(base64.b64decode(cursor).decode()) if cursor else 0
-        page: dict[str, Any] = {name: rows[start : start + limit]}
-        if start + limit < len(rows):
-            page["cursor"] = base64.b64encode(str(start + limit).encode()).decode()
+    def _paged(self, name: str, rows: Mapping[str, dict[str, Any]], cursor: str | None, limit: int) -> Response:
+        """A page of rows by what they are sorted by. Its cursor is opaque; an empty page has no list."""
+        after = base64.b64decode(cursor).decode() if cursor else ""
+        left = sorted(key for key in rows if key > after)
+        page: dict[str, Any] = {name: [rows[key] for key in left[:limit]]} if left else {}
+        if len(left) > limit:
+            page["cursor"] = base64.b64encode(left[limit - 1].encode()).decode()
         return JSONResponse(page)
 
     async def _catalog(self, request: Request) -> Response:
         if (refused := self._refused(request)) is not None:
             return refused
-        rows = [
-            {
+        rows = {
+            found: {
                 "type": "ITEM_VARIATION", "id": found, "is_deleted": False, "updated_at": _said(datetime.now(UTC)),
                 "version": 1, "present_at_all_locations": True,
                 "item_variation_data": {
@@ -235,14 +239,15 @@ class Shop:
                 },
             }
             for found, v in self.variations.items()
-        ]  # fmt: skip
+        }  # fmt: skip
         return self._paged("objects", rows, request.query_params.get("cursor"), _CATALOG_PAGE)
 
     async def _counts(self, request: Request) -> Response:
         if (refused := self._refused(request)) is not None:
             return refused
         asked = await request.json()
-        rows = [self._shown(v) for v in self.variations if self.place in (asked.get("location_ids") or [self.place])]
+        is_here = self.place in (asked.get("location_ids") or [self.place])
+        rows = {v: self._shown(v) for v in self.variations if is_here and v not in self.uncounted}
         return self._paged("counts", rows, asked.get("cursor"), min(asked.get("limit") or _PAGE_MAX, _PAGE_MAX))
 
     async def _list_changes(self, request: Request) -> Response:
@@ -251,8 +256,10 @@ class Shop:
         asked = await request.json()
         after, kinds = asked.get("updated_after") or "", asked.get("types") or ("PHYSICAL_COUNT", "ADJUSTMENT")
         found = [c for c in self.changes if c["type"] in kinds and c["record"]["created_at"] > after]
-        found.sort(key=lambda c: c["record"]["created_at"])
-        rows = [{"type": c["type"], c["type"].lower(): c["record"]} for c in found]
+        rows = {
+            f"{c['record']['created_at']} {c['record']['id']}": {"type": c["type"], c["type"].lower(): c["record"]}
+            for c in found
+        }
         return self._paged("changes", rows, asked.get("cursor"), min(asked.get("limit") or _PAGE_MAX, _PAGE_MAX))
 
     def _again(self, key: str, asked: Mapping[str, Any]) -> Response | None:
@@ -279,9 +286,7 @@ class Shop:
                 return wrong
         for change in changes:
             count = change["physical_count"]
-            self._count(
-                count["catalog_object_id"], int(count["quantity"]), datetime.fromisoformat(count["occurred_at"])
-            )
+            self.count(count["catalog_object_id"], int(count["quantity"]), datetime.fromisoformat(count["occurred_at"]))
         answer = {"counts": [self._shown(c["physical_count"]["catalog_object_id"]) for c in changes]}
         self._keys[asked["idempotency_key"]] = (json.dumps(asked, sort_keys=True), answer)
         return JSONResponse(answer)
@@ -307,12 +312,11 @@ class Shop:
         wanted = asked["query"]["filter"]
         since = wanted["date_time_filter"]["updated_at"]["start_at"]
         kinds = wanted["fulfillment_filter"]["fulfillment_types"]
-        rows = [
-            o for o in self.orders.values()
+        rows = {
+            f"{o['updated_at']} {o['id']}": o for o in self.orders.values()
             if o["updated_at"] >= since and o["location_id"] in asked["location_ids"]
             and any(f["type"] in kinds for f in o.get("fulfillments", ()))
-        ]  # fmt: skip
-        rows.sort(key=lambda o: (o["updated_at"], o["id"]))
+        }  # fmt: skip
         return self._paged("orders", rows, asked.get("cursor"), min(asked.get("limit", 500), _PAGE_MAX))
 
     async def _order(self, request: Request) -> Response:
