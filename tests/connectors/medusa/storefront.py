@@ -7,7 +7,6 @@ PostgreSQL server of the tests.
 import fcntl
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,9 @@ import urllib.error
 import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
 
 HERE = Path(__file__).parent
 FOLDER = Path(os.environ.get("ONHAND_TEST_CACHE", HERE.parents[2] / ".cache")) / "medusa-2.21.2"
@@ -41,13 +43,11 @@ def why_not():
     return None
 
 
-def with_host(dsn):
+def url_of(database):
     """The URL of a database as Node reads it: the folder of a socket stands for the host."""
-    found = re.fullmatch(r"postgresql://(?P<who>[^@]*)@(?P<host>[^/]*)/(?P<name>[^?]*)(?:\?(?P<rest>.*))?", dsn)
-    assert found, "not the URL of a database"
-    socket_folder = re.search(r"host=([^&]*)", found["rest"] or "")
-    host = f"{socket_folder[1]}:5432" if socket_folder else found["host"]
-    return f"postgresql://{found['who']}@{host}/{found['name']}"
+    parts = {name: quote(str(value), safe="") for name, value in conninfo_to_dict(database).items()}
+    who = f"{parts['user']}:{parts.get('password', '')}"
+    return f"postgresql://{who}@{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts['dbname']}"
 
 
 class Storefront:
@@ -59,7 +59,7 @@ class Storefront:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = os.environ | {
-            "DATABASE_URL": with_host(database), "MEDUSA_DISABLE_TELEMETRY": "true", "NODE_ENV": "production",
+            "DATABASE_URL": url_of(database), "MEDUSA_DISABLE_TELEMETRY": "true", "NODE_ENV": "production",
         }  # fmt: skip
         self.process = None
         self.token = self.key = None
@@ -182,7 +182,7 @@ class Storefront:
 
 @contextmanager
 def storefront(database):
-    """A storefront with its merchant's settings, until the block ends. database: URL of an empty one."""
+    """A storefront with its merchant's settings, until the block ends. database: how to connect to an empty one."""
     shutil.copy(HERE / "medusa-config.js", FOLDER)
     front = Storefront(database)
     front.run("db:migrate")
