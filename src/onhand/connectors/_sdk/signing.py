@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from onhand.connectors._sdk.interface import NotGenuine
 from onhand.connectors._sdk.vocabulary import HmacIn, SharedIn, StandardIn
@@ -99,7 +100,10 @@ def sign(
         return {scheme.header.lower(): secret}
     if isinstance(scheme, StandardIn):
         message = headers.get("webhook-id") or hashlib.sha256(body).hexdigest()[:32]
-        said = Webhook(secret).sign(message, now, body.decode())
+        try:
+            said = Webhook(secret).sign(message, now, body.decode())
+        except EmptyWebhookSecretError as error:
+            raise ValueError(str(error)) from None
         return {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": said}
     made: dict[str, str] = {}
     if scheme.over == "timestamp_body" and scheme.timestamp_header is not None:
@@ -125,7 +129,7 @@ def _check_standard(secrets: Sequence[str], headers: Mapping[str, str], body: by
     for secret in secrets:
         try:
             Webhook(secret).verify(body, dict(headers))
-        except (WebhookVerificationError, ValueError):
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):
             continue
         return
     raise NotGenuine("webhook-signature does not fit the body")
