@@ -106,8 +106,8 @@ def test_a_file_that_is_not_text_is_named(tmp_path, load):
 
 
 def test_secrets_are_not_shown(load):
-    shown = repr(load(ADMIN_KEY="adminadmin", SECRET_KEY="secretsecret", DATABASE_URL="postgresql://u:hush@h/d"))
-    assert not any(secret in shown for secret in ("adminadmin", "secretsecret", "hush"))
+    shown = repr(load(ADMIN_KEY="adminadmin", SECRET_KEY="secretsecretsecret", DATABASE_URL="postgresql://u:hush@h/d"))
+    assert not any(secret in shown for secret in ("adminadmin", "secretsecretsecret", "hush"))
 
 
 def test_a_secret_is_not_repeated_in_its_error(load):

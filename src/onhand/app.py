@@ -33,6 +33,7 @@ from onhand.flows.give_up import cancel_overdue
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
+from onhand.flows.publish import Publisher
 from onhand.flows.record_entries import Recorded, record_entries
 from onhand.flows.reoptimise import reoptimise
 from onhand.flows.repair_oversell import repair_oversold
@@ -219,8 +220,9 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        look forward, plan unreleased orders again if a setting says so, deliver webhooks, work on jobs, forget old
-        idempotency keys, and have compiled what planning needs. Any number of processes may do it at once."""
+        look forward, plan unreleased orders again if a setting says so, publish stock to channels, deliver webhooks,
+        work on jobs, forget old idempotency keys, and have compiled what planning needs. Any number of processes may do
+        it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -236,7 +238,13 @@ class App:
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)
             periodic += (("reoptimisation", every_s, lambda: reoptimise(self.state)),)
-        jobs = [threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True)]
+        publisher = Publisher(
+            self.state, self.listener, self.connectors, allow_private_urls=self.settings.allow_private_urls
+        )
+        jobs = [
+            threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True),
+            threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
+        ]
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))

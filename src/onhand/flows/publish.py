@@ -1,0 +1,604 @@
+"""The publication loop: changes of the ledger become numbers on channels.
+
+    ledger change -> items -> numbers (flows/numbers.py) -> book of each channel (channels/publication/book.py)
+    -> batch, recorded -> connector -> fates, recorded
+
+One process publishes to a channel at a time (an advisory lock that dies with its connection). Within it every channel
+has a task, a breaker and a book of its own: a slow or dead one delays no other. A process that loses its lock may send
+a batch twice, under the same keys.
+"""
+
+import asyncio
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import structlog
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.channels.gates.exposure import Latency
+from onhand.channels.publication import store
+from onhand.channels.publication.book import NONE, Batch, Book, Stored
+from onhand.channels.publication.breaker import Breaker
+from onhand.channels.publication.compare import Drift, compare, missing
+from onhand.connectors import Refused, Unavailable
+from onhand.connectors._sdk.outcomes import fate_of
+from onhand.connectors._sdk.values import Fate, Level, Outcome
+from onhand.db import Database, outbox
+from onhand.db.outbox import Cursor, Listener
+from onhand.errors import DatabaseUnavailable
+from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
+from onhand.flows.numbers import Numbers
+from onhand.flows.state import State
+
+T = TypeVar("T")
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+log = structlog.get_logger(__name__)
+
+_STAND_BY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 1.0
+_HEALTH_EVERY_S: Final = 2.0
+_IDLE_S: Final = 1.0
+_HIDDEN_POLL_S: Final = 0.02
+# Batches gather what changes meanwhile; each look costs the database two queries.
+_FOLLOW_EVERY_S: Final = 0.01
+_THREADS: Final = 4
+_RESOLVERS: Final = 64
+# How long requests under way are waited for when we are to stop; they are recorded, so they can be sent again.
+_GRACE_S: Final = 5.0
+RECONCILE_EVERY_S: Final = 3600.0
+_PAGES_MAX: Final = 100_000
+
+
+@dataclass(slots=True)
+class Live:
+    """A channel that this process publishes to."""
+
+    account: Account
+    book: Book
+    breaker: Breaker = field(default_factory=Breaker)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+    reading: "asyncio.Task[None] | None" = None
+    under_way: "set[asyncio.Task[None]]" = field(default_factory=set)  # pyright: ignore[reportUnknownVariableType]
+    unsaved: set[int] = field(default_factory=set[int])
+    # What is recorded is as of when it is written: of two that write the same row, the later one is right.
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # From the change to the write that leaves (wait), to its answer (lag), and of the request itself (apply).
+    wait: Latency = field(default_factory=Latency)
+    lag: Latency = field(default_factory=Latency)
+    apply: Latency = field(default_factory=Latency)
+    written: int = 0
+    failed: int = 0
+    requests: int = 0
+    last_error: str = ""
+    reconcile_at: float = 0.0
+    read_again_at: float = 0.0
+    is_stopping: bool = False
+
+    def health(self, now: float) -> dict[str, Any]:
+        """As others are shown it."""
+        return {
+            "queue_depth": self.book.depth(now),
+            "under_way": len(self.under_way),
+            "listings": len(self.book),
+            "to_read": len(self.book.to_read()),
+            "gone": int(self.book.is_gone.sum()),
+            "written": self.written,
+            "failed": self.failed,
+            "requests": self.requests,
+            "breaker": "open" if self.breaker.is_open(now) else "closed",
+            "failures_in_a_row": self.breaker.failures,
+            "last_error": self.last_error,
+            "lag_ms": _quantiles_ms(self.lag),
+            "wait_ms": _quantiles_ms(self.wait),
+            "request_ms": _quantiles_ms(self.apply),
+        }
+
+    def latency(self) -> dict[str, Any]:
+        """As gates take it."""
+        return {"wait": self.wait.document(), "apply": self.apply.document(), "lag": self.lag.document()}
+
+
+def _quantiles_ms(latency: Latency) -> dict[str, float]:
+    return {"p50": round(1e3 * latency.quantile_s(0.5), 1), "p99": round(1e3 * latency.quantile_s(0.99), 1)}
+
+
+@dataclass(slots=True)
+class _News:
+    """What the outbox tells: items to be looked at, with the moment of their first change."""
+
+    items: dict[int, float] = field(default_factory=dict[int, float])
+    pairs: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    skus: set[str] = field(default_factory=set[str])
+    listings: set[str] = field(default_factory=set[str])
+    is_network: bool = False
+    count: int = 0
+
+
+class Publisher:
+    """Publishes to the channels of an installation until told to stop. `run` blocks: give it a thread.
+
+    state            what numbers are computed from; this process follows it
+    reconcile_every_s  between two readings of all that a channel shows
+    """
+
+    def __init__(
+        self,
+        state: State,
+        listener: Listener,
+        connectors: Connectors,
+        *,
+        allow_private_urls: bool = False,
+        reconcile_every_s: float = RECONCILE_EVERY_S,
+        clock: Callable[[], float] = time.time,
+        seed: int | None = None,
+    ) -> None:
+        self._state, self._db, self._listener, self._connectors = state, state.db, listener, connectors
+        self._allow_private_urls, self._reconcile_every_s = allow_private_urls, reconcile_every_s
+        self._clock = clock
+        self._rng = random.Random(seed)  # noqa: S311  jitter, not a secret
+        self._numbers = Numbers(state)
+        self._live: dict[int, Live] = {}
+        self._faults: dict[str, str] = {}
+        self._cursor = Cursor()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="onhand publication")
+
+    @property
+    def live(self) -> dict[int, Live]:
+        """The channels that this process publishes to, by id; of its own thread."""
+        return self._live
+
+    def run(self, stop: threading.Event) -> None:
+        """Publish until `stop` is set. Rides out a database that goes away."""
+        while not stop.is_set():
+            try:
+                with self._db.connect() as conn:
+                    asyncio.run(self._publish(conn, stop))
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                log.warning("publication waits for the database", error=str(error))
+            except Exception:
+                log.exception("publication stopped; it starts again")
+            stop.wait(_STAND_BY_S)
+        self._pool.shutdown()
+
+    async def _publish(self, conn: Connection[TupleRow], stop: threading.Event) -> None:
+        wake = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        # Names of a dead channel that cannot be resolved must not take the threads of the others.
+        loop.set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="onhand resolve"))
+        unsubscribe = self._listener.subscribe(lambda: _wake(loop, wake))
+        self._live = {}
+        looked_at = saved_at = float("-inf")
+        try:
+            async with Accounts(self._db, self._connectors, allow_private_urls=self._allow_private_urls) as accounts:
+                await self._in_thread(self._begin)
+                try:
+                    while not stop.is_set():
+                        wake.clear()
+                        if time.monotonic() - looked_at >= _LOOK_EVERY_S:
+                            await self._look(conn, accounts)
+                            looked_at = time.monotonic()
+                        hidden = await self._follow()
+                        if time.monotonic() - saved_at >= _HEALTH_EVERY_S:
+                            await self._save_health()
+                            saved_at = time.monotonic()
+                        await _wait(wake, _HIDDEN_POLL_S if hidden else _IDLE_S)
+                        await asyncio.sleep(_FOLLOW_EVERY_S)
+                finally:
+                    await asyncio.gather(*(self._stop_channel(live) for live in self._live.values()))
+                    with suppress(DatabaseUnavailable, psycopg.Error):
+                        await self._save_health()
+        finally:
+            unsubscribe()
+
+    def _in_thread(self, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+    # Changes -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        with self._db.connection() as conn:
+            self._cursor = outbox.head(conn)
+        self._catch_up()
+
+    def _take(self, pairs: set[tuple[int, int]]) -> None:
+        rows = sorted(pairs)
+        self._state.take([item for item, _ in rows], [node for _, node in rows])
+
+    async def _follow(self) -> bool:
+        """Take over what has changed; whether more is committed and cannot be read yet."""
+        if not self._live:
+            await self._in_thread(self._skip)
+            return False
+        news, numbers, hidden = await self._in_thread(self._news)
+        for live in list(self._live.values()):
+            mine = f"{live.account.code}/"
+            if skus := [code.removeprefix(mine) for code in news.listings if code.startswith(mine)]:
+                await self._reload(live, skus)
+        if news.is_network:
+            for live in self._live.values():
+                await self._want_all(live)
+        elif numbers is not None:
+            items, units, at = numbers
+            for channel_id, live in self._live.items():
+                self._want(live, items, units, self._numbers.columns.get(channel_id), at)
+        return hidden
+
+    def _skip(self) -> None:
+        # Nobody to tell: what changes meanwhile is in the state by the time a channel is connected.
+        with self._db.connection() as conn:
+            self._cursor = outbox.head(conn)
+
+    def _news(self) -> tuple[_News, tuple[Int32, Int64, Float64] | None, bool]:
+        news = _News()
+        with self._db.connection() as conn:
+            end = outbox.head(conn)
+            hidden = outbox.has_hidden(conn, end)
+            rows = store.changes(conn, self._cursor, end) if end > self._cursor else []
+        for kind, data, at in rows:
+            _gather(news, kind, data, at)
+        if news.skus:
+            self._state.learn_items(sorted(news.skus))
+            self._numbers.forget_bundles()
+            ids = self._state.catalogue.ids
+            news.items.update((ids[sku], self._clock()) for sku in news.skus if sku in ids)
+        if news.is_network:
+            self._state.reload_network()
+            with self._db.connection() as conn:
+                self._numbers.load(conn)
+        self._take(news.pairs)
+        self._cursor = end
+        if not news.items:
+            return news, None, hidden
+        items = self._numbers.touched(news.items)
+        first = min(news.items.values())
+        at = np.array([news.items.get(item, first) for item in items.tolist()])
+        return news, (items, self._numbers.of(items), at), hidden
+
+    def _want(self, live: Live, items: Int32, units: Int64, column: int | None, at: Float64) -> None:
+        """Numbers of some items, wanted since the moments `at`."""
+        if column is None:
+            return
+        found = [(row, n) for n, item in enumerate(items.tolist()) if (row := live.book.rows.get(item)) is not None]
+        if found:
+            rows, where = np.array(found).T
+            if live.book.want(rows, units[where, column], at[where]):
+                live.wake.set()
+
+    async def _want_all(self, live: Live) -> None:
+        book = live.book
+        column = self._numbers.columns.get(live.account.channel_id)
+        if column is not None and len(book):
+            units = await self._in_thread(self._numbers.of, book.item)
+            if book.want(np.arange(len(units)), units[:, column], self._clock()):
+                live.wake.set()
+
+    async def _reload(self, live: Live, skus: Sequence[str]) -> None:
+        ids = self._state.catalogue.ids
+        items = [ids[sku] for sku in skus if sku in ids]
+        found = await self._in_thread(self._read_listings, live.account.channel_id, items)
+        live.book.put(found)
+        live.book.drop(sorted(set(items) - {listing.item_id for listing in found}))
+        listed = np.array([listing.item_id for listing in found], np.int32)
+        units = await self._in_thread(self._numbers.of, listed)
+        self._want(
+            live, listed, units, self._numbers.columns.get(live.account.channel_id), np.full(len(listed), self._clock())
+        )
+        live.wake.set()
+
+    def _read_listings(self, channel_id: int, items: Sequence[int] | None) -> list[Any]:
+        with self._db.connection() as conn:
+            return store.load_listings(conn, channel_id, items)
+
+    # Channels ------------------------------------------------------------------------------------------------------
+
+    async def _look(self, conn: Connection[TupleRow], accounts: Accounts) -> None:
+        """Take channels over that nobody publishes to, and let go of those that are no more."""
+        await self._in_thread(conn.execute, "SELECT 1")  # the locks are still ours
+        found = await accounts.all()
+        able = {
+            a.channel_id: a
+            for a in found.values()
+            if isinstance(a, Account) and "stock.push" in a.connector.capabilities
+        }
+        for channel_id, live in list(self._live.items()):
+            if able.get(channel_id) is not live.account:
+                await self._stop_channel(live)
+                del self._live[channel_id]
+                await self._in_thread(store.unlead, conn, channel_id)
+        for channel_id, account in able.items():
+            if channel_id not in self._live and await self._in_thread(store.lead, conn, channel_id):
+                await self._start(account)
+        asked = await self._in_thread(self._reconciled_at)
+        for channel_id, live in self._live.items():
+            last = asked.get(channel_id)
+            live.reconcile_at = 0.0 if last is None else last + self._reconcile_every_s
+        faults = {code: str(account) for code, account in found.items() if isinstance(account, NotConnected)}
+        for code, error in faults.items():
+            if self._faults.get(code) != error:
+                log.warning("a channel cannot be talked to", channel=code, error=error)
+        self._faults = faults
+
+    def _reconciled_at(self) -> dict[int, float | None]:
+        with self._db.connection() as conn:
+            return store.reconciled_at(conn)
+
+    async def _start(self, account: Account) -> None:
+        connector = account.connector
+        book = Book(
+            batch_max=connector.batch_max,
+            is_compared=connector.is_compared,
+            can_read="stock.pull" in connector.capabilities,
+        )
+        book.put(await self._in_thread(self._read_listings, account.channel_id, None))
+        live = Live(account, book)
+        await self._in_thread(self._catch_up)
+        await self._want_all(live)
+        self._live[account.channel_id] = live
+        live.task = asyncio.create_task(self._serve(live))
+        log.info("publication to a channel begins", channel=account.code, listings=len(book))
+
+    def _catch_up(self) -> None:
+        """What happened while nobody was told."""
+        with self._db.connection() as conn:
+            pairs = store.last_stock_changes(conn)
+            self._numbers.load(conn)
+        self._take(pairs)
+
+    async def _stop_channel(self, live: Live) -> None:
+        live.is_stopping = True
+        live.wake.set()
+        tasks = [t for t in (live.task, live.reading, *live.under_way) if t is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _serve(self, live: Live) -> None:
+        """Write what is due, as long as the channel is ours."""
+        book = live.book
+        while not live.is_stopping:
+            live.wake.clear()
+            try:
+                now = self._clock()
+                self._read_if_due(live, now)
+                at_once = live.account.connector.at_once
+                has_room = len(live.under_way) < at_once
+                if has_room and live.breaker.may_send(now, under_way=len(live.under_way)) and (rows := book.pick(now)):
+                    task = asyncio.create_task(self._send(live, rows))
+                    live.under_way.add(task)
+                    task.add_done_callback(live.under_way.discard)
+                    task.add_done_callback(lambda _: live.wake.set())
+                    continue
+                until = min(_IDLE_S, max(0.0, min(book.next_at(now), _breaker_end(live.breaker, now)) - now))
+                await _wait(live.wake, max(until, 0.001))
+            except Exception:
+                log.exception("publication to a channel failed; it goes on", channel=live.account.code)
+                await asyncio.sleep(_STAND_BY_S)
+
+    async def _send(self, live: Live, rows: list[int]) -> None:
+        """One batch: recorded, sent, its fates recorded."""
+        book, account = live.book, live.account
+        try:
+            batch = await self._recorded(live, rows)
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            log.warning("writes wait for the database", channel=account.code, error=str(error))
+            await asyncio.sleep(_STAND_BY_S)
+            return
+        if not batch.writes:
+            return
+        began = self._clock()
+        for waited_s in book.left_s(batch, began):
+            live.wait.add(waited_s)
+        outcomes = await self._push(live, batch)
+        now = self._clock()
+        told = book.told(batch, outcomes, now)
+        live.requests += 1
+        live.written += told.done
+        live.failed += told.failed
+        for lag_s in told.lags_s:
+            live.lag.add(lag_s)
+        if told.errors:
+            live.last_error = told.errors[0]
+        if all(outcome.fate in (Fate.RETRY, Fate.UNKNOWN) for outcome in outcomes):
+            live.breaker.failed(now, jitter=self._rng.random())
+            if live.breaker.is_open(now):
+                log.warning("a channel is left alone for a while", channel=account.code, error=live.last_error)
+        else:
+            live.breaker.worked()
+            live.apply.add(max(0.0, now - began))
+        await self._remember(live, told.rows)
+
+    async def _recorded(self, live: Live, rows: list[int]) -> Batch:
+        """The batch of `rows`, recorded before it leaves. Raises DatabaseUnavailable; then nothing will leave."""
+        book = live.book
+        batch: Batch | None = None
+        try:
+            sold: dict[int, int] = {}
+            if book.is_compared and book.sent[rows[0]] == NONE:
+                sold = await self._in_thread(self._sold, live.account.channel_id, *_known(book, rows))
+            ids = [uuid.uuid4().hex for _ in rows]
+            batch = book.write(
+                rows,
+                self._clock(),
+                batch_id=str(uuid.uuid4()),
+                keys=ids,
+                sold={book.rows[item]: units for item, units in sold.items()},
+            )
+            if batch.writes and not batch.is_again:
+                async with live.saving:
+                    await self._in_thread(self._save, live.account.channel_id, book.stored(batch.rows))
+            return batch
+        except BaseException:
+            if batch is None:
+                book.put_back(rows)
+            else:
+                book.undo(batch)
+            raise
+
+    def _sold(self, channel_id: int, items: list[int], since: list[float]) -> dict[int, int]:
+        with self._db.connection() as conn:
+            return store.sold_since(conn, channel_id, items, since)
+
+    def _save(self, channel_id: int, rows: Sequence[Stored]) -> None:
+        with self._db.connection() as conn:
+            store.save(conn, channel_id, rows)
+
+    async def _push(self, live: Live, batch: Batch) -> list[Outcome]:
+        account = live.account
+        try:
+            outcomes = await account.connector.push_stock(account.connection, batch.writes)
+            assert len(outcomes) == len(batch.writes), "each write has a fate"
+            return list(outcomes)
+        except (Unavailable, Refused) as error:
+            return [fate_of(error)] * len(batch.writes)
+        except Exception as error:  # a connector of others: what it has done is not known
+            log.exception("a connector failed", channel=account.code, connector=account.connector.name)
+            return [Outcome(fate=Fate.UNKNOWN, message=f"the connector failed ({type(error).__name__})")] * len(
+                batch.writes
+            )
+
+    async def _remember(self, live: Live, rows: Sequence[int]) -> None:
+        """Record what is known of `rows`; what cannot be now is with the next, and after a crash sent again."""
+        live.unsaved.update(rows)
+        try:
+            async with live.saving:
+                saved = sorted(live.unsaved)
+                await self._in_thread(self._save, live.account.channel_id, live.book.stored(saved))
+                live.unsaved.difference_update(saved)
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            log.warning("fates of writes wait for the database", channel=live.account.code, error=str(error))
+
+    # Reading -------------------------------------------------------------------------------------------------------
+
+    def _read_if_due(self, live: Live, now: float) -> None:
+        if live.reading is not None:
+            if not live.reading.done():
+                return
+            live.reading = None
+        is_due = now >= live.reconcile_at or (bool(live.book.must_read.any()) and now >= live.read_again_at)
+        if live.book.can_read and is_due and now >= live.read_again_at and live.breaker.may_send(now, under_way=0):
+            live.reading = asyncio.create_task(self._reconcile(live))
+            live.reading.add_done_callback(lambda _: live.wake.set())
+
+    async def _reconcile(self, live: Live) -> None:
+        """Read all that the channel shows and take it over; numbers that differ are written again."""
+        account, book = live.account, live.book
+        began = self._clock()
+        live.reconcile_at, live.read_again_at = began + self._reconcile_every_s, began + _STAND_BY_S
+        drift = Drift()
+        waited_for = book.to_read()
+        try:
+            await self._read_pages(live, drift)
+        except (Unavailable, Refused) as error:
+            if isinstance(error, Refused):  # it will not tell: written without a comparison
+                book.not_readable(waited_for)
+            live.last_error = f"reading: {error}"[:500]
+            live.reconcile_at, live.read_again_at = 0.0, self._clock() + 10.0
+            log.warning("a channel's stock could not be read", channel=account.code, error=str(error))
+            return
+        except Exception:
+            live.reconcile_at, live.read_again_at = 0.0, self._clock() + 60.0
+            log.exception("reconciliation of a channel failed", channel=account.code)
+            return
+        if live.is_stopping:
+            return
+        missing(book, drift)
+        # What the channel was asked for and did not tell is written without a comparison.
+        book.not_readable([row for row in waited_for if row not in drift.seen])
+        try:
+            async with live.saving:
+                await self._in_thread(self._save_reconciled, account, drift, book.stored(drift.rows))
+            live.reconcile_at = began + self._reconcile_every_s
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            log.warning("what a channel shows could not be recorded", channel=account.code, error=str(error))
+        if drift.differing or drift.unknown or drift.missing:
+            log.info("a channel's stock was reconciled", channel=account.code, **_counts(drift))
+        live.wake.set()
+
+    async def _read_pages(self, live: Live, drift: Drift) -> None:
+        account = live.account
+        place = str(account.connection.settings.get("place") or "")
+        at: str | None = None
+        for _ in range(_PAGES_MAX):
+            asked_at = self._clock()
+            page = await account.connector.pull_stock(account.connection, at)
+            now = self._clock()
+            for level in page.records:
+                assert isinstance(level, Level), "pull_stock reads levels"
+                compare(live.book, level, drift, asked_at=asked_at, now=now, place=place)
+            drift.rejected += len(page.rejects)
+            live.wake.set()
+            if page.next is None or live.is_stopping:
+                return
+            at = page.next
+
+    def _save_reconciled(self, account: Account, drift: Drift, rows: Sequence[Stored]) -> None:
+        with self._db.connection() as conn:
+            store.save(conn, account.channel_id, rows)
+            store.save_reconciled(conn, account.channel_id, drift.document())
+
+    async def _save_health(self) -> None:
+        now = self._clock()
+        told = [(channel_id, live.health(now), live.latency()) for channel_id, live in self._live.items()]
+        if told:
+            await self._in_thread(_save_health, self._db, told)
+
+
+def _save_health(db: Database, told: Sequence[tuple[int, dict[str, Any], dict[str, Any]]]) -> None:
+    with db.connection() as conn:
+        for channel_id, publication, latency in told:
+            store.save_health(conn, channel_id, publication, latency)
+
+
+def _gather(news: _News, kind: str, data: dict[str, Any], at: float) -> None:
+    news.count += 1
+    if kind == "stock.changed":
+        news.pairs.update(zip(data["items"], data["nodes"], strict=True))
+        for item in data["items"]:
+            news.items.setdefault(item, at)
+    elif kind == "item.changed":
+        news.skus.update(row["sku"] for row in data["items"])
+    elif data.get("kind") == "listing":
+        news.listings.update(data["codes"] if "codes" in data else [data["code"]])
+    elif data.get("kind") in ("channel", "node", "node_group"):
+        news.is_network = True
+
+
+def _known(book: Book, rows: Sequence[int]) -> tuple[list[int], list[float]]:
+    """(item_ids, moments of acknowledgement) of rows whose number we know."""
+    known = [row for row in rows if book.shown[row] >= 0]
+    return [int(book.item[row]) for row in known], [float(book.shown_at[row]) for row in known]
+
+
+def _counts(drift: Drift) -> dict[str, int]:
+    return {name: value for name, value in drift.document().items() if isinstance(value, int) and value}
+
+
+def _breaker_end(breaker: Breaker, now: float) -> float:
+    return breaker.until if breaker.until > now else float("inf")
+
+
+def _wake(loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(wake.set)
+
+
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
