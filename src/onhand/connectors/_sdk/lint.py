@@ -102,6 +102,7 @@ def _in_text(location: Location) -> Location:
 
 def _problems(connector: ConnectorIn, read_file: Callable[[str], str | None]) -> Iterator[Problem]:
     yield from _settings(connector)
+    yield from _credentials(connector)
     known = {f"settings.{name}" for name in connector.settings}
     secrets = {f"credentials.{name}" for name in connector.credentials}
     yield from _filled(("base_url",), connector.base_url, known)
@@ -130,6 +131,12 @@ def _settings(connector: ConnectorIn) -> Iterator[Problem]:
             yield ("settings", name), "choices and the type choice belong together", "give both, or neither"
         if setting.required and setting.default is not None:
             yield ("settings", name, "default"), "what is required has no default", "write required: false"
+
+
+def _credentials(connector: ConnectorIn) -> Iterator[Problem]:
+    # `onhand channel test` reads a credential from ONHAND_SECRET_<NAME>: this one would be the key of the installation.
+    if "key" in connector.credentials:
+        yield ("credentials", "key"), "ONHAND_SECRET_KEY is what seals credentials", "choose another name: api_key"
 
 
 def _filled(location: Location, value: Any, known: Collection[str]) -> Iterator[Problem]:
