@@ -111,7 +111,10 @@ def schema() -> None:
 @commands.command()
 def test(
     connector: Annotated[str, typer.Argument(help="A name that `onhand channel connectors` shows, or a folder.")],
-    settings: Annotated[list[str] | None, typer.Argument(help="name=value, as the connector asks for them.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="name=value, as the connector asks for them; overrides=@FILE of YAML or JSON."),
+    ] = None,
     *,
     allow_private_urls: Annotated[bool, typer.Option(help="The channel is on this machine or network.")] = False,
 ) -> None:
@@ -119,20 +122,42 @@ def test(
 
     Secrets come from the environment, ONHAND_SECRET_<NAME>, not from the command line. Exits 1 if something fails.
     """
-    from onhand.connectors import Declared, Unusable, find, read_folder
+    from onhand.connectors import Declared, Unusable, for_channel, read_folder
 
+    otherwise, told = _overrides(settings or [])
     try:
         path = Path(connector)
-        tried = read_folder(path.resolve()) if path.is_dir() else find(connector).connector
+        if path.is_dir() and not otherwise:
+            tried = read_folder(path.resolve())
+        else:
+            folder = path.resolve().parent if path.is_dir() else None
+            tried = for_channel(path.name if folder else connector, {"overrides": otherwise}, folder=folder)
     except (Unusable, LookupError) as error:
         err.print(f"error: {error.args[0]}")
         raise typer.Exit(2) from None
     if not isinstance(tried, Declared):
         err.print(f"error: {connector} is a program, and has to be tried by its own means")
         raise typer.Exit(2)
-    given, secrets = _filled_in(tried, settings or [])
+    given, secrets = _filled_in(tried, told)
     if not _try(tried, given, secrets, allow_private_urls=allow_private_urls):
         raise typer.Exit(1)
+
+
+def _overrides(settings: list[str]) -> tuple[Any, list[str]]:
+    """What is otherwise, from the file of `overrides=@FILE`, and the other settings. Exits 2 if it cannot be read."""
+    from onhand.documents.text import Unreadable, read
+
+    given = [setting for setting in settings if setting.startswith("overrides=@")]
+    if not given:
+        return None, settings
+    file = Path(given[-1].removeprefix("overrides=@"))
+    try:
+        return read(file.read_text("utf-8")).value, [setting for setting in settings if setting not in given]
+    except Unreadable as error:
+        err.print(f"error: {file}:{error.place.line}:{error.place.column}: {error}; {error.remedy}")
+    except (OSError, UnicodeDecodeError) as error:
+        err.print(f"error: {file}: {(error.strerror if isinstance(error, OSError) else None) or error}")
+    raise typer.Exit(2)
 
 
 def _filled_in(connector: Any, settings: list[str]) -> tuple[dict[str, Any], dict[str, str]]:

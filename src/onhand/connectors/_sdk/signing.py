@@ -128,7 +128,7 @@ def _signed(scheme: HmacIn, headers: Mapping[str, str], body: bytes, url: str, n
 def _check_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     for secret in secrets:
         try:
-            Webhook(secret).verify(body, dict(headers))
+            Webhook(secret).verify(body, dict(headers), json_parse=False)
         except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):
             continue
         return
