@@ -155,13 +155,18 @@ def abilities(connector: Connector) -> frozenset[str]:
     return connector.capabilities | more
 
 
-async def examine(connector: Connector, make: Callable[[], Bench], one: Case) -> Result:
-    """What comes of one case on a new bench."""
+async def examine(
+    connector: Connector, make: Callable[[], Bench], one: Case, *, asked: list[Request] | None = None
+) -> Result:
+    """What comes of one case on a new bench. asked: gets what was asked of the channel."""
     if not one.needs <= abilities(connector):
         return Result(case=one, grade=Grade.NOT_FOR_IT)
     bench = make()
     try:
-        await one.examine(Kit(connector, bench))
+        kit = Kit(connector, bench)
+        if asked is not None:
+            kit.tap.heard = asked.append
+        await one.examine(kit)
         result = Result(case=one, grade=Grade.PASSED)
     except NotOnBench as error:
         result = Result(case=one, grade=Grade.MISSING, why=f"the bench has no {error}")

@@ -35,7 +35,7 @@ class Tap:
         self._sender = sender
         self._breaks: list[Break] = []
         self.sent: list[Request] = []
-        self.after: Callable[[Request], None] | None = None
+        self.heard: Callable[[Request], None] | None = None
 
     def breaks(self, *breaks: Break) -> None:
         """Let them happen, in their order."""
@@ -48,12 +48,11 @@ class Tap:
     async def send(self, request: Request) -> Answer:
         """See `interface.Sender`."""
         self.sent.append(request)
+        if self.heard is not None:
+            self.heard(request)
         found = next((b for b in self._breaks if b.when(request)), None)
         if found is None:
-            answer = await self._sender.send(request)
-            if self.after is not None:
-                self.after(request)
-            return answer
+            return await self._sender.send(request)
         found.times -= 1
         if found.times <= 0:
             self._breaks.remove(found)

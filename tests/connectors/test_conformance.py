@@ -14,7 +14,7 @@ WITHOUT_A_BENCH: dict[str, str] = {}
 def bench_of(name):
     """The maker of a connector's bench; None if there is none."""
     try:
-        return importlib.import_module(f".benches.{name}", __package__).make
+        return importlib.import_module(f".conformance.{name}", __package__).make
     except ModuleNotFoundError as error:
         if error.name and error.name.endswith(f".{name}"):
             return None
@@ -31,7 +31,7 @@ JOINED = [name for name in names() if name not in WITHOUT_A_BENCH]
 
 @pytest.mark.parametrize("name", JOINED)
 def test_every_connector_has_a_bench(name):
-    assert bench_of(name) is not None, f"add benches/{name}.py, or say in WITHOUT_A_BENCH why there is none"
+    assert bench_of(name) is not None, f"add conformance/{name}.py, or say in WITHOUT_A_BENCH why there is none"
 
 
 @pytest.mark.parametrize("case", CASES)
