@@ -126,6 +126,9 @@ def moves(order):
     yield from _result("hold", lambda: decide.hold(order, "why"))
     for _, released, _ in _result("release", lambda: decide.release(order)):
         yield from (("release", after, None) for after in placed(released))
+    for _, grown, _ in _result("extend", lambda: decide.extend(order, {1: 1})):
+        if max(line.quantity for line in order.lines) < 4:
+            yield from (("extend", after, None) for after in ([settle(grown)] if order.held else placed(grown)))
     if decide.is_unreleased(order):
         gone = decide.withdraw_all(order, reason="x")
         yield "reoptimise", allocate(gone, total((w.unit, w.quantity) for w in gone.waiting)), None

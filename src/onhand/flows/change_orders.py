@@ -274,7 +274,7 @@ def _shown(order: Order) -> object:
 def _cancelled(before: Order, after: Order) -> list[dict[str, object]]:
     return [
         {"line_id": line.line_id, "quantity": line.cancelled - old.cancelled}
-        for old, line in zip(before.lines, after.lines, strict=True)
+        for old, line in zip(before.lines, after.lines, strict=False)  # lines that were added stand last
         if line.cancelled > old.cancelled
     ]
 

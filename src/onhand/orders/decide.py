@@ -16,6 +16,7 @@ from onhand.orders.model import Fulfilment, Line, Order, Unit, Wait, total
 from onhand.orders.states import ORDER_STEPS, allowed, require_fulfilment, require_order, settle
 
 Death = Literal["cancelled", "rejected"]
+_NO_SKUS: Mapping[int, str] = {}
 
 # Cancelled units come out of what has gone least far.
 _PROGRESS = {"allocated": 0, "accepted": 1, "packed": 2, "partly_shipped": 3}
@@ -122,7 +123,7 @@ def cancel(order: Order, rows: Sequence[Named] | None, *, reason: str | None) ->
     Raises InvalidInput for unknown lines, Conflict `order.not_allowed` naming what has been shipped.
     """
     require_order(order, "cancel")
-    limits = {line.line_no: _cancellable(order, line) for line in order.lines}
+    limits = {line.line_no: cancellable(order, line) for line in order.lines}
     if rows is None:
         wanted = {n: units for n, units in limits.items() if units}
         if not wanted:
@@ -158,7 +159,30 @@ def cancel(order: Order, rows: Sequence[Named] | None, *, reason: str | None) ->
     return settle(replace(order, lines=lines))
 
 
-def _cancellable(order: Order, line: Line) -> int:
+def extend(
+    order: Order, more: Mapping[int, int], lines: Sequence[Line] = (), skus: Mapping[int, str] = _NO_SKUS
+) -> Order:
+    """Add units to lines by their number, and lines: they wait in `to_source`. Not settled.
+
+    lines  of the next numbers, in order; skus: of what is in them
+
+    Raises Conflict `order.not_allowed`.
+    """
+    require_order(order, "extend")
+    grown = tuple(replace(line, quantity=line.quantity + more.get(line.line_no, 0)) for line in order.lines)
+    units = total(
+        ((line.line_no, item), per * n)
+        for line, n in [
+            *((o, more[o.line_no]) for o in order.lines if more.get(o.line_no)),
+            *((x, x.quantity) for x in lines),
+        ]
+        for item, per in line.parts
+    )
+    extended = replace(order, lines=grown + tuple(lines), skus={**order.skus, **skus})
+    return park(extended, units, "to_source")
+
+
+def cancellable(order: Order, line: Line) -> int:
     """Whole units of a line none of whose parts has been shipped."""
     shipped = total((p.unit, p.shipped) for f in order.fulfilments for p in f.pieces)
     gone = max(-(-shipped.get((line.line_no, item), 0) // per) for item, per in line.parts)

@@ -79,6 +79,11 @@ ORDER_STEPS = _table(
     ("partly_shipped",                      "reroute",  "=",                                      "release allocate"),
     # together with other orders it is cheaper from elsewhere, and nobody has begun to work on it
     ("sourced",                             "reoptimise", "=",                                    "release allocate"),
+    # the channel wants more than it did
+    ("sourced unfillable cancelled",        "extend",   "sourced backordered unfillable",         "allocate"),
+    ("backordered",                         "extend",   "= unfillable",                           "allocate"),
+    ("partly_shipped held",                 "extend",   "=",                                      "allocate"),
+    ("shipped delivered",                   "extend",   "partly_shipped",                         "allocate"),
     # supply has come, for what waits
     ("backordered unfillable",              "source",   "sourced backordered unfillable",         "allocate"),
     ("partly_shipped held",                 "source",   "=",                                      "allocate"),

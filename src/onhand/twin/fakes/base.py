@@ -22,6 +22,7 @@ class Fault:
     match   only to requests whose path holds it
     status  of the answer; 0: none, the connection breaks
     after   it takes effect before it fails
+    skip    requests that are answered before it
     """
 
     status: int = 503
@@ -31,6 +32,7 @@ class Fault:
     after: bool = False
     delay_s: float = 0.0
     times: int = 1
+    skip: int = 0
 
 
 class Faults:
@@ -58,6 +60,9 @@ class Faults:
     def _next(self, path: str) -> Fault | None:
         for fault in self._faults:
             if fault.match in path:
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    return None
                 fault.times -= 1
                 if fault.times <= 0:
                     self._faults.remove(fault)
