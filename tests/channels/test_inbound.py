@@ -69,7 +69,10 @@ def test_what_becomes_of_an_order_that_is_not_here():
 def test_an_order_says_what_it_can_and_nothing_that_cannot_be_kept():
     where = Address(country="de", postal_code="10115", city="Berlin\n", street="", name="Ada")
     made = order_in(
-        said(destination=where, email="not an address", phone="1" * 99, service="Standard"), "web", {"1": "A"}, hold=None
+        said(destination=where, email="not an address", phone="1" * 99, service="Standard"),
+        "web",
+        {"1": "A"},
+        hold=None,
     )
     assert (made.destination.country, made.customer.email, len(made.customer.phone)) == ("DE", None, 40)
     assert (made.customer.name, made.customer.address, made.service) == (

@@ -134,7 +134,7 @@ def prism(document):
     document = Path(document)
     if document.suffix == ".gz":
         plain = folder / document.stem
-        plain.write_bytes(gzip.decompress(document.read_bytes()))
+        plain.write_text(json.dumps(_of_here(json.loads(gzip.decompress(document.read_bytes())))))
         document = plain
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -149,6 +149,15 @@ def prism(document):
         process.terminate()
         process.wait(20)
         (folder / f"prism-{port}.log").unlink(missing_ok=True)
+
+
+def _of_here(value):
+    """A document without references to other machines: examples have them, and a judge would ask there."""
+    if isinstance(value, list):
+        return [_of_here(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _of_here(m) for name, m in value.items() if not (name == "$ref" and m.startswith("http"))}
 
 
 def _wait(port, process, log):
