@@ -151,13 +151,26 @@ def prism(document):
         (folder / f"prism-{port}.log").unlink(missing_ok=True)
 
 
-def _of_here(value):
-    """A document without references to other machines: examples have them, and a judge would ask there."""
-    if isinstance(value, list):
-        return [_of_here(member) for member in value]
-    if not isinstance(value, dict):
-        return value
-    return {name: _of_here(m) for name, m in value.items() if not (name == "$ref" and m.startswith("http"))}
+def _of_here(document):
+    """A document without references that lead nowhere: to other machines, where a judge would ask, or (Square's) to
+    schemas that it does not have."""
+    known = {f"#/components/schemas/{name}" for name in document.get("components", {}).get("schemas", {})}
+
+    def leads(target):
+        return target in known if target.startswith("#/components/schemas/") else target.startswith("#")
+
+    def kept(value):
+        if isinstance(value, list):
+            return [kept(member) for member in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: kept(member)
+            for name, member in value.items()
+            if name != "$ref" or not isinstance(member, str) or leads(member)
+        }
+
+    return kept(document)
 
 
 def _wait(port, process, log):

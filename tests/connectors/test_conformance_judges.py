@@ -35,7 +35,9 @@ def _form(request):
         body = json.loads(request.body or b"null")
     except ValueError:
         body = None
-    shape = body.get("query", tuple(sorted(body))) if isinstance(body, dict) else str(type(body))
+    query = body.get("query") if isinstance(body, dict) else None
+    fields = tuple(sorted(body)) if isinstance(body, dict) else str(type(body))
+    shape = query if isinstance(query, str) else fields
     path = "/".join("#" if part.isdigit() else part for part in urlsplit(request.url).path.split("/"))
     return request.method, path, shape
 
@@ -159,4 +161,6 @@ def test_the_kit_asks_for_everything_a_connector_can_do(name):
         if case.needs and case.needs <= abilities(connector):
             result = asyncio.run(examine(connector, bench_of(name), case))
             passed |= case.needs if result.grade is Grade.PASSED else set()
-    assert set(connector.capabilities) - passed <= {"ships", "sales.pull"}
+    # Parcels are of orders: where none can be read, the connector's own test tells of them.
+    of_orders = set() if "orders.pull" in connector.capabilities else {"fulfilments.push"}
+    assert set(connector.capabilities) - passed <= {"ships", "sales.pull"} | of_orders
