@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onhand.api import (
     metrics,
     openapi,
+    routes_channel_health,
     routes_customers,
     routes_events,
     routes_fulfilment,
@@ -69,6 +70,7 @@ ROUTERS = (
     routes_stock.router,
     routes_setup.router,
     routes_network.router,
+    routes_channel_health.router,
     routes_policies.router,
     routes_jobs.asking,
     routes_jobs.router,
@@ -113,6 +115,7 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 def _watch(app: App, hub: EventHub) -> None:
     routes_health.watch_outbox(app.db)
     routes_health.watch_outlook(app.state)
+    routes_health.watch_publication(app.db)
     routes_health.watch_terms()
     for name, text, function in (
         ("onhand_event_streams", "Open streams of /v1/events.", lambda: hub.streams),

@@ -100,6 +100,26 @@ _LISTING: Json = {
     "channel": "web", "sku": "MUG-BLUE", "external_id": "gid-4711", "external_sku": "mug-blue", "status": "active",
     "updated_at": _MONDAY,
 }  # fmt: skip
+_HEALTH: Json = {
+    "channel": "shop", "connector": "shopify", "status": "publishing", "why": None, "as_of": _MONDAY,
+    "lag_ms": {"p50": 180.0, "p99": 920.0}, "wait_ms": {"p50": 41.0, "p99": 210.0},
+    "request_ms": {"p50": 130.0, "p99": 640.0}, "queue_depth": 3, "breaker": "closed", "failures_in_a_row": 0,
+    "last_error": None, "written": 48_213, "failed": 2,
+    "staleness": {"listings": 12_400, "told": 12_400, "verified": 12_398, "p50_s": 1_240.0, "oldest_s": 3_480.0},
+    "failing_listings": 0, "failing": [],
+    "stalest": [
+        {"sku": "MUG-BLUE", "shown_units": 40, "shown_at": _MONDAY, "verified_at": None, "failures": 0,
+         "last_error": None}
+    ],
+    "reconciled_at": _MONDAY,
+    "drift": {
+        "read": 12_400, "verified": 12_399, "learned": 0, "foreign": 1, "lost": 0, "unheard": 0, "skipped": 0,
+        "unknown": 0, "missing": 0, "rejected": 0,
+        "examples": [
+            {"kind": "foreign", "external_id": "gid-4711", "external_sku": "mug-blue", "believed": 40, "seen": 99}
+        ],
+    },
+}  # fmt: skip
 _MISNAMED: Json = {
     "status": "rejected",
     "code": "input.invalid",
@@ -340,6 +360,7 @@ _KEY: Json = {
 }  # fmt: skip
 
 ANSWERS: dict[str, object] = {
+    "AskedOut": {"channel": "shop", "status": "asked"},
     "AuditLog": _page(_AUDITED),
     "Availability": _AVAILABILITY,
     "CapacityList": _page(_DAY),
@@ -347,6 +368,7 @@ ANSWERS: dict[str, object] = {
     "CarrierOut": _CARRIER,
     "CartonList": _page(_CARTON),
     "CartonOut": _CARTON,
+    "ChannelHealthOut": _HEALTH,
     "ChannelList": _page(_CHANNEL),
     "ChannelOut": _CHANNEL,
     "CreatedKey": _KEY | {"key": "onh_unl8B9Xd-this-is-shown-only-once"},

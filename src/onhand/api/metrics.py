@@ -5,7 +5,7 @@ those of the process that answers.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
@@ -34,6 +34,7 @@ class _Gauges(Collector):
 
     def __init__(self) -> None:
         self.functions: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.groups: dict[str, tuple[Mapping[str, str], Callable[[], Mapping[str, Mapping[str, float]]]]] = {}
 
     def collect(self) -> Iterator[Metric]:
         for name, (text, function) in list(self.functions.items()):
@@ -43,6 +44,17 @@ class _Gauges(Collector):
                 log.debug("no value for a gauge", name=name, error=str(error))
                 continue
             yield GaugeMetricFamily(name, text, value=value)
+        for label, (texts, group) in list(self.groups.items()):
+            try:
+                values = group()
+            except Exception as error:
+                log.debug("no values for gauges", label=label, error=str(error))
+                continue
+            for name, text in texts.items():
+                family = GaugeMetricFamily(name, text, labels=[label])
+                for key, value in values.get(name, {}).items():
+                    family.add_metric([key], value)
+                yield family
 
     def describe(self) -> list[Metric]:
         return []  # registering must not call the functions
@@ -58,6 +70,13 @@ def register_gauge(name: str, text: str, function: Callable[[], float]) -> None:
     It runs in a worker thread and must be quick. A later call with the same name replaces it.
     """
     _gauges.functions[name] = (text, function)
+
+
+def register_group(
+    label: str, texts: Mapping[str, str], function: Callable[[], Mapping[str, Mapping[str, float]]]
+) -> None:
+    """Report gauges by `label`: `function()` tells the values of each name in `texts`, asked once a scrape."""
+    _gauges.groups[label] = (texts, function)
 
 
 def exposition() -> bytes:

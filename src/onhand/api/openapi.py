@@ -34,6 +34,7 @@ TAGS = [
     {"name": "fulfilment", "description": "The node's side: accept, reject, pack, ship, deliver; returns."},
     {"name": "stock", "description": "Ledger entries, positions, inbound supply, availability."},
     {"name": "set-up", "description": "Items, nodes, carriers, channels, listings."},
+    {"name": "channels", "description": "What passes between channels and us, and how they are doing."},
     {"name": "policies", "description": "Sourcing policies: documents in immutable versions, and their life."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},

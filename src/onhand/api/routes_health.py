@@ -15,6 +15,7 @@ from onhand.api.routing import routes
 from onhand.db import Database, outbox
 from onhand.db.migrate import is_current
 from onhand.errors import OnhandError
+from onhand.flows import channel_health
 from onhand.flows.state import State
 from onhand.sourcing import custom
 from onhand.sourcing.outlook import Outlook
@@ -111,6 +112,11 @@ def watch_outbox(db: Database) -> None:
         "Age of the oldest open writing transaction: it holds back every consumer of events.",
         horizon_age_s,
     )
+
+
+def watch_publication(db: Database) -> None:
+    """Report how channels are doing; written down by whichever process publishes to them."""
+    metrics.register_group("channel", channel_health.GAUGES, lambda: channel_health.gauges(db))
 
 
 def watch_outlook(state: State) -> None:

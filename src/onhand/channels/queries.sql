@@ -59,6 +59,21 @@ ON CONFLICT (channel_id, item_id) DO UPDATE SET
     external_id = excluded.external_id, external_sku = excluded.external_sku, status = excluded.status,
     updated_at = now();
 
+-- name: match_offers
+SELECT DISTINCT ON (t.sku) t.sku, i.item_id, i.sku, l.external_id, coalesce(l.status, 'active'), l.item_id IS NULL
+FROM unnest(%(skus)s::text[]) AS t (sku)
+LEFT JOIN listing named ON named.channel_id = %(channel_id)s AND named.external_sku = t.sku
+JOIN item i ON i.item_id = coalesce(named.item_id, (SELECT item_id FROM item WHERE item.sku = t.sku))
+LEFT JOIN listing l ON l.channel_id = %(channel_id)s AND l.item_id = i.item_id
+WHERE t.sku <> '' ORDER BY t.sku, i.item_id;
+
+-- name: write_listings
+INSERT INTO listing (channel_id, item_id, external_id, external_sku, status)
+SELECT %(channel_id)s, t.* FROM unnest(%(items)s::int[], %(ids)s::text[], %(skus)s::text[], %(statuses)s::text[]) AS t
+ON CONFLICT (channel_id, item_id) DO UPDATE SET
+    external_id = excluded.external_id, external_sku = excluded.external_sku, status = excluded.status,
+    updated_at = now();
+
 -- name: load_availability
 -- All that available to sell and available to promise of some items rest on, in one round trip: rows of one shape,
 -- tagged. The ledger entry of a position's version is its last one, found by the only index of the ledger.

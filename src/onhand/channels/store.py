@@ -1,6 +1,7 @@
 """The SQL of channels and listings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from psycopg import Connection
@@ -107,6 +108,38 @@ def write_listing(conn: Connection[TupleRow], channel_id: int, item_id: int, lis
             "status": listing.status,
         },
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The item that a channel's sku is, and its listing there so far."""
+
+    item_id: int
+    sku: str
+    external_id: str | None
+    status: str
+    is_new: bool
+
+
+def match_offers(conn: Connection[TupleRow], channel_id: int, skus: Sequence[str]) -> dict[str, Match]:
+    """Matches by the channel's sku: listings that name it go before items that are called so."""
+    rows = conn.execute(SQL["match_offers"], {"channel_id": channel_id, "skus": list(skus)})
+    return {
+        row[0]: Match(item_id=row[1], sku=row[2], external_id=row[3], status=row[4], is_new=row[5])
+        for row in rows.fetchall()
+    }
+
+
+def write_listings(conn: Connection[TupleRow], channel_id: int, listings: Sequence[tuple[int, str, str, str]]) -> None:
+    """Create or replace many: (item_id, external_id, external_sku, status)."""
+    last = {listing[0]: listing for listing in listings}
+    rows = [last[item_id] for item_id in sorted(last)]
+    items, ids, skus, statuses = zip(*rows, strict=True)
+    values = {
+        "channel_id": channel_id, "items": list(items), "ids": list(ids), "skus": list(skus),
+        "statuses": list(statuses),
+    }  # fmt: skip
+    conn.execute(SQL["write_listings"], values)
 
 
 def _json(value: object) -> str:

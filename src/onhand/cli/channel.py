@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from onhand.cli import channels_live
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -14,10 +16,13 @@ if TYPE_CHECKING:
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
-commands = typer.Typer(no_args_is_help=True, help="Describe kinds of channels, check and try the descriptions.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Connect channels; describe kinds of them, check and try the descriptions."
+)
 
 
 def register(app: typer.Typer) -> None:
+    channels_live.register(commands)
     app.add_typer(commands, name="channel")
 
 

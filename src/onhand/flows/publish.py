@@ -152,7 +152,8 @@ class Publisher:
         self._rng = random.Random(seed)  # noqa: S311  jitter, not a secret
         self._numbers = Numbers(state)
         self._live: dict[int, Live] = {}
-        self._faults: dict[str, str] = {}
+        self._faults: dict[str, str] = {}  # by code, why a channel cannot be talked to
+        self._not_connected: dict[int, str] = {}  # the same by id
         self._cursor = Cursor()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="onhand publication")
 
@@ -220,7 +221,7 @@ class Publisher:
 
     async def _follow(self) -> bool:
         """Take over what has changed; whether more is committed and cannot be read yet."""
-        if not self._live:
+        if not self._live and not self._faults:
             await self._in_thread(self._skip)
             return False
         news, numbers, hidden = await self._in_thread(self._news)
@@ -331,6 +332,7 @@ class Publisher:
             if self._faults.get(code) != error:
                 log.warning("a channel cannot be talked to", channel=code, error=error)
         self._faults = faults
+        self._not_connected = {r.channel_id: faults[r.code] for r in self._numbers.rows if r.code in faults}
 
     def _reconciled_at(self) -> dict[int, float | None]:
         with self._db.connection() as conn:
@@ -555,6 +557,7 @@ class Publisher:
     async def _save_health(self) -> None:
         now = self._clock()
         told = [(channel_id, live.health(now), live.latency()) for channel_id, live in self._live.items()]
+        told += [(channel_id, {"not_connected": why}, {}) for channel_id, why in self._not_connected.items()]
         if told:
             await self._in_thread(_save_health, self._db, told)
 

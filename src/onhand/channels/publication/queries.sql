@@ -99,6 +99,10 @@ SELECT h.at, h.publication, h.latency, h.reconciled_at, h.drift,
        extract(epoch FROM clock_timestamp() - h.at)::float8 AS age_s
 FROM channel_health h JOIN channel c USING (channel_id) WHERE c.code = %(code)s;
 
+-- name: list_health
+SELECT c.code, h.publication, h.drift, extract(epoch FROM clock_timestamp() - h.at)::float8
+FROM channel_health h JOIN channel c USING (channel_id) ORDER BY c.code;
+
 -- name: failing_listings
 SELECT i.sku, p.failures, p.last_error, p.next_try_at, p.shown_units, p.shown_at, p.verified_at
 FROM published p JOIN item i USING (item_id) JOIN channel c USING (channel_id)

@@ -229,6 +229,11 @@ def get_health(conn: Connection[TupleRow], code: str) -> Health | None:
         return rows.execute(SQL["get_health"], {"code": code}).fetchone()
 
 
+def list_health(conn: Connection[TupleRow]) -> list[tuple[str, dict[str, Any], dict[str, Any], float]]:
+    """(code, publication, drift, age_s) of all channels that were ever published to."""
+    return list(conn.execute(SQL["list_health"]).fetchall())  # type: ignore[arg-type]
+
+
 def staleness(conn: Connection[TupleRow], code: str) -> dict[str, Any]:
     """How old the numbers of a channel's active listings are."""
     with conn.cursor(row_factory=dict_row) as rows:

@@ -2,6 +2,9 @@
 
 ALTER TABLE channel ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();
 
+-- What a channel tells of is found by the sku it has there.
+CREATE INDEX listing_external_sku ON listing (channel_id, external_sku) WHERE external_sku IS NOT NULL;
+
 -- One row per listing that we have ever written to. What should be shown is not here: it is derived from the ledger at
 -- any moment. A write is recorded before it leaves (sent_*), so that after a crash it is sent again under its own key.
 CREATE TABLE published (

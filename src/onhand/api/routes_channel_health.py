@@ -1,0 +1,115 @@
+"""How a channel is doing, and having it read again."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from onhand.api.auth import require
+from onhand.api.context import TheApp
+from onhand.api.idempotent import to_json
+from onhand.api.problems import problem_responses
+from onhand.api.routing import routes
+from onhand.api.setup_answers import TheCode, get_options
+from onhand.flows import channel_health
+
+router = routes("channels")
+
+
+class QuantilesMs(BaseModel):
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+
+
+class StalenessOut(BaseModel):
+    """Of the channel's active listings: how many it was told the number of, how many numbers were read there, how long
+    ago (the middle one, and the one longest ago)."""
+
+    listings: int
+    told: int
+    verified: int
+    p50_s: float | None
+    oldest_s: float | None
+
+
+class FailingListing(BaseModel):
+    """A listing whose last write failed."""
+
+    sku: str
+    failures: int
+    last_error: str
+    next_try_at: datetime | None
+    shown_units: int | None
+    shown_at: datetime | None
+    verified_at: datetime | None
+
+
+class StaleListing(BaseModel):
+    """A listing whose number was verified longest ago, or never."""
+
+    sku: str
+    shown_units: int | None
+    shown_at: datetime | None
+    verified_at: datetime | None
+    failures: int | None
+    last_error: str | None
+
+
+class ChannelHealthOut(BaseModel):
+    """How a channel is doing, as of `as_of`."""
+
+    channel: str
+    connector: str
+    status: Literal["publishing", "failing", "not_connected", "silent", "inactive", "calls_us"]
+    why: str | None
+    as_of: datetime | None
+    lag_ms: Annotated[
+        QuantilesMs | None, Field(description="from the change of stock to the channel's acknowledgement")
+    ]
+    wait_ms: Annotated[QuantilesMs | None, Field(description="of that, until the write left")]
+    request_ms: Annotated[QuantilesMs | None, Field(description="of that, the request itself")]
+    queue_depth: Annotated[int, Field(description="listings that do not show what they should")]
+    breaker: Literal["closed", "open"]
+    failures_in_a_row: int
+    last_error: str | None
+    written: Annotated[int, Field(description="since its publisher began")]
+    failed: int
+    staleness: StalenessOut
+    failing_listings: int
+    failing: Annotated[list[FailingListing], Field(description="at most 20")]
+    stalest: Annotated[list[StaleListing], Field(description="at most 20")]
+    reconciled_at: datetime | None
+    drift: Annotated[
+        dict[str, Any] | None,
+        Field(description="what the last reconciliation found, by kind, with a few examples"),
+    ]
+
+
+class AskedOut(BaseModel):
+    """It will be done within seconds."""
+
+    channel: str
+    status: Literal["asked"]
+
+
+@router.get("/v1/channels/{code}/health", **get_options(ChannelHealthOut))
+def get_channel_health(code: TheCode, app: TheApp) -> Response:
+    """Lag, staleness, drift, queue depth and failures of what a channel is told."""
+    return Response(to_json(channel_health.channel_health(app.db, code)), media_type="application/json")
+
+
+@router.post(
+    "/v1/channels/{code}/reconcile",
+    dependencies=[require("config:write")],
+    status_code=202,
+    response_model=AskedOut,
+    responses=problem_responses(404, 409, 422),
+)
+def post_reconcile(code: TheCode, app: TheApp) -> Response:
+    """Have all that a channel shows read and compared now; what differs is written again. What was found is in the
+    channel's health. To be repeated at will."""
+    channel_health.ask_reconcile(app.db, code)
+    return Response(to_json({"channel": code, "status": "asked"}), 202, media_type="application/json")

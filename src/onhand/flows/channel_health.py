@@ -1,0 +1,109 @@
+"""How channels are doing: what the process that publishes to one wrote down, and what the listings themselves say."""
+
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+import onhand.channels.store as channel_store
+from onhand.channels.model import CONNECTOR
+from onhand.channels.publication import store
+from onhand.db import Database
+from onhand.errors import Conflict, NotFound
+
+# The publisher writes down how it is doing every two seconds.
+_SILENT_AFTER_S = 15.0
+_LISTINGS_SHOWN = 20
+
+
+def channel_health(db: Database, code: str) -> dict[str, Any]:
+    """JSON-ready. Raises NotFound."""
+    with db.connection() as conn:
+        channel = channel_store.get_channel(conn, code)
+        if channel is None:
+            raise NotFound("channel", code)
+        health = store.get_health(conn, code)
+        aged = store.staleness(conn, code)
+        failing = store.failing_listings(conn, code, _LISTINGS_SHOWN)
+        stalest = store.stalest_listings(conn, code, _LISTINGS_SHOWN)
+    told = {} if health is None else health.publication
+    status, why = _status(channel.connector, channel.active, told, None if health is None else health.age_s)
+    return {
+        "channel": code,
+        "connector": channel.connector,
+        "status": status,
+        "why": why,
+        "as_of": None if health is None else health.at,
+        "lag_ms": told.get("lag_ms"),
+        "wait_ms": told.get("wait_ms"),
+        "request_ms": told.get("request_ms"),
+        "queue_depth": told.get("queue_depth", 0),
+        "breaker": told.get("breaker", "closed"),
+        "failures_in_a_row": told.get("failures_in_a_row", 0),
+        "last_error": told.get("last_error") or None,
+        "written": told.get("written", 0),
+        "failed": told.get("failed", 0),
+        "staleness": {name: aged[name] for name in ("listings", "told", "verified", "p50_s", "oldest_s")},
+        "failing_listings": aged["failing"],
+        "failing": failing,
+        "stalest": stalest,
+        "reconciled_at": None if health is None else health.reconciled_at,
+        "drift": None if health is None else health.drift or None,
+    }
+
+
+def _status(connector: str, active: bool, told: dict[str, Any], age_s: float | None) -> tuple[str, str | None]:
+    if connector == CONNECTOR:
+        return "calls_us", "it reads its numbers from /v1/availability itself"
+    if not active:
+        return "inactive", None
+    if age_s is None or age_s > _SILENT_AFTER_S:
+        return "silent", "nobody publishes to it: no `onhand serve` or `onhand worker` runs"
+    if error := told.get("not_connected"):
+        return "not_connected", str(error)
+    if told.get("breaker") == "open":
+        return "failing", told.get("last_error")
+    return "publishing", None
+
+
+def ask_reconcile(db: Database, code: str) -> None:
+    """Have all that a channel shows read and compared now. Raises NotFound, Conflict for one that nobody talks to."""
+
+    def work(conn: Connection[TupleRow]) -> None:
+        channel = channel_store.get_channel(conn, code)
+        if channel is None:
+            raise NotFound("channel", code)
+        if channel.connector == CONNECTOR:
+            raise Conflict(
+                "channel.not_connected", f"channel {code!r} calls this interface itself: there is nothing to read"
+            )
+        store.ask_reconcile(conn, channel.channel_id)
+
+    db.transact(work)
+
+
+def gauges(db: Database) -> dict[str, dict[str, float]]:
+    """Name of a gauge -> channel -> value, for metrics."""
+    with db.connection() as conn:
+        rows = store.list_health(conn)
+    found: dict[str, dict[str, float]] = {name: {} for name in GAUGES}
+    for code, told, drift, age_s in rows:
+        if age_s > _SILENT_AFTER_S or not told:
+            continue
+        found["onhand_publication_queue_depth"][code] = float(told.get("queue_depth", 0))
+        found["onhand_publication_breaker_open"][code] = float(told.get("breaker") == "open")
+        found["onhand_publication_failed_writes"][code] = float(told.get("failed", 0))
+        found["onhand_publication_lag_p99_seconds"][code] = told.get("lag_ms", {}).get("p99", 0.0) / 1e3
+        found["onhand_publication_drift_listings"][code] = float(
+            sum(drift.get(kind, 0) for kind in ("foreign", "lost", "unheard"))
+        )
+    return found
+
+
+GAUGES = {
+    "onhand_publication_queue_depth": "Listings of a channel that do not show what they should.",
+    "onhand_publication_breaker_open": "1 while a channel that fails is left alone.",
+    "onhand_publication_failed_writes": "Writes to a channel that failed since its publisher began.",
+    "onhand_publication_lag_p99_seconds": "From the change of stock to the channel's acknowledgement, of 99 in 100.",
+    "onhand_publication_drift_listings": "Listings that showed another number when the channel was last reconciled.",
+}

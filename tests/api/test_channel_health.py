@@ -1,0 +1,41 @@
+"""How channels are doing, as the interface tells it."""
+
+from onhand.channels.publication import store
+
+
+def test_a_channel_that_calls_us_and_one_that_nobody_publishes_to(server):
+    server.client.put("/v1/channels/direct", json={"currency": "EUR"})
+    found = server.client.get("/v1/channels/direct/health").json()
+    assert (found["status"], found["queue_depth"], found["staleness"]["listings"]) == ("calls_us", 0, 0)
+    assert server.client.post("/v1/channels/direct/reconcile").status_code == 409
+    assert server.client.get("/v1/channels/nope/health").status_code == 404
+    shop = {
+        "currency": "EUR", "connector": "woocommerce", "settings": {"url": "https://shop.example"},
+        "credentials": {"consumer_key": "ck", "consumer_secret": "cs_very_secret"},
+    }  # fmt: skip
+    answer = server.client.put("/v1/channels/woo", json=shop)
+    assert answer.status_code == 201, answer.text
+    assert "very_secret" not in answer.text + server.client.get("/v1/channels/woo").text
+    assert server.client.get("/v1/channels/woo/health").json()["status"] == "silent"
+    assert server.client.post("/v1/channels/woo/reconcile").json() == {"channel": "woo", "status": "asked"}
+
+
+def test_what_the_publisher_wrote_down_is_shown_and_measured(server):
+    shop = {
+        "currency": "EUR", "connector": "woocommerce", "settings": {"url": "https://shop.example"},
+        "credentials": {"consumer_key": "ck", "consumer_secret": "cs"},
+    }  # fmt: skip
+    server.client.put("/v1/channels/wrote", json=shop)
+    told = {"queue_depth": 7, "breaker": "open", "failures_in_a_row": 4, "last_error": "no answer",
+            "lag_ms": {"p50": 1.0, "p99": 2500.0}}  # fmt: skip
+    with server.app.db.connection() as conn:
+        (channel_id,) = conn.execute("SELECT channel_id FROM channel WHERE code = 'wrote'").fetchone()
+        store.save_health(conn, channel_id, told, {})
+        store.save_reconciled(conn, channel_id, {"foreign": 2, "lost": 1})
+    found = server.client.get("/v1/channels/wrote/health").json()
+    assert (found["status"], found["why"], found["queue_depth"]) == ("failing", "no answer", 7)
+    assert found["drift"] == {"foreign": 2, "lost": 1}
+    told = server.client.get("/metrics").text
+    assert 'onhand_publication_queue_depth{channel="wrote"} 7.0' in told
+    assert 'onhand_publication_lag_p99_seconds{channel="wrote"} 2.5' in told
+    assert 'onhand_publication_drift_listings{channel="wrote"} 3.0' in told
