@@ -127,9 +127,10 @@ def test(
 
     Secrets come from the environment, ONHAND_SECRET_<NAME>, not from the command line. Exits 1 if something fails.
     """
+    from onhand.cli.overrides import overrides_of
     from onhand.connectors import Declared, Unusable, for_channel, read_folder
 
-    otherwise, told = _overrides(settings or [])
+    otherwise, told = overrides_of(settings or [])
     try:
         path = Path(connector)
         if path.is_dir() and not otherwise:
@@ -146,23 +147,6 @@ def test(
     given, secrets = _filled_in(tried, told)
     if not _try(tried, given, secrets, allow_private_urls=allow_private_urls):
         raise typer.Exit(1)
-
-
-def _overrides(settings: list[str]) -> tuple[Any, list[str]]:
-    """What is otherwise, from the file of `overrides=@FILE`, and the other settings. Exits 2 if it cannot be read."""
-    from onhand.documents.text import Unreadable, read
-
-    given = [setting for setting in settings if setting.startswith("overrides=@")]
-    if not given:
-        return None, settings
-    file = Path(given[-1].removeprefix("overrides=@"))
-    try:
-        return read(file.read_text("utf-8")).value, [setting for setting in settings if setting not in given]
-    except Unreadable as error:
-        err.print(f"error: {file}:{error.place.line}:{error.place.column}: {error}; {error.remedy}")
-    except (OSError, UnicodeDecodeError) as error:
-        err.print(f"error: {file}: {(error.strerror if isinstance(error, OSError) else None) or error}")
-    raise typer.Exit(2)
 
 
 def _filled_in(connector: Any, settings: list[str]) -> tuple[dict[str, Any], dict[str, str]]:

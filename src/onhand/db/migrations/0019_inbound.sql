@@ -89,4 +89,3 @@ CREATE TABLE channel_orders_report (
 CREATE INDEX channel_orders_report_channel ON channel_orders_report (channel_id, report_id);
 
 CREATE INDEX listing_external ON listing (channel_id, external_id);
-CREATE INDEX listing_external_sku ON listing (channel_id, external_sku);
