@@ -73,7 +73,9 @@ def test_a_marketplace_is_added_to_a_running_system(dsn, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr + "".join(server.lines)
     assert "1 connector is fit for use" in done.stdout
     assert "listings.pull: 1 read, 0 not understood" in done.stdout
-    assert done.stdout.endswith("Harbour Market shows 40\n")
+    assert "1 read: 1 listed" in done.stdout
+    assert "Harbour Market shows 40\n" in done.stdout
+    assert "harbour" in done.stdout.partition("shows 40")[2]
     assert market.offers[ref]["units"] == 40
     assert "harbour-key" not in done.stdout + "".join(server.lines), "a secret was shown"
 
