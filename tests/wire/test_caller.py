@@ -180,6 +180,70 @@ def test_the_certificate_is_checked_against_the_name_not_the_address(certificate
             post(f"https://shop.example:{port}/", tls=PLAIN)
 
 
+def test_a_connection_is_used_again_for_the_same_name_only(certificate, monkeypatch):
+    """Whoever has the same address, or pretends to, is no shop.example: the connection was checked for that name."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    names(monkeypatch, {"shop.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]})
+    later = []
+
+    def stay(connection):
+        connection.sendall(OK)
+        if not requests[1:]:
+            later.append(connection.recv(65536))
+            connection.sendall(OK)
+
+    async def go(port):
+        async with Caller(Guard(allow_private=True), trusting) as out:
+            for name in ("shop", "shop", "other"):
+                await out.post(f"https://{name}.example:{port}/", b"{}", {"authorization": name})
+
+    with raw_server(stay, serving) as (port, requests), pytest.raises(NotReachable, match="certificate"):
+        asyncio.run(go(port))
+    assert (len(requests), len(later)) == (2, 1), "one connection for both to shop, and one that never was"
+    assert b"other" not in b"".join(requests + later)
+
+
+def test_names_that_were_called_long_ago_are_let_go(monkeypatch):
+    table = {f"n{n}.example": [["127.0.0.1"]] for n in range(9)}
+    names(monkeypatch, table)
+    monkeypatch.setattr(caller, "_NAMES_KEPT_MAX", 3)
+
+    async def go(port):
+        async with Caller(Guard(allow_private=True), PLAIN, connections=4) as out:
+            await asyncio.gather(*(out.post(f"http://{name}:{port}/", b"", {}) for name in table))
+            return len(out._lines)
+
+    with raw_server(OK.replace(b"content-length", b"connection: close\r\ncontent-length")) as (port, requests):
+        assert asyncio.run(go(port)) == 3
+    assert len(requests) == 9
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"])
+def test_a_proxy_of_the_environment_is_not_asked(name, monkeypatch):
+    with raw_server(OK) as (proxy, asked), raw_server(OK) as (port, requests):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert post(f"http://127.0.0.1:{port}/") == 200
+    assert asked == []
+    assert len(requests) == 1
+
+
+def test_what_is_sent_is_not_logged(caplog):
+    caplog.set_level("DEBUG")
+    with raw_server(b"HTTP/1.1 200 OK\r\nset-cookie: session=s3cret\r\ncontent-length: 6\r\n\r\ns3cret") as (port, _):
+
+        async def go():
+            async with Caller(Guard(allow_private=True), PLAIN) as out:
+                headers = {"authorization": "Bearer s3cret"}
+                await out.send(Request(method="GET", url=f"http://127.0.0.1:{port}/?key=s3cret", headers=headers))
+
+        asyncio.run(go())
+    assert "s3cret" not in caplog.text
+    assert not [record for record in caplog.records if "s3cret" in str(record.__dict__)]
+
+
 def test_a_guard_for_threads_answers_alike():
     with pytest.raises(NotReachable):
         Guard().resolve_now(WebAddress.parse("http://127.0.0.1/"))

@@ -13,12 +13,13 @@ _LOW_PORTS = frozenset({80, 443})
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Prefixes that `is_global` lets pass and behind which a translator, tunnel or relay may lead anywhere.
-_INDIRECT = tuple(
-    map(
-        ipaddress.ip_network,
-        ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "fec0::/10", "192.88.99.0/24"),
+_INDIRECT = [
+    ipaddress.ip_network(prefix)
+    for prefix in (
+        "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96", "fec0::/10",
+        "3fff::/20", "192.0.0.0/24", "192.88.99.0/24",
     )
-)
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,19 @@
 """The one HTTP client for URLs that somebody else wrote.
 
 The host is resolved once, every address it has must be public, and the connection goes to an address that was checked,
-with the original Host and server name: a name that answers differently the second time leads nowhere. No redirects, no
-proxy from the environment, no cookies, and never more time or bytes than the caller said.
+with the original Host and server name: a name that answers differently the second time leads nowhere. A connection is
+used again for the same name only: its certificate was checked against that one, whoever else has the address. No
+redirects, no proxy from the environment, no cookies, and never more time or bytes than the caller said.
 """
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -22,6 +26,7 @@ TIMEOUT_S = 10.0
 # Of what is only asked for its status.
 _DRAINED_BYTES_MAX = 64 * 2**10
 _ADDRESSES_TRIED_MAX = 3
+_NAMES_KEPT_MAX = 64
 
 
 class NotReachable(Exception):
@@ -100,14 +105,14 @@ class Caller:
     """
 
     def __init__(self, guard: Guard, tls: ssl.SSLContext, *, connections: int = 2) -> None:
+        # They log whole addresses and headers of answers, in which secrets may be.
+        for name in ("httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._guard = guard
-        self._client = httpx2.AsyncClient(
-            verify=tls,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # each request has a deadline of its own
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
+        self._tls, self._connections = tls, connections
+        self._turns = asyncio.Semaphore(connections)
+        # By scheme, host and port. The pool of a client knows addresses only, so each name has its own.
+        self._lines: OrderedDict[str, _Line] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,7 +120,40 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        for line in self._lines.values():
+            await line.client.aclose()
+        self._lines.clear()
+
+    @asynccontextmanager
+    async def _line(self, target: WebAddress) -> AsyncGenerator[httpx2.AsyncClient]:
+        """Connections to one name, when it is our turn."""
+        name = f"{target.scheme}://{target.netloc}"
+        async with self._turns:
+            line = self._lines.get(name) or self._lines.setdefault(name, _Line(self._new_client()))
+            self._lines.move_to_end(name)
+            line.busy += 1
+            try:
+                yield line.client
+            finally:
+                line.busy -= 1
+                line.client.cookies.clear()  # one request says nothing of another
+                await self._tidy()
+
+    def _new_client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            verify=self._tls,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # each request has a deadline of its own
+            limits=httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+        )
+
+    async def _tidy(self) -> None:
+        """Give up connections to the names that were called longest ago."""
+        if len(self._lines) > _NAMES_KEPT_MAX:
+            idle = [name for name, line in self._lines.items() if not line.busy]
+            for name in idle[: len(self._lines) - _NAMES_KEPT_MAX]:
+                await self._lines.pop(name).client.aclose()
 
     async def send(self, request: Request) -> Answer:
         """The answer, whatever its status. Raises NotReachable; takes at most `request.timeout_s`."""
@@ -133,7 +171,8 @@ class Caller:
             target = WebAddress.parse(request.url)
             async with asyncio.timeout(request.timeout_s):
                 addresses = await self._guard.resolve(target)
-                return await self._send(request, target, addresses, reading, under_way)
+                async with self._line(target) as client:
+                    return await self._send(client, request, target, addresses, reading, under_way)
         except ValueError as error:
             raise NotReachable(str(error)) from None
         except TimeoutError:
@@ -144,6 +183,7 @@ class Caller:
 
     async def _send(
         self,
+        client: httpx2.AsyncClient,
         request: Request,
         target: WebAddress,
         addresses: list[IPAddress],
@@ -151,7 +191,7 @@ class Caller:
         under_way: "_UnderWay",
     ) -> Answer:
         for address in addresses[:_ADDRESSES_TRIED_MAX]:
-            sent = self._client.build_request(
+            sent = client.build_request(
                 request.method,
                 target.url_at(address),
                 content=request.body,
@@ -160,12 +200,11 @@ class Caller:
                 extensions={"sni_hostname": target.host, "trace": under_way.trace},
             )
             try:
-                response = await self._client.send(sent, stream=True)
+                response = await client.send(sent, stream=True)
             except httpx2.ConnectError:
                 if address == addresses[:_ADDRESSES_TRIED_MAX][-1]:
                     raise
                 continue  # no way to IPv6 from here, for example
-            self._client.cookies.clear()  # one request says nothing of another
             try:
                 body = await reading.of(response)
             finally:
@@ -173,6 +212,14 @@ class Caller:
             headers = {name.lower(): value for name, value in response.headers.multi_items()}
             return Answer(status=response.status_code, headers=headers, body=body)
         raise AssertionError("unreachable")
+
+
+@dataclass(slots=True)
+class _Line:
+    """Connections to one name, and how many requests use them."""
+
+    client: httpx2.AsyncClient
+    busy: int = 0
 
 
 @dataclass(slots=True)
