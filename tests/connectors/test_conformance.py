@@ -2,11 +2,13 @@
 
 import asyncio
 import importlib
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-from onhand.connectors import find, names
-from onhand.connectors._sdk.conformance import CASES, Grade, abilities, examine
+from onhand.connectors import Declared, find, lint, names
+from onhand.connectors._sdk.conformance import CASES, Bench, Grade, abilities, examine, fixtures, unearned
 
 WITHOUT_A_BENCH: dict[str, str] = {}
 
@@ -48,3 +50,63 @@ def test_it_stands_the_case(name, case):
             f"{name} is not alpha, and {result.why}"
         )
         pytest.skip(f"{name}: {result.why}")
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_its_status_is_earned(name):
+    """What `beta` and `stable` ask for; the message says what is missing."""
+    connector, make, status = find(name).connector, bench_of(name), status_of(find(name).connector)
+    results = [asyncio.run(examine(connector, make, case)) for case in CASES.values()]
+    folder = Path(str(files("onhand.connectors").joinpath(name)))
+    recorded = [(fixture.of, fixture.call) for fixture in fixtures(folder).values()] if folder.is_dir() else []
+    beta, stable = unearned(results, recorded, connector.capabilities)
+    assert status == "alpha" or not beta, beta
+    assert status != "stable" or not stable, stable
+
+
+# Whether the kit would notice --------------------------------------------------------------------------------------
+
+# ruff: noqa: E501 - a change a line
+HARM = [
+    ("woocommerce", ", sorted: true", "", "nothing_is_lost_while_pages_shift"),
+    ("woocommerce", "overlap_s: 120", "overlap_s: 0", "the_next_reading_begins_where_this_one_ended"),
+    ("woocommerce", "per_page: \"{size}\"\n", "per_page: 50\n", "orders_of_all_pages_are_read"),
+    ("woocommerce", ", more: \"length(@) == `100`\"", "", "the_numbers_of_all_listings_are_read"),
+    ("woocommerce", "processing: open", "processing: open\n        on-the-moon: open", "an_unknown_status_is_read_as_unknown"),
+    ("woocommerce", "        codes: {woocommerce_rest_product_invalid_id: gone}\n", "        codes: {woocommerce_rest_product_invalid_id: done}\n", "a_listing_that_is_not_there_stops_no_other"),
+    ("woocommerce", "errors:\n", "errors:\n  - {when: 'status >= 500', then: retry}\n", "a_failing_channel_may_have_done_it"),
+    ("woocommerce", "errors:\n", "errors:\n  - {when: 'status == 429', then: unknown}\n", "told_to_wait_we_wait"),
+    ("woocommerce", "dedupe: {header: X-WC-Webhook-Delivery-ID}", "dedupe: {header: X-WC-Webhook-ID}", "a_repeat_is_known_and_another_is_another"),
+    ("woocommerce", "    updated_at: moment(date_modified_gmt)\n", "", "messages_in_any_order_end_the_same"),
+    ("woocommerce", "quantity: quantity\n", "quantity: {const: 1}\n", "more_is_bought_than_there_is"),
+    ("shopify", "changeFromQuantity: \"{expected}\"", "changeFromQuantity: null", "a_number_that_others_changed_is_not_written_over"),
+    ("shopify", "CHANGE_FROM_QUANTITY_STALE: stale", "CHANGE_FROM_QUANTITY_STALE: done", "a_number_that_others_changed_is_not_written_over"),
+    ("shopify", "size(create.again) == 0 && size", "size", "a_part_that_is_told_twice_is_there_once"),
+    ("shopify", "atomic: true", "atomic: false", "a_listing_that_is_not_there_stops_no_other"),
+    ("vendure", "        when: size(add.mine) == 0\n", "", "a_parcel_that_is_told_twice_is_there_once"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "there", "instead", "case"), HARM, ids=lambda value: str(value)[:40])
+def test_the_kit_notices_a_connector_that_was_harmed(name, there, instead, case):
+    folder = files("onhand.connectors").joinpath(name)
+    text = folder.joinpath("connector.yaml").read_text("utf-8")
+    assert there in text
+    linted = lint(text.replace(there, instead), read_file=lambda file: folder.joinpath(file).read_text("utf-8"))
+    documents = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".graphql")}
+    result = asyncio.run(examine(Declared(linted.connector, documents), bench_of(name), CASES[case]))
+    assert result.grade is Grade.FAILED, result
+
+
+def test_a_bench_that_lacks_something_is_missing_and_not_passed():
+    result = asyncio.run(examine(find("vendure").connector, _Bare, CASES["orders_of_all_pages_are_read"]))
+    assert (result.grade, result.why) == (Grade.MISSING, "the bench has no listings")
+    beta, stable = unearned([result], [("fake", "orders.pull")], ["orders.pull"])
+    assert beta == ["orders_of_all_pages_are_read: missing: the bench has no listings"]
+    assert stable == ["no answer of the vendor to orders.pull is recorded"]
+    assert unearned([], [("vendor", "orders.pull")], ["orders.pull"]) == ([], [])
+
+
+class _Bare(Bench):
+    def __init__(self):
+        super().__init__({}, {})

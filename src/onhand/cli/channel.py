@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from onhand.cli import channels_live
+from onhand.cli import channel_kit, channels_live
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +23,7 @@ commands = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     channels_live.register(commands)
+    channel_kit.register(commands)
     app.add_typer(commands, name="channel")
 
 

@@ -6,7 +6,8 @@ cases over all connectors; `examine` runs one.
 
 from onhand.connectors._sdk.conformance import breaking, messages, reading, secrets_kept, writing
 from onhand.connectors._sdk.conformance.bench import Bench, Delivery, NotOnBench
-from onhand.connectors._sdk.conformance.kit import CASES, Case, Failed, Grade, Kit, Result, abilities, examine
+from onhand.connectors._sdk.conformance.kit import CASES, Case, Failed, Grade, Kit, Result, abilities, examine, unearned
+from onhand.connectors._sdk.conformance.recorded import Fixture, Recording, differing, fixtures, understood
 from onhand.connectors._sdk.conformance.tap import Break, InProcess, Tap
 
 # Cases are known once their modules are.
@@ -19,12 +20,18 @@ __all__ = [
     "Case",
     "Delivery",
     "Failed",
+    "Fixture",
     "Grade",
     "InProcess",
     "Kit",
     "NotOnBench",
+    "Recording",
     "Result",
     "Tap",
     "abilities",
+    "differing",
     "examine",
+    "fixtures",
+    "understood",
+    "unearned",
 ]

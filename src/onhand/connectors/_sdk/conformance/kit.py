@@ -178,3 +178,21 @@ async def examine(
     if result.grade is not Grade.PASSED and one.name in bench.excused:
         return Result(case=one, grade=Grade.EXCUSED, why=bench.excused[one.name], error=result.error)
     return result
+
+
+def unearned(
+    results: Iterable[Result], recorded: Iterable[tuple[str, str]], capabilities: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """What a connector lacks for `beta`, and what more for `stable`; a line each.
+
+    beta: every case that is for it is stood, or known to be beyond the channel. stable: without such excuses, and of
+    every capability the vendor's own answers are recorded.
+
+    recorded  (who said it, call) of each recording
+    """
+    results = list(results)
+    beta = [f"{r.case.name}: {r.grade}: {r.why}" for r in results if r.grade in (Grade.FAILED, Grade.MISSING)]
+    stable = [f"{r.case.name}: {r.grade}: {r.why}" for r in results if r.grade is Grade.EXCUSED]
+    said = {call for of, call in recorded if of == "vendor"}
+    stable += [f"no answer of the vendor to {name} is recorded" for name in sorted({*capabilities} - said)]
+    return beta, stable

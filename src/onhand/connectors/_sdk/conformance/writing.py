@@ -138,6 +138,26 @@ async def a_parcel_that_is_told_twice_is_there_once(kit: Kit) -> None:
 
 
 @case("fulfilments.push", "orders.pull")
+async def a_part_that_is_told_twice_is_there_once(kit: Kit) -> None:
+    """One of two units leaves, and its answer is lost: told again, the other one is not said to have left as well."""
+    mug = kit.bench.offer("MUG", 5)
+    order_id = kit.bench.buy({mug: 2}, at=kit.since + timedelta(hours=1))
+    orders, _, _ = await kit.orders()
+    order = next(order for order in orders if order.external_id == order_id)
+    whole = kit.bench.parcel(order, tracking="1Z999AA10123456784", key="p1")
+    parcel = replace(whole, lines=[{**line, "quantity": 1} for line in whole.lines], is_complete=False)
+    kit.breaks(Break(applied=True, when=kit.bench.is_write))
+    outcome = await kit.connector.push_parcel(kit.connection, parcel)
+    if outcome.code == "not_told":
+        return  # the channel hears of whole orders only
+    outcome = await kit.connector.push_parcel(kit.connection, parcel)
+    await kit.bench.settle()
+    expect(outcome.fate in _TAKEN, f"the repeat is {_said([outcome])}")
+    told = list(kit.bench.parcels(order_id))
+    expect(len(told) == 1, f"the channel knows {len(told)} parcels")
+
+
+@case("fulfilments.push", "orders.pull")
 async def a_parcel_of_no_order_is_refused(kit: Kit) -> None:
     """A parcel of an order that is not there is refused, not taken and not tried for ever."""
     mug = kit.bench.offer("MUG", 5)
