@@ -20,20 +20,24 @@ from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer, in_threads
 from onhand.base.giving_way import give_way
 from onhand.catalog.catalogue import Catalogue
+from onhand.channels.inbound.store import purge as purge_messages
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
-from onhand.flows.accounts import Connectors
+from onhand.flows.accounts import Accounts, Connectors
+from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
+from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
+from onhand.flows.receive import Doors
 from onhand.flows.record_entries import Recorded, record_entries
 from onhand.flows.reoptimise import reoptimise
 from onhand.flows.repair_oversell import repair_oversold
@@ -43,6 +47,7 @@ from onhand.flows.sheet import Sheet
 from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
+from onhand.flows.take_orders import Follower
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
 from onhand.jobs.worker import run_next
@@ -90,6 +95,7 @@ class App:
         self.state = State(db, now=now)
         self.listener = Listener(db)
         self.connectors = Connectors(settings.home, secret_key=settings.secret_key)
+        self.doors = Doors(db, self.connectors)
         self._stop = threading.Event()
         self._resources = ExitStack()
         self._pools: list[ThreadPoolExecutor] = []
@@ -219,10 +225,10 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells,
-        look forward, plan unreleased orders again if a setting says so, publish stock to channels, deliver webhooks,
-        work on jobs, forget old idempotency keys, and have compiled what planning needs. Any number of processes may do
-        it at once."""
+        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
+        and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
+        listen to them, deliver webhooks, work on jobs, forget old idempotency keys, and have compiled what planning
+        needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -230,10 +236,12 @@ class App:
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
+            ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
+            ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
         )
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)
@@ -241,7 +249,10 @@ class App:
         publisher = Publisher(
             self.state, self.listener, self.connectors, allow_private_urls=self.settings.allow_private_urls
         )
+        follower = Follower(self.state)
+        listening = Listening(Ear(self.db, follower), self.listener, self._accounts)
         jobs = [
+            threading.Thread(target=listening.run, args=(stop,), name="onhand listening", daemon=True),
             threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True),
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
@@ -254,6 +265,10 @@ class App:
         stop.wait()
         for job in jobs:
             job.join()
+        follower.close()
+
+    def _accounts(self) -> Accounts:
+        return Accounts(self.db, self.connectors, allow_private_urls=self.settings.allow_private_urls)
 
     def _repeat(self, stop: threading.Event, name: str, every_s: float, job: Callable[[], object]) -> None:
         while not stop.wait(every_s):

@@ -93,7 +93,8 @@ _MARKDOWN: Json = {
 }  # fmt: skip
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
-    "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None, "settings": {}, "active": True,
+    "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None,
+    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150}, "settings": {}, "active": True,
     "updated_at": _MONDAY,
 }  # fmt: skip
 _LISTING: Json = {
@@ -359,7 +360,34 @@ _KEY: Json = {
     "created_at": _MONDAY,
 }  # fmt: skip
 
+_MESSAGE: Json = {
+    "message_id": 4711, "topic": "order.updated", "status": "parked", "attempts": 5, "received_at": _PLACED,
+    "next_try_at": _PLACED, "done_at": None, "error": "the message cannot be read: currency: expected text",
+}  # fmt: skip
+_CHANNEL_ORDER: Json = {
+    "external_id": "gid://shopify/Order/1001", "order_id": None, "status": "unknown_sku", "channel_status": "open",
+    "problem": "no listing or item is known as 'mug-green'", "is_behind": True, "attempts": 1, "said_at": _PLACED,
+    "heard_at": _PLACED,
+}  # fmt: skip
+_NOTICE: Json = {
+    "notice_id": 12, "order_id": _ORDER_ID, "kind": "parcel", "shipment_no": 1, "status": "done", "attempts": 1,
+    "created_at": _SHIPPED, "next_try_at": _SHIPPED, "sent_at": _SHIPPED, "done_at": _SHIPPED, "error": None,
+}  # fmt: skip
+_ORDERS_REPORT: Json = {
+    "report_id": 3, "since": "2026-02-23T09:15:00Z", "at": _PLACED, "seen": 412, "lost": 1, "changed": 0,
+    "differing": 1,
+    "findings": [{"external_id": "1001", "order_id": None, "finding": "we had not heard of it", "done": "taken in"}],
+}  # fmt: skip
+_RULING: Json = {
+    "arbitration_id": 5, "at": _PLACED, "order_id": _ORDER_ID, "sku": "MUG-BLUE", "units": 1, "served": _ORDER_ID,
+    "gave_way": ["019cae1d-0b3f-7000-92f0-c69eacf47000"], "outcome": "backorder",
+    "sentence": "market 77 would lose 50.00, web 1001 3.00: market 77 is served and web 1001 gets a backorder (supply"
+    " of 2026-03-04)",
+}  # fmt: skip
 ANSWERS: dict[str, object] = {
+    "MessageList": _page(_MESSAGE), "MessageOut": _MESSAGE | {"status": "due", "attempts": 0, "error": None},
+    "ChannelOrderList": _page(_CHANNEL_ORDER), "NoticeList": _page(_NOTICE), "ReportList": _page(_ORDERS_REPORT),
+    "RulingList": _page(_RULING), "RetryOrder": {"external_id": "gid://shopify/Order/1001"},
     "AskedOut": {"channel": "shop", "status": "asked"},
     "AuditLog": _page(_AUDITED),
     "Availability": _AVAILABILITY,

@@ -48,6 +48,7 @@ from onhand.channels.model import (
     GateIn,
     ListingIn,
     ListingStatus,
+    OversellIn,
     QuotaIn,
 )
 from onhand.errors import DatabaseUnavailable
@@ -112,6 +113,7 @@ class ChannelOut(BaseModel):
     margin_rate: float | None
     gate: GateIn
     quota: QuotaIn | None
+    oversell: OversellIn
     settings: dict[str, Any]
     active: bool
     updated_at: datetime
@@ -478,4 +480,4 @@ def public_carrier(carrier: Carrier) -> dict[str, Any]:
 def public_channel(channel: Channel) -> dict[str, Any]:
     """A channel, without its id."""
     row = without(channel, "channel_id")
-    return row | {"quota": channel.quota or None}
+    return row | {"quota": channel.quota or None, "oversell": OversellIn().model_dump() | channel.oversell}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from onhand.base.fields import INT4_MAX, Attributes, Code, Currency, Name, ShortText, Strict
+from onhand.base.fields import INT4_MAX, MONEY_MAX, Attributes, Code, Currency, Name, ShortText, Strict
 
 # The channel itself calls this interface: nothing to talk to.
 CONNECTOR: Final = "api"
@@ -31,6 +31,16 @@ class QuotaIn(Strict):
     publishes; orders of any channel may take them: enforcement comes with the channel connectors."""
 
     units_by_sku: Annotated[dict[Code, _Units], Field(max_length=10_000)] = {}
+
+
+class OversellIn(Strict):
+    """What it costs when an order of the channel cannot be served: by it is decided who gets the last unit that two
+    channels sold. In minor units of the channel's currency."""
+
+    penalty_minor: Annotated[
+        int, Field(ge=0, le=MONEY_MAX, description="of an order that is cancelled, beyond its margin")
+    ] = 0
+    late_minor_per_day: Annotated[int, Field(ge=0, le=MONEY_MAX, description="of a day that an order waits")] = 0
 
 
 class ChannelIn(Strict):
@@ -64,9 +74,12 @@ class ChannelIn(Strict):
     node_group: Code | None = None
     currency: Currency
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="kept, not used yet")] = 0
-    margin_rate: Annotated[float | None, Field(ge=0, le=1, description="kept, not used yet")] = None
+    margin_rate: Annotated[
+        float | None, Field(ge=0, le=1, description="of prices; decides with `oversell` who gets the last unit")
+    ] = None
     gate: GateIn = GateIn()
     quota: QuotaIn | None = None
+    oversell: OversellIn = OversellIn()
     settings: Annotated[Attributes, Field(description="as the connector asks for them; of `api`: anything")] = {}
     credentials: Annotated[
         dict[ShortText, Annotated[str, Field(max_length=20_000)]] | None,
@@ -106,6 +119,7 @@ class Channel:
     margin_rate: float | None
     gate: dict[str, Any] = field(default_factory=dict[str, Any])
     quota: dict[str, Any] = field(default_factory=dict[str, Any])
+    oversell: dict[str, Any] = field(default_factory=dict[str, Any])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     active: bool = True
     updated_at: datetime | None = None
@@ -121,7 +135,7 @@ class Channel:
             self.priority,
             self.margin_rate,
             # As text: Python takes true and 1 for equal.
-            json.dumps([self.gate, self.quota, self.settings], sort_keys=True),
+            json.dumps([self.gate, self.quota, self.oversell, self.settings], sort_keys=True),
             self.active,
         )
 
@@ -167,6 +181,7 @@ def channel_of(code: str, channel: ChannelIn, settings: dict[str, Any], nodes: l
         margin_rate=channel.margin_rate,
         gate=channel.gate.model_dump(),
         quota=channel.quota.model_dump() if channel.quota else {},
+        oversell=channel.oversell.model_dump(),
         settings=settings,
         active=channel.active,
     )

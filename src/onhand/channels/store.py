@@ -54,6 +54,7 @@ def write_channel(
             "margin_rate": channel.margin_rate,
             "gate": _json(channel.gate),
             "quota": _json(channel.quota),
+            "oversell": _json(channel.oversell),
             "settings": _json(channel.settings),
             "active": channel.active,
             "sealed": sealed,

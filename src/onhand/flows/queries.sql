@@ -224,3 +224,61 @@ WITH sold AS (
 )
 SELECT item_id, node_id, c.value_minor, i.price_minor, i.unit_cost_minor, coalesce(s.units, 0), coalesce(s.squares, 0)
 FROM sold s FULL JOIN cleared c USING (item_id, node_id) JOIN item i USING (item_id)
+
+-- name: find_contested
+-- Units that wait without a date while orders of other channels, on which nobody has begun to work, hold such units; each
+-- once for as long as it waits.
+SELECT q.order_id::text, q.item_id, sum(q.quantity)::int
+FROM queue_line q JOIN orders o USING (order_id)
+WHERE q.queue IN ('to_source', 'unfillable', 'rejected') AND q.inbound_id IS NULL AND o.queue IS DISTINCT FROM 'held'
+  AND NOT EXISTS (SELECT FROM arbitration a WHERE a.order_id = q.order_id AND a.item_id = q.item_id AND a.at >= q.since)
+  AND EXISTS (
+    SELECT FROM stock_position p JOIN fulfilment f ON f.node_id = p.node_id AND f.status = 'allocated'
+    JOIN fulfilment_line l ON l.order_id = f.order_id AND l.fulfilment_no = f.fulfilment_no AND l.item_id = p.item_id
+    JOIN orders h ON h.order_id = f.order_id
+    WHERE p.item_id = q.item_id AND p.allocated > 0 AND h.channel_id <> o.channel_id AND h.status = 'sourced')
+GROUP BY q.order_id, q.item_id, o.placed_at ORDER BY o.placed_at, q.order_id LIMIT %(limit)s
+
+-- name: find_holders
+-- Orders of other channels that hold units of an item on nodes that the waiting order's channel ships from, and on which
+-- nobody has begun to work: those placed last first.
+SELECT h.order_id::text
+FROM orders o
+JOIN channel c USING (channel_id)
+LEFT JOIN node_group g ON g.code = c.node_group
+JOIN fulfilment f ON f.status = 'allocated'
+    AND (coalesce(c.node_ids, g.node_ids) IS NULL OR f.node_id = ANY (coalesce(c.node_ids, g.node_ids)))
+JOIN fulfilment_line l ON l.order_id = f.order_id AND l.fulfilment_no = f.fulfilment_no AND l.item_id = %(item)s
+JOIN orders h ON h.order_id = f.order_id AND h.channel_id <> o.channel_id AND h.status = 'sourced'
+WHERE o.order_id = %(order_id)s AND l.quantity > l.shipped
+GROUP BY h.order_id, h.placed_at ORDER BY h.placed_at DESC, h.order_id LIMIT %(limit)s
+
+-- name: trade_of
+-- What arbitration asks of channels: margin, penalty, cost of a day.
+SELECT channel_id, coalesce(margin_rate, 0)::float8, coalesce((oversell ->> 'penalty_minor')::bigint, 0),
+       coalesce((oversell ->> 'late_minor_per_day')::bigint, 0)
+FROM channel WHERE channel_id = ANY (%(channels)s::int[])
+
+-- name: ways_of
+-- What else there is for an item: dated supply that is not promised; units at nodes the channel does not ship from.
+SELECT 'backorder', min(l.expected_at), NULL FROM inbound_line l
+WHERE l.item_id = %(item)s AND l.received < l.quantity AND l.quantity - l.received - l.promised >= %(units)s
+HAVING count(*) > 0
+UNION ALL
+(SELECT 'transfer', NULL, n.code FROM stock_position p JOIN node n USING (node_id)
+ JOIN channel c ON c.channel_id = %(channel)s LEFT JOIN node_group g ON g.code = c.node_group
+ WHERE p.item_id = %(item)s AND n.active AND p.on_hand - p.unavailable - p.allocated >= %(units)s
+   AND coalesce(c.node_ids, g.node_ids) IS NOT NULL AND NOT p.node_id = ANY (coalesce(c.node_ids, g.node_ids))
+ ORDER BY p.node_id LIMIT 1)
+UNION ALL
+(SELECT 'substitute', NULL, s.sku FROM item i
+ CROSS JOIN LATERAL jsonb_array_elements_text(CASE WHEN jsonb_typeof(i.attributes -> 'substitutes') = 'array'
+     THEN i.attributes -> 'substitutes' ELSE '[]' END) WITH ORDINALITY AS t (sku, n)
+ JOIN item s ON s.sku = t.sku
+ WHERE i.item_id = %(item)s AND %(units)s <= (
+     SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p WHERE p.item_id = s.item_id)
+ ORDER BY t.n LIMIT 1)
+
+-- name: add_arbitration
+INSERT INTO arbitration (order_id, item_id, units, served, gave_way, outcome, sentence)
+VALUES (%(order_id)s, %(item)s, %(units)s, %(served)s, %(gave_way)s::uuid[], %(outcome)s, %(sentence)s)

@@ -240,3 +240,8 @@ RETURNING report_id;
 -- name: list_reports
 SELECT report_id, since, at, seen, lost, changed, differing, findings FROM channel_orders_report
 WHERE channel_id = %(channel_id)s AND report_id < %(before)s ORDER BY report_id DESC LIMIT %(limit)s;
+
+-- name: list_rulings
+SELECT a.arbitration_id, a.at, a.order_id::text, i.sku, a.units, a.served::text, a.gave_way::text[], a.outcome, a.sentence
+FROM arbitration a JOIN item i USING (item_id)
+WHERE a.arbitration_id < %(before)s ORDER BY a.arbitration_id DESC LIMIT %(limit)s;

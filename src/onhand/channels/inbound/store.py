@@ -418,3 +418,9 @@ def list_reports(conn: Connection[TupleRow], channel_id: int, *, before: int, li
     values = {"channel_id": channel_id, "before": before, "limit": limit}
     with conn.cursor(row_factory=dict_row) as rows:
         return rows.execute(SQL["list_reports"], values).fetchall()
+
+
+def list_rulings(conn: Connection[TupleRow], *, before: int, limit: int) -> list[Fields]:
+    """Who was served when two channels sold the last unit; the latest first."""
+    with conn.cursor(row_factory=dict_row) as rows:
+        return rows.execute(SQL["list_rulings"], {"before": before, "limit": limit}).fetchall()

@@ -89,3 +89,21 @@ CREATE TABLE channel_orders_report (
 CREATE INDEX channel_orders_report_channel ON channel_orders_report (channel_id, report_id);
 
 CREATE INDEX listing_external ON listing (channel_id, external_id);
+
+-- What a channel asks for an order that is not served, and what a day of waiting costs with its customers.
+ALTER TABLE channel
+    ADD COLUMN oversell jsonb NOT NULL DEFAULT '{}';
+
+-- Who was served when two channels sold the last unit, and why. Once for each time that an order waits.
+CREATE TABLE arbitration (
+    arbitration_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT now(),
+    order_id    uuid NOT NULL,               -- that waited
+    item_id     int NOT NULL,
+    units       int NOT NULL,
+    served      uuid,                        -- NULL: nobody held enough
+    gave_way    uuid[] NOT NULL,
+    outcome     text NOT NULL CHECK (outcome IN ('backorder', 'transfer', 'substitute', 'cancel')),
+    sentence    text NOT NULL
+);
+CREATE INDEX arbitration_order ON arbitration (order_id, item_id, at);

@@ -1,0 +1,217 @@
+"""Any interleaving of duplicated, reordered and delayed deliveries, polls, crashes and shipments ends with our orders
+equal to the channel's."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from tests.connectors.running import serving
+from tests.flows.channels import Storefront, copy, later
+from tests.flows.conftest import Merchant
+
+from onhand.base.actor import SYSTEM
+from onhand.db import Database
+from onhand.flows import take_orders
+from onhand.flows.fulfil import ship
+from onhand.twin.fakes import woocommerce
+
+
+class Died(BaseException):
+    """As a process does: no handler of ours sees it coming."""
+
+
+def machine(new_database):
+    class Machine(RuleBasedStateMachine):
+        def __init__(self):
+            super().__init__()
+            self.ends = []
+            self.accepted = 0
+
+        @initialize()
+        def open(self):
+            context, url = new_database()
+            self.ends.append(lambda: context.__exit__(None, None, None))
+            db = Database.open(url)
+            self.ends.append(db.close)
+            self.merchant = Merchant(db)
+            self.ends.append(self.merchant.close)
+            self.fake = woocommerce.Shop()
+            serve = serving(self.fake.app())
+            self.shop = Storefront(self.merchant, self.fake, serve.__enter__(), Path(tempfile.mkdtemp()))
+            self.ends.append(lambda: serve.__exit__(None, None, None))
+            self.ends.append(self.shop.close)
+            self.products = [self.fake.add_product(sku, 1000) for sku in ("A", "B")]
+            self.shop.list("A", str(self.products[0]))
+            self.is_listed = False
+            self.merchant.stock("berlin", A=6, B=6)
+            self.under_way = []
+            self.shop.tell()
+
+        def teardown(self):
+            for end in reversed(self.ends):
+                end()
+
+        def pick(self, n):
+            orders = list(self.fake.orders.values())
+            return orders[n % len(orders)]
+
+        def has_orders(self):
+            return bool(getattr(self, "fake", None) and self.fake.orders)
+
+        def send(self, order, repeats=1):
+            for _ in range(repeats):
+                self.under_way.append(self.fake.deliver(copy(order)))
+
+        # The shop's side ----------------------------------------------------------------------------------------
+
+        @rule(item=st.integers(0, 1), units=st.integers(1, 4), paid=st.booleans(), repeats=st.integers(0, 2))
+        def buy(self, item, units, paid, repeats):
+            status = "processing" if paid else "pending"
+            self.send(self.fake.buy({self.products[item]: units}, status=status), repeats)
+
+        @precondition(has_orders)
+        @rule(n=st.integers(0, 9), units=st.integers(1, 5), repeats=st.integers(0, 2))
+        def edit(self, n, units, repeats):
+            order = self.pick(n)
+            if order["status"] != "completed":
+                later(order)["line_items"][0]["quantity"] = units
+                self.send(order, repeats)
+
+        @precondition(has_orders)
+        @rule(
+            n=st.integers(0, 9), status=st.sampled_from(["pending", "processing", "cancelled", "on-hold"]),
+            seconds=st.integers(0, 1), repeats=st.integers(0, 2),
+        )  # fmt: skip
+        def move(self, n, status, seconds, repeats):
+            order = self.pick(n)
+            if order["status"] != "completed":
+                later(order, seconds)["status"] = status
+                self.send(order, repeats)
+
+        # On its way ---------------------------------------------------------------------------------------------
+
+        @precondition(lambda self: bool(getattr(self, "under_way", None)))
+        @rule(n=st.integers(0, 99), stays=st.booleans())
+        def arrive(self, n, stays):
+            n %= len(self.under_way)
+            headers, body = self.under_way[n] if stays else self.under_way.pop(n)
+            self.shop.receive(headers, body)
+
+        # Our side -----------------------------------------------------------------------------------------------
+
+        @rule()
+        def hear(self):
+            self.shop.hear(1)
+
+        @rule()
+        def poll(self):
+            self.shop.now_due()
+            self.shop.poll()
+
+        @rule(at=st.sampled_from(["set_taken", "lock_rows", "finish_messages", "orders_here"]))
+        def die(self, at):
+            """The next step ends in the middle, as a killed process would; its leases run out."""
+            real = getattr(take_orders.store, at)
+
+            def dies(*_, **__):
+                raise Died
+
+            setattr(take_orders.store, at, dies)
+            try:
+                self.shop.hear(1)
+                self.shop.now_due()
+                self.shop.poll()
+            except Died:
+                pass
+            finally:
+                setattr(take_orders.store, at, real)
+                self.shop.now_due()
+
+        @rule()
+        def list_it(self):
+            if not self.is_listed:
+                # The item's own sku is known without: the listing names it by another.
+                self.shop.list("B", str(self.products[1]))
+                self.is_listed = True
+
+        @precondition(has_orders)
+        @rule(n=st.integers(0, 9))
+        def ship_it(self, n):
+            order = self.shop.order(self.pick(n)["id"])
+            if order is not None and not order.held and order.status == "sourced":
+                ship(self.merchant.state, order.fulfilment_id(order.live[0].number), tracking="1Z", by=SYSTEM)
+
+        @rule()
+        def tell(self):
+            self.shop.now_due()
+            self.shop.tell()
+
+        @rule()
+        def in_the_end(self):
+            """All that is under way arrives, in the end nothing is due; then both sides agree."""
+            for headers, body in self.under_way:
+                self.shop.receive(headers, body)
+            self.under_way = []
+            for _ in range(3):
+                self.shop.now_due()
+                self.shop.hear()
+                self.shop.poll()
+                self.shop.tell()
+                self.shop.now_due()
+            self.shop.hear()
+            assert {status for _, status, _, _ in self.shop.messages()} <= {"done"}
+            for order in self.fake.orders.values():
+                ours = self.shop.order(order["id"])
+                wanted = order["line_items"][0]["quantity"]
+                if order["status"] in ("pending", "on-hold"):
+                    assert ours is None or ours.status in ("held", "shipped", "cancelled"), (order, ours)
+                elif order["status"] == "cancelled":
+                    assert ours is None or ours.status in ("cancelled", "shipped"), (order, ours)
+                elif order["status"] == "processing":
+                    assert ours is not None, order
+                    assert ours.status in ("sourced", "unfillable", "shipped", "partly_shipped"), (order, ours)
+                    shipped = sum(line.shipped for line in ours.lines)
+                    assert sum(line.open for line in ours.lines) == max(wanted, shipped), (order, ours)
+                else:
+                    assert ours.status == "shipped", (order, ours)
+                self.accepted += ours is not None
+            rows = self.merchant.rows("SELECT count(*), count(DISTINCT external_id) FROM orders")
+            assert rows[0][0] == rows[0][1]
+            assert self.merchant.rows("SELECT count(*) FROM stock_position WHERE oversold > 0")[0] == (0,)
+
+    return Machine
+
+
+@pytest.mark.timeout(900)
+def test_our_orders_become_those_of_the_channel(server_url, admin, template):
+    import uuid
+    from contextlib import contextmanager
+
+    from ..conftest import at, broken_invariants  # noqa: TID252
+
+    @contextmanager
+    def database():
+        name = f"t_{uuid.uuid4().hex}"
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        url = at(server_url, name)
+        try:
+            yield url
+            assert broken_invariants(url) == []
+        finally:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+    def new():
+        context = database()
+        return context, context.__enter__()
+
+    examples = int(os.environ.get("ONHAND_EXAMPLES", "8"))
+    run_state_machine_as_test(
+        machine(new),
+        settings=settings(
+            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=[*HealthCheck],
+        ),
+    )  # fmt: skip
