@@ -23,7 +23,7 @@ commands = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     channels_live.register(commands)
-    channel_kit.register(commands)
+    channel_kit.join(commands)
     app.add_typer(commands, name="channel")
 
 

@@ -17,7 +17,7 @@ out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 
 
-def register(commands: typer.Typer) -> None:
+def join(commands: typer.Typer) -> None:
     commands.command()(kit)
     commands.command()(record)
 

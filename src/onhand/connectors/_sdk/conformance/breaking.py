@@ -8,7 +8,7 @@ from onhand.connectors._sdk.conformance.kit import Kit, case, expect
 from onhand.connectors._sdk.conformance.tap import Break
 from onhand.connectors._sdk.interface import Refused, Unavailable
 from onhand.connectors._sdk.values import Fate, Outcome
-from onhand.wire import Answer, Request
+from onhand.wire import Answer
 
 _TAKEN: Final = (Fate.DONE, Fate.ACCEPTED)
 _PAGE: Final = b"<!doctype html><html><body>Checking your browser before you go on...</body></html>"
@@ -175,15 +175,10 @@ async def a_secret_that_is_refused_is_tried_twice_at_most(kit: Kit) -> None:
 
 
 async def _signed_in(kit: Kit) -> None:
-    """Read a page, so that a token is there and what breaks is what is asked."""
-
-    def is_any(_: Request) -> bool:
-        return True
-
-    kit.breaks(Break(when=is_any, times=1))
-    kit.tap.mend()
+    """Read what there is, so that a token is there and what breaks is what is asked."""
+    kit.breaks()
     for _, ask in _reads(kit):
         try:
             await ask()
-        except Refused:
-            continue  # there is no order 1
+        except (Refused, Unavailable):
+            continue  # there is no order 1, and on a drill nobody at all
