@@ -5,6 +5,7 @@ import json
 import pytest
 
 from onhand.cli import run
+from onhand.twin.fakes.market import Market
 from onhand.twin.fakes.woocommerce import Shop
 
 from ..connectors.running import serving  # noqa: TID252
@@ -65,3 +66,34 @@ def test_a_connector_is_tried_out_without_writing(capsys, monkeypatch):
 def test_what_is_not_there_is_told(arguments, capsys):
     assert onhand("test", *arguments) == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_what_is_otherwise_is_tried_out_from_a_file(tmp_path, capsys, monkeypatch):
+    market = Market()
+    market.offer("MUG", 3)
+    monkeypatch.setenv("ONHAND_SECRET_TOKEN", market.key)
+    file = tmp_path / "harbour.yaml"
+    file.write_text("""
+auth: {type: header, header: X-Harbour-Key, value: "{credentials.token}"}
+operations:
+  stock.pull:
+    request: {path: /offers, query: {page: null, after: "{after}"}}
+    records: rows
+    paging: {by: cursor, next: next}
+  listings.pull: null
+  orders.pull: null
+maps: {level: {external_id: ref, external_sku: code, quantity: units, place: null}}
+""")
+    with serving(market.app()) as url:
+        arguments = (f"url={url}/seller", f"overrides=@{file}", "--allow-private-urls")
+        assert onhand("test", "rest_generic", *arguments) == 0
+        assert "stock.pull: 1 read" in capsys.readouterr().out
+        assert onhand("new", "mine", "--folder", tmp_path) == 0
+        file.write_text("title: 7")
+        assert onhand("test", tmp_path / "mine", *arguments) == 2
+        assert "title: " in capsys.readouterr().err
+        file.write_text("a: [")
+        assert onhand("test", "rest_generic", *arguments) == 2
+        assert f"{file}:1:" in capsys.readouterr().err
+        file.unlink()
+        assert onhand("test", "rest_generic", *arguments) == 2

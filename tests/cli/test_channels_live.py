@@ -70,3 +70,19 @@ def test_what_is_missing_is_named_and_no_secret_is_told(installed, capsys, monke
     assert "ck_fake" not in said
     assert onhand("sync", "woo") == 1
     assert onhand("reconcile", "woo") == 2
+
+
+def test_what_a_channel_does_otherwise_comes_from_a_file(installed, capsys, tmp_path):
+    shop = Shop()
+    shop.add_product("MUG", 4)
+    file = tmp_path / "otherwise.yaml"
+    with serving(shop.app()) as url:
+        arguments = ("woo", "woocommerce", f"url={url}", f"overrides=@{file}", "--currency", "USD")
+        assert onhand("add", *arguments) == 2
+        file.write_text("operations: {listings.pull: {request: {path: /nowhere}}}")
+        assert onhand("add", *arguments) == 0
+        assert onhand("sync", "woo") == 1, "that is where it is asked"
+        file.write_text("operations: {listings.pull: {requst: {}}}")
+        capsys.readouterr()
+        assert onhand("add", *arguments) == 2
+        assert "requst" in capsys.readouterr().err

@@ -250,6 +250,41 @@ def test_batches_are_filled_and_a_listing_is_at_most_once_in_one():
     assert [json.loads(s.body)["key"] for s in again] == keys, "a batch that is sent again has the same key"
 
 
+def test_a_batch_that_is_refused_is_halved_until_the_wrong_write_stands_alone():
+    def answer(request):
+        ids = [row["id"] for row in json.loads(request.body)["rows"]]
+        return said({"why": "x"}, 422) if "bad" in ids else said({"rows": [{"id": i} for i in ids]})
+
+    text = (BATCH % "{items: rows, id: id}").replace("max: 2", "max: 8, split: true")
+    mine = writes("a", "b", "c", "bad", "e")
+    outcomes, sent = push([answer] * 20, text, mine)
+    assert [o.fate for o in outcomes] == [Fate.ACCEPTED] * 3 + [Fate.REFUSED, Fate.ACCEPTED]
+    assert [[r["id"] for r in json.loads(s.body)["rows"]] for s in sent] == [
+        ["a", "b", "c", "bad", "e"], ["a", "b"], ["c", "bad", "e"], ["c"], ["bad", "e"], ["bad"], ["e"],
+    ]  # fmt: skip
+    for status, fate in ((401, Fate.RETRY), (409, Fate.STALE), (429, Fate.RETRY), (500, Fate.UNKNOWN)):
+        outcomes, sent = push([said(None, status)], text, mine)
+        assert ([o.fate for o in outcomes], len(sent)) == ([fate] * 5, 1), "not for one of them"
+
+
+def test_a_number_has_the_moment_it_held_at():
+    text = PUSH.replace('key: "{key}"', 'at: "{at:unix_s}"')
+    moment = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    _, (sent,) = push([said({})], text, [Write(external_id="a", quantity=1, key="k", at=moment)])
+    assert json.loads(sent.body)["at"] == int(moment.timestamp())
+    _, (sent,) = push([said({})], text)
+    assert abs(json.loads(sent.body)["at"] - datetime.now(UTC).timestamp()) < 60
+
+
+def test_what_has_no_value_is_left_out_where_that_is_asked_for():
+    text = PUSH.replace("path:", "omit_nulls: true, path:").replace('was: "{expected}"', 'was: {n: ["{expected}", 1]}')
+    _, (sent,) = push([said({})], text, [Write(external_id="a", quantity=1, key="k")])
+    assert json.loads(sent.body) == {"units": 1, "was": {"n": [None, 1]}, "key": "k"}
+    text = PUSH.replace("path:", "omit_nulls: true, path:")
+    _, (sent,) = push([said({})], text, [Write(external_id="a", quantity=1, key="k")])
+    assert json.loads(sent.body) == {"units": 1, "key": "k"}
+
+
 def test_failures_by_their_number_and_all_or_nothing():
     errors = {"errors": [{"at": 1, "code": "OLD", "text": "was 7"}]}
     form = "{errors: errors, index: at, code: code, message: text, codes: {OLD: stale}%s}"

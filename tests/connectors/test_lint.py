@@ -56,6 +56,8 @@ WRONG = [
     ("page: \"{page}\"}}", "x: 1}}", "{by: page}", "{page}"),
     ("    cursor: {each: changed}\n", "", "request:", "add cursor"),
     ("records: orders", "records: orders..x", "orders..x", "not JMESPath at character 8"),
+    ("url: {type", "overrides: {type", "{type: url", "has this setting already"),
+    ("  token: {d", "  key: {description: x}\n  token: {d", "{description: x}", "choose another name: api_key"),
     ("moment(at)", "momnt(at)", "momnt(at)", "no function 'momnt'"),
     ("moment(at)", "moment(at, b)", "moment(at, b)", "takes 1, not 2"),
     ("money(price, currency)", "money(price", "\"money(price", "not JMESPath"),

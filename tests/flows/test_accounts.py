@@ -127,3 +127,23 @@ def test_an_account_that_cannot_be_opened_says_why_and_hinders_no_other(db, conn
     found = asyncio.run(go())
     assert isinstance(found["shop"], Account)
     assert "ONHAND_SECRET_KEY" in str(found["second"])
+
+
+def test_what_a_channel_does_otherwise_is_checked_and_its_account_does_it(db, connectors):
+    def otherwise(**overrides):
+        return {"url": "http://127.0.0.1:9009", "overrides": overrides}
+
+    found = refused(db, connectors, settings=otherwise(operations={"stock.push": {"pth": "/x"}}))
+    assert set(found) == {"settings.overrides"}
+    assert "pth" in found["settings.overrides"]
+    assert "fixed" in refused(db, connectors, settings=otherwise(connector="x"))["settings.overrides"]
+    asked = otherwise(credentials={"pin": {"description": "x"}}, limits={"at_once": 7})
+    assert "credentials.pin" in refused(db, connectors, settings=asked)
+    put(db, connectors, settings=asked, credentials=WOO["credentials"] | {"pin": "1234"})
+    put(db, connectors, "plain")
+
+    async def look():
+        async with Accounts(db, connectors, allow_private_urls=True) as accounts:
+            return [(await accounts.get(code)).connector.at_once for code in ("shop", "plain")]
+
+    assert asyncio.run(look()) == [7, 2]

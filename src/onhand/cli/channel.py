@@ -117,7 +117,10 @@ def schema() -> None:
 @commands.command()
 def test(
     connector: Annotated[str, typer.Argument(help="A name that `onhand channel connectors` shows, or a folder.")],
-    settings: Annotated[list[str] | None, typer.Argument(help="name=value, as the connector asks for them.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="name=value, as the connector asks for them; overrides=@FILE of YAML or JSON."),
+    ] = None,
     *,
     allow_private_urls: Annotated[bool, typer.Option(help="The channel is on this machine or network.")] = False,
 ) -> None:
@@ -125,18 +128,24 @@ def test(
 
     Secrets come from the environment, ONHAND_SECRET_<NAME>, not from the command line. Exits 1 if something fails.
     """
-    from onhand.connectors import Declared, Unusable, find, read_folder
+    from onhand.cli.overrides import overrides_of
+    from onhand.connectors import Declared, Unusable, for_channel, read_folder
 
+    otherwise, told = overrides_of(settings or [])
     try:
         path = Path(connector)
-        tried = read_folder(path.resolve()) if path.is_dir() else find(connector).connector
+        if path.is_dir() and not otherwise:
+            tried = read_folder(path.resolve())
+        else:
+            folder = path.resolve().parent if path.is_dir() else None
+            tried = for_channel(path.name if folder else connector, {"overrides": otherwise}, folder=folder)
     except (Unusable, LookupError) as error:
         err.print(f"error: {error.args[0]}")
         raise typer.Exit(2) from None
     if not isinstance(tried, Declared):
         err.print(f"error: {connector} is a program, and has to be tried by its own means")
         raise typer.Exit(2)
-    given, secrets = _filled_in(tried, settings or [])
+    given, secrets = _filled_in(tried, told)
     if not _try(tried, given, secrets, allow_private_urls=allow_private_urls):
         raise typer.Exit(1)
 

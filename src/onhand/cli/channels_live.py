@@ -32,7 +32,10 @@ def register(commands: typer.Typer) -> None:
 def add(
     code: Annotated[str, typer.Argument(help="What we call the channel.")],
     connector: Annotated[str, typer.Argument(help="A name that `onhand channel connectors` shows.")],
-    settings: Annotated[list[str] | None, typer.Argument(help="name=value, as the connector asks for them.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="name=value, as the connector asks for them; overrides=@FILE of YAML or JSON."),
+    ] = None,
     *,
     currency: Annotated[str, typer.Option(help="ISO 4217, such as EUR.")],
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
@@ -47,13 +50,15 @@ def add(
     from onhand.base.actor import Actor
     from onhand.base.fields import reject_reasons
     from onhand.channels.model import ChannelIn
+    from onhand.cli.overrides import overrides_of
     from onhand.connectors import Unusable
     from onhand.errors import InvalidInput
     from onhand.flows.set_up import set_channel
 
+    otherwise, told = overrides_of(settings or [])
     with _database() as (db, connectors, _):
         try:
-            asked = connectors.find(connector)
+            asked = connectors.find(connector, {} if otherwise is None else {"overrides": otherwise})
         except (LookupError, Unusable) as error:
             err.print(f"error: {error.args[0]}")
             raise typer.Exit(2) from None
@@ -65,7 +70,8 @@ def add(
         }
         document: dict[str, Any] = {
             "connector": connector, "currency": currency, "name": name, "node_group": node_group,
-            "settings": _settings_of(asked, settings or []), "credentials": secrets or None,
+            "settings": _settings_of(asked, told) | ({} if otherwise is None else {"overrides": otherwise}),
+            "credentials": secrets or None,
         }  # fmt: skip
         try:
             channel = ChannelIn.model_validate({k: v for k, v in document.items() if v is not None})

@@ -27,7 +27,7 @@ from onhand.connectors import (
     Unusable,
     completed,
     credential_problems,
-    find,
+    for_channel,
     setting_problems,
 )
 from onhand.connectors.shared import SharedLimiter, SharedNotes, SharedTokens
@@ -77,9 +77,9 @@ class Connectors:
         draft.unlink()
         return path.read_text("ascii").strip()
 
-    def find(self, name: str) -> Connector:
-        """Raises Unusable, LookupError."""
-        return find(name, folder=None if self._home is None else self._home / FOLDER).connector
+    def find(self, name: str, settings: Mapping[str, Any]) -> Connector:
+        """The connector of a channel with these settings. Raises Unusable, LookupError."""
+        return for_channel(name, settings, folder=None if self._home is None else self._home / FOLDER)
 
     def checked(self, channel: ChannelIn, sealed: str | None) -> tuple[dict[str, Any], str | None]:
         """Settings (with defaults) and sealed credentials of a channel that a document describes. Raises InvalidInput.
@@ -89,9 +89,10 @@ class Connectors:
         if channel.connector == CONNECTOR:
             return dict(channel.settings), None
         try:
-            connector = self.find(channel.connector)
+            connector = self.find(channel.connector, channel.settings)
         except (LookupError, Unusable) as error:
-            raise InvalidInput.at("connector", str(error.args[0])) from None
+            is_otherwise = isinstance(error, Unusable) and bool(channel.settings.get("overrides"))
+            raise InvalidInput.at("settings.overrides" if is_otherwise else "connector", str(error.args[0])) from None
         known = self._opened(sealed)
         given = known if channel.credentials is None else dict(channel.credentials)
         problems = setting_problems(channel.connector, connector.settings, channel.settings)
@@ -229,7 +230,7 @@ class Accounts:
 
     def _make(self, row: Connected) -> Account:
         try:
-            connector = self._connectors.find(row.connector)
+            connector = self._connectors.find(row.connector, row.settings)
             credentials: Mapping[str, str] = self._connectors.open(row.sealed)
         except (LookupError, Unusable, Unsealable) as error:
             raise NotConnected(str(error.args[0])) from None

@@ -30,6 +30,7 @@ from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
+from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable_sales
 from onhand.orders.store import load_order
 
 T = TypeVar("T")
@@ -100,6 +101,9 @@ class Ear:
         """Write down what it says and that it was worked on, in one transaction. The order follows later."""
         began = self._now()
         try:
+            if message.topic in (SALE, UNREADABLE):
+                await self._thread(book_sale, self._follower.state, _channel(account), message)
+                return
             if message.topic == HINT:
                 values: Sequence[object] = [
                     await account.connector.get_order(account.connection, message.body.decode())
@@ -124,6 +128,7 @@ class Ear:
             def work(conn: Connection[TupleRow]) -> None:
                 hearing = hear(conn, channel_id, heard, can_ask=can_ask)
                 _ask(conn, channel_id, hearing.ask, at)
+                keep_sales(conn, channel_id, values)
                 store.finish_messages(conn, [message.message_id])
 
             await self._transact(work)
@@ -208,6 +213,41 @@ class Ear:
         _keep_rejects(conn, channel_id, page.rejects)
         store.save_reading(conn, channel_id, "orders", at=at, seconds=wait_s, ended=ended)
         return hearing
+
+    async def sales(self, account: Account) -> int:
+        """Read what was sold over its counters, if that is due; how many sales there were."""
+        if "sales.pull" not in account.connector.capabilities:
+            return 0
+        channel_id = account.channel_id
+        reading = await self._transact(lambda conn: store.take_reading(conn, channel_id, "sales", lease_s=_LEASE_S))
+        if reading is None:
+            return 0
+        at, count = reading.at, 0
+        try:
+            while True:
+                page = await account.connector.pull_sales(account.connection, at, since=reading.since)
+                at, ended = page.next or page.cursor or at, page.next is None
+                every_s = _READ_EVERY_S if self._read_every_s is None else self._read_every_s
+                wait_s = every_s if ended else _LEASE_S
+
+                def work(
+                    conn: Connection[TupleRow], page: Page = page, at: str | None = at, wait_s: float = wait_s,
+                    ended: bool = ended,
+                ) -> None:  # fmt: skip
+                    keep_sales(conn, channel_id, page.records)
+                    keep_unreadable_sales(conn, channel_id, page.rejects)
+                    store.save_reading(conn, channel_id, "sales", at=at, seconds=wait_s, ended=ended)
+
+                await self._transact(work)
+                count += len(page.records)
+                if ended:
+                    return count
+        except (Unavailable, Refused) as error:
+            because, seconds = str(error), retry_s(reading.failures + 1)
+            await self._transact(
+                lambda conn: store.fail_reading(conn, channel_id, "sales", error=because, seconds=seconds)
+            )
+            return count
 
     def every_s(self, connector: Connector) -> float:
         """How often a channel's orders are read."""
@@ -498,7 +538,7 @@ class Listening:
         ear = self._ear
         works: list[tuple[str, Step]] = [
             ("fetch", ear.fetch), ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices),
-            ("reconcile", ear.reconcile), *self._more.items(),
+            ("reconcile", ear.reconcile), ("sales", ear.sales), *self._more.items(),
         ]  # fmt: skip
         for name, work in works:
             key = account.channel_id, name

@@ -76,6 +76,6 @@ class Doors:
 
     def _opened(self, row: Connected) -> tuple[Connector, Mapping[str, str]]:
         try:
-            return self._connectors.find(row.connector), self._connectors.open(row.sealed)
+            return self._connectors.find(row.connector, row.settings), self._connectors.open(row.sealed)
         except (LookupError, Unusable, Unsealable):
             raise NotSigned("its connector or its credentials cannot be read here") from None

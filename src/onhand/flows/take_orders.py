@@ -106,6 +106,11 @@ class Follower:
         for desk in self._made:
             self._desks.put(desk)
 
+    @property
+    def state(self) -> State:
+        """What it knows of items, nodes and channels."""
+        return self._state
+
     def close(self) -> None:
         """Release its connections; nobody may be following any more."""
         for desk in self._made:

@@ -14,6 +14,10 @@ WHERE message_id IN (
 )
 RETURNING message_id, topic, body, received_at, attempts;
 
+-- name: lock_message
+-- A worker that was slower than its lease finds that another has done it.
+SELECT FROM channel_message WHERE message_id = %(message_id)s AND status = 'due' FOR UPDATE;
+
 -- name: finish_messages
 UPDATE channel_message SET status = 'done', body = NULL, error = NULL, done_at = now()
 WHERE message_id = ANY (%(ids)s::bigint[]) AND status = 'due';

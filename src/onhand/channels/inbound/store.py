@@ -119,6 +119,11 @@ def claim_messages(conn: Connection[TupleRow], channel_id: int, *, limit: int, l
     return sorted(found, key=lambda m: m.message_id)
 
 
+def lock_message(conn: Connection[TupleRow], message_id: int) -> bool:
+    """Whether it is still to be worked on; by nobody else until the transaction ends."""
+    return conn.execute(SQL["lock_message"], {"message_id": message_id}).rowcount == 1
+
+
 def finish_messages(conn: Connection[TupleRow], ids: Sequence[int]) -> None:
     """They were worked on: what they said is forgotten."""
     conn.execute(SQL["finish_messages"], {"ids": list(ids)})

@@ -29,6 +29,7 @@ from onhand.connectors._sdk.vocabulary import (
     OAuth2In,
     QueryAuthIn,
     RequestIn,
+    SignedIn,
     Then,
 )
 from onhand.wire import Answer, NotReachable, Request
@@ -139,7 +140,9 @@ class Asker:
             body = json.dumps(asked, separators=(",", ":"), default=str).encode()
             headers.setdefault("content-type", "application/json")
         elif request.json_ is not None:
-            body = json.dumps(fill(request.json_, scope), separators=(",", ":"), default=str).encode()
+            said = fill(request.json_, scope)
+            said = _without_nulls(said) if request.omit_nulls else said
+            body = json.dumps(said, separators=(",", ":"), default=str).encode()
             headers.setdefault("content-type", "application/json")
         elif request.form is not None:
             body = urlencode(_pairs(fill(request.form, scope))).encode()
@@ -198,6 +201,8 @@ class Asker:
                 sent.headers["authorization"] = f"Bearer {fill_text(auth.token, scope)}"
             case OAuth1In():
                 self._sign_oauth1(auth, sent, scope)
+            case SignedIn():
+                sent.headers |= self._signature(auth, sent, scope)
             case OAuth2In() | LoginIn():
                 token, is_fresh = await self._token(connection, auth, scope)
                 prefix = auth.prefix if isinstance(auth, LoginIn) else "Bearer "
@@ -223,6 +228,13 @@ class Asker:
             nonce=secrets.token_hex(16),
         )
         sent.url = parts._replace(query=urlencode(signed)).geturl()
+
+    def _signature(self, auth: SignedIn, sent: _Sent, scope: Mapping[str, Any]) -> dict[str, str]:
+        secret = fill_text(auth.by.secret, scope)
+        try:
+            return signing.sign(auth.by, secret, sent.headers, sent.body, url=sent.url, now=self._now())
+        except ValueError:
+            raise Refused("the secret that signs is none of its scheme", code="secret", is_unauthorised=True) from None
 
     async def _token(
         self, connection: Connection, auth: OAuth2In | LoginIn, scope: Mapping[str, Any]
@@ -384,6 +396,15 @@ def _retry_after(answer: Answer, now: datetime) -> float | None:
         return max(0.0, (parsedate_to_datetime(said) - now).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, Any]", value)
+        return {name: _without_nulls(member) for name, member in mapping.items() if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(member) for member in cast("list[Any]", value)]
+    return value
 
 
 def _origin(url: str) -> tuple[str, str]:

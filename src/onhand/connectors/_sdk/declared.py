@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from onhand.connectors._sdk import mapping, signing
+from onhand.connectors._sdk import mapping, overriding, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
 from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
@@ -28,19 +28,7 @@ from onhand.connectors._sdk.outcomes import (
 )
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import (
-    ChannelOrder,
-    Fate,
-    Level,
-    Offer,
-    Outcome,
-    Page,
-    Parcel,
-    Received,
-    Sale,
-    Shipment,
-    Write,
-)
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Received, Said, Write
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
@@ -51,6 +39,12 @@ from onhand.connectors._sdk.vocabulary import (
     StepIn,
     TopicIn,
     WebhooksIn,
+)
+
+_OVERRIDES: Final = SettingIn(
+    type="document",
+    required=False,
+    description="parts of its connector.yaml that are otherwise for this channel; null removes one",
 )
 
 _SAID_MAX: Final = 500
@@ -85,8 +79,8 @@ class Declared:
 
     @property
     def settings(self) -> Mapping[str, SettingIn]:
-        """What an operator fills in when a channel is set up."""
-        return self.document.settings
+        """What an operator fills in when a channel is set up; and what he may say otherwise than the document."""
+        return {**self.document.settings, overriding.SETTING: _OVERRIDES}
 
     @property
     def credentials(self) -> Mapping[str, CredentialIn]:
@@ -141,6 +135,13 @@ class Declared:
 
     async def get_order(self, connection: Connection, order_id: str) -> ChannelOrder:
         """One order as it is now. Raises Refused with is_gone when there is none, or it cannot be read."""
+        order = await self._get(connection, order_id)
+        if order is None:
+            raise Refused(f"there is no order {order_id}", code="not_found", is_gone=True)
+        return order
+
+    async def _get(self, connection: Connection, order_id: str) -> ChannelOrder | None:
+        """One order; None if the answer has none that is of this channel."""
         way = self._ways["orders.get"][0][1]
         with _in_our_words():
             told = await self._do(connection, "orders.get", way, {"id": order_id})
@@ -148,7 +149,7 @@ class Declared:
         if told.body is None:
             raise Refused("the answer is empty", code="unreadable")
         if not records:
-            raise Refused(f"there is no order {order_id}", code="not_found", is_gone=True)
+            return None
         values, rejects = translate(records[:1], self._make[way.map or ""])
         if rejects:
             raise Refused(f"the order cannot be read: {rejects[0].why}", code="unreadable")
@@ -194,7 +195,8 @@ class Declared:
             known = {"settings": connection.settings}
             # A channel with one place that shows the number has it among its settings.
             place = str(connection.settings.get("place") or "")
-            asked = [msgspec.structs.replace(w, place=w.place or place) for w in writes]
+            now = self._now()
+            asked = [msgspec.structs.replace(w, place=w.place or place, at=w.at or now) for w in writes]
             if way.batch is None:
                 scope = written(asked[0])
             else:
@@ -203,6 +205,10 @@ class Declared:
             told = await self._do(connection, "stock.push", way, scope)
             return outcomes_of(way, told.body, writes)
         except (Unavailable, Refused, Unfillable, Unmappable) as error:
+            if way.batch is not None and way.batch.split and len(writes) > 1 and _is_about_one(error):
+                middle = len(writes) // 2
+                halves = (writes[:middle], writes[middle:])
+                return [outcome for half in halves for outcome in await self._push(connection, way, half)]
             return [fate_of(error)] * len(writes)
 
     async def push_parcel(self, connection: Connection, parcel: Parcel) -> Outcome:
@@ -284,17 +290,16 @@ class Declared:
         """What a message from a queue is about."""
         return _labelled(self._webhooks(), {}, body)
 
-    async def read(
-        self, connection: Connection, topic: str, body: bytes
-    ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
-        """What a message says, or what it is a hint to; nothing, if its topic is none that we follow. Raises Refused
-        for a message that cannot be read."""
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[Said]:
+        """What a message says, or what it is a hint to; nothing, if its topic is none that we follow, or the order is
+        none that `orders.get` has. Raises Refused for a message that cannot be read."""
         by = self._webhooks().topics.get(topic)
         if by is None:
             return ()
         value = _value(body)
         if by.get is not None:
-            return [await self.get_order(connection, _hinted(by, value))]
+            order = await self._get(connection, _hinted(by, value))
+            return () if order is None else (order,)
         with _in_our_words():
             values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
@@ -305,6 +310,11 @@ class Declared:
         if self.document.webhooks is None:
             raise NotGenuine(f"{self.name} sends no messages")
         return self.document.webhooks
+
+
+def _is_about_one(error: Exception) -> bool:
+    """Whether a batch may have been refused for a single of its writes."""
+    return isinstance(error, Refused) and not error.is_unauthorised and error.code != "stale"
 
 
 @contextmanager

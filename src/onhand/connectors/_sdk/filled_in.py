@@ -63,6 +63,8 @@ def _wrong(setting: SettingIn, value: Any) -> str | None:
         return None if is_whole and abs(value) <= INT4_MAX else "expected a whole number"
     if setting.type == "boolean":
         return None if isinstance(value, bool) else "expected true or false"
+    if setting.type == "document":
+        return None if isinstance(value, dict) else "expected an object"
     if setting.type == "map":
         return None if _is_map(value) else f"expected an object of texts, at most {_PAIRS_MAX:,} of them"
     if not isinstance(value, str) or not 1 <= len(value) <= _TEXT_MAX:

@@ -8,15 +8,12 @@ from typing import Any, Final, Protocol, runtime_checkable
 from onhand.connectors._sdk.values import (
     ChannelOrder,
     Fulfilment,
-    Level,
-    Offer,
     Outcome,
     Page,
     Parcel,
     Posted,
     Received,
-    Sale,
-    Shipment,
+    Said,
     Write,
 )
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
@@ -170,10 +167,8 @@ class Connector(Protocol):
         """Check a request of the channel and say what it is about. `headers` in small letters. Raises NotGenuine."""
         ...
 
-    async def read(
-        self, connection: Connection, topic: str, body: bytes
-    ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
-        """What a message says, or what it is a hint to."""
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[Said]:
+        """What a message says, or what it is a hint to; nothing, if that is none of our concern."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from onhand.base.fields import path_of
 from onhand.connectors._sdk import filling
+from onhand.connectors._sdk.overriding import SETTING
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     LoginIn,
@@ -17,6 +18,7 @@ from onhand.connectors._sdk.vocabulary import (
     OrderMapIn,
     QueueIn,
     RequestIn,
+    SignedIn,
     TopicIn,
 )
 from onhand.documents.expression import check
@@ -29,7 +31,7 @@ _PULLED: Final = {
     "node_stock.pull": "level",
 }  # fmt: skip
 _PAGED: Final = frozenset({"cursor", "page", "offset", "after", "size"})
-_WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key"})
+_WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key", "at"})
 _PARCEL: Final = frozenset(
     {"order_id", "fulfilment_id", "key", "shipped_at", "carrier", "service", "tracking", "tracking_url", "place",
      "is_complete", "lines"}
@@ -104,6 +106,7 @@ def _in_text(location: Location) -> Location:
 
 def _problems(connector: ConnectorIn, read_file: Callable[[str], str | None]) -> Iterator[Problem]:
     yield from _settings(connector)
+    yield from _credentials(connector)
     known = {f"settings.{name}" for name in connector.settings}
     secrets = {f"credentials.{name}" for name in connector.credentials}
     yield from _filled(("base_url",), connector.base_url, known)
@@ -138,10 +141,18 @@ def operations(connector: ConnectorIn) -> Iterator[tuple[str, Location, Operatio
 
 def _settings(connector: ConnectorIn) -> Iterator[Problem]:
     for name, setting in connector.settings.items():
+        if name == SETTING:
+            yield ("settings", name), "every connector has this setting already", "choose another name"
         if (setting.type == "choice") != bool(setting.choices):
             yield ("settings", name), "choices and the type choice belong together", "give both, or neither"
         if setting.required and setting.default is not None:
             yield ("settings", name, "default"), "what is required has no default", "write required: false"
+
+
+def _credentials(connector: ConnectorIn) -> Iterator[Problem]:
+    # `onhand channel test` reads a credential from ONHAND_SECRET_<NAME>: this one would be the key of the installation.
+    if "key" in connector.credentials:
+        yield ("credentials", "key"), "ONHAND_SECRET_KEY is what seals credentials", "choose another name: api_key"
 
 
 def _filled(location: Location, value: Any, known: Collection[str]) -> Iterator[Problem]:
@@ -176,6 +187,9 @@ def _auth(connector: ConnectorIn, known: set[str], read_file: Callable[[str], st
         yield from _request(("auth", "request"), auth.request, known, read_file)
         if (auth.token is None) == (auth.token_header is None):
             yield ("auth",), "its token is in the answer's body or in a header", "give token or token_header"
+        return
+    if isinstance(auth, SignedIn):
+        yield from _filled(("auth", "by", "secret"), auth.by.secret, known)
         return
     for name in type(auth).model_fields:
         yield from _filled(("auth", name), getattr(auth, name), known)

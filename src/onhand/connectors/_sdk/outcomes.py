@@ -31,7 +31,7 @@ def item_of(write: Write) -> dict[str, Any]:
 
 def written(write: Write) -> dict[str, Any]:
     """What a request may say of a write."""
-    return item_of(write) | {"expected": write.expected, "key": write.key}
+    return item_of(write) | {"expected": write.expected, "key": write.key, "at": write.at}
 
 
 def key_of(writes: Sequence[Write]) -> str:

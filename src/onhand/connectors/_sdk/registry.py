@@ -2,23 +2,27 @@
 
 import functools
 import importlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.interface import Connector
 from onhand.connectors._sdk.lint import Linted, lint
+from onhand.connectors._sdk.overriding import FIXED, SETTING, overridden
+from onhand.documents.text import read
 
 FILE: Final = "connector.yaml"
 PROGRAM: Final = "program.py"
 """In a folder of this package instead of a document, or beside the one it reads: a module whose `connector()` makes
 the connector."""
 GROUP: Final = "onhand.connectors"
+_TOLD_MAX: Final = 10
 STARTER: Final = files("onhand.connectors").joinpath("_sdk", "starter.yaml").read_text("utf-8")
 """A document to begin with."""
 
@@ -46,8 +50,7 @@ def read_folder(folder: Path | Traversable) -> Connector:
     linted = lint_folder(folder)
     if linted.connector is None:
         raise Unusable("\n".join(f"{folder.name}/{FILE}:{finding}" for finding in linted.findings))
-    documents = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".graphql")}
-    return Declared(linted.connector, documents)
+    return Declared(linted.connector, _documents(folder))
 
 
 def read_text(text: str) -> Connector:
@@ -101,6 +104,42 @@ def find(name: str, *, folder: Path | None = None) -> Found:
         make: Callable[[], Any] = entry.load()
         return Found(name=name, connector=make(), place=entry.value)
     raise LookupError(f"no connector is called {name!r}: there are {', '.join(names(folder=folder))}")
+
+
+def for_channel(name: str, settings: Mapping[str, Any], *, folder: Path | None = None) -> Connector:
+    """The connector called `name`, with what the settings of a channel say otherwise (overriding.py). Raises Unusable,
+    which names the fields that are wrong; LookupError if there is none."""
+    overrides = settings.get(SETTING)
+    if not overrides:
+        return find(name, folder=folder).connector
+    if not isinstance(overrides, Mapping):
+        raise Unusable("expected an object: parts of connector.yaml that are otherwise for this channel")
+    by = cast("Mapping[str, Any]", overrides)
+    if fixed := [part for part in FIXED if part in by]:
+        raise Unusable(f"{', '.join(fixed)}: fixed, whatever the channel")
+    place = None if folder is None else folder / name
+    if place is None or not place.joinpath(FILE).is_file():
+        if name not in built_in():
+            find(name, folder=folder)
+            raise Unusable(f"{name} is a program: it has no document that could be otherwise")
+        place = files("onhand.connectors").joinpath(name)
+    return _otherwise(_text(place, FILE), tuple(sorted(_documents(place).items())), json.dumps(by))
+
+
+@functools.lru_cache(maxsize=256)
+def _otherwise(text: str, documents: tuple[tuple[str, str], ...], overrides: str) -> Connector:
+    made = overridden(read(text).value, json.loads(overrides))
+    beside = dict(documents)
+    linted = lint(json.dumps(made), read_file=beside.get)
+    if linted.connector is None:
+        # Its lines are of no text that anybody wrote.
+        told = [f"{finding.path}: {finding.message}; {finding.remedy}" for finding in linted.errors]
+        raise Unusable("\n".join(told[:_TOLD_MAX]))
+    return Declared(linted.connector, beside)
+
+
+def _documents(folder: Path | Traversable) -> dict[str, str]:
+    return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".graphql")}
 
 
 def names(*, folder: Path | None = None) -> list[str]:

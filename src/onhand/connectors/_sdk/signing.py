@@ -1,4 +1,4 @@
-"""Signatures: of requests to a channel (OAuth 1.0a), and of its messages to us."""
+"""Signatures: of requests to a channel (OAuth 1.0a, or as it signs its own), and of its messages to us."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from onhand.connectors._sdk.interface import NotGenuine
 from onhand.connectors._sdk.vocabulary import HmacIn, SharedIn, StandardIn
@@ -84,6 +85,34 @@ def check(
     raise NotGenuine(f"{scheme.header} does not fit the body")
 
 
+def sign(
+    scheme: HmacIn | StandardIn | SharedIn,
+    secret: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    url: str,
+    now: datetime,
+) -> dict[str, str]:
+    """Headers by which `check` knows that we sent it. headers: of the request, in small letters; its `webhook-id`, if
+    it has one, is that of a message by Standard Webhooks. Raises ValueError for a secret that cannot sign."""
+    if isinstance(scheme, SharedIn):
+        return {scheme.header.lower(): secret}
+    if isinstance(scheme, StandardIn):
+        message = headers.get("webhook-id") or hashlib.sha256(body).hexdigest()[:32]
+        try:
+            said = Webhook(secret).sign(message, now, body.decode())
+        except EmptyWebhookSecretError as error:
+            raise ValueError(str(error)) from None
+        return {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": said}
+    made: dict[str, str] = {}
+    if scheme.over == "timestamp_body" and scheme.timestamp_header is not None:
+        made[scheme.timestamp_header.lower()] = str(int(now.timestamp()))
+    digest = hmac.new(secret.encode(), _signed(scheme, made, body, url, now), getattr(hashlib, scheme.digest)).digest()
+    said = base64.b64encode(digest).decode() if scheme.encoding == "base64" else digest.hex()
+    return made | {scheme.header.lower(): scheme.prefix + said}
+
+
 def _signed(scheme: HmacIn, headers: Mapping[str, str], body: bytes, url: str, now: datetime) -> bytes:
     if scheme.over == "url_body":
         return url.encode() + body
@@ -99,8 +128,8 @@ def _signed(scheme: HmacIn, headers: Mapping[str, str], body: bytes, url: str, n
 def _check_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     for secret in secrets:
         try:
-            Webhook(secret).verify(body, dict(headers))
-        except (WebhookVerificationError, ValueError):
+            Webhook(secret).verify(body, dict(headers), json_parse=False)
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):
             continue
         return
     raise NotGenuine("webhook-signature does not fit the body")

@@ -160,6 +160,10 @@ class Shipment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status_word: str = ""  # the shipper's own
 
 
+Said = ChannelOrder | Level | Offer | Sale | Shipment
+"""What a message of a channel may say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
     """A record that could not be read; the others of its page could."""
@@ -186,6 +190,7 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A number to be shown on a listing.
 
     expected  what the channel should show now, if known: for those that compare before they set
+    at        when the number held: a channel that knows of a sale since then takes it off by itself; None: now
     key       of this write; the same when it is sent again
     """
 
@@ -195,6 +200,7 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     external_sku: str = ""
     place: str = ""
     expected: int | None = None
+    at: datetime | None = None
 
 
 class Fate(StrEnum):

@@ -49,7 +49,7 @@ again, once; stale: another number was there; gone: no such listing or order; re
 class SettingIn(Strict):
     """Something the operator fills in when a channel is set up."""
 
-    type: Literal["text", "url", "integer", "boolean", "choice", "map"] = "text"
+    type: Literal["text", "url", "integer", "boolean", "choice", "map", "document"] = "text"
     description: Text
     required: bool = True
     default: str | int | bool | None = None
@@ -147,8 +147,15 @@ class LoginIn(Strict):
     prefix: str = "Bearer "
 
 
+class SignedIn(Strict):
+    """Each request is signed, in the words for messages to us (`webhooks.verify`)."""
+
+    type: Literal["signed"]
+    by: "Verification"
+
+
 Auth = Annotated[
-    NoAuthIn | HeaderAuthIn | QueryAuthIn | BasicAuthIn | BearerAuthIn | OAuth1In | OAuth2In | LoginIn,
+    NoAuthIn | HeaderAuthIn | QueryAuthIn | BasicAuthIn | BearerAuthIn | OAuth1In | OAuth2In | LoginIn | SignedIn,
     Field(discriminator="type"),
 ]
 
@@ -205,6 +212,7 @@ class RequestIn(Strict):
     query: dict[Text, Any] = {}
     headers: dict[Text, Blanks] = {}
     json_: Annotated[Any, Field(alias="json")] = None
+    omit_nulls: Annotated[bool, Field(description="fields of its JSON that have no value are left out")] = False
     form: dict[Text, Any] | None = None
     graphql: Annotated[Text | None, Field(description="file of a GraphQL document beside connector.yaml")] = None
     variables: dict[Text, Any] = {}
@@ -263,6 +271,9 @@ class BatchIn(Strict):
     max: Annotated[int, Field(ge=1, le=10_000)]
     item: Any
     unique: Annotated[bool, Field(description="a listing at most once in a batch")] = True
+    split: Annotated[bool, Field(description="refused as a whole, it is sent again in halves: one stops no other")] = (
+        False
+    )
 
 
 class OutcomesIn(Strict):
