@@ -154,8 +154,8 @@ def machine(new_database):
 
         @rule(reads=st.booleans(), rng=st.randoms(use_true_random=False))
         def in_the_end(self, reads, rng):
-            """All that is under way arrives, in the end nothing is due; then both sides agree: on all orders if they are
-            read, otherwise on those that we were told of."""
+            """All that is under way arrives, in the end nothing is due; then both sides agree: on all orders if they
+            are read, otherwise on those that we were told of."""
             rng.shuffle(self.under_way)
             for headers, body in self.under_way:
                 self.shop.receive(headers, body)
