@@ -21,7 +21,7 @@ _Units = Annotated[int, Field(ge=0, le=INT4_MAX)]
 
 class GateIn(Strict):
     """Units that the channel is not told of, against sales that we hear of too late. Limits what `/v1/availability`
-    publishes; orders are not refused for it: that comes with the channel connectors."""
+    and publication tell; orders are not refused for it."""
 
     units: _Units = 0
 

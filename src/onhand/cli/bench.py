@@ -24,6 +24,7 @@ progress = Console(stderr=True, highlight=False)
 class Suite(StrEnum):
     PROMISE = "promise"
     SOURCING = "sourcing"
+    PUBLICATION = "publication"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +41,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint, prices or "
-            "simulate; may be repeated."
+            "simulate; of publication fanout or sales; may be repeated."
         ),
     ] = None,
     profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,
@@ -52,16 +53,25 @@ def bench(
 
     `promise` starts an embedded PostgreSQL of its own, the API as a process of its own and a load generator
     as another; takes some 6 minutes and 5 GB of disk. `sourcing` decides in this process, without a
-    database, in about a minute. Exits with 1 if a floor is missed.
+    database, in about a minute. `publication` tells channels on this machine. Exits with 1 if a floor is missed.
     """
-    from onhand.bench import promise, report, sourcing
+    from onhand.bench import promise, publication, report, sourcing
 
-    groups = promise.GROUPS if suite is Suite.PROMISE else sourcing.GROUPS
+    groups = {
+        Suite.PROMISE: promise.GROUPS, Suite.SOURCING: sourcing.GROUPS, Suite.PUBLICATION: publication.GROUPS,
+    }[suite]  # fmt: skip
     if unknown := sorted(set(only or ()) - set(groups)):
         raise typer.BadParameter(
             f"{', '.join(unknown)}: expected some of {', '.join(groups)}",
             param_hint="--only",
         )
+    if suite is Suite.PUBLICATION:
+        told = publication.run(
+            publication.Options(seconds=seconds, only=only or groups),
+            say=lambda text: progress.print(text, style="dim"),
+        )
+        _show(report.hardware(), told, as_json=as_json)
+        return
     if suite is Suite.SOURCING:
         measures = sourcing.run(
             sourcing.Options(rounds=rounds, only=only or groups), say=lambda text: progress.print(text, style="dim")

@@ -62,7 +62,7 @@ RECONCILE_EVERY_S: Final = 3600.0
 _PAGES_MAX: Final = 100_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Live:
     """A channel that this process publishes to."""
 
