@@ -2,6 +2,7 @@
 equal to the channel's."""
 
 import os
+import random
 import tempfile
 from pathlib import Path
 
@@ -31,8 +32,11 @@ def machine(new_database):
             self.ends = []
             self.accepted = 0
 
-        @initialize()
-        def open(self):
+        @initialize(
+            first=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 4)), min_size=2, max_size=4),
+            changes=st.lists(st.integers(0, 3), min_size=3, max_size=6),
+        )
+        def open(self, first, changes):
             context, url = new_database()
             self.ends.append(lambda: context.__exit__(None, None, None))
             db = Database.open(url)
@@ -51,10 +55,20 @@ def machine(new_database):
             self.under_way = []
             self.told = set()  # orders of which the latest state was sent
             self.shop.tell()
+            # Something to be told in the wrong order, from the beginning.
+            for item, units in first:
+                self.send(self.fake.buy({self.products[item]: units}))
+            for units, n in enumerate(changes, 2):  # no state is like another
+                later(order := self.pick(n))["line_items"][0]["quantity"] = units
+                self.send(order)
 
         def teardown(self):
-            for end in reversed(self.ends):
-                end()
+            try:
+                if getattr(self, "told", None):
+                    self.agree(reads=False, rng=random.Random(len(self.under_way)))
+            finally:
+                for end in reversed(self.ends):
+                    end()
 
         def pick(self, n):
             orders = list(self.fake.orders.values())
@@ -154,7 +168,10 @@ def machine(new_database):
 
         @rule(reads=st.booleans(), rng=st.randoms(use_true_random=False))
         def in_the_end(self, reads, rng):
-            """All that is under way arrives and in the end nothing is due; then both sides agree: on all orders if they
+            self.agree(reads, rng)
+
+        def agree(self, reads, rng):
+            """All that is under way arrives, in the end nothing is due; then both sides agree: on all orders if they
             are read, otherwise on those that we were told of."""
             rng.shuffle(self.under_way)
             for headers, body in self.under_way:
