@@ -8,12 +8,14 @@ import graphql
 import pytest
 
 from onhand.connectors import built_in, find
+from onhand.connectors._sdk.declared import Declared
 
 from .running import CONTRACTS, needs_contracts
 
 
 def of_kind(kind):
-    documents = [find(name).connector.document for name in built_in()]
+    connectors = [find(name).connector for name in built_in()]
+    documents = [connector.document for connector in connectors if isinstance(connector, Declared)]
     return [
         pytest.param(document.connector, version, id=f"{document.connector}-{version}")
         for document in documents

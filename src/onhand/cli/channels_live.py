@@ -221,4 +221,8 @@ def _database() -> "Generator[tuple[Database, Connectors, Settings]]":
     with located(settings.database_url, settings.home) as url:
         migrate(url)
         with Database.open(url, pool_max=4) as db:
-            yield db, Connectors(settings.home, secret_key=settings.secret_key), settings
+            yield (
+                db,
+                Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root),
+                settings,
+            )

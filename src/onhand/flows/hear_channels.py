@@ -259,7 +259,8 @@ class Ear:
     async def reconcile(self, account: Account, *, days: int = _RECONCILE_DAYS, forced: bool = False) -> int | None:
         """Compare the channel's orders of the last days with ours, take in what was lost, and report what differs; the
         id of the report, None: it is not due."""
-        if "orders.pull" not in account.connector.capabilities:
+        capabilities = account.connector.capabilities
+        if "orders.pull" not in capabilities or "orders.once" in capabilities:
             return None
         channel_id = account.channel_id
         reading = await self._transact(

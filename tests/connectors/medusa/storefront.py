@@ -26,7 +26,8 @@ MIGRATE_S = 300
 
 
 def why_not():
-    """Why there is no storefront here; None once one is installed."""
+    """Why there is no storefront here; None once one is installed. It has 715 MB, so it is installed for those only who
+    ask for it by ONHAND_MEDUSA=1; where it is there, it is used."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "node and npm are not installed"
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -34,6 +35,8 @@ def why_not():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (FOLDER / "installed").exists():
             return None
+        if not os.environ.get("ONHAND_MEDUSA"):
+            return "Medusa (715 MB) is not installed; ONHAND_MEDUSA=1 installs it"
         shutil.copy(HERE / "package.json", FOLDER)
         command = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_S, check=False)

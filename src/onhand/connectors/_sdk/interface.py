@@ -121,7 +121,8 @@ class Connection:
 class Connector(Protocol):
     """Talks to one kind of channel. Nothing is kept between calls but in `connection`; raises Unavailable and Refused.
 
-    A method whose capability is not among `capabilities` is never called.
+    A method whose capability is not among `capabilities` is never called. `orders.once` beside `orders.pull`: what was
+    read is not told again, so that there is nothing to compare with.
     """
 
     name: str

@@ -151,7 +151,7 @@ class SignedIn(Strict):
     """Each request is signed, in the words for messages to us (`webhooks.verify`)."""
 
     type: Literal["signed"]
-    by: "Verification"
+    by: "Signature"
 
 
 Auth = Annotated[
@@ -494,6 +494,7 @@ class QueueIn(Strict):
     scheme: Literal["queue"]
 
 
+Signature = Annotated[HmacIn | StandardIn | SharedIn, Field(discriminator="scheme")]
 Verification = Annotated[HmacIn | StandardIn | SharedIn | QueueIn, Field(discriminator="scheme")]
 
 

@@ -36,7 +36,7 @@ class CsvFeed(Program):
 
     name = NAME
     capabilities = frozenset(
-        {"orders.pull", "sales.pull", "counts.pull", "stock.push", "shipping.push", "shipping.pull"}
+        {"orders.pull", "orders.once", "sales.pull", "counts.pull", "stock.push", "shipping.push", "shipping.pull"}
     )
     batch_max = 10_000
 
