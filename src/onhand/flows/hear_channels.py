@@ -23,14 +23,15 @@ from psycopg.rows import TupleRow
 from onhand.channels.inbound import store
 from onhand.channels.inbound.decide import Heard, differences, retry_s
 from onhand.channels.inbound.store import Message, Notice
-from onhand.connectors import Connector, Declared, Queued, Refused, Unavailable
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Posted, Reject
+from onhand.connectors import Connector, Counter, Declared, Queued, Refused, Unavailable
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
 from onhand.db import Database
 from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
+from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
-from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable_sales
+from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable
 from onhand.orders.store import load_order
 
 T = TypeVar("T")
@@ -218,36 +219,79 @@ class Ear:
         """Read what was sold over its counters, if that is due; how many sales there were."""
         if "sales.pull" not in account.connector.capabilities:
             return 0
+
+        def keep(conn: Connection[TupleRow], page: Page, _: str | None) -> None:
+            keep_sales(conn, account.channel_id, page.records)
+
+        return await self._read(account, "sales", account.connector.pull_sales, keep)
+
+    async def counts(self, account: Account) -> int:
+        """Read what was counted where its other side keeps units for us, if that is due; how many counts there were.
+        They are entries in the transaction that says how far was read: each once, in the order in which they came."""
+        if "counts.pull" not in account.connector.capabilities:
+            return 0
+        state, channel, settings = self._follower.state, _channel(account), account.connection.settings
+        changed = False
+
+        def keep(conn: Connection[TupleRow], page: Page, at: str | None) -> None:
+            nonlocal changed
+            levels = [level for level in page.records if isinstance(level, Level)]
+            changed |= book_counts(state, conn, channel, levels, node=settings.get("node") or "", page=at or "")
+
+        count = await self._read(account, "counts", cast("Counter", account.connector).pull_counts, keep)
+        if changed:
+            self._db.notify()
+        return count
+
+    async def _read(
+        self,
+        account: Account,
+        kind: str,
+        pull: Callable[..., Awaitable[Page]],
+        keep: Callable[[Connection[TupleRow], Page, str | None], None],
+    ) -> int:
+        """Read page by page, if that is due; how many records there were.
+
+        keep  writes down what a page said, in the transaction that says where the next one begins; takes where this one
+              began
+        """
         channel_id = account.channel_id
-        reading = await self._transact(lambda conn: store.take_reading(conn, channel_id, "sales", lease_s=_LEASE_S))
+        reading = await self._transact(lambda conn: store.take_reading(conn, channel_id, kind, lease_s=_LEASE_S))
         if reading is None:
             return 0
         at, count = reading.at, 0
+        every_s = _READ_EVERY_S if self._read_every_s is None else self._read_every_s
         try:
             while True:
-                page = await account.connector.pull_sales(account.connection, at, since=reading.since)
-                at, ended = page.next or page.cursor or at, page.next is None
-                every_s = _READ_EVERY_S if self._read_every_s is None else self._read_every_s
-                wait_s = every_s if ended else _LEASE_S
-
-                def work(
-                    conn: Connection[TupleRow], page: Page = page, at: str | None = at, wait_s: float = wait_s,
-                    ended: bool = ended,
-                ) -> None:  # fmt: skip
-                    keep_sales(conn, channel_id, page.records)
-                    keep_unreadable_sales(conn, channel_id, page.rejects)
-                    store.save_reading(conn, channel_id, "sales", at=at, seconds=wait_s, ended=ended)
-
-                await self._transact(work)
+                page = await pull(account.connection, at, since=reading.since)
+                await self._transact(partial(self._keep_page, channel_id, kind, page, keep, at, every_s))
+                at = page.next or page.cursor or at
                 count += len(page.records)
-                if ended:
+                if page.next is None:
                     return count
         except (Unavailable, Refused) as error:
             because, seconds = str(error), retry_s(reading.failures + 1)
             await self._transact(
-                lambda conn: store.fail_reading(conn, channel_id, "sales", error=because, seconds=seconds)
+                lambda conn: store.fail_reading(conn, channel_id, kind, error=because, seconds=seconds)
             )
             return count
+
+    def _keep_page(
+        self,
+        channel_id: int,
+        kind: str,
+        page: Page,
+        keep: Callable[[Connection[TupleRow], Page, str | None], None],
+        at: str | None,
+        every_s: float,
+        conn: Connection[TupleRow],
+    ) -> None:
+        keep(conn, page, at)
+        keep_unreadable(conn, channel_id, page.rejects)
+        ended = page.next is None
+        following = page.next or page.cursor or at
+        seconds = every_s if ended else _LEASE_S
+        store.save_reading(conn, channel_id, kind, at=following, seconds=seconds, ended=ended)
 
     def every_s(self, connector: Connector) -> float:
         """How often a channel's orders are read."""
@@ -539,7 +583,7 @@ class Listening:
         ear = self._ear
         works: list[tuple[str, Step]] = [
             ("fetch", ear.fetch), ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices),
-            ("reconcile", ear.reconcile), ("sales", ear.sales), *self._more.items(),
+            ("reconcile", ear.reconcile), ("sales", ear.sales), ("counts", ear.counts), *self._more.items(),
         ]  # fmt: skip
         for name, work in works:
             key = account.channel_id, name

@@ -7,10 +7,12 @@ before.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+import msgspec
 import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -20,12 +22,13 @@ from onhand.channels.inbound import store as inbound
 from onhand.channels.inbound.decide import retry_s
 from onhand.connectors import Refused, Shipper, Unavailable
 from onhand.connectors._sdk.interface import Notes
-from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Shipment, ShippedLine
+from onhand.connectors._sdk.values import Address, Fate, Fulfilment, FulfilmentLine, Reject, Shipment, ShippedLine
 from onhand.db import queries
 from onhand.errors import OnhandError
 from onhand.flows.accounts import Account
 from onhand.flows.fulfil import accept, reject, ship
 from onhand.flows.state import State
+from onhand.flows.take_sales import keep_unreadable
 from onhand.orders.decide import Amount
 from onhand.orders.model import Order, Unit
 from onhand.orders.store import load_order, numbered_id
@@ -73,6 +76,7 @@ class Elsewhere:
         try:
             while True:
                 page = await connector.pull_shipments(account.connection, at, since=reading.since)
+                await self._transact(partial(_keep_rejects, account.channel_id, page.rejects))
                 for record in page.records:
                     if isinstance(record, Shipment):
                         count += await asyncio.to_thread(self._take_over, record)
@@ -91,7 +95,8 @@ class Elsewhere:
 
     async def _ask(self, account: Account, connector: Shipper, notes: Notes, node: str) -> int:
         """Ask for what is sourced there and nobody has taken on."""
-        wanted = await self._reading(lambda conn: _wanted(conn, account.channel_id, node))
+        place = str(account.connection.settings.get("place") or node)
+        wanted = await self._reading(lambda conn: _wanted(conn, account.channel_id, node, place))
         for fulfilment in wanted:
             await notes.put(_ASKED + fulfilment.fulfilment_id, self._now().isoformat())
             outcome = await connector.push_fulfilment(account.connection, fulfilment)
@@ -197,8 +202,12 @@ def _shipper(account: Account) -> tuple[Shipper | None, Notes | None]:
     return cast("Shipper", account.connector), account.connection.notes
 
 
-def _wanted(conn: Connection[TupleRow], channel_id: int, node: str) -> list[Fulfilment]:
-    """What is sourced at the node and not taken on, soonest first."""
+def _keep_rejects(channel_id: int, rejects: Sequence[Reject], conn: Connection[TupleRow]) -> None:
+    keep_unreadable(conn, channel_id, rejects)
+
+
+def _wanted(conn: Connection[TupleRow], channel_id: int, node: str, place: str) -> list[Fulfilment]:
+    """What is sourced at the node and not taken on, soonest first; place: what they call the node."""
     found: list[Fulfilment] = []
     rows = conn.execute(SQL["to_ask"], {"node": node, "limit": _AT_ONCE}).fetchall()
     for order_id, number, name, email, phone, address in rows:
@@ -207,7 +216,8 @@ def _wanted(conn: Connection[TupleRow], channel_id: int, node: str) -> list[Fulf
         names = dict(
             conn.execute(SQL["names_there"], {"channel_id": channel_id, "skus": [*order.skus.values()]}).fetchall()
         )
-        found.append(_asked(order, number, names, name or "", email or "", phone or "", address or {}))
+        asked = _asked(order, number, names, name or "", email or "", phone or "", address or {})
+        found.append(msgspec.structs.replace(asked, place=place))
     return found
 
 
@@ -245,7 +255,6 @@ def _asked(
             phone=str(address.get("phone") or phone),
         ),
         lines=lines,
-        place=fulfilment.node,
         carrier=fulfilment.carrier or "",
         service=fulfilment.service or "",
         ship_by=fulfilment.ship_by,

@@ -27,14 +27,15 @@ from onhand.ledger.store import Key
 
 SALE: Final = "onhand.sale"
 """Topic of a message of our own: its body is a sale."""
-UNREADABLE: Final = "onhand.sale.unreadable"
+UNREADABLE: Final = "onhand.unreadable"
+"""Topic of what could not be read or booked: its body is why, and what it was."""
 
 _TRIES_MAX = 8
 _SKU_TRIES_MAX = 20  # a listing may come a day later
 _REFERENCE_MAX = 128
 
 
-class _NotBookable(Exception):
+class NotBookable(Exception):
     """Why a sale cannot become an entry now. tries: so often it is tried again before a person has to look."""
 
     def __init__(self, why: str, *, tries: int = _TRIES_MAX) -> None:
@@ -52,7 +53,7 @@ def keep_sales(conn: Connection[TupleRow], channel_id: int, values: Sequence[obj
     return news
 
 
-def keep_unreadable_sales(conn: Connection[TupleRow], channel_id: int, rejects: Sequence[Reject]) -> None:
+def keep_unreadable(conn: Connection[TupleRow], channel_id: int, rejects: Sequence[Reject]) -> None:
     """Keep what could not be read, for a person to see."""
     for reject in rejects:
         body = f"{reject.why}\n{reject.record}".encode()
@@ -77,7 +78,7 @@ def book_sale(state: State, channel: Channel, message: Message) -> None:
 
     try:
         recorded = state.db.transact(work)
-    except _NotBookable as error:
+    except NotBookable as error:
         because = str(error)
         seconds = None if message.attempts >= error.tries else retry_s(message.attempts) * 4
         state.db.transact(lambda conn: store.fail_message(conn, message.message_id, error=because, seconds=seconds))
@@ -90,12 +91,12 @@ def _record(state: State, conn: Connection[TupleRow], channel: Channel, sale: Sa
     by_id, by_sku = store.skus_of(conn, channel.channel_id, [sale.external_sku], [sale.external_sku])
     sku = by_id.get(sale.external_sku) or by_sku.get(sale.external_sku)
     if sku is None:
-        raise _NotBookable(f"no listing or item is known as {sale.external_sku!r}", tries=_SKU_TRIES_MAX)
+        raise NotBookable(f"no listing or item is known as {sale.external_sku!r}", tries=_SKU_TRIES_MAX)
     by = Actor(key_id=0, reason=f"channel {channel.code}")
     entry = EntryIn(
         kind="adjustment",
         sku=sku,
-        node=_node(state, channel, sale.place),
+        node=node_of(state, channel, sale.place),
         quantity=-sale.quantity,
         reason="sale",
         reference=f"{channel.code} {sale.external_id}"[:_REFERENCE_MAX],
@@ -111,12 +112,14 @@ def _record(state: State, conn: Connection[TupleRow], channel: Channel, sale: Sa
     )  # fmt: skip
     (result,) = recorded.results
     if result.status != "applied":
-        raise _NotBookable(f"{result.code}: {result.message}")
+        raise NotBookable(f"{result.code}: {result.message}")
     return recorded
 
 
-def _node(state: State, channel: Channel, place: str) -> str:
-    """The node whose counter it was: the only one of the channel, or the one that has the place's name."""
+def node_of(state: State, channel: Channel, place: str) -> str:
+    """The node whose counter it was: the only one of the channel, or the one that has the place's name.
+
+    Raises NotBookable."""
     network = state.network
     known = network.channels.get(channel.code)
     nodes = [] if known is None else [network.node_codes[int(n)] for n in network.channel_nodes(known)]
@@ -124,4 +127,4 @@ def _node(state: State, channel: Channel, place: str) -> str:
         return nodes[0]
     if place in nodes:
         return place
-    raise _NotBookable(f"which of its {len(nodes)} nodes sold it is not said: give the channel one node")
+    raise NotBookable(f"which of its {len(nodes)} nodes sold it is not said: give the channel one node")

@@ -43,10 +43,10 @@ CREATE INDEX channel_order_behind ON channel_order (channel_id, next_try_at) WHE
 CREATE INDEX channel_order_problem ON channel_order (channel_id, external_id) WHERE problem IS NOT NULL;
 CREATE INDEX channel_order_heard ON channel_order (channel_id, heard_at);
 
--- Where the reading of a channel's orders, or of what it sold over a counter, stands, and when it is due again.
+-- Where the reading of a channel's orders, or of anything else that is asked for again and again, stands, and when it is due again.
 CREATE TABLE channel_reading (
     channel_id  int NOT NULL REFERENCES channel (channel_id),
-    kind        text NOT NULL CHECK (kind IN ('asks', 'orders', 'queue', 'reconcile', 'sales', 'ships')),
+    kind        text NOT NULL CHECK (kind IN ('asks', 'counts', 'orders', 'queue', 'reconcile', 'sales', 'ships')),
     at          text,                           -- what to ask with for what follows
     since       timestamptz NOT NULL DEFAULT now(),
     next_at     timestamptz NOT NULL DEFAULT now(),
