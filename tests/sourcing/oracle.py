@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tests.sourcing.worlds import Fulfilment, Order, Plan, World
 
+from onhand.sourcing import tables
 from onhand.sourcing.policy import Objective
 
 DAY_S = 86_400
@@ -46,7 +47,7 @@ class Limits:
     km: float = math.inf
     days: float = math.inf
     services: frozenset[str] | None = None
-    divides: bool = True
+    divides: int = tables.DIVIDE_CHEAPER
 
 
 @dataclass(slots=True)
@@ -254,12 +255,18 @@ class Oracle:
             default=0,
         )
 
-    def divides(self, order: Order, *, dip: bool) -> set[int]:
-        """Items of which more is wanted than any one node can send."""
-        if not self.limits.divides:
+    def divides(self, order: Order, *, dip: bool, needed: bool = False) -> set[int]:
+        """Items that may be divided: of which more is wanted than any one node can send, or, unless only those that are
+        `needed`, of which several units are."""
+        if self.limits.divides == tables.DIVIDE_NOT:
             return set()
         nodes = self.candidates(order)
-        return {i for i, u in order.demand if max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u}
+        is_free = not needed and self.limits.divides == tables.DIVIDE_CHEAPER and order.fulfilments_max > 1
+        return {
+            i
+            for i, u in order.demand
+            if (is_free and u > 1) or max((self.usable(order, n, i, dip=dip) for n in nodes), default=0) < u
+        }
 
     def best(self, order: Order, *, dip: bool, divided: Container[int] = ()) -> float | None:
         """Cost of the best plan with whole lines, those of items in `divided` divided in any way; None when there is

@@ -53,9 +53,9 @@ def source_batch(
     seed          of all that is drawn; the same seed, the same plans, unless the time limit cuts the search short
 
     Safety stock, and then units on their way, serve orders that nothing else does, stage by stage: each is planned
-    together, and the bound is that of all stages, each after those before it. A line may be divided among nodes even
-    where one has all of it. Never dearer than one order after the other. Raises InvalidInput, naming every field that
-    is wrong.
+    together, and the bound is that of all stages, each after those before it. A line of an item that is short may be
+    divided among nodes even where one has all of it. Never dearer than one order after the other (with lines divided
+    only where needed). Raises InvalidInput, naming every field that is wrong.
     """
     began = perf_counter()
     known = Network.load(network, at=at)

@@ -289,7 +289,7 @@ def _attempts(batch: Asked, case: Case) -> Attempts:
         km_max=each(np.inf if limits.distance_km_max is None else limits.distance_km_max, np.float64),
         supply=each(0, np.int32),
         dip=np.tile(np.arange(tries, dtype=np.int32), count),
-        divide=each(limits.divide_lines, np.int32),
+        divide=each(limits.dividing, np.int32),
         days_max=each(np.inf if limits.days_max is None else limits.days_max, np.float64),
         services=each(0, np.int32),
         allowed=np.array([[limits.services is None or code in limits.services for code in codes]], np.bool_),

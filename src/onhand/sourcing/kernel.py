@@ -7,7 +7,8 @@ decision uses. For one order the plan of least cost is found exactly:
 - what a fulfilment costs is the sum of the terms in `sourcing/terms`, for the cheapest service (pricing.py);
 - the lines are divided among nodes by dynamic programming over subsets (subsets.py), units left unserved included where
   the attempt allows it;
-- a line that no node can send in full is divided (divide.py);
+- a line that no node can send in full is divided, and any line where that costs less and few candidates can be part
+  of it (divide.py);
 - more than LINES_EXACT different lines: lines that the same nodes can serve move together (groups); still too many:
   ordered choices of up to three nodes, each taking all it can (search.py). `METHOD_*` says which it was.
 
@@ -24,7 +25,17 @@ import math
 import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
-from onhand.sourcing.divide import STEPS_MAX, divide, divide_exactly, states
+from onhand.sourcing.divide import (
+    GAIN_MIN,
+    SHARERS_MAX,
+    ask_for_loads,
+    divide,
+    divide_exactly,
+    is_little_work,
+    narrow,
+    states,
+    who_may_share,
+)
 from onhand.sourcing.pricing import (
     best_way,
     cut_by_parcels,
@@ -44,6 +55,8 @@ from onhand.sourcing.tables import (
     BASE,
     BIG,
     DAY,
+    DIVIDE_CHEAPER,
+    DIVIDE_NOT,
     HAS_BASE,
     HAS_DUAL,
     HAS_RISK,
@@ -157,16 +170,30 @@ def source_batch(world: World, consume: bool, answers: Answers) -> int:
     room = Scratch(
         np.empty((rows_max, subsets)), np.empty(subsets), np.empty(subsets, i4),
         np.empty(max(subsets, parts_max + 1)), np.empty((LINES_EXACT + 1, subsets)),
-        np.empty((LINES_EXACT + 1, subsets), i4), np.empty(LINES_EXACT, i4), np.empty((6, subsets)),
-        np.empty((2, services_count, subsets), np.int64), np.empty((2, subsets)), np.empty(parts_max, i4),
+        np.empty((LINES_EXACT + 1, subsets), i4), np.empty(LINES_EXACT, i4), np.empty((6, states_max)),
+        np.empty((2, services_count, states_max), np.int64), np.empty((2, states_max)), np.empty(parts_max, i4),
         np.empty(demand_max, np.bool_), np.empty(rows_max, i4), np.empty(demand_max, np.int64),
         np.empty(rows_max, np.bool_), np.empty((rows_max, demand_max), i4),
         np.empty((rows, layers + 1, states_max)), np.empty((rows, layers + 1, states_max), i4),
         np.empty((states_max, demand_max), np.int64), np.empty((states_max, demand_max), np.int64),
         np.empty(states_max), np.empty(rows_max, np.int64), np.empty(rows_max), np.empty(SEARCH_NODES, i4),
         np.empty(parts_max, i4), np.empty(rows_max + 4, i4),
+        _least_rates(world.services), np.empty(services_count, i4), np.empty(rows_max),
+        np.empty((rows_max, states_max)),
+        np.empty((services_count, world.services.weight_g.shape[1], demand_max), i4),
     )  # fmt: skip
     return _decide(world, consume, answers, c, costs, parts, room)
+
+
+@inner
+def _least_rates(services):
+    """Of every rate, the least of its weight step and those above: float64[S, B, W]."""
+    rate = services.rate_minor.copy()
+    for s in range(rate.shape[0]):
+        for b in range(rate.shape[1]):
+            for n in range(services.steps[s] - 2, -1, -1):
+                rate[s, b, n] = min(rate[s, b, n], rate[s, b, n + 1])
+    return rate
 
 
 @inner
@@ -202,7 +229,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
     record_room = 10 + 3 * slots + (5 * slots * services.bands.shape[0] if limited else 0)
     (
         table, w, who, refused, _, _, choice, loads, steps, sums, head, whole, number, units, reachable, share, _, _, _,
-        _, _, _, _, _, _, _,
+        _, _, _, _, _, _, used, _, _, _, _, _,
     ) = room  # fmt: skip
     scratch = node.shape[0] - 1  # the last row
 
@@ -343,56 +370,50 @@ def _decide(world, consume, answers, c, costs, parts, room):
             cost = BIG
             solved = False
             a.method[o] = METHOD_EXACT
-            divides = orders.attempt_divide[t] != 0
+            refuse_unit = weights[OBJ_REFUSE_UNIT] if refuse_order < BIG else BIG
+            divides = orders.attempt_divide[t] != DIVIDE_NOT
+            further = most > 1 and not arrivals and np.bool_(
+                orders.attempt_divide[t] == DIVIDE_CHEAPER or (divides and may_divide.shape[0] > 0 and may_divide[o])
+            )  # fmt: skip
             if short and not divides and refuse_order >= BIG:
                 continue
             if short and refuse_order < BIG and (not divides or _is_indivisible(c, count, wanted, whole)):
                 for d in range(demand):
                     whole[d] = True
                 short = False
-            if may_divide.shape[0] and may_divide[o] and divides and most > 1 and not arrivals:
+            if further:  # whether there is a line to divide that need not be, and few enough of all
                 size = 1
+                further = False
                 for d in range(demand):
+                    further |= whole[d] and wanted[d] > 1
                     size = min(size * (int(wanted[d]) + 1), STATES_MAX + 1)
-                deep = min(most, count)
-                if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
-                    for d in range(demand):
-                        short |= wanted[d] > 1
-                        whole[d] &= wanted[d] == 1
+                further &= is_little_work(2, most, size)
             if short:
-                size = states(wanted, whole[:demand])
-                held = False
+                among = 0
                 for j in range(count):
-                    held |= c.ready[j]
-                if not held:
+                    if c.ready[j]:
+                        used[among] = j
+                        among += 1
+                if among == 0:
                     continue
                 for j in range(count):  # what lies there is divided once
                     if ready_at[j] > 0.0:
                         for d in range(demand):
                             if supply_row[j, d] < 0:
                                 free[j, d] = 0
-                deep = min(most, count)
-                if size <= STATES_MAX and deep <= LAYERS_MAX and float(count) * deep * size * size <= STEPS_MAX:
+                if is_little_work(count, most, states(wanted, whole[:demand])):
                     a.method[o] = METHOD_DIVIDED
-                    cost = divide_exactly(
-                        world, costs, c, count, scratch, wish, o, wanted, whole[:demand], most, refuse_order,
-                        weights[OBJ_REFUSE_UNIT], room,
+                    size = ask_for_loads(
+                        world, costs, c, among, scratch, wish, o, wanted, whole[:demand], room
                     )  # fmt: skip
-                    if cost >= BIG:
-                        continue
+                    cost = divide_exactly(count, among, size, wanted, most, refuse_order, refuse_unit, room)
                     solved = True
-                    for d in range(demand):
-                        for j in range(count):
-                            if share[j, d]:
-                                parts.line[part_count] = d
-                                parts.units[part_count] = share[j, d]
-                                parts.chosen[part_count] = j
-                                part_count += 1
+                    if cost < BIG:
+                        part_count = _divided(parts, count, demand, share)
                 else:
                     a.method[o] = METHOD_SHARED
                     if not divide(c, count, wanted, whole[:demand], most, room):
-                        if refuse_order >= BIG:
-                            continue
+                        solved = refuse_order >= BIG
                         for d in range(demand):  # no line is divided: some are left unserved
                             whole[d] = True
             if not solved:
@@ -422,18 +443,39 @@ def _decide(world, consume, answers, c, costs, parts, room):
                         sums, table, w, who, reachable, load,
                     )  # fmt: skip
                     cost = solve_subsets(groups, count, most, room)
-                    if cost >= BIG:
-                        continue
-                    for p in range(part_count):
-                        parts.chosen[p] = choice[parts.group[p]]
+                    if cost < BIG:
+                        for p in range(part_count):
+                            parts.chosen[p] = choice[parts.group[p]]
                 else:
                     a.method[o] = METHOD_SEARCH
                     for p in range(part_count):
                         refused[p] = weights[OBJ_REFUSE_UNIT] * parts.units[p]
                     refused[part_count] = refuse_order
                     cost = search(world, costs, c, count, scratch, wish, o, parts, part_count, most, room)
-                    if cost >= BIG:
-                        continue
+            if further:
+                # The bound of a joint plan rests on exact answers.
+                closely = count if may_divide.shape[0] else SHARERS_MAX
+                by_subsets = a.method[o] == METHOD_EXACT and refuse_unit >= BIG and demand > 1
+                among = who_may_share(
+                    world, costs, c, count, wish, o, wanted, most, refuse_unit, cost, by_subsets, closely, parts,
+                    part_count, room,
+                )  # fmt: skip
+                for d in range(demand):
+                    whole[d] = wanted[d] == 1
+                if among > 0:
+                    size = ask_for_loads(
+                        world, costs, c, among, scratch, wish, o, wanted, whole[:demand], room
+                    )  # fmt: skip
+                    if cost < BIG:
+                        among = narrow(among, size, wanted, most, refuse_unit, cost, room)
+                if among > 0 and is_little_work(among, most, size):
+                    less = divide_exactly(count, among, size, wanted, most, refuse_order, refuse_unit, room)
+                    if less < cost - GAIN_MIN:
+                        cost = less
+                        a.method[o] = METHOD_DIVIDED
+                        part_count = _divided(parts, count, demand, share)
+            if cost >= BIG:
+                continue
 
             if refuse_order < BIG:
                 nothing = refuse_order + weights[OBJ_REFUSE_UNIT] * order_units
@@ -612,6 +654,20 @@ def _arrivals(world, c, count, n0, n1, wish, farthest, order, x, y, z):
                     c.gross[row, d] = most
                     c.kept[row, d] = 0
     return count
+
+
+@bare
+def _divided(parts, count, demand, share):
+    """Take `share` int32[candidate, line] as the parts of the plan; returns how many."""
+    part_count = np.int64(0)
+    for d in range(demand):
+        for j in range(count):
+            if share[j, d]:
+                parts.line[part_count] = d
+                parts.units[part_count] = share[j, d]
+                parts.chosen[part_count] = j
+                part_count += 1
+    return part_count
 
 
 @bare

@@ -78,7 +78,7 @@ class Attempts(NamedTuple):
     fulfilments_max, objective  int32
     km_max          float64: farthest node
     supply, dip     int32: whether units on their way may be promised, and those of safety stock (where the order may)
-    divide          int32: whether a line may come from several nodes; None: all may
+    divide          int32: whether a line may come from several nodes, tables.DIVIDE_*; None: DIVIDE_CHEAPER
     days_max        float64: most expected days until delivery; None: any
     services        int32: row of `allowed`, bool[sets, service]; None: all services
     lists           lists of candidates other than the network's: int32 offsets and node_ids
@@ -480,7 +480,7 @@ def _world(
         np.zeros(orders, np.int32) if batch.residential is None else batch.residential,
         batch.method, batch.service, batch.may_dip, batch.pickup_node, batch.excluded_first, batch.excluded,
         *attempts[:7],
-        np.ones(tries, np.int32) if attempts.divide is None else attempts.divide,
+        np.full(tries, tables.DIVIDE_CHEAPER, np.int32) if attempts.divide is None else attempts.divide,
         np.full(tries, np.inf) if attempts.days_max is None else attempts.days_max,
         np.zeros(tries, np.int32) if attempts.services is None else attempts.services,
         np.ones((1, len(network.services)), np.bool_) if attempts.allowed is None else attempts.allowed,

@@ -18,6 +18,8 @@ STATES_MAX = 1024
 LAYERS_MAX = 16
 ARRIVALS_MAX = 64  # of supply that one order may be promised from
 SEARCH_NODES = 10
+# Whether a line may come from several nodes: not, where no node has all of it, wherever that costs less.
+DIVIDE_NOT, DIVIDE_NEEDED, DIVIDE_CHEAPER = range(3)
 METHOD_EXACT, METHOD_DIVIDED, METHOD_GROUPED, METHOD_SEARCH, METHOD_SHARED = range(5)
 METHODS = "exact", "divided", "grouped", "search", "shared"
 # Why an order has no plan, or the attempt that was refused last.
@@ -392,11 +394,15 @@ class Scratch(NamedTuple):
     table float64[J, T], w float64[T], who int32[T], refused float64[max(T, P + 1)]: see subsets.solve_subsets
     dp, pick float64, int32[layers + 1, T], choice int32[groups]
     loads float64[6, T], steps int64[2, S, T], sums float64[2, T]: lines, units, grams, mm3, packing and worth of every
-        subset; full parcels and weight step by service; money and duty of a candidate
+        subset; full parcels and weight step by service; money and duty of a candidate (or of V states)
     head int32[P], whole bool[lines], number int32[J], units int64[lines], reachable bool[J], share int32[J, lines]
     deep float64[J + 1, layers + 1, V], took int32: tables of all candidates in turn, over V subsets or states
     digit, sent int64[V, lines], value float64[V]: states of divided lines
     cover int64[J], weight float64[J], ranked int32[SEARCH_NODES], trial int32[P], used int32[J]
+    rate float64[S, B, W]: least rate of a weight step and those above; begins int32[S]: first step of any load
+    starts float64[J]: least that a fulfilment of a candidate begins with
+    asked float64[J, V]: what candidates ask for the loads of states
+    fits int32[S, W, lines]: most units of each line that go by a service within a weight step
     """
 
     table: Any
@@ -425,3 +431,8 @@ class Scratch(NamedTuple):
     ranked: Any
     trial: Any
     used: Any
+    rate: Any
+    begins: Any
+    starts: Any
+    asked: Any
+    fits: Any

@@ -414,7 +414,8 @@ def _one_attempt(asked: Asked, *, supply: bool, dip: bool) -> Attempts:
     count = len(asked.zone)
     usual = usual_attempts(replace(asked, attempts=None))
     one = usual.only(np.arange(count + 1, dtype=np.int32), np.arange(count) * 2 + dip)
-    return one._replace(supply=np.full(count, supply, np.int32))
+    # Lines of items that are short are divided as `Shadow.divide` says.
+    return one._replace(supply=np.full(count, supply, np.int32), divide=np.full(count, tables.DIVIDE_NEEDED, np.int32))
 
 
 def _narrowed(stock: Stock, items: Int32, item_row: dict[int, int], *, with_supply: bool) -> tuple[Stock, Int64]:

@@ -144,7 +144,7 @@ class Asking:
             not others
             and not document.rules
             and not document.priorities
-            and limits.divide_lines
+            and limits.divide_lines is True
             and limits.dip_into_safety_stock
             and limits.distance_km_max is limits.days_max is limits.services is None
             and document.fallback.on_no_plan != "partial"
@@ -257,7 +257,7 @@ class Asking:
                     row,
                     float("inf") if limits.distance_km_max is None else limits.distance_km_max,
                     0,
-                    int(limits.divide_lines),
+                    limits.dividing,
                     float("inf") if limits.days_max is None else limits.days_max,
                     sets.setdefault(limits.services, len(sets)),
                 )

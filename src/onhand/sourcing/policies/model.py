@@ -72,12 +72,21 @@ class PriorityIn(Strict):
     until: Annotated[Day | None, Field(description="last day, UTC; null: for good")] = None
 
 
+Dividing = bool | Literal["needed"]
+
+
 class LimitsIn(Strict):
     """What no plan may exceed."""
 
     fulfilments_max: _Fulfilments = STANDARD.fulfilments_max
     dip_into_safety_stock: Annotated[bool, Field(description="when it could not be served in full otherwise")] = True
-    divide_lines: Annotated[bool, Field(description="whether one line may come from several nodes")] = True
+    divide_lines: Annotated[
+        Dividing,
+        Field(
+            description="whether one line may come from several nodes: true: wherever that costs less; needed: only "
+            "where no node has all of it"
+        ),
+    ] = True
     distance_km_max: Annotated[_Km | None, Field(description="from node to destination; null: any")] = None
     days_max: Annotated[_Days | None, Field(description="until delivery, expected; null: any")] = None
     services: Annotated[_Services | None, Field(description="codes of carrier services; null: all")] = None
@@ -88,7 +97,7 @@ class RuleLimitsIn(Strict):
 
     fulfilments_max: _Fulfilments | None = None
     dip_into_safety_stock: bool | None = None
-    divide_lines: bool | None = None
+    divide_lines: Dividing | None = None
     distance_km_max: _Km | None = None
     days_max: _Days | None = None
     services: _Services | None = None

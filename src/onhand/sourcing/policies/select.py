@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.documents.expression import EACH, Path
+from onhand.sourcing import tables
 from onhand.sourcing.policies.conditions import check
 from onhand.sourcing.policies.facts import NodeFacts, OrderFacts
-from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
+from onhand.sourcing.policies.model import TERMS, CapacityPriceIn, Dividing, LimitsIn, ObjectiveIn, PolicyIn, RuleIn
 from onhand.sourcing.policy import Foresight, Objective, Policy
 
 _REMEMBERED_MAX: Final = 50_000  # answers of one condition: some 10 MB
@@ -33,10 +34,17 @@ class Limits:
 
     fulfilments_max: int
     dip_into_safety_stock: bool
-    divide_lines: bool
+    divide_lines: Dividing
     distance_km_max: float | None
     days_max: float | None
     services: frozenset[str] | None
+
+    @property
+    def dividing(self) -> int:
+        """`divide_lines` as the solver has it: tables.DIVIDE_*."""
+        if self.divide_lines == "needed":
+            return tables.DIVIDE_NEEDED
+        return tables.DIVIDE_CHEAPER if self.divide_lines else tables.DIVIDE_NOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
