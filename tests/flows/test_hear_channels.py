@@ -433,3 +433,18 @@ def test_reconciliation_tells_again_what_a_channel_has_forgotten(woo, products, 
     assert bought["status"] == "completed"
     assert woo.reconcile()["findings"] == []
     assert json.dumps(woo.rows()[str(bought["id"])]) == '["taken", null]'
+
+
+def test_an_order_that_was_cancelled_and_waits_for_payment_again_is_held_again(woo, products, merchant):
+    merchant.stock("berlin", A=10)
+    bought = woo.fake.buy({products["A"]: 4})
+    for status in ("processing", "pending", "cancelled", "pending"):
+        later(bought)["status"] = status
+        woo.deliver(bought)
+        woo.hear()
+    order = woo.order(bought["id"])
+    assert (order.status, order.held, sum(line.open for line in order.lines)) == ("held", True, 4)
+    later(bought)["status"] = "processing"
+    woo.deliver(bought)
+    woo.hear()
+    assert woo.order(bought["id"]).status == "sourced"

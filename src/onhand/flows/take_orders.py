@@ -45,7 +45,7 @@ from onhand.flows.state import State
 from onhand.orders.decide import Amount, cancel, extend, hold, release
 from onhand.orders.intake import OrderIn
 from onhand.orders.model import Line, Order
-from onhand.orders.states import settle
+from onhand.orders.states import ORDER_STEPS, allowed, settle
 from onhand.orders.store import lock_order
 
 log = structlog.get_logger(__name__)
@@ -321,9 +321,14 @@ def _changes(state: State, what: Follow, skus: Mapping[str, str], by: Actor) -> 
     if what.hold is not None:
         reason = what.hold
         steps.append(
-            ("hold", lambda _, o: Change(before=o, after=hold(o, reason), command="hold", facts={"hold": reason}))
+            ("hold", lambda _, o: Change(before=o, after=_held(o, reason), command="hold", facts={"hold": reason}))
         )
     return steps
+
+
+def _held(order: Order, reason: str) -> Order:
+    """Held, unless it has ended: what was to be added may be of no sku that we know."""
+    return hold(order, reason) if "hold" in allowed(ORDER_STEPS, order.status) else order
 
 
 def _extend(

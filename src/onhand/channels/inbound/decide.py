@@ -235,7 +235,8 @@ def follow(order: Order, wanted_before: Mapping[str, int] | None, said: ChannelO
     ours = {line.line_id for line in order.lines}
     new = [line for line in said.lines if line.line_id in wanted and line.line_id not in ours]
     problem = f"not wanted any more after it was shipped: {', '.join(late)}" if late else None
-    hold = _hold(order, said, cancel)
+    grows = bool(more or new)
+    hold = _hold(order, said, cancel, grows=grows)
     if hold is not None and said.status == "completed":
         problem = hold
     is_ours = order.wishes.hold is not None and order.wishes.hold.startswith(tuple(HOLDS.values()))
@@ -243,17 +244,20 @@ def follow(order: Order, wanted_before: Mapping[str, int] | None, said: ChannelO
         cancel=cancel,
         more=more,
         new=tuple(new),
-        hold=None if order.held else hold,
+        # A hold ends with the last unit, though others are added: it is said again.
+        hold=None if order.held and not grows else hold,
         release=order.held and is_ours and said.status == "open",
         problem=problem,
     )
 
 
-def _hold(order: Order, said: ChannelOrder, cancel: Mapping[str, int]) -> str | None:
-    if said.status not in HOLDS or "hold" not in (*allowed(ORDER_STEPS, order.status), *("hold",) * order.held):
+def _hold(order: Order, said: ChannelOrder, cancel: Mapping[str, int], *, grows: bool) -> str | None:
+    """grows: something is added first, so that even of an order that had ended there is something to hold."""
+    if said.status not in HOLDS:
         return None
+    can = grows or order.held or "hold" in allowed(ORDER_STEPS, order.status)
     left = sum(line.open - line.shipped - cancel.get(line.line_id, 0) for line in order.lines)
-    if not left:
+    if not can or not (grows or left):
         return None
     return f"{HOLDS[said.status]}: {said.status_word}"[:_TEXT_MAX] if said.status == "unknown" else HOLDS[said.status]
 
