@@ -71,7 +71,7 @@ def test_a_message_whose_worker_died_comes_again_and_counts_once(shop, merchant,
     async def dies(*_):
         raise Died
 
-    connector = shop.connectors.find("amazon")
+    connector = shop.connectors.find("amazon", {})
     monkeypatch.setattr(connector, "settle_messages", dies)
     with pytest.raises(Died):
         shop.do(shop.ear.fetch)

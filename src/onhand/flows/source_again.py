@@ -16,7 +16,7 @@ from onhand.ledger.store import find_nodes
 from onhand.orders.decide import give_up_dates, withdraw
 from onhand.orders.model import Order, Wait
 from onhand.orders.public import summary
-from onhand.orders.states import ORDER_STEPS, allowed, require_order
+from onhand.orders.states import offered, require_order
 from onhand.orders.store import lock_order, lock_orders, order_uuid
 
 SQL = queries(__file__)
@@ -54,7 +54,7 @@ def reroute(
                 f"order {order_id} has nothing that waits, nor anything to ship at the nodes named in exclude",
                 order_id=order_id,
                 state=before.status,
-                allowed=allowed(ORDER_STEPS, before.status),
+                allowed=offered(before.status),
             )
         excluded = tried(order, sourcer.now) if exclude is None else nodes
         sourced = sourcer.place(

@@ -13,7 +13,7 @@ import msgspec
 from onhand.errors import Conflict, FieldError, InvalidInput
 from onhand.orders.intake import Destination
 from onhand.orders.model import Fulfilment, Line, Order, Unit, Wait, total
-from onhand.orders.states import ORDER_STEPS, allowed, require_fulfilment, require_order, settle
+from onhand.orders.states import offered, require_fulfilment, require_order, settle
 
 Death = Literal["cancelled", "rejected"]
 _NO_SKUS: Mapping[int, str] = {}
@@ -220,7 +220,7 @@ def _refuse_cancel(order: Order, message: str) -> Conflict:
         f"order {order.order_id} is {order.status}: {message}",
         order_id=order.order_id,
         state=order.status,
-        allowed=allowed(ORDER_STEPS, order.status),
+        allowed=offered(order.status),
         shipped={line.line_id: line.shipped for line in order.lines if line.shipped},
     )
 

@@ -166,10 +166,15 @@ def allowed(steps: Iterable[Step], status: str) -> list[str]:
     return sorted({step.command for step in steps if step.status == status})
 
 
+def offered(status: str) -> list[str]:
+    """Commands that an order's `status` admits and somebody may give; `extend` only follows from what a channel says."""
+    return [command for command in allowed(ORDER_STEPS, status) if command != "extend"]
+
+
 def require_order(order: Order, command: str) -> None:
     """Raises Conflict `order.not_allowed` unless the order's status admits `command`."""
-    commands = allowed(ORDER_STEPS, order.status)
-    if command not in commands:
+    if command not in allowed(ORDER_STEPS, order.status):
+        commands = offered(order.status)
         raise Conflict(
             "order.not_allowed",
             f"order {order.order_id} is {order.status}: {_offer(command, commands)}",
