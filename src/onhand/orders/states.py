@@ -167,7 +167,7 @@ def allowed(steps: Iterable[Step], status: str) -> list[str]:
 
 
 def offered(status: str) -> list[str]:
-    """Commands that an order's `status` admits and somebody may give; `extend` only follows from what a channel says."""
+    """Commands that `status` of an order admits and somebody may give: only what a channel says gives `extend`."""
     return [command for command in allowed(ORDER_STEPS, status) if command != "extend"]
 
 
