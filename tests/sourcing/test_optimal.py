@@ -102,7 +102,13 @@ def test_the_cheapest_plan_is_found_with_every_term_and_with_units_left_unserved
             names = *TERMS, *world.extras.terms
             seen.update(term for f in plan.fulfilments for term, minor in zip(names, f.terms, strict=True) if minor)
         seen[kind] += 1
-    for kind, least in {"one node": 500, "split": 100, "divided for less": 20, "one node in part": 100, "split in part": 3}.items():
+    for kind, least in {
+        "one node": 500,
+        "split": 100,
+        "divided for less": 20,
+        "one node in part": 100,
+        "split in part": 3,
+    }.items():
         assert seen[kind] >= least, seen
     assert all(seen[term] >= 100 for term in (*TERMS, "ferry", "fragile")), seen
 
