@@ -7,8 +7,7 @@ decision uses. For one order the plan of least cost is found exactly:
 - what a fulfilment costs is the sum of the terms in `sourcing/terms`, for the cheapest service (pricing.py);
 - the lines are divided among nodes by dynamic programming over subsets (subsets.py), units left unserved included where
   the attempt allows it;
-- a line that no node can send in full is divided, and any line where that costs less and few candidates can be part
-  of it (divide.py);
+- a line that no node can send in full is divided (divide.py), and any line where that costs less (sharers.py);
 - more than LINES_EXACT different lines: lines that the same nodes can serve move together (groups); still too many:
   ordered choices of up to three nodes, each taking all it can (search.py). `METHOD_*` says which it was.
 
@@ -25,17 +24,7 @@ import math
 import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
-from onhand.sourcing.divide import (
-    GAIN_MIN,
-    SHARERS_MAX,
-    ask_for_loads,
-    divide,
-    divide_exactly,
-    is_little_work,
-    narrow,
-    states,
-    who_may_share,
-)
+from onhand.sourcing.divide import GAIN_MIN, ask_for_loads, divide, divide_exactly, is_little_work, states
 from onhand.sourcing.pricing import (
     best_way,
     cut_by_parcels,
@@ -49,6 +38,7 @@ from onhand.sourcing.pricing import (
     rule_out,
 )
 from onhand.sourcing.search import gather, search
+from onhand.sourcing.sharers import SHARERS_MAX, narrow, who_may_share
 from onhand.sourcing.subsets import solve_subsets
 from onhand.sourcing.tables import (
     ARRIVALS_MAX,
@@ -462,6 +452,9 @@ def _decide(world, consume, answers, c, costs, parts, room):
                 )  # fmt: skip
                 for d in range(demand):
                     whole[d] = wanted[d] == 1
+                size = states(wanted, whole[:demand])
+                if cost >= BIG and not is_little_work(among, most, size):
+                    continue
                 if among > 0:
                     size = ask_for_loads(
                         world, costs, c, among, scratch, wish, o, wanted, whole[:demand], room
