@@ -317,7 +317,11 @@ def _who(count, lines, most, spare, base, known, room):
     if spare and keep > 1:
         others += lowest[keep - 2]
     among = 0
-    for j in range(count):
+    pays = False
+    for d in range(lines):
+        pair = nearest[d] + (0.0 if spare else second[d])
+        pays |= base + pair + others < known - GAIN_MIN
+    for j in range(count if pays else 0):
         useful = False
         for d in range(lines):
             if nearest[d] >= BIG or least[j] >= BIG:
