@@ -41,6 +41,17 @@ def states(wanted, whole):
 
 
 @bare
+def all_ready(c, count, used):
+    """List in `used` the candidates that can send anything; returns how many."""
+    among = 0
+    for j in range(count):
+        if c.ready[j]:
+            used[among] = j
+            among += 1
+    return among
+
+
+@bare
 def ask_for_loads(world, costs, c, among, scratch, wish, order, wanted, whole, room):
     """Fill room.digit, sent int64[state, line] (see the head of this file) and room.asked float64[among, state]: what
     each of the candidates room.used[:among] asks for the load of each state, BIG where it cannot send that. Returns how

@@ -24,7 +24,15 @@ import math
 import numpy as np
 
 from onhand.base.compiled import bare, compiled, inner
-from onhand.sourcing.divide import GAIN_MIN, ask_for_loads, divide, divide_exactly, is_little_work, states
+from onhand.sourcing.divide import (
+    GAIN_MIN,
+    all_ready,
+    ask_for_loads,
+    divide,
+    divide_exactly,
+    is_little_work,
+    states,
+)
 from onhand.sourcing.pricing import (
     best_way,
     cut_by_parcels,
@@ -379,11 +387,7 @@ def _decide(world, consume, answers, c, costs, parts, room):
                     size = min(size * (int(wanted[d]) + 1), STATES_MAX + 1)
                 further &= is_little_work(2, most, size)
             if short:
-                among = 0
-                for j in range(count):
-                    if c.ready[j]:
-                        used[among] = j
-                        among += 1
+                among = all_ready(c, count, used)
                 if among == 0:
                     continue
                 for j in range(count):  # what lies there is divided once

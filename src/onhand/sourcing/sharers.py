@@ -8,7 +8,7 @@ first by the least rates (`who_may_share`), then by what they ask for every load
 """
 
 from onhand.base.compiled import bare
-from onhand.sourcing.divide import GAIN_MIN
+from onhand.sourcing.divide import GAIN_MIN, all_ready
 from onhand.sourcing.pricing import parcels_left
 from onhand.sourcing.tables import (
     BIG,
@@ -36,8 +36,8 @@ def who_may_share(
     by_subsets   room.dp[0] has what every subset of the lines costs
     closely      candidates that are looked at closely; of more, those that could save the most
 
-    With any prices u_d of a unit of line d, a plan costs at least Σ_d u_d · wanted_d and, for each
-    candidate j that it uses, G_j: the least that a fulfilment of j can cost beyond the prices of what is in it,
+    With any prices u_d of a unit of line d, a plan costs at least Σ_d u_d · wanted_d and, for each candidate j that it
+    uses, G_j: the least that a fulfilment of j can cost beyond the prices of what is in it,
 
         G_j = min over services s and weight steps n of
               F_js + rate_jsn + Σ_d min(0, line_jd + (unit_jd + gram_js · weight_d - u_d) · x_dn),
@@ -49,12 +49,7 @@ def who_may_share(
     price, least, sharing = room.value, room.weight, room.table
     whole, part = room.loads[3], room.loads[4]
     if known >= BIG:
-        among = 0
-        for j in range(count):
-            if c.ready[j]:
-                room.used[among] = j
-                among += 1
-        return among
+        return all_ready(c, count, room.used)
     nodes, orders = world.nodes, world.orders
     ready, free, fixed, line, unit, gram = c.ready, c.free, costs.fixed, costs.line, costs.unit, costs.gram
     band, slots, node, by_service, parcel = c.band, c.slot, c.node, costs.service, costs.parcel
@@ -317,7 +312,11 @@ def _who(count, lines, most, spare, base, known, room):
     if spare and keep > 1:
         others += lowest[keep - 2]
     among = 0
-    for j in range(count):
+    pays = False
+    for d in range(lines):
+        pair = nearest[d] + (0.0 if spare else second[d])
+        pays |= base + pair + others < known - GAIN_MIN
+    for j in range(count if pays else 0):
         useful = False
         for d in range(lines):
             if nearest[d] >= BIG or least[j] >= BIG:

@@ -77,6 +77,13 @@ def no_sales(
 
 
 @bare
+def _damped(root, hours):
+    """cosh(root · hours) and sinh(root · hours) / root, both times exp(-root · hours): neither grows without end."""
+    x = root * hours
+    return 0.5 * (1.0 + exp(-2.0 * x)), -0.5 * expm1(-2.0 * x) / root if root > 1e-12 else hours
+
+
+@bare
 def burst_after(burst, rate_per_h, hours, bursts):
     """Probability of a burst after `hours` without a sale of an item that usually sells `rate_per_h`."""
     if hours <= 0.0:
@@ -88,9 +95,7 @@ def burst_after(burst, rate_per_h, hours, bursts):
     half = 0.5 * (a11 - a22)
     root = sqrt(half * half + a12 * a21)
     # exp(A t) ~ cosh(root t) I + sinh(root t) / root (A - s I), common factors left out.
-    x = root * hours
-    cosh = 0.5 * (1.0 + exp(-2.0 * x))
-    sinh = -0.5 * expm1(-2.0 * x) / root if root > 1e-12 else hours
+    cosh, sinh = _damped(root, hours)
     usual = (1.0 - burst) * (cosh + sinh * half) + burst * sinh * a21
     high = burst * (cosh - sinh * half) + (1.0 - burst) * sinh * a12
     return high / (usual + high)
@@ -157,12 +162,10 @@ def log_silence(burst, rate_per_h, hours, bursts):
     half = 0.5 * (end - start + (bursts.multiplier - 1.0) * rate_per_h)
     middle = -0.5 * (start + end + (bursts.multiplier + 1.0) * rate_per_h)
     root = sqrt(half * half + start * end)
-    x = root * hours
-    cosh = 0.5 * (1.0 + exp(-2.0 * x))
-    sinh = -0.5 * expm1(-2.0 * x) / root if root > 1e-12 else hours
+    cosh, sinh = _damped(root, hours)
     usual = (1.0 - burst) * (cosh + sinh * half) + burst * sinh * end
     high = burst * (cosh - sinh * half) + (1.0 - burst) * sinh * start
-    return log(usual + high) + x + middle * hours
+    return log(usual + high) + root * hours + middle * hours
 
 
 @compiled
