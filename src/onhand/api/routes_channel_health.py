@@ -110,6 +110,7 @@ def get_channel_health(code: TheCode, app: TheApp) -> Response:
 )
 def post_reconcile(code: TheCode, app: TheApp) -> Response:
     """Have all that a channel shows read and compared now; what differs is written again. What was found is in the
-    channel's health. To be repeated at will."""
+    channel's health. Its orders are read and compared too: `GET /v1/channels/{code}/order-reports`. To be repeated at
+    will."""
     channel_health.ask_reconcile(app.db, code)
     return Response(to_json({"channel": code, "status": "asked"}), 202, media_type="application/json")

@@ -180,8 +180,9 @@ def reconcile(
     *,
     wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for what is found.")] = 300.0,
 ) -> None:
-    """Have all that a channel shows read and compared; what differs is written again. `onhand serve` or `onhand worker`
-    has to run: it does it. Exits 1 if listings differed, or nothing was heard in time."""
+    """Have all that a channel shows read and compared; what differs is written again. Its orders are read and compared
+    too. `onhand serve` or `onhand worker` has to run: it does it. Exits 1 if listings differed, or nothing was heard in
+    time."""
     from onhand.channels.publication import store
     from onhand.errors import OnhandError
     from onhand.flows.channel_health import ask_reconcile

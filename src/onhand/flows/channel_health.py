@@ -6,6 +6,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 import onhand.channels.store as channel_store
+from onhand.channels.inbound.store import hasten_readings
 from onhand.channels.model import CONNECTOR
 from onhand.channels.publication import store
 from onhand.db import Database
@@ -67,7 +68,8 @@ def _status(connector: str, active: bool, told: dict[str, Any], age_s: float | N
 
 
 def ask_reconcile(db: Database, code: str) -> None:
-    """Have all that a channel shows read and compared now. Raises NotFound, Conflict for one that nobody talks to."""
+    """Have all that a channel shows read and compared now, and its orders too. Raises NotFound, Conflict for one that
+    nobody talks to."""
 
     def work(conn: Connection[TupleRow]) -> None:
         channel = channel_store.get_channel(conn, code)
@@ -78,8 +80,10 @@ def ask_reconcile(db: Database, code: str) -> None:
                 "channel.not_connected", f"channel {code!r} calls this interface itself: there is nothing to read"
             )
         store.ask_reconcile(conn, channel.channel_id)
+        hasten_readings(conn, channel.channel_id)
 
     db.transact(work)
+    db.notify()
 
 
 def gauges(db: Database) -> dict[str, dict[str, float]]:

@@ -131,10 +131,15 @@ UPDATE channel_reading SET next_at = now() + make_interval(secs => %(lease_s)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s AND next_at <= now()
 RETURNING at, since, failures;
 
+-- name: hasten_readings
+-- Also what somebody has begun to read: he may be dead, and two who read do no harm.
+UPDATE channel_reading SET next_at = now() WHERE channel_id = %(channel_id)s AND next_at > now();
+
 -- name: save_reading
+-- Asked for while it was read (or slower than its lease): it stays due, for what was asked for came later.
 UPDATE channel_reading SET at = %(at)s, failures = 0, error = NULL,
     ended_at = CASE WHEN %(ended)s THEN now() ELSE ended_at END,
-    next_at = now() + make_interval(secs => %(seconds)s)
+    next_at = CASE WHEN next_at <= now() THEN next_at ELSE now() + make_interval(secs => %(seconds)s) END
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 
 -- name: fail_reading

@@ -291,6 +291,11 @@ def take_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, leas
     return None if row is None else Reading(at=row[0], since=row[1], failures=row[2])
 
 
+def hasten_readings(conn: Connection[TupleRow], channel_id: int) -> None:
+    """What is read of the channel by schedule is read now."""
+    conn.execute(SQL["hasten_readings"], {"channel_id": channel_id})
+
+
 def save_reading(
     conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str | None, seconds: float, ended: bool
 ) -> None:
