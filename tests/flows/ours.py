@@ -27,6 +27,19 @@ def wait_until(holds, found=lambda: None, *, within_s=SOON_S, step=None):
         threading.Event().wait(0.05)
 
 
+def program(command, *options, dsn, home, log):
+    """A program of ours as a process, in a group of its own."""
+    environment = os.environ | {
+        "ONHAND_DATABASE_URL": dsn, "ONHAND_HOME": str(home), "ONHAND_ADMIN_KEY": KEY,
+        "ONHAND_ALLOW_PRIVATE_URLS": "1", "ONHAND_LOG_LEVEL": "warning",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from onhand.cli import run; sys.exit(run(sys.argv[1:]))",
+         command, *options],
+        env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+
+
 class Ours:
     """`onhand serve` on the database `dsn`."""
 
@@ -41,15 +54,8 @@ class Ours:
 
     def start(self):
         self.log = (self.home / "serve.log").open("ab")
-        environment = os.environ | {
-            "ONHAND_DATABASE_URL": self.dsn, "ONHAND_HOME": str(self.home), "ONHAND_ADMIN_KEY": KEY,
-            "ONHAND_ALLOW_PRIVATE_URLS": "1", "ONHAND_LOG_LEVEL": "warning",
-        }  # fmt: skip
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from onhand.cli import run; sys.exit(run(sys.argv[1:]))",
-             "serve", "--host", "127.0.0.1", "--port", str(self.port)],
-            env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
-        )  # fmt: skip
+        place = ("--host", "127.0.0.1", "--port", str(self.port))
+        self.process = program("serve", *place, dsn=self.dsn, home=self.home, log=self.log)
         wait_until(self._is_ready, self.tail, within_s=READY_S)
         self.up.set()
 

@@ -198,6 +198,35 @@ def test_after_a_crash_the_batch_that_was_under_way_leaves_again_under_its_key(w
     assert stall.keys == [expected], "once, and nothing else"
 
 
+def test_a_write_that_was_given_up_and_takes_effect_after_a_newer_one_is_made_good(world):
+    stall = world.channel("shop", skus="A")
+    with world.publishing(doubt_s=2.0):
+        world.stock(A=5)
+        world.shows("shop", A=5)
+        wait_until(lambda: (h := world.health("shop")) is not None and h.reconciled_at is not None)
+        # Its answer breaks off, as after a time-out: the channel has it, and is slow.
+        world.fail("shop", match="/stock", status=0)
+        world.stock(A=2)
+        world.shows("shop", A=7)
+        stall.shown["shop-A"] = 5  # an older one that lay there takes effect now
+        world.shows("shop", A=7)
+
+
+def test_what_a_dead_process_had_sent_may_arrive_late_and_is_made_good(world):
+    stall = world.channel("shop", skus="A")
+    with world.publishing():
+        world.stock(A=5)
+        world.shows("shop", A=5)
+        wait_until(lambda: (h := world.health("shop")) is not None and h.reconciled_at is not None)
+    with world.db.connection() as conn:
+        conn.execute("UPDATE published SET sent_units = 4, sent_key = 'k', sent_batch = gen_random_uuid()")
+    with world.publishing(doubt_s=2.0):
+        world.stock(A=2)
+        world.shows("shop", A=7)
+        stall.shown["shop-A"] = 4
+        world.shows("shop", A=7)
+
+
 def test_a_foreign_write_is_found_and_closed_and_told_of(world):
     stall = world.channel("shop")
     with world.publishing(reconcile_every_s=1.0):

@@ -60,6 +60,9 @@ _RESOLVERS: Final = 64
 # How long requests under way are waited for when we are to stop; they are recorded, so they can be sent again.
 _GRACE_S: Final = 5.0
 RECONCILE_EVERY_S: Final = 3600.0
+# A write whose answer never came may be lying at the channel, and take effect after a newer one: longer than requests
+# live, all that it shows is read.
+_DOUBT_S: Final = 90.0
 _PAGES_MAX: Final = 100_000
 
 
@@ -89,7 +92,16 @@ class Live:
     confirming: "asyncio.Task[None] | None" = None
     reconcile_at: float = 0.0
     read_again_at: float = 0.0
+    # When writes that may yet take effect have done so or never will; of the last of them.
+    doubted_until: float = float("inf")
+    last_doubt_until: float = float("-inf")
     is_stopping: bool = False
+
+    def doubt(self, until: float) -> None:
+        """A write was given up that may yet take effect. One that compares will not: it finds another number."""
+        if self.book.can_read and not self.book.is_compared:
+            self.doubted_until = min(self.doubted_until, until)
+            self.last_doubt_until = until
 
     def health(self, now: float) -> dict[str, Any]:
         """As others are shown it."""
@@ -136,6 +148,7 @@ class Publisher:
 
     state            what numbers are computed from; this process follows it
     reconcile_every_s  between two readings of all that a channel shows
+    doubt_s            how long a write that was given up may yet take effect
     """
 
     def __init__(
@@ -146,11 +159,13 @@ class Publisher:
         *,
         allow_private_urls: bool = False,
         reconcile_every_s: float = RECONCILE_EVERY_S,
+        doubt_s: float = _DOUBT_S,
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
     ) -> None:
         self._state, self._db, self._listener, self._connectors = state, state.db, listener, connectors
         self._allow_private_urls, self._reconcile_every_s = allow_private_urls, reconcile_every_s
+        self._doubt_s = doubt_s
         self._clock = clock
         self._rng = random.Random(seed)  # noqa: S311  jitter, not a secret
         self._numbers = Numbers(state)
@@ -329,7 +344,7 @@ class Publisher:
         asked = await self._in_thread(self._reconciled_at)
         for channel_id, live in self._live.items():
             last = asked.get(channel_id)
-            live.reconcile_at = 0.0 if last is None else last + self._reconcile_every_s
+            live.reconcile_at = 0.0 if last is None else min(last + self._reconcile_every_s, live.doubted_until)
         faults = {code: str(account) for code, account in found.items() if isinstance(account, NotConnected)}
         for code, error in faults.items():
             if self._faults.get(code) != error:
@@ -350,6 +365,8 @@ class Publisher:
         )
         book.put(await self._in_thread(self._read_listings, account.channel_id, None))
         live = Live(account, book)
+        if (book.sent != NONE).any():  # somebody died in the middle of it
+            live.doubt(self._clock() + self._doubt_s)
         await self._in_thread(self._catch_up)
         await self._want_all(live)
         self._live[account.channel_id] = live
@@ -413,6 +430,8 @@ class Publisher:
         outcomes = await self._push(live, batch)
         now = self._clock()
         told = book.told(batch, outcomes, now)
+        if any(outcome.fate is Fate.UNKNOWN for outcome in outcomes):
+            live.doubt(now + self._doubt_s)
         if CAPABILITY in account.connector.capabilities:
             live.unconfirmed.add(batch, outcomes, now)
         live.requests += 1
@@ -526,6 +545,7 @@ class Publisher:
         account, book = live.account, live.book
         began = self._clock()
         live.reconcile_at, live.read_again_at = began + self._reconcile_every_s, began + _STAND_BY_S
+        live.doubted_until = live.last_doubt_until if live.last_doubt_until > began else float("inf")
         drift = Drift()
         waited_for = book.to_read()
         try:
