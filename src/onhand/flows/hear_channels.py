@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, differences, retry_s
+from onhand.channels.inbound.decide import Heard, differences, retry_s, unkeepable
 from onhand.channels.inbound.store import Message, Notice
 from onhand.connectors import Connector, Counter, Declared, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
@@ -122,7 +122,7 @@ class Ear:
         else:
             is_read = message.topic == HINT or _is_hint(account.connector, message.topic)
             at = began if is_read else message.received_at
-            heard = [Heard(v, at, is_read) for v in values if isinstance(v, ChannelOrder)]
+            heard, rejects = _keepable(values, at, is_read=is_read)
             can_ask = "orders.get" in account.connector.capabilities
             channel_id = account.channel_id
 
@@ -130,9 +130,18 @@ class Ear:
                 hearing = hear(conn, channel_id, heard, can_ask=can_ask)
                 _ask(conn, channel_id, hearing.ask, at)
                 keep_sales(conn, channel_id, values)
+                keep_unreadable(conn, channel_id, rejects)
                 store.finish_messages(conn, [message.message_id])
 
-            await self._transact(work)
+            try:
+                await self._transact(work)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:
+                # It must not stand in the way of those behind it.
+                log.exception("what a message says cannot be kept", channel=account.code, topic=message.topic)
+                because = f"{type(error).__name__}: {error}"
+                await self._fail(message, because, retry_s(message.attempts), parks_after=_FAILURES_MAX)
 
     async def _fail(self, message: Message, error: str, seconds: float, *, parks_after: int | None) -> None:
         is_parked = parks_after is not None and message.attempts >= parks_after
@@ -210,8 +219,10 @@ class Ear:
         ended: bool,
         conn: Connection[TupleRow],
     ) -> Hearing:
-        hearing = hear(conn, channel_id, _orders(page, began))
+        heard, rejects = _keepable(page.records, began)
+        hearing = hear(conn, channel_id, heard)
         _keep_rejects(conn, channel_id, page.rejects)
+        keep_unreadable(conn, channel_id, rejects)
         store.save_reading(conn, channel_id, "orders", at=at, seconds=wait_s, ended=ended)
         return hearing
 
@@ -341,13 +352,15 @@ class Ear:
             page = await account.connector.pull_orders(account.connection, at, since=since)
 
             def work(conn: Connection[TupleRow], page: Page = page, asked: datetime = asked) -> Hearing:
+                heard, rejects = _keepable(page.records, asked)
                 _keep_rejects(conn, channel_id, page.rejects)
-                return hear(conn, channel_id, _orders(page, asked))
+                keep_unreadable(conn, channel_id, rejects)
+                return hear(conn, channel_id, heard)
 
             hearing = await self._transact(work)
             lost += hearing.new
             changed += hearing.changed
-            said |= {r.external_id: r for r in page.records if isinstance(r, ChannelOrder)}
+            said |= {r.external_id: r for r in page.records if isinstance(r, ChannelOrder) and not unkeepable(r)}
             at = page.next
             if at is None:
                 break
@@ -488,8 +501,18 @@ def _pair(cursor: Cursor) -> tuple[int, int]:
     return cursor.xid, cursor.pos
 
 
-def _orders(page: Page, at: datetime) -> list[Heard]:
-    return [Heard(r, at, True) for r in page.records if isinstance(r, ChannelOrder)]
+def _keepable(values: Sequence[object], at: datetime, *, is_read: bool = True) -> tuple[list[Heard], list[Reject]]:
+    """The orders among `values`, and those that could not be written down, for a person to see."""
+    heard: list[Heard] = []
+    rejects: list[Reject] = []
+    for said in values:
+        if not isinstance(said, ChannelOrder):
+            continue
+        if (why := unkeepable(said)) is None:
+            heard.append(Heard(said, at, is_read))
+        else:
+            rejects.append(Reject(why=why, record=ascii(said)[:2_000], external_id=ascii(said.external_id)[1:101]))
+    return heard, rejects
 
 
 def _keep_posted(channel_id: int, posted: Sequence[Posted], conn: Connection[TupleRow]) -> None:

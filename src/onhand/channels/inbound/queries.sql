@@ -81,18 +81,19 @@ WHERE channel_id = %(channel_id)s AND taken < version AND status = 'unknown_sku'
 LIMIT %(limit)s;
 
 -- name: set_taken
--- said NULL: as it was. Only what was followed: something newer may have been heard meanwhile.
+-- said NULL: as it was. Only what was followed: something newer may have been heard meanwhile. Whoever has followed less
+-- than another has by now says nothing: what was wanted then would be ordered twice.
 UPDATE channel_order SET taken = greatest(taken, %(version)s), status = %(status)s, problem = %(problem)s, missing = NULL,
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = 0,
     said = CASE WHEN version = %(version)s THEN coalesce(%(said)s, said) ELSE said END
-WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND taken <= %(version)s;
 
 -- name: set_stuck
 UPDATE channel_order SET status = %(status)s, problem = %(problem)s, missing = %(missing)s::text[],
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = attempts + 1,
     next_try_at = CASE WHEN %(seconds)s::float8 IS NULL THEN 'infinity'
                        ELSE now() + make_interval(secs => %(seconds)s::float8) END
-WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND version = %(version)s;
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND version = %(version)s AND taken < version;
 
 -- name: set_problem
 UPDATE channel_order SET problem = %(problem)s

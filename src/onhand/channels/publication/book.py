@@ -184,8 +184,14 @@ class Book:
         names = (listing.external_id, listing.external_sku)
         if names != self.names[row]:
             # Another thing at the channel: nothing is known of it.
-            self.by_external.pop(self.names[row][0], None)
+            if self.by_external.get(self.names[row][0]) == row:  # two may have exchanged their names
+                del self.by_external[self.names[row][0]]
             self.by_external[names[0]] = row
+            if self.sent[row] != NONE and not self.is_busy[row]:
+                self._again[batch := str(self._batch[row])].remove(row)
+                if not self._again[batch]:
+                    del self._again[batch]
+                self._unsent(row)
             self.names[row] = names
             self.shown[row] = NONE
         self.is_active[row] = listing.is_active
@@ -358,9 +364,13 @@ class Book:
         """Take the fates of a batch over."""
         all_failed = all(outcome.fate in (Fate.RETRY, Fate.UNKNOWN) for outcome in outcomes)
         told = Told()
-        for row, outcome in zip(batch.rows, outcomes, strict=True):
+        for row, write, outcome in zip(batch.rows, batch.writes, outcomes, strict=True):
             self.is_busy[row] = False
             told.rows.append(row)
+            if write.external_id != self.names[row][0]:  # the listing is of another thing there by now
+                self._unsent(row)
+                self.shown[row] = NONE
+                continue
             if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
                 self._arrived(row, outcome, now, told)
                 continue
