@@ -343,3 +343,36 @@ def test_how_long_changes_take_is_told():
     assert told.lags_s == [3.0, 2.0]
     book.want(np.arange(2), np.array([5, 6]), 20.0)
     assert send(book, 21.0, keys) == []
+
+
+def renamed(*items):
+    """Listings by (item_id, new name)."""
+    return [Listing(item, name, "") for item, name in items]
+
+
+@pytest.mark.parametrize("outcome", [Fate.DONE, Fate.UNKNOWN])
+def test_a_write_to_a_listing_that_was_renamed_meanwhile_says_nothing_of_the_new_one(outcome):
+    book, keys = shop(1), itertools.count()
+    book.want(np.arange(1), np.array([5]), 0.0)
+    rows = book.pick(0.0)
+    batch = book.write(rows, 0.0, batch_id="b", keys=["old"], sold={})
+    book.put(renamed((1, "y1")))  # while the request is on its way
+    book.told(batch, [Outcome(fate=outcome)], 1.0)
+    assert [(w.external_id, w.quantity, w.key != "old") for w in send(book, 100.0, keys)] == [("y1", 5, True)]
+    assert book.shown.tolist() == [5]
+
+
+def test_a_write_of_unknown_fate_is_not_sent_again_to_another_listing():
+    book, keys = shop(1), itertools.count()
+    book.want(np.arange(1), np.array([5]), 0.0)
+    send(book, 0.0, keys, Outcome(fate=Fate.UNKNOWN))
+    book.put(renamed((1, "y1")))
+    (write,) = send(book, 100.0, keys)
+    assert (write.external_id, write.key) == ("y1", "k3")
+    assert send(book, 1_000.0, keys) == []
+
+
+def test_listings_that_exchange_their_names_are_both_known():
+    book = shop(2)
+    book.put(renamed((1, "x2"), (2, "x1")))
+    assert book.by_external == {"x2": 0, "x1": 1}
