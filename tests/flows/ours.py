@@ -11,6 +11,8 @@ import threading
 import time
 from contextlib import closing, suppress
 
+import psycopg
+
 READY_S = SOON_S = 60.0
 KEY = "test-admin-key"
 
@@ -106,6 +108,34 @@ class Ours:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.kills += 1
+
+    def restart_later(self):
+        """Start again, when what the dead one had claimed is free: time passes until its leases are over."""
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            for table in ("channel_message", "channel_notice"):
+                conn.execute(f"UPDATE {table} SET next_try_at = now() WHERE status = 'due' AND next_try_at > now()")
+        self.start()
+
+    def found(self):
+        """A node in New York, and a carrier."""
+        node = {
+            "name": "n", "node_type": "warehouse", "country": "US", "latitude": 40.7, "longitude": -74.0,
+            "timezone": "America/New_York",
+        }  # fmt: skip
+        rate = {"by": "distance_km", "distance_km": [None], "weights_g": [30000], "prices_minor": [[500]]}
+        service = {
+            "code": "standard", "rate_table": rate, "transit_days": {"p50": 1, "p95": 2}, "co2_g_per_tonne_km": 80,
+            "currency": "USD",
+        }  # fmt: skip
+        self.call("PUT", "/v1/nodes/ny", node)
+        self.call("PUT", "/v1/carriers/ups", {"name": "UPS", "services": [service]})
+
+    def receive(self, **units):
+        """Units of new items come in, {sku: units}."""
+        self.call("POST", "/v1/items/batch", {"items": [{"sku": s, "name": s, "weight_g": 500} for s in units]})
+        entries = [{"kind": "receipt", "sku": sku, "node": "ny", "quantity": n} for sku, n in units.items()]
+        results = self.call("POST", "/v1/stock/entries", {"entries": entries})["results"]
+        assert {row["status"] for row in results} == {"applied"}, results
 
     def stop(self):
         """The end of the test, whatever state it is in."""
