@@ -215,12 +215,24 @@ def machine(new_database):
 
         def one_more(self):
             """An order of which we are told only once, and die while we hear of it; of which more is wanted, and we die
-            while we follow; of which both sides cancel units."""
+            while we follow; of which both sides cancel units. Before that one of goods that become known."""
+            self.shop.now_due()
+            self.shop.hear()
+            if not self.is_listed:
+                order = self.fake.buy({self.products[1]: 1})
+                self.send(order)
+                self.arrive(-1, stays=False)
+                self.shop.hear()
+                assert self.shop.rows()[str(order["id"])][0] == "unknown_sku"
+                self.list_it()
+                self.shop.hear()
+                assert self.shop.order(order["id"]) is not None, "its listing has come"
             order = self.fake.buy({self.products[0]: 3})
             self.send(order)
             self.arrive(-1, stays=False)
             self.die("add_orders", "process before", polls=False)
             self.shop.hear()
+            assert self.shop.order(order["id"]) is not None, "lost"
             later(order)["line_items"][0]["quantity"] = 4
             self.send(order)
             self.arrive(-1, stays=False)
