@@ -120,6 +120,10 @@ _HEALTH: Json = {
             {"kind": "foreign", "external_id": "gid-4711", "external_sku": "mug-blue", "believed": 40, "seen": 99}
         ],
     },
+    "orders": {
+        "report_id": 311, "reconciled_at": _MONDAY, "seen": 1_820, "lost": 1, "changed": 0, "differing": 1,
+        "error": None,
+    },
 }  # fmt: skip
 _MISNAMED: Json = {
     "status": "rejected",

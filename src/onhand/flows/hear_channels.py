@@ -366,8 +366,16 @@ class Ear:
         """What differs still, and what is done about it: parcels and cancellations are told once more."""
 
         def work(conn: Connection[TupleRow]) -> int:
+            stuck = store.not_taken(conn, channel_id, [*said])
             findings: list[dict[str, Any]] = [
-                {"external_id": i, "finding": "we had not heard of it", "done": "taken in"} for i in lost
+                {
+                    "external_id": i, "finding": "we had not heard of it",
+                    "done": "kept, not placed yet" if i in stuck else "taken in",
+                }
+                for i in lost
+            ]  # fmt: skip
+            findings += [
+                {"external_id": i, "finding": why, "done": "for a person to see"} for i, why in sorted(stuck.items())
             ]
             here = store.orders_here(conn, channel_id, [*said])
             for external_id, order in said.items():

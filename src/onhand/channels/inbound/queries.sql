@@ -137,6 +137,11 @@ UPDATE channel_reading SET at = %(at)s, failures = 0, error = NULL,
     next_at = now() + make_interval(secs => %(seconds)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 
+-- name: ask_reading
+-- Whoever listens to the channel does it within a second.
+INSERT INTO channel_reading (channel_id, kind) VALUES (%(channel_id)s, %(kind)s)
+ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL;
+
 -- name: fail_reading
 UPDATE channel_reading SET failures = failures + 1, error = %(error)s,
     next_at = now() + make_interval(secs => %(seconds)s)
@@ -231,6 +236,11 @@ RETURNING notice_id;
 SELECT c.external_id, o.order_id::text FROM channel_order c
 JOIN orders o ON o.channel_id = c.channel_id AND o.external_id = c.external_id
 WHERE c.channel_id = %(channel_id)s AND c.said_at >= %(since)s AND c.said_at < %(before)s;
+
+-- name: not_taken
+-- Of some orders those that wait for somebody to look at them, and why.
+SELECT external_id, status, problem FROM channel_order
+WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]) AND status IN ('unknown_sku', 'refused');
 
 -- name: add_report
 INSERT INTO channel_orders_report (channel_id, since, seen, lost, changed, differing, findings)

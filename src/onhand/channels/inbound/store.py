@@ -299,6 +299,11 @@ def save_reading(
     conn.execute(SQL["save_reading"], values)
 
 
+def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> None:
+    """Have whoever listens to the channel read that now."""
+    conn.execute(SQL["ask_reading"], {"channel_id": channel_id, "kind": kind})
+
+
 def fail_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, error: str, seconds: float) -> None:
     values = {"channel_id": channel_id, "kind": kind, "error": error[:1000], "seconds": seconds}
     conn.execute(SQL["fail_reading"], values)
@@ -391,6 +396,12 @@ def ours_since(conn: Connection[TupleRow], channel_id: int, since: datetime, bef
     """Our order ids by external id, of those that the channel changed last between two moments."""
     values = {"channel_id": channel_id, "since": since, "before": before}
     return dict(conn.execute(SQL["ours_since"], values).fetchall())
+
+
+def not_taken(conn: Connection[TupleRow], channel_id: int, external_ids: Sequence[str]) -> dict[str, str]:
+    """Of these orders those that wait for somebody to look at them, and why."""
+    rows = conn.execute(SQL["not_taken"], {"channel_id": channel_id, "ids": list(external_ids)})
+    return {external_id: problem or status for external_id, status, problem in rows}
 
 
 def add_report(
