@@ -36,7 +36,7 @@ def test_asking_for_reconciliation_asks_for_stock_and_for_orders(server):
         inbound.take_reading(conn, channel_id, "reconcile", lease_s=0.0)
         inbound.fail_reading(conn, channel_id, "reconcile", error="no answer", seconds=3600.0)
         report = inbound.add_report(
-            conn, channel_id, since=datetime.now(UTC), seen=5, lost=1, changed=2,
+            conn, channel_id, since=datetime.now(UTC), seen=5, lost=1, changed=2, differing=1,
             findings=[{"external_id": "7", "finding": "we had not heard of it", "done": "taken in"}],
         )  # fmt: skip
     found = server.client.get("/v1/channels/both/health").json()["orders"]

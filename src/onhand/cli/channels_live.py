@@ -182,8 +182,8 @@ def reconcile(
 ) -> None:
     """Have all that a channel shows, and its orders of the last days, read and compared.
 
-    Numbers that differ are written again, lost orders are taken in. `onhand serve` or `onhand worker` has to run: it does
-    it. Exits 1 if anything differed, or was not heard in time."""
+    Numbers that differ are written again, lost orders are taken in. `onhand serve` or `onhand worker` has to run: it
+    does it. Exits 1 if anything differed, or was not heard in time."""
     import asyncio
 
     from onhand.cli.reconciled import tables

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, differences, retry_s
+from onhand.channels.inbound.decide import Heard, retry_s
 from onhand.channels.inbound.store import Message, Notice
 from onhand.connectors import Connector, Counter, Declared, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
@@ -29,10 +29,10 @@ from onhand.db import Database
 from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
+from onhand.flows.compare_orders import Progress, begin, compare_page, finish
 from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
 from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable
-from onhand.orders.store import load_order
 
 T = TypeVar("T")
 Step = Callable[[Account], Awaitable[Any]]
@@ -50,7 +50,9 @@ _IDLE_S = 1.0
 _THREADS = 8
 # Without messages a channel's orders are read as often as an eye blinks; with them reading only repairs.
 _READ_EVERY_S, _REPAIR_EVERY_S = 15.0, 300.0
-_RECONCILE_EVERY_S, _RECONCILE_DAYS = 6 * 3600.0, 7
+_RECONCILE_EVERY_S, _RECONCILE_DAYS, _RECONCILE_LEASE_S = 6 * 3600.0, 7, 600.0
+# Pages after which it is written down how far a comparison is, if nothing breaks it off before.
+_RECONCILE_KEPT_EVERY = 20
 # So often what a channel refuses is tried before a person must look at it.
 _REFUSALS_MAX, _FAILURES_MAX = 5, 8
 _NOTICE_RETRY_MAX_S = 3_600.0
@@ -302,113 +304,66 @@ class Ear:
 
     async def reconcile(self, account: Account, *, days: int = _RECONCILE_DAYS, forced: bool = False) -> int | None:
         """Compare the channel's orders of the last days with ours, take in what was lost, and report what differs; the
-        id of the report, None: it is not due."""
+        id of the report, None: it is not due, or has not come to its end yet."""
         capabilities = account.connector.capabilities
         if "orders.pull" not in capabilities or "orders.once" in capabilities:
             return None
         channel_id = account.channel_id
         reading = await self._transact(
-            lambda conn: store.take_reading(conn, channel_id, "reconcile", lease_s=_LEASE_S * 5)
+            lambda conn: store.take_reading(conn, channel_id, "reconcile", lease_s=_RECONCILE_LEASE_S)
         )
         if reading is None and not forced:
             return None
+        kept, now = None if reading is None else reading.at, self._now()
+        progress = await self._transact(lambda conn: begin(conn, channel_id, kept, now=now, days=days))
         try:
-            report = await self._reconcile(account, self._now() - timedelta(days=days))
+            is_more = True
+            while is_more:
+                progress, is_more = await self._compare_page(account, progress)
         except (Unavailable, Refused) as error:
             because, seconds = str(error), retry_s(1 if reading is None else reading.failures + 1)
-            await self._transact(
-                lambda conn: store.fail_reading(conn, channel_id, "reconcile", error=because, seconds=seconds)
-            )
+            # Refused may be the place of a page that the channel does not know any more: all is read again.
+            stands = progress.again() if isinstance(error, Refused) else progress
+
+            def fail(conn: Connection[TupleRow]) -> None:
+                store.place_reading(conn, channel_id, "reconcile", at=stands.text())
+                store.fail_reading(conn, channel_id, "reconcile", error=because, seconds=seconds)
+
+            await self._transact(fail)
             if forced:
                 raise
             return None
-        await self._transact(
-            lambda conn: store.save_reading(
-                conn, channel_id, "reconcile", at=None, seconds=self._reconcile_every_s, ended=True
+
+        def end(conn: Connection[TupleRow]) -> int:
+            store.save_reading(conn, channel_id, "reconcile", at=None, seconds=self._reconcile_every_s, ended=True)
+            return finish(conn, channel_id, progress)
+
+        return await self._transact(end)
+
+    async def _compare_page(self, account: Account, progress: Progress) -> tuple[Progress, bool]:
+        """Read one page, follow it, and see what differs still; how far that is, and whether there is another page."""
+        channel_id, asked = account.channel_id, self._now()
+        page = await account.connector.pull_orders(account.connection, progress.at, since=progress.since)
+
+        def take_in(conn: Connection[TupleRow]) -> Hearing:
+            _keep_rejects(conn, channel_id, page.rejects)
+            return hear(conn, channel_id, _orders(page, asked))
+
+        hearing = await self._transact(take_in)
+        await self._thread(self._follower.follow, _channel(account), [*hearing.new, *hearing.changed])
+        said = {r.external_id: r for r in page.records if isinstance(r, ChannelOrder)}
+
+        def work(conn: Connection[TupleRow]) -> Progress:
+            after = progress.after(
+                page.next, said, compare_page(conn, channel_id, said, hearing.new), hearing.new, hearing.changed
             )
-        )
-        return report
+            if after.pages % _RECONCILE_KEPT_EVERY == 0:
+                store.save_reading(
+                    conn, channel_id, "reconcile", at=after.text(), seconds=_RECONCILE_LEASE_S, ended=False
+                )
+            return after
 
-    async def _reconcile(self, account: Account, since: datetime) -> int:
-        channel_id = account.channel_id
-        began = self._now()
-        at: str | None = None
-        said: dict[str, ChannelOrder] = {}
-        lost: list[str] = []
-        changed: list[str] = []
-        while True:
-            asked = self._now()
-            page = await account.connector.pull_orders(account.connection, at, since=since)
-
-            def work(conn: Connection[TupleRow], page: Page = page, asked: datetime = asked) -> Hearing:
-                _keep_rejects(conn, channel_id, page.rejects)
-                return hear(conn, channel_id, _orders(page, asked))
-
-            hearing = await self._transact(work)
-            lost += hearing.new
-            changed += hearing.changed
-            said |= {r.external_id: r for r in page.records if isinstance(r, ChannelOrder)}
-            at = page.next
-            if at is None:
-                break
-        await self._thread(self._follower.follow, _channel(account), [*lost, *changed])
-        return await self._thread(self._report, channel_id, since, began, said, lost, changed)
-
-    def _report(
-        self,
-        channel_id: int,
-        since: datetime,
-        began: datetime,
-        said: dict[str, ChannelOrder],
-        lost: list[str],
-        changed: list[str],
-    ) -> int:
-        """What differs still, and what is done about it: parcels and cancellations are told once more."""
-
-        def work(conn: Connection[TupleRow]) -> int:
-            stuck = store.not_taken(conn, channel_id, [*said])
-            findings: list[dict[str, Any]] = [
-                {
-                    "external_id": i, "finding": "we had not heard of it",
-                    "done": "kept, not placed yet" if i in stuck else "taken in",
-                }
-                for i in lost
-            ]  # fmt: skip
-            findings += [
-                {"external_id": i, "finding": why, "done": "for a person to see"} for i, why in sorted(stuck.items())
-            ]
-            here = store.orders_here(conn, channel_id, [*said])
-            for external_id, order in said.items():
-                if external_id not in here:
-                    continue
-                ours = load_order(conn, here[external_id])
-                found = [] if ours is None else differences(ours, order)
-                if not found:
-                    store.set_problem(conn, channel_id, external_id, None)
-                    continue
-                again = store.retry_notices(conn, here[external_id])
-                findings.append(
-                    {
-                        "external_id": external_id, "order_id": here[external_id], "finding": "; ".join(found),
-                        "done": "the channel is told again" if again else "for a person to see",
-                    }
-                )  # fmt: skip
-                store.set_problem(conn, channel_id, external_id, "; ".join(found))
-            gone = store.ours_since(conn, channel_id, since + timedelta(minutes=5), began - timedelta(minutes=5))
-            for external_id, order_id in gone.items():
-                if external_id not in said:
-                    findings.append(
-                        {
-                            "external_id": external_id, "order_id": order_id,
-                            "finding": "the channel does not list it any more", "done": "for a person to see",
-                        }
-                    )  # fmt: skip
-            return store.add_report(
-                conn, channel_id, since=since, seen=len(said), lost=len(lost), changed=len(set(changed)),
-                findings=findings,
-            )  # fmt: skip
-
-        return self._db.transact(work)
+        return await self._transact(work), page.next is not None
 
     # Telling ------------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,9 @@ WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 INSERT INTO channel_reading (channel_id, kind) VALUES (%(channel_id)s, %(kind)s)
 ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL;
 
+-- name: place_reading
+UPDATE channel_reading SET at = %(at)s WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
+
 -- name: fail_reading
 UPDATE channel_reading SET failures = failures + 1, error = %(error)s,
     next_at = now() + make_interval(secs => %(seconds)s)

@@ -304,6 +304,11 @@ def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> None:
     conn.execute(SQL["ask_reading"], {"channel_id": channel_id, "kind": kind})
 
 
+def place_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str) -> None:
+    """It goes on at `at` the next time."""
+    conn.execute(SQL["place_reading"], {"channel_id": channel_id, "kind": kind, "at": at})
+
+
 def fail_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, error: str, seconds: float) -> None:
     values = {"channel_id": channel_id, "kind": kind, "error": error[:1000], "seconds": seconds}
     conn.execute(SQL["fail_reading"], values)
@@ -412,12 +417,13 @@ def add_report(
     seen: int,
     lost: int,
     changed: int,
+    differing: int,
     findings: Sequence[Fields],
-    findings_max: int = 1_000,
 ) -> int:
+    """Keep a report; its id. differing: how many findings there were, if not all are kept."""
     values = {
         "channel_id": channel_id, "since": since, "seen": seen, "lost": lost, "changed": changed,
-        "differing": len(findings), "findings": json.dumps(list(findings)[:findings_max]),
+        "differing": differing, "findings": json.dumps(list(findings)),
     }  # fmt: skip
     row = conn.execute(SQL["add_report"], values).fetchone()
     assert row is not None
