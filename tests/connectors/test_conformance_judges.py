@@ -181,7 +181,15 @@ def test_the_kit_asks_for_everything_a_connector_can_do(name):
             result = asyncio.run(examine(connector, bench_of(name), case))
             passed |= case.needs if result.grade is Grade.PASSED else set()
     # What only few can do is proved in their own tests.
-    own = {"node_stock.pull", "messages.pull", "stock.confirm", "shipping.push", "shipping.cancel", "shipping.pull"}
+    own = {
+        "node_stock.pull",
+        "messages.pull",
+        "stock.confirm",
+        "shipping.push",
+        "shipping.cancel",
+        "shipping.pull",
+        "counts.pull",
+    }
     # Parcels are of orders: where none can be read, the connector's own test tells of them.
     of_orders = set() if "orders.pull" in connector.capabilities else {"fulfilments.push"}
     assert set(connector.capabilities) - passed <= {"ships", "sales.pull", *own, *of_orders}

@@ -38,7 +38,7 @@ class Storefront:
         self.ear = self.new_ear()
 
     def new_ear(self, **more):
-        return Ear(self.db, self.follower, read_every_s=0.0, **more)
+        return Ear(self.db, self.follower, **{"read_every_s": 0.0} | more)
 
     def close(self):
         self.follower.close()

@@ -126,12 +126,16 @@ class Ear:
             at = began if is_read else message.received_at
             heard = [Heard(v, at, is_read) for v in values if isinstance(v, ChannelOrder)]
             can_ask = "orders.get" in account.connector.capabilities
+            can_count = "counts.pull" in account.connector.capabilities
             channel_id = account.channel_id
 
             def work(conn: Connection[TupleRow]) -> None:
                 hearing = hear(conn, channel_id, heard, can_ask=can_ask)
                 _ask(conn, channel_id, hearing.ask, at)
                 keep_sales(conn, channel_id, values)
+                if can_count and any(isinstance(v, Level) and v.is_free for v in values):
+                    # Messages overtake each other, and a count undoes what was there: all is read instead.
+                    store.ask_reading(conn, channel_id, "counts")
                 store.finish_messages(conn, [message.message_id])
 
             await self._transact(work)
@@ -263,6 +267,8 @@ class Ear:
             return 0
         at, count = reading.at, 0
         every_s = _READ_EVERY_S if self._read_every_s is None else self._read_every_s
+        if kind == "counts":  # those who tell of all they have, and send messages, are asked as rarely as for orders
+            every_s = self.every_s(account.connector)
         try:
             while True:
                 page = await pull(account.connection, at, since=reading.since)

@@ -60,13 +60,17 @@ class ChannelOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How many units the channel shows of a listing (at one of its places, if it has several)."""
+    """How many units the channel shows of a listing (at one of its places, if it has several), or has of it.
+
+    is_free  only what it could still ship: units that it holds for what we asked it to ship are left out
+    """
 
     external_id: str
     quantity: int
     place: str = ""
     external_sku: str = ""
     counted_at: datetime | None = None  # when it was so, if that is told
+    is_free: bool = False
 
 
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
