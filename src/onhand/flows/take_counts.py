@@ -97,8 +97,9 @@ def book_counts(
 
 
 def _there(conn: Connection[TupleRow], channel: Channel, node: str) -> dict[str, tuple[int, int]]:
-    """Of each sku at the node how many are on hand, by our ledger, and how many its other side holds for us: what it was
-    asked to ship, whatever it answered, and has not shipped yet."""
+    """Of each sku at the node how many are on hand, by our ledger, and how many its other side holds for us.
+
+    It holds what it was asked to ship, whatever it answered, and has not shipped yet."""
     values = {"channel_id": channel.channel_id, "node": node, "asked": ASKED}
     return {sku: (on_hand, held) for sku, on_hand, held in conn.execute(SQL["held_there"], values)}
 
