@@ -21,9 +21,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, retry_s
-from onhand.channels.inbound.store import Message, Notice
-from onhand.connectors import Connector, Counter, Declared, Queued, Refused, Unavailable
+from onhand.channels.inbound.decide import Heard, less_of, retry_s, wanted_of
+from onhand.channels.inbound.store import Message, Notice, Row
+from onhand.connectors import Connector, Counter, Declared, Partial, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
 from onhand.db import Database
 from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
@@ -33,6 +33,8 @@ from onhand.flows.compare_orders import Progress, begin, compare_page, finish
 from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
 from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable
+from onhand.orders.model import Order
+from onhand.orders.store import load_order
 
 T = TypeVar("T")
 Step = Callable[[Account], Awaitable[Any]]
@@ -410,6 +412,8 @@ class Ear:
 
     async def _tell(self, account: Account, notice: Notice) -> Outcome:
         connector, connection = account.connector, account.connection
+        if notice.kind == "cancel" and notice.shipment_no:
+            return await self._tell_part(account, notice)
         if notice.kind == "cancel":
             if "orders.cancel" not in connector.capabilities:
                 return Outcome(fate=Fate.REFUSED, code="no_way", message="this channel cannot be told of cancellations")
@@ -435,6 +439,43 @@ class Ear:
             is_complete=shipped.is_complete,
         )
         return await connector.push_parcel(connection, parcel)
+
+    async def _tell_part(self, account: Account, notice: Notice) -> Outcome:
+        """Tell of units that we cancelled, as far as the channel still wants them: telling again takes nothing more."""
+        connector, connection, channel_id = account.connector, account.connection, account.channel_id
+        if "orders.cancel_lines" not in connector.capabilities:
+            return Outcome(fate=Fate.REFUSED, code="no_way", message="this channel cannot be told of cancelled units")
+
+        def load(conn: Connection[TupleRow]) -> tuple[Order | None, Row]:
+            external_id = store.external_id_of(conn, notice.order_id)
+            row = store.lock_rows(conn, channel_id, [external_id])[external_id]
+            return load_order(conn, notice.order_id), row
+
+        order, row = await self._transact(load)
+        assert order is not None, f"a notice of an order that is not there: {notice.order_id}"
+        began, said = self._now(), row.said
+        if "orders.get" in connector.capabilities:
+            said = await connector.get_order(connection, row.external_id)
+        gone = less_of(order, said)
+        if gone and wanted_of(said) != row.wanted:
+            # The customer has changed it meanwhile: that is followed first.
+            await self._transact(lambda conn: _ask(conn, channel_id, [row.external_id], began))
+            return Outcome(fate=Fate.RETRY, code="changed", message="it has changed there: that is followed first")
+        outcome = Outcome(fate=Fate.DONE, code="known")
+        if gone:
+            # Other units are another request.
+            key = f"{notice.key}-{hash_of(repr(gone))[:12]}"
+            outcome = await cast("Partial", connector).cancel_lines(
+                connection, row.external_id, gone, reason="it cannot be served", key=key
+            )
+        if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
+            # From now on the channel wants that much: what it says next is compared with it.
+            wanted = {line_id: n for line_id, n in wanted_of(said).items() if line_id not in {x.line_id for x in gone}}
+            wanted |= {less.line_id: less.left for less in gone if less.left}
+            if not gone and wanted != {line.line_id: line.open for line in order.lines if line.open}:
+                return outcome  # it wants something else again, which is yet to be followed
+            await self._transact(lambda conn: store.set_wanted(conn, channel_id, row, wanted))
+        return outcome
 
 
 def _end(notice: Notice, outcome: Outcome, conn: Connection[TupleRow]) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from onhand.connectors._sdk.values import Address, ChannelOrder, OrderLine
+from onhand.connectors._sdk.values import Address, ChannelOrder, Less, OrderLine
 from onhand.orders.decide import cancellable
 from onhand.orders.intake import Customer, Destination, LineIn, OrderIn
 from onhand.orders.model import Order
@@ -249,6 +249,20 @@ def follow(order: Order, wanted_before: Mapping[str, int] | None, said: ChannelO
         release=order.held and is_ours and said.status == "open",
         problem=problem,
     )
+
+
+def less_of(order: Order, said: ChannelOrder) -> list[Less]:
+    """Units that we cancelled and that the channel still wants."""
+    wanted = wanted_of(said)
+    theirs = {line.line_id: line for line in said.lines}
+    return [
+        Less(
+            line_id=line.line_id, quantity=wanted[line.line_id] - line.open, left=line.open,
+            external_item_id=theirs[line.line_id].external_item_id, sku=theirs[line.line_id].sku,
+        )
+        for line in order.lines
+        if line.open < min(line.quantity, wanted.get(line.line_id, 0))
+    ]  # fmt: skip
 
 
 def _hold(order: Order, said: ChannelOrder, cancel: Mapping[str, int], *, grows: bool) -> str | None:

@@ -87,6 +87,10 @@ UPDATE channel_order SET taken = greatest(taken, %(version)s), status = %(status
     said = CASE WHEN version = %(version)s THEN coalesce(%(said)s, said) ELSE said END
 WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
 
+-- name: set_wanted
+UPDATE channel_order SET wanted = %(wanted)s
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND taken = %(taken)s;
+
 -- name: set_stuck
 UPDATE channel_order SET status = %(status)s, problem = %(problem)s, missing = %(missing)s::text[],
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = attempts + 1,
@@ -158,7 +162,7 @@ SELECT kind, since, next_at, failures, error, ended_at FROM channel_reading WHER
 SELECT DISTINCT data ->> 'order_id' FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
   AND (kind IN ('fulfilment.shipped', 'fulfilment.partly_shipped', 'order.cancelled')
-       OR (kind = 'order.shipped' AND data ->> 'change' = 'cancel'));
+       OR (kind LIKE 'order.%%' AND data ? 'cancelled'));
 
 -- name: only_one
 -- One process at a time writes notices.
@@ -187,6 +191,20 @@ INSERT INTO channel_notice (channel_id, order_id, kind)
 SELECT channel_id, order_id, 'cancel' FROM ours WHERE status = 'cancelled' AND there NOT IN ('cancelled', 'completed')
 ORDER BY order_id
 ON CONFLICT (order_id, kind, shipment_no) DO NOTHING;
+
+-- name: add_part_notices
+-- Units that we cancelled of orders that go on, and that the channel still wants by what was followed last; each time
+-- another notice, as the one before may be on its way. What is to be told is worked out when it is.
+INSERT INTO channel_notice (channel_id, order_id, kind, shipment_no)
+SELECT o.channel_id, o.order_id, 'cancel',
+       1 + coalesce((SELECT max(shipment_no) FROM channel_notice n WHERE n.order_id = o.order_id AND n.kind = 'cancel'), 0)
+FROM orders o JOIN channel_order c ON c.channel_id = o.channel_id AND c.external_id = o.external_id
+WHERE o.order_id = ANY (%(ids)s::uuid[]) AND o.status <> 'cancelled'
+  AND c.said::json ->> 'status' NOT IN ('cancelled', 'completed')
+  AND EXISTS (
+    SELECT FROM order_line l, json_each_text(c.wanted::json) AS w
+    WHERE l.order_id = o.order_id AND w.key = l.line_id AND l.cancelled > 0 AND l.quantity - l.cancelled < w.value::int)
+ORDER BY o.order_id;
 
 -- name: claim_notices
 -- Written before anything is sent. Parcels of one order one after the other.

@@ -215,6 +215,14 @@ def set_taken(
     conn.execute(SQL["set_taken"], values)
 
 
+def set_wanted(conn: Connection[TupleRow], channel_id: int, row: Row, wanted: Mapping[str, int]) -> None:
+    """The channel was told to want that much, unless it was followed since."""
+    values = {
+        "channel_id": channel_id, "external_id": row.external_id, "taken": row.taken, "wanted": json.dumps(wanted),
+    }  # fmt: skip
+    conn.execute(SQL["set_wanted"], values)
+
+
 def set_stuck(
     conn: Connection[TupleRow],
     channel_id: int,
@@ -335,6 +343,7 @@ def told_of(conn: Connection[TupleRow], after: tuple[int, int], until: tuple[int
 
 def add_notices(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     """Write down what is to be told of these orders and was not yet; how many cancellations."""
+    conn.execute(SQL["add_part_notices"], {"ids": list(order_ids)})
     return conn.execute(SQL["add_notices"], {"ids": list(order_ids)}).rowcount
 
 

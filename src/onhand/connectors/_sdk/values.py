@@ -255,6 +255,16 @@ class Parcel:
     is_complete: bool = True
 
 
+class Less(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Units of a line of an order that will not be served: `quantity` of them go, `left` stay."""
+
+    line_id: str
+    quantity: int
+    left: int
+    external_item_id: str = ""
+    sku: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """A request of the channel to us, after its signature was checked.
