@@ -273,8 +273,9 @@ class Ear:
             every_s = self.every_s(account.connector)
         try:
             while True:
+                asked = self._now()
                 page = await pull(account.connection, at, since=reading.since)
-                await self._transact(partial(self._keep_page, channel_id, kind, page, keep, at, every_s))
+                await self._transact(partial(self._keep_page, channel_id, kind, page, keep, at, every_s, asked))
                 at = page.next or page.cursor or at
                 count += len(page.records)
                 if page.next is None:
@@ -294,6 +295,7 @@ class Ear:
         keep: Callable[[Connection[TupleRow], Page, str | None], None],
         at: str | None,
         every_s: float,
+        asked: datetime,
         conn: Connection[TupleRow],
     ) -> None:
         keep(conn, page, at)
@@ -301,7 +303,7 @@ class Ear:
         ended = page.next is None
         following = page.next or page.cursor or at
         seconds = every_s if ended else _LEASE_S
-        store.save_reading(conn, channel_id, kind, at=following, seconds=seconds, ended=ended)
+        store.save_reading(conn, channel_id, kind, at=following, seconds=seconds, ended=ended, heard_until=asked)
 
     def every_s(self, connector: Connector) -> float:
         """How often a channel's orders are read."""

@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -39,6 +40,7 @@ from onhand.db.outbox import Cursor, Listener
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
 from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
+from onhand.flows.held_at import Moments
 from onhand.flows.numbers import Numbers
 from onhand.flows.state import State
 
@@ -86,6 +88,7 @@ class Live:
     requests: int = 0
     last_error: str = ""
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
+    moments: Moments = field(default_factory=Moments)
     confirming: "asyncio.Task[None] | None" = None
     reconcile_at: float = 0.0
     read_again_at: float = 0.0
@@ -439,6 +442,9 @@ class Publisher:
             sold: dict[int, int] = {}
             if book.is_compared and book.sent[rows[0]] == NONE:
                 sold = await self._in_thread(self._sold, live.account.channel_id, *_known(book, rows))
+            at: datetime | None = None
+            if live.moments.is_for(live.account.connector) and book.sent[rows[0]] == NONE:
+                at = await self._in_thread(live.moments.look, self._db, live.account.channel_id, self._clock())
             ids = [uuid.uuid4().hex for _ in rows]
             batch = book.write(
                 rows,
@@ -450,7 +456,7 @@ class Publisher:
             if batch.writes and not batch.is_again:
                 async with live.saving:
                     await self._in_thread(self._save, live.account.channel_id, book.stored(batch.rows))
-            return batch
+            return replace(batch, writes=live.moments.of(batch.batch_id, batch.writes, at))
         except BaseException:
             if batch is None:
                 book.put_back(rows)

@@ -137,9 +137,16 @@ RETURNING at, since, failures;
 
 -- name: save_reading
 UPDATE channel_reading SET at = %(at)s, failures = 0, error = NULL,
-    ended_at = CASE WHEN %(ended)s THEN now() ELSE ended_at END,
+    ended_at = CASE WHEN %(ended)s THEN coalesce(%(heard_until)s::timestamptz, now()) ELSE ended_at END,
     next_at = now() + make_interval(secs => %(seconds)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
+
+-- name: sales_until
+-- All that was sold there until then is booked: it was read, and of what was read nothing waits to be booked.
+SELECT least(r.ended_at, (
+    SELECT min(m.received_at) FROM channel_message m
+    WHERE m.channel_id = r.channel_id AND m.status = 'due' AND m.topic = %(topic)s AND m.received_at > r.since))
+FROM channel_reading r WHERE r.channel_id = %(channel_id)s AND r.kind = 'sales';
 
 -- name: ask_reading
 -- Whoever listens to the channel does it within a second.

@@ -300,11 +300,30 @@ def take_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, leas
 
 
 def save_reading(
-    conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str | None, seconds: float, ended: bool
+    conn: Connection[TupleRow],
+    channel_id: int,
+    kind: str,
+    *,
+    at: str | None,
+    seconds: float,
+    ended: bool,
+    heard_until: datetime | None = None,
 ) -> None:
-    """It has come as far as `at`, and is due again in so many seconds."""
-    values = {"channel_id": channel_id, "kind": kind, "at": at, "seconds": seconds, "ended": ended}
+    """It has come as far as `at`, and is due again in so many seconds.
+
+    heard_until  of one that has ended, when its last page was asked for; None: now
+    """
+    values = {
+        "channel_id": channel_id, "kind": kind, "at": at, "seconds": seconds, "ended": ended,
+        "heard_until": heard_until,
+    }  # fmt: skip
     conn.execute(SQL["save_reading"], values)
+
+
+def sales_until(conn: Connection[TupleRow], channel_id: int, topic: str) -> datetime | None:
+    """Until when all that was sold there is booked; topic: of messages that are sales. None: it was never read."""
+    row = conn.execute(SQL["sales_until"], {"channel_id": channel_id, "topic": topic}).fetchone()
+    return None if row is None else row[0]
 
 
 def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> None:
