@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, less_of, retry_s, wanted_of
+from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, wanted_of
 from onhand.channels.inbound.store import Message, Notice, Row
 from onhand.connectors import Connector, Counter, Declared, Partial, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
@@ -507,7 +507,7 @@ def _orders(page: Page, at: datetime) -> list[Heard]:
 def _keep_posted(channel_id: int, posted: Sequence[Posted], conn: Connection[TupleRow]) -> None:
     for one in posted:
         said = one.received
-        store.add_message(conn, channel_id, dedupe=said.dedupe, topic=said.topic, body=one.body)
+        store.add_message(conn, channel_id, dedupe=theirs(said.dedupe), topic=theirs(said.topic), body=one.body)
 
 
 def _ask(conn: Connection[TupleRow], channel_id: int, external_ids: Sequence[str], at: datetime) -> None:

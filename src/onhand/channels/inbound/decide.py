@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from onhand.connectors._sdk.values import Address, ChannelOrder, Less, OrderLine
+from onhand.connectors._sdk.values import OURS, Address, ChannelOrder, Less, OrderLine
 from onhand.orders.decide import cancellable
 from onhand.orders.intake import Customer, Destination, LineIn, OrderIn
 from onhand.orders.model import Order
@@ -30,6 +30,11 @@ NOWHERE: Final = "ZZ"
 
 _FIRST_RETRY_S, _RETRY_MAX_S = 5.0, 900.0
 _TEXT_MAX, _EMAIL_MAX, _PHONE_MAX = 200, 254, 40
+
+
+def theirs(word: str) -> str:
+    """A topic or name of a message as a channel gives it, such that it is none of our own."""
+    return f"?{word}" if word.startswith(OURS) else word
 
 
 class Known(NamedTuple):

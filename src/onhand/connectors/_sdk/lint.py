@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from onhand.base.fields import path_of
 from onhand.connectors._sdk import filling
 from onhand.connectors._sdk.overriding import SETTING
+from onhand.connectors._sdk.values import OURS
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     LoginIn,
@@ -292,6 +293,9 @@ def _webhooks(connector: ConnectorIn, known: Collection[str]) -> Iterator[Proble
         if (source.header is None) == (source.path is None):
             yield ("webhooks", name), "it is in a header, or in the body", "give header or path"
     for name, topic in webhooks.topics.items():
+        if name.startswith(OURS):
+            why = f"topics that begin with {OURS} are our own"
+            yield ("webhooks", "topics", name), why, "name it as the channel does"
         yield from _topic(connector, ("webhooks", "topics", name), topic)
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
+
+OURS: Final = "onhand."
+"""Begins the topics and names of messages that we write ourselves; nobody else's may."""
 
 OrderStatus = Literal["pending", "open", "completed", "cancelled", "unknown"]
 """pending: not paid yet, so nothing is promised; unknown: a word the map has no translation for."""
