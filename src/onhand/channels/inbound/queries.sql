@@ -122,6 +122,21 @@ WHERE l.channel_id = %(channel_id)s AND (l.external_id = ANY (%(ids)s::text[]) O
 UNION ALL
 SELECT NULL, NULL, sku FROM item WHERE sku = ANY (%(skus)s::text[]);
 
+-- name: lock_orders_naming
+-- What was said of orders and names somebody; rows are locked in the order of their ids, as everywhere.
+SELECT channel_id, external_id, said FROM channel_order
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS w (word) WHERE strpos(lower(said), lower(word)) > 0)
+ORDER BY channel_id, external_id FOR UPDATE;
+
+-- name: erase_said
+UPDATE channel_order SET said = %(said)s WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
+
+-- name: lock_bodies
+SELECT message_id, body FROM channel_message WHERE body IS NOT NULL ORDER BY message_id FOR UPDATE;
+
+-- name: erase_body
+UPDATE channel_message SET body = %(body)s WHERE message_id = %(message_id)s;
+
 -- name: orders_here
 SELECT external_id, order_id::text FROM orders
 WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]);

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row, dict_row
 
 from onhand.channels.inbound.decide import Heard, Known, without_person
+from onhand.channels.inbound.erasing import Person, area_only, blotted, is_for
 from onhand.connectors._sdk.values import ChannelOrder
 from onhand.db import queries
 from onhand.orders.rows import decode_lines
@@ -213,6 +214,28 @@ def set_taken(
         "said": said,
     }  # fmt: skip
     conn.execute(SQL["set_taken"], values)
+
+
+def erase_person(conn: Connection[TupleRow], person: Person) -> int:
+    """Take a person out of what channels said of orders, and out of messages that are not worked on yet; out of how many.
+    Orders keep the area that they go to. Reads all that is kept of messages, which is little: it is forgotten once worked
+    on."""
+    if not person.known_by:
+        return 0
+    found = conn.execute(SQL["lock_orders_naming"], {"words": list(person.known_by)}).fetchall()
+    count = 0
+    for channel_id, external_id, text in found:
+        said = _decode(text)
+        if is_for(said, person):
+            values = {"channel_id": channel_id, "external_id": external_id, "said": encode(area_only(said))}
+            conn.execute(SQL["erase_said"], values)
+            count += 1
+    for message_id, body in conn.execute(SQL["lock_bodies"]).fetchall():
+        without = blotted(bytes(body), person)
+        if without != body:
+            conn.execute(SQL["erase_body"], {"message_id": message_id, "body": without})
+            count += 1
+    return count
 
 
 def set_wanted(conn: Connection[TupleRow], channel_id: int, row: Row, wanted: Mapping[str, int]) -> None:
