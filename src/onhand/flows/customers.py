@@ -48,8 +48,8 @@ def export_customer(db: Database, customer_id: str) -> Row:
 
 def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
     """Erase a person: name, e-mail address, telephone and address; of the destinations of their orders the country, the
-    region and two characters of the postal code stay. So it is with orders of channels that are not placed yet, and with
-    messages that are not worked on. Repeating it is harmless. Raises NotFound.
+    region and two characters of the postal code stay. Of orders of channels that are not placed yet, too; from messages
+    that are not worked on the person is taken out. Repeating it is harmless. Raises NotFound.
     """
     customer_id = order_uuid(customer_id, "customer")
     name = {"id": customer_id}
@@ -86,9 +86,10 @@ def _forget_at_channels(conn: Connection[TupleRow], customer_id: str) -> None:
     with conn.cursor(row_factory=dict_row) as cursor:
         kept = cursor.execute(SQL["get_customer"], {"id": customer_id}).fetchone()
     assert kept is not None, "the row is locked"
+    address: dict[str, Any] = kept["address"] or {}
     person = Person(
         email=kept["email"] or "", phone=kept["phone"] or "", name=kept["name"] or "",
-        address={part: str(text) for part, text in (kept["address"] or {}).items() if text},
+        address={part: str(text) for part, text in address.items() if text},
     )  # fmt: skip
     erase_person(conn, person)
 

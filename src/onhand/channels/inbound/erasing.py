@@ -63,7 +63,8 @@ def area_only(said: ChannelOrder) -> ChannelOrder:
 
 
 def blotted(body: bytes, person: Person) -> bytes:
-    """A message without the person: what tells who it is becomes x, as long as it was, so that the rest can still be read.
+    """A message without the person: what tells who it is becomes x, as long as it was, so that the rest can be read.
+
     The message as it is, if it does not name them."""
     if not any(_pattern(word).search(body) for word in person.known_by):
         return body

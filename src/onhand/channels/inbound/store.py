@@ -217,9 +217,10 @@ def set_taken(
 
 
 def erase_person(conn: Connection[TupleRow], person: Person) -> int:
-    """Take a person out of what channels said of orders, and out of messages that are not worked on yet; out of how many.
-    Orders keep the area that they go to. Reads all that is kept of messages, which is little: it is forgotten once worked
-    on."""
+    """Take a person out of what channels said of orders, and out of messages that are not worked on; of how many.
+
+    Orders keep the area that they go to. Reads all that is kept of messages, which is little: what was worked on is
+    forgotten."""
     if not person.known_by:
         return 0
     found = conn.execute(SQL["lock_orders_naming"], {"words": list(person.known_by)}).fetchall()
