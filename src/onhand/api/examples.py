@@ -94,7 +94,7 @@ _MARKDOWN: Json = {
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
     "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None,
-    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150}, "settings": {}, "active": True,
+    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150, "cancel": False}, "settings": {}, "active": True,
     "updated_at": _MONDAY,
 }  # fmt: skip
 _LISTING: Json = {

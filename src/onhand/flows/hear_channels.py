@@ -20,15 +20,17 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
 from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, wanted_of
 from onhand.channels.inbound.store import Message, Notice, Row
 from onhand.connectors import Connector, Counter, Declared, Partial, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
 from onhand.db import Database
-from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
+from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head, write_events
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
+from onhand.flows.channel_events import of_notice
 from onhand.flows.compare_orders import Progress, begin, compare_page, finish
 from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
@@ -409,7 +411,7 @@ class Ear:
             except Exception as error:
                 log.exception("a channel cannot be told", channel=account.code, notice=notice.key)
                 outcome = Outcome(fate=Fate.RETRY, message=f"{type(error).__name__}: {error}")
-            await self._transact(partial(_end, notice, outcome))
+            await self._transact(partial(_end, account.code, self._db.origin, notice, outcome))
         return len(due)
 
     async def _tell(self, account: Account, notice: Notice) -> Outcome:
@@ -480,16 +482,23 @@ class Ear:
         return outcome
 
 
-def _end(notice: Notice, outcome: Outcome, conn: Connection[TupleRow]) -> None:
+def _end(code: str, origin: int, notice: Notice, outcome: Outcome, conn: Connection[TupleRow]) -> None:
+    """Write down what became of a notice, for who sends it next and for people."""
+    again_s: float | None = None
     if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
         store.end_notice(conn, notice.notice_id, status="done", error=outcome.code or None)
-        return
-    because = f"{outcome.fate.value}: {outcome.code} {outcome.message}".strip()
-    is_final = outcome.fate in (Fate.REFUSED, Fate.GONE) and (
-        notice.attempts >= _REFUSALS_MAX or outcome.code == "no_way"
-    )
-    seconds = min(_NOTICE_RETRY_MAX_S, retry_s(notice.attempts))
-    store.end_notice(conn, notice.notice_id, status="refused" if is_final else "due", error=because, seconds=seconds)
+    else:
+        because = f"{outcome.fate.value}: {outcome.code} {outcome.message}".strip()
+        is_final = outcome.fate in (Fate.REFUSED, Fate.GONE) and (
+            notice.attempts >= _REFUSALS_MAX or outcome.code == "no_way"
+        )
+        seconds = min(_NOTICE_RETRY_MAX_S, retry_s(notice.attempts))
+        again_s = None if is_final else seconds
+        status = "refused" if is_final else "due"
+        store.end_notice(conn, notice.notice_id, status=status, error=because, seconds=seconds)
+    event = of_notice(code, notice, outcome, again_s=again_s)
+    if event is not None:
+        write_events(conn, [event], actor=SYSTEM, origin=origin)
 
 
 def _channel(account: Account) -> Channel:

@@ -27,6 +27,7 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.actor import SYSTEM
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.publication import store
 from onhand.channels.publication.book import NONE, Batch, Book, Stored
@@ -39,6 +40,7 @@ from onhand.db import Database, outbox
 from onhand.db.outbox import Cursor, Listener
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
+from onhand.flows.channel_events import Event, of_batch
 from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
 from onhand.flows.held_at import Moments
 from onhand.flows.numbers import Numbers
@@ -433,6 +435,10 @@ class Publisher:
             live.breaker.worked()
             live.apply.add(max(0.0, now - began))
         await self._remember(live, told.rows)
+        event = of_batch(account.code, batch.writes, outcomes, failures=live.breaker.failures)
+        if event is not None:
+            with suppress(DatabaseUnavailable, psycopg.Error):
+                await self._in_thread(self._tell_of, event)
 
     async def _recorded(self, live: Live, rows: list[int]) -> Batch:
         """The batch of `rows`, recorded before it leaves. Raises DatabaseUnavailable; then nothing will leave."""
@@ -463,6 +469,10 @@ class Publisher:
             else:
                 book.undo(batch)
             raise
+
+    def _tell_of(self, event: Event) -> None:
+        with self._db.connection() as conn:
+            outbox.write_events(conn, [event], actor=SYSTEM, origin=self._db.origin)
 
     def _sold(self, channel_id: int, items: list[int], since: list[float]) -> dict[int, int]:
         with self._db.connection() as conn:

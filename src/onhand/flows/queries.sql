@@ -293,7 +293,7 @@ GROUP BY h.order_id, h.placed_at ORDER BY h.placed_at DESC, h.order_id LIMIT %(l
 -- name: trade_of
 -- What arbitration asks of channels: margin, penalty, cost of a day.
 SELECT channel_id, coalesce(margin_rate, 0)::float8, coalesce((oversell ->> 'penalty_minor')::bigint, 0),
-       coalesce((oversell ->> 'late_minor_per_day')::bigint, 0)
+       coalesce((oversell ->> 'late_minor_per_day')::bigint, 0), coalesce((oversell ->> 'cancel')::bool, false)
 FROM channel WHERE channel_id = ANY (%(channels)s::int[])
 
 -- name: ways_of
