@@ -114,6 +114,9 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
         case "orders.pull":
             since = datetime.fromisoformat(given["since"])
             return await connector.pull_orders(connection, given.get("at"), since=since)
+        case "sales.pull":
+            since = datetime.fromisoformat(given["since"])
+            return await connector.pull_sales(connection, given.get("at"), since=since)
         case "orders.get":
             return await connector.get_order(connection, given["id"])
         case "stock.pull":
