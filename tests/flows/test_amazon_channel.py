@@ -6,7 +6,7 @@ import time
 import httpx2
 import pytest
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront
+from tests.flows.channels import Storefront, amazon_at
 
 from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
@@ -15,26 +15,15 @@ from onhand.connectors._sdk.values import Page
 from onhand.db.outbox import Listener
 from onhand.flows.fulfil import ship
 from onhand.flows.publish import Publisher
-from onhand.twin.fakes import amazon, sqs
+from onhand.twin.fakes import amazon
 
 
 @pytest.fixture
 def shop(merchant, tmp_path):
     account = amazon.Account(speed=1_000.0)
     with serving(account.app()) as url:
-        document = {
-            "currency": "USD", "connector": "amazon",
-            "credentials": {
-                "client_id": account.client_id, "client_secret": account.client_secret,
-                "refresh_token": account.refresh_token, "aws_access_key_id": account.queue.key_id,
-                "aws_secret_access_key": account.queue.secret,
-            },
-        }  # fmt: skip
-        made = Storefront(
-            merchant, account, url, tmp_path, code="amazon", document=document, token_url=f"{url}/auth/o2/token",
-            seller_id=account.seller_id, marketplace_id=account.marketplace_id, queue_url=f"{url}{sqs.PATH}",
-            queue_wait_s=0,
-        )  # fmt: skip
+        document, settings = amazon_at(account, url)
+        made = Storefront(merchant, account, url, tmp_path, code="amazon", document=document, **settings)
         for sku in ("A", "B"):
             account.add_product(sku, 10)
             made.list(sku, sku)

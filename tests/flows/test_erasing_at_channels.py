@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront, later
+from tests.flows.channels import later, woo_with_a
 
 from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
@@ -23,9 +23,7 @@ ADA = Person(
 def woo(merchant, tmp_path):
     fake = woocommerce.Shop()
     with serving(fake.app()) as url:
-        made = Storefront(merchant, fake, url, tmp_path)
-        merchant.stock("berlin", A=10)
-        made.list("A", str(fake.add_product("A", 10)))
+        made = woo_with_a(merchant, url, fake, tmp_path)
         yield made
         made.close()
 

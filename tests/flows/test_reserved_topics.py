@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront
+from tests.flows.channels import woo_with_a
 
 from onhand.channels.inbound.decide import theirs
 from onhand.connectors._sdk.values import Sale
@@ -24,9 +24,7 @@ SALE = Sale(external_id="1", external_sku="A", quantity=5, at=datetime.now(UTC),
 def woo(merchant, tmp_path):
     fake = woocommerce.Shop()
     with serving(fake.app()) as url:
-        made = Storefront(merchant, fake, url, tmp_path)
-        merchant.stock("berlin", A=10)
-        made.list("A", str(fake.add_product("A", 10)))
+        made = woo_with_a(merchant, url, fake, tmp_path)
         yield made
         made.close()
 

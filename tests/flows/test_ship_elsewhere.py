@@ -3,32 +3,21 @@
 import httpx2
 import pytest
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront
+from tests.flows.channels import Storefront, amazon_at
 
 from onhand.base.actor import SYSTEM
 from onhand.flows.cancel_order import cancel_order
 from onhand.flows.ship_elsewhere import Elsewhere
 from onhand.orders.decide import Amount
-from onhand.twin.fakes import amazon, sqs
+from onhand.twin.fakes import amazon
 
 
 @pytest.fixture
 def shop(merchant, tmp_path):
     account = amazon.Account(speed=1_000.0)
     with serving(account.app()) as url:
-        document = {
-            "currency": "USD", "connector": "amazon",
-            "credentials": {
-                "client_id": account.client_id, "client_secret": account.client_secret,
-                "refresh_token": account.refresh_token, "aws_access_key_id": account.queue.key_id,
-                "aws_secret_access_key": account.queue.secret,
-            },
-        }  # fmt: skip
-        made = Storefront(
-            merchant, account, url, tmp_path, code="amazon", document=document, token_url=f"{url}/auth/o2/token",
-            seller_id=account.seller_id, marketplace_id=account.marketplace_id, node="paris",
-            queue_url=f"{url}{sqs.PATH}", queue_wait_s=0,
-        )  # fmt: skip
+        document, settings = amazon_at(account, url)
+        made = Storefront(merchant, account, url, tmp_path, code="amazon", document=document, node="paris", **settings)
         for sku in "AB":
             account.add_product(f"FBA-{sku}", 0, warehouse=10)
             made.list(sku, f"FBA-{sku}")
