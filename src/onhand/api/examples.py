@@ -94,7 +94,7 @@ _MARKDOWN: Json = {
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
     "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None,
-    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150}, "settings": {}, "active": True,
+    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150, "cancel": False}, "settings": {}, "active": True,
     "updated_at": _MONDAY,
 }  # fmt: skip
 _LISTING: Json = {
@@ -119,6 +119,10 @@ _HEALTH: Json = {
         "examples": [
             {"kind": "foreign", "external_id": "gid-4711", "external_sku": "mug-blue", "believed": 40, "seen": 99}
         ],
+    },
+    "orders": {
+        "report_id": 311, "reconciled_at": _MONDAY, "seen": 1_820, "lost": 1, "changed": 0, "differing": 1,
+        "error": None,
     },
 }  # fmt: skip
 _MISNAMED: Json = {

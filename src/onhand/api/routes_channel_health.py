@@ -58,6 +58,19 @@ class StaleListing(BaseModel):
     last_error: str | None
 
 
+class OrdersReconciledOut(BaseModel):
+    """What the last comparison of the channel's orders with ours came to. error: why there was none since.
+    What was found of each order: /v1/channels/{code}/order-reports"""
+
+    report_id: int | None
+    reconciled_at: datetime | None
+    seen: int
+    lost: Annotated[int, Field(description="of which we had not heard; taken in")]
+    changed: Annotated[int, Field(description="that had moved on since we heard of them; followed")]
+    differing: int
+    error: str | None
+
+
 class ChannelHealthOut(BaseModel):
     """How a channel is doing, as of `as_of`."""
 
@@ -84,8 +97,9 @@ class ChannelHealthOut(BaseModel):
     reconciled_at: datetime | None
     drift: Annotated[
         dict[str, Any] | None,
-        Field(description="what the last reconciliation found, by kind, with a few examples"),
+        Field(description="what the last reconciliation of stock found, by kind, with a few examples"),
     ]
+    orders: OrdersReconciledOut | None
 
 
 class AskedOut(BaseModel):
@@ -109,8 +123,7 @@ def get_channel_health(code: TheCode, app: TheApp) -> Response:
     responses=problem_responses(404, 409, 422),
 )
 def post_reconcile(code: TheCode, app: TheApp) -> Response:
-    """Have all that a channel shows read and compared now; what differs is written again. What was found is in the
-    channel's health. Its orders are read and compared too: `GET /v1/channels/{code}/order-reports`. To be repeated at
-    will."""
+    """Have all that a channel shows, and its orders of the last days, read and compared now: what differs is written
+    again, an order that was lost is taken in. What was found is in the channel's health. To be repeated at will."""
     channel_health.ask_reconcile(app.db, code)
     return Response(to_json({"channel": code, "status": "asked"}), 202, media_type="application/json")

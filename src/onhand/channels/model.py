@@ -41,6 +41,9 @@ class OversellIn(Strict):
         int, Field(ge=0, le=MONEY_MAX, description="of an order that is cancelled, beyond its margin")
     ] = 0
     late_minor_per_day: Annotated[int, Field(ge=0, le=MONEY_MAX, description="of a day that an order waits")] = 0
+    cancel: Annotated[
+        bool, Field(description="cancel at once what nothing can serve, when another order got the last units")
+    ] = False
 
 
 class ChannelIn(Strict):

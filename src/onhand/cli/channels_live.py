@@ -180,35 +180,51 @@ def reconcile(
     *,
     wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for what is found.")] = 300.0,
 ) -> None:
-    """Have all that a channel shows read and compared; what differs is written again. Its orders are read and compared
-    too. `onhand serve` or `onhand worker` has to run: it does it. Exits 1 if listings differed, or nothing was heard in
-    time."""
-    from onhand.channels.publication import store
-    from onhand.errors import OnhandError
-    from onhand.flows.channel_health import ask_reconcile
+    """Have all that a channel shows, and its orders of the last days, read and compared.
 
-    with _database() as (db, _, _):
+    Numbers that differ are written again, lost orders are taken in. `onhand serve` or `onhand worker` has to run: it
+    does it. Exits 1 if anything differed, or was not heard in time."""
+    import asyncio
+
+    from onhand.cli.reconciled import tables
+    from onhand.errors import OnhandError
+    from onhand.flows.accounts import Accounts, NotConnected
+    from onhand.flows.channel_health import ask_reconcile
+    from onhand.flows.reconciled import Reconciled, reconciled
+
+    with _database() as (db, connectors, settings):
+
+        async def able() -> frozenset[str]:
+            async with Accounts(db, connectors, allow_private_urls=settings.allow_private_urls) as accounts:
+                return (await accounts.get(code)).connector.capabilities
+
         try:
+            before = reconciled(db, code).report_id
             ask_reconcile(db, code)
-        except OnhandError as error:
+            can = asyncio.run(able())
+        except (OnhandError, NotConnected) as error:
             err.print(f"error: {error}")
             raise typer.Exit(2) from None
+        stock = {"stock.push", "stock.pull"} <= can
+        orders = "orders.pull" in can and "orders.once" not in can
+        if not (stock or orders):
+            err.print("error: its connector can read neither what the channel shows nor its orders again")
+            raise typer.Exit(2)
+
+        def is_done(found: Reconciled) -> bool:
+            return (found.stock_at is not None or not stock) and (found.report_id > before or not orders)
+
         until = time.monotonic() + wait_s
-        while True:
-            with db.connection() as conn:
-                health = store.get_health(conn, code)
-            if health is not None and health.reconciled_at is not None:
-                break
+        while not is_done(found := reconciled(db, code)):
             if time.monotonic() > until:
-                err.print("error: nobody has done it yet: does `onhand serve` or `onhand worker` run?")
+                for why in found.errors:
+                    err.print(f"error: {why}")
+                err.print("error: not all of it is done yet: does `onhand serve` or `onhand worker` run?")
                 raise typer.Exit(1)
             time.sleep(_LOOK_EVERY_S)
-    drift = dict(health.drift)
-    examples = drift.pop("examples", [])
-    out.print(", ".join(f"{name} {count}" for name, count in drift.items()))
-    for example in examples:
-        out.print("    " + ", ".join(f"{name} {value}" for name, value in example.items()))
-    if any(drift.get(kind) for kind in ("foreign", "lost", "unheard")):
+    for table in tables(found, stock=stock, orders=orders):
+        out.print(table)
+    if not found.is_all_right:
         raise typer.Exit(1)
 
 

@@ -5,12 +5,13 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+import onhand.channels.inbound.store as inbound_store
 import onhand.channels.store as channel_store
-from onhand.channels.inbound.store import hasten_readings
 from onhand.channels.model import CONNECTOR
 from onhand.channels.publication import store
 from onhand.db import Database
 from onhand.errors import Conflict, NotFound
+from onhand.flows.reconciled import orders_reconciled
 
 # The publisher writes down how it is doing every two seconds.
 _SILENT_AFTER_S = 15.0
@@ -27,6 +28,7 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         aged = store.staleness(conn, code)
         failing = store.failing_listings(conn, code, _LISTINGS_SHOWN)
         stalest = store.stalest_listings(conn, code, _LISTINGS_SHOWN)
+        orders = orders_reconciled(conn, channel.channel_id)
     told = {} if health is None else health.publication
     status, why = _status(channel.connector, channel.active, told, None if health is None else health.age_s)
     return {
@@ -50,6 +52,7 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         "stalest": stalest,
         "reconciled_at": None if health is None else health.reconciled_at,
         "drift": None if health is None else health.drift or None,
+        "orders": orders,
     }
 
 
@@ -68,8 +71,8 @@ def _status(connector: str, active: bool, told: dict[str, Any], age_s: float | N
 
 
 def ask_reconcile(db: Database, code: str) -> None:
-    """Have all that a channel shows read and compared now, and its orders too. Raises NotFound, Conflict for one that
-    nobody talks to."""
+    """Have all that a channel shows, and its orders of the last days, read and compared now. Raises NotFound, Conflict
+    for one that nobody talks to."""
 
     def work(conn: Connection[TupleRow]) -> None:
         channel = channel_store.get_channel(conn, code)
@@ -80,7 +83,8 @@ def ask_reconcile(db: Database, code: str) -> None:
                 "channel.not_connected", f"channel {code!r} calls this interface itself: there is nothing to read"
             )
         store.ask_reconcile(conn, channel.channel_id)
-        hasten_readings(conn, channel.channel_id)
+        inbound_store.ask_reading(conn, channel.channel_id, "reconcile")
+        inbound_store.hasten_readings(conn, channel.channel_id)
 
     db.transact(work)
     db.notify()

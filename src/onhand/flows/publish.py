@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.actor import SYSTEM
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.publication import store
 from onhand.channels.publication.book import NONE, Batch, Book, Stored
@@ -38,7 +40,9 @@ from onhand.db import Database, outbox
 from onhand.db.outbox import Cursor, Listener
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
+from onhand.flows.channel_events import Event, of_batch
 from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
+from onhand.flows.held_at import Moments
 from onhand.flows.numbers import Numbers
 from onhand.flows.state import State
 
@@ -90,6 +94,7 @@ class Live:
     requests: int = 0
     last_error: str = ""
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
+    moments: Moments = field(default_factory=Moments)
     confirming: "asyncio.Task[None] | None" = None
     checking: "asyncio.Task[None] | None" = None
     check_at: float = 0.0
@@ -454,6 +459,10 @@ class Publisher:
             live.breaker.worked()
             live.apply.add(max(0.0, now - began))
         await self._remember(live, told.rows)
+        event = of_batch(account.code, batch.writes, outcomes, failures=live.breaker.failures)
+        if event is not None:
+            with suppress(DatabaseUnavailable, psycopg.Error):
+                await self._in_thread(self._tell_of, event)
 
     async def _recorded(self, live: Live, rows: list[int]) -> Batch:
         """The batch of `rows`, recorded before it leaves. Raises DatabaseUnavailable; then nothing will leave."""
@@ -463,6 +472,9 @@ class Publisher:
             sold: dict[int, int] = {}
             if book.is_compared and book.sent[rows[0]] == NONE:
                 sold = await self._in_thread(self._sold, live.account.channel_id, *_known(book, rows))
+            at: datetime | None = None
+            if live.moments.is_for(live.account.connector) and book.sent[rows[0]] == NONE:
+                at = await self._in_thread(live.moments.look, self._db, live.account.channel_id, self._clock())
             ids = [uuid.uuid4().hex for _ in rows]
             batch = book.write(
                 rows,
@@ -474,13 +486,17 @@ class Publisher:
             if batch.writes and not batch.is_again:
                 async with live.saving:
                     await self._in_thread(self._save, live.account.channel_id, book.stored(batch.rows))
-            return batch
+            return replace(batch, writes=live.moments.of(batch.batch_id, batch.writes, at))
         except BaseException:
             if batch is None:
                 book.put_back(rows)
             else:
                 book.undo(batch)
             raise
+
+    def _tell_of(self, event: Event) -> None:
+        with self._db.connection() as conn:
+            outbox.write_events(conn, [event], actor=SYSTEM, origin=self._db.origin)
 
     def _sold(self, channel_id: int, items: list[int], since: list[float]) -> dict[int, int]:
         with self._db.connection() as conn:

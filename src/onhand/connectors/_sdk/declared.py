@@ -28,7 +28,7 @@ from onhand.connectors._sdk.outcomes import (
 )
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Received, Said, Write
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Less, Outcome, Page, Parcel, Received, Said, Write
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
@@ -231,6 +231,18 @@ class Declared:
         if way is None:
             return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel is for this order")
         return await self._tell(connection, "orders.cancel", way, facts)
+
+    async def cancel_lines(
+        self, connection: Connection, order_id: str, lines: Sequence[Less], *, reason: str, key: str
+    ) -> Outcome:
+        """Tell that units of an order will not be served. Never raises for a channel that fails."""
+        facts = {
+            "id": order_id, "reason": reason, "key": key, "lines": [msgspec.structs.asdict(line) for line in lines],
+        }  # fmt: skip
+        way = self._way("orders.cancel_lines", facts)
+        if way is None:
+            return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel_lines is for this order")
+        return await self._tell(connection, "orders.cancel_lines", way, facts)
 
     def _way(self, name: str, facts: Mapping[str, Any]) -> OperationIn | None:
         item = {key: value for key, value in facts.items() if isinstance(value, (str, bool, int))}
