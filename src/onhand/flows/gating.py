@@ -40,7 +40,7 @@ _REFRESH_EVERY_S: Final = 10.0
 _READ_EVERY_S: Final = 60.0
 # All gates are looked at once a minute, but no more than so many in a second.
 _SWEEP_S: Final = 60.0
-_SWEEP_MAX: Final = 2_000
+_SWEEP_LEAST, _SWEEP_MAX = 100, 2_000
 LEARN_EVERY_S: Final = 86_400.0
 _LEARN_LOOK_S: Final = 600.0
 # An order counts once those that were placed with it are surely committed.
@@ -123,7 +123,7 @@ class Gating:
     def _begin(self, conn: Connection[TupleRow]) -> None:
         now_s = self._clock()
         history = store.history(conn, now_s, days=_DAYS, recent_h=_RECENT_H, limit=_ORDERS_MAX)
-        self.gates.take_history(history.units, history.hours, now_s - 3600.0 * _RECENT_H)
+        self.gates.take_history(history.units, history.hours, history.began_s)
         self._mean_minor = history.mean_minor
         self._tell_sellers()
         self._observe(history.since)
@@ -208,7 +208,7 @@ class Gating:
             self.gates.refresh()
             self._refreshed_at = now_s
         items = self.gates.items
-        count = min(items.size, _SWEEP_MAX, int(items.size / _SWEEP_S) + 1)
+        count = min(_SWEEP_MAX, max(_SWEEP_LEAST, int(items.size / _SWEEP_S) + 1))
         self._swept = 0 if self._swept >= items.size else self._swept
         found = items[self._swept : self._swept + count].copy()
         self._swept += count

@@ -28,7 +28,7 @@ from psycopg.rows import TupleRow
 
 from onhand.channels.gates import store as gate_store
 from onhand.channels.gates.exposure import Latency
-from onhand.channels.gates.live import Latencies
+from onhand.channels.gates.live import Gates, Latencies
 from onhand.channels.model import CONNECTOR
 from onhand.channels.publication import store
 from onhand.channels.publication.book import NONE, Batch, Book, Stored
@@ -176,6 +176,11 @@ class Publisher:
     def live(self) -> dict[int, Live]:
         """The channels that this process publishes to, by id; of its own thread."""
         return self._live
+
+    @property
+    def gates(self) -> Gates:
+        """What is decided of gates; of its own threads."""
+        return self._gating.gates
 
     def run(self, stop: threading.Event) -> None:
         """Publish until `stop` is set. Rides out a database that goes away."""

@@ -27,7 +27,8 @@ Float64 = npt.NDArray[np.float64]
 
 DEFAULT_PER_H: Final = 0.02
 """Units per hour and channel of an item of which nothing is known."""
-_DEFAULT_WORTH_H: Final = 48.0
+# What is known beforehand counts as so many hours of watching, more with each hour that it was learned in.
+_WORTH_LEAST_H, _WORTH_MOST_H = 24.0, 240.0
 LAG_S: Final = 60.0
 """How long a channel shows an old number where neither anybody says so nor it was measured."""
 _SHARE: Final = 0.95
@@ -132,7 +133,7 @@ class Gates:
         self._last_h = 0.0  # the latest decision
         self._velocity = no_sales(np.zeros((0, 0)), bursts=self._bursts)
         self._prior: dict[int, list[tuple[int, float]]] = {}  # item_id -> channel_id, units per hour
-        self._unsold_per_h = DEFAULT_PER_H
+        self._unsold_per_h, self._worth_h = DEFAULT_PER_H, _WORTH_LEAST_H
         self._pools: list[_Pool] = []
         self._noted: Int32 = np.zeros((0, 0), np.int32)  # units as last taken by `changed`
         self._stock: Int32 = np.zeros((0, 0), np.int32)
@@ -175,12 +176,12 @@ class Gates:
         """What was sold until `began_s`, before anything is heard of: (item_id, channel_id) -> units in `hours`."""
         assert not self._count, "a history comes first"
         self._began_s = began_s
-        worth = DEFAULT_PER_H * _DEFAULT_WORTH_H
-        self._prior = {}
+        worth = DEFAULT_PER_H * _WORTH_LEAST_H
+        self._prior, self._worth_h = {}, min(_WORTH_MOST_H, hours + _WORTH_LEAST_H)
         for (item, channel), sold in units.items():
-            per_h = (sold + worth) / (hours + _DEFAULT_WORTH_H)
+            per_h = (sold + worth) / (hours + _WORTH_LEAST_H)
             self._prior.setdefault(item, []).append((channel, per_h))
-        self._unsold_per_h = worth / (hours + _DEFAULT_WORTH_H)
+        self._unsold_per_h = worth / (hours + _WORTH_LEAST_H)
         self._set_priors(0)
 
     def take_supply(self, supply: Supply) -> None:
@@ -361,7 +362,7 @@ class Gates:
     def _resize(self, rows: int) -> None:
         """Room for so many items and all channels; what is known stays."""
         channels, old = len(self.sellers), self._velocity
-        fresh = no_sales(np.full((rows, channels), self._unsold_per_h), bursts=self._bursts)
+        fresh = no_sales(np.full((rows, channels), self._unsold_per_h), worth_h=self._worth_h, bursts=self._bursts)
         for was, new in zip(old, fresh, strict=True):
             new[tuple(slice(n) for n in was.shape)] = was
         self._velocity = fresh
@@ -379,12 +380,12 @@ class Gates:
     def _set_priors(self, first: int) -> None:
         """Priors of rows from `first` on."""
         prior = self._velocity.prior_units
-        worth_h = float(self._velocity.prior_h[0, 0]) if self._velocity.prior_h.size else 0.0
-        prior[first:] = self._unsold_per_h * worth_h
+        prior[first:] = self._unsold_per_h * self._worth_h
+        self._velocity.prior_h[first:] = self._worth_h
         for row, item in enumerate(self._items[first : self._count].tolist(), first):
             for channel, per_h in self._prior.get(item, ()):
                 if (column := self._column.get(channel)) is not None:
-                    prior[row, column] = per_h * worth_h
+                    prior[row, column] = per_h * self._worth_h
 
     def _make_pools(self) -> None:
         before = {pool.nodes: pool for pool in self._pools}

@@ -35,10 +35,11 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was sold before now: units by (item_id, channel_id) in `hours`, and since then one by one."""
+    """What was sold before now: units by (item_id, channel_id) in `hours`, and since the moment `began_s` one by one."""
 
     units: dict[tuple[int, int], float]
     hours: float
+    began_s: float
     since: list[Heard]
     mean_minor: dict[int, float]
 
@@ -114,7 +115,10 @@ def history(conn: Connection[TupleRow], now_s: float, *, days: float, recent_h: 
             since.append(sale)
     since.sort(key=lambda sale: sale.heard_s)
     mean = dict(conn.execute(SQL["mean_orders"], values | {"limit": min(limit, 1_000)}).fetchall()) if oldest else {}
-    return History(units=units, hours=max(0.0, (recent_s - began_s) / 3600.0), since=since, mean_minor=mean)
+    return History(
+        units=units, hours=max(0.0, (recent_s - began_s) / 3600.0), began_s=max(recent_s, began_s), since=since,
+        mean_minor=mean,
+    )  # fmt: skip
 
 
 def _id_of(moment_s: float) -> str:
