@@ -1,4 +1,4 @@
-"""Computed gates on a real database: a slow channel is shown less while others sell briskly, and more when they stop."""
+"""Computed gates on a real database: a slow channel is shown less while others sell, and more when they stop."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from tests.connectors.running import serving
 from tests.flows.test_publish import wait_until
 
 from onhand.base.actor import SYSTEM
-from onhand.channels.gates import store
+from onhand.channels.gate_notes import store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.words import sentence
 from onhand.channels.model import ChannelIn, ListingIn
@@ -128,3 +128,90 @@ def test_a_gate_follows_the_latency(shop):
     shop.measured("market", apply=0.05)
     with shop.publishing():
         wait_until(lambda: shop.shown() == 6, lambda: shop.stalls["market"].shown)
+
+
+def test_after_a_restart_latency_velocity_and_the_price_of_risk_are_as_they_were(shop):
+    shop.market("market", apply_s=TWO_HOURS)
+    shop.merchant.stock("berlin", A=12)
+    with shop.publishing() as first:
+        wait_until(lambda: (shop.shown() or 0) >= 9, lambda: shop.stalls["market"].shown)
+        shop.sell(6)
+        wait_until(lambda: shop.shown() <= 4, lambda: shop.stalls["market"].shown)
+        market = first.gates.sellers[1].channel_id
+        wait_until(lambda: first.gates.why(market, 1, time.time()).stock == 6)
+        wait_until(lambda: shop.told()["ats"] == shop.shown(), shop.told)
+        shown = shop.shown()
+        before = first.gates.why(market, 1, time.time())
+    with shop.db.connection() as conn:
+        conn.execute("UPDATE channel_gate SET tau = 0.21, seen = 3 WHERE channel_id = %s", (market,))
+    with shop.publishing() as second:
+        wait_until(lambda: second.gates.sellers and second.gates.why(market, 1, time.time()) is not None)
+        after = second.gates.why(market, 1, time.time())
+        assert second.gates.tell_s(market)[1] == pytest.approx(TWO_HOURS, rel=0.03)
+        assert second.gates.taus[market] == 0.21
+        assert after.rate_per_h == pytest.approx(before.rate_per_h, rel=0.2)
+        assert shop.shown() == pytest.approx(shown, abs=1)
+
+
+def test_a_channel_that_calls_us_is_told_the_computed_number(shop):
+    shop.market("market", gate={}, apply_s=0.05)
+    web = ChannelIn.model_validate({"currency": "EUR", "gate": ADAPTIVE | {"lag_s": TWO_HOURS}})
+    set_channel(shop.db, "asking", web, by=SYSTEM)
+    shop.merchant.state.reload_network()
+    shop.merchant.stock("berlin", A=12, B=1)
+    with shop.publishing():
+        wait_until(lambda: shop.shown() == 12, lambda: shop.stalls["market"].shown)
+        shop.sell(6)
+        wait_until(lambda: shop.told(code="asking")["ats"] <= 4, lambda: shop.told(code="asking"))
+        told = shop.told(code="asking")
+        assert {"term": "gate", "units": told["ats"] - 6} in told["terms"]
+        assert sum(term["units"] for term in told["terms"]) == told["ats"]
+        assert shop.shown() == 6, "a fixed gate of nothing"
+        # Of a plain gate nothing is kept.
+        set_channel(shop.db, "asking", ChannelIn.model_validate({"currency": "EUR"}), by=SYSTEM)
+        wait_until(lambda: shop.told(code="asking")["ats"] == 6, lambda: shop.told(code="asking"))
+
+
+def test_bundles_follow_the_gates_of_their_parts(shop):
+    shop.market("market", apply_s=TWO_HOURS)
+    set_listing(shop.db, "market", "KIT", ListingIn(external_id="market-KIT"), by=SYSTEM)
+    shop.merchant.stock("berlin", A=20, B=20)
+    with shop.publishing():
+        wait_until(lambda: (shop.shown() or 0) >= 18, lambda: shop.stalls["market"].shown)
+        for _ in range(3):
+            shop.merchant.place(("KIT", 1))
+        shop.db.notify()
+        wait_until(lambda: shop.shown() <= 11 and shop.shown("B") < 17, lambda: shop.stalls["market"].shown)
+        wait_until(
+            lambda: shop.shown("KIT") == min(shop.shown("A") // 2, shop.shown("B")), lambda: shop.stalls["market"].shown
+        )
+
+
+def test_the_price_of_risk_is_learned_once_from_whole_periods(shop):
+    shop.market("market", gate={})
+    set_channel(shop.db, "web", ChannelIn.model_validate({"currency": "EUR", "gate": ADAPTIVE}), by=SYSTEM)
+    shop.merchant.state.reload_network()
+    shop.merchant.stock("berlin", A=3)
+
+    def learned_from():
+        with shop.db.connection() as conn:
+            row = store.get_budget(conn, "web")
+        return row and (row.tau, row.orders, row.oversold)
+
+    with shop.publishing():
+        wait_until(lambda: learned_from() is not None)
+        first_tau = learned_from()[0]
+        for _ in range(3):
+            shop.merchant.place(("A", 1))
+        for _ in range(2):
+            assert shop.merchant.place(("A", 1))["status"] == "unfillable"
+    shop.later_s = 2 * 86_400.0
+    for _ in range(2):
+        with shop.publishing(learn_every_s=86_400.0) as publisher:
+            wait_until(lambda: learned_from()[1:] == (5, 2), learned_from)
+            tau = learned_from()[0]
+            assert tau < 0.9 * first_tau, "two of five were oversold"
+            wait_until(lambda p=publisher, tau=tau: p.gates.taus.get(1) == tau)
+    with shop.db.connection() as conn:
+        shown = store.list_gates(conn, "web", limit=9)
+    assert all(0 <= row.units <= row.stock for row in shown)

@@ -50,14 +50,13 @@ class AvailableTerm(msgspec.Struct, frozen=True, gc=False):
 
 class Term(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Another addend: safety_stock (of a node), gate, quota_of_other_channels, not_below_zero,
-    quota, component (of a bundle). why: of a gate that is not a fixed number of units, in a sentence.
+    quota, component (of a bundle).
     """
 
     term: str
     units: int
     node: str | None = None
     sku: str | None = None
-    why: str | None = None
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.channels.gates import store
+from onhand.channels.gate_notes import store
 from onhand.channels.gates.controller import TAU_LEAST, TAU_MOST, Budget, learned
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.live import Changed, Gates, Int32, Latencies, Seller

@@ -26,7 +26,7 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.channels.gates import store as gate_store
+from onhand.channels.gate_notes import store as gate_store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.live import Gates, Latencies
 from onhand.channels.model import CONNECTOR
@@ -316,7 +316,8 @@ class Publisher:
             return
         for channel_id, live in self._live.items():
             items, units = numbers
-            self._want(live, items, units, self._numbers.columns.get(channel_id), np.full(len(items), self._clock()))
+            at = np.full(len(items), self._clock())
+            self._want(live, items, units, self._numbers.columns.get(channel_id), at, is_touched=False)
 
     def _look_at_gates(self) -> tuple[Int32, Int64]:
         due = self._gating.tick()
@@ -326,14 +327,17 @@ class Publisher:
         items = self._numbers.touched(due.tolist())
         return items, self._numbers.of(items)
 
-    def _want(self, live: Live, items: Int32, units: Int64, column: int | None, at: Float64) -> None:
-        """Numbers of some items, wanted since the moments `at`."""
+    def _want(
+        self, live: Live, items: Int32, units: Int64, column: int | None, at: Float64, *, is_touched: bool = True
+    ) -> None:
+        """Numbers of some items, wanted since the moments `at`. is_touched: their stock has changed."""
         if column is None:
             return
         found = [(row, n) for n, item in enumerate(items.tolist()) if (row := live.book.rows.get(item)) is not None]
         if found:
             rows, where = np.array(found).T
-            live.book.touch(rows, at[where])
+            if is_touched:
+                live.book.touch(rows, at[where])
             if live.book.want(rows, units[where, column], at[where]):
                 live.wake.set()
 

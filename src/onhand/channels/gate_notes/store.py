@@ -35,7 +35,7 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was sold before now: units by (item_id, channel_id) in `hours`, and since the moment `began_s` one by one."""
+    """What was sold before now: units by (item_id, channel_id) in `hours`, and since the moment `began_s` each."""
 
     units: dict[tuple[int, int], float]
     hours: float
