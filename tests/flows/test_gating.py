@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.connectors.running import serving
@@ -14,6 +15,7 @@ from onhand.channels.gate_notes import store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.words import sentence
 from onhand.channels.model import ChannelIn, ListingIn
+from onhand.db import outbox
 from onhand.db.outbox import Listener
 from onhand.flows.accounts import Connectors
 from onhand.flows.enquire import Enquirer, Enquiry
@@ -215,3 +217,34 @@ def test_the_price_of_risk_is_learned_once_from_whole_periods(shop):
     with shop.db.connection() as conn:
         shown = store.list_gates(conn, "web", limit=9)
     assert all(0 <= row.units <= row.stock for row in shown)
+
+
+def test_orders_and_tills_are_heard_of_once_and_after_a_restart_they_are_history(shop):
+    shop.merchant.stock("berlin", A=20, B=20)
+    with shop.db.connection() as conn:
+        began = outbox.head(conn)
+    placed_at = datetime.now(UTC) - timedelta(seconds=90)
+    shop.merchant.place(("A", 2), ("B", 1), placed_at=placed_at)
+    shop.merchant.place(("KIT", 3))
+    with shop.db.connection() as conn:
+        for units in (-1, 4):
+            sale = {"channel_id": 1, "item_id": 2, "units": units, "sold_at": placed_at.isoformat()}
+            outbox.write_event(conn, "sale.booked", "sale", sale, actor=SYSTEM, origin=0)
+    with shop.db.connection() as conn:
+        heard = store.sales_heard(conn, began, outbox.head(conn))
+        assert store.sales_heard(conn, outbox.head(conn), outbox.head(conn)) == []
+        now = time.time()
+        fresh = store.history(conn, now, days=28.0, recent_h=48.0, limit=1000)
+        old = store.history(conn, now + 4 * 86_400.0, days=28.0, recent_h=48.0, limit=1000)
+        last = store.history(conn, now + 4 * 86_400.0, days=28.0, recent_h=48.0, limit=1)
+    expected = [(1, 2), (1, 6), (2, 1), (2, 3), (2, 4)]
+    assert sorted((sale.item_id, sale.units) for sale in heard) == expected
+    assert sum(sale.is_first for sale in heard) == 3
+    late = {round(sale.heard_s - sale.sold_s) for sale in heard if sale.is_first and sale.units in (2, 4)}
+    assert late <= {89, 90, 91, 92}, late
+    assert sorted((sale.item_id, sale.units) for sale in fresh.since) == expected
+    assert (fresh.units, fresh.hours) == ({}, 0.0)
+    assert old.units == {(1, 1): 8.0, (2, 1): 8.0}
+    assert old.hours == pytest.approx(48.0, abs=0.1)
+    assert last.units == {(2, 1): 4.0}, "of the hours since the first of so many orders, and sales of tills"
+    assert old.mean_minor == {1: 300.0}

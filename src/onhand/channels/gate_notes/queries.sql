@@ -9,10 +9,10 @@ SELECT s.* FROM (
     SELECT e.xid, e.pos, o.channel_id, coalesce(c.item::int, l.item_id) AS item_id,
            l.quantity * coalesce(c.per::int, 1) AS units,
            extract(epoch FROM e.at)::float8 AS heard_s, extract(epoch FROM o.placed_at)::float8 AS sold_s,
-           l.line_no = 1 AS first
+           l.line_no = 1 AND coalesce(c.n, 1) = 1 AS first
     FROM event e CROSS JOIN LATERAL unnest(e.orders) AS one (order_id) JOIN orders o USING (order_id)
     JOIN order_line l USING (order_id)
-    LEFT JOIN LATERAL jsonb_each_text(nullif(l.components, 'null')) AS c (item, per) ON true
+    LEFT JOIN LATERAL jsonb_each_text(nullif(l.components, 'null')) WITH ORDINALITY AS c (item, per, n) ON true
     WHERE (e.xid, e.pos) > (%(xid)s::text::xid8, %(pos)s) AND (e.xid, e.pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
       AND e.orders IS NOT NULL
     UNION ALL
@@ -24,8 +24,9 @@ SELECT s.* FROM (
 ) s ORDER BY heard_s, xid, pos;
 
 -- name: oldest_order
--- Where the history of sales begins: of so many orders at most. Ids of orders grow with time: the key is read backwards.
-SELECT order_id::text, extract(epoch FROM created_at)::float8 FROM (
+-- The first of the last orders, so many at most, and how many there are. Ids of orders grow with time: the key is read
+-- backwards.
+SELECT order_id::text, extract(epoch FROM created_at)::float8, count(*) OVER () FROM (
     SELECT order_id, created_at FROM orders WHERE order_id >= %(first)s::uuid ORDER BY order_id DESC LIMIT %(limit)s
 ) o ORDER BY order_id LIMIT 1;
 
@@ -34,7 +35,8 @@ SELECT order_id::text, extract(epoch FROM created_at)::float8 FROM (
 SELECT coalesce(c.item::int, l.item_id), o.channel_id, sum(l.quantity * coalesce(c.per::int, 1))::float8
 FROM orders o JOIN order_line l USING (order_id)
 LEFT JOIN LATERAL jsonb_each_text(nullif(l.components, 'null')) AS c (item, per) ON true
-WHERE o.order_id >= %(first)s::uuid AND o.created_at < to_timestamp(%(until)s) GROUP BY 1, 2;
+WHERE o.order_id >= %(first)s::uuid AND o.created_at >= to_timestamp(%(began)s) AND o.created_at < to_timestamp(%(recent)s)
+GROUP BY 1, 2;
 
 -- name: sales_one_by_one
 -- The same from a moment on, each.
@@ -42,7 +44,8 @@ SELECT o.channel_id, coalesce(c.item::int, l.item_id), l.quantity * coalesce(c.p
        extract(epoch FROM o.created_at)::float8
 FROM orders o JOIN order_line l USING (order_id)
 LEFT JOIN LATERAL jsonb_each_text(nullif(l.components, 'null')) AS c (item, per) ON true
-WHERE o.order_id >= %(first)s::uuid AND o.created_at >= to_timestamp(%(since)s) ORDER BY o.created_at;
+WHERE o.order_id >= %(first)s::uuid AND o.created_at >= to_timestamp(%(began)s) AND o.created_at >= to_timestamp(%(recent)s)
+ORDER BY o.created_at;
 
 -- name: last_sales_of_tills
 SELECT (data ->> 'channel_id')::int, (data ->> 'item_id')::int, (data ->> 'units')::int,

@@ -96,13 +96,18 @@ def sales_heard(conn: Connection[TupleRow], after: Cursor, to: Cursor) -> list[H
 
 def history(conn: Connection[TupleRow], now_s: float, *, days: float, recent_h: float, limit: int) -> History:
     """Sales of the last `days`, of no more than the last `limit` orders; those of `recent_h` one by one."""
-    recent_s = now_s - 3600.0 * recent_h
-    values: dict[str, Any] = {"first": _id_of(now_s - 86_400.0 * days), "limit": limit}
+    recent_s, since_s = now_s - 3600.0 * recent_h, now_s - 86_400.0 * days
+    values: dict[str, Any] = {"first": _id_of(since_s), "limit": limit, "since": since_s}
     oldest = conn.execute(SQL["oldest_order"], values).fetchone()
-    tills = [Heard(*row, sold_s=row[3]) for row in conn.execute(
-        SQL["last_sales_of_tills"], {"since": now_s - 86_400.0 * days, "limit": limit}) if row[2] > 0]  # fmt: skip
-    began_s = min([oldest[1] if oldest else now_s, *(sale.heard_s for sale in tills[:1])])
-    values |= {"first": _NIL if oldest is None else oldest[0], "until": recent_s, "since": recent_s}
+    tills = [Heard(*row, sold_s=row[3]) for row in conn.execute(SQL["last_sales_of_tills"], values)]
+    begins = [oldest[1]] if oldest else []
+    begins += [sale.heard_s for sale in tills[:1]]
+    # Where one of the two is cut off, the other one is too: both tell of the same hours.
+    cut = [oldest[1]] if oldest and oldest[2] >= limit else []
+    cut += [sale.heard_s for sale in tills[:1] if len(tills) >= limit]
+    began_s = max(cut) if cut else min(begins, default=now_s)
+    tills = [sale for sale in tills if sale.units > 0 and sale.heard_s >= began_s]
+    values |= {"first": _NIL if oldest is None else oldest[0], "began": began_s, "recent": recent_s}
     units = (
         {(item, channel): sold for item, channel, sold in conn.execute(SQL["sales_in_all"], values)} if oldest else {}
     )
