@@ -78,9 +78,9 @@ class Shop:
                 thread.join(30)
                 assert not thread.is_alive()
 
-    def sell(self, times, sku="A"):
+    def sell(self, times, sku="A", **extra):
         for _ in range(times):
-            assert self.merchant.place((sku, 1))["status"] == "sourced"
+            assert self.merchant.place((sku, 1), **extra)["status"] == "sourced"
         self.db.notify()
 
     def shown(self, sku="A", code="market"):
@@ -137,19 +137,22 @@ def test_after_a_restart_latency_velocity_and_the_price_of_risk_are_as_they_were
     shop.merchant.stock("berlin", A=12)
     with shop.publishing() as first:
         wait_until(lambda: (shop.shown() or 0) >= 9, lambda: shop.stalls["market"].shown)
-        shop.sell(6)
+        shop.sell(6, placed_at=datetime.now(UTC) - timedelta(seconds=90))
         wait_until(lambda: shop.shown() <= 4, lambda: shop.stalls["market"].shown)
         market = first.gates.sellers[1].channel_id
         wait_until(lambda: first.gates.why(market, 1, time.time()).stock == 6)
         wait_until(lambda: shop.told()["ats"] == shop.shown(), shop.told)
         shown = shop.shown()
         before = first.gates.why(market, 1, time.time())
+        heard = first.gates.hear_s(1)
+        assert heard > 80.0, "orders of web come in a minute and a half late"
     with shop.db.connection() as conn:
         conn.execute("UPDATE channel_gate SET tau = 0.21, seen = 3 WHERE channel_id = %s", (market,))
     with shop.publishing() as second:
         wait_until(lambda: second.gates.sellers and second.gates.why(market, 1, time.time()) is not None)
         after = second.gates.why(market, 1, time.time())
         assert second.gates.tell_s(market)[1] == pytest.approx(TWO_HOURS, rel=0.03)
+        assert second.gates.hear_s(1) == heard
         assert second.gates.taus[market] == 0.21
         assert after.rate_per_h == pytest.approx(before.rate_per_h, rel=0.2)
         assert shop.shown() == pytest.approx(shown, abs=1)
@@ -168,7 +171,7 @@ def test_a_channel_that_calls_us_is_told_the_computed_number(shop):
         told = shop.told(code="asking")
         assert {"term": "gate", "units": told["ats"] - 6} in told["terms"]
         assert sum(term["units"] for term in told["terms"]) == told["ats"]
-        assert shop.shown() == 6, "a fixed gate of nothing"
+        wait_until(lambda: shop.shown() == 6, lambda: "a fixed gate of nothing")
         # Of a plain gate nothing is kept.
         set_channel(shop.db, "asking", ChannelIn.model_validate({"currency": "EUR"}), by=SYSTEM)
         wait_until(lambda: shop.told(code="asking")["ats"] == 6, lambda: shop.told(code="asking"))

@@ -29,14 +29,15 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         failing = store.failing_listings(conn, code, _LISTINGS_SHOWN)
         stalest = store.stalest_listings(conn, code, _LISTINGS_SHOWN)
         gate = _gate(conn, channel, {} if health is None else health.latency)
+    # Of a channel that nobody publishes to there may be latencies of its sales, and no more.
     told = {} if health is None else health.publication
-    status, why = _status(channel.connector, channel.active, told, None if health is None else health.age_s)
+    status, why = _status(channel.connector, channel.active, told, None if health is None or not told else health.age_s)
     return {
         "channel": code,
         "connector": channel.connector,
         "status": status,
         "why": why,
-        "as_of": None if health is None else health.at,
+        "as_of": None if health is None or not told else health.at,
         "lag_ms": told.get("lag_ms"),
         "wait_ms": told.get("wait_ms"),
         "request_ms": told.get("request_ms"),

@@ -5,7 +5,7 @@ Without a channel whose gate is computed nothing is read and nothing is kept. Af
 and gates are read back; velocities are made again from the orders of the last weeks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -80,7 +80,7 @@ class Gating:
         self._mean_minor: dict[int, float] = {}
         self._budgets: dict[int, Budget] = {}
         self._led: set[int] = set()
-        self._here: set[int] = set()  # channels whose latencies are measured here
+        self._here: set[int] = set()  # channels that are written to, and saved with their health
         self._unsaved: list[Changed] = []
         self._swept = 0
         self._refreshed_at = self._read_at = self._learned_at = float("-inf")
@@ -127,11 +127,13 @@ class Gating:
         self._mean_minor = history.mean_minor
         self._tell_sellers()
         self._observe(history.since)
+        for channel_id in self._led:
+            self.gates.noted(channel_id, *store.noted(conn, channel_id))
         self._read_back(conn)
         self._read_at = self._refreshed_at = now_s
 
     def latencies_of(self, conn: Connection[TupleRow], channel_id: int) -> tuple[Latencies, Latency]:
-        """What was measured of a channel whose latencies are measured here from now on, and its lag in all."""
+        """What was measured of a channel that is written to from here from now on, and its lag in all."""
         document = store.latencies(conn).get(channel_id, {})
         known = self.gates.latencies.get(channel_id)
         found = Latencies(*(_latency(document.get(name)) for name in ("hear", "wait", "apply")))
@@ -230,48 +232,55 @@ class Gating:
     def learn(self) -> int:
         """Learn from the orders of whole periods that have ended, each once; of how many channels there were any."""
         until = self._clock() - _SETTLED_S
+        learning = [s.channel_id for s in self.gates.sellers if s.is_computed and s.channel_id in self._led]
 
         def work(conn: Connection[TupleRow]) -> dict[int, Budget]:
             found: dict[int, Budget] = {}
-            for due in store.due_budgets(conn, sorted(self._led), until=until, every_s=self._learn_every_s):
+            for due in store.due_budgets(conn, learning, until=until, every_s=self._learn_every_s):
                 orders, oversold = store.oversold_orders(conn, due.channel_id, due.since, until)
                 budget = learned(due.budget, orders=orders, oversold=oversold)
                 store.save_budget(conn, due.channel_id, budget, until=until, orders=orders, oversold=oversold)
                 found[due.channel_id] = budget
             return found
 
-        found = self._db.transact(work) if self._led else {}
+        found = self._db.transact(work) if learning else {}
         self._budgets |= found
         self.gates.taus |= {channel_id: budget.tau for channel_id, budget in found.items()}
         if found:
             self.gates.refresh()
         return len(found)
 
-    def save(self) -> None:
-        """Note gates that have changed, for other processes to show; what cannot be now is with the next."""
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether `collect` has found what `save` has not noted yet."""
+        return bool(self._unsaved)
+
+    def collect(self) -> None:
+        """Gather gates that have changed."""
         self._unsaved += self.gates.changed(self._led, self._clock())
-        if not self._unsaved:
-            return
-        unsaved = self._unsaved
+
+    def save(self) -> None:
+        """Note what was collected, for other processes to show; what cannot be now is with the next. May be called in
+        another thread than everything else, but for itself."""
+        unsaved, self._unsaved = self._unsaved, []
         try:
             with self._db.connection() as conn:
                 store.save_gates(conn, unsaved)
         except (DatabaseUnavailable, psycopg.Error) as error:
+            self._unsaved = unsaved + self._unsaved
             log.warning("gates wait for the database", error=str(error))
-            return
-        self._unsaved = []
 
     def hearing(self, channel_id: int) -> dict[str, float]:
         """How late we hear of a channel's sales, to be written down."""
         known = self.gates.latencies.get(channel_id)
         return {} if known is None else known.hear.document()
 
-    def save_hearing(self, channel_ids: Iterable[int]) -> None:
-        """Write down what is measured of channels that nothing is written to."""
+    def save_hearing(self) -> None:
+        """Write down how late we hear of channels that nothing is written to from here."""
         with self._db.connection() as conn:
-            for channel_id in channel_ids:
-                if hear := self.hearing(channel_id):
-                    store.save_hearing(conn, channel_id, {"hear": hear})
+            for seller in self.gates.sellers:
+                if seller.channel_id not in self._here and (hear := self.hearing(seller.channel_id)):
+                    store.save_hearing(conn, seller.channel_id, {"hear": hear})
 
     def soon(self, channel_id: int, items: Int32) -> "np.ndarray[Any, np.dtype[np.float64]]":
         """float64[n]: units that a channel sells until a number that leaves now is shown, as expected."""

@@ -171,6 +171,7 @@ class Publisher:
         self._faults: dict[str, str] = {}  # by code, why a channel cannot be talked to
         self._not_connected: dict[int, str] = {}  # the same by id
         self._computed: frozenset[int] = frozenset()  # channels whose gates are computed
+        self._noting: asyncio.Future[None] | None = None
         self._asking: set[int] = set()  # among them, those that call us and whose gates are noted by this process
         self._cursor = Cursor()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="onhand publication")
@@ -205,7 +206,7 @@ class Publisher:
         loop.set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="onhand resolve"))
         unsubscribe = self._listener.subscribe(lambda: _wake(loop, wake))
         self._live = {}
-        self._asking = set()
+        self._asking, self._noting = set(), None
         looked_at = saved_at = ticked_at = float("-inf")
         try:
             async with Accounts(self._db, self._connectors, allow_private_urls=self._allow_private_urls) as accounts:
@@ -221,7 +222,7 @@ class Publisher:
                             if time.monotonic() - ticked_at >= _TICK_EVERY_S:
                                 await self._tick()
                                 ticked_at = time.monotonic()
-                            await self._in_thread(self._gating.save)
+                            await self._note_gates()
                         if time.monotonic() - saved_at >= _HEALTH_EVERY_S:
                             await self._save_health()
                             saved_at = time.monotonic()
@@ -229,6 +230,7 @@ class Publisher:
                         await asyncio.sleep(_FOLLOW_EVERY_S)
                 finally:
                     await asyncio.gather(*(self._stop_channel(live) for live in self._live.values()))
+                    await self._noted()
                     with suppress(DatabaseUnavailable, psycopg.Error):
                         await self._save_health()
         finally:
@@ -318,6 +320,17 @@ class Publisher:
             items, units = numbers
             at = np.full(len(items), self._clock())
             self._want(live, items, units, self._numbers.columns.get(channel_id), at, is_touched=False)
+
+    async def _note_gates(self) -> None:
+        """Have gates that changed noted; nothing waits for it."""
+        if self._gating.gates.has_news:
+            await self._in_thread(self._gating.collect)
+        if self._gating.has_unsaved and (self._noting is None or self._noting.done()):
+            self._noting = self._in_thread(self._gating.save)
+
+    async def _noted(self) -> None:
+        if self._noting is not None:
+            await self._noting
 
     def _look_at_gates(self) -> tuple[Int32, Int64]:
         due = self._gating.tick()
@@ -423,7 +436,6 @@ class Publisher:
     def _note_all(self, channel_id: int) -> None:
         """Such a channel may ask for any item."""
         with self._db.connection() as conn:
-            self._gating.latencies_of(conn, channel_id)
             self._gating.lead(conn, channel_id)
         self._numbers.of(np.arange(1, self._state.catalogue.count + 1, dtype=np.int32))
 
@@ -718,8 +730,8 @@ class Publisher:
         told += [(channel_id, {"not_connected": why}, {}) for channel_id, why in self._not_connected.items()]
         if told:
             await self._in_thread(_save_health, self._db, told)
-        if self._asking:
-            await self._in_thread(self._gating.save_hearing, sorted(self._asking))
+        if self._gating.is_on:
+            await self._in_thread(self._gating.save_hearing)
 
 
 def _save_health(db: Database, told: Sequence[tuple[int, dict[str, Any], dict[str, Any]]]) -> None:

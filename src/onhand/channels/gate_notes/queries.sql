@@ -73,9 +73,9 @@ SELECT array_agg(item_id), array_agg(node_id), array_agg(due) FROM (
 SELECT channel_id, latency FROM channel_health WHERE latency <> '{}';
 
 -- name: save_hearing
--- Of a channel that nothing is written to: what is measured of it.
+-- Of a channel that nothing is written to from here: what another process has measured of it stays.
 INSERT INTO channel_health AS h (channel_id, latency) VALUES (%(channel_id)s, %(latency)s::jsonb)
-ON CONFLICT (channel_id) DO UPDATE SET at = clock_timestamp(), latency = excluded.latency;
+ON CONFLICT (channel_id) DO UPDATE SET latency = h.latency || excluded.latency;
 
 -- name: noted
 SELECT array_agg(item_id), array_agg(units) FROM listing_gate WHERE channel_id = %(channel_id)s;

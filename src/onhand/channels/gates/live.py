@@ -137,6 +137,7 @@ class Gates:
         self._pools: list[_Pool] = []
         self._noted: Int32 = np.zeros((0, 0), np.int32)  # units as last taken by `changed`
         self._stock: Int32 = np.zeros((0, 0), np.int32)
+        self._has_news = False
         self._is_news = np.zeros(0, np.bool_)  # by row: a gate is another one than was noted
         self._supply = Supply(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
 
@@ -274,11 +275,20 @@ class Gates:
             out[:, pool.columns] = gate[:, pool.columns]
             mine = rows[:, None], np.array(pool.columns)
             self._stock[mine] = there[:, None]
-            self._is_news[rows] |= (out[:, pool.columns] != self._noted[mine]).any(axis=1)
+            is_news = (out[:, pool.columns] != self._noted[mine]).any(axis=1)
+            if is_news.any():
+                self._is_news[rows] |= is_news
+                self._has_news = True
         return out
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `changed` may have something to tell."""
+        return self._has_news
 
     def changed(self, channel_ids: Iterable[int], now_s: float) -> list[Changed]:
         """Gates of these channels that are others than when they were last asked for here."""
+        self._has_news = False
         rows = np.flatnonzero(self._is_news).astype(np.int32)
         if not rows.size:
             return []
@@ -299,7 +309,7 @@ class Gates:
         rows = self._rows(items)
         self._noted[:, column] = 0
         self._noted[rows, column] = units
-        self._is_news[: self._count] = True
+        self._is_news[: self._count] = self._has_news = True
 
     def why(self, channel_id: int, item_id: int, now_s: float) -> Why | None:
         """What the gate of an item rests on now; None: it is not computed."""
