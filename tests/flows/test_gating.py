@@ -15,10 +15,12 @@ from onhand.channels.gate_notes import store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.words import sentence
 from onhand.channels.model import ChannelIn, ListingIn
+from onhand.channels.publication.store import load_sellers
 from onhand.db import outbox
 from onhand.db.outbox import Listener
 from onhand.flows.accounts import Connectors
 from onhand.flows.enquire import Enquirer, Enquiry
+from onhand.flows.gating import Gating
 from onhand.flows.publish import Publisher
 from onhand.flows.set_up import set_channel, set_listing
 from onhand.twin.fakes.stall import DOCUMENT, Stall
@@ -217,9 +219,14 @@ def test_the_price_of_risk_is_learned_once_from_whole_periods(shop):
             tau = learned_from()[0]
             assert tau < 0.9 * first_tau, "two of five were oversold"
             wait_until(lambda p=publisher, tau=tau: p.gates.taus.get(1) == tau)
+    another = Gating(shop.db, lambda: time.time() + shop.later_s)
     with shop.db.connection() as conn:
-        shown = store.list_gates(conn, "web", limit=9)
-    assert all(0 <= row.units <= row.stock for row in shown)
+        another.take(conn, load_sellers(conn))
+        another.lead(conn, 1)
+    assert another.learn() == 0, "never twice from the same orders"
+    shop.later_s += 86_400.0
+    assert another.learn() == 1
+    assert learned_from() == (tau, 0, 0), "a day without orders teaches nothing"
 
 
 def test_orders_and_tills_are_heard_of_once_and_after_a_restart_they_are_history(shop):

@@ -172,7 +172,8 @@ def test_items_and_channels_that_come_later_change_nothing_for_those_that_are_th
     assert gates.items.size == 4_999
     assert gate(gates, 2) == before
     gates.take_sellers([*gates.sellers, seller(3, GateSetting(), nodes=(2,))])
-    assert gate(gates, 2) == before
+    assert gate(gates, 2, at_s=30 * HOUR) == before, "what was told is remembered: it opens when that holds twice"
+    assert gate(gates, 2, at_s=31 * HOUR) < before
     gates.take_sellers([replace(s, setting=GateSetting()) for s in gates.sellers])
     assert not gates.is_computed
     assert gates.items.size == 0
@@ -226,6 +227,8 @@ def test_a_gate_is_told_once_for_each_change_with_what_it_rests_on():
     gate(gates, 2)
     assert gates.changed([2, 3], 2 * HOUR) == []
     assert sentence(gates.why(2, 1, 2 * HOUR)).startswith(f"hid {hid} of 12: c1 sells ")
+    gates.noted(2, ONE, np.array([hid], np.int32))
+    assert gates.changed([2], 2 * HOUR) == []
     gates.noted(2, ONE, np.array([hid + 1], np.int32))
     assert [c.channel_id for c in gates.changed([2], 2 * HOUR)] == [2], "what is noted is another number"
     assert gates.why(1, 1, 2 * HOUR) is None
