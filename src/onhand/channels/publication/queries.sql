@@ -83,7 +83,7 @@ SELECT data FROM event WHERE subject = 'stock' AND kind = 'stock.changed' ORDER 
 INSERT INTO channel_health AS h (channel_id, at, publication, latency)
 VALUES (%(channel_id)s, clock_timestamp(), %(publication)s::jsonb, %(latency)s::jsonb)
 ON CONFLICT (channel_id) DO UPDATE SET
-    at = excluded.at, publication = excluded.publication, latency = excluded.latency;
+    at = excluded.at, publication = excluded.publication, latency = h.latency || excluded.latency;
 
 -- name: save_reconciled
 INSERT INTO channel_health AS h (channel_id, reconciled_at, drift) VALUES (%(channel_id)s, clock_timestamp(), %(drift)s::jsonb)
