@@ -82,6 +82,27 @@ class Shelf:
 
 
 @dataclass(slots=True)
+class Line:
+    """A channel at a vendor, in numbers of this run.
+
+    bought    paid orders there; heard: those that we have, and how long after
+    sold_out  visitors who found that not so many were shown
+    oversold  orders that we could not serve in full when we heard of them
+    health    how the channel is doing, as GET /v1/channels/{code}/health says
+    fake      its weather and its messages, as the fake says
+    """
+
+    connector: str
+    bought: int = 0
+    sold_out: int = 0
+    oversold: int = 0
+    heard: int = 0
+    hearing: Latencies = field(default_factory=Latencies)
+    health: Json = field(default_factory=dict[str, object])
+    fake: Json = field(default_factory=dict[str, object])
+
+
+@dataclass(slots=True)
 class Board:
     """One run in numbers; everything counts from the start of this run unless it says otherwise.
 
@@ -91,6 +112,7 @@ class Board:
     queues   orders that wait, by queue, as last read from /v1/orders
     parcels  fulfilments that are not delivered yet, by status
     load     the same, by node, without the shipped ones
+    lines    channels at vendors, by code
     """
 
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -101,9 +123,11 @@ class Board:
     queues: dict[str, str] = field(default_factory=dict[str, str])
     parcels: Counter[str] = field(default_factory=Counter[str])
     load: Counter[str] = field(default_factory=Counter[str])
+    lines: dict[str, Line] = field(default_factory=dict[str, Line])
     events: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))
     problems: deque[str] = field(default_factory=lambda: deque(maxlen=20))
     began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     clock: Callable[[], float] = lambda: 0.0
 
     def heard(self, name: str, status: int, seconds: float) -> None:
@@ -162,9 +186,14 @@ class Board:
         """Share of sourced orders with more than one fulfilment."""
         return self.counts["split"] / max(1, self.counts["sourced"] + self.counts["backordered"])
 
+    def end(self) -> None:
+        """The shops have closed."""
+        self.ended = time.monotonic()
+
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.began
+        """How long the shops were open."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.began
 
 
 def clock_text(clock_s: float) -> str:

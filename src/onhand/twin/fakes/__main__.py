@@ -1,0 +1,70 @@
+"""`python -m onhand.twin.fakes NAME --port N [--seed S]`: one fake vendor as a process of its own, until ctrl-C."""
+
+import argparse
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from onhand.twin.fakes.stands import Stand, stand
+
+_SAVE_EVERY_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.5
+
+
+def main() -> None:
+    """Serve the fake that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m onhand.twin.fakes", description=__doc__)
+    parser.add_argument("name", help="of the vendor: amazon, shopify, woocommerce, square, ...")
+    parser.add_argument("--port", type=int, required=True, help="only this machine reaches it")
+    parser.add_argument("--seed", type=int, default=1, help="of its weather")
+    parser.add_argument("--speed", type=float, default=1.0, help="of Amazon's usage plans, times the real ones")
+    parser.add_argument("--state", type=Path, help="a file that keeps what it is like, for the next time")
+    parser.add_argument("--files", type=Path, help="folder of those who pass files")
+    parser.add_argument("--with-parent", action="store_true", help="end when whoever started it has ended")
+    given = parser.parse_args()
+    try:
+        made = stand(given.name, seed=given.seed, speed=given.speed)
+    except LookupError as error:
+        parser.error(str(error.args[0]))
+    if given.state is not None:
+        made.load(given.state)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(made, given.port, state=given.state, with_parent=given.with_parent))
+
+
+async def serve(made: Stand, port: int, *, state: Path | None = None, with_parent: bool = False) -> None:
+    """Serve it until a signal says otherwise; then its state is kept."""
+    config = uvicorn.Config(made, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    beside = [asyncio.create_task(made.run()), asyncio.create_task(_keep(made, state))]
+    if with_parent:
+        beside.append(asyncio.create_task(_watch(server, os.getppid())))
+    try:
+        await server.serve()
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        if state is not None:
+            made.save(state)
+
+
+async def _keep(made: Stand, state: Path | None) -> None:
+    while state is not None:
+        await asyncio.sleep(_SAVE_EVERY_S)
+        made.save(state)
+
+
+async def _watch(server: uvicorn.Server, parent: int) -> None:
+    """An orphan is adopted by another process: nobody is there who would end it."""
+    while os.getppid() == parent:
+        await asyncio.sleep(_LOOK_EVERY_S)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    main()
