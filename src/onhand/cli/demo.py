@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,9 +19,9 @@ from onhand.errors import OnhandError, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from onhand.cli.demo_children import Child
     from onhand.db import Database
     from onhand.settings import Settings
-    from onhand.cli.demo_children import Child
     from onhand.twin.board import Board
     from onhand.twin.street import Stall
     from onhand.twin.town import Town
@@ -214,7 +215,7 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             admin_key=stage.admin_key,
         )
         async with Town(founded, client, board, speed=wish.speed, stalls=stage.stalls) as town:
-            await town.street.found(url, speed=wish.speed)
+            await town.street.found(url, partial(_sync, stage), speed=wish.speed)
             stage.say(None)
             board.began = time.monotonic()
             if wish.for_s is not None:
@@ -232,6 +233,19 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             stage.say("finishing")
             await town.close()
     return banner, differences
+
+
+async def _sync(stage: _Stage, code: str) -> None:
+    """As `onhand channel sync` does. Raises Unavailable, Refused."""
+    from onhand.base.actor import Actor
+    from onhand.cli.demo_children import files
+    from onhand.flows.accounts import Accounts, Connectors
+    from onhand.flows.sync_listings import sync_listings
+
+    connectors = Connectors(stage.settings.home, secret_key=stage.settings.secret_key, files_root=files(stage.settings))
+    # Of this moment: an account is as its channel was when it was first asked for.
+    async with Accounts(stage.db, connectors, allow_private_urls=True) as accounts:
+        await sync_listings(stage.db, await accounts.get(code), by=Actor(reason="onhand demo"))
 
 
 async def _settled(stage: _Stage, town: "Town") -> list[str]:
@@ -283,6 +297,9 @@ def _verify(db: "Database", say: "_Say") -> list[str]:
 
 
 def _say_goodbye(console: "Console", settings: "Settings", outcome: _Outcome) -> None:
+    from onhand.twin.storefronts import TARGET
+    from onhand.twin.view import channel_line
+
     board, counts = outcome.board, outcome.board.counts
     oversold = board.total("oversold")
     console.print(
@@ -299,6 +316,8 @@ def _say_goodbye(console: "Console", settings: "Settings", outcome: _Outcome) ->
     )
     style = "bold red" if oversold else "bold green"
     console.print(f"  [{style}]oversold {oversold}[/]")
+    for code, channel in board.lines.items():
+        console.print(f"  {channel_line(code, channel)}, target {TARGET:.1%}", markup=False)
     if outcome.differences is not None:
         clean = "[green]clean[/]" if not outcome.differences else f"[red]{len(outcome.differences)} differences[/]"
         console.print(f"  verify: {clean}")

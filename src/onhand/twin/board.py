@@ -101,6 +101,45 @@ class Line:
     health: Json = field(default_factory=dict[str, object])
     fake: Json = field(default_factory=dict[str, object])
 
+    @property
+    def oversold_share(self) -> float:
+        """Of the orders that we have heard of."""
+        return self.oversold / max(1, self.heard)
+
+    @property
+    def lag_ms(self) -> tuple[float, float] | None:
+        """p50 and p99 of the time from a change of stock to the channel's acknowledgement."""
+        lag = self.health.get("lag_ms") or {}
+        return (lag["p50"], lag["p99"]) if lag else None
+
+    @property
+    def stale_s(self) -> float | None:
+        """Age of the number that was verified longest ago."""
+        return (self.health.get("staleness") or {}).get("oldest_s")
+
+    @property
+    def queue(self) -> int:
+        """Listings that do not show what they should."""
+        return self.health.get("queue_depth") or 0
+
+    @property
+    def status(self) -> str:
+        """In a word."""
+        return "down" if self._of("weather").get("is_down") else str(self.health.get("status", "new"))
+
+    @property
+    def outages(self) -> int:
+        """Of its interface, so far."""
+        return self._of("weather").get("outages", 0)
+
+    @property
+    def lost(self) -> int:
+        """Messages that never came, so far."""
+        return self._of("messages").get("lost", 0)
+
+    def _of(self, part: str) -> Json:
+        return self.fake.get(part) or {}
+
 
 @dataclass(slots=True)
 class Board:

@@ -6,7 +6,7 @@ weather, and by its shoppers, who have no idea that there is an interface.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
@@ -18,10 +18,9 @@ from onhand.twin.client import Client, WorldError
 from onhand.twin.clock import Clock
 from onhand.twin.shoppers import Intent, Shoppers
 from onhand.twin.storefronts import Front
-from onhand.twin.world import Json, World
+from onhand.twin.world import World
 
 _TIMEOUT_S: Final = 30.0
-_LISTINGS_AT_ONCE: Final = 16
 _WATCH_EVERY_S: Final = 1.0
 # Orders that we have not heard of yet: beyond that many a vendor is further ahead of us than a day of outages would
 # bring it, and who was due is not coming.
@@ -68,24 +67,20 @@ class Street:
 
     # Founding -------------------------------------------------------------------------------------------------------
 
-    async def found(self, base_url: str, *, speed: float) -> None:
-        """Connect every channel, list its items where they are not, and let the weather begin. Raises WorldError."""
-        await asyncio.gather(*(self._found(stall, base_url, speed) for stall in self._stalls))
+    async def found(self, base_url: str, sync: Callable[[str], Awaitable[object]], *, speed: float) -> None:
+        """Connect every channel, list what it sells, and let the weather begin. Raises WorldError.
 
-    async def _found(self, stall: Stall, base_url: str, speed: float) -> None:
-        code, client = stall.front.code, self._client
+        sync  makes what a channel sells our listings
+        """
+        await asyncio.gather(*(self._found(stall, base_url, sync, speed) for stall in self._stalls))
+
+    async def _found(self, stall: Stall, base_url: str, sync: Callable[[str], Awaitable[object]], speed: float) -> None:
+        code = stall.front.code
         rows = [{"sku": sku, "price_minor": self._world.prices_minor[sku]} for sku in self._world.skus]
-        ids: Mapping[str, str] = await self._ask(stall, "POST", "catalogue", rows)
-        await client.must(client.put(f"/v1/channels/{code}", stall.front.channel(stall.url, speed=speed)))
-        known = {row["sku"]: row["external_id"] async for row in client.every("/v1/listings", channel=code)}
-        free = asyncio.Semaphore(_LISTINGS_AT_ONCE)
-
-        async def list_one(sku: str, external_id: str) -> None:
-            async with free:
-                document = {"external_id": external_id, "external_sku": sku}
-                await client.must(client.put(f"/v1/listings/{code}/{sku}", document))
-
-        await asyncio.gather(*(list_one(sku, found) for sku, found in ids.items() if known.get(sku) != found))
+        await self._ask(stall, "POST", "catalogue", rows)
+        document = stall.front.channel(stall.url, speed=speed)
+        await self._client.must(self._client.put(f"/v1/channels/{code}", document))
+        await sync(code)
         if stall.front.tells:
             await self._ask(stall, "POST", "hook", {"url": f"{base_url}/v1/channels/{code}/inbound"})
         await self._ask(stall, "POST", "weather", asdict(stall.front.sky))
@@ -202,26 +197,3 @@ class Street:
         if not answer.is_success:
             raise WorldError(f"{stall.front.code} refused {name} ({answer.status_code}): {answer.text[:300]}")
         return answer.json()
-
-
-def sentence(line: Line) -> Json:
-    """A line of the board as it is shown: texts by name."""
-    health, fake = line.health, line.fake
-    lag = health.get("lag_ms") or {}
-    weather, messages = fake.get("weather") or {}, fake.get("messages") or {}
-    hearing = line.hearing.quantiles_ms(0.5, 0.99)
-    return {
-        "connector": line.connector,
-        "orders": line.bought,
-        "behind": line.bought - line.heard,
-        "oversold": line.oversold,
-        "sold_out": line.sold_out,
-        "heard_ms": hearing,
-        "lag_ms": [lag["p50"], lag["p99"]] if lag else None,
-        "queue": health.get("queue_depth", 0),
-        "status": "DOWN" if weather.get("is_down") else health.get("status", "?"),
-        "outages": weather.get("outages", 0),
-        "limited": weather.get("limited", 0),
-        "stale_s": (health.get("staleness") or {}).get("oldest_s"),
-        "lost": messages.get("lost", 0),
-    }

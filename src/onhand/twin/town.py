@@ -120,7 +120,8 @@ class Town:
         async for event in self._client.events(_KINDS):
             kind, data = event["type"], event["data"]
             order_id = data.get("order_id")
-            if kind.startswith("order.") and self.street.heard(data["channel"], data["external_id"], data["status"]):
+            is_new = kind.startswith("order.") and "change" not in data
+            if is_new and self.street.heard(data["channel"], data["external_id"], data["status"]):
                 self.agenda.after(0, partial(self._nodes.look_up, order_id))
             if kind.startswith("order.") and "fulfilments" in data:  # supply has come, or a node has refused
                 if data["queue"] is None:

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("name", help="of the vendor: amazon, shopify, woocommerce, square, ...")
     parser.add_argument("--port", type=int, required=True, help="only this machine reaches it")
     parser.add_argument("--seed", type=int, default=1, help="of its weather")
-    parser.add_argument("--speed", type=float, default=1.0, help="of Amazon's usage plans, times the real ones")
+    parser.add_argument("--speed", type=float, default=1.0, help="of the limits of Amazon and Shopify, times theirs")
     parser.add_argument("--state", type=Path, help="a file that keeps what it is like, for the next time")
     parser.add_argument("--files", type=Path, help="folder of those who pass files")
     parser.add_argument("--with-parent", action="store_true", help="end when whoever started it has ended")

@@ -253,6 +253,11 @@ class Amazon(Stand):
     name = "amazon"
     shop: amazon.Account
 
+    def __init__(self, shop: amazon.Account, *, seed: int = 1) -> None:
+        super().__init__(shop, seed=seed)
+        # What publication does not use: a message for every number would keep orders waiting.
+        shop.notified &= {"ORDER_CHANGE", "FULFILLMENT_ORDER_STATUS"}
+
     def catalogue(self) -> Mapping[str, Any]:
         return {sku: sku for sku in self.shop.listings}
 
@@ -324,12 +329,12 @@ class Other(Stand):
 
 
 def stand(name: str, *, seed: int = 1, speed: float = 1.0) -> Stand:
-    """The fake of that name, empty. speed: of Amazon's usage plans. Raises LookupError, which names them all."""
+    """The fake of that name, empty. speed: of Amazon's and Shopify's limits, times theirs. Raises LookupError, which names them all."""
     makers: dict[str, Callable[[], Stand]] = {
         "amazon": lambda: Amazon(amazon.Account(speed=speed, lag_s=0.0, feed_lag_s=0.0), seed=seed),
         "market": lambda: Other(Market(), seed=seed, name=name),
         "medusa": lambda: Other(medusa.Shop(), seed=seed, name=name),
-        "shopify": lambda: Shopify(shopify.Shop(), seed=seed),
+        "shopify": lambda: Shopify(shopify.Shop(restore_per_s=100 * min(speed, 10)), seed=seed),
         "square": lambda: Square(square.Shop(), seed=seed),
         "vendure": lambda: Other(vendure.Shop(), seed=seed, name=name),
         "woocommerce": lambda: WooCommerce(woocommerce.Shop(), seed=seed),
