@@ -329,7 +329,8 @@ class Other(Stand):
 
 
 def stand(name: str, *, seed: int = 1, speed: float = 1.0) -> Stand:
-    """The fake of that name, empty. speed: of Amazon's and Shopify's limits, times theirs. Raises LookupError, which names them all."""
+    """The fake of that name, empty. speed: of Amazon's and Shopify's limits, times theirs. Raises
+    LookupError, which names them all."""
     makers: dict[str, Callable[[], Stand]] = {
         "amazon": lambda: Amazon(amazon.Account(speed=speed, lag_s=0.0, feed_lag_s=0.0), seed=seed),
         "market": lambda: Other(Market(), seed=seed, name=name),
