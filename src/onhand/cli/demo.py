@@ -136,10 +136,10 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         say("starting the API")
         from onhand.cli.demo_children import fake, onhand
         from onhand.twin.board import Board
-        from onhand.twin.storefronts import FRONTS
+        from onhand.twin.storefronts import ALL
         from onhand.twin.street import Stall
 
-        stalls = [Stall(front, _claimed(0)) for front in FRONTS]
+        stalls = [Stall(front, _claimed(0)) for front in ALL]
         fakes = [
             resources.enter_context(fake(settings, stall.front.code, stall.port, speed=wish.speed, seed=wish.seed or 1))
             for stall in stalls
@@ -216,6 +216,7 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
         )
         async with Town(founded, client, board, speed=wish.speed, stalls=stage.stalls) as town:
             await town.street.found(url, partial(_sync, stage), speed=wish.speed)
+            await town.street.stock()
             stage.say(None)
             board.began = time.monotonic()
             if wish.for_s is not None:
@@ -261,7 +262,7 @@ async def _settled(stage: _Stage, town: "Town") -> list[str]:
 
     def ours() -> dict[str, dict[str, tuple[int, ...]]]:
         with stage.db.connection() as conn:
-            return {stall.front.code: told(conn, stall.front.code) for stall in stage.stalls}
+            return {stall.front.code: told(conn, stall.front.code) for stall in stage.stalls if stall.front.lists}
 
     await asyncio.to_thread(hasten)
     give_up_at = time.monotonic() + _SETTLE_S

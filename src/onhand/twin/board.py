@@ -109,13 +109,14 @@ class Line:
     @property
     def lag_ms(self) -> tuple[float, float] | None:
         """p50 and p99 of the time from a change of stock to the channel's acknowledgement."""
-        lag = self.health.get("lag_ms") or {}
+        lag: Json = self.health.get("lag_ms") or {}
         return (lag["p50"], lag["p99"]) if lag else None
 
     @property
     def stale_s(self) -> float | None:
         """Age of the number that was verified longest ago."""
-        return (self.health.get("staleness") or {}).get("oldest_s")
+        staleness: Json = self.health.get("staleness") or {}
+        return staleness.get("oldest_s")
 
     @property
     def queue(self) -> int:
@@ -190,6 +191,12 @@ class Board:
         self.counts["units"] += sum(line["quantity"] for line in order["lines"])
         self.counts[answer["status"]] += 1
         self.counts["split"] += len(answer["fulfilments"]) > 1
+
+    def taken_in(self, status: str) -> None:
+        """An order of a channel at a vendor is ours now."""
+        self.rate.add()
+        self.counts["orders"] += 1
+        self.counts[status] += 1
 
     def shelf(self, node: str, rows: Iterable[Json]) -> None:
         """All positions of a node were read."""

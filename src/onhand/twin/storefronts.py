@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from onhand.twin.fakes.amazon import PLANS
 from onhand.twin.fakes.weather import Sky
-from onhand.twin.world import CURRENCY, SITES, Json, Shop, Site, World
+from onhand.twin.world import CURRENCY, SITES, Json, Shop, World
 
 TARGET: Final = 0.001
 """Oversold orders per order that are accepted on a channel."""
@@ -25,8 +25,9 @@ _OWN: Final = {"web": 0.35, "app": 0.12}
 class Front:
     """A channel at a vendor. sky: what it is like to talk to, in real seconds.
 
-    document  of the channel, without what depends on where the fake is
     settings  of its connector, with `{url}` where the fake's address goes
+    tells     it sends messages
+    lists     it sells what is listed there; False: it passes files
     """
 
     shop: Shop
@@ -35,6 +36,7 @@ class Front:
     settings: Mapping[str, Any]
     credentials: Mapping[str, str] = field(default_factory=dict[str, str])
     tells: bool = False
+    lists: bool = True
 
     @property
     def code(self) -> str:
@@ -46,10 +48,8 @@ class Front:
         settings: Json = {k: v.format(url=url) if isinstance(v, str) else v for k, v in self.settings.items()}
         if self.connector == "amazon":
             settings["overrides"] = {"plans": _faster(speed), "limits": {"rate_per_s": 5 * speed, "burst": 50}}
-        return {
-            **self.shop.document, "connector": self.connector, "settings": settings,
-            "credentials": dict(self.credentials),
-        }  # fmt: skip
+        credentials = {"credentials": dict(self.credentials)} if self.credentials else {}
+        return {**self.shop.document, "connector": self.connector, "settings": settings, **credentials}  # fmt: skip
 
 
 def _faster(speed: float) -> Json:
@@ -116,10 +116,33 @@ FRONTS: Final = (
 )  # fmt: skip
 
 
+HUB: Final = "BARCELONA-3PL"
+"""The node that somebody else runs: it is told by files what to ship, and tells by files what it did."""
+
+TILLS: Final = Front(
+    # Every tenth shopper goes to a store and takes what lies there.
+    shop=_shop("tills", "Tills of all stores", _nodes("store"), margin=0.45, share=0.1, night_owl=0.0),
+    connector="csv_feed",
+    settings={"url": "file:///tills", "sales_folder": "sales", "settle_s": 0},
+    sky=Sky(),
+    lists=False,
+)
+
+THIRD: Final = Front(
+    shop=_shop("hub", "Partner hub Barcelona (X12)", [HUB], margin=0.0, share=0.0),
+    connector="edi_x12",
+    settings={
+        "url": "file:///hub", "partner": "warehouse", "our_id": "ONHAND", "their_id": "HUB", "node": HUB,
+        "place": "BCN", "settle_s": 0, "usage": "production",
+    },
+    sky=Sky(down_every_s=240, down_for_s=15),
+    lists=False,
+)  # fmt: skip
+
+ALL: Final = (*FRONTS, TILLS, THIRD)
+
+
 def own(world: World) -> World:
     """The world with our own shops only, as busy as they are beside `FRONTS`."""
     shops = tuple(replace(shop, share=_OWN[shop.code]) for shop in world.shops if shop.code in _OWN)
     return replace(world, shops=shops)
-
-
-__all__ = ["FRONTS", "TARGET", "Front", "Site", "own"]

@@ -6,7 +6,7 @@ weather, and by its shoppers, who have no idea that there is an interface.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
@@ -17,8 +17,8 @@ from onhand.twin.board import Board, Line
 from onhand.twin.client import Client, WorldError
 from onhand.twin.clock import Clock
 from onhand.twin.shoppers import Intent, Shoppers
-from onhand.twin.storefronts import Front
-from onhand.twin.world import World
+from onhand.twin.storefronts import HUB, THIRD, TILLS, Front
+from onhand.twin.world import Json, World
 
 _TIMEOUT_S: Final = 30.0
 _WATCH_EVERY_S: Final = 1.0
@@ -56,6 +56,9 @@ class Street:
         # (channel, id there) -> when it was bought, until it is heard of; and those that were heard of.
         self._bought: dict[tuple[str, str], float] = {}
         self._heard: dict[tuple[str, str], None] = {}
+        # References of entries, and how far the ledger was read for them.
+        self._booked: set[str | None] = set()
+        self._read: dict[str, int] = {}
         for stall in stalls:
             board.lines[stall.front.code] = Line(stall.front.connector)
 
@@ -76,14 +79,34 @@ class Street:
 
     async def _found(self, stall: Stall, base_url: str, sync: Callable[[str], Awaitable[object]], speed: float) -> None:
         code = stall.front.code
-        rows = [{"sku": sku, "price_minor": self._world.prices_minor[sku]} for sku in self._world.skus]
-        await self._ask(stall, "POST", "catalogue", rows)
         document = stall.front.channel(stall.url, speed=speed)
         await self._client.must(self._client.put(f"/v1/channels/{code}", document))
-        await sync(code)
+        if stall.front.lists:
+            rows = [{"sku": sku, "price_minor": self._world.prices_minor[sku]} for sku in self._world.skus]
+            await self._ask(stall, "POST", "catalogue", rows)
+            await sync(code)
         if stall.front.tells:
             await self._ask(stall, "POST", "hook", {"url": f"{base_url}/v1/channels/{code}/inbound"})
         await self._ask(stall, "POST", "weather", asdict(stall.front.sky))
+
+    async def keep(self, node: str, units: Mapping[str, int]) -> None:
+        """So many more, or less, lie at a node: whoever runs it for us has to know."""
+        for stall in self._stalls:
+            if stall.front is THIRD and node == HUB:
+                await self._ask(stall, "POST", "keep", units)
+
+    async def stock(self) -> None:
+        """Whoever keeps goods for us and knows of none has what we think."""
+        for stall in self._stalls:
+            if stall.front is THIRD and not (await self._ask(stall, "GET", "weather"))["units"]:
+                rows = self._client.every("/v1/stock", node=HUB)
+                await self.keep(HUB, {row["sku"]: row["on_hand"] async for row in rows})
+
+    async def ring_up(self, sales: Sequence[Json]) -> None:
+        """Sold over the counter: [{place, sku, quantity}]."""
+        for stall in self._stalls:
+            if stall.front is TILLS and sales:
+                await self._ask(stall, "POST", "sell", sales)
 
     # Buying ---------------------------------------------------------------------------------------------------------
 
@@ -141,6 +164,7 @@ class Street:
             self._heard.pop(next(iter(self._heard)))
         self._heard[key] = None
         line.oversold += status != "sourced"
+        self._board.taken_in(status)
         if (at := self._bought.pop(key, None)) is not None:
             self._hear(line, time.monotonic() - at)
         return True
@@ -166,6 +190,8 @@ class Street:
                 line.health = answer.body
             with suppress(httpx2.TransportError):
                 line.fake = await self._ask(stall, "GET", "weather")
+                if orders := line.fake.get("orders"):
+                    line.bought, line.heard = orders["placed"], orders["done"]
 
     # The end --------------------------------------------------------------------------------------------------------
 
@@ -173,24 +199,39 @@ class Street:
         """{channel: ids of orders that were paid there and are not in our ledger}."""
         found: dict[str, list[str]] = {}
         for stall in self._stalls:
+            if stall.front is THIRD:
+                continue
             paid: Sequence[str] = await self._ask(stall, "GET", "paid")
+            if stall.front is TILLS:
+                found[stall.front.code] = await self._unbooked(stall, paid)
+                continue
             rows = self._client.every(f"/v1/channels/{stall.front.code}/orders")
             ours = {row["external_id"] async for row in rows if row["order_id"] is not None}
             found[stall.front.code] = [one for one in paid if one not in ours]
         return found
 
-    async def differing(self, told: Mapping[str, Mapping[str, Iterable[int]]]) -> dict[str, list[str]]:
+    async def differing(self, told: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, list[str]]:
         """{channel: what is wrong with its listings}. told: by channel and sku, our number and one on its way."""
         found: dict[str, list[str]] = {}
         for stall in self._stalls:
+            if not stall.front.lists:
+                continue
             shelf: Mapping[str, int] = await self._ask(stall, "GET", "shelf")
             ours = told[stall.front.code]
             found[stall.front.code] = [
                 f"{sku} shows {shelf.get(sku)}, not {' or '.join(map(str, units))}"
                 for sku, units in ours.items()
-                if shelf.get(sku) not in units
+                if shelf.get(sku, -1) not in units
             ]
         return found
+
+    async def _unbooked(self, stall: Stall, receipts: Sequence[str]) -> list[str]:
+        """Receipts that are no entries of our ledger yet."""
+        for node in stall.front.shop.nodes:
+            async for row in self._client.every("/v1/stock/entries", node=node, after=self._read.get(node, 0)):
+                self._read[node] = row["entry_id"]
+                self._booked.add(row["reference"])
+        return [one for one in receipts if f"{stall.front.code} {one}" not in self._booked]
 
     async def _ask(self, stall: Stall, method: str, name: str, body: Any = None) -> Any:
         answer = await self._http.request(method, f"{stall.url}/_fake/{name}", json=body)

@@ -9,10 +9,11 @@ from onhand.errors import SettingsError
 from onhand.twin.board import Board
 from onhand.twin.client import Client, WorldError
 from onhand.twin.clock import Agenda, Clock
+from onhand.twin.counters import Counters
 from onhand.twin.founding import Founded, close
 from onhand.twin.nodes import Nodes
 from onhand.twin.shoppers import Shoppers
-from onhand.twin.storefronts import own
+from onhand.twin.storefronts import HUB, THIRD, own
 from onhand.twin.street import Stall, Street
 from onhand.twin.suppliers import Suppliers
 from onhand.twin.visits import Visits
@@ -48,13 +49,17 @@ class Town:
         board.clock = self.clock.now_s
         world, run = founded.world, founded.run
         self.agenda = Agenda(self.clock, workers=_WORKERS, failed=lambda error: board.problem(repr(error)))
-        self._visits = Visits(client, self.agenda, self.clock, board)
-        self._nodes = Nodes(world, client, self.agenda, board, run, self._visits.delivered)
-        self._visits.work_with(self._nodes)
-        self._suppliers = Suppliers(world, client, self.agenda, self.clock, board, run)
         self._stalls = stalls
         self._shops = own(world).shops if stalls else world.shops
+        self._elsewhere = {HUB} if any(stall.front is THIRD for stall in stalls) else set[str]()
         self.street = Street(stalls, world, client, self.clock, board, run)
+        self._counters = Counters(world, self.street, self.clock, run)
+        self._visits = Visits(client, self.agenda, self.clock, board, moved=self.street.keep)
+        self._nodes = Nodes(world, client, self.agenda, board, run, self._visits.delivered, elsewhere=self._elsewhere)
+        self._visits.work_with(self._nodes)
+        self._suppliers = Suppliers(
+            world, client, self.agenda, self.clock, board, run, seen=self._counters.seen, moved=self.street.keep
+        )
 
     async def __aenter__(self) -> Self:
         await self.street.__aenter__()
@@ -74,7 +79,9 @@ class Town:
                 for shop in self._shops:
                     group.create_task(self._visits.run(Shoppers(world, shop, run), stop))
                 for stall in self._stalls:
-                    group.create_task(self.street.run(stall, stop))
+                    if stall.front.lists:
+                        group.create_task(self.street.run(stall, stop))
+                group.create_task(self._counters.run(stop))
                 group.create_task(self._suppliers.run(stop))
                 watchers = [
                     group.create_task(watch) for watch in (self._listen(), self._watch_queues(), self.street.watch())
@@ -122,6 +129,9 @@ class Town:
             order_id = data.get("order_id")
             is_new = kind.startswith("order.") and "change" not in data
             if is_new and self.street.heard(data["channel"], data["external_id"], data["status"]):
+                self.agenda.after(0, partial(self._nodes.look_up, order_id))
+            if kind == "fulfilment.shipped" and data["node"] in self._elsewhere:  # a carrier has it now
+                self._board.counts["shipped"] += 1
                 self.agenda.after(0, partial(self._nodes.look_up, order_id))
             if kind.startswith("order.") and "fulfilments" in data:  # supply has come, or a node has refused
                 if data["queue"] is None:

@@ -9,7 +9,8 @@ from typing import Final
 
 import uvicorn
 
-from onhand.twin.fakes.stands import Stand, stand
+from onhand.twin.fakes.directory import stand
+from onhand.twin.fakes.stands import Stand
 
 _SAVE_EVERY_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.5
@@ -27,8 +28,8 @@ def main() -> None:
     parser.add_argument("--with-parent", action="store_true", help="end when whoever started it has ended")
     given = parser.parse_args()
     try:
-        made = stand(given.name, seed=given.seed, speed=given.speed)
-    except LookupError as error:
+        made = stand(given.name, seed=given.seed, speed=given.speed, files=given.files)
+    except (LookupError, ValueError) as error:
         parser.error(str(error.args[0]))
     if given.state is not None:
         made.load(given.state)

@@ -14,6 +14,7 @@ Next to these stand those of the fake itself.
 import pickle
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from onhand.twin.fakes import amazon, medusa, shopify, square, vendure, woocommerce
+from onhand.twin.fakes import amazon, shopify, square, woocommerce
 from onhand.twin.fakes.courier import Courier, Message
-from onhand.twin.fakes.market import Market
 from onhand.twin.fakes.weather import Sky, Weather
 
 Json = dict[str, Any]
@@ -45,7 +45,7 @@ class Stand:
         self.sky = sky or Sky()
         self.weather = Weather(shop.app(), self.sky, seed)
         self.courier = Courier(self.sky, seed, is_down=lambda: self.weather.is_down)
-        self._control = Starlette(routes=[*self._routes()])
+        self.control = {route.path: route for route in self._routes()}
         self._ids: dict[str, Any] = {}
 
     # What differs by vendor -----------------------------------------------------------------------------------------
@@ -107,14 +107,19 @@ class Stand:
     def load(self, path: Path) -> None:
         """Take up the state that was kept, if there is one."""
         if path.is_file():
-            vars(self.shop).update(pickle.loads(path.read_bytes()))  # noqa: S301  our own file, in our own folder
+            kept: Json = pickle.loads(path.read_bytes())  # noqa: S301  our own file, in our own folder
+            vars(self.shop).update(kept)
             if hasattr(self.shop, "_at"):  # a moment of a clock that was another one
                 self.shop._at = time.monotonic()
 
+    @cached_property
+    def _controls(self) -> Starlette:
+        return Starlette(routes=[*self.control.values()])
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
-        if path in _CONTROL:
-            await self._control(scope, receive, send)
+        if path in self.control:
+            await self._controls(scope, receive, send)
         elif path.startswith("/_fake/"):
             await self.weather.app(scope, receive, send)
         else:
@@ -169,9 +174,6 @@ class Stand:
     def state(self) -> Json:
         """How it is; JSON-ready."""
         return {"name": self.name, "weather": self.weather.state(), "messages": self.courier.state()}
-
-
-_CONTROL: Final = frozenset(f"/_fake/{name}" for name in ("catalogue", "shelf", "checkout", "paid", "weather", "hook"))
 
 
 def _major(minor: int) -> str:
@@ -326,20 +328,3 @@ class Other(Stand):
     def __init__(self, shop: Any, *, seed: int = 1, sky: Sky | None = None, name: str = "") -> None:
         super().__init__(shop, seed=seed, sky=sky)
         self.name = name
-
-
-def stand(name: str, *, seed: int = 1, speed: float = 1.0) -> Stand:
-    """The fake of that name, empty. speed: of Amazon's and Shopify's limits, times theirs. Raises
-    LookupError, which names them all."""
-    makers: dict[str, Callable[[], Stand]] = {
-        "amazon": lambda: Amazon(amazon.Account(speed=speed, lag_s=0.0, feed_lag_s=0.0), seed=seed),
-        "market": lambda: Other(Market(), seed=seed, name=name),
-        "medusa": lambda: Other(medusa.Shop(), seed=seed, name=name),
-        "shopify": lambda: Shopify(shopify.Shop(restore_per_s=100 * min(speed, 10)), seed=seed),
-        "square": lambda: Square(square.Shop(), seed=seed),
-        "vendure": lambda: Other(vendure.Shop(), seed=seed, name=name),
-        "woocommerce": lambda: WooCommerce(woocommerce.Shop(), seed=seed),
-    }
-    if name not in makers:
-        raise LookupError(f"no fake is called {name!r}: there are {', '.join(makers)}")
-    return makers[name]()

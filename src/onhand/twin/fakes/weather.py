@@ -57,7 +57,11 @@ class Sky:
         unknown = sorted(set(document) - {field.name for field in fields(cls)})
         if unknown:
             raise ValueError(f"expected {', '.join(field.name for field in fields(cls))}, not {', '.join(unknown)}")
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+        given: dict[str, Any] = {**document}
+        for name in ("delay_s", "message_delay_s"):
+            if name in given:
+                p50, p95 = given[name]
+                given[name] = (p50, p95)
         return cls(**given)
 
 
