@@ -85,6 +85,7 @@ class Shelf:
 class Line:
     """A channel at a vendor, in numbers of this run.
 
+    passes_files  it is neither told numbers nor asked
     bought    paid orders there; heard: those that we have, and how long after
     sold_out  visitors who found that not so many were shown
     oversold  orders that we could not serve in full when we heard of them
@@ -93,6 +94,7 @@ class Line:
     """
 
     connector: str
+    passes_files: bool = False
     bought: int = 0
     sold_out: int = 0
     oversold: int = 0
@@ -108,7 +110,9 @@ class Line:
 
     @property
     def lag_ms(self) -> tuple[float, float] | None:
-        """p50 and p99 of the time from a change of stock to the channel's acknowledgement."""
+        """p50 and p99 of the time from a change of stock to the channel's acknowledgement; None: it is not told."""
+        if self.passes_files:
+            return None
         lag: Json = self.health.get("lag_ms") or {}
         return (lag["p50"], lag["p99"]) if lag else None
 
@@ -126,7 +130,9 @@ class Line:
     @property
     def status(self) -> str:
         """In a word."""
-        return "down" if self._of("weather").get("is_down") else str(self.health.get("status", "new"))
+        if self._of("weather").get("is_down"):
+            return "down"
+        return "files" if self.passes_files else str(self.health.get("status", "new"))
 
     @property
     def outages(self) -> int:

@@ -60,7 +60,7 @@ class Street:
         self._booked: set[str | None] = set()
         self._read: dict[str, int] = {}
         for stall in stalls:
-            board.lines[stall.front.code] = Line(stall.front.connector)
+            board.lines[stall.front.code] = Line(stall.front.connector, passes_files=not stall.front.lists)
 
     async def __aenter__(self) -> Self:
         return self

@@ -68,13 +68,14 @@ def render(board: Board, banner: Banner, *, width: int, height: int) -> Renderab
     head = 3 + (banner.admin_key is not None)
     figures, middle = 7, 14 if height >= 46 else 9
     channels = len(board.lines) + 3 if board.lines else 0
-    # On a small terminal channels stand where the last events would.
-    events = max(0, height - head - 1 - figures - middle - channels - 1)
+    if channels and height - head - 2 - figures - channels < middle:
+        middle = 0  # on a small terminal channels stand where work would
+    events = max(0, height - head - 2 - figures - middle - channels)
     layout = Layout()
     layout.split_column(
         Layout(_head(board, banner), size=head + 1, name="head"),
         Layout(name="figures", size=figures),
-        Layout(name="middle", size=middle),
+        *([Layout(name="middle", size=middle)] if middle else ()),
         *([Layout(_channels(board, width), size=channels, name="channels")] if channels else ()),
         *([Layout(_events(board, rows=max(1, events - 2)), name="events")] if events > 2 or not channels else ()),
         Layout(_foot(board), size=1, name="foot"),
@@ -88,6 +89,8 @@ def render(board: Board, banner: Banner, *, width: int, height: int) -> Renderab
     side = 46 if width >= _WIDE else 28
     # What a bar may take: its panel less border, padding, the longest name and number, and the gaps between them.
     parcels_bar = width - _STOCK_W - _QUEUES_W - side - 4 - 13 - 8
+    if not middle:
+        return layout
     layout["middle"].split_row(
         Layout(_stock(board), size=_STOCK_W),
         Layout(_queues(board), size=_QUEUES_W),
@@ -224,25 +227,27 @@ def _channels(board: Board, width: int) -> Panel:
 
 # Heading, and whether it is shown on a narrow terminal too.
 _COLUMNS: Final = (
+    ("connector", False),
     ("", True),
     ("orders", True),
-    ("not heard", True),
+    ("behind", True),
     ("heard p50 / p99", False),
     ("told p50 / p99", True),
-    ("to tell", True),
+    ("queue", True),
     ("stale", False),
     ("sold out", False),
     ("outages", True),
     ("lost", False),
     ("oversold", True),
 )
-_STATUS_STYLES: Final = {"publishing": "green", "down": "bold red", "failing": "red", "calls_us": "cyan"}
+_STATUS_STYLES: Final = {"publishing": "green", "down": "bold red", "failing": "red", "files": "cyan"}
 
 
 def _cells(channel: Line) -> list[str]:
     hearing = channel.hearing.quantiles_ms(0.5, 0.99)
     oversold = f"{channel.oversold:,}" + (f" {channel.oversold_share:.1%}" if channel.oversold else "")
     return [
+        f"[bright_black]{channel.connector}[/]",
         f"[{_STATUS_STYLES.get(channel.status, 'yellow')}]{channel.status}[/]",
         f"[bold]{channel.bought:,}[/]",
         _quiet(channel.bought - channel.heard, "yellow"),

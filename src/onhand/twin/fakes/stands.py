@@ -108,7 +108,8 @@ class Stand:
         """Take up the state that was kept, if there is one."""
         if path.is_file():
             kept: Json = pickle.loads(path.read_bytes())  # noqa: S301  our own file, in our own folder
-            vars(self.shop).update(kept)
+            for name, value in kept.items():
+                setattr(self.shop, name, value)
             if hasattr(self.shop, "_at"):  # a moment of a clock that was another one
                 self.shop._at = time.monotonic()
 
