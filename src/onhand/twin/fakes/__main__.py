@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import os
-from contextlib import suppress
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,14 +35,27 @@ def main() -> None:
         parser.error(str(error.args[0]))
     if given.state is not None:
         made.load(given.state)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(made, given.port, state=given.state, with_parent=given.with_parent))
+    asyncio.run(serve(made, given.port, state=given.state, with_parent=given.with_parent))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: its own way ends the process before its state is kept."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    def end(self) -> None:
+        """Finish what is under way."""
+        self.should_exit = True
 
 
 async def serve(made: Stand, port: int, *, state: Path | None = None, with_parent: bool = False) -> None:
     """Serve it until a signal says otherwise; then its state is kept."""
     config = uvicorn.Config(made, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, server.end)
     beside = [asyncio.create_task(made.run()), asyncio.create_task(_keep(made, state))]
     if with_parent:
         beside.append(asyncio.create_task(_watch(server, os.getppid())))
@@ -60,11 +75,11 @@ async def _keep(made: Stand, state: Path | None) -> None:
         made.save(state)
 
 
-async def _watch(server: uvicorn.Server, parent: int) -> None:
+async def _watch(server: _Server, parent: int) -> None:
     """An orphan is adopted by another process: nobody is there who would end it."""
     while os.getppid() == parent:
         await asyncio.sleep(_LOOK_EVERY_S)
-    server.should_exit = True
+    server.end()
 
 
 if __name__ == "__main__":
