@@ -24,7 +24,7 @@ from onhand.db.embedded import Server
 from onhand.errors import SettingsError
 
 ONHAND = [sys.executable, "-c", "from onhand.cli import main; main()"]
-SLOW_S = 120
+SLOW_S = 200
 
 
 def environ(home: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ _HOOK_SECRET: Final = "hook"  # noqa: S105  of the fakes, which are on this mach
 # More than a shop is asked for elsewhere: a day of this world is 24 minutes long.
 _QUICK: Final = {"rate_per_s": 40, "burst": 40, "at_once": 4}
 # What our own channels keep of all orders when others sell too.
-_OWN: Final = {"web": 0.35, "app": 0.12}
+_OWN: Final = {"web": 0.28, "app": 0.09}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,12 +104,19 @@ class Town:
         for code, line in self._board.lines.items():
             if depth := line.health.get("queue_depth"):
                 found.append(f"{code}: {depth} listings do not show what they should yet")
+        if not found:
+            await self._read_shelves()
+            if units := self._board.total("oversold"):  # taken from the shelf by somebody; we move orders elsewhere
+                found.append(f"{units} units are promised twice")
         return found
+
+    async def _read_shelves(self) -> None:
+        for site in self._founded.world.sites:
+            await self._suppliers.read(site.code)
 
     async def close(self) -> None:
         """Read the stock a last time and note where the clock stands."""
-        for site in self._founded.world.sites:
-            await self._suppliers.read(site.code)
+        await self._read_shelves()
         await close(self._client, self._founded, self.clock.now_s())
 
     async def _resume(self) -> None:
