@@ -55,9 +55,9 @@ def demo(
 ) -> None:
     """See it work: database, API and a simulated merchant on this machine; nothing else is needed.
 
-    Twelve nodes, 500 items, our own shops and five vendors appear (a Shopify, a WooCommerce, an Amazon, tills and a third
-    party that pass files), each in a process of its own; shoppers order, nodes ship, suppliers deliver. Ctrl-C ends it
-    cleanly, and the next `onhand demo` goes on where it stopped. Everything is kept under ONHAND_HOME.
+    Twelve nodes, 500 items, our own shops and five vendors appear, each in a process of its own: a Shopify, a
+    WooCommerce, an Amazon, tills and a third party that pass files. Shoppers order, nodes ship, suppliers deliver.
+    Ctrl-C ends it cleanly, and the next `onhand demo` goes on where it stopped. Everything is kept under ONHAND_HOME.
     """
     from rich.console import Console
 

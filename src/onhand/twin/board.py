@@ -87,6 +87,7 @@ class Line:
 
     passes_files  it is neither told numbers nor asked
     bought    paid orders there; heard: those that we have, and how long after
+    cancelled of the bought: their shoppers changed their mind there
     sold_out  visitors who found that not so many were shown
     oversold  orders that we could not serve in full when we heard of them
     health    how the channel is doing, as GET /v1/channels/{code}/health says
@@ -97,6 +98,7 @@ class Line:
     passes_files: bool = False
     bought: int = 0
     sold_out: int = 0
+    cancelled: int = 0
     oversold: int = 0
     heard: int = 0
     hearing: Latencies = field(default_factory=Latencies)

@@ -9,13 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 import httpx2
 
 from onhand.twin.board import Board, Line
 from onhand.twin.client import Client, WorldError
-from onhand.twin.clock import Clock
+from onhand.twin.clock import Agenda, Clock
 from onhand.twin.shoppers import Intent, Shoppers
 from onhand.twin.storefronts import HUB, THIRD, TILLS, Front
 from onhand.twin.world import Json, World
@@ -43,11 +44,20 @@ class Stall:
 
 
 class Street:
-    """All channels at vendors. Use as `async with`."""
+    """All channels at vendors. Use as `async with`. agenda: for what shoppers do later; None: they do nothing."""
 
     def __init__(
-        self, stalls: Sequence[Stall], world: World, client: Client, clock: Clock, board: Board, run: int
+        self,
+        stalls: Sequence[Stall],
+        world: World,
+        client: Client,
+        clock: Clock,
+        board: Board,
+        run: int,
+        *,
+        agenda: Agenda | None = None,
     ) -> None:
+        self._agenda = agenda
         self._stalls, self._world, self._client, self._clock, self._board, self._run = (
             stalls, world, client, clock, board, run,
         )  # fmt: skip
@@ -150,10 +160,16 @@ class Street:
             return
         line.bought += 1
         key = code, str(answer.json()["id"])
+        if intent.cancels_s is not None and self._agenda is not None:
+            self._agenda.after(intent.cancels_s, partial(self._cancel, stall, key[1]))
         if key in self._heard:  # faster than the answer
             self._hear(line, 0.0)
         else:
             self._bought[key] = time.monotonic()
+
+    async def _cancel(self, stall: Stall, external_id: str) -> None:
+        answer = await self._http.post(f"{stall.url}/_fake/cancel", json={"id": external_id})
+        self._board.lines[stall.front.code].cancelled += answer.is_success
 
     def heard(self, code: str, external_id: str, status: str) -> bool:
         """An order of a channel is ours now; whether it is of this street, and new."""

@@ -52,7 +52,7 @@ class Town:
         self._stalls = stalls
         self._shops = own(world).shops if stalls else world.shops
         self._elsewhere = {HUB} if any(stall.front is THIRD for stall in stalls) else set[str]()
-        self.street = Street(stalls, world, client, self.clock, board, run)
+        self.street = Street(stalls, world, client, self.clock, board, run, agenda=self.agenda)
         self._counters = Counters(world, self.street, self.clock, run)
         self._visits = Visits(client, self.agenda, self.clock, board, moved=self.street.keep)
         self._nodes = Nodes(world, client, self.agenda, board, run, self._visits.delivered, elsewhere=self._elsewhere)

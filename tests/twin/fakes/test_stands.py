@@ -46,6 +46,16 @@ def test_what_is_shown_is_sold_and_no_more(name):
         assert http.get("/_fake/paid").json() == [first.json()["id"]]
 
 
+@pytest.mark.parametrize("name", ["amazon", "shopify", "woocommerce"])
+def test_a_customer_may_change_his_mind_once(name):
+    with client(stand(name)) as http:
+        stocked(http, A=3)
+        number = http.post("/_fake/checkout", json={"lines": {"A": 2}, "to": ADA}).json()["id"]
+        assert http.post("/_fake/cancel", json={"id": number}).status_code == 200
+        assert http.post("/_fake/cancel", json={"id": number}).status_code == 409
+        assert http.get("/_fake/paid").json() == []
+
+
 @pytest.mark.parametrize("name", ["shopify", "woocommerce"])
 def test_its_messages_are_genuine_and_name_the_order(name):
     came, has_come = [], threading.Event()

@@ -6,6 +6,7 @@ whatever vendor it speaks like.
     POST /_fake/checkout   {"lines": {sku: units}, "to": {...}}; 201 {"id"}, or 409: not so many are shown
     GET  /_fake/paid       ids of the orders that were paid and not taken back
     GET, POST /_fake/weather   how it is, and its sky (weather.py)
+    POST /_fake/cancel     {"id"}: its customer does not want it any more; 409: it has left
     POST /_fake/hook       {"url"}: messages go there
 
 Next to these stand those of the fake itself.
@@ -14,6 +15,7 @@ Next to these stand those of the fake itself.
 import pickle
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,10 @@ CURRENCY: Final = "EUR"
 
 class SoldOut(Exception):
     """Not so many are shown."""
+
+
+class TooLate(Exception):
+    """It has left."""
 
 
 class Stand:
@@ -74,8 +80,12 @@ class Stand:
         """Its id, as its connector reads it."""
         return str(order["id"])
 
-    def messages(self, _order: Json) -> list[Message]:
-        """What is told of an order that was just placed."""
+    def cancel(self, number: str) -> Json:
+        """Its customer does not want an order any more; the order. Raises TooLate, KeyError."""
+        raise TooLate(number)
+
+    def messages(self, _order: Json, *, is_new: bool) -> list[Message]:  # noqa: ARG002
+        """What is told of an order that was just placed, or has changed."""
         return []
 
     def on_change(self) -> None:
@@ -94,9 +104,12 @@ class Stand:
             raise SoldOut(f"not so many are shown of {', '.join(short)}")
         ids = self.catalogue()
         order = self.buy({ids[sku]: units for sku, units in lines.items()}, to)
-        for message in self.messages(order):
-            self.courier.post(message)
+        self._tell(order, is_new=True)
         return self.id_of(order)
+
+    def _tell(self, order: Json, *, is_new: bool) -> None:
+        for message in self.messages(order, is_new=is_new):
+            self.courier.post(message)
 
     def save(self, path: Path) -> None:
         """Keep its state; written whole or not at all."""
@@ -144,6 +157,13 @@ class Stand:
             except SoldOut as error:
                 return JSONResponse({"message": str(error)}, 409)
 
+        async def cancel(request: Request) -> Response:
+            try:
+                self._tell(self.cancel((await request.json())["id"]), is_new=False)
+            except TooLate:
+                return JSONResponse({"message": "it has left"}, 409)
+            return JSONResponse({})
+
         async def tell_paid(_: Request) -> Response:
             return JSONResponse(self.paid())
 
@@ -161,7 +181,8 @@ class Stand:
 
         endpoints: dict[str, tuple[Callable[[Request], Awaitable[Response]], list[str]]] = {
             "catalogue": (list_products, ["POST"]), "shelf": (show, ["GET"]), "checkout": (check_out, ["POST"]),
-            "paid": (tell_paid, ["GET"]), "weather": (weather, ["GET", "POST"]), "hook": (hook, ["POST"]),
+            "cancel": (cancel, ["POST"]), "paid": (tell_paid, ["GET"]), "weather": (weather, ["GET", "POST"]),
+            "hook": (hook, ["POST"]),
         }  # fmt: skip
         return [Route(f"/_fake/{name}", answer, methods=methods) for name, (answer, methods) in endpoints.items()]
 
@@ -210,8 +231,18 @@ class WooCommerce(Stand):
     def paid(self) -> list[str]:
         return [str(i) for i, o in self.shop.orders.items() if o["status"] in ("processing", "completed")]
 
-    def messages(self, _order: Json) -> list[Message]:
-        return [self.shop.deliver(_order, "order.created")]
+    def cancel(self, number: str) -> Json:
+        order = self.shop.orders[int(number)]
+        if order["status"] != "processing":
+            raise TooLate(number)
+        order["status"] = "cancelled"
+        order["date_modified_gmt"] = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+        for line in order["line_items"]:
+            self.shop.products[line["product_id"]]["stock_quantity"] += line["quantity"]
+        return order
+
+    def messages(self, _order: Json, *, is_new: bool) -> list[Message]:
+        return [self.shop.deliver(_order, "order.created" if is_new else "order.updated")]
 
 
 class Shopify(Stand):
@@ -246,8 +277,18 @@ class Shopify(Stand):
         orders = self.shop.orders.items()
         return [i for i, o in orders if o["displayFinancialStatus"] == "PAID" and not o["cancelledAt"]]
 
-    def messages(self, _order: Json) -> list[Message]:
-        return [self.shop.deliver(_order, "orders/create")]
+    def cancel(self, number: str) -> Json:
+        order = self.shop.orders[number]
+        if order["cancelledAt"] or order["displayFulfillmentStatus"] != "UNFULFILLED":
+            raise TooLate(number)
+        said = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        order["cancelledAt"] = order["updatedAt"] = said
+        for node in order["lineItems"]["nodes"]:
+            self.shop.items[node["variant"]["inventoryItem"]["id"]]["available"] += node["currentQuantity"]
+        return order
+
+    def messages(self, _order: Json, *, is_new: bool) -> list[Message]:
+        return [self.shop.deliver(_order, "orders/create" if is_new else "orders/cancelled")]
 
 
 class Amazon(Stand):
@@ -285,6 +326,13 @@ class Amazon(Stand):
 
     def id_of(self, order: Json) -> str:
         return str(order["orderId"])
+
+    def cancel(self, number: str) -> Json:
+        order = self.shop.orders[number]
+        if order["fulfillment"]["fulfillmentStatus"] != "UNSHIPPED":
+            raise TooLate(number)
+        self.shop.cancel(number)
+        return order
 
     def paid(self) -> list[str]:
         orders = self.shop.orders.items()
