@@ -223,18 +223,18 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             if wish.for_s is not None:
                 loop.call_later(wish.for_s, stop.set)
             with _screen(stage.console, banner, board) as draw:
-                living = asyncio.create_task(town.live(stop))
+                found_amiss: list[str] = []
+                after = None if wish.for_s is None else partial(_settle, stage, town, found_amiss)
+                living = asyncio.create_task(town.live(stop, after))
                 while not living.done():
                     draw()
                     for child in stage.children:
                         child.check()
                     await asyncio.wait([living], timeout=1 / _PICTURES_PER_S)
                 await living
-            board.end()
-            differences = None if wish.for_s is None else await _settled(stage, town)
             stage.say("finishing")
             await town.close()
-    return banner, differences
+    return banner, None if wish.for_s is None else found_amiss
 
 
 async def _sync(stage: _Stage, code: str) -> None:
@@ -250,12 +250,16 @@ async def _sync(stage: _Stage, code: str) -> None:
         await sync_listings(stage.db, await accounts.get(code), by=Actor(reason="onhand demo"))
 
 
-async def _settled(stage: _Stage, town: "Town") -> list[str]:
-    """What the channels and we do not agree on, once nobody buys any more: they are given some time for it."""
+async def _settle(stage: _Stage, town: "Town", amiss: list[str]) -> None:
+    """Once nobody buys any more, the channels and we are given some time to agree. amiss: gets what we do not."""
     from onhand.channels.inbound.store import read_now
     from onhand.channels.publication.store import told
 
-    stage.say("hearing what was sold last, and telling the channels")
+    stage.board.end()
+    if stage.console.is_terminal:
+        stage.board.event("demo", "the shops have closed: hearing what was sold last, and telling the channels")
+    else:
+        stage.say("hearing what was sold last, and telling the channels")
 
     def hasten() -> None:
         with stage.db.connection() as conn:
@@ -269,11 +273,9 @@ async def _settled(stage: _Stage, town: "Town") -> list[str]:
     give_up_at = time.monotonic() + _SETTLE_S
     while True:
         await asyncio.sleep(_SETTLE_LOOK_S)
-        differences = await town.differences(await asyncio.to_thread(ours))
-        if not differences or time.monotonic() > give_up_at:
-            return differences
-        for child in stage.children:
-            child.check()
+        amiss[:] = await town.differences(await asyncio.to_thread(ours))
+        if not amiss or time.monotonic() > give_up_at:
+            return
 
 
 def _stranger(db: "Database") -> str | None:

@@ -22,19 +22,27 @@ class Latencies:
     """Answer times of one kind of call over the last WINDOW_S."""
 
     _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
+    _ever: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
 
     def add(self, seconds: float) -> None:
         self._seen.append((time.monotonic(), seconds))
+        self._ever.append(seconds)
 
     def quantiles_ms(self, *qs: float) -> list[float] | None:
         """None before the first answer."""
         horizon = time.monotonic() - WINDOW_S
         while self._seen and self._seen[0][0] < horizon:
             self._seen.popleft()
-        if not self._seen:
-            return None
-        ordered = sorted(seconds for _, seconds in self._seen)
-        return [ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1e3 for q in qs]
+        return _quantiles_ms([seconds for _, seconds in self._seen], qs)
+
+    def all_ms(self, *qs: float) -> list[float] | None:
+        """The same of the whole run, or the last part of a long one."""
+        return _quantiles_ms(self._ever, qs)
+
+
+def _quantiles_ms(seconds: Iterable[float], qs: Iterable[float]) -> list[float] | None:
+    ordered = sorted(seconds)
+    return [ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1e3 for q in qs] if ordered else None
 
 
 class Rate:

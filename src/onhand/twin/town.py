@@ -1,7 +1,7 @@
 """The world at work: shoppers, nodes, suppliers and somebody who listens, until told to stop."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Self
 
@@ -68,8 +68,11 @@ class Town:
     async def __aexit__(self, *error: object) -> None:
         await self.street.__aexit__(*error)
 
-    async def live(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then finishes what is under way. Raises WorldError when the server is gone."""
+    async def live(self, stop: asyncio.Event, after: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Until `stop`; then finishes what is under way. Raises WorldError when the server is gone.
+
+        after  what is done then, while we still hear and watch
+        """
         if not self._founded.is_new:
             await self._resume()
         world, run = self._founded.world, self._founded.run
@@ -87,6 +90,8 @@ class Town:
                     group.create_task(watch) for watch in (self._listen(), self._watch_queues(), self.street.watch())
                 ]
                 await stop.wait()
+                if after is not None:
+                    await after()
                 for watcher in watchers:
                     watcher.cancel()
         except* (WorldError, SettingsError) as failed:

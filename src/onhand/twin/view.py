@@ -265,7 +265,7 @@ def _cells(channel: Line) -> list[str]:
 def channel_line(code: str, channel: Line) -> str:
     """A channel in one line, for logs and the end."""
     return (
-        f"{code}: orders={channel.bought} heard={channel.heard} in {_pair(channel.hearing.quantiles_ms(0.5, 0.99))}"
+        f"{code}: orders={channel.bought} heard={channel.heard} in {_pair(channel.hearing.all_ms(0.5, 0.99))}"
         f" told in {_pair(channel.lag_ms)} to_tell={channel.queue} cancelled={channel.cancelled}"
         f" sold_out={channel.sold_out}"
         f" outages={channel.outages} lost_messages={channel.lost} oversold={channel.oversold}"
