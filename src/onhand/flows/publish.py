@@ -52,6 +52,7 @@ _STAND_BY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 1.0
 _HEALTH_EVERY_S: Final = 2.0
 _IDLE_S: Final = 1.0
+_CHECK_EVERY_S: Final = 1.0
 _HIDDEN_POLL_S: Final = 0.02
 # Batches gather what changes meanwhile; each look costs the database two queries.
 _FOLLOW_EVERY_S: Final = 0.01
@@ -87,6 +88,8 @@ class Live:
     last_error: str = ""
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     confirming: "asyncio.Task[None] | None" = None
+    checking: "asyncio.Task[None] | None" = None
+    check_at: float = 0.0
     reconcile_at: float = 0.0
     read_again_at: float = 0.0
     is_stopping: bool = False
@@ -279,6 +282,7 @@ class Publisher:
         found = [(row, n) for n, item in enumerate(items.tolist()) if (row := live.book.rows.get(item)) is not None]
         if found:
             rows, where = np.array(found).T
+            live.book.touch(rows, at[where])
             if live.book.want(rows, units[where, column], at[where]):
                 live.wake.set()
 
@@ -366,7 +370,7 @@ class Publisher:
     async def _stop_channel(self, live: Live) -> None:
         live.is_stopping = True
         live.wake.set()
-        tasks = [t for t in (live.task, live.reading, live.confirming, *live.under_way) if t is not None]
+        tasks = [t for t in (live.task, live.reading, live.confirming, live.checking, *live.under_way) if t is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
             for task in late:
@@ -382,6 +386,7 @@ class Publisher:
                 now = self._clock()
                 self._read_if_due(live, now)
                 self._confirm_if_due(live, now)
+                self._check_if_due(live, now)
                 at_once = live.account.connector.at_once
                 has_room = len(live.under_way) < at_once
                 if has_room and live.breaker.may_send(now, under_way=len(live.under_way)) and (rows := book.pick(now)):
@@ -509,6 +514,25 @@ class Publisher:
             return
         await self._remember(live, rows)
 
+    def _check_if_due(self, live: Live, now: float) -> None:
+        if now >= live.check_at and (live.checking is None or live.checking.done()):
+            live.check_at = now + _CHECK_EVERY_S
+            rows, since = live.book.to_check(now)
+            if rows:
+                live.checking = asyncio.create_task(self._check(live, rows, since))
+
+    async def _check(self, live: Live, rows: list[int], since: list[float]) -> None:
+        """Have listings written whose channel has sold some itself, though they show the number that they should."""
+        items = [int(live.book.item[row]) for row in rows]
+        try:
+            sold = await self._in_thread(self._sold, live.account.channel_id, items, since)
+        except (DatabaseUnavailable, psycopg.Error) as error:  # the next reconciliation finds it
+            log.warning("sales of a channel could not be read", channel=live.account.code, error=str(error))
+            return
+        if sold:
+            live.book.doubt([live.book.rows[item] for item in sold], self._clock())
+            live.wake.set()
+
     # Reading -------------------------------------------------------------------------------------------------------
 
     def _read_if_due(self, live: Live, now: float) -> None:
@@ -607,9 +631,9 @@ def _gather(news: _News, kind: str, data: dict[str, Any], at: float) -> None:
 
 
 def _known(book: Book, rows: Sequence[int]) -> tuple[list[int], list[float]]:
-    """(item_ids, moments of acknowledgement) of rows whose number we know."""
+    """(item_ids, moments as of which we know) of rows whose number we know."""
     known = [row for row in rows if book.shown[row] >= 0]
-    return [int(book.item[row]) for row in known], [float(book.shown_at[row]) for row in known]
+    return [int(book.item[row]) for row in known], [float(book.known_at[row]) for row in known]
 
 
 def _counts(drift: Drift) -> dict[str, int]:

@@ -391,6 +391,8 @@ def _steps(way: OperationIn, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hiding(connection: Connection, outcome: Outcome) -> Outcome:
+    if not outcome.code and not outcome.message:
+        return outcome
     code, message = connection.hide(outcome.code), connection.hide(outcome.message)
     return replace(outcome, code=code[:_SAID_MAX], message=message[:_SAID_MAX])
 
