@@ -48,7 +48,8 @@ HINT: Final = "onhand.order"
 NOTICES: Final = "channel notices"
 """Name of the cursor up to which events were looked at for what channels are to be told."""
 
-_MESSAGES, _NOTICES = 100, 20
+# Orders are placed when the messages that were claimed have been worked on: few at a time, some of them at once.
+_MESSAGES, _MESSAGES_AT_ONCE, _NOTICES = 20, 4, 20
 _LEASE_S = 120.0
 _IDLE_S = 1.0
 _THREADS = 8
@@ -100,8 +101,15 @@ class Ear:
         messages = await self._transact(
             lambda conn: store.claim_messages(conn, channel_id, limit=_MESSAGES, lease_s=_LEASE_S)
         )
-        for message in messages:
-            await self._message(account, message)
+        turns = asyncio.Semaphore(_MESSAGES_AT_ONCE)
+
+        async def one(message: Message) -> None:
+            async with turns:
+                await self._message(account, message)
+
+        for ended in await asyncio.gather(*map(one, messages), return_exceptions=True):
+            if ended is not None:
+                raise ended
         return len(messages) + await self._thread(self._follower.follow_some, _channel(account))
 
     async def _message(self, account: Account, message: Message) -> None:

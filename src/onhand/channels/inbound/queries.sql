@@ -182,6 +182,10 @@ UPDATE channel_reading SET failures = failures + 1, error = %(error)s,
     next_at = now() + make_interval(secs => %(seconds)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 
+-- name: read_now
+-- Orders of a week are not compared for it: that is asked for by itself.
+UPDATE channel_reading SET next_at = now() WHERE kind <> 'reconcile' AND next_at > now();
+
 -- name: readings
 SELECT kind, since, next_at, failures, error, ended_at FROM channel_reading WHERE channel_id = %(channel_id)s ORDER BY kind;
 

@@ -119,6 +119,13 @@ LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
 WHERE c.code = %(code)s AND l.status = 'active'
 ORDER BY p.verified_at NULLS FIRST, i.sku LIMIT %(limit)s;
 
+-- name: told
+-- The number that a channel has acknowledged, and the one that is on its way to it.
+SELECT i.sku, array_remove(ARRAY[p.shown_units, p.sent_units], NULL)
+FROM listing l JOIN channel c USING (channel_id) JOIN item i USING (item_id)
+LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
+WHERE c.code = %(code)s AND l.status = 'active' ORDER BY i.sku;
+
 -- name: staleness
 SELECT count(*)::int AS listings, count(p.shown_at)::int AS told, count(p.verified_at)::int AS verified,
        extract(epoch FROM clock_timestamp() - min(p.verified_at))::float8 AS oldest_s,

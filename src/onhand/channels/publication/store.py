@@ -249,6 +249,11 @@ def failing_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[
         return rows.execute(SQL["failing_listings"], {"code": code, "limit": limit}).fetchall()
 
 
+def told(conn: Connection[TupleRow], code: str) -> dict[str, tuple[int, ...]]:
+    """Of every active listing, by sku: the number that the channel has acknowledged, and the one on its way to it."""
+    return {sku: tuple(units) for sku, units in conn.execute(SQL["told"], {"code": code})}
+
+
 def stalest_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[dict[str, Any]]:
     """Active listings whose number was verified longest ago, or never."""
     with conn.cursor(row_factory=dict_row) as rows:
