@@ -69,3 +69,23 @@ def test_what_the_publisher_wrote_down_is_shown_and_measured(server):
     assert 'onhand_publication_queue_depth{channel="wrote"} 7.0' in told
     assert 'onhand_publication_lag_p99_seconds{channel="wrote"} 2.5' in told
     assert 'onhand_publication_drift_listings{channel="wrote"} 3.0' in told
+
+
+def test_what_a_computed_gate_hides_is_told_with_its_reason(server):
+    for code, gate in (("teller", {}), ("slow", {"mode": "adaptive", "alpha": 0.001})):
+        assert server.client.put(f"/v1/channels/{code}", json={"currency": "EUR", "gate": gate}).status_code == 201
+    assert server.client.put("/v1/items/GATED", json={"name": "gated"}).status_code == 201
+    assert server.client.get("/v1/channels/slow/gates").json() == {"data": []}
+    with server.app.db.connection() as conn:
+        conn.execute(
+            "INSERT INTO listing_gate (item_id, channel_id, units, stock, seller_id, rate_per_h, usual_per_h, lag_s)"
+            " SELECT item_id, s.channel_id, 4, 11, t.channel_id, 2.1, 2.0, 840 FROM item, channel s, channel t"
+            " WHERE sku = 'GATED' AND s.code = 'slow' AND t.code = 'teller'"
+        )
+    (told,) = server.client.get("/v1/channels/slow/gates", params={"sku": "GATED"}).json()["data"]
+    assert (told["sku"], told["hidden"], told["of"]) == ("GATED", 4, 11)
+    assert told["why"] == "hid 4 of 11: teller sells 2.1/h, slow hears us after 14 min, target 0.1 %"
+    gate = server.client.get("/v1/channels/slow/health").json()["gate"]
+    assert (gate["mode"], gate["target"], gate["latest"]) == ("adaptive", 0.001, [told])
+    assert server.client.get("/v1/channels/teller/health").json()["gate"]["latest"] == []
+    assert server.client.get("/v1/channels/nope/gates").status_code == 404

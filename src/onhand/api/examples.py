@@ -101,6 +101,10 @@ _LISTING: Json = {
     "channel": "web", "sku": "MUG-BLUE", "external_id": "gid-4711", "external_sku": "mug-blue", "status": "active",
     "updated_at": _MONDAY,
 }  # fmt: skip
+_GATE: Json = {
+    "sku": "MUG-BLUE", "hidden": 4, "of": 11, "at": _MONDAY,
+    "why": "hid 4 of 11: web sells 2.1/h, shop hears us after 14 min, target 0.1 %",
+}  # fmt: skip
 _HEALTH: Json = {
     "channel": "shop", "connector": "shopify", "status": "publishing", "why": None, "as_of": _MONDAY,
     "lag_ms": {"p50": 180.0, "p99": 920.0}, "wait_ms": {"p50": 41.0, "p99": 210.0},
@@ -112,6 +116,10 @@ _HEALTH: Json = {
         {"sku": "MUG-BLUE", "shown_units": 40, "shown_at": _MONDAY, "verified_at": None, "failures": 0,
          "last_error": None}
     ],
+    "gate": {
+        "mode": "adaptive", "hear_s": 14.8, "wait_s": 0.1, "apply_s": 840.2, "target": 0.001, "price_of_risk": 0.021,
+        "learned_to": _MONDAY, "orders": 2_431, "oversold": 2, "latest": [_GATE],
+    },
     "reconciled_at": _MONDAY,
     "drift": {
         "read": 12_400, "verified": 12_399, "learned": 0, "foreign": 1, "lost": 0, "unheard": 0, "skipped": 0,
@@ -401,6 +409,7 @@ ANSWERS: dict[str, object] = {
     "CartonList": _page(_CARTON),
     "CartonOut": _CARTON,
     "ChannelHealthOut": _HEALTH,
+    "GatesOut": {"data": [_GATE]},
     "ChannelList": _page(_CHANNEL),
     "ChannelOut": _CHANNEL,
     "CreatedKey": _KEY | {"key": "onh_unl8B9Xd-this-is-shown-only-once"},
