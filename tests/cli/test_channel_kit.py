@@ -97,3 +97,65 @@ def test_what_a_channel_says_is_kept_without_secrets(folder, capsys, monkeypatch
     with serving(shop.app()) as url:
         monkeypatch.setenv("ONHAND_SECRET_CONSUMER_SECRET", "wrong")
         assert onhand("record", folder, f"url={url}", "--allow-private-urls") == 1
+
+
+# A connector written in Python ----------------------------------------------------------------------------------------
+
+GENERIC_BENCH = BENCH.with_name("rest_generic.py")
+PROGRAM = "tests.cli.programs.market"
+
+
+def test_a_program_stands_the_same_kit(capsys):
+    assert onhand("kit", f"{PROGRAM}:Market", "--bench", GENERIC_BENCH) == 0
+    said = capsys.readouterr().out
+    assert "its status is beta; earned is beta" in said
+    assert "for stable: no answer of the vendor to orders.pull is recorded" in said
+    assert onhand("kit", f"{PROGRAM}:Boastful", "--bench", GENERIC_BENCH) == 1
+    assert "its status stable is not earned" in capsys.readouterr().err
+
+
+def test_the_kit_notices_a_program_that_guesses(capsys):
+    assert onhand("kit", f"{PROGRAM}:Careless", "--bench", GENERIC_BENCH) == 1
+    assert "a_write_whose_answer_is_lost_may_have_happened: failed" in capsys.readouterr().out
+
+
+def test_a_program_is_found_by_its_entry_point(monkeypatch, capsys):
+    from importlib.metadata import EntryPoint
+
+    entry = EntryPoint(name="market", value=f"{PROGRAM}:Market", group="onhand.connectors")
+
+    def entry_points(*, group, name=None):
+        return [entry] if group == entry.group and name in (None, entry.name) else []
+
+    monkeypatch.setattr("onhand.connectors._sdk.registry.entry_points", entry_points)
+    assert onhand("kit", "market", "--bench", GENERIC_BENCH) == 0
+    assert "its status is beta" in capsys.readouterr().out
+
+
+def test_one_of_ours_is_examined_with_its_program(capsys):
+    assert onhand("kit", "amazon", "--bench", BENCH.with_name("amazon.py")) == 0
+    said = capsys.readouterr().out
+    assert "no answer of the vendor to shipping.push is recorded" in said, "what only its program can do"
+    assert onhand("kit", "csv_feed") == 1
+    assert "missing" in capsys.readouterr().out
+
+
+def test_what_is_no_connector_is_told(capsys):
+    assert onhand("kit", f"{PROGRAM}:Nothing") == 2
+    assert "makes no connector: it has no name" in capsys.readouterr().err
+    assert onhand("kit", f"{PROGRAM}:Nobody") == 2
+    assert onhand("kit", "tests.cli.programs.nowhere:make") == 2
+    assert onhand("kit", "nobody") == 2
+    assert "no connector is called 'nobody'" in capsys.readouterr().err
+
+
+def test_a_program_is_tried_out(capsys, monkeypatch):
+    from onhand.twin.fakes.generic import Shop as Generic
+
+    shop = Generic()
+    shop.buy({shop.add_product("W-1", 7): 2})
+    monkeypatch.setenv("ONHAND_SECRET_TOKEN", shop.token)
+    monkeypatch.setenv("ONHAND_SECRET_WEBHOOK_SECRET", shop.hook_secret)
+    with serving(shop.app()) as url:
+        assert onhand("test", f"{PROGRAM}:Market", f"url={url}/api", "--allow-private-urls") == 0
+    assert "orders.pull: 1 read" in capsys.readouterr().out

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -134,7 +135,7 @@ def prism(document):
     document = Path(document)
     if document.suffix == ".gz":
         plain = folder / document.stem
-        plain.write_text(json.dumps(_of_here(json.loads(gzip.decompress(document.read_bytes())))))
+        plain.write_text(json.dumps(_of_here(_unpacked(document))))
         document = plain
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -184,12 +185,167 @@ def _wait(port, process, log):
     raise AssertionError(f"prism does not serve: {log.read_text()[-2000:]}")
 
 
-# Descriptions of interfaces ------------------------------------------------------------------------------------------
+# Descriptions of interfaces: Swagger 2.0 and OpenAPI 3.0 --------------------------------------------------------------
+
+
+class Described:
+    """Operations of several descriptions. Of OpenAPI 3.0 they are read strictly: a field that is not named is wrong."""
+
+    def __init__(self):
+        self.operations = []
+        self._checks = {}
+
+    @classmethod
+    def of(cls, *paths):
+        """Of files, packed or not; one that is not there describes nothing."""
+        found = cls()
+        for path in paths:
+            if path.is_file():
+                found._add(_unpacked(path))
+        # The most particular of two that match is that with the fewest blanks.
+        found.operations.sort(key=lambda operation: operation[1].pattern.count("[^/]+"))
+        return found
+
+    def _add(self, document):
+        base = document.get("basePath", "").rstrip("/")
+        for path, methods in document["paths"].items():
+            pattern = re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(base + path)) + "$")
+            for method, operation in methods.items():
+                if isinstance(operation, dict) and "responses" in operation:
+                    shared = [*methods.get("parameters", []), *operation.get("parameters", [])]
+                    parameters = [_resolved(parameter, document) for parameter in shared]
+                    self.operations.append((method.upper(), pattern, operation, parameters, document))
+
+    def _find(self, method, path):
+        return next((found for found in self.operations if found[0] == method and found[1].match(path)), None)
+
+    def knows(self, method, url):
+        """Whether one of them has such a path."""
+        return self._find(method, urlsplit(url).path) is not None
+
+    def wrong(self, request, base=""):
+        """What is wrong with a request; nothing, if all is well. base: what stands before its paths in ours."""
+        path = urlsplit(request.url).path.removeprefix(base)
+        found = self._find(request.method, path)
+        if found is None:
+            return [f"{request.method} {path} is not described"]
+        _, _, operation, parameters, document = found
+        given = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+        known = {p["name"]: p for p in parameters if p["in"] == "query"}
+        wrong = [f"no parameter is called {name}" for name in given if name not in known]
+        wrong += [f"{name} is missing" for name, p in known.items() if p.get("required") and name not in given]
+        for name, text in given.items():
+            if name in known:
+                kind = _resolved(known[name].get("schema", known[name]), document)
+                wrong += [f"{name} is not {part}" for part in _odd(kind, text)]
+        schema = next((p["schema"] for p in parameters if p["in"] == "body"), None)
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        if schema is None:
+            return wrong + (["a body where none is described"] if request.body else [])
+        return wrong + (self._misfits(schema, request.body, document) if request.body else ["it wants a body"])
+
+    def _misfits(self, schema, body, document):
+        """Where a body does not fit a schema of a description."""
+        name = id(document), json.dumps(schema, sort_keys=True)
+        if name not in self._checks:
+            if "openapi" in document:
+                whole = {"components": {"schemas": _strict(document["components"]["schemas"])}}
+                self._checks[name] = jsonschema_rs.validator_for({**_strict(schema), **whole})
+            else:
+                whole = {"definitions": document["definitions"]}
+                self._checks[name] = jsonschema_rs.Draft4Validator({**whole, **schema})
+        found = self._checks[name].iter_errors(json.loads(body))
+        return [f"{list(error.instance_path)}: {error.message}" for error in found]
+
+    def check(self, request, answer):
+        """The name of its operation; fails if request or answer do not fit the description."""
+        found = self._find(request.method, urlsplit(request.url).path)
+        assert found is not None, f"{request.method} {request.url} is not described"
+        _, _, operation, _, document = found
+        name = operation["operationId"]
+        assert self.wrong(request) == [], f"{name}: {request.url} {request.body!r}"
+        said = operation["responses"].get(str(answer.status))
+        assert said is not None, f"{name}: no answer {answer.status} is described"
+        schema = _resolved(said, document).get("schema")
+        if schema is not None and answer.status < 300:
+            assert self._misfits(schema, answer.body, document) == [], f"{name} {answer.status}"
+        return name
+
+
+def _unpacked(path):
+    raw = path.read_bytes()
+    return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+
+
+def _resolved(part, document):
+    if "$ref" not in part:
+        return part
+    found = document
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def _odd(kind, text):
+    """Parts of a text in a query that are not of that kind."""
+    is_list = kind.get("type") == "array"
+    texts, one = (text.split(","), kind.get("items", {})) if is_list else ([text], kind)
+    found = [part for part in texts if part not in one.get("enum", [part])]
+    if one.get("type") == "integer":
+        found += [part for part in texts if not part.isdigit() or int(part) > one.get("maximum", int(part))]
+    if one.get("type") == "boolean":
+        found += [part for part in texts if part not in ("true", "false")]
+    return found + ([f"so many: {len(texts)}"] if len(texts) > kind.get("maxItems", len(texts)) else [])
+
+
+def _strict(value):
+    """OpenAPI's schemas as JSON Schema."""
+    if isinstance(value, list):
+        return [_strict(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: _strict(member) for name, member in value.items() if name not in ("nullable", "example", "format")}
+    if isinstance(value.get("properties"), dict) and value.get("type", "object") == "object":
+        made.setdefault("additionalProperties", False)
+    if value.get("nullable") is True:
+        made = {"anyOf": [made, {"type": "null"}]}
+    return made
+
+
+@cache
+def described(file):
+    """What a file of the contracts describes; None where there is none."""
+    path = CONTRACTS / file
+    return Described.of(path) if path.is_file() else None
+
+
+@dataclass
+class Judged:
+    """A sender that lets no request pass that the description does not have."""
+
+    sender: object
+    description: Described | None
+    sent: list = field(default_factory=list)
+
+    async def send(self, request):
+        self.sent.append(request)
+        if self.description is not None:
+            assert self.description.wrong(request) == [], f"{request.method} {request.url} {request.body!r}"
+        return await self.sender.send(request)
+
+
+def judged(connection, file):
+    """A connection whose requests are judged by a file of the contracts."""
+    return replace(connection, sender=Judged(connection.sender, described(file)))
+
+
+# GraphQL, WordPress ---------------------------------------------------------------------------------------------------
 
 
 @cache
 def graphql_schema(file):
-    introspection = json.loads(gzip.decompress((CONTRACTS / file).read_bytes()))
+    introspection = _unpacked(CONTRACTS / file)
     return graphql.build_client_schema(introspection.get("data", introspection), assume_valid=True)
 
 
@@ -216,7 +372,7 @@ def graphql_objects(file, request):
 
 @cache
 def _routes(file):
-    index = json.loads(gzip.decompress((CONTRACTS / file).read_bytes()))
+    index = _unpacked(CONTRACTS / file)
     return [
         (re.compile(route + "$"), endpoint)
         for route, described in index["routes"].items()

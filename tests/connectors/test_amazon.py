@@ -17,9 +17,8 @@ from onhand.connectors.amazon.sqs import Keys, Queue, sign
 from onhand.twin.fakes import amazon, sqs
 from onhand.wire import Caller, Guard, Request
 
-from .judges import prism
+from .judges import Described, prism
 from .running import CONTRACTS, TLS, Turns, Wire, connect, needs_contracts, said, serving, talk
-from .swagger import Swagger
 
 AMAZON = find("amazon").connector
 MODELS = CONTRACTS / "amazon-sp-api/models"
@@ -220,7 +219,7 @@ def everything_asked(account):
 
 @needs_contracts
 def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(account):
-    models = Swagger.of(MODELS, AMAZON.document.contract.versions)
+    models = Described.of(*(MODELS / f"{model}.json" for model in AMAZON.document.contract.versions))
     checked = {models.check(request, answer) for request, answer in everything_asked(account)}
     assert checked == set(amazon.PLANS) == set(AMAZON.document.plans)
 
@@ -228,8 +227,8 @@ def test_every_request_fits_the_models_and_so_does_every_answer_of_the_fake(acco
 @needs_contracts
 @pytest.mark.parametrize("model", AMAZON.document.contract.versions)
 def test_prism_takes_every_request(account, model):
-    swagger, asked = Swagger.of(MODELS, [model]), [request for request, _ in everything_asked(account)]
-    mine = [request for request in asked if swagger.knows(request.method, request.url)]
+    one, asked = Described.of(MODELS / f"{model}.json"), [request for request, _ in everything_asked(account)]
+    mine = [request for request in asked if one.knows(request.method, request.url)]
     assert mine
     with prism(MODELS / f"{model}.json") as judge:
         assert [wrong for request in mine if (wrong := judge.objects(request))] == []

@@ -71,6 +71,7 @@ WRONG = [
     ("sku: sku, quantity", "sky: sku, quantity", "sky", "did you mean 'sku'"),
     ("{credentials.token}\"}\n  topic", "{settings.url}{x}\"}\n  topic", "", "nothing is called x"),
     ("topics: {order: {map: order}}", "topics: {order: {}}", "", "by a map, or it is a hint"),
+    ("topics: {order: {map: order}}", "topics: {onhand.sale: {map: order}}", "{map: order}}", "are our own"),
     ("header: X-Topic", "header: X-Topic, path: id", "", "header, or in the body"),
     ("stock.push:", "stock.pushes:", "stock.pushes", "none of the words"),
     ("request: {method: PUT", "request: {plan: setStok, method: PUT", "setStok", "did you mean 'setStock'"),

@@ -12,7 +12,7 @@ from onhand.connectors._sdk.values import Fate, Level, Parcel, Write
 from onhand.twin.fakes.square import Shop
 from onhand.wire import NotReachable, Request
 
-from .openapi import contract, judged
+from .judges import described, judged
 from .running import Turns, needs_contracts, serving, talk
 
 SQUARE = find("square").connector
@@ -64,10 +64,10 @@ def write(variation, units, key="k", **more):
 def test_the_judge_finds_what_is_wrong():
     def wrong(method, path, body=None):
         request = Request(method=method, url=f"https://x{path}", body=json.dumps(body).encode() if body else b"")
-        return contract(OPENAPI).wrong(request)
+        return described(OPENAPI).wrong(request)
 
     assert wrong("GET", "/v2/catalog/list?types=ITEM") == []
-    assert wrong("GET", "/v2/catalog/list?kinds=ITEM") == ["no parameter kinds"]
+    assert wrong("GET", "/v2/catalog/list?kinds=ITEM") == ["no parameter is called kinds"]
     assert wrong("GET", "/v2/shelves") == ["GET /v2/shelves is not described"]
     count = {"catalog_object_id": "V", "state": "IN_STOCK", "location_id": "L", "quantity": "3"}
     change = {"type": "PHYSICAL_COUNT", "physical_count": count}

@@ -11,6 +11,7 @@ from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.hear_channels import Ear
 from onhand.flows.set_up import set_channel, set_listing
 from onhand.flows.take_orders import Follower
+from onhand.twin.fakes import sqs
 
 WOO = {
     "currency": "USD", "connector": "woocommerce",
@@ -19,6 +20,31 @@ WOO = {
 SHOPIFY = {
     "currency": "USD", "connector": "shopify", "credentials": {"access_token": "shpat_fake", "webhook_secret": "hook"},
 }  # fmt: skip
+
+
+def amazon_at(account, url):
+    """(document, settings) of a channel of an account at Amazon, with its queue."""
+    document = {
+        "currency": "USD", "connector": "amazon",
+        "credentials": {
+            "client_id": account.client_id, "client_secret": account.client_secret,
+            "refresh_token": account.refresh_token, "aws_access_key_id": account.queue.key_id,
+            "aws_secret_access_key": account.queue.secret,
+        },
+    }  # fmt: skip
+    settings = {
+        "token_url": f"{url}/auth/o2/token", "seller_id": account.seller_id, "marketplace_id": account.marketplace_id,
+        "queue_url": f"{url}{sqs.PATH}", "queue_wait_s": 0,
+    }  # fmt: skip
+    return document, settings
+
+
+def woo_with_a(merchant, url, fake, folder):
+    """A channel of a shop of WooCommerce that sells A, of which ten are in Berlin."""
+    made = Storefront(merchant, fake, url, folder)
+    merchant.stock("berlin", A=10)
+    made.list("A", str(fake.add_product("A", 10)))
+    return made
 
 
 class Storefront:
@@ -38,7 +64,7 @@ class Storefront:
         self.ear = self.new_ear()
 
     def new_ear(self, **more):
-        return Ear(self.db, self.follower, read_every_s=0.0, **more)
+        return Ear(self.db, self.follower, **{"read_every_s": 0.0} | more)
 
     def close(self):
         self.follower.close()

@@ -6,32 +6,24 @@ import time
 import httpx2
 import pytest
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront
+from tests.flows.channels import Storefront, amazon_at
 
 from onhand.base.actor import SYSTEM
+from onhand.channels.inbound import store
+from onhand.connectors import Refused, Unavailable
+from onhand.connectors._sdk.values import Page
 from onhand.db.outbox import Listener
 from onhand.flows.fulfil import ship
 from onhand.flows.publish import Publisher
-from onhand.twin.fakes import amazon, sqs
+from onhand.twin.fakes import amazon
 
 
 @pytest.fixture
 def shop(merchant, tmp_path):
     account = amazon.Account(speed=1_000.0)
     with serving(account.app()) as url:
-        document = {
-            "currency": "USD", "connector": "amazon",
-            "credentials": {
-                "client_id": account.client_id, "client_secret": account.client_secret,
-                "refresh_token": account.refresh_token, "aws_access_key_id": account.queue.key_id,
-                "aws_secret_access_key": account.queue.secret,
-            },
-        }  # fmt: skip
-        made = Storefront(
-            merchant, account, url, tmp_path, code="amazon", document=document, token_url=f"{url}/auth/o2/token",
-            seller_id=account.seller_id, marketplace_id=account.marketplace_id, queue_url=f"{url}{sqs.PATH}",
-            queue_wait_s=0,
-        )  # fmt: skip
+        document, settings = amazon_at(account, url)
+        made = Storefront(merchant, account, url, tmp_path, code="amazon", document=document, **settings)
         for sku in ("A", "B"):
             account.add_product(sku, 10)
             made.list(sku, sku)
@@ -147,3 +139,89 @@ def test_numbers_are_published_and_verified_once_they_are_shown(shop, merchant, 
             thread.join(30)
     assert {sku: listing.quantity for sku, listing in shop.fake.listings.items()} == {"A": 7, "B": 3}
     assert merchant.rows(verified)[0][0] == 2
+
+
+def test_five_thousand_orders_a_week_are_compared_though_amazon_answers_one_page_in_three_minutes(shop, merchant):
+    """50 pages of 100: 20 at once, and then as the usage plan of searchOrders allows (0.0056 a second)."""
+    account = shop.fake
+    account.speed = 1.0
+    account.notified.clear()
+    for n in range(5_000):
+        order = account.buy({"A": 0})
+        if n != 4_321:
+            order["fulfillment"]["fulfillmentStatus"] = "SHIPPED"
+    account.listings["A"].quantity = 10
+    kept = [o["orderId"] for o in account.orders.values() if o["fulfillment"]["fulfillmentStatus"] != "SHIPPED"]
+    account.orders[kept[0]]["orderItems"][0] |= {"quantityOrdered": 2}
+    merchant.stock("berlin", A=10)
+    hours, number, tries = 0.0, None, 0
+    while number is None and tries < 60:
+        number, tries = shop.do(shop.ear.reconcile), tries + 1
+        if number is None:
+            let_pass(shop, 180.0)
+            hours += 180.0 / 3600
+    with shop.db.connection() as conn:
+        (report,) = store.list_reports(conn, shop.channel_id, before=number + 1, limit=1)
+    assert (report["seen"], report["lost"]) == (5_000, 5_000)
+    assert shop.order(kept[0]).status == "sourced"
+    assert 1.0 < hours < 2.0, "30 pages of three minutes each"
+    assert merchant.rows("SELECT at FROM channel_reading WHERE kind = 'reconcile'")[0] == (None,)
+
+
+def test_a_comparison_goes_on_where_it_broke_off_and_notes_what_the_channel_does_not_list(shop, merchant):
+    merchant.stock("berlin", A=10)
+    forgotten, *others = [shop.fake.buy({"A": 1}) for _ in range(5)]
+    shop.poll()
+    with shop.db.connection() as conn:
+        conn.execute("UPDATE channel_order SET said_at = said_at - interval '1 hour'")
+    del shop.fake.orders[forgotten["orderId"]]
+    connector = shop.connectors.find("amazon", {})
+    asked = []
+
+    async def pull(connection, at, *, since):
+        asked.append(at)
+        page = await type(connector).pull_orders(connector, connection, None, since=since)
+        half = len(page.records) // 2
+        if at is None:
+            return Page(records=page.records[:half], next="half")
+        if len(asked) == 2:
+            raise Unavailable("too often")
+        if len(asked) == 4:
+            raise Refused("the token has expired")
+        return Page(records=page.records[half:])
+
+    connector.pull_orders = pull
+    try:
+        assert shop.do(shop.ear.reconcile) is None
+        shop.now_due()
+        number = shop.do(shop.ear.reconcile)
+        assert asked == [None, "half", "half"]
+        with shop.db.connection() as conn:
+            (report,) = store.list_reports(conn, shop.channel_id, before=number + 1, limit=1)
+        assert (report["seen"], report["lost"]) == (len(others), 0)
+        (finding,) = report["findings"]
+        assert (finding["external_id"], finding["finding"]) == (
+            forgotten["orderId"], "the channel does not list it any more",
+        )  # fmt: skip
+        asked.clear()
+        asked.extend([None, None])  # the page after the first is refused: all is read again
+        shop.now_due()
+        assert shop.do(shop.ear.reconcile) is None
+        shop.now_due()
+        assert shop.do(shop.ear.reconcile) is not None
+        assert asked[2:] == [None, "half", None, "half"]
+    finally:
+        del connector.pull_orders
+
+
+def let_pass(shop, seconds):
+    """On both sides, limits included."""
+    shop.fake.advance(seconds)
+    shop.now_due()
+    with shop.db.connection() as conn:
+        conn.execute(
+            "UPDATE channel_bucket SET filled_at = filled_at - make_interval(secs => %(s)s),"
+            " paused_until = paused_until - make_interval(secs => %(s)s)",
+            {"s": seconds},
+        )
+        conn.execute("DELETE FROM channel_token")

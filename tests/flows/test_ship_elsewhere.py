@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 from tests.connectors.running import serving
-from tests.flows.channels import Storefront
+from tests.flows.channels import Storefront, amazon_at
 
 from onhand.base.actor import SYSTEM
 from onhand.flows.cancel_order import cancel_order
@@ -16,17 +16,8 @@ from onhand.twin.fakes import amazon
 def shop(merchant, tmp_path):
     account = amazon.Account(speed=1_000.0)
     with serving(account.app()) as url:
-        document = {
-            "currency": "USD", "connector": "amazon",
-            "credentials": {
-                "client_id": account.client_id, "client_secret": account.client_secret,
-                "refresh_token": account.refresh_token,
-            },
-        }  # fmt: skip
-        made = Storefront(
-            merchant, account, url, tmp_path, code="amazon", document=document, token_url=f"{url}/auth/o2/token",
-            seller_id=account.seller_id, marketplace_id=account.marketplace_id, node="paris",
-        )  # fmt: skip
+        document, settings = amazon_at(account, url)
+        made = Storefront(merchant, account, url, tmp_path, code="amazon", document=document, node="paris", **settings)
         for sku in "AB":
             account.add_product(f"FBA-{sku}", 0, warehouse=10)
             made.list(sku, f"FBA-{sku}")
@@ -127,3 +118,71 @@ def test_what_is_cancelled_too_late_leaves_all_the_same_and_the_rest_is_written_
     step(shop)
     assert fulfilments(shop, order_id) == [("paris", "shipped")]
     assert shop.merchant.order(order_id).lines[0].shipped == 2
+
+
+def count(shop):
+    """Read what the warehouses have, as if that were due; how many entries came of it."""
+    before = shop.merchant.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'count'")[0][0]
+    shop.now_due()
+    shop.do(shop.ear.counts)
+    return shop.merchant.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'count'")[0][0] - before
+
+
+def test_what_amazons_warehouses_have_is_stock_that_can_be_shipped(shop):
+    shop.fake.warehouse |= {"FBA-A": 25, "of-nobody": 4}
+    assert count(shop) == 1, "B is as we thought, and the third is none of ours"
+    assert shop.merchant.position("A", "paris") == (25, 0, 0, 0)
+    order_id = place(shop, ("A", 20))["order_id"]
+    assert fulfilments(shop, order_id) == [("paris", "allocated")]
+    assert count(shop) == 0
+    step(shop)
+    assert shop.fake.warehouse["FBA-A"] == 5, "Amazon tells of what it holds no more"
+    assert count(shop) == 0
+    assert shop.merchant.position("A", "paris") == (25, 0, 20, 0), "it is there, and promised"
+    shop.fake.ship_fulfilment(f"{order_id}-f1")
+    assert count(shop) == 0, "it has left, and we have not heard of it"
+    step(shop)
+    assert count(shop) == 0
+    assert shop.merchant.position("A", "paris") == (5, 0, 0, 0)
+    shop.fake.warehouse["FBA-A"] = 3  # sold by Amazon to its own customers
+    assert count(shop) == 1
+    assert shop.merchant.position("A", "paris") == (3, 0, 0, 0)
+
+
+def test_an_answer_that_was_lost_does_not_take_the_units_twice(shop):
+    place(shop, ("A", 8))
+    fault = {"status": 504, "after": True, "match": "/fba/outbound"}
+    httpx2.post(f"{shop.url}/_fake/faults", json=[fault]).raise_for_status()
+    step(shop)
+    assert shop.fake.warehouse["FBA-A"] == 2
+    assert count(shop) == 0
+    assert shop.merchant.position("A", "paris") == (10, 0, 8, 0)
+
+
+def test_more_than_a_page_is_read_again_from_the_first_one(shop):
+    for n in range(120):
+        shop.fake.warehouse[f"X-{n}"] = 1
+    shop.fake.warehouse |= {"FBA-A": 4, "FBA-B": 4}
+    assert count(shop) == 2
+    shop.fake.warehouse["FBA-A"] = 6
+    assert count(shop) == 1
+
+
+def test_a_message_of_the_warehouses_has_them_read_at_once(shop):
+    assert count(shop) == 0
+    shop.ear = shop.new_ear(read_every_s=None)
+    shop.now_due()
+    shop.do(shop.ear.counts)
+    shop.fake.count("FBA-A", 7)
+    shop.do(shop.ear.counts)
+    assert shop.merchant.position("A", "paris")[0] == 10, "not due for minutes"
+    shop.do(shop.ear.fetch)
+    shop.hear()
+    shop.do(shop.ear.counts)
+    assert shop.merchant.position("A", "paris")[0] == 7
+
+
+def test_nothing_is_booked_where_no_node_stands_for_the_warehouses(shop):
+    shop.fake.warehouse["FBA-A"] = 3
+    shop.merchant.rows("UPDATE channel SET settings = settings - 'node', updated_at = clock_timestamp() RETURNING 1")
+    assert count(shop) == 0

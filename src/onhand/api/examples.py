@@ -94,12 +94,16 @@ _MARKDOWN: Json = {
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
     "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None,
-    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150}, "settings": {}, "active": True,
+    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150, "cancel": False}, "settings": {}, "active": True,
     "updated_at": _MONDAY,
 }  # fmt: skip
 _LISTING: Json = {
     "channel": "web", "sku": "MUG-BLUE", "external_id": "gid-4711", "external_sku": "mug-blue", "status": "active",
     "updated_at": _MONDAY,
+}  # fmt: skip
+_GATE: Json = {
+    "sku": "MUG-BLUE", "hidden": 4, "of": 11, "at": _MONDAY,
+    "why": "hid 4 of 11: web sells 2.1/h, shop hears us after 14 min, target 0.1 %",
 }  # fmt: skip
 _HEALTH: Json = {
     "channel": "shop", "connector": "shopify", "status": "publishing", "why": None, "as_of": _MONDAY,
@@ -112,6 +116,10 @@ _HEALTH: Json = {
         {"sku": "MUG-BLUE", "shown_units": 40, "shown_at": _MONDAY, "verified_at": None, "failures": 0,
          "last_error": None}
     ],
+    "gate": {
+        "mode": "adaptive", "hear_s": 14.8, "wait_s": 0.1, "apply_s": 840.2, "target": 0.001, "price_of_risk": 0.021,
+        "learned_to": _MONDAY, "orders": 2_431, "oversold": 2, "latest": [_GATE],
+    },
     "reconciled_at": _MONDAY,
     "drift": {
         "read": 12_400, "verified": 12_399, "learned": 0, "foreign": 1, "lost": 0, "unheard": 0, "skipped": 0,
@@ -119,6 +127,10 @@ _HEALTH: Json = {
         "examples": [
             {"kind": "foreign", "external_id": "gid-4711", "external_sku": "mug-blue", "believed": 40, "seen": 99}
         ],
+    },
+    "orders": {
+        "report_id": 311, "reconciled_at": _MONDAY, "seen": 1_820, "lost": 1, "changed": 0, "differing": 1,
+        "error": None,
     },
 }  # fmt: skip
 _MISNAMED: Json = {
@@ -397,6 +409,7 @@ ANSWERS: dict[str, object] = {
     "CartonList": _page(_CARTON),
     "CartonOut": _CARTON,
     "ChannelHealthOut": _HEALTH,
+    "GatesOut": {"data": [_GATE]},
     "ChannelList": _page(_CHANNEL),
     "ChannelOut": _CHANNEL,
     "CreatedKey": _KEY | {"key": "onh_unl8B9Xd-this-is-shown-only-once"},

@@ -23,6 +23,7 @@ import numpy as np
 import psycopg
 
 from onhand.base.actor import SYSTEM
+from onhand.bench import gating
 from onhand.bench.errors import BenchError
 from onhand.bench.report import Measure, at_least, at_most
 from onhand.bench.under_test import serving
@@ -39,7 +40,7 @@ from onhand.flows.state import State
 from onhand.ledger.intake import EntryIn
 from onhand.twin.fakes.stall import DOCUMENT
 
-GROUPS = ("fanout", "sales")
+GROUPS = ("fanout", "gates", "sales")
 _FANOUT_FLOOR, _COLD_S = 5_000, 2.0
 _P50_MS, _P99_MS = 100.0, 1_000.0
 _WAIT_S = 120.0
@@ -70,6 +71,9 @@ def run(options: Options, *, say: Callable[[str], None]) -> list[Measure]:
         with _world(options.listings, 1) as world:
             say(f"{options.listings:,} listings, one channel")
             measures += _fanout(world, options)
+    if "gates" in options.only:
+        say(f"computed gates of {options.listings:,} listings")
+        measures += gating.run(options.listings)
     if "sales" in options.only:
         say(f"{options.channels} channels, {options.rate_per_s:g} orders a second")
         measures += _sales(options)

@@ -116,7 +116,7 @@ def schema() -> None:
 
 @commands.command()
 def test(
-    connector: Annotated[str, typer.Argument(help="A name that `onhand channel connectors` shows, or a folder.")],
+    connector: Annotated[str, typer.Argument(help=channel_kit.HELP)],
     settings: Annotated[
         list[str] | None,
         typer.Argument(help="name=value, as the connector asks for them; overrides=@FILE of YAML or JSON."),
@@ -128,44 +128,41 @@ def test(
 
     Secrets come from the environment, ONHAND_SECRET_<NAME>, not from the command line. Exits 1 if something fails.
     """
+    from onhand.cli.examined import examined
     from onhand.cli.overrides import overrides_of
-    from onhand.connectors import Declared, Unusable, for_channel, read_folder
+    from onhand.connectors import Unusable, for_channel
 
     otherwise, told = overrides_of(settings or [])
     try:
         path = Path(connector)
-        if path.is_dir() and not otherwise:
-            tried = read_folder(path.resolve())
+        if not otherwise:
+            tried = examined(connector).connector
         else:
             folder = path.resolve().parent if path.is_dir() else None
             tried = for_channel(path.name if folder else connector, {"overrides": otherwise}, folder=folder)
-    except (Unusable, LookupError) as error:
-        err.print(f"error: {error.args[0]}")
+    except (Unusable, LookupError, OSError) as error:
+        err.print(f"error: {error.strerror or error if isinstance(error, OSError) else error.args[0]}")
         raise typer.Exit(2) from None
-    if not isinstance(tried, Declared):
-        err.print(f"error: {connector} is a program, and has to be tried by its own means")
-        raise typer.Exit(2)
     given, secrets = _filled_in(tried, told)
     if not _try(tried, given, secrets, allow_private_urls=allow_private_urls):
         raise typer.Exit(1)
 
 
-def _filled_in(connector: Any, settings: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _filled_in(connector: "Connector", settings: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings and secrets, as the connector asks for them. Exits 2, naming what is missing."""
-    document = connector.document
-    given: dict[str, Any] = {name: s.default for name, s in document.settings.items() if s.default is not None}
+    given: dict[str, Any] = {name: s.default for name, s in connector.settings.items() if s.default is not None}
     for setting in settings:
         name, is_given, value = setting.partition("=")
-        if not is_given or name not in document.settings:
-            known = ", ".join(document.settings) or "none"
+        if not is_given or name not in connector.settings:
+            known = ", ".join(connector.settings) or "none"
             err.print(f"error: {setting!r}: write name=value; settings of {connector.name} are {known}")
             raise typer.Exit(2)
-        given[name] = int(value) if document.settings[name].type == "integer" and value.isdigit() else value
-    secrets = {name: os.environ.get(f"ONHAND_SECRET_{name.upper()}", "") for name in document.credentials}
-    missing = [f"{name}=..." for name, s in document.settings.items() if s.required and name not in given]
+        given[name] = int(value) if connector.settings[name].type == "integer" and value.isdigit() else value
+    secrets = {name: os.environ.get(f"ONHAND_SECRET_{name.upper()}", "") for name in connector.credentials}
+    missing = [f"{name}=..." for name, s in connector.settings.items() if s.required and name not in given]
     missing += [
         f"ONHAND_SECRET_{name.upper()} in the environment"
-        for name, credential in document.credentials.items()
+        for name, credential in connector.credentials.items()
         if credential.required and not secrets[name]
     ]
     if missing:

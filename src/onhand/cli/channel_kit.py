@@ -10,9 +10,11 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from onhand.connectors import Declared
+    from onhand.cli.examined import Examined
+    from onhand.connectors import Connector
     from onhand.connectors._sdk.conformance import Bench, Result
 
+HELP = "A folder with a connector.yaml, a name that `onhand channel connectors` shows, or package.module:function."
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 
@@ -23,7 +25,7 @@ def join(commands: typer.Typer) -> None:
 
 
 def kit(
-    folder: Annotated[Path, typer.Argument(help="Of the connector.")],
+    connector: Annotated[str, typer.Argument(help=HELP)],
     *,
     bench: Annotated[
         Path | None,
@@ -40,11 +42,12 @@ def kit(
 
     from onhand.connectors._sdk.conformance import CASES, Grade, differing, examine, fixtures, unearned
 
-    connector = _read(folder)
-    make = _bench(connector, bench)
+    about = _read(connector)
+    one, folder = about.connector, about.folder
+    make = _bench(one, bench)
     try:
-        wrong = asyncio.run(differing(connector, folder.resolve(), write=write))
-        recorded = fixtures(folder.resolve())
+        wrong = asyncio.run(differing(one, folder, write=write))
+        recorded = fixtures(folder)
     except ValueError as error:
         err.print(f"error: {folder}/fixtures/{error}")
         raise typer.Exit(2) from None
@@ -52,18 +55,19 @@ def kit(
         out.print(f"recording {name}: something else is understood than its golden file says")
         _show_difference(wanted, got)
     out.print(f"{len(recorded)} recordings, {len(wrong)} of them understood otherwise")
-    results = [asyncio.run(examine(connector, make, case)) for case in CASES.values()]
+    results = [asyncio.run(examine(one, make, case)) for case in CASES.values()]
     for result in results:
         if result.grade in (Grade.FAILED, Grade.EXCUSED):
             out.print(f"{result.case.name}: {result.grade}: {result.case.promise} {result.why}")
     counts = {grade: sum(result.grade is grade for result in results) for grade in Grade}
     out.print(", ".join(f"{count} {grade}" for grade, count in counts.items() if count))
     said = [(one.of, one.call) for one in recorded.values()]
-    lacking = dict(zip(("beta", "stable"), unearned(results, said, connector.capabilities), strict=True))
+    lacking = dict(zip(("beta", "stable"), unearned(results, said, one.capabilities), strict=True))
     for status, lines in lacking.items():
         for line in lines:
             out.print(f"for {status}: {line}")
-    status = connector.document.status
+    status = about.status
+    out.print(f"its status is {status}; earned is {_earned(*lacking.values())}")
     unmet = [name for name in lacking if lacking[name] and status in ("stable", name)]
     if unmet:
         err.print(f"error: its status {status} is not earned")
@@ -77,23 +81,26 @@ def _any_failed(results: "list[Result]") -> bool:
     return any(result.grade is Grade.FAILED for result in results)
 
 
-def _read(folder: Path) -> "Declared":
-    from onhand.connectors import Declared, Unusable, read_folder
+def _earned(beta: list[str], stable: list[str]) -> str:
+    return "alpha" if beta else "beta" if stable else "stable"
+
+
+def _read(given: str) -> "Examined":
+    from onhand.cli.examined import examined
+    from onhand.connectors import Unusable
 
     try:
-        connector = read_folder(folder.resolve())
-    except (Unusable, OSError) as error:
-        err.print(f"error: {folder}: {error.strerror if isinstance(error, OSError) else error}")
+        return examined(given)
+    except (Unusable, LookupError, OSError) as error:
+        err.print(f"error: {given}: {error.strerror or error if isinstance(error, OSError) else error.args[0]}")
         raise typer.Exit(2) from None
-    assert isinstance(connector, Declared), "a folder is a document"
-    return connector
 
 
-def _bench(connector: "Declared", file: Path | None) -> "Callable[[], Bench]":
+def _bench(connector: "Connector", file: Path | None) -> "Callable[[], Bench]":
     from onhand.connectors._sdk.conformance.drill import Drill
 
     if file is None:
-        return lambda: Drill(connector.document)
+        return lambda: Drill(connector)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None or not file.is_file():
         err.print(f"error: {file} is no file of Python")
@@ -115,7 +122,7 @@ def _show_difference(wanted: str, got: str) -> None:
 
 
 def record(
-    folder: Annotated[Path, typer.Argument(help="Of the connector.")],
+    connector: Annotated[str, typer.Argument(help=HELP)],
     settings: Annotated[list[str] | None, typer.Argument(help="name=value, as the connector asks for them.")] = None,
     *,
     of: Annotated[str, typer.Option(help="Who answers: vendor, or fake.")] = "vendor",
@@ -133,19 +140,20 @@ def record(
     from onhand.connectors import Refused, Unavailable
     from onhand.connectors._sdk.conformance import differing
 
-    connector = _read(folder)
-    given, secrets = _filled_in(connector, settings or [])
+    about = _read(connector)
+    one, folder = about.connector, about.folder
+    given, secrets = _filled_in(one, settings or [])
     try:
-        names = asyncio.run(_recorded(connector, folder, given, secrets, of, days, allow_private_urls))
+        names = asyncio.run(_recorded(one, folder, given, secrets, of, days, allow_private_urls))
     except (Refused, Unavailable) as error:
         err.print(f"error: {error}")
         raise typer.Exit(1) from None
-    asyncio.run(differing(connector, folder.resolve(), write=True))
+    asyncio.run(differing(one, folder, write=True))
     out.print(f"kept in {folder / 'fixtures'}, understood as {folder / 'golden'} says: {', '.join(names)}")
 
 
 async def _recorded(
-    connector: "Declared",
+    connector: "Connector",
     folder: Path,
     given: dict[str, Any],
     secrets: dict[str, str],

@@ -1,4 +1,4 @@
-"""`onhand channel add|list|sync|reconcile`: the channels of this installation."""
+"""`onhand channel add|list|sync|reconcile|gates`: the channels of this installation."""
 
 import os
 import time
@@ -27,6 +27,7 @@ def register(commands: typer.Typer) -> None:
     commands.command("list")(list_all)
     commands.command()(sync)
     commands.command()(reconcile)
+    commands.command()(gates)
 
 
 def add(
@@ -180,36 +181,84 @@ def reconcile(
     *,
     wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for what is found.")] = 300.0,
 ) -> None:
-    """Have all that a channel shows read and compared; what differs is written again. Its orders are read and compared
-    too. `onhand serve` or `onhand worker` has to run: it does it. Exits 1 if listings differed, or nothing was heard in
-    time."""
-    from onhand.channels.publication import store
+    """Have all that a channel shows, and its orders of the last days, read and compared.
+
+    Numbers that differ are written again, lost orders are taken in. `onhand serve` or `onhand worker` has to run: it
+    does it. Exits 1 if anything differed, or was not heard in time."""
+    import asyncio
+
+    from onhand.cli.reconciled import tables
     from onhand.errors import OnhandError
+    from onhand.flows.accounts import Accounts, NotConnected
     from onhand.flows.channel_health import ask_reconcile
+    from onhand.flows.reconciled import Reconciled, reconciled
+
+    with _database() as (db, connectors, settings):
+
+        async def able() -> frozenset[str]:
+            async with Accounts(db, connectors, allow_private_urls=settings.allow_private_urls) as accounts:
+                return (await accounts.get(code)).connector.capabilities
+
+        try:
+            before = reconciled(db, code).report_id
+            ask_reconcile(db, code)
+            can = asyncio.run(able())
+        except (OnhandError, NotConnected) as error:
+            err.print(f"error: {error}")
+            raise typer.Exit(2) from None
+        stock = {"stock.push", "stock.pull"} <= can
+        orders = "orders.pull" in can and "orders.once" not in can
+        if not (stock or orders):
+            err.print("error: its connector can read neither what the channel shows nor its orders again")
+            raise typer.Exit(2)
+
+        def is_done(found: Reconciled) -> bool:
+            return (found.stock_at is not None or not stock) and (found.report_id > before or not orders)
+
+        until = time.monotonic() + wait_s
+        while not is_done(found := reconciled(db, code)):
+            if time.monotonic() > until:
+                for why in found.errors:
+                    err.print(f"error: {why}")
+                err.print("error: not all of it is done yet: does `onhand serve` or `onhand worker` run?")
+                raise typer.Exit(1)
+            time.sleep(_LOOK_EVERY_S)
+    for table in tables(found, stock=stock, orders=orders):
+        out.print(table)
+    if not found.is_all_right:
+        raise typer.Exit(1)
+
+
+def gates(
+    code: Annotated[str, typer.Argument(help="A channel.")],
+    *,
+    sku: Annotated[str | None, typer.Option(help="Of this item only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, those that changed last first.")] = 20,
+) -> None:
+    """Say what is hidden from a channel, and why."""
+    from onhand.errors import OnhandError
+    from onhand.flows.channel_health import channel_gates, channel_health
 
     with _database() as (db, _, _):
         try:
-            ask_reconcile(db, code)
+            gate = channel_health(db, code)["gate"]
+            found = channel_gates(db, code, sku=sku, limit=limit)
         except OnhandError as error:
             err.print(f"error: {error}")
             raise typer.Exit(2) from None
-        until = time.monotonic() + wait_s
-        while True:
-            with db.connection() as conn:
-                health = store.get_health(conn, code)
-            if health is not None and health.reconciled_at is not None:
-                break
-            if time.monotonic() > until:
-                err.print("error: nobody has done it yet: does `onhand serve` or `onhand worker` run?")
-                raise typer.Exit(1)
-            time.sleep(_LOOK_EVERY_S)
-    drift = dict(health.drift)
-    examples = drift.pop("examples", [])
-    out.print(", ".join(f"{name} {count}" for name, count in drift.items()))
-    for example in examples:
-        out.print("    " + ", ".join(f"{name} {value}" for name, value in example.items()))
-    if any(drift.get(kind) for kind in ("foreign", "lost", "unheard")):
-        raise typer.Exit(1)
+    if gate["mode"] != "adaptive":
+        out.print(f"the gate of {code} is {gate['mode']}: nothing is computed")
+        return
+    times = ", ".join(
+        f"{name} {'not measured' if gate[key] is None else f'{gate[key]:.1f} s'}"
+        for name, key in (("hear", "hear_s"), ("wait", "wait_s"), ("apply", "apply_s"))
+    )
+    risk = "" if gate["price_of_risk"] is None else f", price of risk {gate['price_of_risk']:.3g}"
+    out.print(f"{times}; target {100 * gate['target']:.3g} %{risk}")
+    for row in found:
+        out.print(f"{row['sku']}: {row['why']}")
+    if not found:
+        out.print("nothing is hidden")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from onhand.base.actor import Actor
+from onhand.channels.inbound.erasing import Person
+from onhand.channels.inbound.store import erase_person
 from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.errors import NotFound
@@ -46,7 +48,8 @@ def export_customer(db: Database, customer_id: str) -> Row:
 
 def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
     """Erase a person: name, e-mail address, telephone and address; of the destinations of their orders the country, the
-    region and two characters of the postal code stay. Repeating it is harmless. Raises NotFound.
+    region and two characters of the postal code stay. Of orders of channels that are not placed yet, too; from messages
+    that are not worked on the person is taken out. Repeating it is harmless. Raises NotFound.
     """
     customer_id = order_uuid(customer_id, "customer")
     name = {"id": customer_id}
@@ -57,6 +60,7 @@ def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
             raise NotFound("customer", customer_id)
         if row[0] is not None:
             return row[0], _coarsen(conn, customer_id)
+        _forget_at_channels(conn, customer_id)
         erased = conn.execute(SQL["erase_customer"], name).fetchone()
         assert erased is not None, "the row is locked"
         count = _coarsen(conn, customer_id)
@@ -75,6 +79,19 @@ def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
     erased_at, count = db.transact(work)
     db.notify()
     return {"customer_id": customer_id, "erased_at": erased_at, "orders": count}
+
+
+def _forget_at_channels(conn: Connection[TupleRow], customer_id: str) -> None:
+    """In what channels said of orders that are not placed yet. To be done while it is known who it is."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        kept = cursor.execute(SQL["get_customer"], {"id": customer_id}).fetchone()
+    assert kept is not None, "the row is locked"
+    address: dict[str, Any] = kept["address"] or {}
+    person = Person(
+        email=kept["email"] or "", phone=kept["phone"] or "", name=kept["name"] or "",
+        address={part: str(text) for part, text in address.items() if text},
+    )  # fmt: skip
+    erase_person(conn, person)
 
 
 def _coarsen(conn: Connection[TupleRow], customer_id: str) -> int:

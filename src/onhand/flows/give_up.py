@@ -36,7 +36,7 @@ def cancel_overdue(state: State, limit: int = 50) -> int:
     def work(conn: Connection[TupleRow]) -> tuple[int, Written]:
         changes: list[Change] = []
         for before in lock_orders(conn, ids, skip=True):
-            after = _without_waiting(before, by.reason)
+            after = without_waiting(before, by.reason)
             if after is not None:
                 changes.append(Change(before=before, after=after, command="cancel"))
         return len(changes), write_changes(conn, changes, by=by, origin=state.db.origin)
@@ -46,13 +46,13 @@ def cancel_overdue(state: State, limit: int = 50) -> int:
     return done
 
 
-def _without_waiting(order: Order, reason: str | None) -> Order | None:
-    """The order without the units that wait undated; None if none may be taken from it."""
+def without_waiting(order: Order, reason: str | None, *, item: int | None = None) -> Order | None:
+    """The order without the units that wait undated, of one item or of all; None if none may be taken from it."""
     if order.held and (order.wishes.hold is not None or order.live or place_of(order.wishes.destination)[2]):
         return None
     units: dict[int, int] = {}
     for wait in order.waiting:
-        if not wait.is_dated:
+        if not wait.is_dated and item in (None, wait.item_id):
             # A bundle is cancelled as a whole.
             per = dict(order.line(wait.line_no).parts)[wait.item_id]
             units[wait.line_no] = max(units.get(wait.line_no, 0), -(-wait.quantity // per))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -20,18 +20,22 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, differences, retry_s, unkeepable
-from onhand.channels.inbound.store import Message, Notice
-from onhand.connectors import Connector, Counter, Declared, Queued, Refused, Unavailable
+from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, unkeepable, wanted_of
+from onhand.channels.inbound.store import Message, Notice, Row
+from onhand.connectors import Connector, Counter, Declared, Partial, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
 from onhand.db import Database
-from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head
+from onhand.db.outbox import Cursor, Listener, advance_cursor, get_cursor, head, write_events
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
+from onhand.flows.channel_events import of_notice
+from onhand.flows.compare_orders import Progress, begin, compare_page, finish
 from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
 from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable
+from onhand.orders.model import Order
 from onhand.orders.store import load_order
 
 T = TypeVar("T")
@@ -44,13 +48,16 @@ HINT: Final = "onhand.order"
 NOTICES: Final = "channel notices"
 """Name of the cursor up to which events were looked at for what channels are to be told."""
 
-_MESSAGES, _NOTICES = 100, 20
+# Orders are placed when the messages that were claimed have been worked on: few at a time, some of them at once.
+_MESSAGES, _MESSAGES_AT_ONCE, _NOTICES = 20, 4, 20
 _LEASE_S = 120.0
 _IDLE_S = 1.0
 _THREADS = 8
 # Without messages a channel's orders are read as often as an eye blinks; with them reading only repairs.
 _READ_EVERY_S, _REPAIR_EVERY_S = 15.0, 300.0
-_RECONCILE_EVERY_S, _RECONCILE_DAYS = 6 * 3600.0, 7
+_RECONCILE_EVERY_S, _RECONCILE_DAYS, _RECONCILE_LEASE_S = 6 * 3600.0, 7, 600.0
+# Pages after which it is written down how far a comparison is, if nothing breaks it off before.
+_RECONCILE_KEPT_EVERY = 20
 # So often what a channel refuses is tried before a person must look at it.
 _REFUSALS_MAX, _FAILURES_MAX = 5, 8
 _NOTICE_RETRY_MAX_S = 3_600.0
@@ -94,8 +101,15 @@ class Ear:
         messages = await self._transact(
             lambda conn: store.claim_messages(conn, channel_id, limit=_MESSAGES, lease_s=_LEASE_S)
         )
-        for message in messages:
-            await self._message(account, message)
+        turns = asyncio.Semaphore(_MESSAGES_AT_ONCE)
+
+        async def one(message: Message) -> None:
+            async with turns:
+                await self._message(account, message)
+
+        for ended in await asyncio.gather(*map(one, messages), return_exceptions=True):
+            if ended is not None:
+                raise ended
         return len(messages) + await self._thread(self._follower.follow_some, _channel(account))
 
     async def _message(self, account: Account, message: Message) -> None:
@@ -124,6 +138,7 @@ class Ear:
             at = began if is_read else message.received_at
             heard, rejects = _keepable(values, at, is_read=is_read)
             can_ask = "orders.get" in account.connector.capabilities
+            can_count = "counts.pull" in account.connector.capabilities
             channel_id = account.channel_id
 
             def work(conn: Connection[TupleRow]) -> None:
@@ -131,6 +146,9 @@ class Ear:
                 _ask(conn, channel_id, hearing.ask, at)
                 keep_sales(conn, channel_id, values)
                 keep_unreadable(conn, channel_id, rejects)
+                if can_count and any(isinstance(v, Level) and v.is_free for v in values):
+                    # Messages overtake each other, and a count undoes what was there: all is read instead.
+                    store.ask_reading(conn, channel_id, "counts")
                 store.finish_messages(conn, [message.message_id])
 
             try:
@@ -272,10 +290,13 @@ class Ear:
             return 0
         at, count = reading.at, 0
         every_s = _READ_EVERY_S if self._read_every_s is None else self._read_every_s
+        if kind == "counts":  # those who tell of all they have, and send messages, are asked as rarely as for orders
+            every_s = self.every_s(account.connector)
         try:
             while True:
+                asked = self._now()
                 page = await pull(account.connection, at, since=reading.since)
-                await self._transact(partial(self._keep_page, channel_id, kind, page, keep, at, every_s))
+                await self._transact(partial(self._keep_page, channel_id, kind, page, keep, at, every_s, asked))
                 at = page.next or page.cursor or at
                 count += len(page.records)
                 if page.next is None:
@@ -295,6 +316,7 @@ class Ear:
         keep: Callable[[Connection[TupleRow], Page, str | None], None],
         at: str | None,
         every_s: float,
+        asked: datetime,
         conn: Connection[TupleRow],
     ) -> None:
         keep(conn, page, at)
@@ -302,7 +324,7 @@ class Ear:
         ended = page.next is None
         following = page.next or page.cursor or at
         seconds = every_s if ended else _LEASE_S
-        store.save_reading(conn, channel_id, kind, at=following, seconds=seconds, ended=ended)
+        store.save_reading(conn, channel_id, kind, at=following, seconds=seconds, ended=ended, heard_until=asked)
 
     def every_s(self, connector: Connector) -> float:
         """How often a channel's orders are read."""
@@ -313,107 +335,68 @@ class Ear:
 
     async def reconcile(self, account: Account, *, days: int = _RECONCILE_DAYS, forced: bool = False) -> int | None:
         """Compare the channel's orders of the last days with ours, take in what was lost, and report what differs; the
-        id of the report, None: it is not due."""
+        id of the report, None: it is not due, or has not come to its end yet."""
         capabilities = account.connector.capabilities
         if "orders.pull" not in capabilities or "orders.once" in capabilities:
             return None
         channel_id = account.channel_id
         reading = await self._transact(
-            lambda conn: store.take_reading(conn, channel_id, "reconcile", lease_s=_LEASE_S * 5)
+            lambda conn: store.take_reading(conn, channel_id, "reconcile", lease_s=_RECONCILE_LEASE_S)
         )
         if reading is None and not forced:
             return None
+        kept, now = None if reading is None else reading.at, self._now()
+        progress = await self._transact(lambda conn: begin(conn, channel_id, kept, now=now, days=days))
         try:
-            report = await self._reconcile(account, self._now() - timedelta(days=days))
+            is_more = True
+            while is_more:
+                progress, is_more = await self._compare_page(account, progress)
         except (Unavailable, Refused) as error:
             because, seconds = str(error), retry_s(1 if reading is None else reading.failures + 1)
-            await self._transact(
-                lambda conn: store.fail_reading(conn, channel_id, "reconcile", error=because, seconds=seconds)
-            )
+            # Refused may be the place of a page that the channel does not know any more: all is read again.
+            stands = progress.again() if isinstance(error, Refused) else progress
+
+            def fail(conn: Connection[TupleRow]) -> None:
+                store.place_reading(conn, channel_id, "reconcile", at=stands.text())
+                store.fail_reading(conn, channel_id, "reconcile", error=because, seconds=seconds)
+
+            await self._transact(fail)
             if forced:
                 raise
             return None
-        await self._transact(
-            lambda conn: store.save_reading(
-                conn, channel_id, "reconcile", at=None, seconds=self._reconcile_every_s, ended=True
+
+        def end(conn: Connection[TupleRow]) -> int:
+            store.save_reading(conn, channel_id, "reconcile", at=None, seconds=self._reconcile_every_s, ended=True)
+            return finish(conn, channel_id, progress)
+
+        return await self._transact(end)
+
+    async def _compare_page(self, account: Account, progress: Progress) -> tuple[Progress, bool]:
+        """Read one page, follow it, and see what differs still; how far that is, and whether there is another page."""
+        channel_id, asked = account.channel_id, self._now()
+        page = await account.connector.pull_orders(account.connection, progress.at, since=progress.since)
+
+        def take_in(conn: Connection[TupleRow]) -> Hearing:
+            heard, rejects = _keepable(page.records, asked)
+            _keep_rejects(conn, channel_id, page.rejects)
+            keep_unreadable(conn, channel_id, rejects)
+            return hear(conn, channel_id, heard)
+
+        hearing = await self._transact(take_in)
+        await self._thread(self._follower.follow, _channel(account), [*hearing.new, *hearing.changed])
+        said = {r.external_id: r for r in page.records if isinstance(r, ChannelOrder) and not unkeepable(r)}
+
+        def work(conn: Connection[TupleRow]) -> Progress:
+            after = progress.after(
+                page.next, said, compare_page(conn, channel_id, said, hearing.new), hearing.new, hearing.changed
             )
-        )
-        return report
+            if after.pages % _RECONCILE_KEPT_EVERY == 0:
+                store.save_reading(
+                    conn, channel_id, "reconcile", at=after.text(), seconds=_RECONCILE_LEASE_S, ended=False
+                )
+            return after
 
-    async def _reconcile(self, account: Account, since: datetime) -> int:
-        channel_id = account.channel_id
-        began = self._now()
-        at: str | None = None
-        said: dict[str, ChannelOrder] = {}
-        lost: list[str] = []
-        changed: list[str] = []
-        while True:
-            asked = self._now()
-            page = await account.connector.pull_orders(account.connection, at, since=since)
-
-            def work(conn: Connection[TupleRow], page: Page = page, asked: datetime = asked) -> Hearing:
-                heard, rejects = _keepable(page.records, asked)
-                _keep_rejects(conn, channel_id, page.rejects)
-                keep_unreadable(conn, channel_id, rejects)
-                return hear(conn, channel_id, heard)
-
-            hearing = await self._transact(work)
-            lost += hearing.new
-            changed += hearing.changed
-            said |= {r.external_id: r for r in page.records if isinstance(r, ChannelOrder) and not unkeepable(r)}
-            at = page.next
-            if at is None:
-                break
-        await self._thread(self._follower.follow, _channel(account), [*lost, *changed])
-        return await self._thread(self._report, channel_id, since, began, said, lost, changed)
-
-    def _report(
-        self,
-        channel_id: int,
-        since: datetime,
-        began: datetime,
-        said: dict[str, ChannelOrder],
-        lost: list[str],
-        changed: list[str],
-    ) -> int:
-        """What differs still, and what is done about it: parcels and cancellations are told once more."""
-
-        def work(conn: Connection[TupleRow]) -> int:
-            findings: list[dict[str, Any]] = [
-                {"external_id": i, "finding": "we had not heard of it", "done": "taken in"} for i in lost
-            ]
-            here = store.orders_here(conn, channel_id, [*said])
-            for external_id, order in said.items():
-                if external_id not in here:
-                    continue
-                ours = load_order(conn, here[external_id])
-                found = [] if ours is None else differences(ours, order)
-                if not found:
-                    store.set_problem(conn, channel_id, external_id, None)
-                    continue
-                again = store.retry_notices(conn, here[external_id])
-                findings.append(
-                    {
-                        "external_id": external_id, "order_id": here[external_id], "finding": "; ".join(found),
-                        "done": "the channel is told again" if again else "for a person to see",
-                    }
-                )  # fmt: skip
-                store.set_problem(conn, channel_id, external_id, "; ".join(found))
-            gone = store.ours_since(conn, channel_id, since + timedelta(minutes=5), began - timedelta(minutes=5))
-            for external_id, order_id in gone.items():
-                if external_id not in said:
-                    findings.append(
-                        {
-                            "external_id": external_id, "order_id": order_id,
-                            "finding": "the channel does not list it any more", "done": "for a person to see",
-                        }
-                    )  # fmt: skip
-            return store.add_report(
-                conn, channel_id, since=since, seen=len(said), lost=len(lost), changed=len(set(changed)),
-                findings=findings,
-            )  # fmt: skip
-
-        return self._db.transact(work)
+        return await self._transact(work), page.next is not None
 
     # Telling ------------------------------------------------------------------------------------------------------
 
@@ -449,11 +432,13 @@ class Ear:
             except Exception as error:
                 log.exception("a channel cannot be told", channel=account.code, notice=notice.key)
                 outcome = Outcome(fate=Fate.RETRY, message=f"{type(error).__name__}: {error}")
-            await self._transact(partial(_end, notice, outcome))
+            await self._transact(partial(_end, account.code, self._db.origin, notice, outcome))
         return len(due)
 
     async def _tell(self, account: Account, notice: Notice) -> Outcome:
         connector, connection = account.connector, account.connection
+        if notice.kind == "cancel" and notice.shipment_no:
+            return await self._tell_part(account, notice)
         if notice.kind == "cancel":
             if "orders.cancel" not in connector.capabilities:
                 return Outcome(fate=Fate.REFUSED, code="no_way", message="this channel cannot be told of cancellations")
@@ -480,17 +465,61 @@ class Ear:
         )
         return await connector.push_parcel(connection, parcel)
 
+    async def _tell_part(self, account: Account, notice: Notice) -> Outcome:
+        """Tell of units that we cancelled, as far as the channel still wants them: telling again takes nothing more."""
+        connector, connection, channel_id = account.connector, account.connection, account.channel_id
+        if "orders.cancel_lines" not in connector.capabilities:
+            return Outcome(fate=Fate.REFUSED, code="no_way", message="this channel cannot be told of cancelled units")
 
-def _end(notice: Notice, outcome: Outcome, conn: Connection[TupleRow]) -> None:
+        def load(conn: Connection[TupleRow]) -> tuple[Order | None, Row]:
+            external_id = store.external_id_of(conn, notice.order_id)
+            row = store.lock_rows(conn, channel_id, [external_id])[external_id]
+            return load_order(conn, notice.order_id), row
+
+        order, row = await self._transact(load)
+        assert order is not None, f"a notice of an order that is not there: {notice.order_id}"
+        began, said = self._now(), row.said
+        if "orders.get" in connector.capabilities:
+            said = await connector.get_order(connection, row.external_id)
+        gone = less_of(order, said)
+        if gone and wanted_of(said) != row.wanted:
+            # The customer has changed it meanwhile: that is followed first.
+            await self._transact(lambda conn: _ask(conn, channel_id, [row.external_id], began))
+            return Outcome(fate=Fate.RETRY, code="changed", message="it has changed there: that is followed first")
+        outcome = Outcome(fate=Fate.DONE, code="known")
+        if gone:
+            # Other units are another request.
+            key = f"{notice.key}-{hash_of(repr(gone))[:12]}"
+            outcome = await cast("Partial", connector).cancel_lines(
+                connection, row.external_id, gone, reason="it cannot be served", key=key
+            )
+        if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
+            # From now on the channel wants that much: what it says next is compared with it.
+            wanted = {line_id: n for line_id, n in wanted_of(said).items() if line_id not in {x.line_id for x in gone}}
+            wanted |= {less.line_id: less.left for less in gone if less.left}
+            if not gone and wanted != {line.line_id: line.open for line in order.lines if line.open}:
+                return outcome  # it wants something else again, which is yet to be followed
+            await self._transact(lambda conn: store.set_wanted(conn, channel_id, row, wanted))
+        return outcome
+
+
+def _end(code: str, origin: int, notice: Notice, outcome: Outcome, conn: Connection[TupleRow]) -> None:
+    """Write down what became of a notice, for who sends it next and for people."""
+    again_s: float | None = None
     if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
         store.end_notice(conn, notice.notice_id, status="done", error=outcome.code or None)
-        return
-    because = f"{outcome.fate.value}: {outcome.code} {outcome.message}".strip()
-    is_final = outcome.fate in (Fate.REFUSED, Fate.GONE) and (
-        notice.attempts >= _REFUSALS_MAX or outcome.code == "no_way"
-    )
-    seconds = min(_NOTICE_RETRY_MAX_S, retry_s(notice.attempts))
-    store.end_notice(conn, notice.notice_id, status="refused" if is_final else "due", error=because, seconds=seconds)
+    else:
+        because = f"{outcome.fate.value}: {outcome.code} {outcome.message}".strip()
+        is_final = outcome.fate in (Fate.REFUSED, Fate.GONE) and (
+            notice.attempts >= _REFUSALS_MAX or outcome.code == "no_way"
+        )
+        seconds = min(_NOTICE_RETRY_MAX_S, retry_s(notice.attempts))
+        again_s = None if is_final else seconds
+        status = "refused" if is_final else "due"
+        store.end_notice(conn, notice.notice_id, status=status, error=because, seconds=seconds)
+    event = of_notice(code, notice, outcome, again_s=again_s)
+    if event is not None:
+        write_events(conn, [event], actor=SYSTEM, origin=origin)
 
 
 def _channel(account: Account) -> Channel:
@@ -518,7 +547,7 @@ def _keepable(values: Sequence[object], at: datetime, *, is_read: bool = True) -
 def _keep_posted(channel_id: int, posted: Sequence[Posted], conn: Connection[TupleRow]) -> None:
     for one in posted:
         said = one.received
-        store.add_message(conn, channel_id, dedupe=said.dedupe, topic=said.topic, body=one.body)
+        store.add_message(conn, channel_id, dedupe=theirs(said.dedupe), topic=theirs(said.topic), body=one.body)
 
 
 def _ask(conn: Connection[TupleRow], channel_id: int, external_ids: Sequence[str], at: datetime) -> None:

@@ -241,6 +241,24 @@ SELECT i.sku, coalesce(l.external_sku, l.external_id)
 FROM listing l JOIN item i ON i.item_id = l.item_id
 WHERE l.channel_id = %(channel_id)s AND i.sku = ANY (%(skus)s) AND coalesce(l.external_sku, l.external_id) IS NOT NULL;
 
+-- name: held_there
+-- What is on hand at a node that somebody else runs, and of that what was asked for and has not left.
+WITH held AS (
+    SELECT l.item_id, sum(l.quantity - l.shipped)::int AS units
+    FROM fulfilment f
+    JOIN node n ON n.node_id = f.node_id AND n.code = %(node)s
+    JOIN fulfilment_line l USING (order_id, fulfilment_no)
+    WHERE f.status IN ('accepted', 'packed', 'partly_shipped') OR (f.status = 'allocated' AND EXISTS (
+        SELECT FROM channel_note WHERE channel_id = %(channel_id)s
+          AND name = %(asked)s::text || f.order_id || '-f' || f.fulfilment_no))
+    GROUP BY l.item_id
+)
+SELECT i.sku, p.on_hand, coalesce(h.units, 0)
+FROM stock_position p
+JOIN node n ON n.node_id = p.node_id AND n.code = %(node)s
+JOIN item i USING (item_id)
+LEFT JOIN held h USING (item_id);
+
 -- name: is_shipped
 SELECT 1 FROM shipment WHERE order_id = %(order_id)s AND fulfilment_no = %(number)s AND tracking = %(tracking)s;
 
@@ -275,7 +293,7 @@ GROUP BY h.order_id, h.placed_at ORDER BY h.placed_at DESC, h.order_id LIMIT %(l
 -- name: trade_of
 -- What arbitration asks of channels: margin, penalty, cost of a day.
 SELECT channel_id, coalesce(margin_rate, 0)::float8, coalesce((oversell ->> 'penalty_minor')::bigint, 0),
-       coalesce((oversell ->> 'late_minor_per_day')::bigint, 0)
+       coalesce((oversell ->> 'late_minor_per_day')::bigint, 0), coalesce((oversell ->> 'cancel')::bool, false)
 FROM channel WHERE channel_id = ANY (%(channels)s::int[])
 
 -- name: ways_of

@@ -10,6 +10,7 @@ from typing import Final
 from onhand.base.sealing import Unsealable
 from onhand.channels import store as channels
 from onhand.channels.inbound import store
+from onhand.channels.inbound.decide import theirs
 from onhand.channels.model import Connected
 from onhand.connectors import Connector, NotGenuine, Unusable
 from onhand.db import Database
@@ -60,8 +61,9 @@ class Doors:
         except NotGenuine as error:
             raise NotSigned(str(error)) from None
         if said.topic:
+            dedupe, topic = theirs(said.dedupe), theirs(said.topic)
             with self._db.connection() as conn:
-                is_new = store.add_message(conn, row.channel_id, dedupe=said.dedupe, topic=said.topic, body=body)
+                is_new = store.add_message(conn, row.channel_id, dedupe=dedupe, topic=topic, body=body)
             if is_new:
                 self._db.notify()
         return Answer(status=said.reply[0], body=said.reply[1])

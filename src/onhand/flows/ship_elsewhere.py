@@ -28,6 +28,7 @@ from onhand.errors import OnhandError
 from onhand.flows.accounts import Account
 from onhand.flows.fulfil import accept, reject, ship
 from onhand.flows.state import State
+from onhand.flows.take_counts import ASKED
 from onhand.flows.take_sales import keep_unreadable
 from onhand.orders.decide import Amount
 from onhand.orders.model import Order, Unit
@@ -39,7 +40,6 @@ SQL = queries(__file__)
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 50
-_ASKED: Final = "ships/asked/"
 _LEASE_S: Final = 300.0
 # Asked at once, before the customer thinks again; heard as often as limits allow.
 _ASK_EVERY_S: Final = 5.0
@@ -98,7 +98,7 @@ class Elsewhere:
         place = str(account.connection.settings.get("place") or node)
         wanted = await self._reading(lambda conn: _wanted(conn, account.channel_id, node, place))
         for fulfilment in wanted:
-            await notes.put(_ASKED + fulfilment.fulfilment_id, self._now().isoformat())
+            await notes.put(ASKED + fulfilment.fulfilment_id, self._now().isoformat())
             outcome = await connector.push_fulfilment(account.connection, fulfilment)
             if outcome.fate in _TAKEN:
                 await self._write(accept, fulfilment.fulfilment_id)
@@ -106,14 +106,14 @@ class Elsewhere:
                 log.warning("a shipper refuses", channel=account.code, fulfilment=fulfilment.fulfilment_id,
                             why=outcome.message or outcome.code)  # fmt: skip
                 await self._write(reject, fulfilment.fulfilment_id, "other")
-                await notes.drop(_ASKED + fulfilment.fulfilment_id)
+                await notes.drop(ASKED + fulfilment.fulfilment_id)
         return len(wanted)
 
     async def _take_back(self, account: Account, connector: Shipper, notes: Notes) -> int:
         """Take back what was asked for and is not wanted any more; forget what has ended."""
         count = 0
-        for name in await notes.starting(_ASKED):
-            fulfilment_id = name.removeprefix(_ASKED)
+        for name in await notes.starting(ASKED):
+            fulfilment_id = name.removeprefix(ASKED)
             order_id, number = numbered_id(fulfilment_id, "f", "fulfilment")
             order = await self._reading(lambda conn, order_id=order_id: load_order(conn, order_id))
             found = None if order is None else order.fulfilment(number)

@@ -39,6 +39,9 @@ class SquareBench(Bench):
     def buy(self, lines, *, at=None):
         return self.shop.buy(lines, at=at)["id"]
 
+    def sell(self, external_id, units):
+        self.shop.sell(external_id, units)
+
     def change(self, order_id, *, at=None):
         order = self.shop.orders[order_id]
         order["version"] += 1

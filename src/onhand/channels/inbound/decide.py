@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from onhand.connectors._sdk.values import Address, ChannelOrder, OrderLine
+from onhand.connectors._sdk.values import OURS, Address, ChannelOrder, Less, OrderLine
 from onhand.orders.decide import cancellable
 from onhand.orders.intake import Customer, Destination, LineIn, OrderIn
 from onhand.orders.model import Order
@@ -34,6 +34,11 @@ CLOCKS_APART: Final = timedelta(minutes=10)
 ID_MAX: Final = 128
 _FIRST_RETRY_S, _RETRY_MAX_S = 5.0, 900.0
 _TEXT_MAX, _EMAIL_MAX, _PHONE_MAX = 200, 254, 40
+
+
+def theirs(word: str) -> str:
+    """A topic or name of a message as a channel gives it, such that it is none of our own."""
+    return f"?{word}" if word.startswith(OURS) else word
 
 
 class Known(NamedTuple):
@@ -276,6 +281,20 @@ def follow(order: Order, wanted_before: Mapping[str, int] | None, said: ChannelO
         release=order.held and is_ours and said.status == "open",
         problem=problem,
     )
+
+
+def less_of(order: Order, said: ChannelOrder) -> list[Less]:
+    """Units that we cancelled and that the channel still wants."""
+    wanted = wanted_of(said)
+    theirs = {line.line_id: line for line in said.lines}
+    return [
+        Less(
+            line_id=line.line_id, quantity=wanted[line.line_id] - line.open, left=line.open,
+            external_item_id=theirs[line.line_id].external_item_id, sku=theirs[line.line_id].sku,
+        )
+        for line in order.lines
+        if line.open < min(line.quantity, wanted.get(line.line_id, 0))
+    ]  # fmt: skip
 
 
 def _hold(order: Order, said: ChannelOrder, cancel: Mapping[str, int], *, grows: bool) -> str | None:

@@ -88,6 +88,10 @@ UPDATE channel_order SET taken = greatest(taken, %(version)s), status = %(status
     said = CASE WHEN version = %(version)s THEN coalesce(%(said)s, said) ELSE said END
 WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND taken <= %(version)s;
 
+-- name: set_wanted
+UPDATE channel_order SET wanted = %(wanted)s
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND taken = %(taken)s;
+
 -- name: set_stuck
 UPDATE channel_order SET status = %(status)s, problem = %(problem)s, missing = %(missing)s::text[],
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = attempts + 1,
@@ -119,6 +123,21 @@ WHERE l.channel_id = %(channel_id)s AND (l.external_id = ANY (%(ids)s::text[]) O
 UNION ALL
 SELECT NULL, NULL, sku FROM item WHERE sku = ANY (%(skus)s::text[]);
 
+-- name: lock_orders_naming
+-- What was said of orders and names somebody; rows are locked in the order of their ids, as everywhere.
+SELECT channel_id, external_id, said FROM channel_order
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS w (word) WHERE strpos(lower(said), lower(word)) > 0)
+ORDER BY channel_id, external_id FOR UPDATE;
+
+-- name: erase_said
+UPDATE channel_order SET said = %(said)s WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
+
+-- name: lock_bodies
+SELECT message_id, body FROM channel_message WHERE body IS NOT NULL ORDER BY message_id FOR UPDATE;
+
+-- name: erase_body
+UPDATE channel_message SET body = %(body)s WHERE message_id = %(message_id)s;
+
 -- name: orders_here
 SELECT external_id, order_id::text FROM orders
 WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]);
@@ -139,14 +158,33 @@ UPDATE channel_reading SET next_at = now() WHERE channel_id = %(channel_id)s AND
 -- name: save_reading
 -- Asked for while it was read (or slower than its lease): it stays due, for what was asked for came later.
 UPDATE channel_reading SET at = %(at)s, failures = 0, error = NULL,
-    ended_at = CASE WHEN %(ended)s THEN now() ELSE ended_at END,
+    ended_at = CASE WHEN %(ended)s THEN coalesce(%(heard_until)s::timestamptz, now()) ELSE ended_at END,
     next_at = CASE WHEN next_at <= now() THEN next_at ELSE now() + make_interval(secs => %(seconds)s) END
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
+
+-- name: sales_until
+-- All that was sold there until then is booked: it was read, and of what was read nothing waits to be booked.
+SELECT least(r.ended_at, (
+    SELECT min(m.received_at) FROM channel_message m
+    WHERE m.channel_id = r.channel_id AND m.status = 'due' AND m.topic = %(topic)s AND m.received_at > r.since))
+FROM channel_reading r WHERE r.channel_id = %(channel_id)s AND r.kind = 'sales';
+
+-- name: ask_reading
+-- Whoever listens to the channel does it within a second.
+INSERT INTO channel_reading (channel_id, kind) VALUES (%(channel_id)s, %(kind)s)
+ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL;
+
+-- name: place_reading
+UPDATE channel_reading SET at = %(at)s WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 
 -- name: fail_reading
 UPDATE channel_reading SET failures = failures + 1, error = %(error)s,
     next_at = now() + make_interval(secs => %(seconds)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
+
+-- name: read_now
+-- Orders of a week are not compared for it: that is asked for by itself.
+UPDATE channel_reading SET next_at = now() WHERE kind <> 'reconcile' AND next_at > now();
 
 -- name: readings
 SELECT kind, since, next_at, failures, error, ended_at FROM channel_reading WHERE channel_id = %(channel_id)s ORDER BY kind;
@@ -156,7 +194,7 @@ SELECT kind, since, next_at, failures, error, ended_at FROM channel_reading WHER
 SELECT DISTINCT data ->> 'order_id' FROM event
 WHERE (xid, pos) > (%s::text::xid8, %s) AND (xid, pos) <= (%s::text::xid8, %s)
   AND (kind IN ('fulfilment.shipped', 'fulfilment.partly_shipped', 'order.cancelled')
-       OR (kind = 'order.shipped' AND data ->> 'change' = 'cancel'));
+       OR (kind LIKE 'order.%%' AND data ? 'cancelled'));
 
 -- name: only_one
 -- One process at a time writes notices.
@@ -185,6 +223,20 @@ INSERT INTO channel_notice (channel_id, order_id, kind)
 SELECT channel_id, order_id, 'cancel' FROM ours WHERE status = 'cancelled' AND there NOT IN ('cancelled', 'completed')
 ORDER BY order_id
 ON CONFLICT (order_id, kind, shipment_no) DO NOTHING;
+
+-- name: add_part_notices
+-- Units that we cancelled of orders that go on, and that the channel still wants by what was followed last; each time
+-- another notice, as the one before may be on its way. What is to be told is worked out when it is.
+INSERT INTO channel_notice (channel_id, order_id, kind, shipment_no)
+SELECT o.channel_id, o.order_id, 'cancel',
+       1 + coalesce((SELECT max(shipment_no) FROM channel_notice n WHERE n.order_id = o.order_id AND n.kind = 'cancel'), 0)
+FROM orders o JOIN channel_order c ON c.channel_id = o.channel_id AND c.external_id = o.external_id
+WHERE o.order_id = ANY (%(ids)s::uuid[]) AND o.status <> 'cancelled'
+  AND c.said::json ->> 'status' NOT IN ('cancelled', 'completed')
+  AND EXISTS (
+    SELECT FROM order_line l, json_each_text(c.wanted::json) AS w
+    WHERE l.order_id = o.order_id AND w.key = l.line_id AND l.cancelled > 0 AND l.quantity - l.cancelled < w.value::int)
+ORDER BY o.order_id;
 
 -- name: claim_notices
 -- Written before anything is sent. Parcels of one order one after the other.
@@ -237,6 +289,11 @@ RETURNING notice_id;
 SELECT c.external_id, o.order_id::text FROM channel_order c
 JOIN orders o ON o.channel_id = c.channel_id AND o.external_id = c.external_id
 WHERE c.channel_id = %(channel_id)s AND c.said_at >= %(since)s AND c.said_at < %(before)s;
+
+-- name: not_taken
+-- Of some orders those that wait for somebody to look at them, and why.
+SELECT external_id, status, problem FROM channel_order
+WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]) AND status IN ('unknown_sku', 'refused');
 
 -- name: add_report
 INSERT INTO channel_orders_report (channel_id, since, seen, lost, changed, differing, findings)

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row, dict_row
 
 from onhand.channels.inbound.decide import Heard, Known, without_person
+from onhand.channels.inbound.erasing import Person, area_only, blotted, is_for
 from onhand.connectors._sdk.values import ChannelOrder
 from onhand.db import queries
 from onhand.orders.rows import decode_lines
@@ -215,6 +216,37 @@ def set_taken(
     conn.execute(SQL["set_taken"], values)
 
 
+def erase_person(conn: Connection[TupleRow], person: Person) -> int:
+    """Take a person out of what channels said of orders, and out of messages that are not worked on; of how many.
+
+    Orders keep the area that they go to. Reads all that is kept of messages, which is little: what was worked on is
+    forgotten."""
+    if not person.known_by:
+        return 0
+    found = conn.execute(SQL["lock_orders_naming"], {"words": list(person.known_by)}).fetchall()
+    count = 0
+    for channel_id, external_id, text in found:
+        said = _decode(text)
+        if is_for(said, person):
+            values = {"channel_id": channel_id, "external_id": external_id, "said": encode(area_only(said))}
+            conn.execute(SQL["erase_said"], values)
+            count += 1
+    for message_id, body in conn.execute(SQL["lock_bodies"]).fetchall():
+        without = blotted(bytes(body), person)
+        if without != body:
+            conn.execute(SQL["erase_body"], {"message_id": message_id, "body": without})
+            count += 1
+    return count
+
+
+def set_wanted(conn: Connection[TupleRow], channel_id: int, row: Row, wanted: Mapping[str, int]) -> None:
+    """The channel was told to want that much, unless it was followed since."""
+    values = {
+        "channel_id": channel_id, "external_id": row.external_id, "taken": row.taken, "wanted": json.dumps(wanted),
+    }  # fmt: skip
+    conn.execute(SQL["set_wanted"], values)
+
+
 def set_stuck(
     conn: Connection[TupleRow],
     channel_id: int,
@@ -296,12 +328,46 @@ def hasten_readings(conn: Connection[TupleRow], channel_id: int) -> None:
     conn.execute(SQL["hasten_readings"], {"channel_id": channel_id})
 
 
+def read_now(conn: Connection[TupleRow]) -> None:
+    """Have every channel's orders, sales and counts read now, as well if somebody is at it: that changes nothing."""
+    conn.execute(SQL["read_now"])
+
+
 def save_reading(
-    conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str | None, seconds: float, ended: bool
+    conn: Connection[TupleRow],
+    channel_id: int,
+    kind: str,
+    *,
+    at: str | None,
+    seconds: float,
+    ended: bool,
+    heard_until: datetime | None = None,
 ) -> None:
-    """It has come as far as `at`, and is due again in so many seconds."""
-    values = {"channel_id": channel_id, "kind": kind, "at": at, "seconds": seconds, "ended": ended}
+    """It has come as far as `at`, and is due again in so many seconds.
+
+    heard_until  of one that has ended, when its last page was asked for; None: now
+    """
+    values = {
+        "channel_id": channel_id, "kind": kind, "at": at, "seconds": seconds, "ended": ended,
+        "heard_until": heard_until,
+    }  # fmt: skip
     conn.execute(SQL["save_reading"], values)
+
+
+def sales_until(conn: Connection[TupleRow], channel_id: int, topic: str) -> datetime | None:
+    """Until when all that was sold there is booked; topic: of messages that are sales. None: it was never read."""
+    row = conn.execute(SQL["sales_until"], {"channel_id": channel_id, "topic": topic}).fetchone()
+    return None if row is None else row[0]
+
+
+def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> None:
+    """Have whoever listens to the channel read that now."""
+    conn.execute(SQL["ask_reading"], {"channel_id": channel_id, "kind": kind})
+
+
+def place_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str) -> None:
+    """It goes on at `at` the next time."""
+    conn.execute(SQL["place_reading"], {"channel_id": channel_id, "kind": kind, "at": at})
 
 
 def fail_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, error: str, seconds: float) -> None:
@@ -330,6 +396,7 @@ def told_of(conn: Connection[TupleRow], after: tuple[int, int], until: tuple[int
 
 def add_notices(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     """Write down what is to be told of these orders and was not yet; how many cancellations."""
+    conn.execute(SQL["add_part_notices"], {"ids": list(order_ids)})
     return conn.execute(SQL["add_notices"], {"ids": list(order_ids)}).rowcount
 
 
@@ -398,6 +465,12 @@ def ours_since(conn: Connection[TupleRow], channel_id: int, since: datetime, bef
     return dict(conn.execute(SQL["ours_since"], values).fetchall())
 
 
+def not_taken(conn: Connection[TupleRow], channel_id: int, external_ids: Sequence[str]) -> dict[str, str]:
+    """Of these orders those that wait for somebody to look at them, and why."""
+    rows = conn.execute(SQL["not_taken"], {"channel_id": channel_id, "ids": list(external_ids)})
+    return {external_id: problem or status for external_id, status, problem in rows}
+
+
 def add_report(
     conn: Connection[TupleRow],
     channel_id: int,
@@ -406,12 +479,13 @@ def add_report(
     seen: int,
     lost: int,
     changed: int,
+    differing: int,
     findings: Sequence[Fields],
-    findings_max: int = 1_000,
 ) -> int:
+    """Keep a report; its id. differing: how many findings there were, if not all are kept."""
     values = {
         "channel_id": channel_id, "since": since, "seen": seen, "lost": lost, "changed": changed,
-        "differing": len(findings), "findings": json.dumps(list(findings)[:findings_max]),
+        "differing": differing, "findings": json.dumps(list(findings)),
     }  # fmt: skip
     row = conn.execute(SQL["add_report"], values).fetchone()
     assert row is not None

@@ -83,7 +83,7 @@ SELECT data FROM event WHERE subject = 'stock' AND kind = 'stock.changed' ORDER 
 INSERT INTO channel_health AS h (channel_id, at, publication, latency)
 VALUES (%(channel_id)s, clock_timestamp(), %(publication)s::jsonb, %(latency)s::jsonb)
 ON CONFLICT (channel_id) DO UPDATE SET
-    at = excluded.at, publication = excluded.publication, latency = excluded.latency;
+    at = excluded.at, publication = excluded.publication, latency = h.latency || excluded.latency;
 
 -- name: save_reconciled
 INSERT INTO channel_health AS h (channel_id, reconciled_at, drift) VALUES (%(channel_id)s, clock_timestamp(), %(drift)s::jsonb)
@@ -118,6 +118,13 @@ FROM listing l JOIN channel c USING (channel_id) JOIN item i USING (item_id)
 LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
 WHERE c.code = %(code)s AND l.status = 'active'
 ORDER BY p.verified_at NULLS FIRST, i.sku LIMIT %(limit)s;
+
+-- name: told
+-- The number that a channel has acknowledged, and the one that is on its way to it.
+SELECT i.sku, array_remove(ARRAY[p.shown_units, p.sent_units], NULL)
+FROM listing l JOIN channel c USING (channel_id) JOIN item i USING (item_id)
+LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
+WHERE c.code = %(code)s AND l.status = 'active' ORDER BY i.sku;
 
 -- name: staleness
 SELECT count(*)::int AS listings, count(p.shown_at)::int AS told, count(p.verified_at)::int AS verified,

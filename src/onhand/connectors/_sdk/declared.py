@@ -1,8 +1,9 @@
 """A connector that is a document: the vocabulary put to work."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from onhand.connectors._sdk.outcomes import (
 )
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Outcome, Page, Parcel, Received, Said, Write
+from onhand.connectors._sdk.values import ChannelOrder, Fate, Less, Outcome, Page, Parcel, Received, Said, Write
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
@@ -94,9 +95,10 @@ class Declared:
 
     @property
     def batch_max(self) -> int:
-        """Writes that one request carries: the least of its ways, so that what is sent together stays together."""
+        """Writes that are best given together: the most that one request of any of its ways carries. What comes again
+        together is divided in the same way again, so its requests have the same keys."""
         ways = [way for _, way in self._ways.get("stock.push", ())]
-        return min((1 if way.batch is None else way.batch.max for way in ways), default=1)
+        return max((1 if way.batch is None else way.batch.max for way in ways), default=1)
 
     @property
     def is_compared(self) -> bool:
@@ -179,13 +181,20 @@ class Declared:
         """The fate of each write, in their order. Never raises for a channel that fails."""
         fates: list[Outcome | None] = [None] * len(writes)
         left = list(range(len(writes)))
+        turns = asyncio.Semaphore(self.at_once)
+
+        async def push(way: OperationIn, some: Sequence[int]) -> None:
+            async with turns:
+                outcomes = await self._push(connection, way, [writes[n] for n in some])
+            for n, outcome in zip(some, outcomes, strict=True):
+                fates[n] = _hiding(connection, outcome)
+
+        requests: list[Awaitable[None]] = []
         for condition, way in self._ways["stock.push"]:
             mine = [n for n in left if condition is None or condition.holds(item=item_of(writes[n]))]
             left = [n for n in left if n not in set(mine)]
-            for some in batches_of(mine, writes, way.batch):
-                outcomes = await self._push(connection, way, [writes[n] for n in some])
-                for n, outcome in zip(some, outcomes, strict=True):
-                    fates[n] = _hiding(connection, outcome)
+            requests += [push(way, some) for some in batches_of(mine, writes, way.batch)]
+        await asyncio.gather(*requests)
         nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message="no way of stock.push is for this listing")
         return [fate or nowhere for fate in fates]
 
@@ -231,6 +240,18 @@ class Declared:
         if way is None:
             return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel is for this order")
         return await self._tell(connection, "orders.cancel", way, facts)
+
+    async def cancel_lines(
+        self, connection: Connection, order_id: str, lines: Sequence[Less], *, reason: str, key: str
+    ) -> Outcome:
+        """Tell that units of an order will not be served. Never raises for a channel that fails."""
+        facts = {
+            "id": order_id, "reason": reason, "key": key, "lines": [msgspec.structs.asdict(line) for line in lines],
+        }  # fmt: skip
+        way = self._way("orders.cancel_lines", facts)
+        if way is None:
+            return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel_lines is for this order")
+        return await self._tell(connection, "orders.cancel_lines", way, facts)
 
     def _way(self, name: str, facts: Mapping[str, Any]) -> OperationIn | None:
         item = {key: value for key, value in facts.items() if isinstance(value, (str, bool, int))}

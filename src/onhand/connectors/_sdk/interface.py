@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from onhand.connectors._sdk.values import (
     ChannelOrder,
     Fulfilment,
+    Less,
     Outcome,
     Page,
     Parcel,
@@ -234,6 +235,18 @@ class Confirming(Protocol):
     async def confirm_stock(self, connection: Connection, writes: Sequence[Write], ticket: str) -> list[Outcome]:
         """The fate of writes whose outcome was `accepted` with `ticket`: done once they are shown, accepted while they
         may still be under way (`seen`: what is shown now). Never raises for a channel that fails."""
+        ...
+
+
+class Partial(Protocol):
+    """A connector whose capabilities have `orders.cancel_lines`: it can be told that units of an order are not
+    served."""
+
+    async def cancel_lines(
+        self, connection: Connection, order_id: str, lines: Sequence[Less], *, reason: str, key: str
+    ) -> Outcome:
+        """So many units of each line go, so many stay. A repeat with the same key takes nothing more. Never raises for
+        a channel that fails."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from onhand.base.fields import path_of
 from onhand.connectors._sdk import filling
 from onhand.connectors._sdk.overriding import SETTING
+from onhand.connectors._sdk.values import OURS
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     LoginIn,
@@ -36,11 +37,13 @@ _PARCEL: Final = frozenset(
     {"order_id", "fulfilment_id", "key", "shipped_at", "carrier", "service", "tracking", "tracking_url", "place",
      "is_complete", "lines"}
 )  # fmt: skip
+_LESS: Final = frozenset({"line_id", "external_item_id", "sku", "quantity", "left"})
 _LINE: Final = frozenset({"line_id", "external_item_id", "sku", "quantity"})
 _BLANKS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(_PULLED, _PAGED),
     "orders.get": frozenset({"id"}),
     "orders.cancel": frozenset({"id", "reason", "key"}),
+    "orders.cancel_lines": frozenset({"id", "reason", "key", "lines"}),
     "stock.push": _WRITTEN,
     "fulfilments.push": _PARCEL,
 }
@@ -224,7 +227,8 @@ def _operation(
     known = settings | _BLANKS[name]
     if (operation.request is None) == (not operation.steps):
         yield location, "it has one request, or steps", "give one of the two"
-    inner = {f"item.{part}" for part in _LINE} if name == "fulfilments.push" else set[str]()
+    of_lines = {"fulfilments.push": _LINE, "orders.cancel_lines": _LESS}.get(name, frozenset[str]())
+    inner = {f"item.{part}" for part in of_lines}
     if operation.batch is not None:
         yield from _filled((*location, "batch", "item"), operation.batch.item, settings | _WRITTEN)
         known = settings | {"items", "key"}
@@ -289,6 +293,9 @@ def _webhooks(connector: ConnectorIn, known: Collection[str]) -> Iterator[Proble
         if (source.header is None) == (source.path is None):
             yield ("webhooks", name), "it is in a header, or in the body", "give header or path"
     for name, topic in webhooks.topics.items():
+        if name.startswith(OURS):
+            why = f"topics that begin with {OURS} are our own"
+            yield ("webhooks", "topics", name), why, "name it as the channel does"
         yield from _topic(connector, ("webhooks", "topics", name), topic)
 
 

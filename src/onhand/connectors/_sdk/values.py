@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
+
+OURS: Final = "onhand."
+"""Begins the topics and names of messages that we write ourselves; nobody else's may."""
 
 OrderStatus = Literal["pending", "open", "completed", "cancelled", "unknown"]
 """pending: not paid yet, so nothing is promised; unknown: a word the map has no translation for."""
@@ -60,13 +63,17 @@ class ChannelOrder(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How many units the channel shows of a listing (at one of its places, if it has several)."""
+    """How many units the channel shows of a listing (at one of its places, if it has several), or has of it.
+
+    is_free  only what it could still ship: units that it holds for what we asked it to ship are left out
+    """
 
     external_id: str
     quantity: int
     place: str = ""
     external_sku: str = ""
     counted_at: datetime | None = None  # when it was so, if that is told
+    is_free: bool = False
 
 
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -249,6 +256,16 @@ class Parcel:
     tracking_url: str = ""
     place: str = ""
     is_complete: bool = True
+
+
+class Less(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Units of a line of an order that will not be served: `quantity` of them go, `left` stay."""
+
+    line_id: str
+    quantity: int
+    left: int
+    external_item_id: str = ""
+    sku: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

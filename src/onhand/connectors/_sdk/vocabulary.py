@@ -32,6 +32,7 @@ Capability = Literal[
     "orders.pull",
     "orders.get",
     "orders.cancel",
+    "orders.cancel_lines",
     "stock.push",
     "stock.pull",
     "listings.pull",

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
 
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.declared import Declared
@@ -34,11 +36,13 @@ from onhand.connectors._sdk.vocabulary import ConnectorIn, RequestIn
 from onhand.connectors.amazon import feeds, outbound, sqs
 from onhand.wire import NotReachable, Request
 
+T = TypeVar("T")
 BATCH_MAX: Final = feeds.MESSAGES_MAX
 # Sold out is told at once, in front of a feed that may take many minutes; 50 take ten seconds.
 _ZEROS_FIRST: Final = 50
 _ASKED_FOR_MAX: Final = 20  # SKUs in one search
 _FEED: Final = "feed:"
+_FROM_THE_FIRST: Final = "{}"
 _UPLOAD_TIMEOUT_S: Final = 120.0
 _OVERLAP: Final = timedelta(minutes=2)  # each order within it is asked for again
 _FAILURES: Final = (Unavailable, Refused, Unfillable, Unmappable)
@@ -66,7 +70,7 @@ class Amazon(Declared):
     def __init__(self, connector: ConnectorIn, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         super().__init__(connector, now=now)
         self.capabilities = self.capabilities | {
-            "messages.pull", "stock.confirm", "shipping.push", "shipping.cancel", "shipping.pull",
+            "messages.pull", "stock.confirm", "shipping.push", "shipping.cancel", "shipping.pull", "counts.pull",
         }  # fmt: skip
         self._now = now
         self._ask_by = Asker(connector, {}, now=now)
@@ -218,6 +222,22 @@ class Amazon(Declared):
             for item in items
         }
 
+    # What Amazon's warehouses have --------------------------------------------------------------------------------
+
+    async def pull_counts(
+        self,
+        connection: Connection,
+        at: str | None,
+        *,
+        since: datetime,  # noqa: ARG002  all of it is told each time
+    ) -> Page:
+        """What the warehouses could ship; nothing, if no node of ours stands for them."""
+        if not connection.settings.get("node"):
+            return Page(records=[])
+        page = await self.pull_node_stock(connection, at)
+        # The next time all of it is read again, from the first page.
+        return replace(page, records=_free(page.records), cursor=None if page.next else _FROM_THE_FIRST)
+
     # The queue ----------------------------------------------------------------------------------------------------
 
     async def pull_messages(self, connection: Connection) -> Sequence[Posted]:
@@ -251,7 +271,8 @@ class Amazon(Declared):
         """What a notification says, or what it is a hint to. Raises Refused, Unavailable."""
         if topic == "FULFILLMENT_ORDER_STATUS":
             return await self._shipments(connection, _fulfilment_of(body))
-        return await super().read(connection, topic, body)
+        said = await super().read(connection, topic, body)
+        return _free(said) if topic == "FBA_INVENTORY_AVAILABILITY_CHANGES" else said
 
     # Amazon's warehouses ------------------------------------------------------------------------------------------
 
@@ -341,7 +362,17 @@ def connector() -> Amazon:
     linted = lint_folder(folder)
     if linted.connector is None:
         raise Unusable("\n".join(f"amazon/{FILE}:{finding}" for finding in linted.findings))
-    return Amazon(linted.connector)
+    return of(linted.connector)
+
+
+def of(document: ConnectorIn) -> Amazon:
+    """Amazon by another document: a channel may have other limits."""
+    return Amazon(document)
+
+
+def _free(records: Sequence[T]) -> list[T]:
+    """Numbers of the warehouses: fulfillable units."""
+    return [cast("T", msgspec.structs.replace(x, is_free=True)) if isinstance(x, Level) else x for x in records]
 
 
 def _going_on(page: Page, at: str | None) -> Page:

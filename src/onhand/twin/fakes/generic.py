@@ -59,6 +59,7 @@ class Shop:
             Route("/api/orders", self._list_orders),
             Route("/api/orders/{id}", self._order),
             Route("/api/orders/{id}/cancel", self._cancel, methods=["POST"]),
+            Route("/api/orders/{id}/cancel-lines", self._cancel_lines, methods=["POST"]),
             Route("/api/orders/{id}/parcels", self._parcel, methods=["POST"]),
             Route("/api/items", self._list_items),
             Route("/api/stock", self._stock, methods=["POST"]),
@@ -170,6 +171,13 @@ class Shop:
         order_id = request.path_params["id"]
         return self._once(request.headers.get("idempotency-key", ""), lambda: self.cancel(order_id))
 
+    async def _cancel_lines(self, request: Request) -> Response:
+        if (refused := self._refused(request)) is not None:
+            return refused
+        order_id, said = request.path_params["id"], await request.json()
+        key = request.headers.get("idempotency-key", "")
+        return self._once(key, lambda: self.cancel_lines(order_id, said["lines"]))
+
     async def _parcel(self, request: Request) -> Response:
         if (refused := self._refused(request)) is not None:
             return refused
@@ -191,6 +199,7 @@ class Shop:
             "stock.changed": lambda: self.set(about["levels"]),
             "parcel.shipped": lambda: self.ship(order_id, about),
             "order.cancelled": lambda: self.cancel(order_id),
+            "order.lines_cancelled": lambda: self.cancel_lines(order_id, about["lines"]),
         }.get(kind)
         return JSONResponse({}) if take is None else self._once(request.headers["webhook-id"], take)
 
@@ -224,6 +233,13 @@ class Shop:
     def cancel(self, order_id: str) -> dict[str, Any]:
         """The order will not be served."""
         return self._changed(self.orders[order_id], "cancelled")
+
+    def cancel_lines(self, order_id: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        """Of some lines not all units will be served."""
+        order, left = self.orders[order_id], {row["line_id"]: row["left"] for row in lines}
+        for line in order["lines"]:
+            line["quantity"] = min(line["quantity"], left.get(line["line_id"], line["quantity"]))
+        return self._changed(order, order["status"])
 
     def _changed(self, order: dict[str, Any], status: str) -> dict[str, Any]:
         order["status"], order["updated_at"] = status, _z(datetime.now(UTC))

@@ -159,7 +159,8 @@ class Shop:
         found = _ROOT.search(asked["query"])
         root = "" if found is None else found[1]
         answers: dict[str, Callable[[dict[str, Any], str], Any]] = {
-            "orders": self._orders, "order": self._order, "orderCancel": self._cancel, "location": self._location,
+            "orders": self._orders, "order": self._order, "orderCancel": self._cancel,
+            "refundCreate": self._refund, "location": self._location,
             "inventorySetQuantities": self._set, "productVariants": self._variants, "fulfillmentCreate": self._fulfil,
         }  # fmt: skip
         if root not in answers:
@@ -276,6 +277,33 @@ class Shop:
         order["displayFulfillmentStatus"] = "PARTIALLY_FULFILLED" if left else "FULFILLED"
         order["updatedAt"] = _now()
         return {"fulfillment": made, "userErrors": []}
+
+    def _refund(self, variables: dict[str, Any], query: str) -> Any:
+        """Units that are not sent any more; of how much money is given back it knows nothing."""
+        if "@idempotent" not in query:
+            raise LookupError("The @idempotent directive is required for this mutation but was not provided.")
+        given, key = variables["input"], variables["key"]
+        if key in self._keys:
+            return self._keys[key][1]
+        order = self.orders.get(given["orderId"])
+        if order is None:
+            return {"refund": None, "userErrors": [{"field": ["orderId"], "message": "Order does not exist"}]}
+        nodes = {node["id"]: node for node in order["lineItems"]["nodes"]}
+        for row in given["refundLineItems"]:
+            if row["quantity"] > nodes.get(row["lineItemId"], {"currentQuantity": 0})["currentQuantity"]:
+                message = "Quantity cannot refund more items than were purchased"
+                return {"refund": None, "userErrors": [{"field": ["refundLineItems"], "message": message}]}
+        for row in given["refundLineItems"]:
+            nodes[row["lineItemId"]]["currentQuantity"] -= row["quantity"]
+            for fo in order["fulfillmentOrders"]:
+                for line in fo["lineItems"]["nodes"]:
+                    if line["lineItem"]["id"] == row["lineItemId"]:
+                        line["remainingQuantity"] = max(0, line["remainingQuantity"] - row["quantity"])
+        order["updatedAt"] = _now()
+        self._number += 1
+        answer: dict[str, Any] = {"refund": {"id": _gid("Refund", self._number)}, "userErrors": []}
+        self._keys[key] = ("", answer)
+        return answer
 
     def _cancel(self, variables: dict[str, Any], _: str) -> Any:
         order = self.orders.get(variables["id"])

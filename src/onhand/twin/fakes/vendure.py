@@ -183,13 +183,21 @@ class Shop:
         order = self._order(variables["input"]["orderId"])
         if not any(line["quantity"] for line in order["lines"]):
             return _NO_LINES
+        asked = variables["input"].get("lines")
+        some = None if asked is None else {row["orderLineId"]: row["quantity"] for row in asked}
+        there = {line["id"]: line["quantity"] - _told(order, line["id"]) for line in order["lines"]}
+        if some is not None and any(quantity > there.get(line, 0) for line, quantity in some.items()):
+            return _error("QuantityTooGreatError", "QUANTITY_TOO_GREAT_ERROR", "The specified quantity is greater than the available OrderItems")  # fmt: skip # noqa: E501
         for line in order["lines"]:
+            gone = line["quantity"] if some is None else some.get(line["id"], 0)
             variant = self.variants.get(line["productVariant"]["id"])
             if variant is not None:
-                variant["stockLevels"][0]["stockAllocated"] -= line["quantity"]
-            line["quantity"] = 0
-        order["state"], order["updatedAt"] = "Cancelled", _now()
-        return {"__typename": "Order", "id": order["id"], "state": "Cancelled"}
+                variant["stockLevels"][0]["stockAllocated"] -= gone
+            line["quantity"] -= gone
+        if not any(line["quantity"] for line in order["lines"]):
+            order["state"] = "Cancelled"
+        order["updatedAt"] = _now()
+        return {"__typename": "Order", "id": order["id"], "state": order["state"]}
 
     def _fulfil(self, variables: dict[str, Any]) -> Any:
         given = variables["input"]

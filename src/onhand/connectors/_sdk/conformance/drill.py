@@ -1,8 +1,7 @@
 """A bench for a connector that has none: nothing is behind it, but what breaks on the way can be examined."""
 
 from onhand.connectors._sdk.conformance.bench import Bench
-from onhand.connectors._sdk.interface import Sender
-from onhand.connectors._sdk.vocabulary import ConnectorIn
+from onhand.connectors._sdk.interface import Connector, Sender
 from onhand.wire import Answer, NotReachable, Request
 
 
@@ -12,17 +11,17 @@ class _Nobody:
 
 
 class Drill(Bench):
-    """Settings and secrets are made up as the document asks for them."""
+    """Settings and secrets are made up as the connector asks for them."""
 
-    def __init__(self, document: ConnectorIn) -> None:
+    def __init__(self, connector: Connector) -> None:
         made: dict[str, object] = {"url": "https://channel.test", "integer": 1, "boolean": True, "map": {}, "text": "1"}
         settings = {
             name: setting.default
             if setting.default is not None
             else (setting.choices[0] if setting.choices else made.get(setting.type, "1"))
-            for name, setting in document.settings.items()
+            for name, setting in connector.settings.items()
         }
-        credentials = {name: f"a-secret-{number}-that-is-made-up" for number, name in enumerate(document.credentials)}
+        credentials = {name: f"a-secret-{number}-that-is-made-up" for number, name in enumerate(connector.credentials)}
         super().__init__(settings, credentials)
 
     def sender(self) -> Sender:

@@ -16,9 +16,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from onhand.connectors._sdk.conformance.bench import Turns
-from onhand.connectors._sdk.interface import Connection, Connector, NotGenuine, Refused, Sender, Unavailable
+from onhand.connectors._sdk.interface import (
+    Connection,
+    Connector,
+    NotGenuine,
+    Partial,
+    Refused,
+    Sender,
+    Unavailable,
+)
 from onhand.connectors._sdk.memory import MemoryTokens
-from onhand.connectors._sdk.values import Parcel, Write
+from onhand.connectors._sdk.values import Less, Parcel, Write
 from onhand.wire import Answer, NotReachable, Request
 
 # Of signing: another one each time, or who we are.
@@ -106,6 +114,9 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
         case "orders.pull":
             since = datetime.fromisoformat(given["since"])
             return await connector.pull_orders(connection, given.get("at"), since=since)
+        case "sales.pull":
+            since = datetime.fromisoformat(given["since"])
+            return await connector.pull_sales(connection, given.get("at"), since=since)
         case "orders.get":
             return await connector.get_order(connection, given["id"])
         case "stock.pull":
@@ -116,6 +127,11 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
             return await connector.push_stock(connection, msgspec.convert(given["writes"], list[Write]))
         case "orders.cancel":
             return await connector.cancel_order(connection, given["id"], reason=given["reason"], key=given["key"])
+        case "orders.cancel_lines":
+            lines = msgspec.convert(given["lines"], list[Less])
+            return await cast("Partial", connector).cancel_lines(
+                connection, given["id"], lines, reason=given["reason"], key=given["key"]
+            )
         case "fulfilments.push":
             return await connector.push_parcel(connection, msgspec.convert(given["parcel"], Parcel))
         case "message":

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from onhand.connectors._sdk.conformance.kit import Kit, another, case, expect
 from onhand.connectors._sdk.conformance.tap import Break
-from onhand.connectors._sdk.values import Fate, Outcome
+from onhand.connectors._sdk.interface import Partial
+from onhand.connectors._sdk.values import Fate, Less, Outcome
 
 _TAKEN = (Fate.DONE, Fate.ACCEPTED)
 _NOWHERE = (Fate.GONE, Fate.REFUSED)
@@ -182,3 +184,27 @@ async def an_order_that_is_cancelled_twice_is_cancelled(kit: Kit) -> None:
     outcome = await kit.connector.cancel_order(kit.connection, order_id, reason="none left", key="c1")
     expect(outcome.fate in (*_TAKEN, *_NOWHERE), f"told again, it is {_said([outcome])}")
     expect(kit.bench.is_cancelled(order_id), "told again, it is cancelled no more")
+
+
+@case("orders.cancel_lines", "orders.pull")
+async def units_that_are_cancelled_twice_are_gone_once(kit: Kit) -> None:
+    """Two of three units are cancelled, and the answer is lost: told again, one of them is wanted still."""
+    mug, cup = kit.bench.offer("MUG", 9), kit.bench.offer("CUP", 9)
+    order_id = kit.bench.buy({mug: 3, cup: 2}, at=kit.since + timedelta(hours=1))
+    orders, _, _ = await kit.orders()
+    lines = next(order for order in orders if order.external_id == order_id).lines
+    mugs = next(line for line in lines if line.quantity == 3)
+    less = Less(line_id=mugs.line_id, quantity=2, left=1, external_item_id=mugs.external_item_id, sku=mugs.sku)
+    cancel = cast("Partial", kit.connector).cancel_lines
+    for n in range(3):
+        if n == 0:
+            kit.breaks(Break(applied=True, when=kit.bench.is_write))
+        outcome = await cancel(kit.connection, order_id, [less], reason="none left", key="c1")
+        await kit.bench.settle()
+        fates = (Fate.UNKNOWN,) if n == 0 else _TAKEN
+        expect(outcome.fate in fates, f"time {n + 1} it is said to be {_said([outcome])}")
+    orders, _, _ = await kit.orders()
+    left = {x.line_id: x.quantity - x.cancelled for o in orders if o.external_id == order_id for x in o.lines}
+    wanted = {line.line_id: 1 if line is mugs else 2 for line in lines}
+    expect({i: n for i, n in left.items() if n} == wanted, f"it wants {left} still, not {wanted}")
+    expect(not kit.bench.is_cancelled(order_id), "all of it is cancelled")
