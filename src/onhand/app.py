@@ -20,6 +20,7 @@ from onhand.base.actor import Actor
 from onhand.base.batching import Gatherer, in_threads
 from onhand.base.giving_way import give_way
 from onhand.catalog.catalogue import Catalogue
+from onhand.channels.gates.warm import is_gates_kept, warm_gates
 from onhand.channels.inbound.store import purge as purge_messages
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server, located
@@ -356,12 +357,17 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def _compile_quietly() -> None:
+    compile_quietly()
+    warm_gates()
+
+
 def _compile_apart(stop: threading.Event) -> None:
-    """Have the loops of joint planning compiled, where that has not been done, by a process of low priority: here it
-    would hold up orders for half a minute, the first time that somebody plans."""
-    if is_together_kept():
+    """Have the loops of joint planning and of gates compiled, where that has not been done, by a process of low
+    priority: here it would hold up orders for half a minute, the first time that somebody plans."""
+    if is_together_kept() and is_gates_kept():
         return
-    child = multiprocessing.get_context("spawn").Process(target=compile_quietly, name="onhand compiling", daemon=True)
+    child = multiprocessing.get_context("spawn").Process(target=_compile_quietly, name="onhand compiling", daemon=True)
     child.start()
     while child.is_alive() and not stop.is_set():
         child.join(_LOOK_EVERY_S)

@@ -353,6 +353,7 @@ def _orders(shop: Shop) -> Iterator[Bad]:
     yield order("destination.postal_code", destination=BERLIN | {"postal_code": 10115})
     yield order("customer.email", customer={"email": "nobody"})
     yield order("customer.email", customer={"email": "a@b c"})
+    yield order("customer.email", customer={"email": "a@b\x1f"})
     yield order("customer.email", customer={"email": "a" * 250 + "@example.org"})
     yield order("customer.name", customer=person | {"name": "x" * 201})
     yield order("customer.name", customer=person | {"name": ["x"]})

@@ -41,6 +41,10 @@ DUTY = {
     "currency": "CHF",
     "source": "customs broker",
 }
+GATE = {
+    "mode": "percent", "units": 1, "percent": 5.0, "floor": 1, "cap": 9, "alpha": 0.002, "penalty_minor": None,
+    "lag_s": None,
+}  # fmt: skip
 # kind, address, document, change
 ROWS = [
     ("item", "/v1/items/MUG", {"name": "Mug", "price_minor": 5, "currency": "EUR"}, {"name": "Cup"}),
@@ -49,7 +53,7 @@ ROWS = [
     ("carrier", "/v1/carriers/POST", CARRIER, {"active": False}),
     ("carton", "/v1/cartons/M", CARTON, {"weight_max_g": 9000}),
     ("duty", "/v1/duties/CH%2F61", DUTY, {"active": False}),
-    ("channel", "/v1/channels/web", {"currency": "EUR", "gate": {"units": 1}}, {"priority": 3}),
+    ("channel", "/v1/channels/web", {"currency": "EUR", "gate": GATE}, {"priority": 3}),
 ]
 
 

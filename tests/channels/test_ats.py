@@ -20,6 +20,7 @@ from onhand.channels.ats import (
     load_availability,
     with_components,
 )
+from onhand.channels.gates import GateSetting
 from onhand.ledger.model import Entry
 from onhand.ledger.store import apply_entries
 
@@ -49,7 +50,9 @@ channels = st.one_of(
 
 @given(facts(), facts(), st.dictionaries(st.integers(1, 2), units), channels)
 def test_the_terms_sum_to_the_number_and_the_number_is_the_definition(first, second, gates, sold):
-    loaded = Loaded({1: first, 2: second, 4: Facts(quotas=first.quotas)}, gates)
+    loaded = Loaded(
+        {1: first, 2: second, 4: Facts(quotas=first.quotas)}, {c: GateSetting(units=n) for c, n in gates.items()}
+    )
 
     def by_definition(found):
         total = sum(

@@ -7,7 +7,7 @@ from tests.events import settled
 from onhand.base.actor import SYSTEM
 from onhand.base.fields import reject_reasons
 from onhand.channels import store
-from onhand.channels.model import ChannelIn, ListingIn
+from onhand.channels.model import ChannelIn, GateIn, ListingIn
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.set_up import set_channel, set_items, set_listing, set_node_group, set_nodes
 from onhand.network.model import NodeGroupIn
@@ -53,8 +53,9 @@ def test_a_channel_comes_back_as_written(world):
     written, channel = put(world, **document)
     assert written == "created"
     assert (channel.channel_id, channel.connector, channel.nodes) == (1, "api", ["A", "B"])
-    for name in ("name", "priority", "margin_rate", "gate", "quota", "settings"):
+    for name in ("name", "priority", "margin_rate", "quota", "settings"):
         assert getattr(channel, name) == document[name]
+    assert channel.gate == GateIn(units=2).model_dump()
     assert put(world, **document) == ("unchanged", channel)
     written, channel = put(world, node_group="G", active=False)
     assert (written, channel.nodes, channel.node_group, channel.name) == ("updated", None, "G", "web")
@@ -78,6 +79,12 @@ BAD = [
     ({"margin_rate": float("nan")}, "margin_rate"),
     ({"gate": {"units": -1}}, "gate.units"),
     ({"gate": {"unit": 1}}, "gate.unit"),
+    ({"gate": {"mode": "auto"}}, "gate.mode"),
+    ({"gate": {"mode": "percent", "percent": 101.0}}, "gate.percent"),
+    ({"gate": {"mode": "adaptive", "alpha": 0.0}}, "gate.alpha"),
+    ({"gate": {"mode": "adaptive", "penalty_minor": 0}}, "gate.penalty_minor"),
+    ({"gate": {"mode": "adaptive", "lag_s": -1.0}}, "gate.lag_s"),
+    ({"gate": {"floor": 3, "cap": 2}}, "gate.floor"),
     ({"gate": None}, "gate"),
     ({"quota": {"units_by_sku": {"Z": 1}}}, "quota.units_by_sku.Z"),
     ({"quota": {"units_by_sku": {"I": -1}}}, "quota.units_by_sku.I"),

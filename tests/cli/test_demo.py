@@ -24,7 +24,7 @@ from onhand.db.embedded import Server
 from onhand.errors import SettingsError
 
 ONHAND = [sys.executable, "-c", "from onhand.cli import main; main()"]
-SLOW_S = 120
+SLOW_S = 200
 
 
 def environ(home: Path) -> dict[str, str]:
@@ -72,6 +72,12 @@ def every(api: httpx2.Client, path: str) -> Iterator[dict[str, Any]]:
         params["cursor"] = page["next_cursor"]
 
 
+def _is_there(path: Path) -> bool:
+    with suppress(OSError):
+        return bool(path.read_bytes())
+    return False
+
+
 def said_number(text: str, pattern: str) -> int:
     match = re.search(pattern, text)
     assert match is not None, f"{pattern!r} in:\n{text}"
@@ -102,6 +108,25 @@ def test_a_short_demo_ends_clean(first: subprocess.CompletedProcess[str]) -> Non
     assert "verify: clean" in first.stdout
     assert "problem:" not in first.stdout
     assert first.stderr == ""
+
+
+@pytest.mark.xdist_group("demo")
+def test_every_vendor_takes_part_and_agrees_with_us(first: subprocess.CompletedProcess[str]) -> None:
+    for code in ("shopify", "woocommerce", "amazon", "tills"):
+        assert said_number(first.stdout, rf"  {code}: orders=(\d+)") > 0
+        assert said_number(first.stdout, rf"  {code}: .* to_tell=(\d+)") == 0
+        assert re.search(rf"  {code}: .* oversold=\d+ \(\d+\.\d\d%\), target 0.1%", first.stdout)
+
+
+@pytest.mark.xdist_group("demo")
+def test_nobody_is_left_behind(lived_in: Path, first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0
+    commands = [path.read_bytes().split(b"\0") for path in Path("/proc").glob("[0-9]*/cmdline") if _is_there(path)]
+    mine = [command for command in commands if any(bytes(lived_in) in argument for argument in command)]
+    assert mine == []
+    assert {path.stem for path in (lived_in / "demo").glob("*.state")} == {
+        "amazon", "hub", "shopify", "tills", "woocommerce",
+    }  # fmt: skip
 
 
 @pytest.mark.xdist_group("demo")

@@ -123,3 +123,12 @@ def test_an_operators_own_folder_goes_first(tmp_path):
     (tmp_path / "mine" / "connector.yaml").write_text(text.replace("POST", "PUT"))
     assert for_channel("mine", settings, folder=tmp_path).document.operations["stock.push"].request.method == "PUT"
     assert read_text(text).settings["overrides"].type == "document"
+
+
+def test_a_connector_that_is_a_program_stays_one():
+    plans = {"searchOrders": {"rate_per_s": 7, "burst": 3}}
+    connector = for_channel("amazon", {"overrides": {"plans": plans}})
+    assert connector.document.plans["searchOrders"].rate_per_s == 7
+    assert connector.document.plans["getOrder"].rate_per_s == 0.5
+    assert connector.capabilities == find("amazon").connector.capabilities
+    assert {"messages.pull", "stock.confirm"} <= connector.capabilities

@@ -123,6 +123,21 @@ def test_stock_is_written_in_batches_and_an_unknown_listing_stops_no_other(shop)
     assert outcomes[0].seen == 0
 
 
+def test_products_go_together_though_variations_go_alone(shop):
+    assert WOO.batch_max == 100
+    parent = shop.add_product("P", 0)
+    sizes = [shop.add_product(f"P-{n}", 0, parent=parent) for n in range(2)]
+    products = [shop.add_product(f"W-{n}", 0) for n in range(120)]
+    ids = [*map(str, products), *(f"{parent}/{size}" for size in sizes)]
+    writes = [Write(external_id=found, quantity=n + 1, key=f"k{n}") for n, found in enumerate(ids)]
+    app = shop.app()
+    with serving(app) as shop.url:
+        outcomes = ask(shop, lambda connection: WOO.push_stock(connection, writes))
+    assert {outcome.fate for outcome in outcomes} == {Fate.DONE}
+    assert [shop.products[i]["stock_quantity"] for i in (*products, *sizes)] == [*range(1, 123)]
+    assert sorted(r["method"] for r in app.requests) == ["POST", "POST", "PUT", "PUT"]
+
+
 def test_what_it_shows_and_sells_is_read(shop):
     ids = [shop.add_product(f"W-{n}", n) for n in range(130)]
 

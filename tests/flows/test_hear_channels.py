@@ -1,5 +1,6 @@
 """Orders of channels, against shops that speak a vendor's interface on loopback, and a real database."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -448,3 +449,28 @@ def test_an_order_that_was_cancelled_and_waits_for_payment_again_is_held_again(w
     woo.deliver(bought)
     woo.hear()
     assert woo.order(bought["id"]).status == "sourced"
+
+
+def test_messages_are_worked_on_side_by_side_and_each_order_counts_once(merchant, tmp_path, monkeypatch):
+    """Whoever has to ask for each order does not wait for one answer after the other."""
+    fake = shopify.Shop()
+    with serving(fake.app()) as url:
+        shop = Storefront(merchant, fake, url, tmp_path, code="s", document=SHOPIFY, place=fake.place)
+        item = fake.add_product("A", 100)
+        shop.list("A", item)
+        merchant.stock("berlin", A=100)
+        bought = [fake.buy({item: 2}) for _ in range(2)]
+        for order in (*bought, *bought):
+            shop.deliver(order, topic="orders/create")
+        connector = shop.connectors.find("shopify", {})
+        ask, under_way = connector.read, asyncio.Barrier(4)
+
+        async def read(*said):
+            await asyncio.wait_for(under_way.wait(), 10)
+            return await ask(*said)
+
+        monkeypatch.setattr(connector, "read", read)
+        shop.hear(1)
+        assert [status for _, status, _, _ in shop.messages()] == ["done"] * 4
+        assert merchant.position("A", "berlin")[2] == 4
+        shop.close()

@@ -65,6 +65,8 @@ def test_a_sale_is_an_entry_once_and_what_is_brought_back_too(till, mug, merchan
     till.sales()
     till.hear()
     assert len(entries(merchant)) == 2
+    told = "SELECT data ->> 'channel', data ->> 'sku', (data ->> 'units')::int FROM event WHERE kind = 'sale.booked'"
+    assert merchant.rows(f"{told} ORDER BY pos") == [("till", "A", 3), ("till", "A", -1)], "gates follow what is sold"
 
 
 def test_a_sale_of_what_nobody_knows_waits_for_its_listing(till, merchant):

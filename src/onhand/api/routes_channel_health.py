@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -12,6 +13,7 @@ from onhand.api.idempotent import to_json
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.api.setup_answers import TheCode, get_options
+from onhand.base.fields import Code
 from onhand.flows import channel_health
 
 router = routes("channels")
@@ -71,6 +73,39 @@ class OrdersReconciledOut(BaseModel):
     error: str | None
 
 
+class ListingGate(BaseModel):
+    """What is hidden from a channel of an item by a gate that is computed, and why, as of its last change."""
+
+    sku: str
+    hidden: Annotated[int, Field(description="units")]
+    of: Annotated[int, Field(description="units that there were")]
+    at: datetime
+    why: Annotated[str, Field(examples=["hid 4 of 11: web sells 2.1/h, amazon hears us after 14 min, target 0.1 %"])]
+
+
+class GateHealth(BaseModel):
+    """How much is hidden from a channel, and by what. Seconds are at the 95th percentile, null: not measured yet."""
+
+    mode: Literal["fixed", "percent", "adaptive"]
+    hear_s: Annotated[float | None, Field(description="from a sale there until we hear of it")]
+    wait_s: Annotated[float | None, Field(description="from a change of stock until its write leaves")]
+    apply_s: Annotated[float | None, Field(description="from then until the channel shows it")]
+    target: Annotated[float | None, Field(description="oversold orders per order that are accepted")]
+    price_of_risk: Annotated[
+        float | None, Field(description="what the target has come to: oversells accepted per sale gained")
+    ]
+    learned_to: datetime | None
+    orders: Annotated[int | None, Field(description="of the period that was learned from last")]
+    oversold: int | None
+    latest: Annotated[list[ListingGate], Field(description="that changed last, at most 20")]
+
+
+class GatesOut(BaseModel):
+    """Computed gates of a channel."""
+
+    data: list[ListingGate]
+
+
 class ChannelHealthOut(BaseModel):
     """How a channel is doing, as of `as_of`."""
 
@@ -94,6 +129,7 @@ class ChannelHealthOut(BaseModel):
     failing_listings: int
     failing: Annotated[list[FailingListing], Field(description="at most 20")]
     stalest: Annotated[list[StaleListing], Field(description="at most 20")]
+    gate: GateHealth
     reconciled_at: datetime | None
     drift: Annotated[
         dict[str, Any] | None,
@@ -113,6 +149,19 @@ class AskedOut(BaseModel):
 def get_channel_health(code: TheCode, app: TheApp) -> Response:
     """Lag, staleness, drift, queue depth and failures of what a channel is told."""
     return Response(to_json(channel_health.channel_health(app.db, code)), media_type="application/json")
+
+
+@router.get("/v1/channels/{code}/gates", **get_options(GatesOut))
+def get_channel_gates(
+    code: TheCode,
+    app: TheApp,
+    sku: Annotated[Code | None, Query(description="of this item only, also if nothing is hidden")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """What gates hide from a channel and why, those that changed last first. Of gates that are computed: fixed ones are
+    in the channel, and what they hide in `/v1/availability`."""
+    found = channel_health.channel_gates(app.db, code, sku=sku, limit=limit)
+    return Response(to_json({"data": found}), media_type="application/json")
 
 
 @router.post(

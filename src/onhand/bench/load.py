@@ -215,7 +215,8 @@ class _Paced(_Run):
         planned = int(self.load.seconds * self.rate)
         self.planned = planned if self.load.repeat else min(planned, len(self.requests))
         self.issued = 0
-        self.idle = list(connections)
+        # In turns: what is never used the server closes.
+        self.idle = deque(connections)
         self.connections = len(connections)
         self.waiting: deque[float] = deque()
         self.tick()
@@ -226,7 +227,7 @@ class _Paced(_Run):
             due = self.began + self.issued / self.rate
             self.issued += 1
             if self.idle:
-                self.send(self.idle.pop(), due)
+                self.send(self.idle.popleft(), due)
             else:
                 self.waiting.append(due)
         if self.issued < self.planned:

@@ -1,23 +1,33 @@
 """Publication: how fast all listings of a channel are told a new number, and how soon a sale leaves for the others.
 
-The channels are stalls (twin/fakes/stall.py) in a process of their own on this machine. Sales are ledger entries of one
-unit each, recorded at a steady rate: what placing the order itself takes is measured by `promise`.
+The channels are stalls (twin/fakes/stall.py), each in a process of its own on this machine. Fan-out is measured on a
+publisher in this process, sales on the real `onhand serve`.
 """
 
+import json
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Generator
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
 
 from onhand.base.actor import SYSTEM
+from onhand.bench import gating
 from onhand.bench.errors import BenchError
 from onhand.bench.report import Measure, at_least, at_most
+from onhand.bench.under_test import serving
+from onhand.bench.world import UNITS_PER_POSITION, World, sku
 from onhand.channels.model import ChannelIn
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server
@@ -30,11 +40,12 @@ from onhand.flows.state import State
 from onhand.ledger.intake import EntryIn
 from onhand.twin.fakes.stall import DOCUMENT
 
-GROUPS = ("fanout", "sales")
+GROUPS = ("fanout", "gates", "sales")
 _FANOUT_FLOOR, _COLD_S = 5_000, 2.0
 _P50_MS, _P99_MS = 100.0, 1_000.0
 _WAIT_S = 120.0
 _UNITS = 50
+_SOLD_ITEMS, _SOLD_NODES = 1_000, 10
 _POLL_S = 0.01
 _STALL = (
     "import sys, uvicorn; from onhand.twin.fakes.stall import Stall;"
@@ -60,10 +71,12 @@ def run(options: Options, *, say: Callable[[str], None]) -> list[Measure]:
         with _world(options.listings, 1) as world:
             say(f"{options.listings:,} listings, one channel")
             measures += _fanout(world, options)
+    if "gates" in options.only:
+        say(f"computed gates of {options.listings:,} listings")
+        measures += gating.run(options.listings)
     if "sales" in options.only:
-        with _world(1_000, options.channels) as world:
-            say(f"{options.channels} channels, {options.rate_per_s:g} sales a second")
-            measures += _sales(world, options)
+        say(f"{options.channels} channels, {options.rate_per_s:g} orders a second")
+        measures += _sales(options)
     return measures
 
 
@@ -104,14 +117,7 @@ class _World:
 @contextmanager
 def _world(items: int, channels: int) -> Generator[_World]:
     """A database with items, 50 of each at one node, all listed on channels whose stalls run."""
-    with tempfile.TemporaryDirectory(prefix="onhand-bench-") as folder, ExitStack() as stack:
-        home = Path(folder)
-        home.chmod(0o755)  # a server started by root is another user
-        (home / FOLDER / "stall").mkdir(parents=True)
-        (home / FOLDER / "stall" / "connector.yaml").write_text(DOCUMENT, "utf-8")
-        server = Server.ensure(home / "db")
-        stack.callback(server.stop)
-        migrate(server.url)
+    with _home() as (home, server), ExitStack() as stack:
         db = stack.enter_context(Database.open(server.url))
         urls = [stack.enter_context(_stall()) for _ in range(channels)]
         with db.connection() as conn:
@@ -148,6 +154,22 @@ def _world(items: int, channels: int) -> Generator[_World]:
         with db.connect() as conn:
             state.snapshot.load(conn, items, 1, lock=state.lock)
         yield world
+
+
+@contextmanager
+def _home() -> Generator[tuple[Path, Server]]:
+    """A folder with the stall's connector, and a migrated database of its own."""
+    with tempfile.TemporaryDirectory(prefix="onhand-bench-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)  # a server started by root is another user
+        (home / FOLDER / "stall").mkdir(parents=True)
+        (home / FOLDER / "stall" / "connector.yaml").write_text(DOCUMENT, "utf-8")
+        server = Server.ensure(home / "db")
+        try:
+            migrate(server.url)
+            yield home, server
+        finally:
+            server.stop()
 
 
 @contextmanager
@@ -208,27 +230,86 @@ def _fanout(world: _World, options: Options) -> list[Measure]:
     ]
 
 
-def _sales(world: _World, options: Options) -> list[Measure]:
-    with world.publishing() as publisher:
-        _until(lambda: _settled(publisher, options.channels, 1_000), "all listings to be told")
-        # What the first numbers took is no lag of a sale.
-        for live in publisher.live.values():
-            live.wait, live.lag = type(live.wait)(), type(live.lag)()
-        began = time.perf_counter()
-        for number in range(int(options.rate_per_s * options.seconds)):
-            due_s = number / options.rate_per_s - (time.perf_counter() - began)
-            if due_s > 0:
-                time.sleep(due_s)
-            sku = f"SKU-{number * 7919 % 1_000 + 1}"
-            sale = EntryIn(kind="adjustment", sku=sku, node="N", quantity=-1, reason="sale")
-            record_entries(world.db, world.state.catalogue, world.state.network.node_ids, [sale], SYSTEM)
-        rate = options.rate_per_s * options.seconds / (time.perf_counter() - began)
-        _until(lambda: _settled(publisher, options.channels, 1_000), "the last sales to be told")
-        lives = list(publisher.live.values())
-        p50_ms = 1e3 * max(live.wait.quantile_s(0.5) for live in lives)
-        p99_ms = 1e3 * max(live.wait.quantile_s(0.99) for live in lives)
+def _sales(options: Options) -> list[Measure]:
+    """Orders to `onhand serve` at a steady rate.
+
+    Measured from each order's moment until a channel's stall has a number without its units: the short way
+    there is in it.
+    """
+    with _home() as (home, server), ExitStack() as stack:
+        urls = [stack.enter_context(_stall()) for _ in range(options.channels)]
+        environ = {"ONHAND_ALLOW_PRIVATE_URLS": "true"}
+        with serving(server.url, home, environ=environ) as api:
+            World.build(api, _SOLD_ITEMS, _SOLD_NODES).stock_everything()
+            for number, url in enumerate(urls):
+                document = {"currency": "EUR", "connector": "stall", "settings": {"url": url}}
+                api.call("PUT", f"/v1/channels/c{number}", document)
+        with psycopg.connect(server.url) as conn:
+            conn.execute(
+                "INSERT INTO listing (channel_id, item_id, external_id)"
+                " SELECT channel_id, item_id, sku FROM channel CROSS JOIN item WHERE connector = 'stall'"
+            )
+        api = stack.enter_context(serving(server.url, home, environ=environ))
+        world = World(api, _SOLD_ITEMS, _SOLD_NODES)
+        skus = [sku(number) for number in range(1, _SOLD_ITEMS + 1)]
+        first = UNITS_PER_POSITION * _SOLD_NODES
+        _until(lambda: all(_shows(url, skus, first) for url in urls), "all listings to be told")
+        # Code is compiled, statements are planned.
+        world.send(world.order_requests(int(options.rate_per_s)), seconds=60, rate_per_s=options.rate_per_s)
+        began = time.time()
+        count = int(options.rate_per_s * options.seconds)
+        placed = world.send(
+            world.order_requests(count), seconds=options.seconds + 1, rate_per_s=options.rate_per_s, connections=32
+        )
+        last = _last_numbers(server.url, first)
+        _until(lambda: all(_shows(url, skus, last) for url in urls), "the last sales to be told")
+        sales = _sales_of(server.url)
+        lags = [_lags_s(sales, _get(f"{url}/_fake/writes"), first, began) for url in urls]
+    p50_ms, p99_ms = (1e3 * max(float(np.quantile(of, share)) for of in lags) for share in (0.5, 0.99))
     return [
-        at_least("sales recorded", rate, "/s", 0.95 * options.rate_per_s),
-        at_most("sale until its write leaves, worst channel, p50", p50_ms, "ms", _P50_MS),
-        at_most("sale until its write leaves, worst channel, p99", p99_ms, "ms", _P99_MS),
+        at_least("orders placed, of 3 lines", placed.rate_per_s, "/s", 0.95 * options.rate_per_s),
+        at_most("order until its write is at the channel, worst channel, p50", p50_ms, "ms", _P50_MS),
+        at_most("order until its write is at the channel, worst channel, p99", p99_ms, "ms", _P99_MS),
     ]
+
+
+def _sales_of(url: str) -> list[tuple[str, float]]:
+    """(sku, moment) of every line, which is of one unit, by moments."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        return conn.execute(
+            "SELECT sku, extract(epoch FROM o.created_at)::float8 FROM orders o JOIN order_line USING (order_id)"
+            " JOIN item USING (item_id) ORDER BY o.created_at"
+        ).fetchall()
+
+
+def _last_numbers(url: str, first: int) -> dict[str, int]:
+    sold = Counter(code for code, _ in _sales_of(url))
+    return {code: first - units for code, units in sold.items()}
+
+
+def _lags_s(
+    sales: Sequence[tuple[str, float]], writes: Sequence[tuple[str, int, float]], first: int, began: float
+) -> list[float]:
+    """Of sales since `began`: from the moment until a number came that leaves all units out that were sold by then."""
+    told: dict[str, list[tuple[int, float]]] = {}
+    for code, units, at in writes:
+        told.setdefault(code, []).append((units, at))
+    sold: Counter[str] = Counter()
+    lags: list[float] = []
+    for code, at in sales:
+        sold[code] += 1
+        if at >= began:
+            heard = next(moment for units, moment in told[code] if units <= first - sold[code])
+            lags.append(max(0.0, heard - at))
+    return lags
+
+
+def _shows(url: str, skus: Collection[str], units: int | Mapping[str, int]) -> bool:
+    shown = _get(f"{url}/_fake/shown")
+    wanted = units if isinstance(units, Mapping) else dict.fromkeys(skus, units)
+    return len(shown) >= len(skus) and all(shown.get(code) == n for code, n in wanted.items())
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310  our own stall
+        return json.loads(answer.read())

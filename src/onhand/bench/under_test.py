@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,9 @@ def program() -> list[str]:
 
 
 @contextmanager
-def serving(url: str, home: Path, *, profile: Path | None = None) -> Generator[ApiProcess]:
+def serving(
+    url: str, home: Path, *, profile: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Generator[ApiProcess]:
     """`onhand serve` on the database at `url`, ready for requests; stopped as an operator would.
 
     With `profile`, its threads are sampled and the samples are in that file once it has stopped.
@@ -86,7 +88,8 @@ def serving(url: str, home: Path, *, profile: Path | None = None) -> Generator[A
                 "ONHAND_HOME": str(home),
                 "ONHAND_ADMIN_KEY": key,
                 "ONHAND_LOG_LEVEL": "warning",
-            },
+            }
+            | dict(environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -21,6 +21,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.dates import EPOCH
+from onhand.base.fields import INT4_MAX
+from onhand.channels.gates.settings import MODES, GateSetting, hidden
 from onhand.db import arrays, queries
 from onhand.ledger.atp import Dated, atp, on_day
 
@@ -107,14 +109,15 @@ class Facts:
     supply: list[TupleRow] = field(default_factory=list[TupleRow])
     waiting: int = 0
     quotas: dict[int, int] = field(default_factory=dict[int, int])
+    gates: dict[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(slots=True)
 class Loaded:
-    """What was read for some items: facts by item_id, gates by channel_id."""
+    """What was read for some items: facts by item_id (`gates`: computed ones, by channel_id), gates by channel_id."""
 
     items: dict[int, Facts]
-    gates: dict[int, int]
+    gates: dict[int, GateSetting]
 
 
 def load_availability(conn: Connection[TupleRow], item_ids: Collection[int], *, at: datetime | None = None) -> Loaded:
@@ -140,9 +143,17 @@ def load_availability(conn: Connection[TupleRow], item_ids: Collection[int], *, 
                 items[row[1]].waiting = row[3]
             elif tag == 3:
                 items[row[1]].quotas[row[2]] = row[3]
+            elif tag == 4:
+                loaded.gates[row[2]] = _gate_of(row)
             else:
-                loaded.gates[row[2]] = row[3]
+                items[row[1]].gates[row[2]] = row[3]
     return loaded
+
+
+def _gate_of(row: TupleRow) -> GateSetting:
+    """Of a row of tag 4: mode, units, millionths of a percent, floor, cap."""
+    _, mode, _, units, percent, floor, cap, *_ = row
+    return GateSetting(mode=MODES[int(mode)], units=units, percent=percent / 1e6, floor=floor, cap=cap)
 
 
 def with_components(item_ids: Collection[int], names: Names) -> set[int]:
@@ -189,7 +200,7 @@ def explain(
         if safety:
             terms.append(Term("safety_stock", -safety, nodes[node_id]))
             ats -= safety
-    ats = _limit(ats, terms, facts.quotas, loaded.gates, sold)
+    ats = _limit(ats, terms, facts.quotas, _gate(ats, facts, loaded.gates, sold), sold)
     points: list[Point] = []
     if at is None:
         points = _points(_atp(item_id, loaded, sold, today, until))
@@ -200,13 +211,14 @@ def _atp(item_id: int, loaded: Loaded, sold: Sold | None, today: int, until: int
     """`atp` of an item over the nodes of a channel; what is oversold or waits is due now, and so is what the
     channel's gate and the quotas of others keep from it."""
     facts = loaded.items[item_id]
-    kept, most = _kept(facts.quotas, loaded.gates, sold)
-    available = 0
+    available = unsafe = 0
     owed = facts.waiting
-    for _, _, node_id, on_hand, unavailable, allocated, oversold, *_ in facts.positions:
+    for _, _, node_id, on_hand, unavailable, allocated, oversold, safety, *_ in facts.positions:
         if sold is None or node_id in sold.node_ids:
             available += on_hand - unavailable - allocated
+            unsafe += safety
             owed += oversold
+    kept, most = _kept(facts.quotas, _gate(available - unsafe, facts, loaded.gates, sold), sold)
     supply = [
         # What should have come and has not may come tomorrow; it is not here today.
         (max(day, today + 1) if is_overdue else day, units)
@@ -216,12 +228,22 @@ def _atp(item_id: int, loaded: Loaded, sold: Sold | None, today: int, until: int
     return _at_most(most, atp(available, supply, [(today, owed + kept)], today=today, until=until), until)
 
 
-def _kept(quotas: Mapping[int, int], gates: Mapping[int, int], sold: Sold | None) -> tuple[int, int | None]:
+def _gate(stock: int, facts: Facts, gates: Mapping[int, GateSetting], sold: Sold | None) -> int:
+    """Units that the channel's gate hides of `stock`."""
+    if sold is None or (setting := gates.get(sold.channel_id)) is None:
+        return 0
+    # A fixed number is hidden of what will come, too.
+    if setting.mode == "fixed":
+        stock = INT4_MAX
+    return hidden(setting, stock, facts.gates.get(sold.channel_id))
+
+
+def _kept(quotas: Mapping[int, int], gate: int, sold: Sold | None) -> tuple[int, int | None]:
     """(units kept from the channel by its gate and the quotas of others, its own quota)."""
     if sold is None:
         return 0, None
     others = sum(units for channel, units in quotas.items() if channel != sold.channel_id)
-    return gates.get(sold.channel_id, 0) + others, quotas.get(sold.channel_id)
+    return gate + others, quotas.get(sold.channel_id)
 
 
 def _at_most(most: int | None, dated: list[Dated], until: int | None) -> list[Dated]:
@@ -252,12 +274,12 @@ def _limit(
     ats: int,
     terms: list[AvailableTerm | Term],
     quotas: Mapping[int, int],
-    gates: Mapping[int, int],
+    gate: int,
     sold: Sold | None,
 ) -> int:
     """Take gate and quotas off `ats`, as terms."""
     if sold is not None:
-        if gate := gates.get(sold.channel_id):
+        if gate:
             terms.append(Term("gate", -gate))
             ats -= gate
         if others := sum(units for channel, units in quotas.items() if channel != sold.channel_id):
@@ -290,10 +312,10 @@ def _explain_bundle(
     ats = min(whole)
     terms: list[AvailableTerm | Term] = [Term("component", ats, sku=components[whole.index(ats)].sku)]
     quotas = loaded.items[item_id].quotas if item_id in loaded.items else {}
-    ats = _limit(ats, terms, quotas, {}, sold)
+    ats = _limit(ats, terms, quotas, 0, sold)
     points: list[Point] = []
     if at is None:
-        kept, most = _kept(quotas, {}, sold)
+        kept, most = _kept(quotas, 0, sold)
         steps = [(_atp(part, loaded, sold, today, until), per) for part, per in parts]
         changes: list[Dated] = []
         for day in sorted({day for step, _ in steps for day, _ in step}):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from onhand.base.fields import INT4_MAX, MONEY_MAX, Attributes, Code, Currency, Name, ShortText, Strict
+from onhand.channels.gates.settings import ALPHA, LAG_MAX_S
 
 # The channel itself calls this interface: nothing to talk to.
 CONNECTOR: Final = "api"
@@ -23,7 +24,30 @@ class GateIn(Strict):
     """Units that the channel is not told of, against sales that we hear of too late. Limits what `/v1/availability`
     and publication tell; orders are not refused for it."""
 
+    mode: Annotated[
+        Literal["fixed", "percent", "adaptive"],
+        Field(description="fixed: `units`; percent: `percent` of what there is; adaptive: computed"),
+    ] = "fixed"
     units: _Units = 0
+    percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    floor: Annotated[_Units, Field(description="units hidden at least, in any mode")] = 0
+    cap: Annotated[_Units | None, Field(description="units hidden at most, in any mode")] = None
+    alpha: Annotated[
+        float, Field(gt=0, lt=1, description="adaptive: oversold orders per order that are accepted, over time")
+    ] = ALPHA
+    penalty_minor: Annotated[
+        int | None,
+        Field(gt=0, le=MONEY_MAX, description="adaptive: what an oversell costs; then money decides, and not `alpha`"),
+    ] = None
+    lag_s: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=LAG_MAX_S,
+            description="adaptive: how long the channel shows an old number, until that is measured; of a channel that "
+            "calls us, how often it asks. Left out: a minute",
+        ),
+    ] = None
 
 
 class QuotaIn(Strict):
@@ -209,6 +233,8 @@ def channel_problems(
     errors += node_problems(channel.nodes or [], node_ids)
     if channel.node_group is not None and channel.node_group not in groups:
         errors.append(("node_group", f"no node group {channel.node_group!r}"))
+    if channel.gate.cap is not None and channel.gate.floor > channel.gate.cap:
+        errors.append(("gate.floor", "expected floor from 0 to cap"))
     if channel.quota is not None:
         errors += [
             (f"quota.units_by_sku.{sku}", f"no item {sku!r}") for sku in channel.quota.units_by_sku if sku not in skus

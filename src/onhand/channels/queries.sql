@@ -107,9 +107,17 @@ CROSS JOIN unnest(%(items)s::int[]) AS t (item_id)
 JOIN item i ON i.item_id = t.item_id
 WHERE c.active AND c.quota <> '{}' AND c.quota -> 'units_by_sku' ? i.sku
 UNION ALL
--- 4 gate: -, channel, units
-SELECT 4, 0, c.channel_id, (c.gate ->> 'units')::int, 0, 0, 0, 0, 0, 0
-FROM channel c WHERE (c.gate ->> 'units')::int > 0;
+-- 4 gate: mode, channel, units, millionths of a percent, floor, cap
+SELECT 4, CASE c.gate ->> 'mode' WHEN 'adaptive' THEN 0 WHEN 'percent' THEN 2 ELSE 1 END, c.channel_id,
+       coalesce((c.gate ->> 'units')::int, 0), round(coalesce((c.gate ->> 'percent')::float8, 0) * 1e6)::int,
+       coalesce((c.gate ->> 'floor')::int, 0), (c.gate ->> 'cap')::int, 0, 0, 0
+FROM channel c
+WHERE c.gate ->> 'mode' IN ('adaptive', 'percent') OR (c.gate ->> 'units')::int > 0 OR (c.gate ->> 'floor')::int > 0
+UNION ALL
+-- 5 computed gate: item, channel, units
+SELECT 5, g.item_id, g.channel_id, g.units, 0, 0, 0, 0, 0, 0
+FROM unnest(%(items)s::int[]) AS t (item_id)
+JOIN listing_gate g ON g.item_id = t.item_id;
 
 -- name: load_availability_at
 -- The positions as the ledger had them at a past moment; nodes, safety stock, gates and quotas as they are now.
@@ -130,5 +138,12 @@ CROSS JOIN unnest(%(items)s::int[]) AS t (item_id)
 JOIN item i ON i.item_id = t.item_id
 WHERE c.active AND c.quota <> '{}' AND c.quota -> 'units_by_sku' ? i.sku
 UNION ALL
-SELECT 4, 0, c.channel_id, (c.gate ->> 'units')::int, 0, 0, 0, 0, 0, 0
-FROM channel c WHERE (c.gate ->> 'units')::int > 0;
+SELECT 4, CASE c.gate ->> 'mode' WHEN 'adaptive' THEN 0 WHEN 'percent' THEN 2 ELSE 1 END, c.channel_id,
+       coalesce((c.gate ->> 'units')::int, 0), round(coalesce((c.gate ->> 'percent')::float8, 0) * 1e6)::int,
+       coalesce((c.gate ->> 'floor')::int, 0), (c.gate ->> 'cap')::int, 0, 0, 0
+FROM channel c
+WHERE c.gate ->> 'mode' IN ('adaptive', 'percent') OR (c.gate ->> 'units')::int > 0 OR (c.gate ->> 'floor')::int > 0
+UNION ALL
+SELECT 5, g.item_id, g.channel_id, g.units, 0, 0, 0, 0, 0, 0
+FROM unnest(%(items)s::int[]) AS t (item_id)
+JOIN listing_gate g ON g.item_id = t.item_id;

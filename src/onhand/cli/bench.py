@@ -41,7 +41,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint, prices or "
-            "simulate; of publication fanout or sales; may be repeated."
+            "simulate; of publication fanout, gates or sales; may be repeated."
         ),
     ] = None,
     profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,

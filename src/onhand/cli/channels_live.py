@@ -1,4 +1,4 @@
-"""`onhand channel add|list|sync|reconcile`: the channels of this installation."""
+"""`onhand channel add|list|sync|reconcile|gates`: the channels of this installation."""
 
 import os
 import time
@@ -27,6 +27,7 @@ def register(commands: typer.Typer) -> None:
     commands.command("list")(list_all)
     commands.command()(sync)
     commands.command()(reconcile)
+    commands.command()(gates)
 
 
 def add(
@@ -226,6 +227,38 @@ def reconcile(
         out.print(table)
     if not found.is_all_right:
         raise typer.Exit(1)
+
+
+def gates(
+    code: Annotated[str, typer.Argument(help="A channel.")],
+    *,
+    sku: Annotated[str | None, typer.Option(help="Of this item only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, those that changed last first.")] = 20,
+) -> None:
+    """Say what is hidden from a channel, and why."""
+    from onhand.errors import OnhandError
+    from onhand.flows.channel_health import channel_gates, channel_health
+
+    with _database() as (db, _, _):
+        try:
+            gate = channel_health(db, code)["gate"]
+            found = channel_gates(db, code, sku=sku, limit=limit)
+        except OnhandError as error:
+            err.print(f"error: {error}")
+            raise typer.Exit(2) from None
+    if gate["mode"] != "adaptive":
+        out.print(f"the gate of {code} is {gate['mode']}: nothing is computed")
+        return
+    times = ", ".join(
+        f"{name} {'not measured' if gate[key] is None else f'{gate[key]:.1f} s'}"
+        for name, key in (("hear", "hear_s"), ("wait", "wait_s"), ("apply", "apply_s"))
+    )
+    risk = "" if gate["price_of_risk"] is None else f", price of risk {gate['price_of_risk']:.3g}"
+    out.print(f"{times}; target {100 * gate['target']:.3g} %{risk}")
+    for row in found:
+        out.print(f"{row['sku']}: {row['why']}")
+    if not found:
+        out.print("nothing is hidden")
 
 
 @contextmanager

@@ -1,38 +1,37 @@
 """`onhand demo`: the whole product on one machine, with a simulated world that uses it."""
 
 import asyncio
-import http.client
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from onhand.errors import DatabaseUnavailable, OnhandError, SettingsError
+from onhand.errors import OnhandError, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from onhand.cli.demo_children import Child
     from onhand.db import Database
     from onhand.settings import Settings
     from onhand.twin.board import Board
+    from onhand.twin.street import Stall
+    from onhand.twin.town import Town
     from onhand.twin.view import Banner
 
 _HOST: Final = "127.0.0.1"
-_ONHAND: Final = "from onhand.cli import main; main()"
-_READY_TIMEOUT_S: Final = 180.0
-_USUAL_START_S: Final = 6.0
-_STOP_TIMEOUT_S: Final = 30.0
 _PICTURES_PER_S: Final = 4
+# A channel may be down, and a message lost, when the world stops.
+_SETTLE_S: Final = 60.0
+_SETTLE_LOOK_S: Final = 1.0
 _SCOPES: Final = ("read", "stock:write", "orders:write", "config:write")
 
 
@@ -56,8 +55,9 @@ def demo(
 ) -> None:
     """See it work: database, API and a simulated merchant on this machine; nothing else is needed.
 
-    Twelve nodes, 500 items and three channels appear; shoppers order, nodes ship, suppliers deliver. Ctrl-C ends it
-    cleanly, and the next `onhand demo` goes on where it stopped. Everything is kept under ONHAND_HOME.
+    Twelve nodes, 500 items, our own shops and five vendors appear, each in a process of its own: a Shopify, a
+    WooCommerce, an Amazon, tills and a third party that pass files. Shoppers order, nodes ship, suppliers deliver.
+    Ctrl-C ends it cleanly, and the next `onhand demo` goes on where it stopped. Everything is kept under ONHAND_HOME.
     """
     from rich.console import Console
 
@@ -135,21 +135,50 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         stranger = _stranger(db)
 
         say("starting the API")
-        with _Child(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
-            from onhand.twin.board import Board
+        from onhand.cli.demo_children import fake, onhand
+        from onhand.twin.board import Board
+        from onhand.twin.storefronts import ALL
+        from onhand.twin.street import Stall
 
-            server.wait_until_ready(wish.port, say)
-            board = Board()
-            with _Child(settings, url, "worker") as worker:
-                children = (server, worker)
+        stalls = [Stall(front, _claimed(0)) for front in ALL]
+        fakes = [
+            resources.enter_context(fake(settings, stall.front.code, stall.port, speed=wish.speed, seed=wish.seed or 1))
+            for stall in stalls
+        ]
+        with onhand(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
+            server.wait_until_ready(f"http://{_HOST}:{wish.port}/readyz", say)
+            for made, stall in zip(fakes, stalls, strict=True):
+                made.wait_until_ready(f"{stall.url}/_fake/weather")
+            with onhand(settings, url, "worker") as worker:
+                stage = _Stage(
+                    console=console, settings=settings, wish=wish, db=db, stranger=stranger, stalls=stalls,
+                    children=(server, worker, *fakes), board=Board(), key=key.key, admin_key=admin_key, say=say,
+                )  # fmt: skip
                 try:
-                    banner = asyncio.run(
-                        _live(console, settings, wish, stranger, children, board, key.key, admin_key, say)
-                    )
+                    banner, differences = asyncio.run(_live(stage))
                 finally:
                     _interrupt_on_signals()  # the event loop had handlers of its own
-        differences = _verify(db, say) if wish.for_s is not None else None
+        if differences is not None:
+            differences += _verify(db, say)
+        board = stage.board
         return _Outcome(board=board, banner=banner, ready_s=board.began - began, differences=differences)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """What a run has at hand once everything has been started."""
+
+    console: "Console"
+    settings: "Settings"
+    wish: _Wish
+    db: "Database"
+    stranger: str | None
+    stalls: "Sequence[Stall]"
+    children: "Sequence[Child]"
+    board: "Board"
+    key: str
+    admin_key: str | None
+    say: "_Say"
 
 
 def _interrupt_on_signals() -> None:
@@ -162,55 +191,91 @@ def _interrupt_on_signals() -> None:
         signal.signal(number, interrupt)
 
 
-async def _live(
-    console: "Console",
-    settings: "Settings",
-    wish: _Wish,
-    stranger: str | None,
-    children: Sequence["_Child"],
-    board: "Board",
-    key: str,
-    admin_key: str | None,
-    say: "_Say",
-) -> "Banner":
-    """Found the world and let it live until ctrl-C, or for the time wished."""
+async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
+    """Found the world and let it live until ctrl-C, or for the time wished; then what is amiss, if that was asked."""
     from onhand.twin.client import Client
     from onhand.twin.founding import found
     from onhand.twin.town import Town
     from onhand.twin.view import Banner
 
+    wish, board = stage.wish, stage.board
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     url = f"http://{_HOST}:{wish.port}"
-    async with Client(url, key, board.heard) as client:
-        say("founding the world")
-        founded = await found(client, wish.seed, stranger=stranger)
+    async with Client(url, stage.key, board.heard) as client:
+        stage.say("founding the world")
+        founded = await found(client, wish.seed, stranger=stage.stranger)
         banner = Banner(
             url=url,
-            home=str(settings.home),
+            home=str(stage.settings.home),
             seed=founded.world.seed,
             run=founded.run,
             speed=wish.speed,
-            admin_key=admin_key,
+            admin_key=stage.admin_key,
         )
-        town = Town(founded, client, board, speed=wish.speed)
-        say(None)
-        board.began = time.monotonic()
-        if wish.for_s is not None:
-            loop.call_later(wish.for_s, stop.set)
-        with _screen(console, banner, board) as draw:
-            living = asyncio.create_task(town.live(stop))
-            while not living.done():
-                draw()
-                for child in children:
-                    child.check()
-                await asyncio.wait([living], timeout=1 / _PICTURES_PER_S)
-            await living
-        say("finishing")
-        await town.close()
-    return banner
+        async with Town(founded, client, board, speed=wish.speed, stalls=stage.stalls) as town:
+            await town.street.found(url, partial(_sync, stage), speed=wish.speed)
+            await town.street.stock()
+            stage.say(None)
+            board.began = time.monotonic()
+            if wish.for_s is not None:
+                loop.call_later(wish.for_s, stop.set)
+            with _screen(stage.console, banner, board) as draw:
+                found_amiss: list[str] = []
+                after = None if wish.for_s is None else partial(_settle, stage, town, found_amiss)
+                living = asyncio.create_task(town.live(stop, after))
+                while not living.done():
+                    draw()
+                    for child in stage.children:
+                        child.check()
+                    await asyncio.wait([living], timeout=1 / _PICTURES_PER_S)
+                await living
+            stage.say("finishing")
+            await town.close()
+    return banner, None if wish.for_s is None else found_amiss
+
+
+async def _sync(stage: _Stage, code: str) -> None:
+    """As `onhand channel sync` does. Raises Unavailable, Refused."""
+    from onhand.base.actor import Actor
+    from onhand.cli.demo_children import files
+    from onhand.flows.accounts import Accounts, Connectors
+    from onhand.flows.sync_listings import sync_listings
+
+    connectors = Connectors(stage.settings.home, secret_key=stage.settings.secret_key, files_root=files(stage.settings))
+    # Of this moment: an account is as its channel was when it was first asked for.
+    async with Accounts(stage.db, connectors, allow_private_urls=True) as accounts:
+        await sync_listings(stage.db, await accounts.get(code), by=Actor(reason="onhand demo"))
+
+
+async def _settle(stage: _Stage, town: "Town", amiss: list[str]) -> None:
+    """Once nobody buys any more, the channels and we are given some time to agree. amiss: gets what we do not."""
+    from onhand.channels.inbound.store import read_now
+    from onhand.channels.publication.store import told
+
+    stage.board.end()
+    if stage.console.is_terminal:
+        stage.board.event("demo", "the shops have closed: hearing what was sold last, and telling the channels")
+    else:
+        stage.say("hearing what was sold last, and telling the channels")
+
+    def hasten() -> None:
+        with stage.db.connection() as conn:
+            read_now(conn)
+
+    def ours() -> dict[str, dict[str, tuple[int, ...]]]:
+        with stage.db.connection() as conn:
+            return {stall.front.code: told(conn, stall.front.code) for stall in stage.stalls if stall.front.lists}
+
+    await asyncio.to_thread(hasten)
+    give_up_at = time.monotonic() + _SETTLE_S
+    while True:
+        await asyncio.sleep(_SETTLE_LOOK_S)
+        amiss[:] = await town.differences(await asyncio.to_thread(ours))
+        if not amiss or time.monotonic() > give_up_at:
+            return
 
 
 def _stranger(db: "Database") -> str | None:
@@ -236,6 +301,9 @@ def _verify(db: "Database", say: "_Say") -> list[str]:
 
 
 def _say_goodbye(console: "Console", settings: "Settings", outcome: _Outcome) -> None:
+    from onhand.twin.storefronts import TARGET
+    from onhand.twin.view import channel_line
+
     board, counts = outcome.board, outcome.board.counts
     oversold = board.total("oversold")
     console.print(
@@ -252,6 +320,8 @@ def _say_goodbye(console: "Console", settings: "Settings", outcome: _Outcome) ->
     )
     style = "bold red" if oversold else "bold green"
     console.print(f"  [{style}]oversold {oversold}[/]")
+    for code, channel in board.lines.items():
+        console.print(f"  {channel_line(code, channel)}, target {TARGET:.1%}", markup=False)
     if outcome.differences is not None:
         clean = "[green]clean[/]" if not outcome.differences else f"[red]{len(outcome.differences)} differences[/]"
         console.print(f"  verify: {clean}")
@@ -321,9 +391,6 @@ def _screen(console: "Console", banner: "Banner", board: "Board") -> Generator[C
         yield draw
 
 
-# The server -----------------------------------------------------------------------------------------
-
-
 def _claimed(port: int) -> int:
     """A port that is free now; `port` itself unless it is 0. Raises SettingsError."""
     with socket.socket() as probe:
@@ -333,62 +400,3 @@ def _claimed(port: int) -> int:
         except OSError as error:
             raise SettingsError(f"--port: {port} cannot be used ({error.strerror}); choose another, or 0") from None
         return int(probe.getsockname()[1])
-
-
-class _Child:
-    """Another `onhand` command as a process of its own: it does not wait for our pictures."""
-
-    def __init__(self, settings: "Settings", database_url: str, command: str, *options: str) -> None:
-        self._command = command
-        self._log = Path(settings.home) / f"demo-{command}.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as out:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-c", _ONHAND, command, *options],
-                env=os.environ
-                | {
-                    "ONHAND_DATABASE_URL": database_url,
-                    "ONHAND_HOME": str(settings.home),
-                    "ONHAND_LOG_LEVEL": "warning",
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # ctrl-C is for us: we stop it when the world has stopped
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Drain it: what is under way is finished."""
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def check(self) -> None:
-        """Raises DatabaseUnavailable, with the end of its log, if it has ended by itself."""
-        if self._process.poll() is not None:
-            tail = self._log.read_text("utf-8", errors="replace")[-1500:].strip() or "it said nothing"
-            raise DatabaseUnavailable(f"`onhand {self._command}` ended with {self._process.returncode}: {tail}")
-
-    def wait_until_ready(self, port: int, say: "_Say") -> None:
-        """Until it answers as ready. Raises DatabaseUnavailable when it does not come up."""
-        began = time.monotonic()
-        is_told = False
-        while (waited_s := time.monotonic() - began) < _READY_TIMEOUT_S:
-            self.check()
-            if waited_s > _USUAL_START_S and not is_told:
-                say("starting the API; the first start on a machine compiles the solver, which takes a while")
-                is_told = True
-            connection = http.client.HTTPConnection(_HOST, port, timeout=5)
-            with suppress(OSError):  # it does not listen yet
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return
-            connection.close()
-            time.sleep(0.02)
-        raise DatabaseUnavailable(f"the API is not ready after {_READY_TIMEOUT_S:.0f} s; see {self._log}")

@@ -16,10 +16,12 @@ def warm() -> None:
     """Compile the solver now, so that nobody waits for it later. Needed once after an installation; a server compiles
     what orders need before it answers, and the rest in the background."""
     from onhand.base.compiled import compiled_here
+    from onhand.channels.gates.warm import warm_gates
     from onhand.sourcing.warm import warm_kernel, warm_together
 
     began = time.monotonic()
     warm_kernel()
     warm_together()
+    warm_gates()
     made = len(compiled_here())
     out.print(f"compiled {made} functions in {time.monotonic() - began:.0f} s" if made else "everything is compiled")

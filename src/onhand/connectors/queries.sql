@@ -1,8 +1,10 @@
 -- name: take_turn
 -- Takes `weight` tokens if their turn comes within `wait_max_s`, and says in how many seconds it does; no row: it does
--- not. All processes take from one row, one after the other.
+-- not. All processes take from one row, one after the other, without waiting for the disk: a server that loses power
+-- forgets a turn or two.
 INSERT INTO channel_bucket AS b (channel_id, name, level, filled_at)
-VALUES (%(channel_id)s, %(name)s, %(burst)s - %(weight)s, clock_timestamp())
+SELECT %(channel_id)s, %(name)s, %(burst)s - %(weight)s, clock_timestamp()
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 ON CONFLICT (channel_id, name) DO UPDATE SET
     level = least(%(burst)s, b.level + extract(epoch FROM clock_timestamp() - b.filled_at) * %(rate)s) - %(weight)s,
     filled_at = clock_timestamp()

@@ -7,7 +7,9 @@ from psycopg.rows import TupleRow
 
 import onhand.channels.inbound.store as inbound_store
 import onhand.channels.store as channel_store
-from onhand.channels.model import CONNECTOR
+from onhand.channels.gate_notes import store as gate_store
+from onhand.channels.gates import Latency, Why, read, sentence
+from onhand.channels.model import CONNECTOR, Channel
 from onhand.channels.publication import store
 from onhand.db import Database
 from onhand.errors import Conflict, NotFound
@@ -29,14 +31,16 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         failing = store.failing_listings(conn, code, _LISTINGS_SHOWN)
         stalest = store.stalest_listings(conn, code, _LISTINGS_SHOWN)
         orders = orders_reconciled(conn, channel.channel_id)
+        gate = _gate(conn, channel, {} if health is None else health.latency)
+    # Of a channel that nobody publishes to there may be latencies of its sales, and no more.
     told = {} if health is None else health.publication
-    status, why = _status(channel.connector, channel.active, told, None if health is None else health.age_s)
+    status, why = _status(channel.connector, channel.active, told, None if health is None or not told else health.age_s)
     return {
         "channel": code,
         "connector": channel.connector,
         "status": status,
         "why": why,
-        "as_of": None if health is None else health.at,
+        "as_of": None if health is None or not told else health.at,
         "lag_ms": told.get("lag_ms"),
         "wait_ms": told.get("wait_ms"),
         "request_ms": told.get("request_ms"),
@@ -50,10 +54,66 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         "failing_listings": aged["failing"],
         "failing": failing,
         "stalest": stalest,
+        "gate": gate,
         "reconciled_at": None if health is None else health.reconciled_at,
         "drift": None if health is None else health.drift or None,
         "orders": orders,
     }
+
+
+def _gate(conn: Connection[TupleRow], channel: Channel, latency: dict[str, Any]) -> dict[str, Any]:
+    """What is hidden from a channel, by what, and the gates that changed last."""
+    setting = read(channel.gate)
+    budget = gate_store.get_budget(conn, channel.code) if setting.mode == "adaptive" else None
+    return {
+        "mode": setting.mode,
+        "hear_s": _p95_s(latency.get("hear")),
+        "wait_s": _p95_s(latency.get("wait")),
+        "apply_s": _p95_s(latency.get("apply")),
+        "target": setting.alpha if setting.mode == "adaptive" else None,
+        "price_of_risk": None if budget is None else budget.tau,
+        "learned_to": None if budget is None else budget.learned_to,
+        "orders": None if budget is None else budget.orders,
+        "oversold": None if budget is None else budget.oversold,
+        "latest": _gates(conn, channel, None, _LISTINGS_SHOWN),
+    }
+
+
+def _p95_s(document: dict[str, float] | None) -> float | None:
+    try:
+        latency = Latency.read(document or {})
+    except ValueError:
+        return None
+    return round(latency.quantile_s(0.95), 3) if latency.is_measured else None
+
+
+def _gates(conn: Connection[TupleRow], channel: Channel, sku: str | None, limit: int) -> list[dict[str, Any]]:
+    setting = read(channel.gate)
+    if setting.mode != "adaptive":
+        return []
+    rows = gate_store.list_gates(conn, channel.code, sku=sku, limit=limit)
+    return [
+        {
+            "sku": row.sku, "hidden": row.units, "of": row.stock, "at": row.at,
+            "why": sentence(
+                Why(
+                    hidden=row.units, stock=row.stock, channel=channel.code, seller=row.seller,
+                    rate_per_h=row.rate_per_h, usual_per_h=row.usual_per_h, lag_s=row.lag_s, setting=setting,
+                )
+            ),
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def channel_gates(db: Database, code: str, *, sku: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    """Computed gates of a channel, each with its reason: those that are not 0 by the moment of their last change, or
+    that of one item. JSON-ready; none where they are not computed. Raises NotFound."""
+    with db.connection() as conn:
+        channel = channel_store.get_channel(conn, code)
+        if channel is None:
+            raise NotFound("channel", code)
+        return _gates(conn, channel, sku, limit)
 
 
 def _status(connector: str, active: bool, told: dict[str, Any], age_s: float | None) -> tuple[str, str | None]:
@@ -84,8 +144,10 @@ def ask_reconcile(db: Database, code: str) -> None:
             )
         store.ask_reconcile(conn, channel.channel_id)
         inbound_store.ask_reading(conn, channel.channel_id, "reconcile")
+        inbound_store.hasten_readings(conn, channel.channel_id)
 
     db.transact(work)
+    db.notify()
 
 
 def gauges(db: Database) -> dict[str, dict[str, float]]:

@@ -22,7 +22,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
-from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, wanted_of
+from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, unkeepable, wanted_of
 from onhand.channels.inbound.store import Message, Notice, Row
 from onhand.connectors import Connector, Counter, Declared, Partial, Queued, Refused, Unavailable
 from onhand.connectors._sdk.values import ChannelOrder, Fate, Level, Outcome, Page, Parcel, Posted, Reject
@@ -48,7 +48,8 @@ HINT: Final = "onhand.order"
 NOTICES: Final = "channel notices"
 """Name of the cursor up to which events were looked at for what channels are to be told."""
 
-_MESSAGES, _NOTICES = 100, 20
+# Orders are placed when the messages that were claimed have been worked on: few at a time, some of them at once.
+_MESSAGES, _MESSAGES_AT_ONCE, _NOTICES = 20, 4, 20
 _LEASE_S = 120.0
 _IDLE_S = 1.0
 _THREADS = 8
@@ -100,8 +101,15 @@ class Ear:
         messages = await self._transact(
             lambda conn: store.claim_messages(conn, channel_id, limit=_MESSAGES, lease_s=_LEASE_S)
         )
-        for message in messages:
-            await self._message(account, message)
+        turns = asyncio.Semaphore(_MESSAGES_AT_ONCE)
+
+        async def one(message: Message) -> None:
+            async with turns:
+                await self._message(account, message)
+
+        for ended in await asyncio.gather(*map(one, messages), return_exceptions=True):
+            if ended is not None:
+                raise ended
         return len(messages) + await self._thread(self._follower.follow_some, _channel(account))
 
     async def _message(self, account: Account, message: Message) -> None:
@@ -128,7 +136,7 @@ class Ear:
         else:
             is_read = message.topic == HINT or _is_hint(account.connector, message.topic)
             at = began if is_read else message.received_at
-            heard = [Heard(v, at, is_read) for v in values if isinstance(v, ChannelOrder)]
+            heard, rejects = _keepable(values, at, is_read=is_read)
             can_ask = "orders.get" in account.connector.capabilities
             can_count = "counts.pull" in account.connector.capabilities
             channel_id = account.channel_id
@@ -137,12 +145,21 @@ class Ear:
                 hearing = hear(conn, channel_id, heard, can_ask=can_ask)
                 _ask(conn, channel_id, hearing.ask, at)
                 keep_sales(conn, channel_id, values)
+                keep_unreadable(conn, channel_id, rejects)
                 if can_count and any(isinstance(v, Level) and v.is_free for v in values):
                     # Messages overtake each other, and a count undoes what was there: all is read instead.
                     store.ask_reading(conn, channel_id, "counts")
                 store.finish_messages(conn, [message.message_id])
 
-            await self._transact(work)
+            try:
+                await self._transact(work)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:
+                # It must not stand in the way of those behind it.
+                log.exception("what a message says cannot be kept", channel=account.code, topic=message.topic)
+                because = f"{type(error).__name__}: {error}"
+                await self._fail(message, because, retry_s(message.attempts), parks_after=_FAILURES_MAX)
 
     async def _fail(self, message: Message, error: str, seconds: float, *, parks_after: int | None) -> None:
         is_parked = parks_after is not None and message.attempts >= parks_after
@@ -220,8 +237,10 @@ class Ear:
         ended: bool,
         conn: Connection[TupleRow],
     ) -> Hearing:
-        hearing = hear(conn, channel_id, _orders(page, began))
+        heard, rejects = _keepable(page.records, began)
+        hearing = hear(conn, channel_id, heard)
         _keep_rejects(conn, channel_id, page.rejects)
+        keep_unreadable(conn, channel_id, rejects)
         store.save_reading(conn, channel_id, "orders", at=at, seconds=wait_s, ended=ended)
         return hearing
 
@@ -358,12 +377,14 @@ class Ear:
         page = await account.connector.pull_orders(account.connection, progress.at, since=progress.since)
 
         def take_in(conn: Connection[TupleRow]) -> Hearing:
+            heard, rejects = _keepable(page.records, asked)
             _keep_rejects(conn, channel_id, page.rejects)
-            return hear(conn, channel_id, _orders(page, asked))
+            keep_unreadable(conn, channel_id, rejects)
+            return hear(conn, channel_id, heard)
 
         hearing = await self._transact(take_in)
         await self._thread(self._follower.follow, _channel(account), [*hearing.new, *hearing.changed])
-        said = {r.external_id: r for r in page.records if isinstance(r, ChannelOrder)}
+        said = {r.external_id: r for r in page.records if isinstance(r, ChannelOrder) and not unkeepable(r)}
 
         def work(conn: Connection[TupleRow]) -> Progress:
             after = progress.after(
@@ -509,8 +530,18 @@ def _pair(cursor: Cursor) -> tuple[int, int]:
     return cursor.xid, cursor.pos
 
 
-def _orders(page: Page, at: datetime) -> list[Heard]:
-    return [Heard(r, at, True) for r in page.records if isinstance(r, ChannelOrder)]
+def _keepable(values: Sequence[object], at: datetime, *, is_read: bool = True) -> tuple[list[Heard], list[Reject]]:
+    """The orders among `values`, and those that could not be written down, for a person to see."""
+    heard: list[Heard] = []
+    rejects: list[Reject] = []
+    for said in values:
+        if not isinstance(said, ChannelOrder):
+            continue
+        if (why := unkeepable(said)) is None:
+            heard.append(Heard(said, at, is_read))
+        else:
+            rejects.append(Reject(why=why, record=ascii(said)[:2_000], external_id=ascii(said.external_id)[1:101]))
+    return heard, rejects
 
 
 def _keep_posted(channel_id: int, posted: Sequence[Posted], conn: Connection[TupleRow]) -> None:

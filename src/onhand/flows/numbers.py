@@ -1,6 +1,6 @@
 """What each channel should show, computed from the memory of this process; see channels/publication/showing.py."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.channels.gates.live import Gates
 from onhand.channels.publication import showing, store
 from onhand.channels.publication.showing import Sellers
 from onhand.channels.publication.store import SellerRow
@@ -20,13 +21,13 @@ _ITEMS_AT_ONCE = 20_000
 
 
 class Numbers:
-    """Numbers to be shown, of all channels. `state` is kept fresh by whoever asks."""
+    """Numbers to be shown, of all channels. `state` is kept fresh by whoever asks, and so is what `gates` know."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, gates: Gates, clock: Callable[[], float]) -> None:
+        self._state, self._gates, self._clock = state, gates, clock
         self.rows: list[SellerRow] = []
         self.columns: dict[int, int] = {}  # channel_id -> column
-        self.sellers = Sellers((), np.zeros((1, 0)), np.zeros(0, np.int64), {}, {})
+        self.sellers = Sellers((), np.zeros((1, 0)), (), {}, {})
         self._bundles_of: dict[int, list[int]] = {}
         self._bundles: Any = None
 
@@ -60,7 +61,8 @@ class Numbers:
                 self._bundles_of.setdefault(part, []).append(bundle)
 
     def of(self, items: Int32) -> Int64:
-        """int64[n, channel]: what each channel is to show of `items`."""
+        """int64[n, channel]: what each channel is to show of `items`. Gates are decided anew."""
+        self._gates.meet(items)
         out = np.zeros((len(items), len(self.columns)), np.int64)
         for first in range(0, len(items), _ITEMS_AT_ONCE):
             out[first : first + _ITEMS_AT_ONCE] = self._of(items[first : first + _ITEMS_AT_ONCE])
@@ -72,17 +74,21 @@ class Numbers:
         if not is_bundle.any():
             return self._simple(items)
         wanted = [bundles[item] for item in items[is_bundle].tolist()]
-        parts = np.unique(np.array([part for each in wanted for part, _ in each], np.int32))
-        at = {item: row for row, item in enumerate(parts.tolist())}
+        # A part that is asked for itself is decided once.
+        simple = np.unique(
+            np.concatenate([items[~is_bundle], np.array([part for each in wanted for part, _ in each], np.int32)])
+        )
+        shown = self._simple(simple)
+        at = {item: row for row, item in enumerate(simple.tolist())}
         rows = [[(at[part], per) for part, per in each] for each in wanted]
         out = np.zeros((len(items), len(self.columns)), np.int64)
-        out[~is_bundle] = self._simple(items[~is_bundle])
-        out[is_bundle] = showing.shown_bundles(rows, items[is_bundle], self._simple(parts), self.sellers)
+        out[~is_bundle] = shown[[at[item] for item in items[~is_bundle].tolist()]]
+        out[is_bundle] = showing.shown_bundles(rows, items[is_bundle], shown, self.sellers)
         return out
 
     def _simple(self, items: Int32) -> Int64:
         pool = self.pool(items)
-        return showing.shown(items, pool, self.sellers.gates, self.sellers)
+        return showing.shown(items, pool, self._gates.of(items, pool, self._clock()), self.sellers)
 
     def pool(self, items: Int32) -> Int64:
         """int64[n, channel]: units over the channel's nodes less safety stock."""

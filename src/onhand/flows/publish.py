@@ -28,7 +28,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import SYSTEM
+from onhand.channels.gate_notes import store as gate_store
 from onhand.channels.gates.exposure import Latency
+from onhand.channels.gates.live import Gates, Latencies
+from onhand.channels.model import CONNECTOR
 from onhand.channels.publication import store
 from onhand.channels.publication.book import NONE, Batch, Book, Stored
 from onhand.channels.publication.breaker import Breaker
@@ -42,6 +45,7 @@ from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts, Connectors, NotConnected
 from onhand.flows.channel_events import Event, of_batch
 from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
+from onhand.flows.gating import LEARN_EVERY_S, Gating, traits_of
 from onhand.flows.held_at import Moments
 from onhand.flows.numbers import Numbers
 from onhand.flows.state import State
@@ -56,14 +60,19 @@ _STAND_BY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 1.0
 _HEALTH_EVERY_S: Final = 2.0
 _IDLE_S: Final = 1.0
+_CHECK_EVERY_S: Final = 1.0
 _HIDDEN_POLL_S: Final = 0.02
 # Batches gather what changes meanwhile; each look costs the database two queries.
 _FOLLOW_EVERY_S: Final = 0.01
 _THREADS: Final = 4
+_TICK_EVERY_S: Final = 1.0
 _RESOLVERS: Final = 64
 # How long requests under way are waited for when we are to stop; they are recorded, so they can be sent again.
 _GRACE_S: Final = 5.0
 RECONCILE_EVERY_S: Final = 3600.0
+# A write whose answer never came may be lying at the channel, and take effect after a newer one: longer than requests
+# live, all that it shows is read.
+_DOUBT_S: Final = 90.0
 _PAGES_MAX: Final = 100_000
 
 
@@ -92,9 +101,22 @@ class Live:
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     moments: Moments = field(default_factory=Moments)
     confirming: "asyncio.Task[None] | None" = None
+    checking: "asyncio.Task[None] | None" = None
+    check_at: float = 0.0
     reconcile_at: float = 0.0
     read_again_at: float = 0.0
+    # When writes that may yet take effect have done so or never will; of the last of them.
+    doubted_until: float = float("inf")
+    last_doubt_until: float = float("-inf")
     is_stopping: bool = False
+    # By row of the book, units that it sells until a number that leaves now is shown; 0 where no gate is computed.
+    soon: "Float64 | float" = 0.0
+
+    def doubt(self, until: float) -> None:
+        """A write was given up that may yet take effect. One that compares will not: it finds another number."""
+        if self.book.can_read and not self.book.is_compared:
+            self.doubted_until = min(self.doubted_until, until)
+            self.last_doubt_until = until
 
     def health(self, now: float) -> dict[str, Any]:
         """As others are shown it."""
@@ -141,6 +163,8 @@ class Publisher:
 
     state            what numbers are computed from; this process follows it
     reconcile_every_s  between two readings of all that a channel shows
+    doubt_s            how long a write that was given up may yet take effect
+    learn_every_s      between two changes of the price of risk of computed gates
     """
 
     def __init__(
@@ -151,17 +175,24 @@ class Publisher:
         *,
         allow_private_urls: bool = False,
         reconcile_every_s: float = RECONCILE_EVERY_S,
+        doubt_s: float = _DOUBT_S,
+        learn_every_s: float = LEARN_EVERY_S,
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
     ) -> None:
         self._state, self._db, self._listener, self._connectors = state, state.db, listener, connectors
         self._allow_private_urls, self._reconcile_every_s = allow_private_urls, reconcile_every_s
+        self._doubt_s = doubt_s
         self._clock = clock
         self._rng = random.Random(seed)  # noqa: S311  jitter, not a secret
-        self._numbers = Numbers(state)
+        self._gating = Gating(state.db, clock, learn_every_s=learn_every_s)
+        self._numbers = Numbers(state, self._gating.gates, clock)
         self._live: dict[int, Live] = {}
         self._faults: dict[str, str] = {}  # by code, why a channel cannot be talked to
         self._not_connected: dict[int, str] = {}  # the same by id
+        self._computed: frozenset[int] = frozenset()  # channels whose gates are computed
+        self._noting: asyncio.Future[None] | None = None
+        self._asking: set[int] = set()  # among them, those that call us and whose gates are noted by this process
         self._cursor = Cursor()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="onhand publication")
 
@@ -169,6 +200,11 @@ class Publisher:
     def live(self) -> dict[int, Live]:
         """The channels that this process publishes to, by id; of its own thread."""
         return self._live
+
+    @property
+    def gates(self) -> Gates:
+        """What is decided of gates; of its own threads."""
+        return self._gating.gates
 
     def run(self, stop: threading.Event) -> None:
         """Publish until `stop` is set. Rides out a database that goes away."""
@@ -190,7 +226,8 @@ class Publisher:
         loop.set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="onhand resolve"))
         unsubscribe = self._listener.subscribe(lambda: _wake(loop, wake))
         self._live = {}
-        looked_at = saved_at = float("-inf")
+        self._asking, self._noting = set(), None
+        looked_at = saved_at = ticked_at = float("-inf")
         try:
             async with Accounts(self._db, self._connectors, allow_private_urls=self._allow_private_urls) as accounts:
                 await self._in_thread(self._begin)
@@ -201,6 +238,11 @@ class Publisher:
                             await self._look(conn, accounts)
                             looked_at = time.monotonic()
                         hidden = await self._follow()
+                        if self._gating.is_on:
+                            if time.monotonic() - ticked_at >= _TICK_EVERY_S:
+                                await self._tick()
+                                ticked_at = time.monotonic()
+                            await self._note_gates()
                         if time.monotonic() - saved_at >= _HEALTH_EVERY_S:
                             await self._save_health()
                             saved_at = time.monotonic()
@@ -208,6 +250,7 @@ class Publisher:
                         await asyncio.sleep(_FOLLOW_EVERY_S)
                 finally:
                     await asyncio.gather(*(self._stop_channel(live) for live in self._live.values()))
+                    await self._noted()
                     with suppress(DatabaseUnavailable, psycopg.Error):
                         await self._save_health()
         finally:
@@ -229,7 +272,7 @@ class Publisher:
 
     async def _follow(self) -> bool:
         """Take over what has changed; whether more is committed and cannot be read yet."""
-        if not self._live and not self._faults:
+        if not self._live and not self._faults and not self._gating.is_on:
             await self._in_thread(self._skip)
             return False
         news, numbers, hidden = await self._in_thread(self._news)
@@ -256,9 +299,13 @@ class Publisher:
         with self._db.connection() as conn:
             end = outbox.head(conn)
             hidden = outbox.has_hidden(conn, end)
-            rows = store.changes(conn, self._cursor, end) if end > self._cursor else []
+            is_news = end > self._cursor
+            rows = store.changes(conn, self._cursor, end) if is_news else []
+            sold = self._gating.hear(conn, self._cursor, end) if is_news else {}
         for kind, data, at in rows:
             _gather(news, kind, data, at)
+        for item, at in sold.items():
+            news.items.setdefault(item, at)
         if news.skus:
             self._state.learn_items(sorted(news.skus))
             self._numbers.forget_bundles()
@@ -267,7 +314,7 @@ class Publisher:
         if news.is_network:
             self._state.reload_network()
             with self._db.connection() as conn:
-                self._numbers.load(conn)
+                self._load(conn)
         self._take(news.pairs)
         self._cursor = end
         if not news.items:
@@ -277,13 +324,53 @@ class Publisher:
         at = np.array([news.items.get(item, first) for item in items.tolist()])
         return news, (items, self._numbers.of(items), at), hidden
 
-    def _want(self, live: Live, items: Int32, units: Int64, column: int | None, at: Float64) -> None:
-        """Numbers of some items, wanted since the moments `at`."""
+    def _load(self, conn: Connection[TupleRow]) -> None:
+        """Read channels, their nodes, gates and quotas."""
+        self._numbers.load(conn)
+        self._gating.take(conn, self._numbers.rows)
+
+    async def _tick(self) -> None:
+        """Look at some gates again: they open by themselves when nothing is sold."""
+        try:
+            numbers = await self._in_thread(self._look_at_gates)
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            log.warning("gates wait for the database", error=str(error))
+            return
+        for channel_id, live in self._live.items():
+            items, units = numbers
+            at = np.full(len(items), self._clock())
+            self._want(live, items, units, self._numbers.columns.get(channel_id), at, is_touched=False)
+
+    async def _note_gates(self) -> None:
+        """Have gates that changed noted; nothing waits for it."""
+        if self._gating.gates.has_news:
+            await self._in_thread(self._gating.collect)
+        if self._gating.has_unsaved and (self._noting is None or self._noting.done()):
+            self._noting = self._in_thread(self._gating.save)
+
+    async def _noted(self) -> None:
+        if self._noting is not None:
+            await self._noting
+
+    def _look_at_gates(self) -> tuple[Int32, Int64]:
+        due = self._gating.tick()
+        for live in list(self._live.values()):
+            if live.book.depth(self._clock()) > live.book.batch_max:  # else all that waits leaves together
+                live.soon = self._gating.soon(live.account.channel_id, live.book.item)
+        items = self._numbers.touched(due.tolist())
+        return items, self._numbers.of(items)
+
+    def _want(
+        self, live: Live, items: Int32, units: Int64, column: int | None, at: Float64, *, is_touched: bool = True
+    ) -> None:
+        """Numbers of some items, wanted since the moments `at`. is_touched: their stock has changed."""
         if column is None:
             return
         found = [(row, n) for n, item in enumerate(items.tolist()) if (row := live.book.rows.get(item)) is not None]
         if found:
             rows, where = np.array(found).T
+            if is_touched:
+                live.book.touch(rows, at[where])
             if live.book.want(rows, units[where, column], at[where]):
                 live.wake.set()
 
@@ -327,20 +414,50 @@ class Publisher:
             if able.get(channel_id) is not live.account:
                 await self._stop_channel(live)
                 del self._live[channel_id]
+                self._gating.unlead(channel_id)
                 await self._in_thread(store.unlead, conn, channel_id)
+        connected = {a.channel_id: traits_of(a.connector) for a in found.values() if isinstance(a, Account)}
+        self._gating.take_traits(connected)
         for channel_id, account in able.items():
             if channel_id not in self._live and await self._in_thread(store.lead, conn, channel_id):
                 await self._start(account)
+        await self._look_at_computed(conn)
         asked = await self._in_thread(self._reconciled_at)
         for channel_id, live in self._live.items():
             last = asked.get(channel_id)
-            live.reconcile_at = 0.0 if last is None else last + self._reconcile_every_s
+            live.reconcile_at = 0.0 if last is None else min(last + self._reconcile_every_s, live.doubted_until)
         faults = {code: str(account) for code, account in found.items() if isinstance(account, NotConnected)}
         for code, error in faults.items():
             if self._faults.get(code) != error:
                 log.warning("a channel cannot be talked to", channel=code, error=error)
         self._faults = faults
         self._not_connected = {r.channel_id: faults[r.code] for r in self._numbers.rows if r.code in faults}
+
+    async def _look_at_computed(self, conn: Connection[TupleRow]) -> None:
+        """Note the gates of channels that call us, where they are computed and nobody else does."""
+        computed = await self._in_thread(self._read_computed)
+        if computed != self._computed:
+            self._computed = computed
+            await self._in_thread(self._catch_up)
+        asking = {r.channel_id for r in self._numbers.rows if r.connector == CONNECTOR} & computed
+        for channel_id in self._asking - asking:
+            self._asking.discard(channel_id)
+            self._gating.unlead(channel_id)
+            await self._in_thread(store.unlead, conn, channel_id)
+        for channel_id in asking - self._asking:
+            if await self._in_thread(store.lead, conn, channel_id):
+                self._asking.add(channel_id)
+                await self._in_thread(self._note_all, channel_id)
+
+    def _read_computed(self) -> frozenset[int]:
+        with self._db.connection() as conn:
+            return gate_store.computed(conn)
+
+    def _note_all(self, channel_id: int) -> None:
+        """Such a channel may ask for any item."""
+        with self._db.connection() as conn:
+            self._gating.lead(conn, channel_id)
+        self._numbers.of(np.arange(1, self._state.catalogue.count + 1, dtype=np.int32))
 
     def _reconciled_at(self) -> dict[int, float | None]:
         with self._db.connection() as conn:
@@ -354,8 +471,11 @@ class Publisher:
             can_read="stock.pull" in connector.capabilities,
         )
         book.put(await self._in_thread(self._read_listings, account.channel_id, None))
-        live = Live(account, book)
         await self._in_thread(self._catch_up)
+        measured, lag = await self._in_thread(self._lead_gates, account.channel_id)
+        live = Live(account, book, wait=measured.wait, apply=measured.apply, lag=lag)
+        if (book.sent != NONE).any():  # somebody died in the middle of it
+            live.doubt(self._clock() + self._doubt_s)
         await self._want_all(live)
         self._live[account.channel_id] = live
         live.task = asyncio.create_task(self._serve(live))
@@ -365,13 +485,19 @@ class Publisher:
         """What happened while nobody was told."""
         with self._db.connection() as conn:
             pairs = store.last_stock_changes(conn)
-            self._numbers.load(conn)
+            self._load(conn)
         self._take(pairs)
+
+    def _lead_gates(self, channel_id: int) -> tuple[Latencies, Latency]:
+        with self._db.connection() as conn:
+            found = self._gating.latencies_of(conn, channel_id)
+            self._gating.lead(conn, channel_id)
+            return found
 
     async def _stop_channel(self, live: Live) -> None:
         live.is_stopping = True
         live.wake.set()
-        tasks = [t for t in (live.task, live.reading, live.confirming, *live.under_way) if t is not None]
+        tasks = [t for t in (live.task, live.reading, live.confirming, live.checking, *live.under_way) if t is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
             for task in late:
@@ -387,9 +513,14 @@ class Publisher:
                 now = self._clock()
                 self._read_if_due(live, now)
                 self._confirm_if_due(live, now)
+                self._check_if_due(live, now)
                 at_once = live.account.connector.at_once
                 has_room = len(live.under_way) < at_once
-                if has_room and live.breaker.may_send(now, under_way=len(live.under_way)) and (rows := book.pick(now)):
+                if (
+                    has_room
+                    and live.breaker.may_send(now, under_way=len(live.under_way))
+                    and (rows := self._pick(live, now))
+                ):
                     task = asyncio.create_task(self._send(live, rows))
                     live.under_way.add(task)
                     task.add_done_callback(live.under_way.discard)
@@ -400,6 +531,12 @@ class Publisher:
             except Exception:
                 log.exception("publication to a channel failed; it goes on", channel=live.account.code)
                 await asyncio.sleep(_STAND_BY_S)
+
+    def _pick(self, live: Live, now: float) -> list[int]:
+        soon = live.soon
+        if isinstance(soon, np.ndarray) and len(soon) != len(live.book):  # listings have come since
+            soon = 0.0
+        return live.book.pick(now, soon)
 
     async def _send(self, live: Live, rows: list[int]) -> None:
         """One batch: recorded, sent, its fates recorded."""
@@ -418,6 +555,8 @@ class Publisher:
         outcomes = await self._push(live, batch)
         now = self._clock()
         told = book.told(batch, outcomes, now)
+        if any(outcome.fate is Fate.UNKNOWN for outcome in outcomes):
+            live.doubt(now + self._doubt_s)
         if CAPABILITY in account.connector.capabilities:
             live.unconfirmed.add(batch, outcomes, now)
         live.requests += 1
@@ -433,7 +572,9 @@ class Publisher:
                 log.warning("a channel is left alone for a while", channel=account.code, error=live.last_error)
         else:
             live.breaker.worked()
-            live.apply.add(max(0.0, now - began))
+            # What is only accepted is shown later: that is known when it is asked about.
+            if CAPABILITY not in account.connector.capabilities or any(o.fate is Fate.DONE for o in outcomes):
+                live.apply.add(max(0.0, now - began))
         await self._remember(live, told.rows)
         event = of_batch(account.code, batch.writes, outcomes, failures=live.breaker.failures)
         if event is not None:
@@ -523,7 +664,28 @@ class Publisher:
         except Exception:
             log.exception("what a channel accepted could not be asked about", channel=live.account.code)
             return
+        if any(live.book.verified_at[row] > asked.at for row in rows):
+            live.apply.add(max(0.0, self._clock() - asked.at))
         await self._remember(live, rows)
+
+    def _check_if_due(self, live: Live, now: float) -> None:
+        if now >= live.check_at and (live.checking is None or live.checking.done()):
+            live.check_at = now + _CHECK_EVERY_S
+            rows, since = live.book.to_check(now)
+            if rows:
+                live.checking = asyncio.create_task(self._check(live, rows, since))
+
+    async def _check(self, live: Live, rows: list[int], since: list[float]) -> None:
+        """Have listings written whose channel has sold some itself, though they show the number that they should."""
+        items = [int(live.book.item[row]) for row in rows]
+        try:
+            sold = await self._in_thread(self._sold, live.account.channel_id, items, since)
+        except (DatabaseUnavailable, psycopg.Error) as error:  # the next reconciliation finds it
+            log.warning("sales of a channel could not be read", channel=live.account.code, error=str(error))
+            return
+        if sold:
+            live.book.doubt([live.book.rows[item] for item in sold], self._clock())
+            live.wake.set()
 
     # Reading -------------------------------------------------------------------------------------------------------
 
@@ -542,6 +704,7 @@ class Publisher:
         account, book = live.account, live.book
         began = self._clock()
         live.reconcile_at, live.read_again_at = began + self._reconcile_every_s, began + _STAND_BY_S
+        live.doubted_until = live.last_doubt_until if live.last_doubt_until > began else float("inf")
         drift = Drift()
         waited_for = book.to_read()
         try:
@@ -596,10 +759,15 @@ class Publisher:
 
     async def _save_health(self) -> None:
         now = self._clock()
-        told = [(channel_id, live.health(now), live.latency()) for channel_id, live in self._live.items()]
+        told = [
+            (channel_id, live.health(now), live.latency() | {"hear": self._gating.hearing(channel_id)})
+            for channel_id, live in self._live.items()
+        ]
         told += [(channel_id, {"not_connected": why}, {}) for channel_id, why in self._not_connected.items()]
         if told:
             await self._in_thread(_save_health, self._db, told)
+        if self._gating.is_on:
+            await self._in_thread(self._gating.save_hearing)
 
 
 def _save_health(db: Database, told: Sequence[tuple[int, dict[str, Any], dict[str, Any]]]) -> None:
@@ -623,9 +791,9 @@ def _gather(news: _News, kind: str, data: dict[str, Any], at: float) -> None:
 
 
 def _known(book: Book, rows: Sequence[int]) -> tuple[list[int], list[float]]:
-    """(item_ids, moments of acknowledgement) of rows whose number we know."""
+    """(item_ids, moments as of which we know) of rows whose number we know."""
     known = [row for row in rows if book.shown[row] >= 0]
-    return [int(book.item[row]) for row in known], [float(book.shown_at[row]) for row in known]
+    return [int(book.item[row]) for row in known], [float(book.known_at[row]) for row in known]
 
 
 def _counts(drift: Drift) -> dict[str, int]:

@@ -18,6 +18,7 @@ from onhand.channels.inbound import store
 from onhand.channels.inbound.decide import retry_s
 from onhand.channels.inbound.store import Message
 from onhand.connectors._sdk.values import Reject, Sale
+from onhand.db.outbox import write_event
 from onhand.flows.record_entries import Recorded, record_in
 from onhand.flows.serve_waiting import serve_waiting
 from onhand.flows.state import State
@@ -113,6 +114,11 @@ def _record(state: State, conn: Connection[TupleRow], channel: Channel, sale: Sa
     (result,) = recorded.results
     if result.status != "applied":
         raise NotBookable(f"{result.code}: {result.message}")
+    booked: dict[str, object] = {
+        "channel": channel.code, "sku": sku, "node": entry.node, "units": sale.quantity, "sold_at": sale.at,
+        "channel_id": channel.channel_id, "item_id": state.catalogue.ids[sku],
+    }  # fmt: skip
+    write_event(conn, "sale.booked", "sale", booked, actor=by, origin=state.db.origin)
     return recorded
 
 

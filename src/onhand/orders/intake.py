@@ -50,11 +50,15 @@ class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     residential: Annotated[bool, Meta(description="a home: carriers may charge more for it")] = False
 
 
+# JavaScript and Python differ in what is a space: what is one to either.
+_NO_SPACE = r"[^@\s\x00-\x1f\x85\ufeff]"
+
+
 class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """Personal data: kept in one table, exported and erased on request."""
 
     name: ShortText | None = None
-    email: Annotated[str, Meta(max_length=254, pattern="^[^@\\s]+@[^@\\s]+$")] | None = None
+    email: Annotated[str, Meta(max_length=254, pattern=f"^{_NO_SPACE}+@{_NO_SPACE}+$")] | None = None
     phone: Annotated[str, Meta(max_length=40)] | None = None
     address: dict[str, str | None] | None = None
 

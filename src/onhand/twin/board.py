@@ -22,19 +22,27 @@ class Latencies:
     """Answer times of one kind of call over the last WINDOW_S."""
 
     _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
+    _ever: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
 
     def add(self, seconds: float) -> None:
         self._seen.append((time.monotonic(), seconds))
+        self._ever.append(seconds)
 
     def quantiles_ms(self, *qs: float) -> list[float] | None:
         """None before the first answer."""
         horizon = time.monotonic() - WINDOW_S
         while self._seen and self._seen[0][0] < horizon:
             self._seen.popleft()
-        if not self._seen:
-            return None
-        ordered = sorted(seconds for _, seconds in self._seen)
-        return [ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1e3 for q in qs]
+        return _quantiles_ms([seconds for _, seconds in self._seen], qs)
+
+    def all_ms(self, *qs: float) -> list[float] | None:
+        """The same of the whole run, or the last part of a long one."""
+        return _quantiles_ms(self._ever, qs)
+
+
+def _quantiles_ms(seconds: Iterable[float], qs: Iterable[float]) -> list[float] | None:
+    ordered = sorted(seconds)
+    return [ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1e3 for q in qs] if ordered else None
 
 
 class Rate:
@@ -82,6 +90,75 @@ class Shelf:
 
 
 @dataclass(slots=True)
+class Line:
+    """A channel at a vendor, in numbers of this run.
+
+    passes_files  it is neither told numbers nor asked
+    bought    paid orders there; heard: those that we have, and how long after
+    cancelled of the bought: their shoppers changed their mind there
+    sold_out  visitors who found that not so many were shown
+    oversold  orders that we could not serve in full when we heard of them
+    health    how the channel is doing, as GET /v1/channels/{code}/health says
+    fake      its weather and its messages, as the fake says
+    """
+
+    connector: str
+    passes_files: bool = False
+    bought: int = 0
+    sold_out: int = 0
+    cancelled: int = 0
+    oversold: int = 0
+    heard: int = 0
+    hearing: Latencies = field(default_factory=Latencies)
+    health: Json = field(default_factory=dict[str, object])
+    fake: Json = field(default_factory=dict[str, object])
+
+    @property
+    def oversold_share(self) -> float:
+        """Of the orders that we have heard of."""
+        return self.oversold / max(1, self.heard)
+
+    @property
+    def lag_ms(self) -> tuple[float, float] | None:
+        """p50 and p99 of the time from a change of stock to the channel's acknowledgement; None: it is not told."""
+        if self.passes_files:
+            return None
+        lag: Json = self.health.get("lag_ms") or {}
+        return (lag["p50"], lag["p99"]) if lag else None
+
+    @property
+    def stale_s(self) -> float | None:
+        """Age of the number that was verified longest ago."""
+        staleness: Json = self.health.get("staleness") or {}
+        return staleness.get("oldest_s")
+
+    @property
+    def queue(self) -> int:
+        """Listings that do not show what they should."""
+        return self.health.get("queue_depth") or 0
+
+    @property
+    def status(self) -> str:
+        """In a word."""
+        if self._of("weather").get("is_down"):
+            return "down"
+        return "files" if self.passes_files else str(self.health.get("status", "new"))
+
+    @property
+    def outages(self) -> int:
+        """Of its interface, so far."""
+        return self._of("weather").get("outages", 0)
+
+    @property
+    def lost(self) -> int:
+        """Messages that never came, so far."""
+        return self._of("messages").get("lost", 0)
+
+    def _of(self, part: str) -> Json:
+        return self.fake.get(part) or {}
+
+
+@dataclass(slots=True)
 class Board:
     """One run in numbers; everything counts from the start of this run unless it says otherwise.
 
@@ -91,6 +168,7 @@ class Board:
     queues   orders that wait, by queue, as last read from /v1/orders
     parcels  fulfilments that are not delivered yet, by status
     load     the same, by node, without the shipped ones
+    lines    channels at vendors, by code
     """
 
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -101,9 +179,11 @@ class Board:
     queues: dict[str, str] = field(default_factory=dict[str, str])
     parcels: Counter[str] = field(default_factory=Counter[str])
     load: Counter[str] = field(default_factory=Counter[str])
+    lines: dict[str, Line] = field(default_factory=dict[str, Line])
     events: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))
     problems: deque[str] = field(default_factory=lambda: deque(maxlen=20))
     began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     clock: Callable[[], float] = lambda: 0.0
 
     def heard(self, name: str, status: int, seconds: float) -> None:
@@ -127,6 +207,12 @@ class Board:
         self.counts["units"] += sum(line["quantity"] for line in order["lines"])
         self.counts[answer["status"]] += 1
         self.counts["split"] += len(answer["fulfilments"]) > 1
+
+    def taken_in(self, status: str) -> None:
+        """An order of a channel at a vendor is ours now."""
+        self.rate.add()
+        self.counts["orders"] += 1
+        self.counts[status] += 1
 
     def shelf(self, node: str, rows: Iterable[Json]) -> None:
         """All positions of a node were read."""
@@ -162,9 +248,14 @@ class Board:
         """Share of sourced orders with more than one fulfilment."""
         return self.counts["split"] / max(1, self.counts["sourced"] + self.counts["backordered"])
 
+    def end(self) -> None:
+        """The shops have closed."""
+        self.ended = time.monotonic()
+
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.began
+        """How long the shops were open."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.began
 
 
 def clock_text(clock_s: float) -> str:

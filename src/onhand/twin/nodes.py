@@ -1,7 +1,7 @@
 """The nodes' side: they accept, sometimes refuse, pack, ship; the carrier delivers; some of it comes back."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -30,7 +30,10 @@ class Parcel:
 
 
 class Nodes:
-    """All nodes of the world at work. `delivered` is called with (order_id, node) when an order may come back."""
+    """All nodes of the world at work. `delivered` is called with (order_id, node) when an order may come back.
+
+    elsewhere  nodes whose work is done by somebody else, until a parcel has left
+    """
 
     def __init__(
         self,
@@ -40,7 +43,10 @@ class Nodes:
         board: Board,
         run: int,
         delivered: Callable[[str, str], None],
+        *,
+        elsewhere: Collection[str] = (),
     ) -> None:
+        self._elsewhere = frozenset(elsewhere)
         self._sites = {site.code: site for site in world.sites}
         self._client = client
         self._agenda = agenda
@@ -59,6 +65,8 @@ class Nodes:
                     self._end(known, status)
                 continue
             if status not in OPEN_STATES or f["node"] not in self._sites:
+                continue
+            if f["node"] in self._elsewhere and status != "shipped":
                 continue
             parcel = Parcel(f["fulfilment_id"], order_id, f["node"], status, f.get("service") or "standard")
             self._parcels[parcel.fulfilment_id] = parcel

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -23,9 +24,25 @@ _ENTRIES_MAX: Final = 1_000
 
 
 class Suppliers:
-    """Keeps the shelves of all nodes filled, so that the world can go on for ever."""
+    """Keeps the shelves of all nodes filled, so that the world can go on for ever.
 
-    def __init__(self, world: World, client: Client, agenda: Agenda, clock: Clock, board: Board, run: int) -> None:
+    seen   told of the positions of a node whenever they were read
+    moved  told of units by sku that came to a node, or were thrown away there
+    """
+
+    def __init__(
+        self,
+        world: World,
+        client: Client,
+        agenda: Agenda,
+        clock: Clock,
+        board: Board,
+        run: int,
+        *,
+        seen: Callable[[str, Sequence[Json]], None] | None = None,
+        moved: Callable[[str, Mapping[str, int]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._seen, self._moved = seen, moved
         self._world = world
         self._client = client
         self._agenda = agenda
@@ -60,12 +77,17 @@ class Suppliers:
         damaged = [row for row in rows if row["unavailable"] and self._draw.random() < 0.3]
         if damaged:
             entries = [self._inspected(row) for row in damaged]
-            await self._client.post("/v1/stock/entries", {"entries": entries}, key=self._key("check", node))
+            answer = await self._client.post("/v1/stock/entries", {"entries": entries}, key=self._key("check", node))
+            if answer.ok:
+                gone = [entry for entry in entries if entry["kind"] == "adjustment"]
+                await self._tell(node, gone)
 
     async def read(self, node: str) -> list[Json]:
         """All positions of `node`, for the board too."""
         rows = [row async for row in self._client.every("/v1/stock", node=node)]
         self._board.shelf(node, rows)
+        if self._seen is not None:
+            self._seen(node, rows)
         return rows
 
     async def _purchase(self, node: str, lines: Sequence[tuple[str, int]]) -> None:
@@ -115,8 +137,16 @@ class Suppliers:
             )
             if answer.ok:
                 self._board.counts["receipts"] += sum(entry["quantity"] for entry in part)
+                await self._tell(document["node"], part)
         units = sum(entry["quantity"] for entry in entries)
         self._board.event("stock.received", f"{document['reference']}: {units} units at {document['node']}")
+
+    async def _tell(self, node: str, entries: Iterable[Json]) -> None:
+        units: Counter[str] = Counter()
+        for entry in entries:
+            units[entry["sku"]] += entry["quantity"]
+        if units and self._moved is not None:
+            await self._moved(node, units)
 
     def _inspected(self, row: Json) -> Json:
         """Half of what was set aside turns out to be fine, the rest is thrown away."""

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from onhand.twin.board import Board, clock_text
+from onhand.twin.board import Board, Line, clock_text
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _DIGITS: Final = {
@@ -66,13 +66,18 @@ class Banner:
 def render(board: Board, banner: Banner, *, width: int, height: int) -> RenderableType:
     """The picture for a terminal of that size."""
     head = 3 + (banner.admin_key is not None)
-    figures, middle = 7, 14 if height >= 40 else 9
+    figures, middle = 7, 14 if height >= 46 else 9
+    channels = len(board.lines) + 3 if board.lines else 0
+    if channels and height - head - 2 - figures - channels < middle:
+        middle = 0  # on a small terminal channels stand where work would
+    events = max(0, height - head - 2 - figures - middle - channels)
     layout = Layout()
     layout.split_column(
         Layout(_head(board, banner), size=head + 1, name="head"),
         Layout(name="figures", size=figures),
-        Layout(name="middle", size=middle),
-        Layout(_events(board, rows=max(1, height - head - 1 - figures - middle - 3)), name="events"),
+        *([Layout(name="middle", size=middle)] if middle else ()),
+        *([Layout(_channels(board, width), size=channels, name="channels")] if channels else ()),
+        *([Layout(_events(board, rows=max(1, events - 2)), name="events")] if events > 2 or not channels else ()),
         Layout(_foot(board), size=1, name="foot"),
     )
     rate_width = width - _ANSWERS_W - _OVERSOLD_W
@@ -84,6 +89,8 @@ def render(board: Board, banner: Banner, *, width: int, height: int) -> Renderab
     side = 46 if width >= _WIDE else 28
     # What a bar may take: its panel less border, padding, the longest name and number, and the gaps between them.
     parcels_bar = width - _STOCK_W - _QUEUES_W - side - 4 - 13 - 8
+    if not middle:
+        return layout
     layout["middle"].split_row(
         Layout(_stock(board), size=_STOCK_W),
         Layout(_queues(board), size=_QUEUES_W),
@@ -201,6 +208,77 @@ def _queues(board: Board) -> Panel:
         style = _QUEUE_STYLES.get(name, "white") if count != "0" else "bright_black"
         table.add_row(name, f"[{style}]{count}[/]")
     return _panel(table, "queues")
+
+
+def _channels(board: Board, width: int) -> Panel:
+    table = Table.grid(expand=True, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    for _ in _COLUMNS:
+        table.add_column(justify="right", no_wrap=True)
+    is_wide = width >= _WIDE
+    shown = [n for n, (_, is_needed) in enumerate(_COLUMNS) if is_needed or is_wide]
+    table.columns = [table.columns[0], *(table.columns[n + 1] for n in shown)]
+    table.add_row("", *(f"[bright_black]{_COLUMNS[n][0]}[/]" for n in shown))
+    for code, channel in board.lines.items():
+        cells = _cells(channel)
+        table.add_row(code, *(cells[n] for n in shown))
+    return _panel(table, "channels at vendors", note="[bright_black]oversold: of 1,000 orders one is accepted[/]")
+
+
+# Heading, and whether it is shown on a narrow terminal too.
+_COLUMNS: Final = (
+    ("connector", False),
+    ("", True),
+    ("orders", True),
+    ("behind", True),
+    ("heard p50 / p99", False),
+    ("told p50 / p99", True),
+    ("queue", True),
+    ("stale", False),
+    ("sold out", False),
+    ("outages", True),
+    ("lost", False),
+    ("oversold", True),
+)
+_STATUS_STYLES: Final = {"publishing": "green", "down": "bold red", "failing": "red", "files": "cyan"}
+
+
+def _cells(channel: Line) -> list[str]:
+    hearing = channel.hearing.quantiles_ms(0.5, 0.99)
+    oversold = f"{channel.oversold:,}" + (f" {channel.oversold_share:.1%}" if channel.oversold else "")
+    return [
+        f"[bright_black]{channel.connector}[/]",
+        f"[{_STATUS_STYLES.get(channel.status, 'yellow')}]{channel.status}[/]",
+        f"[bold]{channel.bought:,}[/]",
+        _quiet(channel.bought - channel.heard, "yellow"),
+        _pair(hearing),
+        _pair(channel.lag_ms),
+        _quiet(channel.queue, "yellow"),
+        "–" if channel.stale_s is None else f"{channel.stale_s:,.0f} s",
+        _quiet(channel.sold_out),
+        _quiet(channel.outages, "yellow"),
+        _quiet(channel.lost, "yellow"),
+        f"[red]{oversold}[/]" if channel.oversold else "[green]0[/]",
+    ]
+
+
+def channel_line(code: str, channel: Line) -> str:
+    """A channel in one line, for logs and the end."""
+    return (
+        f"{code}: orders={channel.bought} heard={channel.heard} in {_pair(channel.hearing.all_ms(0.5, 0.99))}"
+        f" told in {_pair(channel.lag_ms)} to_tell={channel.queue} cancelled={channel.cancelled}"
+        f" sold_out={channel.sold_out}"
+        f" outages={channel.outages} lost_messages={channel.lost} oversold={channel.oversold}"
+        f" ({channel.oversold_share:.2%})"
+    )
+
+
+def _pair(pair: Sequence[float] | None) -> str:
+    return "–" if pair is None else " / ".join(_seconds(ms) for ms in pair)
+
+
+def _seconds(ms: float) -> str:
+    return f"{ms:,.0f} ms" if ms < 1000 else f"{ms / 1000:,.1f} s"
 
 
 def _parcels(board: Board, bar: int) -> Panel:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from onhand.twin.board import Board
@@ -22,9 +23,18 @@ _RETURNS_KEPT = 50_000
 
 
 class Visits:
-    """The shoppers of all channels, from the door to the return desk."""
+    """The shoppers of our own channels, from the door to the return desk. moved: told of what was sent back."""
 
-    def __init__(self, client: Client, agenda: Agenda, clock: Clock, board: Board) -> None:
+    def __init__(
+        self,
+        client: Client,
+        agenda: Agenda,
+        clock: Clock,
+        board: Board,
+        *,
+        moved: Callable[[str, Mapping[str, int]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._moved = moved
         self._client = client
         self._agenda = agenda
         self._clock = clock
@@ -177,3 +187,5 @@ class Visits:
             key=f"return-{order_id}",
         )
         self._board.counts["returned"] += answer.ok
+        if answer.ok and self._moved is not None:
+            await self._moved(node, {line["sku"]: 1})

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onhand.channels.gates import Bursts, GateSetting, decide, no_sales, nothing_told, observe, rates, rivals, rule_of
@@ -214,6 +214,7 @@ def test_units_kept_for_better_channels_are_hidden_from_the_others():
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(3.0, 60.0), st.floats(0.002, 0.3))
+@example(42.0, 0.09765625)
 def test_a_large_gate_is_the_quantile_and_in_lots_close_to_it(demand, tau):
     window = np.array([[0.0, 2.0], [0.0, 0.0]])
     velocity, rule = case(window, [[demand, 1.0]], taus=[tau, tau])
@@ -224,7 +225,9 @@ def test_a_large_gate_is_the_quantile_and_in_lots_close_to_it(demand, tau):
     if exact < 256:
         assert gate == exact
     else:
-        assert 0.92 * exact <= gate <= 1.25 * exact
+        # Between usual demand and a burst the distribution is flat: there a little risk is many units.
+        assert 1.0 - below[gate] <= 1.1 * tau, (gate, exact)
+        assert gate <= 1.25 * exact
 
 
 def test_a_channel_that_was_shown_nothing_cannot_have_sold_anything():

@@ -4,12 +4,14 @@ Everything here speaks to it as they would, by its GraphQL interfaces; nothing o
 """
 
 import fcntl
+import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -38,7 +40,7 @@ def why_not():
 
 
 class Api:
-    """One session at one of its interfaces."""
+    """One session at one of its interfaces; of a document with several fields the last one is answered."""
 
     def __init__(self, url):
         self.url, self.token = url, None
@@ -53,8 +55,7 @@ class Api:
             said = json.load(answer)
         if said.get("errors"):
             raise AssertionError(said["errors"])
-        (result,) = said["data"].values()
-        return result
+        return list(said["data"].values())[-1]
 
 
 class Storefront:
@@ -68,6 +69,7 @@ class Storefront:
         self.database = database
         self.process = None
         self.variants = {}
+        self.up = threading.Event()  # it answers
 
     def start(self):
         environment = os.environ | {
@@ -93,8 +95,10 @@ class Storefront:
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.admin = Api(f"{self.url}/admin-api")
         self.admin('mutation { login(username: "superadmin", password: "superadmin") { __typename } }')
+        self.up.set()
 
     def kill(self):
+        self.up.clear()
         self.process.kill()
         self.process.wait()
 
@@ -119,7 +123,7 @@ class Storefront:
             i={"name": "none", "enabled": True, "value": 0, "categoryId": self.tax, "zoneId": zone},
         )
         named = {"translations": [{"languageCode": "en", "name": "Standard", "description": ""}]}
-        admin(
+        self.shipping = admin(
             "mutation ($i: CreateShippingMethodInput!) { createShippingMethod(input: $i) { id } }",
             i={
                 "code": "standard", "fulfillmentHandler": "manual-fulfillment",
@@ -129,7 +133,7 @@ class Storefront:
                                "arguments": [{"name": "rate", "value": "500"}, {"name": "includesTax", "value": "auto"},
                                              {"name": "taxRate", "value": "0"}]},
             } | named,
-        )  # fmt: skip
+        )["id"]  # fmt: skip
         admin(
             "mutation ($i: CreatePaymentMethodInput!) { createPaymentMethod(input: $i) { id } }",
             i={"code": "dummy", "enabled": True,
@@ -173,6 +177,19 @@ class Storefront:
             id=order_id,
         )
 
+    def placed(self):
+        """{id: state} of all orders that shoppers have paid for, whatever became of them."""
+        found = {}
+        while True:
+            page = self.admin(
+                "query ($skip: Int!) { orders(options: {filter: {active: {eq: false}}, sort: {id: ASC}, take: 100,"
+                " skip: $skip}) { items { id state } } }",
+                skip=len(found),
+            )["items"]  # fmt: skip
+            found |= {order["id"]: order["state"] for order in page}
+            if len(page) < 100:
+                return found
+
     def buy(self, sku, quantity):
         """A shopper's whole way from the cart to paid: the order, or the error that stopped him."""
         shop = Api(f"{self.url}/shop-api")
@@ -198,6 +215,67 @@ class Storefront:
             'mutation { addPaymentToOrder(input: {method: "dummy", metadata: {}}) { __typename'
             " ... on Order { id code state } ... on ErrorResult { errorCode message } } }"
         )
+
+
+class Shopper:
+    """Somebody who wants `quantity` of `sku` and does not give up when the shop goes away: he comes back with the cart
+    he had, and looks whether he has paid already."""
+
+    def __init__(self, front, sku, quantity=1, *, tries=20):
+        self.front, self.sku, self.quantity, self.tries = front, sku, quantity, tries
+        self.shop = Api(f"{front.url}/shop-api")
+        self.code = None  # of his order
+        self.came_back = 0
+
+    def check_out(self):
+        """("paid", id), or ("sold out at ...", None)."""
+        for _ in range(self.tries):
+            try:
+                return self._go_on()
+            except urllib.error.HTTPError:
+                raise
+            except (OSError, http.client.HTTPException):
+                self.came_back += 1
+                assert self.front.up.wait(120), "the shop does not come back"
+        raise AssertionError(f"the shop broke off {self.tries} times")
+
+    def _go_on(self):
+        shop, order = self.shop, None
+        if self.came_back:
+            order = shop("{ activeOrder { code state lines { id } } }")
+        if order is None and self.code is not None:
+            placed = shop("query ($code: String!) { orderByCode(code: $code) { id state } }", code=self.code)
+            assert placed["state"] == "PaymentSettled", placed
+            return "paid", placed["id"]
+        if order is None or not order["lines"]:
+            order = shop(
+                "mutation ($v: ID!, $q: Int!) { addItemToOrder(productVariantId: $v, quantity: $q) { __typename"
+                " ... on Order { code state } ... on ErrorResult { errorCode } } }",
+                v=self.front.variants[self.sku], q=self.quantity,
+            )  # fmt: skip
+            if order.get("errorCode") == "INSUFFICIENT_STOCK_ERROR":
+                return "sold out at the cart", None
+        self.code = order["code"]
+        if order["state"] == "AddingItems":
+            moved = shop(
+                "mutation ($m: [ID!]!) { a: setCustomerForOrder(input: {"
+                ' firstName: "Ada", lastName: "Byron", emailAddress: "ada@example.org"}) { __typename }'
+                ' b: setOrderShippingAddress(input: {fullName: "Ada Byron", streetLine1: "1 Main",'
+                ' city: "New York", postalCode: "10001", countryCode: "US"}) { __typename }'
+                " c: setOrderShippingMethod(shippingMethodId: $m) { __typename }"
+                ' d: transitionOrderToState(state: "ArrangingPayment") { __typename'
+                " ... on OrderStateTransitionError { transitionError } } }",
+                m=[self.front.shipping],
+            )
+            if "transitionError" in moved:
+                assert "stock" in moved["transitionError"], moved
+                return "sold out at the till", None
+        paid = shop(
+            'mutation { addPaymentToOrder(input: {method: "dummy", metadata: {}}) { __typename'
+            " ... on Order { id state } ... on ErrorResult { errorCode message } } }"
+        )
+        assert paid.get("state") == "PaymentSettled", paid
+        return "paid", paid["id"]
 
 
 @contextmanager

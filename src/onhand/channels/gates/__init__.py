@@ -3,7 +3,7 @@
 Owns what channels sell (`demand.py`), how long a sale stays unseen (`exposure.py`), the number hidden (`gate.py`), who
 keeps the last units (`protection.py`), the price of risk (`controller.py`) and why (`words.py`). Promises: never shows
 more than there is; more latency, velocity or a smaller target never show more. Pure: no clock, no database; `replay.py`
-tells what any gates would have lost and oversold. Start reading at `gate.py`.
+tells what any gates would have lost and oversold, `live.py` keeps those of an installation. Start reading at `gate.py`.
 """
 
 from onhand.channels.gates.controller import Budget, learned

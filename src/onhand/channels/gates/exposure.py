@@ -37,6 +37,11 @@ class Latency:
         latency._add(seconds, worth)
         return latency
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is anything to tell."""
+        return self._total > 0.0
+
     def add(self, seconds: float) -> None:
         """One measurement; ValueError if it is negative or no number."""
         self._add(seconds, 1.0)

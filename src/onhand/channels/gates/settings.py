@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from onhand.channels.gates.gate import Rule
 Mode = Literal["adaptive", "fixed", "percent"]
 MODES: Final[tuple[Mode, ...]] = ("adaptive", "fixed", "percent")
 ALPHA: Final = 0.001
+# Percent of a number that come to a whole one are not rounded up for a last digit.
+_LEAST: Final = 1e-9
+LAG_MAX_S: Final = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class GateSetting:
     floor, cap     units hidden at least and at most, in any mode; cap None: no limit
     alpha          adaptive: oversold orders per order that are accepted, over time
     penalty_minor  adaptive: what an oversell costs, in the channel's currency; then money decides, and not alpha
+    lag_s          adaptive: how long the channel shows an old number, where that is not measured; None: a minute
     """
 
     mode: Mode = "fixed"
@@ -34,6 +39,7 @@ class GateSetting:
     cap: int | None = None
     alpha: float = ALPHA
     penalty_minor: int | None = None
+    lag_s: float | None = None
 
     def __post_init__(self) -> None:
         for problem in problems(self):
@@ -57,6 +63,8 @@ def problems(setting: GateSetting) -> list[str]:
         found.append(f"expected alpha between 0 and 1, not {setting.alpha}")
     if setting.penalty_minor is not None and setting.penalty_minor <= 0:
         found.append(f"expected penalty_minor above 0, not {setting.penalty_minor}")
+    if setting.lag_s is not None and not 0.0 <= setting.lag_s <= LAG_MAX_S:
+        found.append(f"expected lag_s from 0 to {LAG_MAX_S:.0f}, not {setting.lag_s}")
     return found
 
 
@@ -66,6 +74,34 @@ def read(document: Mapping[str, object]) -> GateSetting:
     if unknown:
         raise ValueError(f"expected {', '.join(GateSetting.__slots__)}, not {', '.join(unknown)}")
     return GateSetting(**document)  # type: ignore[arg-type]
+
+
+def hidden(setting: GateSetting, stock: int, computed: int | None = None) -> int:
+    """Units hidden by a gate, 0 to `stock`: the same as `gate.wanted_gate` and `hidden_of_all`.
+
+    stock     units that there are, gates left out
+    computed  of a gate that is computed: the last that was, None: none yet
+    """
+    if setting.mode == "percent":
+        units = ceil(setting.percent * stock / 100.0 - _LEAST)
+    else:
+        units = setting.units if setting.mode == "fixed" else computed or 0
+    if setting.mode != "adaptive" or computed is None:
+        units = max(setting.floor, min(INT4_MAX if setting.cap is None else setting.cap, units))
+    return max(0, min(stock, units))
+
+
+def hidden_of_all(settings: Sequence[GateSetting], stock: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """int64[n, channel]: `hidden` of many items; gates that are computed have their floor.
+
+    stock  int64[n, channel]
+    """
+    units = np.array([s.units if s.mode == "fixed" else 0 for s in settings], np.int64)
+    percent = np.array([s.percent if s.mode == "percent" else 0.0 for s in settings])
+    floor = np.array([s.floor for s in settings], np.int64)
+    cap = np.array([INT4_MAX if s.cap is None else s.cap for s in settings], np.int64)
+    gates = units if not percent.any() else units + np.ceil(percent * stock / 100.0 - _LEAST).astype(np.int64)
+    return np.maximum(0, np.minimum(stock, np.maximum(floor, np.minimum(cap, gates))))
 
 
 def rule_of(

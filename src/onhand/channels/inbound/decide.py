@@ -7,8 +7,8 @@ channel wanted when it was followed last and what it wants now (`follow`), so th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -28,6 +28,10 @@ HOLDS: Final[Mapping[str, str]] = {
 NOWHERE: Final = "ZZ"
 """The country of an order that says none: it cannot be located, so it is held until a person says where it goes."""
 
+CLOCKS_APART: Final = timedelta(minutes=10)
+"""A state of an order that is farther ahead of our clock than this is of no moment that was."""
+
+ID_MAX: Final = 128
 _FIRST_RETRY_S, _RETRY_MAX_S = 5.0, 900.0
 _TEXT_MAX, _EMAIL_MAX, _PHONE_MAX = 200, 254, 40
 
@@ -64,8 +68,11 @@ class Heard(NamedTuple):
 def compare(known: Known, heard: Heard) -> Literal["newer", "same", "older", "ask"]:
     """Whether `heard` is news. `ask`: both are of the same moment and differ, so only the channel can tell.
 
-    Channels count in seconds: an order that was paid and cancelled within one has two states of one moment.
+    Channels count in seconds: an order that was paid and cancelled within one has two states of one moment. Where one
+    had put a state into the future, whatever we read later is newer: nothing else ever would be.
     """
+    if heard.is_read and heard.read_at > known.read_at and known.said_at > known.read_at + CLOCKS_APART:
+        return "same" if without_person(heard.said) == without_person(known.said) else "newer"
     if heard.said_at != known.said_at:
         return "newer" if heard.said_at > known.said_at else "older"
     if without_person(heard.said) == without_person(known.said):
@@ -73,6 +80,26 @@ def compare(known: Known, heard: Heard) -> Literal["newer", "same", "older", "as
     if heard.is_read:
         return "newer" if heard.read_at >= known.read_at else "older"
     return "ask"
+
+
+def unkeepable(said: ChannelOrder) -> str | None:
+    """Why an order cannot be written down as it was told, so that it stands in the way of no other; None: it can.
+    Connectors that are described by a document see to it themselves, programs may not."""
+    for what, text in (("external_id", said.external_id), *(("line_id", line.line_id) for line in said.lines)):
+        if not 0 < len(text) <= ID_MAX:
+            return f"{what}: expected 1 to {ID_MAX} characters, got {len(text)}"
+    if not _is_text(msgspec.to_builtins(said)):
+        return "a text holds NUL or half a character"
+    return None
+
+
+def _is_text(value: object) -> bool:
+    """Whether all texts within can be kept."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    if isinstance(value, Mapping):
+        return all(map(_is_text, cast("Mapping[str, object]", value).values()))
+    return not isinstance(value, (list, tuple)) or all(map(_is_text, cast("Sequence[object]", value)))
 
 
 _RANK: Final = {"unknown": 0, "pending": 1, "open": 2, "completed": 3, "cancelled": 4}

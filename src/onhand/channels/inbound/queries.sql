@@ -81,11 +81,12 @@ WHERE channel_id = %(channel_id)s AND taken < version AND status = 'unknown_sku'
 LIMIT %(limit)s;
 
 -- name: set_taken
--- said NULL: as it was. Only what was followed: something newer may have been heard meanwhile.
+-- said NULL: as it was. Only what was followed: something newer may have been heard meanwhile. Whoever has followed less
+-- than another has by now says nothing: what was wanted then would be ordered twice.
 UPDATE channel_order SET taken = greatest(taken, %(version)s), status = %(status)s, problem = %(problem)s, missing = NULL,
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = 0,
     said = CASE WHEN version = %(version)s THEN coalesce(%(said)s, said) ELSE said END
-WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND taken <= %(version)s;
 
 -- name: set_wanted
 UPDATE channel_order SET wanted = %(wanted)s
@@ -96,7 +97,7 @@ UPDATE channel_order SET status = %(status)s, problem = %(problem)s, missing = %
     wanted = coalesce(%(wanted)s, wanted), order_id = coalesce(%(order_id)s::uuid, order_id), attempts = attempts + 1,
     next_try_at = CASE WHEN %(seconds)s::float8 IS NULL THEN 'infinity'
                        ELSE now() + make_interval(secs => %(seconds)s::float8) END
-WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND version = %(version)s;
+WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s AND version = %(version)s AND taken < version;
 
 -- name: set_problem
 UPDATE channel_order SET problem = %(problem)s
@@ -150,10 +151,15 @@ UPDATE channel_reading SET next_at = now() + make_interval(secs => %(lease_s)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s AND next_at <= now()
 RETURNING at, since, failures;
 
+-- name: hasten_readings
+-- Also what somebody has begun to read: he may be dead, and two who read do no harm.
+UPDATE channel_reading SET next_at = now() WHERE channel_id = %(channel_id)s AND next_at > now();
+
 -- name: save_reading
+-- Asked for while it was read (or slower than its lease): it stays due, for what was asked for came later.
 UPDATE channel_reading SET at = %(at)s, failures = 0, error = NULL,
     ended_at = CASE WHEN %(ended)s THEN coalesce(%(heard_until)s::timestamptz, now()) ELSE ended_at END,
-    next_at = now() + make_interval(secs => %(seconds)s)
+    next_at = CASE WHEN next_at <= now() THEN next_at ELSE now() + make_interval(secs => %(seconds)s) END
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
 
 -- name: sales_until
@@ -175,6 +181,10 @@ UPDATE channel_reading SET at = %(at)s WHERE channel_id = %(channel_id)s AND kin
 UPDATE channel_reading SET failures = failures + 1, error = %(error)s,
     next_at = now() + make_interval(secs => %(seconds)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
+
+-- name: read_now
+-- Orders of a week are not compared for it: that is asked for by itself.
+UPDATE channel_reading SET next_at = now() WHERE kind <> 'reconcile' AND next_at > now();
 
 -- name: readings
 SELECT kind, since, next_at, failures, error, ended_at FROM channel_reading WHERE channel_id = %(channel_id)s ORDER BY kind;

@@ -323,6 +323,16 @@ def take_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, leas
     return None if row is None else Reading(at=row[0], since=row[1], failures=row[2])
 
 
+def hasten_readings(conn: Connection[TupleRow], channel_id: int) -> None:
+    """What is read of the channel by schedule is read now."""
+    conn.execute(SQL["hasten_readings"], {"channel_id": channel_id})
+
+
+def read_now(conn: Connection[TupleRow]) -> None:
+    """Have every channel's orders, sales and counts read now, as well if somebody is at it: that changes nothing."""
+    conn.execute(SQL["read_now"])
+
+
 def save_reading(
     conn: Connection[TupleRow],
     channel_id: int,

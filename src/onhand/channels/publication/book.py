@@ -8,6 +8,8 @@ come to show what was last wanted:
   the channel does not compare and another number is wanted by now, the newer number goes instead;
 - one that was refused for another number than expected waits until that number was read; what the channel has sold
   without our knowledge (expected less seen) is not shown again before we have heard of it, or a minute has passed;
+- a listing whose channel has sold some itself, which most count down by themselves, is written though the number is the
+  one that it was told last (`touch`, `to_check`, `doubt`): nobody else would notice;
 - what failed alone comes again alone, later and later; a batch that fails again and again is taken apart.
 
 Times are seconds since 1970.
@@ -33,6 +35,8 @@ NEVER: Final = float("inf")
 
 # How long sales that we have not heard of are kept from being shown once more.
 _OWED_S: Final = 60.0
+# A sale may have been recorded so long before the news of it.
+_NEWS_LATE_S: Final = 60.0
 # From so many failures in a row on a write no longer goes in a full batch.
 _APART: Final = 3
 _PAUSE_MAX_S: Final = 60.0
@@ -131,6 +135,12 @@ class Book:
         self.errors: dict[int, str] = {}  # row -> what went wrong last
         self._again: dict[str, list[int]] = {}  # writes whose fate is not known, by the batch they left with
         self._turn_of_weak = False
+        # Sales that we have heard of since `known_at` are not in `shown`: when the write left, or the reading came.
+        self.known_at: Float64 = np.zeros(0)
+        self._left_at: Float64 = np.zeros(0)
+        self._touched_at: Float64 = np.zeros(0)  # the first and the last time that was not checked
+        self._touched_last: Float64 = np.zeros(0)
+        self.is_doubted = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -164,11 +174,20 @@ class Book:
         self.failures = np.concatenate([self.failures, np.array(columns[11], np.int32)])
         self.next_try = np.concatenate([self.next_try, np.array(columns[12], np.float64)])
         self.wanted = np.concatenate([self.wanted, np.full(count, NONE, np.int32)])
-        for name, value in (("since", NEVER), ("_since_sent", NEVER), ("_owed_until", 0.0)):
+        shown_at = self.shown_at[first:]
+        self.known_at = np.concatenate([self.known_at, shown_at])
+        self._left_at = np.concatenate([self._left_at, shown_at])
+        for name, value in (
+            ("since", NEVER),
+            ("_since_sent", NEVER),
+            ("_owed_until", 0.0),
+            ("_touched_at", NEVER),
+            ("_touched_last", NEVER),
+        ):
             setattr(self, name, np.concatenate([getattr(self, name), np.full(count, value)]))
         self._owed = np.concatenate([self._owed, np.zeros(count, np.int32)])
         self.before = np.concatenate([self.before, np.full(count, NONE, np.int32)])
-        for name in ("is_busy", "is_gone", "must_read"):
+        for name in ("is_busy", "is_gone", "must_read", "is_doubted"):
             setattr(self, name, np.concatenate([getattr(self, name), np.zeros(count, np.bool_)]))
         self.rows.update(zip(columns[0], range(first, first + count), strict=True))
         self.by_external.update(zip(columns[1], range(first, first + count), strict=True))
@@ -184,8 +203,14 @@ class Book:
         names = (listing.external_id, listing.external_sku)
         if names != self.names[row]:
             # Another thing at the channel: nothing is known of it.
-            self.by_external.pop(self.names[row][0], None)
+            if self.by_external.get(self.names[row][0]) == row:  # two may have exchanged their names
+                del self.by_external[self.names[row][0]]
             self.by_external[names[0]] = row
+            if self.sent[row] != NONE and not self.is_busy[row]:
+                self._again[batch := str(self._batch[row])].remove(row)
+                if not self._again[batch]:
+                    del self._again[batch]
+                self._unsent(row)
             self.names[row] = names
             self.shown[row] = NONE
         self.is_active[row] = listing.is_active
@@ -214,6 +239,26 @@ class Book:
         self.since[rows[settled]] = NEVER
         return int(news.sum())
 
+    def touch(self, rows: npt.NDArray[np.intp], at: float | Float64) -> None:
+        """Something of these was sold, perhaps by the channel itself: `to_check` will ask."""
+        self._touched_at[rows] = np.minimum(self._touched_at[rows], at)
+        self._touched_last[rows] = at
+
+    def to_check(self, now: float) -> tuple[list[int], list[float]]:
+        """(rows, since when) that show what they should, unless the channel itself has sold some since then."""
+        idle = (self.sent == NONE) & ~self.is_busy & (self.shown >= 0) & ~self.is_doubted
+        rows = np.flatnonzero(np.isfinite(self._touched_at) & idle & (self.target(now) == self.shown))
+        since = np.maximum(self.known_at[rows], self._touched_at[rows] - _NEWS_LATE_S)
+        self._touched_at[rows] = NEVER
+        return rows.tolist(), since.tolist()
+
+    def doubt(self, rows: Sequence[int], now: float) -> None:
+        """The channel has sold some of these itself: they are written, whatever was shown last."""
+        for row in rows:
+            if self.sent[row] == NONE:
+                self.is_doubted[row] = True
+                self.since[row] = min(self.since[row], now)
+
     def target(self, now: float) -> Int32:
         """int32[row]: what each is to show now."""
         wanted = np.where(self.is_active, self.wanted, 0)  # of what is paused nothing is offered
@@ -222,7 +267,7 @@ class Book:
     def _pending(self, now: float) -> npt.NDArray[np.bool_]:
         """Rows that show another number than they should, and that nothing is on its way to."""
         idle = (self.sent == NONE) & ~self.is_busy & ~self.is_gone & (self.wanted >= 0)
-        return idle & (self.target(now) != self.shown)
+        return idle & ((self.target(now) != self.shown) | self.is_doubted)
 
     def depth(self, now: float) -> int:
         """How many wait to be written, or to be heard of."""
@@ -305,13 +350,14 @@ class Book:
         target = self.target(now)
         kept: list[int] = []
         for row, key in zip(rows, keys, strict=False):
-            if target[row] == self.shown[row]:  # it has come back to that meanwhile
+            if target[row] == self.shown[row] and not self.is_doubted[row]:  # it has come back to that meanwhile
                 self.is_busy[row] = False
                 continue
             self.sent[row], self._key[row], self._batch[row] = target[row], key, batch_id
             is_known = self.is_compared and self.shown[row] >= 0
             self._was[row] = max(0, int(self.shown[row]) - sold.get(row, 0)) if is_known else None
             self._since_sent[row], self.since[row] = self.since[row], NEVER
+            self._left_at[row] = now
             kept.append(row)
         return Batch(batch_id, kept, [self._write_of(row) for row in kept], is_again=False)
 
@@ -358,9 +404,13 @@ class Book:
         """Take the fates of a batch over."""
         all_failed = all(outcome.fate in (Fate.RETRY, Fate.UNKNOWN) for outcome in outcomes)
         told = Told()
-        for row, outcome in zip(batch.rows, outcomes, strict=True):
+        for row, write, outcome in zip(batch.rows, batch.writes, outcomes, strict=True):
             self.is_busy[row] = False
             told.rows.append(row)
+            if write.external_id != self.names[row][0]:  # the listing is of another thing there by now
+                self._unsent(row)
+                self.shown[row] = NONE
+                continue
             if outcome.fate in (Fate.DONE, Fate.ACCEPTED):
                 self._arrived(row, outcome, now, told)
                 continue
@@ -378,6 +428,8 @@ class Book:
         self.before[row] = self.shown[row]
         self.shown[row] = self.sent[row] if outcome.seen is None else outcome.seen
         self.shown_at[row] = now
+        # A channel that compares has told us that we knew of all its sales until then; others we have told.
+        self._known_as_of(row, float(self._left_at[row]))
         if outcome.seen is not None:
             self.verified_at[row] = now
         self.failures[row], self.next_try[row] = 0, 0.0
@@ -387,6 +439,11 @@ class Book:
         if self.wanted[row] == self.shown[row]:
             self.since[row] = NEVER
         told.done += 1
+
+    def _known_as_of(self, row: int, at: float) -> None:
+        self.known_at[row], self.is_doubted[row] = at, False
+        if self._touched_last[row] <= at:
+            self._touched_at[row] = NEVER
 
     def _failed(self, row: int, outcome: Outcome, now: float, *, alone: bool) -> None:
         fate = outcome.fate
@@ -432,6 +489,7 @@ class Book:
 
     def _seen(self, row: int, units: int, was: int | None, now: float) -> None:
         self.shown[row], self.shown_at[row], self.verified_at[row] = units, now, now
+        self._known_as_of(row, now)
         if was is not None and units < was:
             self._owed[row] = min(np.iinfo(np.int32).max, int(self._owed[row]) + was - units)
             self._owed_until[row] = now + _OWED_S

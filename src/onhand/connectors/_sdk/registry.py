@@ -117,17 +117,18 @@ def for_channel(name: str, settings: Mapping[str, Any], *, folder: Path | None =
     by = cast("Mapping[str, Any]", overrides)
     if fixed := [part for part in FIXED if part in by]:
         raise Unusable(f"{', '.join(fixed)}: fixed, whatever the channel")
-    place = None if folder is None else folder / name
+    place, program = None if folder is None else folder / name, ""
     if place is None or not place.joinpath(FILE).is_file():
         if name not in built_in():
             find(name, folder=folder)
             raise Unusable(f"{name} is a program: it has no document that could be otherwise")
         place = files("onhand.connectors").joinpath(name)
-    return _otherwise(_text(place, FILE), tuple(sorted(_documents(place).items())), json.dumps(by))
+        program = name if place.joinpath(PROGRAM).is_file() else ""
+    return _otherwise(_text(place, FILE), tuple(sorted(_documents(place).items())), json.dumps(by), program)
 
 
 @functools.lru_cache(maxsize=256)
-def _otherwise(text: str, documents: tuple[tuple[str, str], ...], overrides: str) -> Connector:
+def _otherwise(text: str, documents: tuple[tuple[str, str], ...], overrides: str, program: str) -> Connector:
     made = overridden(read(text).value, json.loads(overrides))
     beside = dict(documents)
     linted = lint(json.dumps(made), read_file=beside.get)
@@ -135,6 +136,8 @@ def _otherwise(text: str, documents: tuple[tuple[str, str], ...], overrides: str
         # Its lines are of no text that anybody wrote.
         told = [f"{finding.path}: {finding.message}; {finding.remedy}" for finding in linted.errors]
         raise Unusable("\n".join(told[:_TOLD_MAX]))
+    if program:  # it does more than its document says
+        return importlib.import_module(f"onhand.connectors.{program}.program").of(linted.connector)
     return Declared(linted.connector, beside)
 
 

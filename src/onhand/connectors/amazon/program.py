@@ -362,7 +362,12 @@ def connector() -> Amazon:
     linted = lint_folder(folder)
     if linted.connector is None:
         raise Unusable("\n".join(f"amazon/{FILE}:{finding}" for finding in linted.findings))
-    return Amazon(linted.connector)
+    return of(linted.connector)
+
+
+def of(document: ConnectorIn) -> Amazon:
+    """Amazon by another document: a channel may have other limits."""
+    return Amazon(document)
 
 
 def _free(records: Sequence[T]) -> list[T]:

@@ -5,6 +5,7 @@ done under a key, and tells what it shows at `GET /stock`. `DOCUMENT` is its con
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -48,11 +49,17 @@ COMPARING: Final = (
 
 
 class Stall:
-    """What it shows, by id. writes: (id, units) in the order they came. knows: whether it has such a thing."""
+    """What it shows, by id.
+
+    writes    (id, units) in the order they came
+    heard_at  the moments when they came, seconds since 1970
+    knows     whether it has such a thing
+    """
 
     def __init__(self, *, knows: Callable[[str], bool] = lambda _: True) -> None:
         self.shown: dict[str, int] = {}
         self.writes: list[tuple[str, int]] = []
+        self.heard_at: list[float] = []
         self.keys: list[str] = []
         self.requests = 0
         self.done: dict[str, bytes] = {}
@@ -64,10 +71,16 @@ class Stall:
             Route("/stock", self._write, methods=["POST"]),
             Route("/stock", self._read, methods=["GET"]),
         ]
-        return Faults(Starlette(routes=routes), routes=[Route("/_fake/state", self._state)])
+        about = [
+            Route("/_fake/state", self._state),
+            Route("/_fake/writes", self._all_writes),
+            Route("/_fake/shown", self._shown),
+        ]
+        return Faults(Starlette(routes=routes), routes=about)
 
     async def _write(self, request: Request) -> Response:
         body = json.loads(await request.body())
+        now = time.time()
         self.requests += 1
         self.keys.append(body["key"])
         if body["key"] in self.done:
@@ -82,6 +95,7 @@ class Stall:
             else:
                 self.shown[item["id"]] = item["units"]
                 self.writes.append((item["id"], item["units"]))
+                self.heard_at.append(now)
                 results.append({"id": item["id"]})
         answer = json.dumps({"results": results}).encode()
         self.done[body["key"]] = answer
@@ -95,6 +109,13 @@ class Stall:
     async def _state(self, _: Request) -> Response:
         state = {"shown": len(self.shown), "writes": len(self.writes), "requests": self.requests}
         return _json_of(json.dumps(state).encode())
+
+    async def _shown(self, _: Request) -> Response:
+        return _json_of(json.dumps(self.shown).encode())
+
+    async def _all_writes(self, _: Request) -> Response:
+        told = [(*write, at) for write, at in zip(self.writes, self.heard_at, strict=True)]
+        return _json_of(json.dumps(told).encode())
 
 
 def _json_of(body: bytes) -> Response:

@@ -229,7 +229,8 @@ class Shop:
             if order["status"] in held and body.get("status") == "cancelled":
                 self._move(order, 1)
             order.update({k: v for k, v in body.items() if k in ("status", "meta_data")})
-            order["date_modified_gmt"] = _gmt(datetime.now(UTC))
+            # A clock that was set ahead is not set back by this.
+            order["date_modified_gmt"] = max(_gmt(datetime.now(UTC)), order["date_modified_gmt"])
         return JSONResponse(order)
 
 
