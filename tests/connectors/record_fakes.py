@@ -76,7 +76,8 @@ async def record(name):
         (order,) = await kit.connector.read(kit.connection, received.topic, said.body)
     (folder / "fixtures").mkdir(exist_ok=True)
     kept = [keep(folder, kit, one, await heard(kit, one)) for one in calls_of(kit, mug, cup, order_id, other_id, order)]
-    if "messages" in abilities(kit.connector):
+    # What Standard Webhooks signs is genuine for five minutes only, by the clock of this machine.
+    if "messages" in abilities(kit.connector) and kit.connector.document.webhooks.verify.scheme != "standard_webhooks":
         with suppress(NotOnBench):
             message = bench.message(order_id)
             given = {
