@@ -1,5 +1,6 @@
 """A channel at Amazon, whose messages come by a queue: an account that speaks its interface, and a real database."""
 
+import asyncio
 import threading
 import time
 
@@ -75,6 +76,28 @@ def test_a_message_whose_worker_died_comes_again_and_counts_once(shop, merchant,
     assert (len(shop.messages()), len(shop.fake.queue)) == (told, 0)
     assert merchant.rows("SELECT count(*) FROM orders")[0] == (1,)
     assert merchant.position("A", "berlin") == (10, 0, 3, 0)
+
+
+def test_who_is_ended_while_listening_leaves_the_queue_to_the_next(shop, merchant, monkeypatch):
+    shop.fake.buy({"A": 1})
+    connector = shop.connectors.find("amazon", {})
+    listens = asyncio.Event()
+
+    async def listen(*_):
+        listens.set()
+        await asyncio.Event().wait()
+
+    async def end(account):
+        listening = asyncio.create_task(shop.ear.fetch(account))
+        await listens.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
+        return listening.cancelled()
+
+    monkeypatch.setattr(connector, "pull_messages", listen)
+    assert shop.do(end)
+    monkeypatch.undo()
+    assert shop.do(shop.ear.fetch) > 0
 
 
 def test_nothing_is_removed_that_could_not_be_stored(shop, merchant, monkeypatch):

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -12,6 +13,7 @@ from onhand.base.actor import SYSTEM
 from onhand.base.ids import new_ids, texts
 from onhand.channels.model import ChannelIn, ListingIn
 from onhand.channels.publication import store
+from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.outcomes import key_of
 from onhand.connectors._sdk.values import Write
 from onhand.db.outbox import Listener
@@ -238,6 +240,23 @@ def test_a_foreign_write_is_found_and_closed_and_told_of(world):
         world.shows("shop", A=5)
         wait_until(lambda: (h := world.health("shop")) is not None and h.drift.get("unknown") == 1)
         wait_until(lambda: world.health("shop").drift["verified"] == len(SKUS))
+    with world.db.connection() as conn:
+        assert store.staleness(conn, "shop")["verified"] == len(SKUS)
+
+
+def test_a_channel_may_tell_of_a_listing_twice_where_its_pages_overlap(world, monkeypatch):
+    world.channel("shop")
+    pull = Declared.pull_stock
+
+    async def pull_twice(self, connection, at):
+        page = await pull(self, connection, None)
+        return replace(page, next="again") if at is None else page
+
+    monkeypatch.setattr(Declared, "pull_stock", pull_twice)
+    with world.publishing(reconcile_every_s=1.0):
+        world.stock(A=5)
+        world.shows("shop", A=5)
+        wait_until(lambda: (h := world.health("shop")) is not None and h.drift.get("verified") == 2 * len(SKUS))
     with world.db.connection() as conn:
         assert store.staleness(conn, "shop")["verified"] == len(SKUS)
 

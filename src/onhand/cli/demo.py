@@ -32,6 +32,7 @@ _PICTURES_PER_S: Final = 4
 # A channel may be down, and a message lost, when the world stops.
 _SETTLE_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 1.0
+_RECONCILE_AFTER_S: Final = 20.0
 _SCOPES: Final = ("read", "stock:write", "orders:write", "config:write")
 
 
@@ -135,12 +136,12 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         stranger = _stranger(db)
 
         say("starting the API")
-        from onhand.cli.demo_children import fake, onhand
+        from onhand.cli.demo_children import fake, onhand, usual_port
         from onhand.twin.board import Board
         from onhand.twin.storefronts import ALL
         from onhand.twin.street import Stall
 
-        stalls = [Stall(front, _claimed(0)) for front in ALL]
+        stalls = [Stall(front, usual_port(settings, front.code, _is_free) or _claimed(0)) for front in ALL]
         fakes = [
             resources.enter_context(fake(settings, stall.front.code, stall.port, speed=wish.speed, seed=wish.seed or 1))
             for stall in stalls
@@ -270,10 +271,14 @@ async def _settle(stage: _Stage, town: "Town", amiss: list[str]) -> None:
             return {stall.front.code: told(conn, stall.front.code) for stall in stage.stalls if stall.front.lists}
 
     await asyncio.to_thread(hasten)
-    give_up_at = time.monotonic() + _SETTLE_S
+    began = time.monotonic()
+    give_up_at, reconcile_at = began + _SETTLE_S, began + _RECONCILE_AFTER_S
     while True:
         await asyncio.sleep(_SETTLE_LOOK_S)
-        amiss[:] = await town.differences(await asyncio.to_thread(ours))
+        reconciles = time.monotonic() > reconcile_at
+        if reconciles:
+            reconcile_at += _RECONCILE_AFTER_S
+        amiss[:] = await town.differences(await asyncio.to_thread(ours), reconciles=reconciles)
         if not amiss or time.monotonic() > give_up_at:
             return
 
@@ -389,6 +394,13 @@ def _screen(console: "Console", banner: "Banner", board: "Board") -> Generator[C
             live.update(render(board, banner, width=width, height=height), refresh=True)
 
         yield draw
+
+
+def _is_free(port: int) -> bool:
+    try:
+        return bool(_claimed(port))
+    except SettingsError:
+        return False
 
 
 def _claimed(port: int) -> int:

@@ -99,7 +99,24 @@ def fake(settings: "Settings", name: str, port: int, *, speed: float, seed: int)
     folder = Path(settings.home) / _FAKES
     arguments = ["-m", "onhand.twin.fakes", name, "--port", str(port), "--seed", str(seed), "--speed", str(speed)]
     arguments += ["--state", str(folder / f"{name}.state"), "--files", str(files(settings) / name), "--with-parent"]
-    return Child(name, arguments, folder / f"{name}.log", {})
+    made = Child(name, arguments, folder / f"{name}.log", {})
+    _port_file(settings, name).write_text(f"{port}\n", "ascii")
+    return made
+
+
+def usual_port(settings: "Settings", name: str, is_free: Callable[[int], bool]) -> int | None:
+    """Where a vendor was the last time, if nobody else is there now.
+
+    Before it is told otherwise the server looks for it there, and after some failures it does so more and more rarely.
+    """
+    with suppress(OSError, ValueError):
+        port = int(_port_file(settings, name).read_text("ascii"))
+        return port if is_free(port) else None
+    return None
+
+
+def _port_file(settings: "Settings", name: str) -> Path:
+    return Path(settings.home) / _FAKES / f"{name}.port"
 
 
 def files(settings: "Settings") -> Path:

@@ -185,6 +185,12 @@ class Ear:
             await self._transact(partial(_keep_posted, channel_id, posted))
             if posted:
                 await queued.settle_messages(account.connection, [one.receipt for one in posted])
+        except asyncio.CancelledError:
+            # Whoever comes after us need not wait until our turn would have been over.
+            await self._transact(
+                lambda conn: store.save_reading(conn, channel_id, "queue", at=None, seconds=0.0, ended=False)
+            )
+            raise
         except (Unavailable, Refused) as error:
             because, seconds = str(error), retry_s(reading.failures + 1)
             await self._transact(

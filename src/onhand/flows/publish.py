@@ -727,7 +727,7 @@ class Publisher:
         book.not_readable([row for row in waited_for if row not in drift.seen])
         try:
             async with live.saving:
-                await self._in_thread(self._save_reconciled, account, drift, book.stored(drift.rows))
+                await self._in_thread(self._save_reconciled, account, drift, book.stored([*dict.fromkeys(drift.rows)]))
             live.reconcile_at = began + self._reconcile_every_s
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("what a channel shows could not be recorded", channel=account.code, error=str(error))

@@ -96,6 +96,7 @@ class Line:
     passes_files  it is neither told numbers nor asked
     bought    paid orders there; heard: those that we have, and how long after
     cancelled of the bought: their shoppers changed their mind there
+    reconciled  times that all it shows had to be read and compared, at the end
     sold_out  visitors who found that not so many were shown
     oversold  orders that we could not serve in full when we heard of them
     health    how the channel is doing, as GET /v1/channels/{code}/health says
@@ -107,6 +108,7 @@ class Line:
     bought: int = 0
     sold_out: int = 0
     cancelled: int = 0
+    reconciled: int = 0
     oversold: int = 0
     heard: int = 0
     hearing: Latencies = field(default_factory=Latencies)

@@ -97,15 +97,23 @@ class Town:
         except* (WorldError, SettingsError) as failed:
             raise failed.exceptions[0] from None
 
-    async def differences(self, told: Mapping[str, Mapping[str, Sequence[int]]]) -> list[str]:
-        """What the channels at vendors and we do not agree on, a sentence each. told: by channel and sku, our number,
-        and one that is on its way."""
+    async def differences(
+        self, told: Mapping[str, Mapping[str, Sequence[int]]], *, reconciles: bool = False
+    ) -> list[str]:
+        """What the channels at vendors and we do not agree on, a sentence each.
+
+        told        by channel and sku, our number, and one that is on its way
+        reconciles  have a channel that shows another number read now: nobody but the hourly reading finds, say, an
+                    order that came and went between two messages while we wrote
+        """
         await self.street.look()
         found: list[str] = []
         for code, ids in (await self.street.missing()).items():
             found += [f"{code}: order {one} was paid and is not in our ledger" for one in ids]
         for code, rows in (await self.street.differing(told)).items():
             found += [f"{code}: {row}" for row in rows]
+            if rows and reconciles:
+                await self.street.reconcile(code)
         for code, line in self._board.lines.items():
             if depth := line.health.get("queue_depth"):
                 found.append(f"{code}: {depth} listings do not show what they should yet")

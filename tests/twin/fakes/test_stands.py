@@ -54,6 +54,7 @@ def test_a_customer_may_change_his_mind_once(name):
         assert http.post("/_fake/cancel", json={"id": number}).status_code == 200
         assert http.post("/_fake/cancel", json={"id": number}).status_code == 409
         assert http.get("/_fake/paid").json() == []
+        assert http.get("/_fake/shelf").json() == {"A": 3}
 
 
 @pytest.mark.parametrize("name", ["shopify", "woocommerce"])

@@ -332,6 +332,9 @@ class Amazon(Stand):
         if order["fulfillment"]["fulfillmentStatus"] != "UNSHIPPED":
             raise TooLate(number)
         self.shop.cancel(number)
+        # An assumption: what was taken off for it is for sale again, as in other shops.
+        for item in order["orderItems"]:
+            self.shop.listings[item["product"]["sellerSku"]].quantity += item["quantityOrdered"]
         return order
 
     def paid(self) -> list[str]:
