@@ -113,11 +113,17 @@ def test_a_slow_channel_is_shown_less_while_others_sell_briskly_and_more_when_th
         shop.sell(8)
         wait_until(lambda: shop.shown(code="quick") >= 11, lambda: shop.stalls["quick"].shown)
         wait_until(lambda: shop.shown() <= 6, lambda: shop.stalls["market"].shown)
-        hidden = 12 - shop.shown()
+        channel_id = publisher.gates.sellers[1].channel_id
+
+        def facts():
+            return publisher.gates.why(channel_id, 1, time.time())
+
+        # The last sale is heard, and what was decided then is shown.
+        wait_until(lambda: facts().stock == 12 and shop.shown() == 12 - facts().hidden, lambda: (facts(), shop.shown()))
         wait_until(lambda: shop.told()["ats"] == shop.shown(), shop.told)
-        facts = publisher.gates.why(publisher.gates.sellers[1].channel_id, 1, time.time())
-        assert sentence(facts).startswith(f"hid {hidden} of 12: web sells "), sentence(facts)
-        assert "market hears us after 2 h" in sentence(facts)
+        hidden, said = 12 - shop.shown(), sentence(facts())
+        assert said.startswith(f"hid {hidden} of 12: web sells "), said
+        assert "market hears us after 2 h" in said
         # Nothing more is sold for a day: the burst is over, and the shop is open again.
         shop.later_s = 86_400.0
         wait_until(lambda: shop.shown() > 12 - hidden, lambda: shop.stalls["market"].shown)
