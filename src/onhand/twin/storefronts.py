@@ -62,7 +62,8 @@ def _nodes(*types: str) -> list[str]:
 
 def _shop(code: str, name: str, nodes: list[str], *, margin: float, **habits: Any) -> Shop:
     document = {
-        "name": name, "nodes": nodes, "currency": CURRENCY, "priority": 5, "margin_rate": margin, "gate": {"units": 1},
+        "name": name, "nodes": nodes, "currency": CURRENCY, "priority": 5, "margin_rate": margin,
+        "gate": {"mode": "adaptive", "alpha": 0.001},
     }  # fmt: skip
     return Shop(code=code, document=document, **habits)
 
