@@ -198,6 +198,6 @@ def test_the_kit_asks_for_everything_a_connector_can_do(name):
         "shipping.pull",
         "counts.pull",
     }
-    # Parcels are of orders: where none can be read, the connector's own test tells of them.
-    of_orders = set() if "orders.pull" in connector.capabilities else {"fulfilments.push"}
+    # Parcels and lines are of orders: where none can be read, the connector's own test tells of them.
+    of_orders = set() if "orders.pull" in connector.capabilities else {"fulfilments.push", "orders.cancel_lines"}
     assert set(connector.capabilities) - passed <= {"ships", "sales.pull", *own, *of_orders}

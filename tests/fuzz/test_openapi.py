@@ -16,6 +16,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
+from onhand.channels.inbound.store import add_message
 from onhand.flows.simulation import job as simulation
 from onhand.jobs.worker import run_next
 
@@ -28,6 +29,7 @@ EXAMPLES = 10
 # A stream has no end to wait for: tests/api/test_events.py.
 ENDLESS = "/v1/events"
 
+CONNECTED, STUCK = "partner", "order-1"
 _BEGINS, _ENDS = "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z"
 OPEN = ("/healthz", "/readyz", "/metrics")
 
@@ -47,7 +49,10 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     # What is compiled for the first time takes longer than any request may.
     server.client.post("/v1/plans/run", json={"kind": "sourcing", "apply": False}, timeout=240).raise_for_status()
     jobs = _some_jobs(server, shop)
-    schema = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json", config=_config(server, shop, jobs))
+    message_id = _connected(server, shop)
+    schema = schemathesis.openapi.from_url(
+        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id)
+    )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
     failures: dict[tuple[str, str], str] = {}
@@ -81,6 +86,26 @@ def _some_jobs(server: Server, shop: Shop) -> list[str]:
     return [jobs[0]] * 4 + jobs[1:]
 
 
+def _connected(server: Server, shop: Shop) -> int:
+    """A channel that is connected, with a message and an order that wait; the message's id. No worker calls it."""
+    document = {
+        "currency": "EUR", "connector": "woocommerce", "settings": {"url": "https://1.1.1.1"},
+        "credentials": {"consumer_key": "ck", "consumer_secret": "cs", "webhook_secret": "hook"},
+    }  # fmt: skip
+    shop.call("PUT", f"/v1/channels/{CONNECTED}", document)
+    with server.app.db.connection() as conn:
+        row = conn.execute("SELECT channel_id FROM channel WHERE code = %s", (CONNECTED,)).fetchone()
+        assert row is not None
+        add_message(conn, row[0], dedupe="1", topic="order.updated", body=b"{}")
+        conn.execute(
+            "INSERT INTO channel_order (channel_id, external_id, said, said_at, read_at, status)"
+            " VALUES (%s, %s, '{}', now(), now(), 'refused')",
+            (row[0], STUCK),
+        )
+    (message,) = shop.call("GET", f"/v1/channels/{CONNECTED}/messages")["data"]
+    return message["message_id"]
+
+
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
@@ -110,7 +135,7 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     return failure.title != "Allow header mismatch" or not case.path.endswith(("/batch", "/plans/run"))
 
 
-def _config(server: Server, shop: Shop, jobs: list[str]) -> schemathesis.Config:
+def _config(server: Server, shop: Shop, jobs: list[str], message_id: int) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
         "node": shop.nodes,
@@ -140,7 +165,12 @@ def _config(server: Server, shop: Shop, jobs: list[str]) -> schemathesis.Config:
         "/v1/jobs/{job_id}/result": jobs[:1],
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
-    lists |= {"begins": [_BEGINS], "ends": [_ENDS]}
+    lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
+    of_channels = {
+        "/v1/channels/{code}/reconcile": {"path.code": "connected"},
+        "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
+        "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
+    }
     places = [("path", 0.8), ("query", 0.5), ("body", 0.8)]
     names = {
         **{f"{place}.{name}": (name, p) for name in groups for place, p in places},
@@ -174,6 +204,13 @@ def _config(server: Server, shop: Shop, jobs: list[str]) -> schemathesis.Config:
                     {"include-path": path, "parameters": {f"path.{name}": {"dictionary": path, "probability": 0.8}}}
                     for path in steps
                     for name in re.findall(r"{(.*)}", path)
+                ),
+                *(
+                    {
+                        "include-path": path,
+                        "parameters": {key: {"dictionary": name, "probability": 0.8} for key, name in wanted.items()},
+                    }
+                    for path, wanted in of_channels.items()
                 ),
             ],
             "checks": {"max_response_time": 10},

@@ -63,7 +63,7 @@ def _nodes(*types: str) -> list[str]:
 def _shop(code: str, name: str, nodes: list[str], *, margin: float, **habits: Any) -> Shop:
     document = {
         "name": name, "nodes": nodes, "currency": CURRENCY, "priority": 5, "margin_rate": margin,
-        "gate": {"mode": "adaptive", "alpha": 0.001},
+        "gate": {"mode": "adaptive", "alpha": 0.001, "lag_s": 2.0},
     }  # fmt: skip
     return Shop(code=code, document=document, **habits)
 
