@@ -102,6 +102,18 @@ def test_what_cannot_be_booked_or_read_is_shown_and_stops_no_other(till, mug, me
     assert merchant.position("A", "berlin")[0] == 7, "18 less the 11 that were sold"
 
 
+def test_what_was_promised_to_somebody_else_is_sold_all_the_same(till, mug, merchant):
+    order = merchant.place(("A", 9), to="berlin")
+    assert (order["status"], merchant.position("A", "berlin")) == ("sourced", (10, 0, 9, 0))
+    sold = till.fake.sell(mug, 3)
+    till.sales()
+    till.hear()
+    assert merchant.position("A", "berlin") == (7, 0, 7, 2), "seven are left, and two promises too many"
+    counted = "SELECT quantity, reason, reference FROM ledger_entry WHERE kind = 'count'"
+    assert merchant.rows(counted) == [(7, "sale", f"till {sold['id']}")]
+    assert parked(merchant) == []
+
+
 def test_a_channel_of_several_nodes_has_to_say_which(till, mug, merchant):
     document = DOCUMENT | {"nodes": ["berlin", "munich"], "settings": {"url": till.url, "place": till.fake.place}}
     set_channel(till.db, "till", ChannelIn.model_validate(document), by=SYSTEM, connectors=till.connectors)

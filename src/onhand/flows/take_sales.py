@@ -1,8 +1,9 @@
 """What channels sold over a counter, as entries of the ledger: each once, and none lost.
 
 A sale is kept like a message before anything is done with it, known by its id. It becomes an adjustment with the reason
-`sale` (units that are brought back: one that adds) in the transaction that ends the message. What stands in the way,
-such as an unknown item, is written at the message and tried again; after that a person sees it.
+`sale` (units that are brought back: one that adds) in the transaction that ends the message; of units that lay there
+and were promised to somebody else, a count of what is left. What stands in the way, such as an unknown item, or more units
+than there were, is written at the message and tried again; after that a person sees it.
 """
 
 import hashlib
@@ -23,8 +24,9 @@ from onhand.flows.record_entries import Recorded, record_in
 from onhand.flows.serve_waiting import serve_waiting
 from onhand.flows.state import State
 from onhand.flows.take_orders import Channel
+from onhand.ledger.decide import INSUFFICIENT
 from onhand.ledger.intake import EntryIn
-from onhand.ledger.store import Key
+from onhand.ledger.store import Key, lock_positions
 
 SALE: Final = "onhand.sale"
 """Topic of a message of our own: its body is a sale."""
@@ -107,11 +109,22 @@ def _record(state: State, conn: Connection[TupleRow], channel: Channel, sale: Sa
     def serve(conn: Connection[TupleRow], keys: list[Key]) -> None:
         serve_waiting(state, conn, keys, by=by)
 
-    recorded = record_in(
-        conn, state.catalogue, state.network.node_ids, [entry], by, origin=state.db.origin, now=state.now(),
-        serve_waiting=serve,
-    )  # fmt: skip
+    def record(entry: EntryIn) -> Recorded:
+        return record_in(
+            conn, state.catalogue, state.network.node_ids, [entry], by, origin=state.db.origin, now=state.now(),
+            serve_waiting=serve,
+        )  # fmt: skip
+
+    recorded = record(entry)
     (result,) = recorded.results
+    if result.code == INSUFFICIENT:
+        # It is gone, whoever it was promised to: then what is left is counted, and that promise is looked after.
+        key = (state.catalogue.ids[sku], state.network.node_ids[entry.node])
+        position = lock_positions(conn, [key]).get(key)
+        if position is not None and sale.quantity <= position.on_hand:
+            left = position.on_hand - sale.quantity
+            recorded = record(msgspec.structs.replace(entry, kind="count", quantity=left))
+            (result,) = recorded.results
     if result.status != "applied":
         raise NotBookable(f"{result.code}: {result.message}")
     booked: dict[str, object] = {

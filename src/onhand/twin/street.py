@@ -68,7 +68,6 @@ class Street:
         self._heard: dict[tuple[str, str], None] = {}
         # References of entries, and how far the ledger was read for them.
         self._booked: set[str | None] = set()
-        self._read: dict[str, int] = {}
         for stall in stalls:
             board.lines[stall.front.code] = Line(stall.front.connector, passes_files=not stall.front.lists)
 
@@ -249,8 +248,8 @@ class Street:
     async def _unbooked(self, stall: Stall, receipts: Sequence[str]) -> list[str]:
         """Receipts that are no entries of our ledger yet."""
         for node in stall.front.shop.nodes:
-            async for row in self._client.every("/v1/stock/entries", node=node, after=self._read.get(node, 0)):
-                self._read[node] = row["entry_id"]
+            # From the beginning: entries are not committed in the order of their ids.
+            async for row in self._client.every("/v1/stock/entries", node=node):
                 self._booked.add(row["reference"])
         return [one for one in receipts if f"{stall.front.code} {one}" not in self._booked]
 
