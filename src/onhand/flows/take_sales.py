@@ -2,8 +2,8 @@
 
 A sale is kept like a message before anything is done with it, known by its id. It becomes an adjustment with the reason
 `sale` (units that are brought back: one that adds) in the transaction that ends the message; of units that lay there
-and were promised to somebody else, a count of what is left. What stands in the way, such as an unknown item, or more units
-than there were, is written at the message and tried again; after that a person sees it.
+and were promised to somebody else, a count of what is left. What stands in the way, such as an unknown item, or more
+units than there were, is written at the message and tried again; after that a person sees it.
 """
 
 import hashlib
