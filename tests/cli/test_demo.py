@@ -95,8 +95,8 @@ def lived_in() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def first(lived_in: Path) -> subprocess.CompletedProcess[str]:
-    """A short, fast life: ten simulated minutes a second, so that parcels leave within it."""
-    return demo(lived_in, "--for", "12", "--speed", "600")
+    """A short, fast life: five simulated minutes a second, so that parcels leave within it."""
+    return demo(lived_in, "--for", "12", "--speed", "300")
 
 
 @pytest.mark.xdist_group("demo")

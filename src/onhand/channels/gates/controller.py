@@ -19,8 +19,8 @@ _HALF = 4.0
 # Steps: the first ones are long, later ones so.
 _STEP_LEAST, _STEP_FIRST = 0.15, 1.0
 _FALL = 5.0
-# We aim below the target: what comes scatters, and over it is worse than under it.
-AIM = 0.85
+# We aim well below the target: what comes scatters, and over it is worse than under it.
+AIM = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
