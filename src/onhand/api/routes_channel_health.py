@@ -88,7 +88,9 @@ class GateHealth(BaseModel):
 
     mode: Literal["fixed", "percent", "adaptive"]
     hear_s: Annotated[float | None, Field(description="from a sale there until we hear of it")]
-    wait_s: Annotated[float | None, Field(description="from a change of stock until its write leaves")]
+    wait_s: Annotated[
+        float | None, Field(description="from a change of stock that lowers a number until its write leaves")
+    ]
     apply_s: Annotated[float | None, Field(description="from then until the channel shows it")]
     target: Annotated[float | None, Field(description="oversold orders per order that are accepted")]
     price_of_risk: Annotated[
@@ -117,7 +119,10 @@ class ChannelHealthOut(BaseModel):
     lag_ms: Annotated[
         QuantilesMs | None, Field(description="from the change of stock to the channel's acknowledgement")
     ]
-    wait_ms: Annotated[QuantilesMs | None, Field(description="of that, until the write left")]
+    wait_ms: Annotated[
+        QuantilesMs | None,
+        Field(description="of that, until the write left, where it lowered a number: others may wait"),
+    ]
     request_ms: Annotated[QuantilesMs | None, Field(description="of that, the request itself")]
     queue_depth: Annotated[int, Field(description="listings that do not show what they should")]
     breaker: Literal["closed", "open"]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.channels.gates import Bursts, GateSetting, decide, no_sales, nothing_told, rule_of, sentence
+from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.live import LATE_H, Gates, Latencies, Seller, Supply
 from onhand.channels.gates.settings import hidden, hidden_of_all
 
@@ -148,6 +149,22 @@ def test_a_longer_latency_or_a_smaller_target_never_shows_more():
     risky.taus[2] = 1e-4
     risky.refresh()
     assert gate(risky, 2) > before
+
+
+def test_a_latency_that_hardly_moves_moves_no_gate():
+    def hidden(seconds):
+        gates = gates_of(seller(1, GateSetting()), seller(2))
+        sell(gates, 1, 6)
+        found = []
+        for lag_s in seconds:
+            gates.latencies[2] = Latencies(apply=Latency.declared(lag_s, worth=900.0))
+            gates.refresh()
+            found.append(gate(gates, 2))
+        return found
+
+    first, near, far = hidden([7200.0, 7900.0, 14_400.0])
+    assert first == near < far
+    assert hidden([7200.0, 7900.0, 11_000.0])[-1] > first, "from what was decided by, not from what was measured last"
 
 
 def test_only_channels_that_sell_from_the_same_nodes_count():

@@ -381,6 +381,10 @@ def test_how_long_changes_take_is_told():
     assert told.lags_s == [3.0, 2.0]
     book.want(np.arange(2), np.array([5, 6]), 20.0)
     assert send(book, 21.0, keys) == []
+    book.want(np.arange(2), np.array([9, 1]), 30.0)
+    rows = book.pick(34.0)
+    batch = book.write(rows, 34.0, batch_id="c", keys=["c", "d"], sold={})
+    assert book.left_s(batch, 34.0) == [4.0], "a number that rises may wait"
 
 
 def renamed(*items):

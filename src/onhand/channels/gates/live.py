@@ -32,6 +32,9 @@ _WORTH_LEAST_H, _WORTH_MOST_H = 24.0, 240.0
 LAG_S: Final = 60.0
 """How long a channel shows an old number where neither anybody says so nor it was measured."""
 _SHARE: Final = 0.95
+# A latency that has grown by less, or fallen by less, is the same: it is late news that costs an oversell, and so it
+# follows upwards sooner.
+_NEAR_BELOW, _NEAR_ABOVE = 0.67, 1.15
 # Supply is late by so much before it is sure to have come; later than thrice that nobody knows when it comes.
 LATE_H: Final = 24.0
 # Rates change slowly for protection: beyond so many standard deviations of demand there is enough for all.
@@ -119,6 +122,7 @@ class Gates:
         self.sellers: list[Seller] = []
         self.latencies: dict[int, Latencies] = {}
         self.taus: dict[int, float] = {}
+        self._decided_by: dict[tuple[str, int], float] = {}
         self._column: dict[int, int] = {}
         self._settings: list[GateSetting] = []
         self._is_plain = True
@@ -195,13 +199,23 @@ class Gates:
         """Take over latencies and prices of risk as they are now."""
         if not self._pools:
             return
-        tell_s = [self.tell_s(s.channel_id) for s in self.sellers]
-        hear_s = np.array([self.hear_s(s.channel_id) for s in self.sellers])
+        ids = [s.channel_id for s in self.sellers]
+        tell_s = np.array([self._steady_s("tell", i, sum(self.tell_s(i))) for i in ids])
+        hear_s = np.array([self._steady_s("hear", i, self.hear_s(i)) for i in ids])
         overwrites = np.array([s.overwrites for s in self.sellers], np.bool_)
-        window_h = windows_h(hear_s, np.array([sum(each) for each in tell_s]), np.zeros(len(tell_s)), overwrites)
+        window_h = windows_h(hear_s, tell_s, np.zeros(len(ids)), overwrites)
         self._velocity.freshness[:] = np.exp(-hear_s / 3600.0 / self._bursts.mean_h)
         for pool in self._pools:
             pool.rule = self._rule(pool, window_h)
+
+    def _steady_s(self, what: str, channel_id: int, seconds: float) -> float:
+        """`seconds`, or what was decided by last, where that is near: another latency moves the gates of all items of
+        a channel at once, and many writes make it slower still."""
+        last = self._decided_by.get((what, channel_id))
+        if last is not None and _NEAR_BELOW * last <= seconds <= _NEAR_ABOVE * last:
+            return last
+        self._decided_by[what, channel_id] = seconds
+        return seconds
 
     def hear_s(self, channel_id: int) -> float:
         """How late we hear of a channel's sales, at the 95th percentile."""

@@ -374,9 +374,14 @@ class Book:
         )
 
     def left_s(self, batch: Batch, now: float) -> list[float]:
-        """How long ago the changes were made that leave now."""
+        """How long ago the changes were made that leave now and lower a number, or set one that is not known.
+
+        Those that raise one may wait: it costs sales at most, and nobody is sold too much meanwhile."""
+        if batch.is_again:
+            return []
+        shown, sent = self.shown[batch.rows], self.sent[batch.rows]
         waited = np.maximum(0.0, now - self._since_sent[batch.rows])  # clocks of two machines may differ
-        return [] if batch.is_again else waited[np.isfinite(waited)].tolist()
+        return waited[np.isfinite(waited) & ((shown < 0) | (sent < shown))].tolist()
 
     def _unsent(self, row: int) -> None:
         self.sent[row] = NONE
