@@ -140,6 +140,11 @@ class Line:
         return self.health.get("queue_depth") or 0
 
     @property
+    def last_error(self) -> str:
+        """Of what it was told."""
+        return self.health.get("last_error") or ""
+
+    @property
     def status(self) -> str:
         """In a word."""
         if self._of("weather").get("is_down"):

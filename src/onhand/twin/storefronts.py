@@ -107,6 +107,8 @@ FRONTS: Final = (
         settings={
             "url": "{url}", "token_url": "{url}/auth/o2/token", "seller_id": "A3TH9S8BH6GOGM",
             "marketplace_id": "ATVPDKIKX0DER", "queue_url": "{url}/123456789012/notifications", "queue_wait_s": 1,
+            # What many listings are to show changes at once where their gates do: by 25 a second that would take long.
+            "feed_from": 100,
         },
         credentials={
             "client_id": "amzn1.application-oa2-client.fake", "client_secret": "client-secret",

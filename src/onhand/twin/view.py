@@ -269,7 +269,9 @@ def channel_line(code: str, channel: Line) -> str:
         f" told in {_pair(channel.lag_ms)} to_tell={channel.queue} cancelled={channel.cancelled}"
         f" sold_out={channel.sold_out}"
         f" outages={channel.outages} lost_messages={channel.lost} oversold={channel.oversold}"
-        f" ({channel.oversold_share:.2%})" + (" reconciled" if channel.reconciled else "")
+        f" ({channel.oversold_share:.2%})"
+        + (" reconciled" if channel.reconciled else "")
+        + (f" last_error={channel.last_error!r}" if channel.queue and channel.last_error else "")
     )
 
 
