@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.connectors.running import serving
-from tests.flows.test_publish import wait_until
+from tests.flows.test_publish import publishing, wait_until
 
 from onhand.base.actor import SYSTEM
 from onhand.channels.gate_notes import store
@@ -17,11 +16,9 @@ from onhand.channels.gates.words import sentence
 from onhand.channels.model import ChannelIn, ListingIn
 from onhand.channels.publication.store import load_sellers
 from onhand.db import outbox
-from onhand.db.outbox import Listener
 from onhand.flows.accounts import Connectors
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.gating import Gating
-from onhand.flows.publish import Publisher
 from onhand.flows.set_up import set_channel, set_listing
 from onhand.twin.fakes.stall import DOCUMENT, Stall
 
@@ -63,22 +60,8 @@ class Shop:
                 (json.dumps(document), code),
             )
 
-    @contextlib.contextmanager
     def publishing(self, **options):
-        stop = threading.Event()
-        with Listener(self.db) as listener:
-            publisher = Publisher(
-                self.merchant.state, listener, self.connectors, allow_private_urls=True, seed=1,
-                clock=lambda: time.time() + self.later_s, **options,
-            )  # fmt: skip
-            thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
-            thread.start()
-            try:
-                yield publisher
-            finally:
-                stop.set()
-                thread.join(30)
-                assert not thread.is_alive()
+        return publishing(self.merchant.state, self.connectors, clock=lambda: time.time() + self.later_s, **options)
 
     def sell(self, times, sku="A", **extra):
         for _ in range(times):

@@ -150,16 +150,13 @@ class Installation:
             self.kill(leader)
 
     def dies_before_it_takes_effect(self, rng, leader):
-        self.tell("hold", where="before")
-        self.change(rng)
-        wait_until(lambda: self.stall()["held"], self.tail)
-        self.kill(leader)
-        if rng.random() < 0.5:
-            self.change(rng)
-        self.tell("let-go")
+        self._dies_held(rng, leader, where="before")
 
     def dies_before_it_is_answered(self, rng, leader):
-        self.tell("hold", where="after")
+        self._dies_held(rng, leader, where="after")
+
+    def _dies_held(self, rng, leader, *, where):
+        self.tell("hold", where=where)
         self.change(rng)
         wait_until(lambda: self.stall()["held"], self.tail)
         self.kill(leader)

@@ -60,19 +60,8 @@ class World:
     def fail(self, code, **fault):
         httpx2.post(f"{self.urls[code]}/_fake/faults", json=[fault]).raise_for_status()
 
-    @contextlib.contextmanager
     def publishing(self, **options):
-        stop = threading.Event()
-        with Listener(self.db) as listener:
-            publisher = Publisher(self.state, listener, self.connectors, allow_private_urls=True, seed=1, **options)
-            thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
-            thread.start()
-            try:
-                yield publisher
-            finally:
-                stop.set()
-                thread.join(30)
-                assert not thread.is_alive()
+        return publishing(self.state, self.connectors, **options)
 
     def stock(self, kind="receipt", node="N1", **units):
         entries = [EntryIn(kind=kind, sku=sku, node=node, quantity=n, reason="test") for sku, n in units.items()]
@@ -87,6 +76,22 @@ class World:
     def health(self, code):
         with self.db.connection() as conn:
             return store.get_health(conn, code)
+
+
+@contextlib.contextmanager
+def publishing(state, connectors, **options):
+    """A publisher, as a process would have one."""
+    stop = threading.Event()
+    with Listener(state.db) as listener:
+        publisher = Publisher(state, listener, connectors, allow_private_urls=True, seed=1, **options)
+        thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield publisher
+        finally:
+            stop.set()
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def wait_until(holds, found=lambda: None):
