@@ -52,6 +52,8 @@ NOTICES: Final = "channel notices"
 _MESSAGES, _MESSAGES_AT_ONCE, _NOTICES = 20, 4, 20
 _LEASE_S = 120.0
 _IDLE_S = 1.0
+# Each look asks the database several things of every channel, and any order of any channel wakes us.
+_LOOK_AT_MOST_EVERY_S: Final = 0.1
 _THREADS = 8
 # Without messages a channel's orders are read as often as an eye blinks; with them reading only repairs.
 _READ_EVERY_S, _REPAIR_EVERY_S = 15.0, 300.0
@@ -629,6 +631,7 @@ class Listening:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_IDLE_S):
                             await wake.wait()
+                    await asyncio.sleep(_LOOK_AT_MOST_EVERY_S)
         finally:
             unsubscribe()
             for task in self._busy.values():
