@@ -325,7 +325,7 @@ def test_messages_are_genuine_only_with_address_body_and_key(shop):
     name = "x-square-hmacsha256-signature"
     for wrong in (
         {"body": body + b" "}, {"url": HOOK + "/"}, {"secret": "other"}, {"secret": ""}, {"headers": {}},
-        {"headers": {name: ""}}, {"headers": {name: headers[name][:-2] + "A="}},
+        {"headers": {name: ""}}, {"headers": {name: headers[name].swapcase()}},
     ):  # fmt: skip
         with pytest.raises(NotGenuine):
             receive(**wrong)

@@ -200,8 +200,7 @@ def reconcile(
                 return (await accounts.get(code)).connector.capabilities
 
         try:
-            before = reconciled(db, code).report_id
-            ask_reconcile(db, code)
+            asked = ask_reconcile(db, code)
             can = asyncio.run(able())
         except (OnhandError, NotConnected) as error:
             err.print(f"error: {error}")
@@ -213,7 +212,7 @@ def reconcile(
             raise typer.Exit(2)
 
         def is_done(found: Reconciled) -> bool:
-            return (found.stock_at is not None or not stock) and (found.report_id > before or not orders)
+            return (found.stock_at is not None or not stock) and (found.answers >= asked or not orders)
 
         until = time.monotonic() + wait_s
         while not is_done(found := reconciled(db, code)):

@@ -130,11 +130,11 @@ def _status(connector: str, active: bool, told: dict[str, Any], age_s: float | N
     return "publishing", None
 
 
-def ask_reconcile(db: Database, code: str) -> None:
-    """Have all that a channel shows, and its orders of the last days, read and compared now. Raises NotFound, Conflict
-    for one that nobody talks to."""
+def ask_reconcile(db: Database, code: str) -> int:
+    """Have all that a channel shows, and its orders of the last days, read and compared now; the number of this asking,
+    which the report of the orders names. Raises NotFound, Conflict for one that nobody talks to."""
 
-    def work(conn: Connection[TupleRow]) -> None:
+    def work(conn: Connection[TupleRow]) -> int:
         channel = channel_store.get_channel(conn, code)
         if channel is None:
             raise NotFound("channel", code)
@@ -143,11 +143,13 @@ def ask_reconcile(db: Database, code: str) -> None:
                 "channel.not_connected", f"channel {code!r} calls this interface itself: there is nothing to read"
             )
         store.ask_reconcile(conn, channel.channel_id)
-        inbound_store.ask_reading(conn, channel.channel_id, "reconcile")
+        asked = inbound_store.ask_reading(conn, channel.channel_id, "reconcile")
         inbound_store.hasten_readings(conn, channel.channel_id)
+        return asked
 
-    db.transact(work)
+    asked = db.transact(work)
     db.notify()
+    return asked
 
 
 def gauges(db: Database) -> dict[str, dict[str, float]]:

@@ -39,6 +39,7 @@ class Progress(msgspec.Struct, omit_defaults=True, kw_only=True):
     """How far a comparison has come.
 
     since     orders that changed later are read
+    asked     the last asking after which it began
     expected  orders of ours that the channel should list, by its id, and that have not been seen yet
     at        where the next page begins
     """
@@ -46,6 +47,7 @@ class Progress(msgspec.Struct, omit_defaults=True, kw_only=True):
     since: datetime
     began: datetime
     expected: dict[str, str]
+    asked: int = 0
     at: str | None = None
     pages: int = 0
     seen: int = 0
@@ -62,8 +64,8 @@ class Progress(msgspec.Struct, omit_defaults=True, kw_only=True):
         """From the first page, of the same orders. What was lost has been taken in, and is not lost the next time."""
         lost = [finding for finding in self.findings if finding.finding == LOST]
         return Progress(
-            since=self.since, began=self.began, expected=self.expected, lost=self.lost, differing=len(lost),
-            findings=lost,
+            since=self.since, began=self.began, expected=self.expected, asked=self.asked, lost=self.lost,
+            differing=len(lost), findings=lost,
         )  # fmt: skip
 
     def after(
@@ -77,7 +79,7 @@ class Progress(msgspec.Struct, omit_defaults=True, kw_only=True):
         """With one more page of orders `said`, of which some were new, and some had changed."""
         following = Progress(
             since=self.since, began=self.began, expected={i: o for i, o in self.expected.items() if i not in said},
-            at=at, pages=self.pages + 1, seen=self.seen + len(said), lost=self.lost + len(new),
+            asked=self.asked, at=at, pages=self.pages + 1, seen=self.seen + len(said), lost=self.lost + len(new),
             changed=self.changed + len(set(changed)), differing=self.differing, findings=[*self.findings],
         )  # fmt: skip
         following.add(findings)
@@ -89,17 +91,26 @@ class Progress(msgspec.Struct, omit_defaults=True, kw_only=True):
         self.findings += findings[: max(0, _FINDINGS_MAX - len(self.findings))]
 
 
-def begin(conn: Connection[TupleRow], channel_id: int, kept: str | None, *, now: datetime, days: int) -> Progress:
-    """Where the comparison stands that was `kept`, or a new one of the last `days`."""
+def begin(
+    conn: Connection[TupleRow], channel_id: int, kept: str | None, *, now: datetime, days: int, asked: int = 0
+) -> Progress:
+    """Where the comparison stands that was `kept`, or a new one of the last `days`; also if it was `asked` for anew."""
+    found = None
     if kept is not None:
         try:
             found = msgspec.json.decode(kept, type=Progress)
         except msgspec.DecodeError:
             found = None
-        if found is not None and now - found.began < _AGE_MAX:
+        if found is not None and now - found.began < _AGE_MAX and found.asked >= asked:
             return found
     since = now - timedelta(days=days)
-    return Progress(since=since, began=now, expected=store.ours_since(conn, channel_id, since + _EDGE, now - _EDGE))
+    progress = Progress(
+        since=since, began=now, expected=store.ours_since(conn, channel_id, since + _EDGE, now - _EDGE), asked=asked
+    )
+    if found is not None:  # what that took in is lost no more, and stands in no report yet
+        progress.lost = found.lost
+        progress.add([finding for finding in found.findings if finding.finding == LOST])
+    return progress
 
 
 def compare_page(
@@ -138,6 +149,7 @@ def finish(conn: Connection[TupleRow], channel_id: int, progress: Progress) -> i
         ]
     )  # fmt: skip
     return store.add_report(
-        conn, channel_id, since=progress.since, seen=progress.seen, lost=progress.lost, changed=progress.changed,
-        differing=progress.differing, findings=[msgspec.to_builtins(finding) for finding in progress.findings],
+        conn, channel_id, asked=progress.asked, since=progress.since, seen=progress.seen, lost=progress.lost,
+        changed=progress.changed, differing=progress.differing,
+        findings=[msgspec.to_builtins(finding) for finding in progress.findings],
     )  # fmt: skip

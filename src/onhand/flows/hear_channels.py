@@ -353,8 +353,9 @@ class Ear:
         )
         if reading is None and not forced:
             return None
-        kept, now = None if reading is None else reading.at, self._now()
-        progress = await self._transact(lambda conn: begin(conn, channel_id, kept, now=now, days=days))
+        kept, asked = (None, 0) if reading is None else (reading.at, reading.asked)
+        now = self._now()
+        progress = await self._transact(lambda conn: begin(conn, channel_id, kept, now=now, days=days, asked=asked))
         try:
             is_more = True
             while is_more:

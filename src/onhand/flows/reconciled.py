@@ -21,6 +21,7 @@ class Reconciled:
 
     drift     of its numbers: how many listings of each kind, as `channels.publication.compare.Drift` names them
     examples  listings that differed: kind, external_id, external_sku, believed, seen
+    answers   the last asking after which the comparison of the orders began, as `ask_reconcile` counts them
     orders    how many orders were seen, lost, changed and differ still
     findings  of orders: external_id, finding, done
     errors    why what was asked for was not done
@@ -29,7 +30,7 @@ class Reconciled:
     stock_at: datetime | None = None
     drift: dict[str, int] = field(default_factory=dict[str, int])
     examples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    report_id: int = 0
+    answers: int = 0
     orders: dict[str, int] = field(default_factory=dict[str, int])
     findings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     errors: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ def reconciled(db: Database, code: str) -> Reconciled:
         health = store.get_health(conn, code)
         reports = [] if channel_id is None else inbound_store.list_reports(conn, channel_id, before=_LATEST, limit=1)
         failed = None if channel_id is None else _error(conn, channel_id)
+        answers = inbound_store.report_answers(conn, reports[0]["report_id"]) if reports else 0
     drift = {} if health is None else dict(health.drift)
     told = {} if health is None else health.publication
     examples = drift.pop("examples", [])
@@ -57,7 +59,7 @@ def reconciled(db: Database, code: str) -> Reconciled:
         stock_at=None if health is None else health.reconciled_at,
         drift=drift,
         examples=examples,
-        report_id=report.get("report_id", 0),
+        answers=answers,
         orders={name: report[name] for name in _ORDERS if name in report},
         findings=report.get("findings", []),
         errors=tuple(error for error in errors if error),

@@ -149,7 +149,7 @@ INSERT INTO channel_reading (channel_id, kind) VALUES (%(channel_id)s, %(kind)s)
 -- One process at a time reads, for as long as the lease.
 UPDATE channel_reading SET next_at = now() + make_interval(secs => %(lease_s)s)
 WHERE channel_id = %(channel_id)s AND kind = %(kind)s AND next_at <= now()
-RETURNING at, since, failures;
+RETURNING at, since, failures, asked;
 
 -- name: hasten_readings
 -- Also what somebody has begun to read: he may be dead, and two who read do no harm.
@@ -171,8 +171,9 @@ FROM channel_reading r WHERE r.channel_id = %(channel_id)s AND r.kind = 'sales';
 
 -- name: ask_reading
 -- Whoever listens to the channel does it within a second.
-INSERT INTO channel_reading (channel_id, kind) VALUES (%(channel_id)s, %(kind)s)
-ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL;
+INSERT INTO channel_reading AS r (channel_id, kind, asked) VALUES (%(channel_id)s, %(kind)s, 1)
+ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL, asked = r.asked + 1
+RETURNING asked;
 
 -- name: place_reading
 UPDATE channel_reading SET at = %(at)s WHERE channel_id = %(channel_id)s AND kind = %(kind)s;
@@ -296,13 +297,16 @@ SELECT external_id, status, problem FROM channel_order
 WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]) AND status IN ('unknown_sku', 'refused');
 
 -- name: add_report
-INSERT INTO channel_orders_report (channel_id, since, seen, lost, changed, differing, findings)
-VALUES (%(channel_id)s, %(since)s, %(seen)s, %(lost)s, %(changed)s, %(differing)s, %(findings)s::jsonb)
+INSERT INTO channel_orders_report (channel_id, asked, since, seen, lost, changed, differing, findings)
+VALUES (%(channel_id)s, %(asked)s, %(since)s, %(seen)s, %(lost)s, %(changed)s, %(differing)s, %(findings)s::jsonb)
 RETURNING report_id;
 
 -- name: list_reports
 SELECT report_id, since, at, seen, lost, changed, differing, findings FROM channel_orders_report
 WHERE channel_id = %(channel_id)s AND report_id < %(before)s ORDER BY report_id DESC LIMIT %(limit)s;
+
+-- name: reported_of
+SELECT asked FROM channel_orders_report WHERE report_id = %(report_id)s;
 
 -- name: list_rulings
 SELECT a.arbitration_id, a.at, a.order_id::text, i.sku, a.units, a.served::text, a.gave_way::text[], a.outcome, a.sentence

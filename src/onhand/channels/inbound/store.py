@@ -59,11 +59,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Where a reading stands."""
+    """Where a reading stands. asked: how often somebody had asked for it when it was taken."""
 
     at: str | None
     since: datetime
     failures: int
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +321,7 @@ def take_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, leas
     name = {"channel_id": channel_id, "kind": kind}
     conn.execute(SQL["claim_reading"], name)
     row = conn.execute(SQL["take_reading"], name | {"lease_s": lease_s}).fetchone()
-    return None if row is None else Reading(at=row[0], since=row[1], failures=row[2])
+    return None if row is None else Reading(at=row[0], since=row[1], failures=row[2], asked=row[3])
 
 
 def hasten_readings(conn: Connection[TupleRow], channel_id: int) -> None:
@@ -360,9 +361,11 @@ def sales_until(conn: Connection[TupleRow], channel_id: int, topic: str) -> date
     return None if row is None else row[0]
 
 
-def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> None:
-    """Have whoever listens to the channel read that now."""
-    conn.execute(SQL["ask_reading"], {"channel_id": channel_id, "kind": kind})
+def ask_reading(conn: Connection[TupleRow], channel_id: int, kind: str) -> int:
+    """Have whoever listens to the channel read that now; the number of this asking."""
+    row = conn.execute(SQL["ask_reading"], {"channel_id": channel_id, "kind": kind}).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def place_reading(conn: Connection[TupleRow], channel_id: int, kind: str, *, at: str) -> None:
@@ -475,6 +478,7 @@ def add_report(
     conn: Connection[TupleRow],
     channel_id: int,
     *,
+    asked: int = 0,
     since: datetime,
     seen: int,
     lost: int,
@@ -482,9 +486,10 @@ def add_report(
     differing: int,
     findings: Sequence[Fields],
 ) -> int:
-    """Keep a report; its id. differing: how many findings there were, if not all are kept."""
+    """Keep a report; its id. asked: the last asking after which it began; differing: how many findings there were, if
+    not all are kept."""
     values = {
-        "channel_id": channel_id, "since": since, "seen": seen, "lost": lost, "changed": changed,
+        "channel_id": channel_id, "asked": asked, "since": since, "seen": seen, "lost": lost, "changed": changed,
         "differing": differing, "findings": json.dumps(list(findings)),
     }  # fmt: skip
     row = conn.execute(SQL["add_report"], values).fetchone()
@@ -497,6 +502,12 @@ def list_reports(conn: Connection[TupleRow], channel_id: int, *, before: int, li
     values = {"channel_id": channel_id, "before": before, "limit": limit}
     with conn.cursor(row_factory=dict_row) as rows:
         return rows.execute(SQL["list_reports"], values).fetchall()
+
+
+def report_answers(conn: Connection[TupleRow], report_id: int) -> int:
+    """The last asking after which that report was begun; 0: none."""
+    row = conn.execute(SQL["reported_of"], {"report_id": report_id}).fetchone()
+    return 0 if row is None else row[0]
 
 
 def list_rulings(conn: Connection[TupleRow], *, before: int, limit: int) -> list[Fields]:
