@@ -1,0 +1,1 @@
+"""What will be asked for: history, signals and forecasts of demand."""
