@@ -1,0 +1,107 @@
+"""One model of boosted trees for all series: their mean and their quantiles.
+
+Trees by LightGBM (extra `forecast`). The mean has the Tweedie objective, as the winners of M5 had (Makridakis,
+Spiliotis and Assimakopoulos 2022), and starts from the level of the series. Quantiles are learned as multiples of the
+level, weighted so that each series counts by its own scale: what is minimised is the scaled pinball loss.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onhand.demand.features import Features, Rows, origins_of
+from onhand.demand.panel import Float64, Forecast, Int64, Panel, scales
+
+ROWS_MAX: Final = 900_000
+_ORIGINS: Final = 45
+_MEAN: Final[dict[str, Any]] = {
+    "objective": "tweedie", "tweedie_variance_power": 1.15, "learning_rate": 0.06, "num_leaves": 63,
+    "min_data_in_leaf": 80, "feature_fraction": 0.6, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 1.0,
+    "cat_smooth": 30, "max_cat_threshold": 16,
+}  # fmt: skip
+_QUANTILE: Final[dict[str, Any]] = {
+    "objective": "quantile", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 120,
+    "feature_fraction": 0.6, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 1.0, "cat_smooth": 30,
+    "max_cat_threshold": 16,
+}  # fmt: skip
+_MEAN_TREES: Final = 200
+_QUANTILE_TREES: Final = 120
+
+
+class Boosted:
+    """Trained on a panel; forecasts from any origin of it."""
+
+    def __init__(self, panel: Panel, horizon: int, levels: Float64, *, seed: int = 0, threads: int = 0) -> None:
+        """Train on every origin whose horizon has been observed. Raises ImportError without the extra `forecast`."""
+        import lightgbm
+
+        self._panel, self._levels, self._horizon = panel, levels, horizon
+        self._features = Features(panel)
+        rows, target = self._rows(horizon, seed)
+        names = self._features.names
+        common = {"verbosity": -1, "seed": seed, "num_threads": threads, "deterministic": True, "max_bin": 127}
+
+        def dataset(label: Float64, **more: Any) -> Any:
+            return lightgbm.Dataset(
+                rows.features, label=label, feature_name=list(names.columns), categorical_feature=list(names.kinds),
+                free_raw_data=False, params={"max_bin": 127, "verbosity": -1}, **more,
+            )  # fmt: skip
+
+        self._mean = lightgbm.train(
+            {**_MEAN, **common}, dataset(target, init_score=np.log(rows.level)), num_boost_round=_MEAN_TREES
+        )
+        scale = np.nan_to_num(scales(panel.y), nan=1.0)
+        weight = np.minimum(rows.level / np.maximum(scale[rows.series], 1e-3), 20.0)
+        ratios = dataset(target / rows.level, weight=weight)
+        self._quantiles = [
+            lightgbm.train({**_QUANTILE, **common, "alpha": float(level)}, ratios, num_boost_round=_QUANTILE_TREES)
+            for level in levels
+        ]
+
+    def _rows(self, horizon: int, seed: int) -> tuple[Rows, Float64]:
+        panel = self._panel
+        origins = origins_of(panel, panel.periods, horizon, _ORIGINS)
+        random = np.random.default_rng(seed)
+        share = min(1.0, ROWS_MAX / max(1, panel.count * horizon * len(origins)))
+        parts: list[Rows] = []
+        targets: list[Float64] = []
+        for origin in origins:
+            future = panel.y[:, origin : origin + horizon]
+            started = np.isfinite(panel.y[:, :origin]).any(axis=1)
+            wanted = np.isfinite(future) & started[:, None]
+            if share < 1:
+                wanted &= random.random(wanted.shape) < share
+            series, ahead = np.nonzero(wanted)
+            parts.append(self._features.at(origin, series, ahead))
+            targets.append(future[series, ahead])
+        return Rows(
+            features=np.concatenate([part.features for part in parts]),
+            series=np.concatenate([part.series for part in parts]),
+            ahead=np.concatenate([part.ahead for part in parts]),
+            level=np.concatenate([part.level for part in parts]),
+        ), np.concatenate(targets)
+
+    def forecast(self, panel: Panel) -> Forecast:
+        """Of the horizon after all that `panel` observed: the panel it was trained on, or the same series later."""
+        count, horizon = panel.count, panel.horizon
+        features = self._features if panel is self._panel else Features(panel)
+        series, ahead = (a.ravel() for a in np.mgrid[0:count, 0:horizon])
+        rows = features.at(panel.periods, series, np.minimum(ahead, horizon - 1))
+        mean = np.exp(self._mean.predict(rows.features, raw_score=True)) * rows.level
+        quantiles = np.stack([model.predict(rows.features) * rows.level for model in self._quantiles], axis=1)
+        shape = count, horizon
+        return Forecast(
+            levels=self._levels,
+            mean=np.maximum(mean.reshape(shape), 0.0),
+            quantiles=np.sort(np.maximum(quantiles, 0.0), axis=1).reshape(*shape, len(self._levels)),
+        )
+
+    def contributions(self) -> dict[str, float]:
+        """How much each feature brought to the mean, as shares of all (gain)."""
+        gain = self._mean.feature_importance("gain")
+        total = max(float(gain.sum()), 1e-12)
+        return {name: float(g) / total for name, g in zip(self._features.names.columns, gain, strict=True)}
+
+

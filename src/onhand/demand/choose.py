@@ -1,0 +1,169 @@
+"""Which model is in charge of which series: whichever would have forecast the past best.
+
+Every candidate forecasts from past origins, knowing nothing later; what it loses is the scaled pinball loss, which the
+mean of what a series does from period to period makes comparable. A segment gets the candidate, or the mixture of two,
+that loses least, if that beats the baseline for sure: within the lower limit of a 90 % bootstrap interval of the gain.
+Otherwise the baseline stays (many series cannot be forecast better than naively; Morlidge 2014).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from onhand.demand.panel import Float64, Forecast, Int64
+
+BASELINE: Final = "baseline"
+_RESAMPLES: Final = 400
+_LOWER: Final = 0.05
+_SHARES: Final = (0.25, 0.5, 0.75)
+# A segment of fewer observations than this speaks with all others.
+_SEEN_MIN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Of one segment.
+
+    shares   of each model in what is forecast, adding up to 1
+    loss     scaled pinball loss at past origins, and that of the baseline
+    gain     1 - loss / loss of the baseline (forecast value added), with a 90 % interval
+    """
+
+    shares: Mapping[str, float]
+    loss: float
+    loss_baseline: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    series: int
+
+    @property
+    def in_charge(self) -> str:
+        """The model with the largest share."""
+        return max(self.shares, key=lambda name: self.shares[name])
+
+
+def pinball(quantiles: Float64, demand: Float64, levels: Float64) -> Float64:
+    """float64[...]: mean over the levels; NaN where there is no demand."""
+    error = demand[..., None] - quantiles
+    return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
+
+
+def mixed(forecasts: Mapping[str, Forecast], shares: Mapping[str, float]) -> Forecast:
+    """The mean of quantiles level by level (Vincent 1912): as sharp as its parts."""
+    parts = [(forecasts[name], share) for name, share in shares.items() if share > 0]
+    first = parts[0][0]
+    return Forecast(
+        levels=first.levels,
+        mean=sum((part.mean * share for part, share in parts), np.zeros_like(first.mean)),
+        quantiles=sum((part.quantiles * share for part, share in parts), np.zeros_like(first.quantiles)),
+    )
+
+
+def choose(
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]], scale: Float64, segments: Int64, *, seed: int = 0
+) -> dict[int, Choice]:
+    """Choose for each segment.
+
+    past      for each origin: forecasts by model, among them BASELINE, and the demand float64[n, h] that came
+    scale     float64[n], of each series; NaN or 0: it says nothing
+    segments  int64[n]
+    """
+    names = [*past[0][0]]
+    losses = {name: _losses([f[name] for f, _ in past], [y for _, y in past], scale) for name in names}
+    everyone = np.ones(len(segments), bool)
+    general = _best(past, losses, scale, everyone, seed)
+    chosen: dict[int, Choice] = {}
+    for segment in np.unique(segments):
+        mine = segments == segment
+        seen = np.isfinite(losses[BASELINE][mine]).sum()
+        chosen[int(segment)] = (
+            _best(past, losses, scale, mine, seed)
+            if seen >= _SEEN_MIN
+            else _judged(general.shares, past, losses, scale, mine, seed, keeps=True)
+        )
+    return chosen
+
+
+def _losses(forecasts: Sequence[Forecast], demand: Sequence[Float64], scale: Float64) -> Float64:
+    """float64[n, origins]: scaled, mean over the horizon."""
+    columns: list[Float64] = []
+    for forecast, came in zip(forecasts, demand, strict=True):
+        loss = pinball(forecast.quantiles, came, forecast.levels)
+        there = np.isfinite(loss)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(there, loss, 0.0).sum(axis=1) / there.sum(axis=1)
+            columns.append(np.where(scale > 0, mean / scale, np.nan))
+    return np.stack(columns, axis=1)
+
+
+def _mean(values: Float64) -> float:
+    there = np.isfinite(values)
+    return float(values[there].mean()) if there.any() else float("inf")
+
+
+def _best(
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]],
+    losses: Mapping[str, Float64],
+    scale: Float64,
+    mine: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    seed: int,
+) -> Choice:
+    ranked = sorted(losses, key=lambda name: _mean(losses[name][mine]))
+    options: list[dict[str, float]] = [{ranked[0]: 1.0}]
+    # What mixes well differs from the best: so it is tried with each of those that come after.
+    options += [{ranked[0]: 1 - share, other: share} for other in ranked[1:4] for share in _SHARES]
+    least = min(options, key=lambda shares: _mean(_loss_of(shares, past, losses, scale, mine)))
+    return _judged(least, past, losses, scale, mine, seed)
+
+
+def _loss_of(
+    shares: Mapping[str, float],
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]],
+    losses: Mapping[str, Float64],
+    scale: Float64,
+    mine: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+) -> Float64:
+    if len(shares) == 1:
+        return losses[next(iter(shares))][mine]
+    parts = [mixed({name: _some(f[name], mine) for name in shares}, shares) for f, _ in past]
+    return _losses(parts, [y[mine] for _, y in past], scale[mine])
+
+
+def _some(forecast: Forecast, mine: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Forecast:
+    return Forecast(levels=forecast.levels, mean=forecast.mean[mine], quantiles=forecast.quantiles[mine])
+
+
+def _judged(
+    shares: Mapping[str, float],
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]],
+    losses: Mapping[str, Float64],
+    scale: Float64,
+    mine: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    seed: int,
+    *,
+    keeps: bool = False,
+) -> Choice:
+    """keeps: whatever the interval says (a segment too small to have one)."""
+    loss, baseline = _loss_of(shares, past, losses, scale, mine), losses[BASELINE][mine]
+    there = np.isfinite(loss) & np.isfinite(baseline)
+    pairs = np.stack([loss[there], baseline[there]], axis=1)
+    if len(pairs) == 0:
+        return Choice(
+            shares=dict(shares) if keeps else {BASELINE: 1.0}, loss=0.0, loss_baseline=0.0, gain=0.0, gain_low=0.0,
+            gain_high=0.0, series=int(mine.sum()),
+        )  # fmt: skip
+    random = np.random.default_rng(seed)
+    drawn = pairs[random.integers(0, len(pairs), (_RESAMPLES, min(len(pairs), 2_000)))].mean(axis=1)
+    gains = 1 - drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12)
+    low, high = np.quantile(gains, [_LOWER, 1 - _LOWER])
+    mean = pairs.mean(axis=0)
+    holds = keeps or low > 0 or BASELINE in shares and shares[BASELINE] == 1.0
+    return Choice(
+        shares=dict(shares) if holds else {BASELINE: 1.0},
+        loss=float(mean[0] if holds else mean[1]), loss_baseline=float(mean[1]),
+        gain=float(1 - mean[0] / max(mean[1], 1e-12)) if holds else 0.0,
+        gain_low=float(low) if holds else 0.0, gain_high=float(high) if holds else 0.0, series=int(mine.sum()),
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Forecasts that need no training: what all others have to beat, and what takes over when they do not.
+
+Each takes y float64[n, T] (NaN: no observation), and gives float64[n, H], at least 0. A series without any observation
+gets 0.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onhand.demand.panel import Float64, Panel
+
+Int = NDArray[np.int64]
+
+
+def same_phase(y: Float64, horizon: int, cycle: int, cycles: int) -> Float64:
+    """float64[n, H, cycles]: for each period ahead the last observations of the same phase, the latest first; NaN:
+    before all observations."""
+    count, periods = y.shape
+    ahead = np.arange(horizon)
+    latest = periods - cycle + ahead % cycle
+    places = latest[:, None] - cycle * np.arange(cycles)
+    found = np.full((count, horizon, cycles), np.nan)
+    there = places >= 0
+    found[:, there] = y[:, places[there]]
+    return found
+
+
+def _mean(values: Float64, axis: int) -> Float64:
+    there = np.isfinite(values)
+    return np.where(there, values, 0.0).sum(axis=axis) / np.maximum(there.sum(axis=axis), 1)
+
+
+def seasonal_naive(panel: Panel) -> Float64:
+    """What was asked for in the last cycle."""
+    return phase_mean(panel, cycles=1)
+
+
+def phase_mean(panel: Panel, cycles: int = 4) -> Float64:
+    """The mean of the last `cycles` periods of the same phase (four same weekdays)."""
+    return _mean(same_phase(panel.y, panel.horizon, panel.cycle, cycles), 2)
+
+
+def phase_median(panel: Panel, cycles: int = 8) -> Float64:
+    """The median of the last `cycles` periods of the same phase."""
+    with np.errstate(all="ignore"):
+        values = same_phase(panel.y, panel.horizon, panel.cycle, cycles)
+        empty = ~np.isfinite(values).any(axis=2)
+        values[empty] = 0.0
+        return np.nanmedian(values, axis=2)
+
+
+def phase_quantiles(panel: Panel, levels: Float64, cycles: int = 8) -> Float64:
+    """float64[n, H, Q]: empirical quantiles of the last `cycles` periods of the same phase."""
+    values = same_phase(panel.y, panel.horizon, panel.cycle, cycles)
+    values[~np.isfinite(values).any(axis=2)] = 0.0
+    return np.moveaxis(np.nanquantile(values, levels, axis=2), 0, 2)
+
+
+def ses(panel: Panel) -> Float64:
+    """Simple exponential smoothing; of five weights, for each series, the one that would have been best one period
+    ahead (Brown 1959)."""
+    return _flat(smoothed(panel.y), panel.horizon)
+
+
+def smoothed(y: Float64, weights: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)) -> Float64:
+    """float64[n]: the level of each series by simple exponential smoothing."""
+    best, least = np.zeros(len(y)), np.full(len(y), np.inf)
+    start = np.nan_to_num(_mean(y[:, : max(1, min(28, y.shape[1]))], 1))
+    for weight in weights:
+        level, loss = start.copy(), np.zeros(len(y))
+        for value in y.T:
+            there = np.isfinite(value)
+            error = np.where(there, value - level, 0.0)
+            loss += error * error
+            level += weight * error
+        wins = loss < least
+        best[wins], least[wins] = level[wins], loss[wins]
+    return np.maximum(best, 0.0)
+
+
+def croston_sba(panel: Panel, weight: float = 0.1) -> Float64:
+    """For demand with many zeros: size over interval, smoothed at each sale, less the bias of a ratio (Syntetos and
+    Boylan 2005): `(1 - weight / 2) z / p`."""
+    size, interval, _ = _intermittent(panel.y, weight, weight)
+    return _flat((1 - weight / 2) * size / np.maximum(interval, 1.0), panel.horizon)
+
+
+def tsb(panel: Panel, weight: float = 0.1, fade: float = 0.05) -> Float64:
+    """For demand that may be dying out: the probability of a sale fades in every period (Teunter, Syntetos and Babai
+    2011)."""
+    size, _, chance = _intermittent(panel.y, weight, fade)
+    return _flat(chance * size, panel.horizon)
+
+
+def _intermittent(y: Float64, weight: float, fade: float) -> tuple[Float64, Float64, Float64]:
+    """Size of a sale, periods between sales, chance of a sale: each float64[n], smoothed."""
+    count = len(y)
+    positive = np.where(np.nan_to_num(y) > 0, y, np.nan)
+    size = _mean(positive, 1)
+    seen = np.maximum(np.isfinite(y).sum(axis=1), 1)
+    chance = np.isfinite(positive).sum(axis=1) / seen
+    interval = 1 / np.maximum(chance, 1 / seen)
+    since = np.ones(count)
+    for value in y.T:
+        there = np.isfinite(value)
+        sale = there & (np.nan_to_num(value) > 0)
+        size = np.where(sale, size + weight * (np.nan_to_num(value) - size), size)
+        interval = np.where(sale, interval + weight * (since - interval), interval)
+        chance = np.where(there, chance + fade * (sale - chance), chance)
+        since = np.where(sale, 1.0, since + there)
+    return size, interval, chance
+
+
+def imapa(panel: Panel, widths: tuple[int, ...] = (1, 2, 4, 7, 14, 28)) -> Float64:
+    """The mean of smoothed levels of the series summed over several widths (Petropoulos and Kourentzes 2015)."""
+    y = np.nan_to_num(panel.y)
+    levels: list[Float64] = []
+    for width in widths:
+        blocks = y.shape[1] // width
+        if blocks < 2:
+            continue
+        summed = y[:, y.shape[1] - blocks * width :].reshape(len(y), blocks, width).sum(axis=2)
+        levels.append(smoothed(summed, (0.1, 0.2)) / width)
+    level = np.mean(levels, axis=0) if levels else _mean(y, 1)
+    return _flat(level, panel.horizon)
+
+
+def _flat(level: Float64, horizon: int) -> Float64:
+    return np.repeat(np.maximum(level, 0.0)[:, None], horizon, axis=1)
+
+
+POINT: Final[Mapping[str, Callable[[Panel], Float64]]] = {
+    "seasonal_naive": seasonal_naive, "phase_mean": phase_mean, "phase_median": phase_median, "ses": ses,
+    "croston_sba": croston_sba, "tsb": tsb, "imapa": imapa,
+}  # fmt: skip

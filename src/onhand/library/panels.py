@@ -1,0 +1,206 @@
+"""Tables of demand and of what is known of it, as Polars or pandas data frames, on one grid of periods."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
+from onhand.errors import FieldError, InvalidInput
+
+_STEPS: Final[Mapping[str, Freq]] = {
+    "D": "D", "1D": "D", "1d": "D", "W": "W", "1W": "W", "1w": "W", "M": "M", "MS": "M", "ME": "M", "1M": "M", "1mo": "M",
+}  # fmt: skip
+_KEYS: Final = ("unique_id", "ds")
+
+
+class Frame(Protocol):
+    """A data frame as far as it is needed here: Polars' and pandas' both are."""
+
+    @property
+    def columns(self) -> Iterable[str]: ...
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def frequency(freq: str) -> Freq:
+    """Raises InvalidInput for one that is not a day's, a week's or a month's."""
+    found = _STEPS.get(freq) or ("W" if freq.startswith("W-") else None)
+    if found is None:
+        raise InvalidInput.at("freq", f'{freq!r} is not known: "D" for days, "W" for weeks, "MS" for months')
+    return found
+
+
+def panel_of(
+    history: Frame,
+    *,
+    horizon: int,
+    freq: str,
+    known: Frame | None = None,
+    past: Frame | None = None,
+    static: Frame | None = None,
+) -> Panel:
+    """The panel of a history, its horizon after the last date of all its series.
+
+    A series without a row for a period has no observation there; zeros are written as zeros. Raises InvalidInput naming
+    the columns that are missing, not numbers, not dates, off the grid of `freq`, or there twice.
+    """
+    step = frequency(freq)
+    if horizon < 1:
+        raise InvalidInput.at("horizon", "expected 1 period or more")
+    names = _need(history, "history", (*_KEYS, "y"))
+    if not names:
+        raise InvalidInput.at("history", "it has no rows: expected unique_id, ds and y")
+    raw_ids, row = np.unique(_texts(history["unique_id"]), return_inverse=True)
+    days = _days(history["ds"], "history.ds")
+    y = _numbers(history["y"], "history.y")
+    if np.any(y < 0):
+        raise InvalidInput.at(
+            "history.y", "demand is negative: take returns out, or net them against the period of the sale"
+        )
+    grid = _grid(days, step, horizon)
+    table = _table(row, _places(days, grid, step, "history.ds"), y, (len(raw_ids), len(grid) - horizon), "history")
+    of = {name: place for place, name in enumerate(raw_ids.tolist())}
+    kinds: set[str] = set()
+    ahead = {} if known is None else _signals(known, "known", of, grid, step, kinds, must_reach=horizon)
+    behind = {} if past is None else _signals(past, "past", of, grid, step, kinds, must_reach=0)
+    if twice := sorted(set(ahead) & set(behind)):
+        raise InvalidInput.at("past", f"{twice[0]!r} is in `known` too: a column is known ahead or it is not")
+    observed = len(grid) - horizon
+    return Panel(
+        ids=raw_ids.tolist(), freq=step, dates=grid, y=trim(table), known=ahead,
+        past={name: values[:, :observed] for name, values in behind.items()},
+        static={} if static is None else _static(static, of), categories=frozenset(kinds),
+    )  # fmt: skip
+
+
+def _need(frame: Frame, what: str, columns: Sequence[str]) -> int:
+    there = set(frame.columns)
+    missing = [FieldError(f"{what}.{name}", "the column is missing") for name in columns if name not in there]
+    if missing:
+        raise InvalidInput(missing)
+    return len(frame[columns[0]])
+
+
+def _texts(column: Any) -> NDArray[np.str_]:
+    return np.asarray([str(value) for value in column.to_list()] if hasattr(column, "to_list") else column, dtype=str)
+
+
+def _days(column: Any, what: str) -> Dates:
+    values = column.to_list() if hasattr(column, "to_list") else list(column)
+    try:
+        return np.asarray([np.datetime64(value, "D") for value in values], dtype="datetime64[D]")
+    except (ValueError, TypeError):
+        raise InvalidInput.at(what, "expected dates, or texts such as 2026-02-23") from None
+
+
+def _numbers(column: Any, what: str) -> Float64:
+    try:
+        values = np.asarray(column.to_numpy(), dtype=float)
+    except (ValueError, TypeError):
+        raise InvalidInput.at(what, "expected numbers") from None
+    if np.isinf(values).any():
+        raise InvalidInput.at(what, "expected finite numbers")
+    return values
+
+
+def _grid(days: Dates, step: Freq, horizon: int) -> Dates:
+    first, last = days.min(), days.max()
+    if step == "M":
+        begin, end = first.astype("datetime64[M]"), last.astype("datetime64[M]")
+        months = np.arange(begin, end + 1 + horizon)
+        # Month ends stay month ends.
+        at_end = (last + 1).astype("datetime64[M]") != end
+        return (months + 1).astype("datetime64[D]") - 1 if at_end else months.astype("datetime64[D]")
+    width = 7 if step == "W" else 1
+    begin = first if step == "D" else last - (last - first) // np.timedelta64(7, "D") * np.timedelta64(7, "D")
+    return np.arange(begin, last + np.timedelta64(width * horizon + 1, "D"), np.timedelta64(width, "D"))
+
+
+def _places(days: Dates, grid: Dates, step: Freq, what: str) -> Int64:
+    """Of dates on the grid; -1: before or after it. Raises InvalidInput for one that lies between two periods."""
+    if step == "M":
+        return (days.astype("datetime64[M]") - grid[0].astype("datetime64[M]")).astype(np.int64)
+    width = 7 if step == "W" else 1
+    apart = (days - grid[0]).astype(np.int64)
+    if np.any(apart % width):
+        wrong = days[np.flatnonzero(apart % width)[0]]
+        raise InvalidInput.at(what, f"{wrong} is not a whole number of weeks from {grid[-1]}: one weekday for all weeks")
+    return apart // width
+
+
+def _table(rows: Int64, places: Int64, values: Float64, shape: tuple[int, int], what: str) -> Float64:
+    table = np.full(shape, np.nan)
+    inside = (places >= 0) & (places < shape[1])
+    flat = rows[inside] * shape[1] + places[inside]
+    if len(np.unique(flat)) < len(flat):
+        raise InvalidInput.at(what, "a series has two rows for one period: add them up first")
+    table.ravel()[flat] = values[inside]
+    return table
+
+
+def _signals(
+    frame: Frame,
+    what: str,
+    of: Mapping[str, int],
+    grid: Dates,
+    step: Freq,
+    kinds: set[str],
+    *,
+    must_reach: int,
+) -> dict[str, Float64]:
+    for_all = "unique_id" not in set(frame.columns)
+    _need(frame, what, ("ds",) if for_all else _KEYS)
+    places = _places(_days(frame["ds"], f"{what}.ds"), grid, step, f"{what}.ds")
+    rows = np.zeros(len(places), np.int64)
+    if not for_all:
+        rows = np.array([of.get(name, -1) for name in _texts(frame["unique_id"]).tolist()], np.int64)
+    observed = len(grid) - must_reach
+    if must_reach and not np.any(places >= observed):
+        raise InvalidInput.at(what, f"no row lies ahead: it has to reach {grid[-1]}, or belongs into `past`")
+    inside = (rows >= 0) & (places >= 0) & (places < len(grid))
+    found: dict[str, Float64] = {}
+    for name in frame.columns:
+        if name in _KEYS:
+            continue
+        values, is_kind = _values(frame[name], f"{what}.{name}")
+        if is_kind:
+            kinds.add(name)
+        shape = (1 if for_all else len(of), len(grid))
+        found[name] = _table(rows[inside], places[inside], values[inside], shape, what)
+    return found
+
+
+def _values(column: Any, what: str) -> tuple[Float64, bool]:
+    """Numbers, or kinds by number (nothing is NaN); whether they are kinds."""
+    raw = column.to_list() if hasattr(column, "to_list") else list(column)
+    texts = [value for value in raw if isinstance(value, str)]
+    if texts:
+        names = {name: place for place, name in enumerate(sorted(set(texts) - {""}))}
+        return np.array([names.get(value, np.nan) if isinstance(value, str) else np.nan for value in raw]), True
+    try:
+        return np.array([np.nan if value is None else float(value) for value in raw]), False
+    except (ValueError, TypeError):
+        raise InvalidInput.at(what, "expected numbers, truth values or texts") from None
+
+
+def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
+    _need(frame, "static", ("unique_id",))
+    ids = _texts(frame["unique_id"]).tolist()
+    if len(set(ids)) < len(ids):
+        raise InvalidInput.at("static.unique_id", "a series has two rows")
+    found: dict[str, Int64] = {}
+    for name in frame.columns:
+        if name == "unique_id":
+            continue
+        kind = dict(zip(ids, _texts(frame[name]).tolist(), strict=True))
+        names = {text: place for place, text in enumerate(sorted(set(kind.values())))}
+        # A series that is not in it is of a kind of its own.
+        found[name] = np.array([names.get(kind.get(series, ""), len(names)) for series in of], np.int64)
+    return found
+
+
+def frame_like(history: Frame, columns: Mapping[str, Any]) -> Any:
+    """A frame of the same library."""
+    return cast(Any, type(history))(dict(columns))
