@@ -212,7 +212,7 @@ class Declared:
                 items = [fill(way.batch.item, {**known, **written(write)}) for write in asked]
                 scope = {"items": items, "key": key_of(writes)}
             told = await self._do(connection, "stock.push", way, scope)
-            return outcomes_of(way, told.body, writes)
+            return outcomes_of(way, told.body, asked)
         except (Unavailable, Refused, Unfillable, Unmappable) as error:
             if way.batch is not None and way.batch.split and len(writes) > 1 and _is_about_one(error):
                 middle = len(writes) // 2

@@ -87,8 +87,12 @@ def outcomes_of(way: OperationIn, body: Any, writes: Sequence[Write]) -> list[Ou
         said = [_of_result(outcomes, result, done) for result in results[: len(writes)]]
         return said + [missing] * (len(writes) - len(said))
     of = mapping.path(outcomes.id)
-    by_id = {str(of(result)): _of_result(outcomes, result, done) for result in results}
-    return [by_id.get(write.external_id, missing) for write in writes]
+    if outcomes.place is None:
+        by_id = {str(of(result)): _of_result(outcomes, result, done) for result in results}
+        return [by_id.get(write.external_id, missing) for write in writes]
+    at = mapping.path(outcomes.place)
+    by_place = {(str(of(result)), str(at(result))): _of_result(outcomes, result, done) for result in results}
+    return [by_place.get((write.external_id, write.place), missing) for write in writes]
 
 
 def _of_result(outcomes: OutcomesIn, result: Any, done: Fate) -> Outcome:

@@ -280,13 +280,14 @@ class BatchIn(Strict):
 class OutcomesIn(Strict):
     """What became of each write of a batch.
 
-    Either `items` lists one result for each, known by `id` (or standing in the order of the writes), with an `error`
-    where it failed; or `errors` lists failures, each with the number of its write in `index`. atomic: one failure, and
-    nothing was written.
+    Either `items` lists one result for each, known by `id`, and by `place` where one answer tells of several (or
+    standing in the order of the writes), with an `error` where it failed, and in `seen` what is shown now; or `errors`
+    lists failures, each with the number of its write in `index`. atomic: one failure, and nothing was written.
     """
 
     items: JmesPath | None = None
     id: JmesPath | None = None
+    place: JmesPath | None = None
     error: JmesPath | None = None
     errors: JmesPath | None = None
     index: JmesPath | None = None

@@ -172,7 +172,7 @@ class Shop:
                 there = self.variants[row["id"]]["stockLevels"]
                 of = next(one for one in there if one["stockLocationId"] == level["stockLocationId"])
                 of["stockOnHand"] = level["stockOnHand"]
-        return [{"id": row["id"]} for row in variables["input"]]
+        return [self.variants[row["id"]] for row in variables["input"]]
 
     def _order(self, order_id: str) -> dict[str, Any]:
         if order_id not in self.orders:
