@@ -6,6 +6,7 @@
         ...
 
     plans = onhand.source(orders, network)          # the same decisions, without a server
+    demand = onhand.forecast(history, horizon=28, freq="D")
     (faster,) = onhand.simulate(orders, network, policies=["margin", "speed"])
 
 `App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.batch import source_batch
+    from onhand.library.forecast import forecast
     from onhand.library.network import Network
     from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
     from onhand.library.simulate import simulate
@@ -41,6 +43,7 @@ _HOMES = {
     "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
     "TermBatch": "onhand.sourcing.term_batch",
+    "forecast": "onhand.library.forecast",
     "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
     "source_batch": "onhand.library.batch",
@@ -67,6 +70,7 @@ __all__ = [
     "Settings",
     "Substitution",
     "TermBatch",
+    "forecast",
     "simulate",
     "source",
     "source_batch",

@@ -41,7 +41,14 @@ class Boosted:
         self._features = Features(panel)
         rows, target = self._rows(horizon, seed)
         names = self._features.names
-        common = {"verbosity": -1, "seed": seed, "num_threads": threads, "deterministic": True, "max_bin": 127}
+        common = {
+            "verbosity": -1,
+            "seed": seed,
+            "num_threads": threads,
+            "deterministic": True,
+            "max_bin": 127,
+            "force_row_wise": True,
+        }
 
         def dataset(label: Float64, **more: Any) -> Any:
             return lightgbm.Dataset(
@@ -103,5 +110,3 @@ class Boosted:
         gain = self._mean.feature_importance("gain")
         total = max(float(gain.sum()), 1e-12)
         return {name: float(g) / total for name, g in zip(self._features.names.columns, gain, strict=True)}
-
-

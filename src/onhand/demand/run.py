@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from onhand.demand import annual, calibrate, simple, spread
 from onhand.demand.choose import BASELINE, Choice, choose, mixed
 from onhand.demand.classify import classify
+from onhand.demand.features import origins_of
 from onhand.demand.panel import Float64, Forecast, Int64, Panel, scales
+
+if TYPE_CHECKING:
+    from onhand.demand.boosted import Boosted
 
 # What is learned of a distribution; what is asked for lies between.
 KNOTS: Final = np.array([0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995])
@@ -50,6 +54,7 @@ def run(
     levels: Float64,
     *,
     trees: bool = True,
+    feasts: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -57,18 +62,20 @@ def run(
 
     levels  float64[Q], rising, in (0, 1)
     trees   whether boosted trees are a candidate; needs the extra `forecast`
+    feasts  whether the built-in calendar says which days of a year belong together
     """
     say = progress or (lambda _what, _share: None)
     horizon, known = panel.horizon, panel.periods
     segments, _, _ = classify(panel.y[:, -2 * panel.year :])
     origins = _origins(panel)
     cutoff = min(origins)
-    trees = trees and _trainable(panel, cutoff, horizon)
+    is_fair = _is_fair(panel, origins)
+    trees = trees and is_fair and _trainable(panel, cutoff, horizon)
     say("trying models on the past", 0.0)
     trained = _trained(panel.before(cutoff, horizon), seed) if trees else None
     say("trying models on the past", 0.4)
     past = [
-        (_candidates(at := panel.before(origin, min(horizon, known - origin)), trained), at, origin)
+        (_candidates(at := panel.before(origin, min(horizon, known - origin)), trained, feasts), at, origin)
         for origin in origins
     ]
     came = [panel.y[:, origin : origin + at.horizon] for _, at, origin in past]
@@ -82,7 +89,7 @@ def run(
     forecasts = [{name: _whole(c[name], spreads[name]) for name in names} for c, _, _ in past]
     scale = scales(panel.y)
     choices = choose([*zip(forecasts, came, strict=True)], scale, segments, seed=seed)
-    if not _is_fair(panel, origins):
+    if not is_fair:
         choices = {segment: _by_field(choice, names) for segment, choice in choices.items()}
     calibration = calibrate.fit(
         np.concatenate(
@@ -97,7 +104,7 @@ def run(
     say("training", 0.5)
     final = _trained(panel, seed) if trees and any(BOOSTED in c.shares for c in choices.values()) else None
     say("forecasting", 0.95)
-    now = _candidates(panel, final)
+    now = _candidates(panel, final, feasts)
     whole = {name: _whole(candidate, spreads[name]) for name, candidate in now.items()}
     made = _put_together(whole, choices, segments)
     say("done", 1.0)
@@ -143,30 +150,24 @@ def _by_field(choice: Choice, names: list[str]) -> Choice:
 
 
 def _trainable(panel: Panel, cutoff: int, horizon: int) -> bool:
-    from onhand.demand.features import origins_of
-
     return len(origins_of(panel, cutoff, horizon, 45)) >= _BOOSTED_ORIGINS_MIN
 
 
-def _trained(panel: Panel, seed: int):
+def _trained(panel: Panel, seed: int) -> "Boosted":
     from onhand.demand.boosted import Boosted
 
     return Boosted(panel, panel.horizon, KNOTS, seed=seed)
 
 
-def _candidates(panel: Panel, trained) -> dict[str, _Candidate]:
+def _candidates(panel: Panel, trained: "Boosted | None", feasts: bool) -> dict[str, _Candidate]:
     if panel.freq == "D":
-        found = {
-            BASELINE: _Candidate(
-                mean=simple.phase_mean(panel), quantiles=simple.phase_quantiles(panel, KNOTS)
-            )
-        }
+        found = {BASELINE: _Candidate(mean=simple.phase_mean(panel), quantiles=simple.phase_quantiles(panel, KNOTS))}
         found |= {name: _Candidate(mean=model(panel)) for name, model in simple.POINT.items() if name != "phase_mean"}
     else:
         found = {BASELINE: _Candidate(mean=annual.same_last_year(panel))}
         found["ses"] = _Candidate(mean=simple.ses(panel))
         if annual.can(panel):
-            found[ANNUAL] = _Candidate(mean=annual.last_year(panel))
+            found[ANNUAL] = _Candidate(mean=annual.last_year(panel, by_date=feasts))
     if trained is not None:
         made = trained.forecast(panel)
         found[BOOSTED] = _Candidate(mean=made.mean, quantiles=made.quantiles)

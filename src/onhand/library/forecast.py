@@ -25,7 +25,7 @@ def forecast(
 ) -> Any:
     """Forecast each series of `history` for the `horizon` periods after its last date.
 
-    history    unique_id, ds, y: units asked for in a period; no row: no observation (write zeros as zeros)
+    history    unique_id, ds, y: units asked for in a period, below 0 taken as 0; no row: no observation (write zeros)
     horizon    periods ahead
     freq       "D", "W" (any weekday; a week is named by its last day) or "MS"
     known      ds, maybe unique_id, and columns known ahead (price, promotion, feast), of past and horizon. Numbers and

@@ -55,10 +55,8 @@ def panel_of(
     raw_ids, row = np.unique(_texts(history["unique_id"]), return_inverse=True)
     days = _days(history["ds"], "history.ds")
     y = _numbers(history["y"], "history.y")
-    if np.any(y < 0):
-        raise InvalidInput.at(
-            "history.y", "demand is negative: take returns out, or net them against the period of the sale"
-        )
+    # More came back than went out in that period: nothing is asked for less than not at all.
+    y = np.maximum(y, 0.0)
     grid = _grid(days, step, horizon)
     table = _table(row, _places(days, grid, step, "history.ds"), y, (len(raw_ids), len(grid) - horizon), "history")
     of = {name: place for place, name in enumerate(raw_ids.tolist())}
@@ -126,7 +124,9 @@ def _places(days: Dates, grid: Dates, step: Freq, what: str) -> Int64:
     apart = (days - grid[0]).astype(np.int64)
     if np.any(apart % width):
         wrong = days[np.flatnonzero(apart % width)[0]]
-        raise InvalidInput.at(what, f"{wrong} is not a whole number of weeks from {grid[-1]}: one weekday for all weeks")
+        raise InvalidInput.at(
+            what, f"{wrong} is not a whole number of weeks from {grid[-1]}: one weekday for all weeks"
+        )
     return apart // width
 
 
