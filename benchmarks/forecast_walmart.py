@@ -2,10 +2,10 @@
 
     python benchmarks/forecast_walmart.py --data DIR --origin 2011-04-29 --json
 
-DIR has train.parquet (Store, Dept, Date, Weekly_Sales, IsHoliday), and maybe features.parquet and stores.parquet, as the
-competition of 2014 had them. Only weeks until the origin are learned from; the 39 weeks after it are the truth, as far as
-they are there. Without --origin it is the last one after which 39 weeks are known. IsHoliday is known ahead; temperature,
-fuel price, CPI, unemployment and markdowns are known until the origin only.
+DIR has train.parquet (Store, Dept, Date, Weekly_Sales, IsHoliday), and maybe features.parquet and stores.parquet, as
+the competition of 2014 had them. Only weeks until the origin are learned from; the 39 weeks after it are the truth, as
+far as they are there. Without --origin it is the last one after which 39 weeks are known. IsHoliday is known ahead;
+temperature, fuel price, CPI, unemployment and markdowns are known until the origin only.
 
 wmae                  weighted mean absolute error, weeks with a holiday count five times
 wmae_baseline         the same of the same week last year

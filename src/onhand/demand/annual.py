@@ -1,4 +1,4 @@
-"""Last year again, by how much it has grown: for weeks and months, where a year of history is all that tells the season.
+"""Last year again, by how much it has grown: for weeks and months, where a year or two are all that tell the season.
 
 The same week of last year is a noisy witness of one series, so its season is seen together with others of its kind:
 the series of a kind (a department's, say) as a matrix of series x periods, of which the largest singular values are

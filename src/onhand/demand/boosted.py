@@ -5,14 +5,12 @@ Spiliotis and Assimakopoulos 2022), and starts from the level of the series. Qua
 level, weighted so that each series counts by its own scale: what is minimised is the scaled pinball loss.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onhand.demand.features import Features, Rows, origins_of
-from onhand.demand.panel import Float64, Forecast, Int64, Panel, scales
+from onhand.demand.panel import Float64, Forecast, Panel, scales
 
 ROWS_MAX: Final = 900_000
 _ORIGINS: Final = 45
@@ -35,8 +33,9 @@ class Boosted:
 
     def __init__(self, panel: Panel, horizon: int, levels: Float64, *, seed: int = 0, threads: int = 0) -> None:
         """Train on every origin whose horizon has been observed. Raises ImportError without the extra `forecast`."""
-        import lightgbm
+        import lightgbm  # noqa: PLC0415 - an extra
 
+        train = cast(Any, lightgbm).train  # its own types are partial
         self._panel, self._levels, self._horizon = panel, levels, horizon
         self._features = Features(panel)
         rows, target = self._rows(horizon, seed)
@@ -56,14 +55,14 @@ class Boosted:
                 free_raw_data=False, params={"max_bin": 127, "verbosity": -1}, **more,
             )  # fmt: skip
 
-        self._mean = lightgbm.train(
+        self._mean: Any = train(
             {**_MEAN, **common}, dataset(target, init_score=np.log(rows.level)), num_boost_round=_MEAN_TREES
         )
         scale = np.nan_to_num(scales(panel.y), nan=1.0)
         weight = np.minimum(rows.level / np.maximum(scale[rows.series], 1e-3), 20.0)
         ratios = dataset(target / rows.level, weight=weight)
-        self._quantiles = [
-            lightgbm.train({**_QUANTILE, **common, "alpha": float(level)}, ratios, num_boost_round=_QUANTILE_TREES)
+        self._quantiles: list[Any] = [
+            train({**_QUANTILE, **common, "alpha": float(level)}, ratios, num_boost_round=_QUANTILE_TREES)
             for level in levels
         ]
 
@@ -76,11 +75,9 @@ class Boosted:
         targets: list[Float64] = []
         for origin in origins:
             future = panel.y[:, origin : origin + horizon]
-            started = np.isfinite(panel.y[:, :origin]).any(axis=1)
-            wanted = np.isfinite(future) & started[:, None]
-            if share < 1:
-                wanted &= random.random(wanted.shape) < share
-            series, ahead = np.nonzero(wanted)
+            seen = np.isfinite(panel.y[:, :origin]).sum(axis=1, keepdims=True)
+            drawn = random.random(future.shape) < share
+            series, ahead = np.nonzero(np.isfinite(future) & (seen > 0) & drawn)
             parts.append(self._features.at(origin, series, ahead))
             targets.append(future[series, ahead])
         return Rows(
@@ -96,8 +93,10 @@ class Boosted:
         features = self._features if panel is self._panel else Features(panel)
         series, ahead = (a.ravel() for a in np.mgrid[0:count, 0:horizon])
         rows = features.at(panel.periods, series, np.minimum(ahead, horizon - 1))
-        mean = np.exp(self._mean.predict(rows.features, raw_score=True)) * rows.level
-        quantiles = np.stack([model.predict(rows.features) * rows.level for model in self._quantiles], axis=1)
+        raw: Float64 = self._mean.predict(rows.features, raw_score=True)
+        mean = np.exp(raw) * rows.level
+        ratios: list[Float64] = [model.predict(rows.features) for model in self._quantiles]
+        quantiles = np.stack(ratios, axis=1) * rows.level[:, None]
         shape = count, horizon
         return Forecast(
             levels=self._levels,

@@ -2,8 +2,11 @@
 
 For each pair of levels that is symmetric about the median, the distance of both from the median is stretched or shrunk
 until the share of demand within them is what the levels say. It is a factor and not an offset, so that series of every
-size keep their place; and it is found for the shares *between* the quantiles, since demand comes in whole units: where
-many periods sell nothing, "at most q" alone would have half of all zeros fall on either side of it.
+size keep their place; and it is found for the shares *between* the quantiles, ends included, since demand comes in whole
+units. A quantile of nothing stays nothing: to raise it by a hair would leave out all periods without a sale.
+
+What came true in sum, over what had been forecast, corrects the level, by half on a scale of logarithms: demand that
+grows is forecast too low for a while, and half is what lasted on held-out years.
 """
 
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from onhand.demand.panel import Float64
 _FACTOR_MIN: Final = 0.5
 _FACTOR_MAX: Final = 2.0
 _STEPS: Final = 40
+_LEVEL_MIN: Final = 0.64
+_LEVEL_KEPT: Final = 0.5
 # A share of so few is no share.
 _PAIRS_MIN: Final = 200
 
@@ -31,7 +36,17 @@ class Calibration:
         """float64[..., Q], rising and at least 0."""
         middle = _middle(self.levels, quantiles)
         out = middle[..., None] + self.factors * (quantiles - middle[..., None])
-        return np.maximum.accumulate(np.maximum(out, 0.0), axis=-1)
+        return np.maximum.accumulate(np.where(quantiles > 0, np.maximum(out, 0.0), 0.0), axis=-1)
+
+
+def level_factor(mean: Float64, demand: Float64) -> float:
+    """By what a mean is to be multiplied: half the way (on a scale of logarithms) to what came, of pairs float64[m];
+    between 0.8 and 1.25, and 1 where too little came to tell."""
+    there = np.isfinite(demand)
+    forecast, came = float(mean[there].sum()), float(demand[there].sum())
+    if there.sum() < _PAIRS_MIN or forecast <= 0 or came <= 0:
+        return 1.0
+    return float(np.clip(came / forecast, _LEVEL_MIN, 1 / _LEVEL_MIN) ** _LEVEL_KEPT)
 
 
 def fit(quantiles: Float64, demand: Float64, levels: Float64) -> Calibration:
@@ -50,7 +65,8 @@ def fit(quantiles: Float64, demand: Float64, levels: Float64) -> Calibration:
         least, most = _FACTOR_MIN, _FACTOR_MAX
         for _ in range(_STEPS):  # the share within rises with the factor
             factor = (least + most) / 2
-            within = (demand >= np.maximum(middle - factor * down, 0.0)) & (demand <= middle + factor * up)
+            bottom = np.where(quantiles[:, low] > 0, np.maximum(middle - factor * down, 0.0), 0.0)
+            within = (demand >= bottom) & (demand <= middle + factor * up)
             if within.mean() < levels[high] - level:
                 least = factor
             else:

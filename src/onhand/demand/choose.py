@@ -160,7 +160,7 @@ def _judged(
     gains = 1 - drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12)
     low, high = np.quantile(gains, [_LOWER, 1 - _LOWER])
     mean = pairs.mean(axis=0)
-    holds = keeps or low > 0 or BASELINE in shares and shares[BASELINE] == 1.0
+    holds = keeps or low > 0 or shares.get(BASELINE) == 1.0
     return Choice(
         shares=dict(shares) if holds else {BASELINE: 1.0},
         loss=float(mean[0] if holds else mean[1]), loss_baseline=float(mean[1]),

@@ -7,7 +7,7 @@ how far ahead a period is, is a feature (direct forecasts: no error is fed back)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,9 @@ class Window:
         self._squares = _running(np.where(there, y * y, 0.0))
         self._count = _running(there.astype(float))
         self._sold = _running(np.where(there, y, 0.0) > 0)
-        periods = np.arange(y.shape[1])
-        self._last_sale = np.maximum.accumulate(np.where(np.nan_to_num(y) > 0, periods, -1), axis=1)
+        sold: NDArray[np.bool_] = np.nan_to_num(y) > 0
+        places: Int64 = np.where(sold, np.arange(y.shape[1], dtype=np.int64), np.int64(-1))
+        self._last_sale: Int64 = np.maximum.accumulate(places, axis=1)
 
     def mean(self, end: int, width: int) -> Float64:
         """NaN: no observation."""
@@ -141,13 +142,12 @@ class Features:
         level = self.level(origin)
         own = level[series]
         target = origin + ahead
-        columns: list[NDArray[np.floating]] = [
+        columns: list[NDArray[Any]] = [
             ahead.astype(float), np.log(own), self._of_month[target], self._of_year[target],
             window.since(origin)[series], np.minimum(window.age(origin)[series], 2 * panel.year),
             (self._weekday[target] if panel.freq == "D" else np.zeros(len(target))),
         ]  # fmt: skip
-        for width in _WINDOWS[panel.freq]:
-            columns.append(window.mean(origin, width)[series] / own)
+        columns += [window.mean(origin, width)[series] / own for width in _WINDOWS[panel.freq]]
         short, long = _LEVEL_OF[panel.freq]
         columns += [
             window.deviation(origin, short)[series] / own, window.deviation(origin, long)[series] / own,
@@ -162,7 +162,7 @@ class Features:
                 momentum = of.mean(origin, short // 4 or 1) / of.mean(origin, long)
                 growth = of.mean(origin, long) / of.mean(max(0, origin - panel.year), long)
             columns += [momentum[mine], growth[mine]]
-        kinds_of: list[NDArray[np.floating]] = [kinds[series].astype(float) for kinds in panel.static.values()]
+        kinds_of: list[NDArray[Any]] = [kinds[series].astype(float) for kinds in panel.static.values()]
         for name, values in panel.known.items():
             value = _of(values, series, target)
             if name in panel.categories:

@@ -91,9 +91,8 @@ class Panel:
 
 def trim(y: Float64) -> Float64:
     """Without what stands before the first sale: zeros there say that it was not for sale."""
-    sold = np.nan_to_num(y) > 0
-    first = np.where(sold.any(axis=1), sold.argmax(axis=1), y.shape[1])
-    return np.where(np.arange(y.shape[1]) < first[:, None], np.nan, y)
+    sold: NDArray[np.bool_] = np.nan_to_num(y) > 0
+    return np.where(np.cumsum(sold, axis=1) == 0, np.nan, y)
 
 
 def scales(y: Float64) -> Float64:

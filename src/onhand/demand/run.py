@@ -64,7 +64,7 @@ def run(
     trees   whether boosted trees are a candidate; needs the extra `forecast`
     feasts  whether the built-in calendar says which days of a year belong together
     """
-    say = progress or (lambda _what, _share: None)
+    say = progress or _silent
     horizon, known = panel.horizon, panel.periods
     segments, _, _ = classify(panel.y[:, -2 * panel.year :])
     origins = _origins(panel)
@@ -91,14 +91,12 @@ def run(
     choices = choose([*zip(forecasts, came, strict=True)], scale, segments, seed=seed)
     if not is_fair:
         choices = {segment: _by_field(choice, names) for segment, choice in choices.items()}
+    tried = [_put_together(forecast, choices, segments) for forecast in forecasts]
+    all_came = np.concatenate([y.ravel() for y in came])
+    factor = calibrate.level_factor(np.concatenate([made.mean.ravel() for made in tried]), all_came) if is_fair else 1.0
     calibration = calibrate.fit(
-        np.concatenate(
-            [
-                between(KNOTS, _put_together(f, choices, segments).quantiles, levels).reshape(-1, len(levels))
-                for f in forecasts
-            ]
-        ),
-        np.concatenate([y.ravel() for y in came]),
+        factor * np.concatenate([between(KNOTS, made.quantiles, levels).reshape(-1, len(levels)) for made in tried]),
+        all_came,
         levels,
     )
     say("training", 0.5)
@@ -109,9 +107,17 @@ def run(
     made = _put_together(whole, choices, segments)
     say("done", 1.0)
     return Outcome(
-        forecast=Forecast(levels=levels, mean=made.mean, quantiles=calibration.apply(between(KNOTS, made.quantiles, levels))),
+        forecast=Forecast(
+            levels=levels,
+            mean=made.mean * factor,
+            quantiles=calibration.apply(factor * between(KNOTS, made.quantiles, levels)),
+        ),
         segments=segments, choices=choices, contributions=final.contributions() if final is not None else {},
     )  # fmt: skip
+
+
+def _silent(_what: str, _share: float) -> None:
+    """Nobody wants to know."""
 
 
 def between(knots: Float64, quantiles: Float64, levels: Float64) -> Float64:
@@ -154,7 +160,7 @@ def _trainable(panel: Panel, cutoff: int, horizon: int) -> bool:
 
 
 def _trained(panel: Panel, seed: int) -> "Boosted":
-    from onhand.demand.boosted import Boosted
+    from onhand.demand.boosted import Boosted  # noqa: PLC0415 - its library is an extra
 
     return Boosted(panel, panel.horizon, KNOTS, seed=seed)
 

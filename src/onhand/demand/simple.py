@@ -101,9 +101,9 @@ def _intermittent(y: Float64, weight: float, fade: float) -> tuple[Float64, Floa
     positive = np.where(np.nan_to_num(y) > 0, y, np.nan)
     size = _mean(positive, 1)
     seen = np.maximum(np.isfinite(y).sum(axis=1), 1)
-    chance = np.isfinite(positive).sum(axis=1) / seen
-    interval = 1 / np.maximum(chance, 1 / seen)
-    since = np.ones(count)
+    chance: Float64 = np.isfinite(positive).sum(axis=1) / seen
+    interval: Float64 = 1 / np.maximum(chance, 1 / seen)
+    since: Float64 = np.ones(count)
     for value in y.T:
         there = np.isfinite(value)
         sale = there & (np.nan_to_num(value) > 0)

@@ -7,6 +7,7 @@ forecast is to be as sharp as it can be while it stays calibrated).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -33,29 +34,28 @@ class Spread:
     def quantiles(self, mean: Float64) -> Float64:
         """float64[..., Q] of means float64[...], rising and at least 0."""
         log = np.log(np.maximum(mean, _LEAST))
-        ratios = np.stack([np.interp(log, self.places, of) for of in self.ratios.T], axis=-1)
+        columns: list[Float64] = [np.interp(log, self.places, of) for of in self.ratios.T]
+        ratios = np.stack(columns, axis=-1)
         return np.maximum.accumulate(np.maximum(ratios * mean[..., None], 0.0), axis=-1)
 
 
 def fit(mean: Float64, demand: Float64, levels: Float64) -> Spread:
-    """From pairs float64[m] of a mean that was forecast and what came; NaN demand is left out. Without a pair: demand is
-    taken to be as a Poisson distribution's that is a little wider (mean ± its root)."""
+    """From pairs float64[m] of a mean that was forecast and what came; NaN demand is left out. Without a pair, demand
+    is taken to stray from its mean by 1.3 roots of it, a little more than a Poisson distribution's."""
     there = np.isfinite(demand) & np.isfinite(mean)
     mean, demand = np.maximum(mean[there], _LEAST), demand[there]
     if len(mean) == 0:
-        places = np.log(np.array([0.1, 1.0, 10.0, 100.0]))
+        means = np.array([0.1, 1.0, 10.0, 100.0])
         z = np.interp(levels, _Z_LEVELS, _Z)
-        return Spread(
-            levels=levels,
-            places=places,
-            ratios=np.maximum(1 + 1.3 * z[None, :] / np.sqrt(np.exp(places))[:, None], 0.0),
-        )
+        ratios_of = np.maximum(1 + 1.3 * z[None, :] / np.sqrt(means)[:, None], 0.0)
+        return Spread(levels=levels, places=np.log(means), ratios=ratios_of)
     order = np.argsort(mean, kind="stable")
     mean, demand = mean[order], demand[order]
     classes = int(np.clip(len(mean) // _PAIRS_MIN, 1, _CLASSES))
     ends = np.linspace(0, len(mean), classes + 1).astype(int)
-    places, ratios = [], []
-    for begin, end in zip(ends[:-1], ends[1:], strict=True):
+    places: list[float] = []
+    ratios: list[Float64] = []
+    for begin, end in pairwise(ends.tolist()):
         of = demand[begin:end] / mean[begin:end]
         places.append(float(np.log(mean[begin:end]).mean()))
         ratios.append(np.quantile(of, levels))

@@ -1,6 +1,7 @@
 """`onhand.forecast`: demand of many series, its mean and its quantiles."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -36,8 +37,8 @@ def forecast(
     seed       the same seed, the same forecast
 
     Returns a frame of the same library (Polars or pandas) with unique_id, ds, mean and q0.05 ... q0.95 (by level), rows
-    by series and date; none is below 0, and quantiles rise with their level. They are not rounded: a quantile of 0.3 says
-    that nothing will be asked for in most such periods, and calibration rests on the fraction.
+    by series and date; none is below 0, and quantiles rise with their level. They are not rounded: a quantile of 0.3
+    says that nothing will be asked for in most such periods, and calibration rests on the fraction.
 
     Models are tried on past origins of this history, and the best, or a mixture, is in charge of each kind of demand
     (`demand/choose.py`). With the extra `forecast` boosted trees are among them. Raises InvalidInput.
@@ -59,6 +60,4 @@ def forecast(
 
 def has_trees() -> bool:
     """Whether the extra `forecast` is installed."""
-    from importlib.util import find_spec
-
     return find_spec("lightgbm") is not None

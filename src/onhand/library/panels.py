@@ -10,7 +10,8 @@ from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
 from onhand.errors import FieldError, InvalidInput
 
 _STEPS: Final[Mapping[str, Freq]] = {
-    "D": "D", "1D": "D", "1d": "D", "W": "W", "1W": "W", "1w": "W", "M": "M", "MS": "M", "ME": "M", "1M": "M", "1mo": "M",
+    "D": "D", "1D": "D", "1d": "D", "W": "W", "1W": "W", "1w": "W", "M": "M", "MS": "M", "ME": "M", "1M": "M",
+    "1mo": "M",
 }  # fmt: skip
 _KEYS: Final = ("unique_id", "ds")
 
@@ -107,13 +108,13 @@ def _grid(days: Dates, step: Freq, horizon: int) -> Dates:
     first, last = days.min(), days.max()
     if step == "M":
         begin, end = first.astype("datetime64[M]"), last.astype("datetime64[M]")
-        months = np.arange(begin, end + 1 + horizon)
+        months: Dates = np.arange(begin, end + 1 + horizon, dtype="datetime64[M]")
         # Month ends stay month ends.
         at_end = (last + 1).astype("datetime64[M]") != end
         return (months + 1).astype("datetime64[D]") - 1 if at_end else months.astype("datetime64[D]")
     width = 7 if step == "W" else 1
     begin = first if step == "D" else last - (last - first) // np.timedelta64(7, "D") * np.timedelta64(7, "D")
-    return np.arange(begin, last + np.timedelta64(width * horizon + 1, "D"), np.timedelta64(width, "D"))
+    return np.arange(begin, last + np.timedelta64(width * horizon + 1, "D"), width, dtype="datetime64[D]")
 
 
 def _places(days: Dates, grid: Dates, step: Freq, what: str) -> Int64:
