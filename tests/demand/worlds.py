@@ -22,7 +22,7 @@ def shop(series=40, periods=400, horizon=14, seed=1, *, effect=0.0, known=True):
     rate = level * weekly_shape()[np.arange(total) % 7] * (1 + effect * promoted)
     y = random.poisson(rate).astype(float)
     panel = Panel(
-        ids=[f"s{i}" for i in range(series)], freq="D", dates=days(total), y=y[:, :periods],
+        ids=[f"s{i:03d}" for i in range(series)], freq="D", dates=days(total), y=y[:, :periods],
         known={"promoted": promoted} if known else {}, static={"kind": np.arange(series) % 4},
     )  # fmt: skip
     return panel, y[:, periods:], rate[:, periods:]

@@ -13,6 +13,7 @@ from onhand.demand.features import Features, Rows, origins_of
 from onhand.demand.panel import Float64, Forecast, Panel, scales
 
 ROWS_MAX: Final = 900_000
+_ROWS_OF_ONE: Final = 60_000
 _ORIGINS: Final = 45
 _MEAN: Final[dict[str, Any]] = {
     "objective": "tweedie", "tweedie_variance_power": 1.15, "learning_rate": 0.06, "num_leaves": 63,
@@ -41,13 +42,10 @@ class Boosted:
         rows, target = self._rows(horizon, seed)
         names = self._features.names
         common = {
-            "verbosity": -1,
-            "seed": seed,
-            "num_threads": threads,
-            "deterministic": True,
-            "max_bin": 127,
-            "force_row_wise": True,
-        }
+            "verbosity": -1, "seed": seed, "deterministic": True, "force_row_wise": True, "max_bin": 127,
+            # Threads wait for each other longer than a small table takes.
+            "num_threads": threads if len(target) > _ROWS_OF_ONE else 1,
+        }  # fmt: skip
 
         def dataset(label: Float64, **more: Any) -> Any:
             return lightgbm.Dataset(

@@ -2,8 +2,8 @@
 
 For each pair of levels that is symmetric about the median, the distance of both from the median is stretched or shrunk
 until the share of demand within them is what the levels say. It is a factor and not an offset, so that series of every
-size keep their place; and it is found for the shares *between* the quantiles, ends included, since demand comes in whole
-units. A quantile of nothing stays nothing: to raise it by a hair would leave out all periods without a sale.
+size keep their place; and it is found for the shares *between* the quantiles, ends included, since demand comes in
+whole units. A quantile of nothing stays nothing: to raise it by a hair would leave out all periods without a sale.
 
 What came true in sum, over what had been forecast, corrects the level, by half on a scale of logarithms: demand that
 grows is forecast too low for a while, and half is what lasted on held-out years.

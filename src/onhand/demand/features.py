@@ -166,7 +166,7 @@ class Features:
         for name, values in panel.known.items():
             value = _of(values, series, target)
             if name in panel.categories:
-                kinds_of.append(np.where(np.isfinite(value), value, -1.0))
+                kinds_of.append(value)
             else:
                 usual = _usual(values, origin, long)[series if len(values) > 1 else np.zeros_like(series)]
                 columns += [value, _relative(value, usual)]
@@ -200,7 +200,8 @@ class Features:
         before = self._window.mean(max(0, origin - panel.year), _LEVEL_OF[panel.freq][1])[series]
         with np.errstate(all="ignore"):
             growth = self._window.mean(origin, _LEVEL_OF[panel.freq][1])[series] / before
-            around = np.nanmean(np.where(np.isfinite(values).any(axis=0), values, np.nan), axis=0)
+            there = np.isfinite(values)
+            around = np.where(there, values, 0.0).sum(axis=0) / there.sum(axis=0)
         return [values[1] / own, around / own, growth]
 
 

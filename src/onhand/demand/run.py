@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # What is learned of a distribution; what is asked for lies between.
 KNOTS: Final = np.array([0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995])
 # Past origins that candidates are tried on, how many and how far apart.
+_TRIED_MIN: Final = 2
 _TRIED: Final = {"D": (5, 7), "W": (4, 1), "M": (3, 1)}
 # Models of which nothing is known at past origins take over by what is known of the field: last year, then a level.
 _BOOSTED_ORIGINS_MIN: Final = 6
@@ -67,6 +68,10 @@ def run(
     say = progress or _silent
     horizon, known = panel.horizon, panel.periods
     segments, _, _ = classify(panel.y[:, -2 * panel.year :])
+    if known < _TRIED_MIN:  # nothing to try a model on
+        mean, none = _candidates(panel, None, feasts)[BASELINE].mean, np.array([])
+        quantiles = spread.fit(none, none, levels).quantiles(mean)
+        return Outcome(forecast=Forecast(levels=levels, mean=mean, quantiles=quantiles), segments=segments, choices={})
     origins = _origins(panel)
     cutoff = min(origins)
     is_fair = _is_fair(panel, origins)

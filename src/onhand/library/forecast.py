@@ -8,7 +8,7 @@ import numpy as np
 
 from onhand.demand.run import run
 from onhand.errors import InvalidInput
-from onhand.library.panels import Frame, frame_like, panel_of
+from onhand.library.panels import Frame, dates_like, frame_like, panel_of
 
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -36,7 +36,8 @@ def forecast(
     quantiles  levels in (0, 1)
     seed       the same seed, the same forecast
 
-    Returns a frame of the same library (Polars or pandas) with unique_id, ds, mean and q0.05 ... q0.95 (by level), rows
+    Returns a frame of the same library (Polars or pandas) with unique_id, ds (as in
+    `history`), mean and q0.05 ... q0.95 (by level), rows
     by series and date; none is below 0, and quantiles rise with their level. They are not rounded: a quantile of 0.3
     says that nothing will be asked for in most such periods, and calibration rests on the fraction.
 
@@ -51,7 +52,7 @@ def forecast(
     ahead = panel.dates[panel.periods :]
     columns: dict[str, Any] = {
         "unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon).tolist(),
-        "ds": np.tile(ahead.astype("datetime64[us]"), panel.count),
+        "ds": dates_like(history["ds"], np.tile(ahead, panel.count)),
         "mean": made.mean.ravel(),
     }
     columns |= {f"q{level:g}": made.quantiles[:, :, place].ravel() for place, level in enumerate(levels)}

@@ -1,6 +1,7 @@
 """Tables of demand and of what is known of it, as Polars or pandas data frames, on one grid of periods."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
@@ -200,6 +201,16 @@ def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
         # A series that is not in it is of a kind of its own.
         found[name] = np.array([names.get(kind.get(series, ""), len(names)) for series in of], np.int64)
     return found
+
+
+def dates_like(column: Any, dates: Dates) -> Any:
+    """Dates as `column` has them: as dates, as texts, or else as moments."""
+    first = column.to_list()[0] if hasattr(column, "to_list") else column[0]
+    if isinstance(first, str):
+        return [str(day) for day in dates]
+    if isinstance(first, date) and not isinstance(first, datetime):
+        return dates.astype(object).tolist()
+    return dates.astype("datetime64[us]")
 
 
 def frame_like(history: Frame, columns: Mapping[str, Any]) -> Any:
