@@ -256,7 +256,7 @@ def summed(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("open_share").min(),
             ((pl.col("price") * pl.col("weight")).sum() / pl.col("weight").sum()).alias("price"),
         )
-        .with_columns(pl.lit(-1, pl.Int32).alias("channel"), pl.col("price").fill_nan(None))
+        .with_columns(pl.lit(-1, pl.Int64).alias("channel"), pl.col("price").fill_nan(None))
         .select(*KEY, "day", *_UNITS, "demand", "open_share", "price")
         .sort(*KEY, "day")
     )

@@ -67,6 +67,7 @@ MomentOrDay = Annotated[
 ]
 # Beyond, a double no longer tells neighbours apart, and something is wrong.
 Value = Annotated[float, Field(ge=-1e15, le=1e15)]
+Fill = Literal["hold", "zero", "none"]
 Hours = Annotated[float, Field(ge=0, le=24)]
 
 
@@ -96,6 +97,13 @@ class SignalRow(Strict):
     at: MomentOrDay
     value: Value
     known_ahead: Annotated[bool, Field(description="may be used for days to come: a plan, a calendar")] = False
+    fill: Annotated[
+        Fill | None,
+        Field(
+            description="what stands on days between its values: the last one, 0, or nothing; null: judged by their"
+            " spacing"
+        ),
+    ] = None
     known_at: Annotated[
         MomentOrDay | None,
         Field(description="since when the value is known; null: see how-to/demand-and-signals.md"),
@@ -186,6 +194,7 @@ class SignalSeries:
     name: str
     scope: Mapping[str, str]
     known_ahead: bool
+    fill: Fill | None
     values: int
     corrections: int
     first_at: datetime | None
@@ -217,6 +226,7 @@ __all__ = [
     "RAW",
     "Corrections",
     "Feed",
+    "Fill",
     "History",
     "Moment",
     "Region",

@@ -60,6 +60,7 @@ CREATE TABLE signal (
     node_id     int REFERENCES node (node_id),
     region      text,
     known_ahead boolean NOT NULL,
+    fill        text CHECK (fill IN ('hold', 'zero', 'none')),   -- what stands between its values; NULL: judged by them
     created_at  timestamptz NOT NULL DEFAULT now(),
     UNIQUE NULLS NOT DISTINCT (name, item_id, category, node_id, region)
 );
