@@ -265,7 +265,7 @@ def test_an_import_may_tell_of_hours_without_stock(merchant):
         imported(merchant, {"sku": "A", "node": "berlin", "day": f"2026-02-{day:02}", "quantity": 3})
     row = {"sku": "A", "node": "berlin", "day": "2026-02-14", "quantity": 1, "stock_out_hours": 16}
     assert [r.status for r in imported(merchant, row)] == ["updated"]
-    found = history(merchant)["A", "berlin", date(2026, 2, 14)]
+    found = history(merchant, until=date(2026, 3, 1))["A", "berlin", date(2026, 2, 14)]
     assert found["open_share"] == pytest.approx(1 / 3) and found["demand"] == pytest.approx(1 + 2 / 3 * 3, abs=0.1)
 
 

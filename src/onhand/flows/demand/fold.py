@@ -49,9 +49,9 @@ def _fold_next(conn: Connection[TupleRow]) -> int | None:
     xid, pos, events, ids = row
     if not events:
         return None
+    # Of new nodes events tell too, and their counters may sell before any order comes.
+    store.add_places(conn, [region for (region,) in conn.execute(SQL["regions_of_orders"], {"ids": ids})])
     if ids:
-        regions = [region for (region,) in conn.execute(SQL["regions_of_orders"], {"ids": ids})]
-        store.add_places(conn, regions)
         conn.execute(SQL["fold_orders"], {"ids": ids})
     advance_cursor(conn, CONSUMER, Cursor(xid, pos))
     return len(ids)
