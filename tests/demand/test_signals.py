@@ -51,18 +51,22 @@ def days(known, first=FIRST, until=UNTIL):
 # Recording ----------------------------------------------------------------------------------------
 
 
-def decide(at, value, kept=(), known_at=None, ahead=False):
+def decide(at, value, kept=(), known_at=None, ahead=False, begun=NOW):
     told = Told(1, moment(at), value, None if known_at is None else moment(known_at), ahead)
-    return decide_value(told, kept, NOW)
+    return decide_value(told, kept, begun=begun, now=NOW)
 
 
-def test_the_first_value_of_the_past_is_known_since_then():
+def test_history_from_before_the_signal_is_known_since_its_moment_or_always():
     assert decide("2026-03-01T06:00", 7.0) == ("created", moment("2026-03-01T06:00"))
-
-
-def test_a_plan_is_known_since_it_was_told_and_a_past_one_always():
-    assert decide("2026-03-20", 1.0, ahead=True) == ("created", NOW)
     assert decide("2026-03-01", 1.0, ahead=True) == ("created", ALWAYS)
+
+
+def test_everything_else_is_known_since_it_was_told():
+    begun = moment("2026-02-20")
+    assert decide("2026-03-20", 1.0, ahead=True) == ("created", NOW)
+    assert decide("2026-03-01", 1.0, ahead=True, begun=begun) == ("created", NOW), "a plan that came too late"
+    assert decide("2026-03-09", 1.0, begun=begun) == ("created", NOW), "measured yesterday, sent today"
+    assert decide("2026-02-19", 1.0, begun=begun) == ("created", moment("2026-02-19")), "more of the history"
 
 
 def test_a_correction_is_known_from_now_on_and_the_same_value_again_is_none():

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from onhand.base.countries import is_country
 from onhand.base.fields import INT4_MAX, Code, Day, Moment, Money, ShortText, Strict, day_of, moment_of
 
-NAME_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,63}$"
+NAME_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 _SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
 
 

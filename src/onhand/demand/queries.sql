@@ -59,13 +59,13 @@ SELECT pg_advisory_xact_lock(hashtextextended('onhand signal ' || name, 0))
 FROM (SELECT DISTINCT name FROM unnest(%(names)s::text[]) AS t (name) ORDER BY name) AS n;
 
 -- name: signals
-SELECT s.signal_id, s.name, i.sku, s.category, n.code, s.region, s.known_ahead, s.fill
+SELECT s.signal_id, s.name, i.sku, s.category, n.code, s.region, s.known_ahead, s.fill, s.begun_at
 FROM signal s LEFT JOIN item i ON i.item_id = s.item_id LEFT JOIN node n ON n.node_id = s.node_id
 WHERE s.name = ANY (%(names)s::text[]);
 
 -- name: add_signals
-INSERT INTO signal (name, item_id, category, node_id, region, known_ahead, fill)
-SELECT t.name, i.item_id, t.category, n.node_id, t.region, t.known_ahead, t.fill
+INSERT INTO signal (name, item_id, category, node_id, region, known_ahead, fill, begun_at)
+SELECT t.name, i.item_id, t.category, n.node_id, t.region, t.known_ahead, t.fill, %(begun)s
 FROM unnest(%(names)s::text[], %(skus)s::text[], %(categories)s::text[], %(nodes)s::text[], %(regions)s::text[],
     %(known_ahead)s::boolean[], %(fills)s::text[]) WITH ORDINALITY
     AS t (name, sku, category, node, region, known_ahead, fill, n)
@@ -116,7 +116,7 @@ DELETE FROM signal WHERE name = %(name)s RETURNING 1;
 -- What was known when the origin began, by value of each moment the last that was: of a signal that is known ahead for
 -- any day, of others only for days before. as_recorded: only what had been written by then.
 SELECT DISTINCT ON (v.signal_id, v.at)
-       v.signal_id::int, (extract(epoch FROM v.at) * 1000000)::bigint, v.value
+       v.signal_id::bigint, (extract(epoch FROM v.at) * 1000000)::bigint, v.value
 FROM signal_value v JOIN signal s USING (signal_id)
 WHERE v.known_at < %(origin)s::timestamptz
   AND (NOT %(as_recorded)s OR v.recorded_at < %(origin)s::timestamptz)
@@ -125,7 +125,7 @@ WHERE v.known_at < %(origin)s::timestamptz
 ORDER BY v.signal_id, v.at, v.known_at DESC;
 
 -- name: all_signals
-SELECT s.signal_id, s.name, i.sku, s.category, n.code, s.region, s.known_ahead, s.fill
+SELECT s.signal_id, s.name, i.sku, s.category, n.code, s.region, s.known_ahead, s.fill, s.begun_at
 FROM signal s LEFT JOIN item i ON i.item_id = s.item_id LEFT JOIN node n ON n.node_id = s.node_id
 WHERE %(names)s::text[] IS NULL OR s.name = ANY (%(names)s::text[])
 ORDER BY s.signal_id;

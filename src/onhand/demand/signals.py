@@ -46,23 +46,22 @@ class Told(NamedTuple):
     known_ahead: bool
 
 
-def decide_value(told: Told, kept: Sequence[tuple[datetime, float]], now: datetime) -> tuple[Status, datetime]:
+def decide_value(
+    told: Told, kept: Sequence[tuple[datetime, float]], *, begun: datetime, now: datetime
+) -> tuple[Status, datetime]:
     """What becomes of a value, and since when it is known.
 
-    kept  (known_at, value) of the same moment so far, in any order
+    kept   (known_at, value) of the same moment so far, in any order
+    begun  when the first value of the signal was told
 
-    The first value of a moment is known since then, or since now if that is later to come: what was measured then was
-    measured then. A first value of a plan for a moment that has passed counts as always known: it is history that is
-    told late. Any other value corrects from now on. Raises ValueError if that moment of knowing has another value.
+    A value is known since it is told. Only the first value of a moment from before the signal was begun is history
+    that nobody could tell at its time: of a plan it counts as always known, of anything else since its moment. Raises
+    ValueError if that moment of knowing has another value.
     """
     known_at = told.known_at
     if known_at is None:
-        if kept:
-            known_at = now
-        elif told.at > now:
-            known_at = now
-        else:
-            known_at = ALWAYS if told.known_ahead else told.at
+        is_history = not kept and told.at < begun
+        known_at = now if not is_history else ALWAYS if told.known_ahead else told.at
     before = [(since, value) for since, value in kept if since <= known_at]
     if before:
         since, value = max(before)

@@ -131,6 +131,7 @@ class Stored:
     scope: Scope
     known_ahead: bool
     fill: Fill | None
+    begun: datetime
 
 
 def lock_signals(conn: Connection[TupleRow], names: Collection[str]) -> list[Stored]:
@@ -140,12 +141,14 @@ def lock_signals(conn: Connection[TupleRow], names: Collection[str]) -> list[Sto
 
 
 def _stored(row: TupleRow) -> Stored:
-    signal_id, name, sku, category, node, region, known_ahead, fill = row
+    signal_id, name, sku, category, node, region, known_ahead, fill, begun = row
     scope = Scope(sku=sku, category=category, node=node, region=region)
-    return Stored(signal_id=signal_id, name=name, scope=scope, known_ahead=known_ahead, fill=fill)
+    return Stored(signal_id=signal_id, name=name, scope=scope, known_ahead=known_ahead, fill=fill, begun=begun)
 
 
-def add_signals(conn: Connection[TupleRow], signals: Sequence[tuple[str, Scope, bool, Fill | None]]) -> list[int]:
+def add_signals(
+    conn: Connection[TupleRow], signals: Sequence[tuple[str, Scope, bool, Fill | None]], *, begun: datetime
+) -> list[int]:
     """Add signals (name, scope, known ahead, fill), whose items and nodes exist; their ids."""
     scopes = [scope for _, scope, _, _ in signals]
     rows = conn.execute(
@@ -158,6 +161,7 @@ def add_signals(conn: Connection[TupleRow], signals: Sequence[tuple[str, Scope, 
             "regions": [s.region for s in scopes],
             "known_ahead": [ahead for _, _, ahead, _ in signals],
             "fills": [fill for _, _, _, fill in signals],
+            "begun": begun,
         },
     )
     return [signal_id for (signal_id,) in rows]
@@ -241,7 +245,7 @@ def known_signals(
     )  # fmt: skip
     by_id = {s.signal_id: s for s in map(_stored, conn.execute(SQL["all_signals"], {"names": chosen}))}
     ids, begins = np.unique(values["signal"], return_index=True)
-    ends = np.r_[begins[1:], len(values["signal"])]
+    ends = np.r_[begins, len(values["signal"])][1:]
     return [
         Known(
             name=(s := by_id[signal]).name, scope=s.scope, known_ahead=s.known_ahead, fill=s.fill,

@@ -61,7 +61,7 @@ CREATE TABLE signal (
     region      text,
     known_ahead boolean NOT NULL,
     fill        text CHECK (fill IN ('hold', 'zero', 'none')),   -- what stands between its values; NULL: judged by them
-    created_at  timestamptz NOT NULL DEFAULT now(),
+    begun_at    timestamptz NOT NULL,     -- when its first value was told: what lies before is history
     UNIQUE NULLS NOT DISTINCT (name, item_id, category, node_id, region)
 );
 

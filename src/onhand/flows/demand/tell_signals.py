@@ -52,10 +52,11 @@ def tell_in(
         sound.append((number, row, series))
         if series not in stored:
             added[series] = row.known_ahead, row.fill or added.get(series, (False, None))[1]
-    ids = {series: s.signal_id for series, s in stored.items()}
+    ids = {series: (s.signal_id, s.begun) for series, s in stored.items()}
     if added:
         new = [(name, scope, ahead, fill) for (name, scope), (ahead, fill) in added.items()]
-        ids |= dict(zip(added, store.add_signals(conn, new), strict=True))
+        made = store.add_signals(conn, new, begun=now)
+        ids |= {series: (signal_id, now) for series, signal_id in zip(added, made, strict=True)}
     _set_fills(conn, sound, stored)
     written = _write_values(conn, sound, ids, results, now)
     if written:
@@ -67,25 +68,26 @@ def tell_in(
 def _write_values(
     conn: Connection[TupleRow],
     sound: Sequence[tuple[int, SignalRow, _Series]],
-    ids: dict[_Series, int],
+    ids: dict[_Series, tuple[int, datetime]],
     results: dict[int, RowResult],
     now: datetime,
 ) -> int:
-    moments = {(ids[series], row.at) for _, row, series in sound}
+    moments = {(ids[series][0], row.at) for _, row, series in sound}
     kept = store.values_of(conn, moments) if moments else {}
     values: list[tuple[int, datetime, datetime, float]] = []
     seen: dict[tuple[int, datetime, datetime | None], int] = {}
     for number, row, series in sound:
-        place = ids[series], row.at
+        signal_id, begun = ids[series]
+        place = signal_id, row.at
         again = seen.setdefault((*place, row.known_at), number)
         if again != number:
             message = f"this moment stands in this batch already, as row {again}"
             results[number] = rejected(row.name, ("at", message))
             continue
-        told = Told(place[0], row.at, float(row.value), row.known_at, row.known_ahead)
+        told = Told(signal_id, row.at, float(row.value), row.known_at, row.known_ahead)
         of_moment = kept.setdefault(place, [])
         try:
-            status, known_at = decide_value(told, of_moment, now)
+            status, known_at = decide_value(told, of_moment, begun=begun, now=now)
         except ValueError as error:
             results[number] = rejected(row.name, ("known_at", str(error)))
             continue
