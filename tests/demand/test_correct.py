@@ -234,8 +234,12 @@ def test_every_correction_is_visible_and_adds_up():
     assert found[5] == (4, 1, 0, 0, 3, 1)
     assert found[6] == (52, 0, 48, 0, 4, 1)
     assert found[7][:3] == (2, 0, 0) and found[7][5] == 0.5
-    assert found[7][3] == pytest.approx(1.05, abs=0.05), "half a day of about 2.1: 75 units in the 35.5 open days around"
-    assert found[41][:3] == (0, 0, 0) and found[41][4] == pytest.approx(1.75, abs=0.05), "out all day: 54 units in the 31 open days around"
+    assert found[7][3] == pytest.approx(1.05, abs=0.05), (
+        "half a day of about 2.1: 75 units in the 35.5 open days around"
+    )
+    assert found[41][:3] == (0, 0, 0) and found[41][4] == pytest.approx(1.75, abs=0.05), (
+        "out all day: 54 units in the 31 open days around"
+    )
     for units, cancelled, bulk, lost, demand, _ in found.values():
         assert demand == pytest.approx(units - cancelled - bulk + lost)
 
@@ -254,7 +258,9 @@ def test_a_series_begins_with_its_first_demand_and_ends_before_until():
 
 
 def test_channels_are_summed_and_a_day_is_as_open_as_its_least_open_channel():
-    ordered = pl.concat([lines((10, 3, 0, 0, 100)), lines((10, 1, 0, 0, 200)).with_columns(channel=pl.lit(2, pl.Int64))])
+    ordered = pl.concat(
+        [lines((10, 3, 0, 0, 100)), lines((10, 1, 0, 0, 200)).with_columns(channel=pl.lit(2, pl.Int64))]
+    )
     rows = summed(history(daily(ordered, NO_SALES, RAW), closed((10, 0.25)), 11, RAW))
     assert rows.to_dicts()[0] | {"lost": 0.0} == {
         "item": 1, "place": 1, "channel": -1, "day": 10, "units": 4.0, "cancelled": 0.0, "bulk": 0.0, "returned": 0.0,

@@ -81,7 +81,9 @@ def test_who_says_since_when_is_believed():
     assert decide("2026-03-01", 8.0, kept, "2026-03-04") == ("updated", moment("2026-03-04"))
     assert decide("2026-03-01", 7.0, kept, "2026-03-04")[0] == "unchanged"
     later = [(moment("2026-03-06"), 8.0)]
-    assert decide("2026-03-01", 7.0, later, "2026-03-04") == ("updated", moment("2026-03-04")), "before it was corrected"
+    assert decide("2026-03-01", 7.0, later, "2026-03-04") == ("updated", moment("2026-03-04")), (
+        "before it was corrected"
+    )
     with pytest.raises(ValueError, match="leave known_at out"):
         decide("2026-03-01", 9.0, kept, "2026-03-01")
 
@@ -160,7 +162,10 @@ def test_the_narrowest_scope_counts():
 
 
 def test_where_the_narrowest_says_nothing_the_next_is_heard():
-    signals = [signal(("2026-03-01", 1), ("2026-03-02", 1), fill="none"), signal(("2026-03-02", 9), fill="none", sku="A")]
+    signals = [
+        signal(("2026-03-01", 1), ("2026-03-02", 1), fill="none"),
+        signal(("2026-03-02", 9), fill="none", sku="A"),
+    ]
     (aligned,) = resolve(signals, series(("A", "DE")), first=FIRST, until=date(2026, 3, 4))
     assert aligned.rows[aligned.index[0]].tolist()[:2] == [1, 9] and np.isnan(aligned.rows[aligned.index[0], 2])
 
@@ -186,7 +191,10 @@ def test_as_frame_is_what_forecasts_take():
     made = series(("A", "DE", "berlin"), ("B", "FR")).with_columns(channel=pl.Series(["web", None]))
     ids = unique_ids(made)
     assert ids == ["A/berlin/web", "B/FR"]
-    signals = [signal(("2026-03-01", 1), name="x", fill="none", sku="A"), signal(("2026-03-02", 5), name="y", fill="none")]
+    signals = [
+        signal(("2026-03-01", 1), name="x", fill="none", sku="A"),
+        signal(("2026-03-02", 5), name="y", fill="none"),
+    ]
     frame = as_frame(resolve(signals, made, first=FIRST, until=date(2026, 3, 3)), ids)
     assert frame.rows() == [
         ("A/berlin/web", date(2026, 3, 1), 1.0, None), ("A/berlin/web", date(2026, 3, 2), None, 5.0),
@@ -235,7 +243,9 @@ def test_holidays_of_a_subdivision_else_of_its_country():
         "DE-BY", "DE", None, "US-CA",
     )  # fmt: skip
     signals = holidays(["DE-BY", "DE-BE", "", "XX"], date(2026, 1, 1), date(2026, 1, 8))
-    aligned = resolve(signals, series(("A", "DE-BY"), ("A", "DE-BE"), ("A", "")), first=date(2026, 1, 1), until=date(2026, 1, 8))
+    aligned = resolve(
+        signals, series(("A", "DE-BY"), ("A", "DE-BE"), ("A", "")), first=date(2026, 1, 1), until=date(2026, 1, 8)
+    )
     (found,) = aligned
     assert found.known_ahead
     assert found.rows[found.index[:2]].tolist() == [[1, 0, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 0, 0]], "Epiphany in Bavaria"

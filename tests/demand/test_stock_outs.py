@@ -21,9 +21,7 @@ def shares(turns, *, timezone="UTC", weights=EVEN, until=date(2026, 3, 9)):
     """{(group, day of March): share} of turns (group, moment, delta)."""
     group, moment, delta = (np.array(column, np.int64) for column in zip(*turns, strict=True))
     found = closed_shares(group, moment, delta, timezone=timezone, weights=weights, until=day_number(until))
-    return {
-        (int(g), int(d) - MONDAY + 2): round(float(s), 6) for g, d, s in zip(*found, strict=True)
-    }
+    return {(int(g), int(d) - MONDAY + 2): round(float(s), 6) for g, d, s in zip(*found, strict=True)}
 
 
 def test_from_the_last_unit_to_the_next_delivery():

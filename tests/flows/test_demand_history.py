@@ -154,7 +154,8 @@ def sold(merchant, quantity, at, reason="sale", reference="web 1"):
     with merchant.db.connection() as conn:
         on_hand = conn.execute(
             "UPDATE stock_position SET on_hand = on_hand - %s, version = version + 1 WHERE item_id = 1 AND node_id = 1"
-            " RETURNING on_hand, version", (quantity,)
+            " RETURNING on_hand, version",
+            (quantity,),
         ).fetchone()
         conn.execute(
             "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable, d_allocated,"
@@ -188,7 +189,7 @@ def test_imports_say_what_was_sold_before(merchant):
     )
     assert [r.status for r in results] == ["created"] * 3
     rows = history(merchant)
-    assert units(rows) == {(  "A", where, date(2026, 2, 2)): 4 for where in ("berlin", "DE-BY", "")}
+    assert units(rows) == {("A", where, date(2026, 2, 2)): 4 for where in ("berlin", "DE-BY", "")}
     assert rows["A", "berlin", date(2026, 2, 2)]["price_minor"] == 900
     again = imported(merchant, row | {"node": "berlin", "price_minor": 900}, row | {"region": "DE-BY", "quantity": 0})
     assert [r.status for r in again] == ["unchanged", "updated"]
@@ -222,7 +223,9 @@ def test_a_region_is_out_while_every_node_is(merchant):
             (1, [(2, 0, 9), (12, 0, 0), (14, 0, 9)]),
             (2, [(2, 0, 9), (12, 12, 0)]),
         ):
-            conn.execute("INSERT INTO stock_position (item_id, node_id, on_hand, version) VALUES (1, %s, 0, 3)", (node,))
+            conn.execute(
+                "INSERT INTO stock_position (item_id, node_id, on_hand, version) VALUES (1, %s, 0, 3)", (node,)
+            )
             before = 0
             for version, (day, hour, on_hand) in enumerate(moments, 1):
                 at = datetime(2026, 3, day, hour, tzinfo=UTC) + zone

@@ -13,7 +13,9 @@ from onhand.flows.demand.tell_signals import delete_signal, tell_signals
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 ORIGIN = date(2026, 3, 10)
-SERIES = pl.DataFrame({"sku": ["A", "B"], "category": [None, "mugs"], "node": ["berlin", None], "region": ["DE-BE", "FR"]})
+SERIES = pl.DataFrame(
+    {"sku": ["A", "B"], "category": [None, "mugs"], "node": ["berlin", None], "region": ["DE-BE", "FR"]}
+)
 
 
 def tell(merchant, *rows, now=NOW):
@@ -51,7 +53,10 @@ def test_told_once_corrected_and_kept(merchant):
     assert statuses(tell(merchant, row)) == ["created"]
     assert statuses(tell(merchant, row)) == ["unchanged"]
     assert statuses(tell(merchant, row | {"value": 8})) == ["updated"]
-    assert merchant.rows("SELECT value, known_at = at FROM signal_value ORDER BY known_at") == [(7.5, True), (8.0, False)]
+    assert merchant.rows("SELECT value, known_at = at FROM signal_value ORDER BY known_at") == [
+        (7.5, True),
+        (8.0, False),
+    ]
     told = merchant.rows("SELECT data FROM event WHERE kind = 'signals.recorded'")
     assert told == [({"names": ["temperature"], "values": 1},)] * 2
 
@@ -121,7 +126,9 @@ def test_history_told_late_counts_as_known_then_unless_asked_otherwise(merchant)
 
 
 def test_what_was_published_late_is_known_late(merchant):
-    tell(merchant, {"name": "gdp", "at": "2026-03-01", "value": 2.5, "known_at": "2026-03-08T09:00:00Z", "fill": "hold"})
+    tell(
+        merchant, {"name": "gdp", "at": "2026-03-01", "value": 2.5, "known_at": "2026-03-08T09:00:00Z", "fill": "hold"}
+    )
     assert load(merchant, origin=date(2026, 3, 8), names=["gdp"]) == ({}, {})
     _, past = load(merchant, origin=date(2026, 3, 9), names=["gdp"])
     assert past["gdp"][0] == [2.5] * 8
@@ -162,7 +169,11 @@ def test_nothing_of_the_future_leaks(merchant, origin):
         results = tell(merchant, *measured, *revised, now=future + timedelta(days=40))
         results += tell(merchant, *plans, now=future)
         assert set(statuses(results)) <= {"created", "updated"}
-        tell(merchant, *daily(f"new_{fill}", (origin + timedelta(1)).isoformat(), [1.0] * 9, known_ahead=True), now=future)
+        tell(
+            merchant,
+            *daily(f"new_{fill}", (origin + timedelta(1)).isoformat(), [1.0] * 9, known_ahead=True),
+            now=future,
+        )
     assert bits() == before
     with merchant.db.connection() as conn:
         later = load_signals(conn, origin=origin + timedelta(50), horizon=9, since=begin, series=SERIES)
@@ -170,7 +181,11 @@ def test_nothing_of_the_future_leaks(merchant, origin):
 
 
 def test_delete(merchant):
-    tell(merchant, {"name": "x", "at": "2026-03-01", "value": 1}, {"name": "x", "scope": {"sku": "A"}, "at": "2026-03-01", "value": 1})
+    tell(
+        merchant,
+        {"name": "x", "at": "2026-03-01", "value": 1},
+        {"name": "x", "scope": {"sku": "A"}, "at": "2026-03-01", "value": 1},
+    )
     delete_signal(merchant.db, "x", by=SYSTEM)
     assert merchant.rows("SELECT count(*) FROM signal_value") == [(0,)]
     with pytest.raises(NotFound):

@@ -84,9 +84,7 @@ def bulk_lines(item: Int64, units: Int64) -> tuple[Bool, Float64]:
     return is_bulk, usual
 
 
-def uncensored(
-    series: Int64, day: Int64, seen: Float64, open_share: Float64, first: Int64, until: int
-) -> Float64:
+def uncensored(series: Int64, day: Int64, seen: Float64, open_share: Float64, first: Int64, until: int) -> Float64:
     """Expected demand of days of which only the open share was seen, float64[n]; at least `seen`.
 
     series      int64[n], rows by series and day; a day without a row was open and saw nothing
@@ -223,7 +221,9 @@ def history(days: pl.DataFrame, closed: pl.DataFrame, until: int, corrections: C
     )
     if rows.is_empty():
         return rows.select(*KEY, "day", *_UNITS[:-1]).with_columns(
-            *(pl.lit(0.0).alias(name) for name in ("lost", "demand")), pl.lit(1.0).alias("open_share"), price=pl.lit(None)
+            *(pl.lit(0.0).alias(name) for name in ("lost", "demand")),
+            pl.lit(1.0).alias("open_share"),
+            price=pl.lit(None),
         )
     number = rows.select((pl.struct(*KEY).rle_id()).cast(pl.Int64).alias("n"))["n"].to_numpy()
     starts = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])

@@ -87,7 +87,13 @@ class SignalRow(Strict):
         json_schema_extra={
             "examples": [
                 {"name": "temperature", "scope": {"region": "DE-BE"}, "at": "2026-03-02T12:00:00Z", "value": 7.5},
-                {"name": "promotion", "scope": {"sku": "MUG-BLUE"}, "at": "2026-03-14", "value": 1, "known_ahead": True},
+                {
+                    "name": "promotion",
+                    "scope": {"sku": "MUG-BLUE"},
+                    "at": "2026-03-14",
+                    "value": 1,
+                    "known_ahead": True,
+                },
             ]
         }
     )

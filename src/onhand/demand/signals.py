@@ -172,9 +172,7 @@ def resolve(signals: Iterable[Known], series: pl.DataFrame, *, first: date, unti
     keys = series.select(
         "sku", "category", "node", "region", pl.col("region").str.split("-").list.first().alias("country")
     )
-    return [
-        _resolved(name, those, keys, begin, end) for name, those in sorted(by_name.items())
-    ]
+    return [_resolved(name, those, keys, begin, end) for name, those in sorted(by_name.items())]
 
 
 # Fields of a scope, narrowest first: a bit each, so that two wide ones never outweigh a narrow one.
@@ -200,9 +198,7 @@ def _resolved(name: str, those: Sequence[Known], keys: pl.DataFrame, begin: int,
             np.nan_to_num(row, copy=False, nan=0.0)
     is_heard = (choices >= 0).any(axis=1)
     index = np.where(is_heard[index.reshape(-1)], index.reshape(-1), -1).astype(np.int32)
-    return Aligned(
-        name=name, known_ahead=those[0].known_ahead, first=day_after(begin), rows=rows, index=index
-    )
+    return Aligned(name=name, known_ahead=those[0].known_ahead, first=day_after(begin), rows=rows, index=index)
 
 
 def _shape(scope: Scope) -> tuple[str, ...]:

@@ -33,12 +33,19 @@ def fetch(
     columns  name -> int (bigint in the query) or float (double precision), in the order of the query. A NULL would be
              read as something else: the query must not have any
     """
-    with conn.cursor() as cursor, cursor.copy(b"COPY (" + query.encode() + b") TO STDOUT (FORMAT BINARY)", parameters) as copy:
+    with (
+        conn.cursor() as cursor,
+        cursor.copy(b"COPY (" + query.encode() + b") TO STDOUT (FORMAT BINARY)", parameters) as copy,
+    ):
         raw = b"".join(copy)
     begin = _HEADER_BYTES + 8 + int.from_bytes(raw[_HEADER_BYTES + 4 : _HEADER_BYTES + 8], "big")
     wire = np.dtype(
         [("fields", ">i2")]
-        + [part for name, kind in columns.items() for part in ((f"{name}_n", ">i4"), (name, ">i8" if kind == "int" else ">f8"))]
+        + [
+            part
+            for name, kind in columns.items()
+            for part in ((f"{name}_n", ">i4"), (name, ">i8" if kind == "int" else ">f8"))
+        ]
     )
     count, rest = divmod(len(raw) - begin - 2, wire.itemsize)
     assert rest == 0, "every value of the query is a bigint or a double precision, and none is NULL"
@@ -103,7 +110,9 @@ def lock_sales(conn: Connection[TupleRow], keys: Sequence[SaleKey]) -> dict[Sale
     items, places, channels, days = zip(*keys, strict=True)
     values = {"items": list(items), "places": list(places), "channels": list(channels), "days": list(days)}
     rows = conn.execute(SQL["sales"], values).fetchall()
-    return {(item, place, channel, day): (units, price, hours) for item, place, channel, day, units, price, hours in rows}
+    return {
+        (item, place, channel, day): (units, price, hours) for item, place, channel, day, units, price, hours in rows
+    }
 
 
 def write_sales(conn: Connection[TupleRow], sales: Mapping[SaleKey, Sale]) -> None:
@@ -317,7 +326,10 @@ def end_feed(
 ) -> bool:
     """A feed was read to its end; False: it is another one by now, and nothing of this may be kept."""
     values = {"every_s": every_s, "written": written, "rejected": rejected, "reject": reject}
-    return conn.execute(SQL["end_feed"], {"name": taken.name, "updated_at": taken.updated_at, **values}).fetchone() is not None
+    return (
+        conn.execute(SQL["end_feed"], {"name": taken.name, "updated_at": taken.updated_at, **values}).fetchone()
+        is not None
+    )
 
 
 def fail_feed(conn: Connection[TupleRow], taken: Taken, *, error: str, again_s: float) -> None:

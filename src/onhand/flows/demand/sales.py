@@ -26,9 +26,7 @@ def import_sales(
     return (transact or db.transact)(lambda conn: _write(db, conn, read, by))
 
 
-def _write(
-    db: Database, conn: Connection[TupleRow], rows: Sequence[SaleRow | RowResult], by: Actor
-) -> list[RowResult]:
+def _write(db: Database, conn: Connection[TupleRow], rows: Sequence[SaleRow | RowResult], by: Actor) -> list[RowResult]:
     sales = [row for row in rows if isinstance(row, SaleRow)]
     store.add_places(conn, [_region_of(row) for row in sales if row.node is None])
     items = store.item_ids(conn, {row.sku for row in sales})

@@ -60,4 +60,3 @@ def load_signals(
     return Signals(
         known=resolve(ahead, series, first=since, until=until), past=resolve(past, series, first=since, until=origin)
     )
-

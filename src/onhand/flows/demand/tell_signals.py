@@ -110,9 +110,7 @@ def _set_fills(
             store.set_fill(conn, stored[series].signal_id, fill)
 
 
-def _problems(
-    row: SignalRow, skus: dict[str, int], nodes: dict[str, int], now: datetime
-) -> list[tuple[str, str]]:
+def _problems(row: SignalRow, skus: dict[str, int], nodes: dict[str, int], now: datetime) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
     if row.name == holidays.NAME:
         problems.append(("name", f"{holidays.NAME} is built in; choose another name"))
