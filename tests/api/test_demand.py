@@ -1,6 +1,6 @@
 """Demand, sales, signals and feeds over HTTP."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -191,8 +191,9 @@ def test_feeds_are_set_listed_and_deleted_and_show_no_secret(client):
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"url": "ftp://x.example/a"}, "url"), ({"url": "https://x.example/{day}"}, "url"), ({"format": "xml"}, "format"),
-        ({"every_s": 1}, "every_s"), ({"timezone": "Mars/Base"}, "timezone"), ({"headers": {"Host": "x"}}, "headers"),
+        ({"url": "ftp://x.example/a"}, "url"), ({"url": "https://x.example/{day}"}, "url"),
+        ({"format": "xml"}, "format"), ({"every_s": 1}, "every_s"), ({"timezone": "Mars/Base"}, "timezone"),
+        ({"headers": {"Host": "x"}}, "headers"),
         ({"headers": {"X-A": "é"}}, "headers"), ({"rows": "data"}, ""), ({"columns": {"at": "day"}}, "columns.value"),
         ({"format": "json", "columns": {"at": "a[", "value": "b"}}, ""), ({"signal": "two words"}, "signal"),
     ],
@@ -207,7 +208,7 @@ def test_documented_examples_are_accepted(client):
     client.put("/v1/items/MUG-BLUE", json={"name": "mug"})
     client.put("/v1/nodes/BERLIN", json=NODE | {"name": "Berlin", "timezone": "Europe/Berlin"})
     for example in schemas["SignalBatch"]["examples"]:
-        example["signals"][1]["at"] = (date.today() + timedelta(days=9)).isoformat()
+        example["signals"][1]["at"] = (datetime.now(UTC).date() + timedelta(days=9)).isoformat()
         assert {r["status"] for r in tell(client, *example["signals"])} == {"created"}
     for example in schemas["SaleBatch"]["examples"]:
         assert sales(client, *example["sales"]).json()["results"][0]["status"] == "created"

@@ -112,10 +112,11 @@ def _read(db: Database, connectors: Connectors, taken: Taken, now: datetime, *, 
         secret: dict[str, str] = connectors.open(taken.secrets)
     except Unsealable as error:
         raise _NotRead(str(error)) from None
+    own = {name.lower(): value for name, value in {**feed.headers, **secret}.items()}
     request = Request(
         method="GET",
         url=feed.address(now.date()),
-        headers={"accept": "application/json, text/csv, */*", "user-agent": "onhand", **feed.headers, **secret},
+        headers={"accept": "application/json, text/csv, */*", "user-agent": "onhand", **own},
         timeout_s=_TIMEOUT_S,
         answer_bytes_max=_ANSWER_BYTES_MAX,
     )
