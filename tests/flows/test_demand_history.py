@@ -12,7 +12,7 @@ from onhand.flows.cancel_order import cancel_order
 from onhand.flows.demand.fold import fold
 from onhand.flows.demand.history import load_history
 from onhand.flows.demand.sales import import_sales
-from onhand.flows.fulfil import ship
+from onhand.flows.fulfil import reject, ship
 from onhand.flows.return_order import return_order
 from onhand.orders.decide import Amount
 
@@ -98,9 +98,18 @@ def test_what_is_cancelled_for_lack_of_stock_was_wanted(merchant):
 
 def test_an_order_that_was_held_to_its_end_was_no_demand(merchant):
     merchant.stock("berlin", A=9)
-    placed = merchant.place(("A", 5), hold="looks like fraud")
+    for sku in ("A", "B"):  # there is no B
+        placed = merchant.place((sku, 5), hold="looks like fraud")
+        cancel_order(merchant.state, placed["order_id"], by=CUSTOMER)
+    assert units(history(merchant)) == {("A", "DE-BE", MONDAY): 0, ("B", "DE-BE", MONDAY): 0}
+
+
+def test_what_a_node_could_not_ship_and_the_customer_gave_up_was_wanted(merchant):
+    merchant.stock("berlin", A=5)
+    placed = merchant.place(("A", 5))
+    reject(merchant.state, placed["fulfilments"][0]["fulfilment_id"], "not_found", by=Actor(key_id=9))
     cancel_order(merchant.state, placed["order_id"], by=CUSTOMER)
-    assert units(history(merchant)) == {("A", "DE-BE", MONDAY): 0}
+    assert units(history(merchant, corrections=Corrections(stock_outs=False))) == {("A", "DE-BE", MONDAY): 5}
 
 
 def test_returns_are_taken_off_when_asked(merchant):
