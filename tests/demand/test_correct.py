@@ -5,10 +5,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.demand.correct import LINES, bulk_lines, daily, day_number, history, put_together, summed, uncensored
+from onhand.demand.frames import history_frame
 from onhand.demand.model import RAW, Corrections
 
 NONE = Corrections(stock_outs=False, cancellations=False, bulk=False)
@@ -213,6 +214,7 @@ def test_series_do_not_see_each_other():
     assert both[2] == pytest.approx(one[2], rel=1e-6)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1)), min_size=1, max_size=60),
 )
@@ -283,6 +285,27 @@ def test_put_together_names_series():
          "first_day": date(2026, 3, 2), "timezone": "Europe/Berlin"}
     ]  # fmt: skip
     assert made.days["day"].to_list() == [date(2026, 3, 2)] and made.days["demand"].to_list() == [3.0]
+
+
+def test_a_frame_has_every_day():
+    first = day_number(date(2026, 3, 2))
+    ordered = lines((first, 3, 0, 0, 100), (first + 2, 1, 0, 0, 120))
+    later = lines((first + 3, 5, 0, 0, 90)).with_columns(item=pl.lit(2, pl.Int64))
+    rows = history(daily(pl.concat([ordered, later]), NO_SALES, RAW), closed((first + 2, 0.5)), first + 4, RAW)
+    keys = pl.DataFrame(
+        {
+            "item": [1, 2], "place": [1, 1], "channel": [1, 1], "sku": ["MUG", "PLATE"], "category": [None, None],
+            "node": [None, "berlin"], "region": ["DE", "DE-BE"], "channel_code": [None, None],
+            "timezone": ["UTC", "UTC"],
+        },
+        schema_overrides=dict.fromkeys(("category", "node", "channel_code"), pl.String),
+    )  # fmt: skip
+    frame = history_frame(put_together(rows, keys, date(2026, 3, 6)))
+    assert frame.rows() == [
+        ("MUG/DE", date(2026, 3, 2), 3.0, 1.0, 100.0), ("MUG/DE", date(2026, 3, 3), 0.0, 1.0, None),
+        ("MUG/DE", date(2026, 3, 4), 1.0, 0.5, 120.0), ("MUG/DE", date(2026, 3, 5), 0.0, 1.0, None),
+        ("PLATE/berlin", date(2026, 3, 5), 5.0, 1.0, 90.0),
+    ]  # fmt: skip
 
 
 def test_nothing_at_all():
