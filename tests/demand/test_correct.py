@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onhand.demand.correct import LINES, bulk_lines, daily, day_number, history, put_together, summed, uncensored
+from onhand.demand.correct import (
+    LINES,
+    bulk_lines,
+    daily,
+    day_number,
+    history,
+    packed,
+    put_together,
+    summed,
+    uncensored,
+)
 from onhand.demand.frames import history_frame
 from onhand.demand.model import RAW, Corrections
 
@@ -279,7 +289,9 @@ def test_put_together_names_series():
             "region": ["DE"], "channel_code": ["web"], "timezone": ["Europe/Berlin"],
         }
     )  # fmt: skip
-    made = put_together(rows, keys, date(2026, 3, 5))
+    made = put_together(
+        packed(rows), keys.cast(dict.fromkeys(("item", "place", "channel"), pl.Int32)), date(2026, 3, 5)
+    )
     assert made.series.to_dicts() == [
         {"series": 0, "sku": "MUG", "category": "kitchen", "node": None, "region": "DE", "channel": "web",
          "first_day": date(2026, 3, 2), "timezone": "Europe/Berlin"}
@@ -300,7 +312,9 @@ def test_a_frame_has_every_day():
         },
         schema_overrides=dict.fromkeys(("category", "node", "channel_code"), pl.String),
     )  # fmt: skip
-    frame = history_frame(put_together(rows, keys, date(2026, 3, 6)))
+    frame = history_frame(
+        put_together(packed(rows), keys.cast(dict.fromkeys(("item", "place", "channel"), pl.Int32)), date(2026, 3, 6))
+    )
     assert frame.rows() == [
         ("MUG/DE", date(2026, 3, 2), 3.0, 1.0, 100.0), ("MUG/DE", date(2026, 3, 3), 0.0, 1.0, None),
         ("MUG/DE", date(2026, 3, 4), 1.0, 0.5, 120.0), ("MUG/DE", date(2026, 3, 5), 0.0, 1.0, None),

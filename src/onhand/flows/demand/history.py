@@ -75,10 +75,10 @@ def load_history(
             "places": None if places is None else list(places),
         }  # fmt: skip
         rows = _stretch(conn, asked, until, corrections, known, weights, sets)
-        frames.append(rows if by_channel else correct.summed(rows))
+        frames.append(correct.packed(rows if by_channel else correct.summed(rows)))
         if progress is not None:
             progress(number, len(stretches))
-    found = pl.concat([frame for frame in frames if not frame.is_empty()] or frames[:1] or [_no_rows()])
+    found = pl.concat([frame for frame in frames if not frame.is_empty()] or frames[:1] or [correct.packed(_no_rows())])
     return correct.put_together(found, _names(conn, found, known), until)
 
 
@@ -189,15 +189,15 @@ def _names(conn: Connection[TupleRow], rows: pl.DataFrame, places: dict[int, Pla
     keys = rows.select(KEY).unique()
     items = conn.execute(SQL["item_names"], {"items": keys["item"].unique().to_list()}).fetchall()
     channels: dict[int, str | None] = {channel: code for channel, code, _ in conn.execute(SQL["channels"])}
-    item_table = pl.DataFrame(items, schema={"item": pl.Int64, "sku": pl.String, "category": pl.String}, orient="row")
+    item_table = pl.DataFrame(items, schema={"item": pl.Int32, "sku": pl.String, "category": pl.String}, orient="row")
     place_table = pl.DataFrame(
         [(p.place_id, p.node, p.region, p.timezone) for p in places.values()],
-        schema={"place": pl.Int64, "node": pl.String, "region": pl.String, "timezone": pl.String},
+        schema={"place": pl.Int32, "node": pl.String, "region": pl.String, "timezone": pl.String},
         orient="row",
     )
     channel_table = pl.DataFrame(
         [*(channels | {0: "", -1: None}).items()],
-        schema={"channel": pl.Int64, "channel_code": pl.String},
+        schema={"channel": pl.Int32, "channel_code": pl.String},
         orient="row",
     )
     return keys.join(item_table, on="item").join(place_table, on="place").join(channel_table, on="channel")
