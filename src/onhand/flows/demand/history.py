@@ -25,7 +25,7 @@ SQL = queries(__file__)
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
-_ITEMS_AT_ONCE: Final = 2_000
+_ITEMS_AT_ONCE, _LINES_AT_ONCE = 5_000, 1_000_000
 _INTS: Final[dict[str, store.Kind]] = dict.fromkeys(LINES, "int")
 _CLOSED: Final[dict[str, store.Kind]] = {**dict.fromkeys((*KEY, "day"), "int"), "share": "float"}
 _TURNS: Final[dict[str, store.Kind]] = dict.fromkeys(("item", "node", "at", "delta"), "int")
@@ -97,15 +97,17 @@ def _no_rows() -> pl.DataFrame:
 
 
 def _stretches(conn: Connection[TupleRow], chosen: Sequence[int] | None) -> Iterator[tuple[int, int]]:
-    """(first, last) item ids of so many items each."""
-    if chosen is not None:
-        for begin in range(0, len(chosen), _ITEMS_AT_ONCE):
-            part = chosen[begin : begin + _ITEMS_AT_ONCE]
-            yield part[0], part[-1]
-        return
-    first, last = conn.execute(SQL["item_ends"]).fetchone() or (0, -1)
-    for begin in range(first, last + 1, _ITEMS_AT_ONCE):
-        yield begin, min(begin + _ITEMS_AT_ONCE - 1, last)
+    """(first, last) item ids, of as many items as fit."""
+    first = last = -1
+    items = lines = 0
+    for item, count in conn.execute(SQL["item_lines"], {"items": chosen}).fetchall():
+        if items and (items == _ITEMS_AT_ONCE or lines + count > _LINES_AT_ONCE):
+            yield first, last
+            items = lines = 0
+        first = first if items else item
+        last, items, lines = item, items + 1, lines + count
+    if items:
+        yield first, last
 
 
 def _hour_weights(conn: Connection[TupleRow], until: date) -> Float64:

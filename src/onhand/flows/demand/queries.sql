@@ -78,8 +78,14 @@ WHERE (d.place_id, d.day, d.hour, d.units, d.cancelled, d.unserved, d.returned)
    IS DISTINCT FROM (excluded.place_id, excluded.day, excluded.hour, excluded.units, excluded.cancelled,
                      excluded.unserved, excluded.returned);
 
--- name: item_ends
-SELECT coalesce(min(item_id), 0), coalesce(max(item_id), -1) FROM item;
+-- name: item_lines
+-- How much there is to load of each item.
+SELECT i.item_id, coalesce(l.lines, 0) + coalesce(s.days, 0)
+FROM item i
+LEFT JOIN (SELECT item_id, count(*) AS lines FROM demand_line GROUP BY item_id) l USING (item_id)
+LEFT JOIN (SELECT item_id, count(*) AS days FROM imported_sale GROUP BY item_id) s USING (item_id)
+WHERE %(items)s::int[] IS NULL OR i.item_id = ANY (%(items)s::int[])
+ORDER BY i.item_id;
 
 -- name: order_lines
 -- All columns as bigint and none NULL: see demand/store.py `fetch`.
