@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,10 @@ def _stretches(conn: Connection[TupleRow], chosen: Sequence[int] | None) -> Iter
 
 def _hour_weights(conn: Connection[TupleRow], until: date) -> Float64:
     lines = np.zeros(HOURS)
-    for hour, count in conn.execute(SQL["hours"], {"until": until}):
+    # The least id of an order of that moment: 48 bits of milliseconds come first (RFC 9562).
+    moment = datetime.combine(until, time(), UTC)
+    before = UUID(int=max(int(moment.timestamp() * 1000), 0) << 80)
+    for hour, count in conn.execute(SQL["hours"], {"until": until, "before": before}):
         lines[hour] = count
     return hour_weights(lines)
 

@@ -82,8 +82,14 @@ WHERE (d.place_id, d.day, d.hour, d.units, d.cancelled, d.unserved, d.returned)
 -- How much there is to load of each item.
 SELECT i.item_id, coalesce(l.lines, 0) + coalesce(s.days, 0)
 FROM item i
-LEFT JOIN (SELECT item_id, count(*) AS lines FROM demand_line GROUP BY item_id) l USING (item_id)
-LEFT JOIN (SELECT item_id, count(*) AS days FROM imported_sale GROUP BY item_id) s USING (item_id)
+LEFT JOIN (
+    SELECT item_id, count(*) AS lines FROM demand_line
+    WHERE %(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]) GROUP BY item_id
+) l USING (item_id)
+LEFT JOIN (
+    SELECT item_id, count(*) AS days FROM imported_sale
+    WHERE %(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]) GROUP BY item_id
+) s USING (item_id)
 WHERE %(items)s::int[] IS NULL OR i.item_id = ANY (%(items)s::int[])
 ORDER BY i.item_id;
 
@@ -146,8 +152,13 @@ FROM (
 WHERE is_open IS DISTINCT FROM before AND at < %(end)s::timestamptz;
 
 -- name: hours
--- Of the last three months before the day that is asked for.
-SELECT hour, count(*) FROM demand_line WHERE day >= %(until)s::date - 90 AND day < %(until)s::date GROUP BY hour;
+-- Of the last lines of orders that were heard of before the day that is asked for: ids of orders ascend with time.
+SELECT hour, count(*)
+FROM (
+    SELECT hour, day FROM demand_line WHERE order_id < %(before)s::uuid ORDER BY order_id DESC LIMIT 20000
+) AS latest
+WHERE day < %(until)s::date
+GROUP BY hour;
 
 -- name: places
 SELECT p.place_id, n.node_id, n.code, coalesce(p.region, demand_region_v1(n.country, n.region)), p.timezone
