@@ -274,6 +274,31 @@ def test_units_behind_safety_stock_are_not_for_sale(merchant):
     assert {key[2].day: round(row["open_share"], 6) for key, row in rows.items()} == {2: 1.0, 5: 0.5, 6: 0.0}
 
 
+def test_a_night_without_stock_misses_little_where_people_buy_by_day(merchant):
+    imported(merchant, {"sku": "A", "node": "berlin", "day": "2026-01-02", "quantity": 4})
+    merchant.stock("berlin", A=5)
+    merchant.stock("berlin", kind="count", A=0)
+    merchant.stock("berlin", A=5)
+    hours = ("2026-01-03T12:00Z", "2026-01-04T23:00Z", "2026-01-05T06:00Z")  # midnight to seven in Berlin
+    with merchant.db.connection() as conn:
+        for version, at in enumerate(hours, 1):
+            conn.execute(
+                "UPDATE ledger_entry SET occurred_at = %s, recorded_at = %s WHERE version = %s", (at, at, version)
+            )
+    (share,) = [r["open_share"] for k, r in history(merchant, until=date(2026, 1, 7)).items() if k[2].day == 5]
+    assert share == pytest.approx(17 / 24), "of hours that nobody knows anything of"
+    with merchant.db.connection() as conn:
+        conn.execute(
+            "INSERT INTO demand_line (order_id, line_no, item_id, place_id, channel_id, day, hour, units)"
+            " SELECT '01900000-0000-7000-8000-000000000001', n, 2, 1, 1, '2025-12-30', 8 + n % 12, 1"
+            " FROM generate_series(1, 1200) n"
+        )
+    (share,) = [
+        r["open_share"] for k, r in history(merchant, until=date(2026, 1, 7)).items() if k[2:] == (date(2026, 1, 5),)
+    ]
+    assert share > 0.99
+
+
 def test_an_import_may_tell_of_hours_without_stock(merchant):
     for day in range(1, 29):
         imported(merchant, {"sku": "A", "node": "berlin", "day": f"2026-02-{day:02}", "quantity": 3})
