@@ -325,3 +325,43 @@ def test_a_frame_has_every_day():
 def test_nothing_at_all():
     rows = history(daily(NO_SALES, NO_SALES, Corrections()), closed(), 10, Corrections())
     assert rows.is_empty() and "open_share" in rows.columns
+
+
+@st.composite
+def ordered_lines(draw):
+    """Lines of which some were cancelled and some came back, never more than there were."""
+    rows = []
+    for _ in range(draw(st.integers(1, 40))):
+        units = draw(st.sampled_from([1, 1, 1, 2, 3, 12, 400]))
+        cancelled = draw(st.integers(0, units))
+        rows.append((draw(st.integers(0, 60)), units, cancelled, draw(st.integers(0, units - cancelled)), 100))
+    return rows
+
+
+@settings(deadline=None)
+@given(
+    rows=ordered_lines(),
+    out=st.dictionaries(st.integers(0, 70), st.floats(0.01, 1), max_size=20),
+    switches=st.tuples(*[st.booleans()] * 4),
+    seed=st.integers(0, 9),
+)
+def test_corrections_add_up_whatever_the_lines_and_their_order(rows, out, switches, seed):
+    stock_outs, cancellations, bulk, net_returns = switches
+    corrections = Corrections(
+        stock_outs=stock_outs, cancellations=cancellations, bulk=bulk, net_returns=net_returns
+    )  # fmt: skip
+
+    def made(rows):
+        return history(daily(lines(*rows), NO_SALES, corrections), closed(*out.items()), 65, corrections)
+
+    found = made(rows)
+    for row in found.to_dicts():
+        kept = row["units"] - row["cancelled"] - row["bulk"] - row["returned"]
+        assert kept >= -1e-9 and row["lost"] >= 0
+        assert row["demand"] == pytest.approx(kept + row["lost"])
+        assert row["lost"] == 0 or row["open_share"] < 1
+    switched = {"cancelled": cancellations, "bulk": bulk, "returned": net_returns, "lost": stock_outs}
+    assert all(found[name].sum() == 0 for name, is_on in switched.items() if not is_on)
+    assert found["units"].sum() == sum(units for _, units, *_ in rows)
+    shuffled = [rows[n] for n in np.random.default_rng(seed).permutation(len(rows))]
+    assert made(shuffled).equals(found)
