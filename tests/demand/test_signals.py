@@ -75,6 +75,13 @@ def test_a_correction_is_known_from_now_on_and_the_same_value_again_is_none():
     assert decide("2026-03-01", 7.0, [*kept, (moment("2026-03-05"), 8.0)]) == ("updated", NOW), "corrected back"
 
 
+def test_what_is_told_last_counts_whatever_the_clock_says():
+    kept = [(moment("2026-03-01"), 7.0), (NOW + timedelta(seconds=5), 8.0)]
+    assert decide("2026-03-01", 9.0, kept) == ("updated", NOW + timedelta(seconds=5, microseconds=1))
+    assert decide("2026-03-01", 9.0, [(ALWAYS, 7.0), (NOW, 8.0)]) == ("updated", NOW + timedelta(microseconds=1))
+    assert decide("2026-03-01", 8.0, kept)[0] == "unchanged"
+
+
 def test_who_says_since_when_is_believed():
     kept = [(moment("2026-03-01"), 7.0)]
     assert decide("2026-03-01", 8.0, kept, "2026-03-04") == ("updated", moment("2026-03-04"))

@@ -7,7 +7,7 @@ ones, 0 between events. A series of demand hears the signal of the narrowest sco
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -62,6 +62,12 @@ def decide_value(
     if known_at is None:
         is_history = not kept and told.at < begun
         known_at = now if not is_history else ALWAYS if told.known_ahead else told.at
+        if kept:
+            latest = max(kept)
+            if latest[1] == told.value:
+                return "unchanged", latest[0]
+            # Whatever the clock says: what is told last counts.
+            known_at = max(known_at, latest[0] + timedelta(microseconds=1))
     before = [(since, value) for since, value in kept if since <= known_at]
     if before:
         since, value = max(before)
