@@ -1,11 +1,11 @@
 # pyright: basic
 """The best transfers of one item between all nodes, compiled: a minimum-cost flow by successive shortest paths.
 
-Units lie at sources; each goes to one sink, its own node at no cost or another one over a lane. A sink's worth is
-concave in its units, told as steps: what each unit less costs (rising) and what each unit more brings (falling, and
-never above the first). Shortest paths run from a unit taken away to a unit added, through units whose destination is
-changed on the way; they get longer with each one (Ahuja, Magnanti and Orlin 1993, 9.7), so the first that gains
-nothing ends the search, and the flow is the best there is, in whole units.
+What nodes may give and what they may take are two sides; a unit goes from one to the other over one lane. What each
+unit less costs a giver rises, what each unit more brings a taker falls. A shortest path begins with one unit more of a
+giver, may send units of others elsewhere than planned so far, and ends with one unit more at a taker. Paths get longer
+with each one (Ahuja, Magnanti and Orlin 1993, 9.7), so the first that gains nothing ends the search, and the flow is
+the best there is, in whole units.
 """
 
 import numpy as np
@@ -16,30 +16,22 @@ from onhand.base.compiled import compiled, inner
 EPSILON = 1e-7
 
 
-def _relax_from(a, cost, kept, sent, sources, count, dist, via_sink, via_source, queue, tail, queued, limited, size,
-                room_lane, room_out, room_in):  # fmt: skip
-    """Offer every sink a unit that is at `a` for dist[a]; the queue's end."""
-    nodes = len(kept)
-    for n in range(count[a] + 1):
-        if n == count[a]:
-            # A unit of its own, which has stayed so far.
-            if kept[a] <= 0 or (limited and room_out[a] < size):
-                continue
-            j, base = a, dist[a]
-        else:
-            # A unit that came from j goes elsewhere.
-            j = sources[a, n]
-            base = dist[a] - cost[j, a]
+def _relax_from(a, cost, sources, count, dist, via_sink, via_source, queue, tail, queued, limited, size, room_lane,
+                room_in):  # fmt: skip
+    """Offer every taker the units that `a` has, for one more at `a`; the queue's end."""
+    nodes = len(count)
+    for n in range(count[a]):
+        j = sources[a, n]
+        base = dist[a] - cost[j, a]
         for b in range(nodes):
-            total = base if b == j else base + cost[j, b]
-            if b == a or total >= dist[b] - EPSILON:
+            if b == a or base + cost[j, b] >= dist[b] - EPSILON:
                 continue
-            if limited and b != j and (room_lane[j, b] < size or room_in[b] < size):
+            if limited and (room_lane[j, b] < size or room_in[b] < size):
                 continue
-            dist[b] = total
+            dist[b] = base + cost[j, b]
             via_sink[b] = a
             via_source[b] = j
-            if not queued[b] and (kept[b] > 0 or count[b] > 0):
+            if not queued[b] and count[b] > 0:
                 queued[b] = True
                 queue[tail] = b
                 tail = tail + 1 if tail < nodes else 0
@@ -49,65 +41,61 @@ def _relax_from(a, cost, kept, sent, sources, count, dist, via_sink, via_source,
 relax_from = inner(_relax_from)
 
 
-def _is_open(a, b, j, kept, sent, limited, size, room_lane, room_out, room_in):
-    """Whether the way to b, by a unit at a that came from j, can be taken by another unit."""
-    if j == a:
-        if kept[a] <= 0 or (limited and room_out[a] < size):
-            return False
-    elif sent[j, a] <= 0:
+def _is_open(b, via_sink, via_source, cost, sent, give_now, dist, limited, size, room_lane, room_out, room_in):
+    """Whether the way to b is still there, at the same length as far as this step goes."""
+    a, j = via_sink[b], via_source[b]
+    if limited and (room_lane[j, b] < size or room_in[b] < size):
         return False
-    return j == b or not limited or (room_lane[j, b] >= size and room_in[b] >= size)
+    if a >= 0:
+        return sent[j, a] > 0
+    return dist[b] == give_now[j] + cost[j, b] and (not limited or room_out[j] >= size)
 
 
 is_open = inner(_is_open)
 
 
-def _shortest(cost, kept, sent, sources, count, give_now, dist, via_sink, via_source, queue, queued, stale, anew, limited,
+def _shortest(cost, sent, sources, count, give_now, dist, via_sink, via_source, queue, queued, stale, anew, limited,
               size, room_lane, room_out, room_in):  # fmt: skip
-    """Bring dist[b], the least cost of freeing a unit anywhere and having it at b, up to date; via_* lead back.
+    """Bring dist[b], the least cost of one unit more at b, up to date; via_* lead back: to the taker whose unit it was,
+    or -1 where it is a new one, and to its giver.
 
     Residual costs only rise from one search to the next, so labels whose way is still open are still right.
     """
-    nodes = len(kept)
+    nodes = len(count)
     for b in range(nodes):
-        stale[b] = anew or (via_sink[b] < 0 and dist[b] != give_now[b])
-        if via_sink[b] >= 0 and not stale[b]:
-            stale[b] = not is_open(via_sink[b], b, via_source[b], kept, sent, limited, size, room_lane, room_out,
-                                   room_in)  # fmt: skip
+        queued[b] = False
+        stale[b] = anew or (dist[b] < np.inf and not is_open(
+            b, via_sink, via_source, cost, sent, give_now, dist, limited, size, room_lane, room_out, room_in
+        ))  # fmt: skip
     changed = not anew
     while changed:
         changed = False
         for b in range(nodes):
-            if not stale[b] and via_sink[b] >= 0 and stale[via_sink[b]]:
+            if not stale[b] and dist[b] < np.inf and via_sink[b] >= 0 and stale[via_sink[b]]:
                 stale[b] = changed = True
     head, tail = 0, 0
     for b in range(nodes):
-        queued[b] = False
-    for b in range(nodes):
         if not stale[b]:
             continue
-        dist[b] = give_now[b]
+        dist[b] = np.inf
         via_sink[b] = -1
-        if anew:
+        if limited and room_in[b] < size:
             continue
+        for j in range(nodes):
+            total = give_now[j] + cost[j, b]
+            if total < dist[b] and not (limited and (room_lane[j, b] < size or room_out[j] < size)):
+                dist[b] = total
+                via_source[b] = j
         for a in range(nodes):
             if a == b or stale[a] or dist[a] == np.inf:
                 continue
-            if kept[a] > 0 and dist[a] + cost[a, b] < dist[b] and is_open(
-                a, b, a, kept, sent, limited, size, room_lane, room_out, room_in
-            ):
-                dist[b] = dist[a] + cost[a, b]
-                via_sink[b], via_source[b] = a, a
             for n in range(count[a]):
                 j = sources[a, n]
-                total = dist[a] - cost[j, a] if j == b else dist[a] - cost[j, a] + cost[j, b]
-                if total < dist[b] and is_open(
-                    a, b, j, kept, sent, limited, size, room_lane, room_out, room_in
-                ):
+                total = dist[a] - cost[j, a] + cost[j, b]
+                if total < dist[b] and not (limited and room_lane[j, b] < size):
                     dist[b] = total
                     via_sink[b], via_source[b] = a, j
-    for b in range(nodes):
-        if stale[b] and dist[b] < np.inf and (kept[b] > 0 or count[b] > 0):
+        if dist[b] < np.inf and count[b] > 0:
             queue[tail] = b
             tail += 1
             queued[b] = True
@@ -117,8 +105,8 @@ def _shortest(cost, kept, sent, sources, count, give_now, dist, via_sink, via_so
         a = queue[head]
         head = head + 1 if head < nodes else 0
         queued[a] = False
-        tail = relax_from(a, cost, kept, sent, sources, count, dist, via_sink, via_source, queue, tail, queued, limited,
-                          size, room_lane, room_out, room_in)  # fmt: skip
+        tail = relax_from(a, cost, sources, count, dist, via_sink, via_source, queue, tail, queued, limited, size,
+                          room_lane, room_in)  # fmt: skip
 
 
 shortest = inner(_shortest)
@@ -144,19 +132,16 @@ def _flow_item(cost, give_units, give_value, take_units, take_value, sent, work,
                room_in):  # fmt: skip
     """Fill sent[from, to]; the gain at these costs. Where `limited`, the rooms are what is left, and shrink."""
     nodes, steps = give_units.shape
-    (kept, count, give_at, give_left, take_at, take_left, queue, via_sink, via_source, queued, stale, dist, give_now,
+    (count, give_at, give_left, take_at, take_left, queue, via_sink, via_source, queued, stale, dist, give_now,
      sources) = work  # fmt: skip
     most = -np.inf
     for k in range(nodes):
-        kept[k] = 0
         count[k] = 0
-        via_sink[k] = -1
         dist[k] = np.inf
-        for g in range(steps):
-            kept[k] += give_units[k, g]
         give_at[k], give_left[k], take_at[k], take_left[k] = 0, give_units[k, 0], 0, take_units[k, 0]
-        if take_units[k, 0] > 0 and take_value[k, 0] > most:
-            most = take_value[k, 0]
+        for g in range(steps):
+            if take_units[k, g] > 0 and take_value[k, g] > most:
+                most = take_value[k, g]
         for to in range(nodes):
             sent[k, to] = 0
     gain = 0.0
@@ -174,56 +159,49 @@ def _flow_item(cost, give_units, give_value, take_units, take_value, sent, work,
             could = could or give_now[k] < most
         if not could:
             return gain
-        shortest(cost, kept, sent, sources, count, give_now, dist, via_sink, via_source, queue, queued, stale, anew,
-                 limited, size, room_lane, room_out, room_in)  # fmt: skip
+        shortest(cost, sent, sources, count, give_now, dist, via_sink, via_source, queue, queued, stale, anew, limited,
+                 size, room_lane, room_out, room_in)  # fmt: skip
         anew = False
         best, end = -EPSILON, -1
         for b in range(nodes):
-            if via_sink[b] >= 0 and take_left[b] > 0:
-                total = dist[b] - take_value[b, take_at[b]]
-                if total < best:
-                    best, end = total, b
+            if take_left[b] > 0 and dist[b] - take_value[b, take_at[b]] < best:
+                best, end = dist[b] - take_value[b, take_at[b]], b
         if end < 0:
             return gain
         units = take_left[end]
         b = end
         hops = 0
-        while via_sink[b] >= 0 and hops <= nodes:
+        while hops <= nodes:
             a, j = via_sink[b], via_source[b]
-            units = min(units, kept[a] if j == a else sent[j, a])
-            if limited and j != b:
+            if limited:
                 units = min(units, int(room_lane[j, b] / size), int(room_in[b] / size))
-                if j == a:
-                    units = min(units, int(room_out[a] / size))
+            if a < 0:
+                break
+            units = min(units, sent[j, a])
             b = a
             hops += 1
-        if hops > nodes:
+        if limited:
+            units = min(units, int(room_out[j] / size))
+        units = min(units, give_left[j])
+        if hops > nodes or units <= 0:
             return gain
-        units = min(units, give_left[b])
-        if units <= 0:
-            return gain
-        give_left[b] -= units
         take_left[end] -= units
         gain -= best * units
         b = end
-        while via_sink[b] >= 0:
+        while True:
             a, j = via_sink[b], via_source[b]
-            if j == a:
-                kept[a] -= units
-                room_out[a] -= size * units
-            else:
-                add_flow(j, a, -units, sent, sources, count)
-                room_lane[j, a] += size * units
-                room_in[a] += size * units
-                # Room that opens again may be a shorter way for others.
-                anew = limited
-            if j == b:
-                kept[b] += units
-                room_out[b] += size * units
-            else:
-                add_flow(j, b, units, sent, sources, count)
-                room_lane[j, b] -= size * units
-                room_in[b] -= size * units
+            add_flow(j, b, units, sent, sources, count)
+            room_lane[j, b] -= size * units
+            room_in[b] -= size * units
+            if a < 0:
+                give_left[j] -= units
+                room_out[j] -= size * units
+                break
+            add_flow(j, a, -units, sent, sources, count)
+            room_lane[j, a] += size * units
+            room_in[a] += size * units
+            # Room that opens again may be a shorter way for others.
+            anew = limited
             b = a
 
 
@@ -231,14 +209,14 @@ flow_item = inner(_flow_item)
 
 
 def _working(nodes):
-    kept, count, give_at, give_left, take_at, take_left, via_sink, via_source = (
+    count, give_at, give_left, take_at, take_left, via_sink, via_source = (
         np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64),
-        np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64),
+        np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64),
     )  # fmt: skip
     queue, sources = np.zeros(nodes + 1, np.int64), np.zeros((nodes, nodes), np.int64)
     queued, stale = np.zeros(nodes, np.bool_), np.zeros(nodes, np.bool_)
-    return (kept, count, give_at, give_left, take_at, take_left, queue, via_sink, via_source, queued, stale,
-            np.zeros(nodes), np.zeros(nodes), sources)  # fmt: skip
+    return (count, give_at, give_left, take_at, take_left, queue, via_sink, via_source, queued, stale, np.zeros(nodes),
+            np.zeros(nodes), sources)  # fmt: skip
 
 
 working = inner(_working)
@@ -340,3 +318,4 @@ def _flow_within(items, give_units, give_value, take_units, take_value, unit_cos
 
 
 flow_within = compiled(_flow_within)
+

@@ -152,3 +152,54 @@ def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stoc
 
 
 roll_out_paths = compiled(_roll_out)
+
+
+def _worth_steps(before, after, stock, movable, coming, worth, left, missed, wanted, give_units, give_value, take_units,
+                 take_value):  # fmt: skip
+    """For each row, from draws of demand before and after transfers arrive: missed[row, path], so that the n-th unit of
+    its stock is sold where missed >= n, and wanted[row, path], units that more stock would sell; and both as steps."""
+    rows, paths = before.shape
+    steps = give_units.shape[1]
+    for row in range(rows):
+        x, c = stock[row], coming[row]
+        for path in range(paths):
+            early, late = before[row, path], after[row, path]
+            missed[row, path] = max(early, early + late - c)
+            wanted[row, path] = max(0, late - max(0, x - early) - c)
+        gap, least = max(0.0, worth[row] - left[row]), left[row]
+        drawn = np.sort(missed[row])
+        at, step = x, 0
+        floor = x - movable[row]
+        while at > floor and step < steps:
+            # The next step ends where fewer than the next share of the draws reach, the last one at the floor.
+            end = floor
+            if step < steps - 1:
+                reached = np.searchsorted(drawn, at, side="left")
+                rank = reached - max(1, paths // steps)
+                end = max(floor, min(drawn[rank] if rank >= 0 else floor, at - 1))
+            give_units[row, step] = at - end
+            sold = 0
+            for path in range(paths):
+                sold += min(drawn[path], at) - min(drawn[path], end)
+            give_value[row, step] = least + gap * sold / (paths * (at - end))
+            at = end
+            step += 1
+        drawn = np.sort(wanted[row])
+        at, step = 0, 0
+        most = drawn[paths - 1 - paths // 100]
+        while at < most and step < steps:
+            end = most
+            if step < steps - 1:
+                passed = np.searchsorted(drawn, at, side="right")
+                rank = passed + max(1, paths // steps) - 1
+                end = min(most, max(drawn[min(rank, paths - 1)], at + 1))
+            take_units[row, step] = end - at
+            sold = 0
+            for path in range(paths):
+                sold += min(drawn[path], end) - min(drawn[path], at)
+            take_value[row, step] = least + gap * sold / (paths * (end - at))
+            at = end
+            step += 1
+
+
+worth_steps = compiled(_worth_steps)

@@ -103,10 +103,18 @@ def lasting_demand(
     return before
 
 
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores())
+
+
 def in_parts(rows: int, part: Callable[[int, int], None]) -> None:
     """Call `part(start, end)` for runs of rows, on all cores: for compiled code that lets go of the interpreter."""
     starts = range(0, rows, _ROWS_AT_ONCE)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
+    with thread_pool() as pool:
         for done in [pool.submit(part, start, min(start + _ROWS_AT_ONCE, rows)) for start in starts]:
             done.result()
 
