@@ -154,29 +154,39 @@ def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stoc
 roll_out_paths = compiled(_roll_out)
 
 
-def _worth_steps(before, after, stock, movable, coming, worth, left, missed, wanted, give_units, give_value, take_units,
-                 take_value):  # fmt: skip
-    """For each row, from draws of demand before and after transfers arrive: missed[row, path], so that the n-th unit of
-    its stock is sold where missed >= n, and wanted[row, path], units that more stock would sell; and both as steps."""
+def _missed_and_wanted(before, after, stock, coming):
+    """Turn draws of demand before and after transfers arrive, in place, into: missed[row, path], so that the n-th unit
+    of the stock is sold where missed >= n, and wanted[row, path], units that more stock would sell."""
     rows, paths = before.shape
-    steps = give_units.shape[1]
     for row in range(rows):
         x, c = stock[row], coming[row]
         for path in range(paths):
             early, late = before[row, path], after[row, path]
-            missed[row, path] = max(early, early + late - c)
-            wanted[row, path] = max(0, late - max(0, x - early) - c)
-        gap, least = max(0.0, worth[row] - left[row]), left[row]
+            before[row, path] = max(early, early + late - c)
+            after[row, path] = max(0, late - max(0, x - early) - c)
+
+
+missed_and_wanted = compiled(_missed_and_wanted)
+
+
+def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, give_value, take_units, take_value):
+    """Steps of what units are worth, for each row, that may go (down to stock − movable) and that may come beyond `come`
+    that do already. Draws are as of `missed_and_wanted`; a step ends where another share of them is passed."""
+    rows, paths = missed.shape
+    steps = give_units.shape[1]
+    share = max(1, paths // steps)
+    for row in range(rows):
+        gap, least = worth[row] - left[row], left[row]
+        for step in range(steps):
+            give_units[row, step] = 0
+            take_units[row, step] = 0
         drawn = np.sort(missed[row])
-        at, step = x, 0
-        floor = x - movable[row]
+        at, step, floor = stock[row], 0, stock[row] - movable[row]
         while at > floor and step < steps:
-            # The next step ends where fewer than the next share of the draws reach, the last one at the floor.
             end = floor
-            if step < steps - 1:
-                reached = np.searchsorted(drawn, at, side="left")
-                rank = reached - max(1, paths // steps)
-                end = max(floor, min(drawn[rank] if rank >= 0 else floor, at - 1))
+            rank = np.searchsorted(drawn, at, side="left") - share
+            if step < steps - 1 and rank >= 0:
+                end = max(floor, min(drawn[rank], at - 1))
             give_units[row, step] = at - end
             sold = 0
             for path in range(paths):
@@ -185,13 +195,13 @@ def _worth_steps(before, after, stock, movable, coming, worth, left, missed, wan
             at = end
             step += 1
         drawn = np.sort(wanted[row])
-        at, step = 0, 0
+        at, step = come[row], 0
+        # One draw in a hundred may ask for more: that is no reason to move.
         most = drawn[paths - 1 - paths // 100]
         while at < most and step < steps:
             end = most
             if step < steps - 1:
-                passed = np.searchsorted(drawn, at, side="right")
-                rank = passed + max(1, paths // steps) - 1
+                rank = np.searchsorted(drawn, at, side="right") + share - 1
                 end = min(most, max(drawn[min(rank, paths - 1)], at + 1))
             take_units[row, step] = end - at
             sold = 0
@@ -203,3 +213,64 @@ def _worth_steps(before, after, stock, movable, coming, worth, left, missed, wan
 
 
 worth_steps = compiled(_worth_steps)
+
+
+def _gain_of(missed, wanted, rest, come, units, gap_from, gap_to, left):
+    """(mean, variance) of what moving so many units brings: `rest` stay at the giver beside them, `come` others come."""
+    paths = len(missed)
+    total, squares = 0.0, 0.0
+    for path in range(paths):
+        lost = min(max(missed[path] - rest, 0), units)
+        sold = min(max(wanted[path] - come, 0), units)
+        brings = gap_to * sold - gap_from * lost
+        total += brings
+        squares += brings * brings
+    mean = total / paths
+    return mean + left * units, max(0.0, squares / paths - mean * mean)
+
+
+gain_of = inner(_gain_of)
+
+
+def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left, given, come, made_given, made_come,
+                sd_share, gain_minor, kept):  # fmt: skip
+    """kept[move]: of each move, in turn, the units worth making beside the others: as many as each still gain, if all of
+    them gain more than they cost by `sd_share` standard deviations; else half, a quarter, one of them, or none.
+
+    source, target  rows of giver and taker; given, come: of all moves, as planned, updated by what is kept
+    made_given, made_come  of those made before: nothing passes through a node
+    """
+    for move in range(len(units)):
+        a, b, most = source[move], target[move], units[move]
+        others_given, others_come = given[a] - most, come[b] - most
+        gap_from, gap_to = worth[a] - left[a], worth[b] - left[b]
+        between = left[b] - left[a]
+        top = stock[a] - others_given
+        best = 0
+        if made_come[a] == 0 and made_given[b] == 0:
+            # Each unit gains less than the one before it: the last that gains, by bisection.
+            low, high = 0, most
+            while low < high:
+                middle = (low + high + 1) // 2
+                mean, _ = gain_of(missed[a], wanted[b], top - middle, others_come + middle - 1, 1, gap_from, gap_to,
+                                  between)  # fmt: skip
+                if mean > cost[move]:
+                    low = middle
+                else:
+                    high = middle - 1
+            for part in (1, 2, 4, most):
+                tried = -(-low // part)
+                if tried == 0:
+                    break
+                mean, variance = gain_of(missed[a], wanted[b], top - tried, others_come, tried, gap_from, gap_to, between)
+                if mean - cost[move] * tried > max(sd_share * np.sqrt(variance), gain_minor):
+                    best = tried
+                    break
+        kept[move] = best
+        given[a] += best - most
+        come[b] += best - most
+        made_given[a] += best
+        made_come[b] += best
+
+
+sure_moves = compiled(_sure_moves)

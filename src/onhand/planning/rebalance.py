@@ -9,12 +9,12 @@ noise moves stock to and fro.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from onhand.planning.kernels import worth_steps
+from onhand.planning.kernels import missed_and_wanted, sure_moves, worth_steps
 from onhand.planning.protection import Expected, drawn_totals, in_parts
 from onhand.planning.transfers import NO_LIMIT, Lanes, Moved, Steps, best_transfers
 
@@ -23,7 +23,7 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 
 STEPS = 8
-# Plans after the first one only take up what it held back.
+# Plans after the first one only take up what it left.
 _ROUNDS_MAX = 6
 UNITS_MAX = 100_000_000
 
@@ -159,22 +159,22 @@ def rebalance(
         paths=paths, correlation=correlation, seed=seed,
     )  # fmt: skip
     planner = _Planner.of(stocked, lanes, before, after)
-    banned = planner.remember(recent, lead_days, careful)
-    solved = best_transfers(planner.steps, lanes, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
-    moves, again = planner.accept(solved, careful)
-    made = [moves]
+    planner.remember(recent, lead_days, careful)
+    everything = np.arange(items)
+    steps, room, banned = planner.open(everything)
+    solved = best_transfers(steps, room, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
+    planner.accept(solved, careful)
+    # Steps are means over several units, and what was held back leaves others more to do: items that moved are looked
+    # at again from where they then are, until nothing more is to be done.
+    last = len(planner.made)
     for _ in range(_ROUNDS_MAX):
-        if not len(again) or not len(moves):
+        again = np.unique(solved.item) if last else np.zeros(0, np.int64)
+        if not len(again):
             break
-        # What was held back is asked for again beside what was accepted, until nothing more is.
-        rest, room = planner.after(np.concatenate(made), again)
-        part = best_transfers(
-            rest, room, banned=[(n, k, to) for n, item in enumerate(again.tolist()) for i, k, to in banned if i == item],
-            known=solved, seed=seed,
-        )  # fmt: skip
-        moves, again = planner.accept(replace(part, item=again[part.item]), careful, np.concatenate(made))
-        made.append(moves)
-    return planner.told(np.concatenate(made), solved)
+        steps, room, banned = planner.open(again)
+        part = best_transfers(steps, room, banned=banned, known=solved, seed=seed)
+        last = planner.accept(replace(part, item=again[part.item]), careful)
+    return planner.told(solved)
 
 
 def _arrivals(lanes: Lanes, lead_days: Int64) -> Int64:
@@ -186,115 +186,130 @@ def _arrivals(lanes: Lanes, lead_days: Int64) -> Int64:
 
 @dataclass(slots=True)
 class _Planner:
-    """Draws of demand as they matter: missed, wanted int32[item * node, path], see kernels.worth_steps."""
+    """Moves that are decided, and what they leave to be decided.
+
+    missed, wanted  int32[item * node, path], see kernels.missed_and_wanted
+    still           bool[item, node]: moved lately
+    banned          (item, from, to) that would go back
+    made            (item, from, to, units)
+    given, come     int64[item, node], units of the moves made
+    """
 
     stocked: Stocked
     lanes: Lanes
     missed: Int32
     wanted: Int32
-    steps: Steps
+    still: npt.NDArray[np.bool_]
+    given: Int64
+    come: Int64
+    banned: set[tuple[int, int, int]] = field(default_factory=set[tuple[int, int, int]])
+    made: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
 
     @classmethod
     def of(cls, stocked: Stocked, lanes: Lanes, before: Int32, after: Int32) -> "_Planner":
-        rows = len(before)
-        items, nodes = stocked.stock.shape
-        give, take = np.zeros((rows, STEPS), np.int64), np.zeros((rows, STEPS), np.int64)
-        give_value, take_value = np.zeros((rows, STEPS)), np.zeros((rows, STEPS))
-        given = tuple(
-            getattr(stocked, name).ravel() for name in ("stock", "movable", "coming", "worth", "left")
-        )
-        # The draws themselves are not needed again: what matters of them takes their place.
-        kept = (before, after, give, give_value, take, take_value)
+        stock, coming = stocked.stock.ravel(), stocked.coming.ravel()
 
         def part(start: int, end: int) -> None:
-            worth_steps(
-                before[start:end].copy(), after[start:end].copy(), *(g[start:end] for g in given),
-                *(k[start:end] for k in kept),
-            )  # fmt: skip
+            rows = slice(start, end)
+            missed_and_wanted(before[rows], after[rows], stock[rows], coming[rows])
 
-        in_parts(rows, part)
-        shape = (items, nodes, STEPS)
-        steps = Steps(
-            give_units=give.reshape(shape), give_value=give_value.reshape(shape), take_units=take.reshape(shape),
-            take_value=take_value.reshape(shape), size=stocked.size, weight_kg=stocked.weight_kg,
+        in_parts(len(before), part)
+        shape = stocked.stock.shape
+        return cls(
+            stocked, lanes, before, after, np.zeros(shape, np.bool_), np.zeros(shape, np.int64),
+            np.zeros(shape, np.int64),
         )  # fmt: skip
-        return cls(stocked, lanes, before, after, steps)
 
-    def remember(
-        self, recent: Sequence[Recent], lead_days: Int64, caution: Caution
-    ) -> list[tuple[int, int, int]]:
-        """Keep still what moved lately; the ways back that are closed."""
-        banned: set[tuple[int, int, int]] = set()
+    def remember(self, recent: Sequence[Recent], lead_days: Int64, caution: Caution) -> None:
+        """Keep still what moved lately, and close the ways back."""
         items, nodes = self.stocked.stock.shape
         for move in recent:
             if not (0 <= move.item < items and 0 <= move.source < nodes and 0 <= move.target < nodes):
                 raise ValueError(f"expected a move of one of {items} items between two of {nodes} nodes: {move!r}")
             if move.days_ago < caution.hold_days:
-                for node in (move.source, move.target):
-                    self.steps.give_units[move.item, node] = 0
-                    self.steps.take_units[move.item, node] = 0
+                self.still[move.item, [move.source, move.target]] = True
             if move.days_ago < caution.reverse_lead * lead_days[move.source, move.target]:
-                banned.add((move.item, move.target, move.source))
-        return sorted(banned)
+                self.banned.add((move.item, move.target, move.source))
 
-    def after(self, made: Int64, items: Int64) -> tuple[Steps, Lanes]:
-        """What is left to be decided of some items, and the room that is left."""
-        given, come = self._totals(made)
-        give, take = self.steps.give_units[items].copy(), self.steps.take_units[items].copy()
-        _use_up(give, given[items])
-        _use_up(take, come[items])
-        # Who gave does not take, and the other way round.
-        take[given[items] > 0] = 0
-        give[come[items] > 0] = 0
-        lane = np.zeros(self.lanes.unit_minor.shape)
-        np.add.at(lane, (made[:, 1], made[:, 2]), self.stocked.size[made[:, 0]] * made[:, 3])
-        s = self.steps
-        rest = Steps(
-            give_units=give, give_value=s.give_value[items], take_units=take, take_value=s.take_value[items],
-            size=s.size[items], weight_kg=s.weight_kg[items],
+    def open(self, items: Int64) -> tuple[Steps, Lanes, list[tuple[int, int, int]]]:
+        """What may be decided of some items, the room that is left, and the ways that are closed, by their place among
+        these items."""
+        nodes = self.stocked.stock.shape[1]
+        rows = (items[:, None] * nodes + np.arange(nodes)).ravel()
+        give, take = np.zeros((len(rows), STEPS), np.int64), np.zeros((len(rows), STEPS), np.int64)
+        give_value, take_value = np.zeros((len(rows), STEPS)), np.zeros((len(rows), STEPS))
+        gone, come = self.given.ravel()[rows], self.come.ravel()[rows]
+        still = self.still.ravel()[rows]
+        stock, movable, worth, left = (
+            getattr(self.stocked, name).ravel()[rows] for name in ("stock", "movable", "worth", "left")
+        )
+        missed, wanted = self.missed[rows], self.wanted[rows]
+        given = (stock - gone, np.where(still | (come > 0), 0, movable - gone), come, worth, left)
+
+        def part(start: int, end: int) -> None:
+            worth_steps(
+                missed[start:end], wanted[start:end], *(g[start:end] for g in given), give[start:end],
+                give_value[start:end], take[start:end], take_value[start:end],
+            )  # fmt: skip
+
+        in_parts(len(rows), part)
+        # Who gave does not take; who takes does not give, see above.
+        take[still | (gone > 0)] = 0
+        shape = (len(items), nodes, STEPS)
+        steps = Steps(
+            give_units=give.reshape(shape), give_value=give_value.reshape(shape), take_units=take.reshape(shape),
+            take_value=take_value.reshape(shape), size=self.stocked.size[items],
+            weight_kg=self.stocked.weight_kg[items],
         )  # fmt: skip
-        return _first_used(rest), replace(
+        place = {item: n for n, item in enumerate(items.tolist())}
+        banned = [(place[item], source, target) for item, source, target in self.banned if item in place]
+        return steps, self._room(), banned
+
+    def _room(self) -> Lanes:
+        lane = np.zeros(self.lanes.unit_minor.shape)
+        made = np.array(self.made, np.int64).reshape(-1, 4)
+        np.add.at(lane, (made[:, 1], made[:, 2]), self.stocked.size[made[:, 0]] * made[:, 3])
+        return replace(
             self.lanes,
             room=_left_of(self.lanes.room, lane),
             dock_out=_left_of(self.lanes.dock_out, lane.sum(axis=1)),
             dock_in=_left_of(self.lanes.dock_in, lane.sum(axis=0)),
         )
 
-    def accept(self, solved: Moved, caution: Caution, made: Int64 | None = None) -> tuple[Int64, Int64]:
-        """(moves that are sure enough, items of which some were held back); moves int64[m, 4]: item, from, to, units."""
-        planned = np.stack([solved.item, solved.source, solved.target, solved.units], axis=1).astype(np.int64)
-        before = np.zeros((0, 4), np.int64) if made is None else made
-        given, come = self._totals(np.concatenate([before, planned]))
-        kept = planned[:, 3].copy()
-        for n, (item, source, target, units) in enumerate(planned.tolist()):
-            kept[n] = 0
-            for tried in dict.fromkeys((units, -(-units // 2), -(-units // 4), 1)):
-                # The others as planned: what each adds to them.
-                rest_given, rest_come = given[item, source] - units, come[item, target] - units
-                gain = self._gain(item, source, target, tried, int(rest_given), int(rest_come))
-                cost = self._cost(item, source, target) * tried
-                if gain.mean() - cost > max(caution.sd_share * float(gain.std()), caution.gain_minor):
-                    kept[n] = tried
-                    break
-            given[item, source] += kept[n] - units
-            come[item, target] += kept[n] - units
-        held = np.unique(planned[kept < planned[:, 3], 0])
-        moves = planned.copy()
-        moves[:, 3] = kept
-        return moves[kept > 0], held
+    def accept(self, solved: Moved, caution: Caution) -> int:
+        """Make the moves that are sure enough, or as much of each as is; how many."""
+        nodes = self.stocked.stock.shape[1]
+        source, target = solved.item * nodes + solved.source, solved.item * nodes + solved.target
+        given, come = self.given.ravel().copy(), self.come.ravel().copy()
+        np.add.at(given, source, solved.units)
+        np.add.at(come, target, solved.units)
+        kept = np.zeros(len(source), np.int64)
+        by_kg = self.lanes.kg_minor[solved.source, solved.target] * self.stocked.weight_kg[solved.item]
+        cost = self.lanes.unit_minor[solved.source, solved.target] + by_kg
+        stocked = self.stocked
+        sure_moves(
+            source, target, solved.units, cost, self.missed, self.wanted, stocked.stock.ravel(), stocked.worth.ravel(),
+            stocked.left.ravel(), given, come, self.given.reshape(-1), self.come.reshape(-1), caution.sd_share,
+            caution.gain_minor, kept,
+        )  # fmt: skip
+        moves = zip(
+            *(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True
+        )
+        self.made += moves
+        return int((kept > 0).sum())
 
-    def told(self, made: Int64, solved: Moved) -> Transfers:
-        given, come = self._totals(made)
-        count = len(made)
+    def told(self, solved: Moved) -> Transfers:
+        count = len(self.made)
         cost, gain, low, high, saved = (np.zeros(count) for _ in range(5))
-        for n, (item, source, target, units) in enumerate(made.tolist()):
-            rest_given, rest_come = int(given[item, source] - units), int(come[item, target] - units)
+        for n, (item, source, target, units) in enumerate(self.made):
+            others = int(self.given[item, source]) - units, int(self.come[item, target]) - units
             cost[n] = self._cost(item, source, target) * units
-            drawn = self._gain(item, source, target, units, rest_given, rest_come) - cost[n]
+            drawn = self._gain(item, source, target, units, *others) - cost[n]
             gain[n] = drawn.mean()
             low[n], high[n] = np.quantile(drawn, (0.05, 0.95))
-            saved[n] = self._sold(item, source, target, units, rest_given, rest_come)
-        item, source, target, units = made.T
+            lost, sold = self._lost_and_sold(item, source, target, units, *others)
+            saved[n] = float((sold - lost).mean())
+        item, source, target, units = np.array(self.made, np.int64).reshape(-1, 4).T
         return Transfers(
             item=item, source=source, target=target, units=units, cost=cost, gain=gain, gain_low=low, gain_high=high,
             saved=saved, solved=solved,
@@ -302,49 +317,22 @@ class _Planner:
 
     def _gain(self, item: int, source: int, target: int, units: int, given: int, come: int) -> Float64:
         """float64[path]: what moving so many units brings beside what else leaves and comes, before its cost."""
-        nodes = self.stocked.stock.shape[1]
-        top = self.stocked.stock[item, source] - given
-        lost = np.clip(self.missed[item * nodes + source] - (top - units), 0, units)
-        sold = np.clip(self.wanted[item * nodes + target] - come, 0, units)
+        lost, sold = self._lost_and_sold(item, source, target, units, given, come)
         worth, left = self.stocked.worth[item], self.stocked.left[item]
         brings = left[target] * units + (worth[target] - left[target]) * sold
         return brings - left[source] * units - (worth[source] - left[source]) * lost
 
-    def _sold(self, item: int, source: int, target: int, units: int, given: int, come: int) -> float:
+    def _lost_and_sold(
+        self, item: int, source: int, target: int, units: int, given: int, come: int
+    ) -> tuple[Int32, Int32]:
         nodes = self.stocked.stock.shape[1]
-        top = self.stocked.stock[item, source] - given
-        lost = np.clip(self.missed[item * nodes + source] - (top - units), 0, units)
-        return float((np.clip(self.wanted[item * nodes + target] - come, 0, units) - lost).mean())
+        rest = int(self.stocked.stock[item, source]) - given - units
+        lost = np.clip(self.missed[item * nodes + source] - rest, 0, units)
+        return lost, np.clip(self.wanted[item * nodes + target] - come, 0, units)
 
     def _cost(self, item: int, source: int, target: int) -> float:
         by_kg = self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
         return float(self.lanes.unit_minor[source, target] + by_kg)
-
-    def _totals(self, moves: Int64) -> tuple[Int64, Int64]:
-        given, come = np.zeros(self.stocked.stock.shape, np.int64), np.zeros(self.stocked.stock.shape, np.int64)
-        np.add.at(given, (moves[:, 0], moves[:, 1]), moves[:, 3])
-        np.add.at(come, (moves[:, 0], moves[:, 2]), moves[:, 3])
-        return given, come
-
-
-def _use_up(units: Int64, taken: Int64) -> None:
-    """Take units[item, node, step] away from the first step on."""
-    rest = taken.copy()
-    for step in range(units.shape[2]):
-        less = np.minimum(units[:, :, step], rest)
-        units[:, :, step] -= less
-        rest -= less
-
-
-def _first_used(steps: Steps) -> Steps:
-    """The steps with those that are used up at the end: the flow takes the first one to be the best."""
-    made: dict[str, npt.NDArray[np.generic]] = {}
-    for kind in ("give", "take"):
-        units, value = getattr(steps, f"{kind}_units"), getattr(steps, f"{kind}_value")
-        order = np.argsort(units == 0, axis=2, kind="stable")
-        made[f"{kind}_units"] = np.take_along_axis(units, order, axis=2)
-        made[f"{kind}_value"] = np.take_along_axis(value, order, axis=2)
-    return replace(steps, **made)
 
 
 def _left_of(room: Float64, used: Float64) -> Float64:

@@ -151,7 +151,7 @@ def best_transfers(
         return search.told(began)
     if known is not None:
         search.take_prices(known)
-        search.plan(_SINKING)
+        search.plan((1.0, 0.5, 0.0))
         return search.told(began)
     search.sample_prices(np.random.default_rng(seed), began + 0.3 * time_limit_s)
     search.step_prices(16, began + 0.55 * time_limit_s)
@@ -301,7 +301,7 @@ class _Search:
 
     def told(self, began: float) -> Moved:
         item, row = np.nonzero(self._is_used())
-        source, target, units = self.moved[item, row].T.astype(np.int64)
+        source, target, units = (np.ascontiguousarray(c, np.int64) for c in self.moved[item, row].T)
         return Moved(
             item=item,
             source=source,
