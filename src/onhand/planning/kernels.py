@@ -274,3 +274,27 @@ def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left,
 
 
 sure_moves = compiled(_sure_moves)
+
+
+def _moved_gains(source, target, units, missed, wanted, stock, worth, left, given, come, gain, low, high, saved):
+    """What each of the moves made brings beside all others, before its cost: its mean, the 5 % and the 95 % quantile of
+    the draws, and the mean of units sold more."""
+    paths = missed.shape[1]
+    brings = np.empty(paths)
+    for move in range(len(units)):
+        a, b, most = source[move], target[move], units[move]
+        rest = stock[a] - given[a]
+        others = come[b] - most
+        sold_more = 0
+        for path in range(paths):
+            lost = min(max(missed[a, path] - rest, 0), most)
+            sold = min(max(wanted[b, path] - others, 0), most)
+            sold_more += sold - lost
+            brings[path] = left[b] * most + (worth[b] - left[b]) * sold - left[a] * most - (worth[a] - left[a]) * lost
+        brings.sort()
+        gain[move] = brings.mean()
+        low[move], high[move] = brings[int(0.05 * paths)], brings[int(0.95 * paths)]
+        saved[move] = sold_more / paths
+
+
+moved_gains = compiled(_moved_gains)

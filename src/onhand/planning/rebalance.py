@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from onhand.planning.kernels import missed_and_wanted, sure_moves, worth_steps
+from onhand.planning.kernels import missed_and_wanted, moved_gains, sure_moves, worth_steps
 from onhand.planning.protection import Expected, drawn_totals, in_parts
 from onhand.planning.transfers import NO_LIMIT, Lanes, Moved, Steps, best_transfers
 
@@ -163,17 +163,15 @@ def rebalance(
     everything = np.arange(items)
     steps, room, banned = planner.open(everything)
     solved = best_transfers(steps, room, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
-    planner.accept(solved, careful)
+    again = planner.accept(solved, careful)
     # Steps are means over several units, and what was held back leaves others more to do: items that moved are looked
     # at again from where they then are, until nothing more is to be done.
-    last = len(planner.made)
     for _ in range(_ROUNDS_MAX):
-        again = np.unique(solved.item) if last else np.zeros(0, np.int64)
         if not len(again):
             break
         steps, room, banned = planner.open(again)
         part = best_transfers(steps, room, banned=banned, known=solved, seed=seed)
-        last = planner.accept(replace(part, item=again[part.item]), careful)
+        again = planner.accept(replace(part, item=again[part.item]), careful)
     return planner.told(solved)
 
 
@@ -276,16 +274,15 @@ class _Planner:
             dock_in=_left_of(self.lanes.dock_in, lane.sum(axis=0)),
         )
 
-    def accept(self, solved: Moved, caution: Caution) -> int:
-        """Make the moves that are sure enough, or as much of each as is; how many."""
+    def accept(self, solved: Moved, caution: Caution) -> Int64:
+        """Make the moves that are sure enough, or as much of each as is; the items that move."""
         nodes = self.stocked.stock.shape[1]
         source, target = solved.item * nodes + solved.source, solved.item * nodes + solved.target
         given, come = self.given.ravel().copy(), self.come.ravel().copy()
         np.add.at(given, source, solved.units)
         np.add.at(come, target, solved.units)
         kept = np.zeros(len(source), np.int64)
-        by_kg = self.lanes.kg_minor[solved.source, solved.target] * self.stocked.weight_kg[solved.item]
-        cost = self.lanes.unit_minor[solved.source, solved.target] + by_kg
+        cost = self._costs(solved.item, solved.source, solved.target)
         stocked = self.stocked
         sure_moves(
             source, target, solved.units, cost, self.missed, self.wanted, stocked.stock.ravel(), stocked.worth.ravel(),
@@ -296,43 +293,36 @@ class _Planner:
             *(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True
         )
         self.made += moves
-        return int((kept > 0).sum())
+        return np.unique(solved.item[kept > 0])
 
     def told(self, solved: Moved) -> Transfers:
-        count = len(self.made)
-        cost, gain, low, high, saved = (np.zeros(count) for _ in range(5))
-        for n, (item, source, target, units) in enumerate(self.made):
-            others = int(self.given[item, source]) - units, int(self.come[item, target]) - units
-            cost[n] = self._cost(item, source, target) * units
-            drawn = self._gain(item, source, target, units, *others) - cost[n]
-            gain[n] = drawn.mean()
-            low[n], high[n] = np.quantile(drawn, (0.05, 0.95))
-            lost, sold = self._lost_and_sold(item, source, target, units, *others)
-            saved[n] = float((sold - lost).mean())
-        item, source, target, units = np.array(self.made, np.int64).reshape(-1, 4).T
+        # A lane may have been chosen in several rounds: one transfer.
+        moves = np.array(self.made, np.int64).reshape(-1, 4)
+        ways, place = np.unique(moves[:, :3], axis=0, return_inverse=True)
+        units = np.bincount(place.ravel(), moves[:, 3], minlength=len(ways)).astype(np.int64)
+        item, source, target = (np.ascontiguousarray(c) for c in ways.T)
+        nodes = self.stocked.stock.shape[1]
+        gain, low, high, saved = (np.zeros(len(units)) for _ in range(4))
+        rows = item * nodes + source, item * nodes + target
+        stocked = self.stocked
+
+        def part(start: int, end: int) -> None:
+            moved_gains(
+                rows[0][start:end], rows[1][start:end], units[start:end], self.missed, self.wanted,
+                stocked.stock.ravel(), stocked.worth.ravel(), stocked.left.ravel(), self.given.ravel(),
+                self.come.ravel(), gain[start:end], low[start:end], high[start:end], saved[start:end],
+            )  # fmt: skip
+
+        in_parts(len(units), part)
+        cost = self._costs(item, source, target) * units
         return Transfers(
-            item=item, source=source, target=target, units=units, cost=cost, gain=gain, gain_low=low, gain_high=high,
-            saved=saved, solved=solved,
+            item=item, source=source, target=target, units=units, cost=cost, gain=gain - cost, gain_low=low - cost,
+            gain_high=high - cost, saved=saved, solved=solved,
         )  # fmt: skip
 
-    def _gain(self, item: int, source: int, target: int, units: int, given: int, come: int) -> Float64:
-        """float64[path]: what moving so many units brings beside what else leaves and comes, before its cost."""
-        lost, sold = self._lost_and_sold(item, source, target, units, given, come)
-        worth, left = self.stocked.worth[item], self.stocked.left[item]
-        brings = left[target] * units + (worth[target] - left[target]) * sold
-        return brings - left[source] * units - (worth[source] - left[source]) * lost
-
-    def _lost_and_sold(
-        self, item: int, source: int, target: int, units: int, given: int, come: int
-    ) -> tuple[Int32, Int32]:
-        nodes = self.stocked.stock.shape[1]
-        rest = int(self.stocked.stock[item, source]) - given - units
-        lost = np.clip(self.missed[item * nodes + source] - rest, 0, units)
-        return lost, np.clip(self.wanted[item * nodes + target] - come, 0, units)
-
-    def _cost(self, item: int, source: int, target: int) -> float:
-        by_kg = self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
-        return float(self.lanes.unit_minor[source, target] + by_kg)
+    def _costs(self, item: Int64, source: Int64, target: Int64) -> Float64:
+        """float64[move], of a unit."""
+        return self.lanes.unit_minor[source, target] + self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
 
 
 def _left_of(room: Float64, used: Float64) -> Float64:

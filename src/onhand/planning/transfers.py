@@ -26,8 +26,9 @@ Int32 = npt.NDArray[np.int32]
 NO_LIMIT = 1e15
 _SAMPLE = 600
 _SAMPLE_STEPS = 40
-# Prices in turn: the first lets in what gains three times what its room is worth.
-_SINKING = (3.0, 2.0, 1.5, 1.25, 1.1, 1.0, 0.8, 0.3)
+_STEPS = 30
+# Prices in turn: the first lets in what gains half as much again as its room is worth.
+_SINKING = (1.5, 1.25, 1.1, 1.0, 0.85, 0.4)
 _MOVES_MAX = 4  # an item: as many times the nodes
 
 
@@ -154,12 +155,12 @@ def best_transfers(
         search.plan((1.0, 0.5, 0.0))
         return search.told(began)
     search.sample_prices(np.random.default_rng(seed), began + 0.3 * time_limit_s)
-    search.step_prices(16, began + 0.55 * time_limit_s)
+    search.step_prices(_STEPS, began + 0.6 * time_limit_s)
     search.plan(_SINKING)
     while search.gap() > gap and time.monotonic() - began + search.slowest_s < time_limit_s:
         known = search.gain
-        search.step_prices(6, began + time_limit_s)
-        search.plan((1.05, 0.9, 0.3))
+        search.step_prices(8, began + time_limit_s)
+        search.plan((1.05, 0.9, 0.4))
         if search.gain <= known * (1 + 1e-5):
             break
     return search.told(began)
