@@ -44,7 +44,9 @@ def forecast(means, keys=("unique_id",)):
 
 
 def lanes(nodes=("a", "b", "c"), **given):
-    rows = [{"source": k, "target": to, "cost_minor": 30, "lead_days": 2} | given for k in nodes for to in nodes if k != to]
+    rows = [
+        {"source": k, "target": to, "cost_minor": 30, "lead_days": 2} | given for k in nodes for to in nodes if k != to
+    ]
     return pl.DataFrame(rows)
 
 
@@ -53,7 +55,9 @@ def stock(rows, worth=900):
 
 
 def test_safety_stock_of_each_series():
-    found = onhand.safety_stock(forecast({"fast": 20.0, "slow": 0.0, "usual": 5.0}), 3, service_level=0.95, review_days=2)
+    found = onhand.safety_stock(
+        forecast({"fast": 20.0, "slow": 0.0, "usual": 5.0}), 3, service_level=0.95, review_days=2
+    )
     assert found.columns == ["unique_id", "order_up_to", "safety_stock", "mean", "service_level", "short"]
     rows = {row["unique_id"]: row for row in found.to_dicts()}
     assert rows["fast"]["mean"] == pytest.approx(100, rel=0.05)
@@ -111,7 +115,13 @@ def test_frames_of_another_library_are_taken_and_given_back():
     ],
 )
 def test_safety_stock_says_what_is_wrong(change, told):
-    given = {"demand_quantiles": forecast({"x": 1.0}), "lead_time": 3, "service_level": 0.9, "review_days": 2, "paths": 50}
+    given = {
+        "demand_quantiles": forecast({"x": 1.0}),
+        "lead_time": 3,
+        "service_level": 0.9,
+        "review_days": 2,
+        "paths": 50,
+    }
     given |= change
     with pytest.raises(onhand.InvalidInput, match=told):
         onhand.safety_stock(given.pop("demand_quantiles"), given.pop("lead_time"), **given)

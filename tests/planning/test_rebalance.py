@@ -66,8 +66,7 @@ def test_units_go_to_where_they_will_be_missed():
 def test_what_would_come_too_late_is_not_sent():
     daily, stock = [[2.0, 0.0]], stocked([[0, 60]])
     soon, late, never = (
-        rebalance(expected(daily), stock, lanes(2), leads(2, days), horizon_days=10).units.sum()
-        for days in (1, 6, 10)
+        rebalance(expected(daily), stock, lanes(2), leads(2, days), horizon_days=10).units.sum() for days in (1, 6, 10)
     )
     assert soon > 1.5 * late > 0
     assert never == 0

@@ -37,9 +37,7 @@ def bought(means, paths=200, smoothing=1.0, budget=None, **given):
     st.integers(-20, 500), st.integers(0, 80), st.integers(1, 30), st.floats(0, 200), st.floats(1, 3),
 )  # fmt: skip
 def test_orders_are_lots_at_or_above_the_minimum(means, position, minimum, multiple, fixed, smoothing):
-    found = bought(
-        means, position=position, minimum=minimum, multiple=multiple, fixed=fixed, smoothing=smoothing
-    )
+    found = bought(means, position=position, minimum=minimum, multiple=multiple, fixed=fixed, smoothing=smoothing)
     assert (found.quantity >= 0).all()
     assert (found.quantity % multiple == 0).all()
     assert (found.quantity[found.quantity > 0] >= minimum).all()

@@ -65,8 +65,7 @@ def test_any_spread_of_demand_needs_no_less_by_fill_rate(pair, fill, cycle):
 )  # fmt: skip
 def test_any_spread_of_the_lead_time_needs_no_less_by_fill_rate(daily, lead, spread, review, fill):
     """Days alike and independent: every sequence of days, with each lead time as likely."""
-    if spread > lead:
-        spread = lead
+    spread = min(spread, lead)
 
     def totals(leads):
         sums = []

@@ -94,9 +94,7 @@ def test_best_reorder_policy_with_poisson_demand_as_published():
     assert found.cost == pytest.approx(107.9235806331498, rel=1e-9)
 
 
-@given(
-    st.floats(0.1, 20), st.floats(0.1, 50), st.floats(0.1, 100), st.floats(0.05, 8), st.floats(0, 4)
-)
+@given(st.floats(0.1, 20), st.floats(0.1, 50), st.floats(0.1, 100), st.floats(0.05, 8), st.floats(0, 4))
 def test_no_other_reorder_policy_costs_less_with_poisson_demand(holding, stockout, fixed, mean, lead_time):
     world = {"holding": holding, "stockout": stockout, "fixed": fixed, "mean": mean, "lead_time": lead_time}
     best = one.reorder_policy_poisson(**world)
@@ -125,9 +123,7 @@ def test_best_min_max_policies_of_zheng_and_federgruen(mean, low, high, cost):
     assert found.cost == pytest.approx(cost, abs=5e-4)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "cost"), [(4, 10, 8.034111561471644), (6, 18, 10.193798671644046)]
-)
+@pytest.mark.parametrize(("low", "high", "cost"), [(4, 10, 8.034111561471644), (6, 18, 10.193798671644046)])
 def test_cost_of_a_min_max_policy_as_published(low, high, cost):
     found = one.min_max_cost(low, high, one.poisson_mass(6), holding=1, stockout=4, fixed=5)
     assert found == pytest.approx(cost, rel=1e-9)

@@ -23,8 +23,10 @@ def drawn(seed, *, items=4, nodes=4, steps=3, scarce=False):
     units[0][empty] = 0
     unit = random.uniform(0, 30, (nodes, nodes))
     unit[random.random((nodes, nodes)) < 0.2] = np.inf
+
     def room(*shape):
         return random.uniform(0, 8, shape) if scarce else np.full(shape, np.inf)
+
     lanes = Lanes(
         unit_minor=unit, kg_minor=random.uniform(0, 3, (nodes, nodes)), room=room(nodes, nodes), dock_out=room(nodes),
         dock_in=room(nodes),
@@ -85,9 +87,10 @@ def judged(moved, steps, lanes):
                 (steps.take_units, steps.take_value, sent[i, :, k].sum(), 1),
             ):
                 assert total <= units[i, k].sum()
+                left = int(total)
                 for step, worth in zip(units[i, k].tolist(), value[i, k].tolist(), strict=True):
-                    money += sign * worth * min(step, total)
-                    total -= min(step, total)
+                    money += sign * worth * min(step, left)
+                    left -= min(step, left)
     used = (steps.size[:, None, None] * sent).sum(axis=0)
     assert np.isfinite(lanes.unit_minor[used > 0]).all()
     assert (used <= lanes.room + 1e-6).all()

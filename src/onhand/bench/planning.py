@@ -110,9 +110,7 @@ def world(items: int, nodes: int, seed: int) -> World:
     stock = random.poisson(rate * HORIZON_DAYS * random.lognormal(-0.1, 0.6, rate.shape))
     weight = random.gamma(2, 0.8, items) + 0.05
     free = np.full((nodes, nodes), np.inf)
-    lanes = Lanes(
-        unit_minor=15 + 0.01 * km, kg_minor=0.02 * km, room=free, dock_out=free[0], dock_in=free[0]
-    )
+    lanes = Lanes(unit_minor=15 + 0.01 * km, kg_minor=0.02 * km, room=free, dock_out=free[0], dock_in=free[0])
     stocked = Stocked(
         stock=stock,
         movable=stock,
@@ -157,5 +155,6 @@ def forecast(rate: Float64, days: int) -> Expected:
     known = np.quantile(drawn + random.random(drawn.shape) - 0.5, LEVELS, axis=1).clip(0)
     weekday = np.where(np.arange(days) % 7 == 5, 1.5, 1.0)
     by_day = np.log(rate)[:, None] + np.log(weekday)
-    quantiles = np.stack([np.interp(by_day, np.log(grid), level) for level in known], axis=2)
+    levels: list[Float64] = [np.interp(by_day, np.log(grid), level) for level in known]
+    quantiles = np.stack(levels, axis=2)
     return Expected(levels=LEVELS, quantiles=quantiles.astype(np.float32))

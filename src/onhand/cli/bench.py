@@ -42,7 +42,8 @@ def bench(
         list[str] | None,
         typer.Option(
             help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint, prices or "
-            "simulate; of publication fanout, gates or sales; of planning replenish or rebalance; may be repeated."
+            "simulate; of publication fanout, gates or sales; of planning replenish or rebalance; may be "
+            "repeated."
         ),
     ] = None,
     profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,
@@ -54,8 +55,8 @@ def bench(
 
     `promise` starts an embedded PostgreSQL of its own, the API as a process of its own and a load generator
     as another; takes some 6 minutes and 5 GB of disk. `sourcing` decides in this process, without a
-    database, in about a minute. `publication` tells channels on this machine. `planning` plans purchases and transfers in
-    this process, in some ten minutes. Exits with 1 if a floor is missed.
+    database, in about a minute. `publication` tells channels on this machine. `planning` plans purchases and transfers
+    in this process, in some ten minutes. Exits with 1 if a floor is missed.
     """
     from onhand.bench import planning, promise, publication, report, sourcing
 

@@ -60,7 +60,7 @@ def rebalance(
                       unsold at the horizon; 0). An item without a row at a node is worth there what it is elsewhere,
                       in the mean
     lanes             source, target, cost_minor (of a unit), lead_days; kg_minor, room and co2_g_per_kg where known
-    items             sku, weight_kg, size (of a unit, in what room and docks are counted in); 0 kg and size 1 where absent
+    items             sku, weight_kg (0), size (1; of a unit, in what room and docks are counted in)
     docks             node, room_out, room_in
     recent            sku, source, target, days_ago: transfers decided before; nothing goes back within two lead times,
                       nothing moves again within hold_days
@@ -76,9 +76,7 @@ def rebalance(
     in_range("time_limit_s", time_limit_s, 0)
     if paths < 2 or paths % 2:
         raise InvalidInput.at("paths", f"expected an even number, got {paths!r}")
-    careful = Caution(
-        sd_share=in_range("sd_share", sd_share, 0), hold_days=int(in_range("hold_days", hold_days, 0))
-    )
+    careful = Caution(sd_share=in_range("sd_share", sd_share, 0), hold_days=int(in_range("hold_days", hold_days, 0)))
     held = read(
         stock, "stock", {"sku": "text", "node": "text", "available": "whole", "worth_minor": "number"},
         {"movable": "whole", "coming": "whole", "left_minor": "number"},

@@ -30,19 +30,19 @@ def safety_stock(
     """Safety stock and order-up-to level of each series.
 
     demand_quantiles  unique_id, ds and q0.05 ... q0.95 of each day, as `onhand.forecast` answers
-    lead_time         days, or a table of lead times that were observed: days, and unique_id where they differ by series;
-                      each row is as likely as another
+    lead_time         days, or a table of observed lead times: days, and unique_id where they differ by series; each row
+                      is as likely as another
     service_level     chance that all demand until the next order is there can be served, in [0, 1); or
     fill_rate         share of demand that is served at least, in [0, 1); or
-    costs             unique_id, stockout_minor of a unit not served, carrying_minor of a unit kept for a day: the level at
-                      which the last unit costs as much as it saves
+    costs             unique_id, stockout_minor of a unit not served, carrying_minor of a unit kept for a day: the level
+                      at which the last unit costs as much as it saves
     review_days       days from one chance to order to the next
     correlation       of one day's deviation from its forecast with the next day's
     paths             draws of demand and lead time, even
 
-    Returns a frame of the same library: unique_id, order_up_to, safety_stock (units beyond mean demand), mean (demand of
-    lead and review time), service_level (reached), short (units expected to be missing). Days beyond the forecast are
-    like its last week. Raises InvalidInput.
+    Returns a frame of the same library: unique_id, order_up_to, safety_stock (units beyond mean demand), mean (demand
+    of lead and review time), service_level (reached), short (units expected to be missing). Days beyond the forecast
+    are like its last week. Raises InvalidInput.
     """
     chosen = [name for name, given in (("service_level", service_level), ("fill_rate", fill_rate), ("costs", costs))
               if given is not None]  # fmt: skip
@@ -96,8 +96,7 @@ def _lead_days(lead_time: float | Frame, ids: pl.Series) -> npt.NDArray[np.int64
             raise InvalidInput.at("lead_time", f"expected whole days, got {lead_time!r}")
         return np.full((len(ids), 1), int(days))
     by_series = "unique_id" in set(lead_time.columns)
-    needed = {"days": "whole"} | ({"unique_id": "text"} if by_series else {})
-    table = read(lead_time, "lead_time", needed)  # pyright: ignore[reportArgumentType] - these are sorts of columns
+    table = read(lead_time, "lead_time", {"days": "whole"}, {"unique_id": "text"})
     if not len(table):
         raise InvalidInput.at("lead_time", "it has no rows")
     if not by_series:
@@ -106,7 +105,9 @@ def _lead_days(lead_time: float | Frame, ids: pl.Series) -> npt.NDArray[np.int64
     joined = pl.DataFrame({"unique_id": ids}).join(observed, on="unique_id", how="left", maintain_order="left")
     without = joined.filter(pl.col("days").is_null())["unique_id"].to_list()
     if without:
-        raise InvalidInput.at("lead_time.unique_id", f"{len(without)} series have no lead time: {', '.join(without[:5])}")
+        raise InvalidInput.at(
+            "lead_time.unique_id", f"{len(without)} series have no lead time: {', '.join(without[:5])}"
+        )
     lists = joined["days"].to_list()
     # As many support points for each as the largest set has: quantiles of their own.
     most = min(max(map(len, lists)), 200)
@@ -123,8 +124,6 @@ def _service_of(costs: Frame, series: pl.DataFrame, review_days: int) -> npt.NDA
     if without:
         raise InvalidInput.at("costs.unique_id", f"{len(without)} series have no costs: {', '.join(without[:5])}")
     try:
-        return service_of_costs(
-            joined["stockout_minor"].to_numpy(), joined["carrying_minor"].to_numpy() * review_days
-        )
+        return service_of_costs(joined["stockout_minor"].to_numpy(), joined["carrying_minor"].to_numpy() * review_days)
     except ValueError as error:
         raise InvalidInput.at("costs", str(error)) from None

@@ -27,11 +27,13 @@ class Frame(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def read(frame: Frame, what: str, needed: Mapping[str, Sort], optional: Mapping[str, Sort] | None = None) -> pl.DataFrame:
+def read(
+    frame: Frame, what: str, needed: Mapping[str, Sort], optional: Mapping[str, Sort] | None = None
+) -> pl.DataFrame:
     """The columns named, of these kinds; optional ones where they are there. Raises InvalidInput with each that is
     missing or holds something else, as `what.column`."""
     there = set(frame.columns)
-    wanted = {**needed, **{name: sort for name, sort in (optional or {}).items() if name in there}}
+    wanted: dict[str, Sort] = {**needed, **{n: sort for n, sort in (optional or {}).items() if n in there}}
     errors = [FieldError(f"{what}.{name}", "the column is missing") for name in needed if name not in there]
     made: dict[str, pl.Series] = {}
     for name, sort in wanted.items():
@@ -60,9 +62,10 @@ def expected_of(frame: Frame, what: str, keys: tuple[str, ...]) -> tuple[pl.Data
     if len(levels) < 2:
         raise InvalidInput.at(what, "expected two columns or more of quantiles, such as q0.5 and q0.95")
     names = {level: name for name in map(str, frame.columns) if (level := level_of(name)) is not None}
-    table = read(
-        frame, what, dict.fromkeys(keys, "text") | {"ds": "day"} | {names[level]: "number" for level in levels}
-    ).sort(*keys, "ds")
+    needed: dict[str, Sort] = dict.fromkeys(keys, "text")
+    needed |= {"ds": "day"}
+    needed |= {names[level]: "number" for level in levels}
+    table = read(frame, what, needed).sort(*keys, "ds")
     if not len(table):
         raise InvalidInput.at(what, "it has no rows")
     series = table.group_by(*keys, maintain_order=True).agg(
@@ -114,7 +117,7 @@ def _column(column: Any, name: str, sort: Sort) -> pl.Series | None:
         elif sort == "day":
             made = series.str.to_date() if series.dtype == pl.String else series.cast(pl.Date)
         else:
-            made = None if series.dtype in (pl.String, pl.Boolean) else series.cast(pl.Float64)
+            made = series.cast(pl.Float64) if series.dtype.is_numeric() else None
     except (pl.exceptions.PolarsError, TypeError):
         return None
     if made is None or made.null_count():

@@ -8,6 +8,8 @@ with each one (Ahuja, Magnanti and Orlin 1993, 9.7), so the first that gains not
 the best there is, in whole units.
 """
 
+from typing import Any
+
 import numpy as np
 
 from onhand.base.compiled import compiled, inner
@@ -258,7 +260,7 @@ def _flow_priced(items, give_units, give_value, take_units, take_value, unit_cos
     return total
 
 
-flow_priced = compiled(_flow_priced)
+flow_priced: Any = compiled(_flow_priced)
 
 
 def _flow_within(items, give_units, give_value, take_units, take_value, unit_cost, kg_cost, weight, size, price,
@@ -317,5 +319,4 @@ def _flow_within(items, give_units, give_value, take_units, take_value, unit_cos
     return total
 
 
-flow_within = compiled(_flow_within)
-
+flow_within: Any = compiled(_flow_within)

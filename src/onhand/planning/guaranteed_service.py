@@ -84,8 +84,8 @@ def normal_bounds(sd: npt.ArrayLike, *, z: float, days: int) -> Float64:
 
 
 def empirical_bounds(demand: npt.ArrayLike, *, service: float, days: int) -> Float64:
-    """float64[n, days + 1]: how far the `service` quantile of the sum over τ days lies above its mean, from a history or
-    from paths; made to rise with τ, as a bound must.
+    """float64[n, days + 1]: how far the `service` quantile of the sum over τ days lies above its mean, from a history
+    or from paths; made to rise with τ, as a bound must.
 
     demand  float64[n, T] of each stage and day, or float64[n, P, T] paths; T > days. Sums are taken over every window
             of τ days that lies within a path: no distribution is assumed, and serial correlation stays in.

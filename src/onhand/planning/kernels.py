@@ -1,6 +1,8 @@
 # pyright: basic
 """Loops of planning over rows and paths, compiled."""
 
+from typing import Any
+
 import numpy as np
 
 from onhand.base.compiled import compiled, inner
@@ -39,7 +41,7 @@ def _interval_totals(quantiles, lead, more, place, along, fraction, rank, first_
             after[row, path] = late
 
 
-interval_totals = compiled(_interval_totals)
+interval_totals: Any = compiled(_interval_totals)
 
 
 def _shortage(demand, level):
@@ -122,7 +124,7 @@ def _purchase_tables(
                     high[row, step] = worth
 
 
-purchase_tables = compiled(_purchase_tables)
+purchase_tables: Any = compiled(_purchase_tables)
 
 
 def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stockout, carrying, fixed, cost):
@@ -151,7 +153,7 @@ def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stoc
             cost[path, row] += spent
 
 
-roll_out_paths = compiled(_roll_out)
+roll_out_paths: Any = compiled(_roll_out)
 
 
 def _missed_and_wanted(before, after, stock, coming):
@@ -166,12 +168,12 @@ def _missed_and_wanted(before, after, stock, coming):
             after[row, path] = max(0, late - max(0, x - early) - c)
 
 
-missed_and_wanted = compiled(_missed_and_wanted)
+missed_and_wanted: Any = compiled(_missed_and_wanted)
 
 
 def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, give_value, take_units, take_value):
-    """Steps of what units are worth, for each row, that may go (down to stock − movable) and that may come beyond `come`
-    that do already. Draws are as of `missed_and_wanted`; a step ends where another share of them is passed."""
+    """Steps of what units are worth, for each row, that may go (down to stock − movable) and that may come beyond
+    `come` that do already. Draws are as of `missed_and_wanted`; a step ends where another share of them is passed."""
     rows, paths = missed.shape
     steps = give_units.shape[1]
     share = max(1, paths // steps)
@@ -212,11 +214,11 @@ def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, 
             step += 1
 
 
-worth_steps = compiled(_worth_steps)
+worth_steps: Any = compiled(_worth_steps)
 
 
 def _gain_of(missed, wanted, rest, come, units, gap_from, gap_to, left):
-    """(mean, variance) of what moving so many units brings: `rest` stay at the giver beside them, `come` others come."""
+    """(mean, variance) of what moving so many units brings: `rest` stay at the giver, `come` others come."""
     paths = len(missed)
     total, squares = 0.0, 0.0
     for path in range(paths):
@@ -234,8 +236,8 @@ gain_of = inner(_gain_of)
 
 def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left, given, come, made_given, made_come,
                 sd_share, gain_minor, kept):  # fmt: skip
-    """kept[move]: of each move, in turn, the units worth making beside the others: as many as each still gain, if all of
-    them gain more than they cost by `sd_share` standard deviations; else half, a quarter, one of them, or none.
+    """kept[move]: of each move, in turn, the units worth making beside the others: as many as each still gain, if all
+    of them gain more than they cost by `sd_share` standard deviations; else half, a quarter, one of them, or none.
 
     source, target  rows of giver and taker; given, come: of all moves, as planned, updated by what is kept
     made_given, made_come  of those made before: nothing passes through a node
@@ -262,7 +264,9 @@ def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left,
                 tried = -(-low // part)
                 if tried == 0:
                     break
-                mean, variance = gain_of(missed[a], wanted[b], top - tried, others_come, tried, gap_from, gap_to, between)
+                mean, variance = gain_of(
+                    missed[a], wanted[b], top - tried, others_come, tried, gap_from, gap_to, between
+                )
                 if mean - cost[move] * tried > max(sd_share * np.sqrt(variance), gain_minor):
                     best = tried
                     break
@@ -273,7 +277,7 @@ def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left,
         made_come[b] += best
 
 
-sure_moves = compiled(_sure_moves)
+sure_moves: Any = compiled(_sure_moves)
 
 
 def _moved_gains(source, target, units, missed, wanted, stock, worth, left, given, come, gain, low, high, saved):
@@ -297,4 +301,4 @@ def _moved_gains(source, target, units, missed, wanted, stock, worth, left, give
         saved[move] = sold_more / paths
 
 
-moved_gains = compiled(_moved_gains)
+moved_gains: Any = compiled(_moved_gains)

@@ -77,9 +77,11 @@ def of_purchases(
             expires_at=frame.expires_at,
             basis=frame.basis,
             effect=_effect(
-                (found.gain[n], found.gain_low[n], found.gain_high[n]), float(found.saved[n]), co2_g=float(emitted[n]),
+                (found.gain[n], found.gain_low[n], found.gain_high[n]),
+                float(found.saved[n]),
+                co2_g=float(emitted[n]),
                 service=(float(found.service_before[n]), float(found.service_after[n])),
-            ),  # fmt: skip
+            ),
         )
         for n in np.flatnonzero(found.quantity).tolist()
     ]
@@ -109,8 +111,8 @@ def of_safety_stock(
     found: Targets, before: Targets, kept: Int64, rows: Sequence[tuple[str, str]], stockout: Float64, carrying: Float64,
     frame: Frame,
 ) -> list[Proposal]:  # fmt: skip
-    """Safety stocks that differ from those `kept` int64[n]; `before`: what order-up-to levels with these come to. A unit
-    missing costs `stockout`, one kept `carrying`, float64[n], over the protection time; both are means, so no interval
+    """Safety stocks that differ from those `kept` int64[n]; `before`: what order-up-to levels with these come to. A
+    unit missing costs `stockout`, one kept `carrying`, float64[n], over the protection time; both are means, so no interval
     of single draws is told: its ends are the mean."""
     units = np.rint(found.safety_stock).astype(np.int64)
     saved = before.short - found.short
@@ -125,9 +127,10 @@ def of_safety_stock(
             expires_at=frame.expires_at,
             basis=frame.basis,
             effect=_effect(
-                (money[n], money[n], money[n]), float(saved[n]),
+                (money[n], money[n], money[n]),
+                float(saved[n]),
                 service=(float(before.service[n]), float(found.service[n])),
-            ),  # fmt: skip
+            ),
         )
         for n in np.flatnonzero(units != kept).tolist()
     ]

@@ -95,9 +95,7 @@ def lasting_demand(
     paths: int = 1000, correlation: float = 0.5, seed: int = 0,
 ) -> Int32:  # fmt: skip
     """int32[n, paths]: demand over lead and review time, see `drawn_totals`; each row sorted."""
-    before, after = drawn_totals(
-        expected, lead_days, review_days, paths=paths, correlation=correlation, seed=seed
-    )
+    before, after = drawn_totals(expected, lead_days, review_days, paths=paths, correlation=correlation, seed=seed)
     before += after
     before.sort(axis=1)
     return before

@@ -160,8 +160,7 @@ def rebalance(
     )  # fmt: skip
     planner = _Planner.of(stocked, lanes, before, after)
     planner.remember(recent, lead_days, careful)
-    everything = np.arange(items)
-    steps, room, banned = planner.open(everything)
+    steps, room, banned = planner.open(np.arange(items, dtype=np.int64))
     solved = best_transfers(steps, room, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
     again = planner.accept(solved, careful)
     # Steps are means over several units, and what was held back leaves others more to do: items that moved are looked
@@ -233,7 +232,7 @@ class _Planner:
         """What may be decided of some items, the room that is left, and the ways that are closed, by their place among
         these items."""
         nodes = self.stocked.stock.shape[1]
-        rows = (items[:, None] * nodes + np.arange(nodes)).ravel()
+        rows: Int64 = (items[:, None] * nodes + np.arange(nodes, dtype=np.int64)).ravel()
         give, take = np.zeros((len(rows), STEPS), np.int64), np.zeros((len(rows), STEPS), np.int64)
         give_value, take_value = np.zeros((len(rows), STEPS)), np.zeros((len(rows), STEPS))
         gone, come = self.given.ravel()[rows], self.come.ravel()[rows]
@@ -289,9 +288,7 @@ class _Planner:
             stocked.left.ravel(), given, come, self.given.reshape(-1), self.come.reshape(-1), caution.sd_share,
             caution.gain_minor, kept,
         )  # fmt: skip
-        moves = zip(
-            *(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True
-        )
+        moves = zip(*(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True)
         self.made += moves
         return np.unique(solved.item[kept > 0])
 
@@ -322,7 +319,9 @@ class _Planner:
 
     def _costs(self, item: Int64, source: Int64, target: Int64) -> Float64:
         """float64[move], of a unit."""
-        return self.lanes.unit_minor[source, target] + self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
+        return (
+            self.lanes.unit_minor[source, target] + self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
+        )
 
 
 def _left_of(room: Float64, used: Float64) -> Float64:

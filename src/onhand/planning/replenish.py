@@ -9,6 +9,7 @@ much better any other use of it could be.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -282,7 +283,7 @@ def _hull(money: Float64, value: Float64) -> tuple[Int64, Int64, Int64, Float64,
             while len(hull) > 1 and _slope(cost, worth, hull[-2], hull[-1]) <= _slope(cost, worth, hull[-1], step):
                 hull.pop()
             hull.append(step)
-        rows += [(row, a, b) for a, b in zip(hull[:-1], hull[1:], strict=True)]
+        rows += [(row, a, b) for a, b in pairwise(hull)]
     at = np.array(rows, np.int64).reshape(-1, 3)
     row, first, last = at[:, 0], at[:, 1], at[:, 2]
     return row, first, last, money[row, last] - money[row, first], value[row, last] - value[row, first]

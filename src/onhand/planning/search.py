@@ -1,5 +1,5 @@
-"""Policies tuned by simulation, where no theory says what is best: lost sales, minimum quantities, days that go together,
-several segments that share one purse.
+"""Policies tuned by simulation, where no theory says what is best: lost sales, minimum quantities, days that go
+together, several segments that share one purse.
 
 Candidates are tried on the same demand (common random numbers), one coordinate at a time, and a comparison ends as soon
 as the interval of paired differences says who is cheaper (racing): `few` paths where that is plain, `most` at the most
@@ -28,7 +28,7 @@ _Z = 1.96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """choice: an index a coordinate; cost ± half_width on the paths seen; evaluated: paths simulated, of all choices."""
+    """choice: an index a coordinate; cost ± half_width on the paths seen; evaluated: paths simulated of all."""
 
     choice: Choice
     cost: float
@@ -65,7 +65,7 @@ class Rules:
 
 
 def roll_out(demand: Int64, level: Int64, rules: Rules, *, low: Int64 | None = None) -> Float64:
-    """float64[P, n]: what a policy costs on each path. demand int64[P, n, days]; level, low int64[n] (low: level − 1)"""
+    """float64[P, n]: what a policy costs on each path. demand int64[P, n, days]; level, low int64[n]"""
     cost = np.zeros(demand.shape[:2])
     roll_out_paths(
         np.ascontiguousarray(demand), rules.on_hand, level, level - 1 if low is None else low, rules.lead, rules.review,

@@ -111,9 +111,7 @@ def economic_order_quantity(*, fixed: float, holding: float, demand: float) -> L
     return LotSize(quantity=math.sqrt(2 * fixed * demand / holding), cost=math.sqrt(2 * fixed * demand * holding))
 
 
-def economic_order_quantity_with_backorders(
-    *, fixed: float, holding: float, stockout: float, demand: float
-) -> LotSize:
+def economic_order_quantity_with_backorders(*, fixed: float, holding: float, stockout: float, demand: float) -> LotSize:
     """Q = sqrt(2 K λ (h + p) / (h p)), cost sqrt(2 K λ h p / (h + p)) (3.27, 3.28)."""
     _at_least_zero(fixed=fixed, demand=demand)
     _positive(holding=holding, stockout=stockout)
@@ -150,8 +148,8 @@ class NormalLeadTime:
 
 
 def reorder_cost(reorder: float, quantity: float, of: NormalLeadTime) -> float:
-    """Exact cost of (r, Q) a unit of time, (K λ + ∫ g from r to r + Q) / Q (5.7); demand is normal and moves as Brownian
-    motion, unmet demand waits."""
+    """Exact cost of (r, Q) a unit of time, (K λ + ∫ g from r to r + Q) / Q (5.7); demand is normal and moves as
+    Brownian motion, unmet demand waits."""
     _positive(quantity=quantity)
     return (of.fixed * of.mean + _integral(of.rate, reorder, reorder + quantity, of.best_level())) / quantity
 
@@ -248,17 +246,15 @@ def reorder_policy_poisson(
 def min_max_cost(
     low: int, high: int, mass: npt.ArrayLike, *, holding: float, stockout: float, fixed: float, lead_time: int = 0
 ) -> float:
-    """Exact cost of (s, S) a period: (K + Σ m(j) G(S − j), j from 0 to S − s − 1) / M(S − s) (Zheng and Federgruen 1991,
-    equation 3). Parameters as those of `min_max_policy`."""
+    """Exact cost of (s, S) a period: (K + Σ m(j) G(S − j), j from 0 to S − s − 1) / M(S − s) (Zheng and Federgruen
+    1991, equation 3). Parameters as those of `min_max_policy`."""
     if low >= high:
         raise ValueError("expected low < high")
     world = _Renewal(_mass(mass), holding=holding, stockout=stockout, fixed=fixed, lead_time=lead_time)
     return world.cost(low, high)
 
 
-def min_max_policy(
-    mass: npt.ArrayLike, *, holding: float, stockout: float, fixed: float, lead_time: int = 0
-) -> MinMax:
+def min_max_policy(mass: npt.ArrayLike, *, holding: float, stockout: float, fixed: float, lead_time: int = 0) -> MinMax:
     """The best (s, S) for demand in whole units, reviewed every period; unmet demand waits.
 
     mass       float64[n], probability of 0, 1, ... units of demand in a period; sums to 1

@@ -26,7 +26,7 @@ Int32 = npt.NDArray[np.int32]
 NO_LIMIT = 1e15
 _SAMPLE = 600
 _SAMPLE_STEPS = 40
-_STEPS = 30
+_FULL_STEPS = 30
 # Prices in turn: the first lets in what gains half as much again as its room is worth.
 _SINKING = (1.5, 1.25, 1.1, 1.0, 0.85, 0.4)
 _MOVES_MAX = 4  # an item: as many times the nodes
@@ -108,8 +108,11 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """item, source, target, units int64[m]; `gain` of all at cost, no plan gains more than `bound`; `price` float64[from,
-    to]: what a unit of room is worth; `price_by_row` as it was searched for: of lanes, of docks out, of docks in."""
+    """item, source, target, units int64[m]; `gain` of all at cost, no plan gains more than `bound`.
+
+    price         float64[from, to]: what a unit of room is worth on this way, docks included
+    price_by_row  the same as it was searched for: of lanes, of docks out, of docks in
+    """
 
     item: Int64
     source: Int64
@@ -155,13 +158,13 @@ def best_transfers(
         search.plan((1.0, 0.5, 0.0))
         return search.told(began)
     search.sample_prices(np.random.default_rng(seed), began + 0.3 * time_limit_s)
-    search.step_prices(_STEPS, began + 0.6 * time_limit_s)
+    search.step_prices(_FULL_STEPS, began + 0.6 * time_limit_s)
     search.plan(_SINKING)
     while search.gap() > gap and time.monotonic() - began + search.slowest_s < time_limit_s:
-        known = search.gain
+        before = search.gain
         search.step_prices(8, began + time_limit_s)
         search.plan((1.05, 0.9, 0.4))
-        if search.gain <= known * (1 + 1e-5):
+        if search.gain <= before * (1 + 1e-5):
             break
     return search.told(began)
 
@@ -188,9 +191,9 @@ class _Search:
         items, nodes = self.steps.give_units.shape[:2]
         self.everything = np.arange(items)
         # Prices and room of all lanes, then of all docks, out and in.
-        self.rooms = tuple(
-            np.minimum(room, NO_LIMIT) for room in (self.lanes.room, self.lanes.dock_out, self.lanes.dock_in)
-        )  # pyright: ignore[reportAttributeAccessIssue] - three of them
+        lanes = self.lanes
+        lane, out, into = (np.minimum(room, NO_LIMIT) for room in (lanes.room, lanes.dock_out, lanes.dock_in))
+        self.rooms = lane, out, into
         self.room = np.concatenate([r.ravel() for r in self.rooms])
         self.used = np.zeros(len(self.room))
         self.price = np.zeros(len(self.room))
@@ -219,7 +222,8 @@ class _Search:
         parts = np.array_split(items, min(len(items), 4 * cores()))
         used = np.zeros((len(parts), nodes, nodes))
         with thread_pool() as pool:
-            gains = list(pool.map(lambda n: flow_priced(parts[n], *tables, used[n]), range(len(parts))))
+            jobs = [pool.submit(flow_priced, some, *tables, mine) for some, mine in zip(parts, used, strict=True)]
+            gains: list[float] = [job.result() for job in jobs]
         lane = used.sum(axis=0) * weight
         total = np.concatenate([lane.ravel(), lane.sum(axis=1), lane.sum(axis=0)])
         value = float(sum(gains)) * weight + float(self.price @ self.room)
