@@ -81,13 +81,15 @@ def test_safety_stocks_are_told_where_they_change():
     demand = np.sort(np.random.default_rng(1).poisson(10, (2, 500)).astype(np.int32), axis=1)
     found = for_service(demand, 0.95)
     kept = np.rint(found.safety_stock).astype(int) - [4, 0]
-    before = described(demand, found.order_up_to - [4, 0])
-    (told,) = proposals.of_safety_stock(
-        found, before, kept, [("tee", "berlin"), ("cap", "berlin")], np.full(2, 900.0), np.full(2, 10.0), FRAME
-    )
+    costs = np.full(2, 900.0), np.full(2, 10.0)
+    (told,) = proposals.of_safety_stock(found, kept, demand, [("tee", "berlin"), ("cap", "berlin")], costs, FRAME)
     assert (told.kind, told.sku) == (Kind.SAFETY_STOCK, "tee")
-    assert told.effect.service_after > told.effect.service_before
-    assert told.effect.money_minor > 0
+    old = described(demand[:1], found.order_up_to[:1] - 4)
+    assert told.effect.service_before == old.service[0] < told.effect.service_after == found.service[0]
+    assert told.effect.units_saved == pytest.approx(old.short[0] - found.short[0])
+    # Four units are left nine times in ten, and sell now and then.
+    assert told.effect.money_low_minor == -40
+    assert told.effect.money_low_minor < told.effect.money_minor < told.effect.money_high_minor
 
 
 @pytest.mark.parametrize(

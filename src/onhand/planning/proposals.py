@@ -108,31 +108,36 @@ def of_markdowns(
 
 
 def of_safety_stock(
-    found: Targets, before: Targets, kept: Int64, rows: Sequence[tuple[str, str]], stockout: Float64, carrying: Float64,
-    frame: Frame,
+    found: Targets, kept: Int64, demand: npt.NDArray[np.int32], rows: Sequence[tuple[str, str]],
+    costs: tuple[Float64, Float64], frame: Frame,
 ) -> list[Proposal]:  # fmt: skip
-    """Safety stocks that differ from those `kept` int64[n]; `before`: what order-up-to levels with these come to. A
-    unit missing costs `stockout`, one kept `carrying`, float64[n], over the protection time; both are means, so no interval
-    of single draws is told: its ends are the mean."""
+    """Safety stocks that differ from those `kept` int64[n]. demand int32[n, path]: as `found` was made from; costs
+    float64[n] of a unit that is missing, and of one that is left at the end of the protection time."""
     units = np.rint(found.safety_stock).astype(np.int64)
-    saved = before.short - found.short
-    money = stockout * saved - carrying * (found.order_up_to - before.order_up_to)
+    changed = np.flatnonzero(units != kept)
+    drawn, stockout, carrying = demand[changed], costs[0][changed, None], costs[1][changed, None]
+    new = found.order_up_to[changed, None]
+    old = np.maximum(new - (units - kept)[changed, None], 0)
+    saved = np.minimum(drawn, new) - np.minimum(drawn, old)
+    money = stockout * saved - carrying * (np.maximum(new - drawn, 0) - np.maximum(old - drawn, 0))
+    low, high = np.quantile(money, (0.05, 0.95), axis=1)
+    before = (drawn <= old).mean(axis=1)
     return [
         Proposal(
             kind=Kind.SAFETY_STOCK,
-            sku=rows[n][0],
-            node=rows[n][1],
-            quantity=int(units[n]),
+            sku=rows[row][0],
+            node=rows[row][1],
+            quantity=int(units[row]),
             act_by=frame.now.date(),
             expires_at=frame.expires_at,
             basis=frame.basis,
             effect=_effect(
-                (money[n], money[n], money[n]),
-                float(saved[n]),
-                service=(float(before.service[n]), float(found.service[n])),
+                (money[n].mean(), low[n], high[n]),
+                float(saved[n].mean()),
+                service=(float(before[n]), float(found.service[row])),
             ),
         )
-        for n in np.flatnonzero(units != kept).tolist()
+        for n, row in enumerate(changed.tolist())
     ]
 
 
