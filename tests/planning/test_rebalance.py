@@ -153,6 +153,18 @@ def test_what_moved_is_left_alone_whatever_the_lanes(world):
     assert not moved & {*zip(again.item.tolist(), again.target.tolist(), strict=True)}
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_large_plan_is_not_made_again_either(seed):
+    """Where steps of worth hold many units, one look is not enough: what they average is looked at again."""
+    random = np.random.default_rng(seed)
+    rate = random.gamma(1, 12, (12, 6))
+    stock = random.poisson(rate * 14 * random.lognormal(0, 0.7, rate.shape))
+    forecast, world = expected(rate), stocked(stock, worth=random.uniform(300, 1_500, rate.shape))
+    found = rebalance(forecast, world, lanes(6), leads(6))
+    assert found.units.sum() > 1_000
+    assert rebalance(forecast, applied(world, found), lanes(6), leads(6)).units.tolist() == []
+
+
 def test_a_balanced_network_stays_as_it_is():
     found = rebalance(expected([[1.0, 2.0, 3.0]] * 3), stocked([[20, 40, 60]] * 3), lanes(3), leads(3))
     assert found.units.tolist() == []

@@ -133,7 +133,7 @@ def local_worth(
 def rebalance(
     expected: Expected, stocked: Stocked, lanes: Lanes, lead_days: Int64, *,
     horizon_days: int = 14, caution: Caution | None = None, recent: Sequence[Recent] = (),
-    paths: int = 200, correlation: float = 0.5, seed: int = 0, gap: float = 0.003, time_limit_s: float = 50.0,
+    paths: int = 200, correlation: float = 0.5, seed: int = 0, gap: float = 0.004, time_limit_s: float = 50.0,
 ) -> Transfers:  # fmt: skip
     """Transfers worth making today.
 

@@ -26,7 +26,7 @@ Int32 = npt.NDArray[np.int32]
 NO_LIMIT = 1e15
 _SAMPLE = 600
 _SAMPLE_STEPS = 40
-_FULL_STEPS = 30
+_FULL_STEPS = 20
 # Prices in turn: the first lets in what gains half as much again as its room is worth.
 _SINKING = (1.5, 1.25, 1.1, 1.0, 0.85, 0.4)
 _MOVES_MAX = 4  # an item: as many times the nodes
@@ -133,7 +133,7 @@ class Moved:
 
 def best_transfers(
     steps: Steps, lanes: Lanes, *,
-    banned: Iterable[tuple[int, int, int]] = (), known: Moved | None = None, gap: float = 0.003,
+    banned: Iterable[tuple[int, int, int]] = (), known: Moved | None = None, gap: float = 0.004,
     time_limit_s: float = 50.0, seed: int = 0,
 ) -> Moved:  # fmt: skip
     """The transfers that gain most, in whole units and one hop a unit.
