@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.planning.safety_stock import described, for_fill_rate, for_service, service_of_costs
@@ -16,6 +16,7 @@ def rows(*draws):
     return np.sort(np.array(draws, np.int32), axis=1)
 
 
+@settings(deadline=None)
 @given(DRAWS, st.floats(0.01, 0.99))
 def test_the_least_level_that_serves_often_enough(draws, service):
     found = for_service(rows(draws), service)
@@ -28,6 +29,7 @@ def test_the_least_level_that_serves_often_enough(draws, service):
     assert found.safety_stock[0] == pytest.approx(max(0, level - sum(draws) / len(draws)))
 
 
+@settings(deadline=None)
 @given(DRAWS, st.floats(0, 0.99), st.floats(0, 30))
 def test_the_least_level_that_leaves_little_missing(draws, fill, cycle):
     found = for_fill_rate(rows(draws), [cycle], fill)
@@ -50,6 +52,7 @@ def spreads(draw):
     return calm, wild
 
 
+@settings(deadline=None)
 @given(spreads(), st.floats(0, 0.99), st.floats(0, 30))
 def test_any_spread_of_demand_needs_no_less_by_fill_rate(pair, fill, cycle):
     calm, wild = pair
@@ -59,6 +62,7 @@ def test_any_spread_of_demand_needs_no_less_by_fill_rate(pair, fill, cycle):
     assert found.safety_stock[1] >= found.safety_stock[0]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 6), min_size=1, max_size=4),
     st.integers(0, 4), st.integers(0, 4), st.integers(0, 2), st.floats(0, 0.99),
@@ -88,6 +92,7 @@ def test_any_spread_of_the_lead_time_needs_no_less_by_fill_rate(daily, lead, spr
     assert found.safety_stock[1] >= found.safety_stock[0] - 1e-9
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 5), st.floats(0, 0.99))
 def test_demand_stretched_from_its_mean_needs_no_less_by_service(draws, factor, service):
     # In units of which the mean is a whole number, and far enough from zero.

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.planning import single_stage as one
@@ -94,6 +94,7 @@ def test_best_reorder_policy_with_poisson_demand_as_published():
     assert found.cost == pytest.approx(107.9235806331498, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 20), st.floats(0.1, 50), st.floats(0.1, 100), st.floats(0.05, 8), st.floats(0, 4))
 def test_no_other_reorder_policy_costs_less_with_poisson_demand(holding, stockout, fixed, mean, lead_time):
     world = {"holding": holding, "stockout": stockout, "fixed": fixed, "mean": mean, "lead_time": lead_time}
@@ -129,6 +130,7 @@ def test_cost_of_a_min_max_policy_as_published(low, high, cost):
     assert found == pytest.approx(cost, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.01, 1), min_size=2, max_size=6),
     st.floats(0.2, 5), st.floats(0.2, 30), st.floats(0.2, 60), st.integers(0, 2),
@@ -160,6 +162,7 @@ def test_min_max_cost_is_what_a_long_run_costs():
     assert spent / len(demand) == pytest.approx(expected, rel=0.01)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.floats(0.1, 10), st.floats(0.1, 10))
 def test_no_other_level_costs_less_for_a_sample(sample, holding, stockout):
     best = one.newsvendor_sample(sample, holding=holding, stockout=stockout)
