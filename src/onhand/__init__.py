@@ -8,6 +8,7 @@
     plans = onhand.source(orders, network)          # the same decisions, without a server
     demand = onhand.forecast(history, horizon=28, freq="D")
     (faster,) = onhand.simulate(orders, network, policies=["margin", "speed"])
+    plan = onhand.rebalance(demand_quantiles, stock, lanes)
 
 `App` is a running process: database, memory and the hot path. The HTTP interface is `onhand.api.app.create_api(app)`;
 the command line is `onhand`. Names that are not listed here may change without notice.
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from onhand.library.forecast import forecast
     from onhand.library.network import Network
     from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
+    from onhand.library.rebalance import Rebalancing, rebalance
+    from onhand.library.safety_stock import safety_stock
     from onhand.library.simulate import simulate
     from onhand.library.source import source
     from onhand.settings import Settings
@@ -42,8 +45,11 @@ _HOMES = {
     "PlannedFulfilment": "onhand.library.plan",
     "Substitution": "onhand.library.plan",
     "Policy": "onhand.sourcing.policy",
+    "Rebalancing": "onhand.library.rebalance",
     "TermBatch": "onhand.sourcing.term_batch",
     "forecast": "onhand.library.forecast",
+    "rebalance": "onhand.library.rebalance",
+    "safety_stock": "onhand.library.safety_stock",
     "simulate": "onhand.library.simulate",
     "source": "onhand.library.source",
     "source_batch": "onhand.library.batch",
@@ -67,10 +73,13 @@ __all__ = [
     "Plan",
     "PlannedFulfilment",
     "Policy",
+    "Rebalancing",
     "Settings",
     "Substitution",
     "TermBatch",
     "forecast",
+    "rebalance",
+    "safety_stock",
     "simulate",
     "source",
     "source_batch",

@@ -25,6 +25,7 @@ class Suite(StrEnum):
     PROMISE = "promise"
     SOURCING = "sourcing"
     PUBLICATION = "publication"
+    PLANNING = "planning"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,8 @@ def bench(
         list[str] | None,
         typer.Option(
             help="orders, batch, hot, entries, availability, memory or verify; of sourcing kernel, joint, prices or "
-            "simulate; of publication fanout, gates or sales; may be repeated."
+            "simulate; of publication fanout, gates or sales; of planning replenish or rebalance; may be "
+            "repeated."
         ),
     ] = None,
     profile: Annotated[bool, typer.Option(help="Also show where the CPU time of single orders goes.")] = False,
@@ -53,12 +55,14 @@ def bench(
 
     `promise` starts an embedded PostgreSQL of its own, the API as a process of its own and a load generator
     as another; takes some 6 minutes and 5 GB of disk. `sourcing` decides in this process, without a
-    database, in about a minute. `publication` tells channels on this machine. Exits with 1 if a floor is missed.
+    database, in about a minute. `publication` tells channels on this machine. `planning` plans purchases and transfers
+    in this process, in some ten minutes. Exits with 1 if a floor is missed.
     """
-    from onhand.bench import promise, publication, report, sourcing
+    from onhand.bench import planning, promise, publication, report, sourcing
 
     groups = {
         Suite.PROMISE: promise.GROUPS, Suite.SOURCING: sourcing.GROUPS, Suite.PUBLICATION: publication.GROUPS,
+        Suite.PLANNING: planning.GROUPS,
     }[suite]  # fmt: skip
     if unknown := sorted(set(only or ()) - set(groups)):
         raise typer.BadParameter(
@@ -71,6 +75,12 @@ def bench(
             say=lambda text: progress.print(text, style="dim"),
         )
         _show(report.hardware(), told, as_json=as_json)
+        return
+    if suite is Suite.PLANNING:
+        planned = planning.run(
+            planning.Options(rounds=rounds, only=only or groups), say=lambda text: progress.print(text, style="dim")
+        )
+        _show(report.hardware(), planned, as_json=as_json)
         return
     if suite is Suite.SOURCING:
         measures = sourcing.run(

@@ -1,0 +1,304 @@
+# pyright: basic
+"""Loops of planning over rows and paths, compiled."""
+
+from typing import Any
+
+import numpy as np
+
+from onhand.base.compiled import compiled, inner
+
+
+def _interval_totals(quantiles, lead, more, place, along, fraction, rank, first_row, before, after):
+    """Fill before[row, path] and after[row, path]: see protection.drawn_totals."""
+    rows, days, levels = quantiles.shape
+    tables, paths, _ = place.shape
+    kinds = lead.shape[1]
+    week = min(7, days)
+    rising = np.empty((days, levels), np.float32)
+    for row in range(rows):
+        for day in range(days):
+            high = np.float32(0.0)
+            for level in range(levels):
+                high = max(high, quantiles[row, day, level])
+                rising[day, level] = high
+        table = (first_row + row) % tables
+        for path in range(paths):
+            wait = lead[row, rank[table, path] * kinds // paths]
+            early = 0
+            late = 0
+            for day in range(wait + more[row]):
+                at = day if day < days else days - week + (day - days) % week
+                k = place[table, path, day]
+                low = rising[at, k]
+                units = low + along[table, path, day] * (rising[at, k + 1] - low)
+                if units > 0.0:
+                    whole = int(units + fraction[table, path, day])
+                    if day < wait:
+                        early += whole
+                    else:
+                        late += whole
+            before[row, path] = early
+            after[row, path] = late
+
+
+interval_totals: Any = compiled(_interval_totals)
+
+
+def _shortage(demand, level):
+    """(mean units missing, mean units left, how many draws are served) of sorted draws at a level."""
+    paths = len(demand)
+    low, high = 0, paths
+    while low < high:
+        middle = (low + high) // 2
+        if demand[middle] <= level:
+            low = middle + 1
+        else:
+            high = middle
+    left = 0
+    for path in range(low):
+        left += level - demand[path]
+    missing = 0
+    for path in range(low, paths):
+        missing += demand[path] - level
+    return missing / paths, left / paths, low
+
+
+shortage = inner(_shortage)
+
+
+def _cost_of(demand, position, quantity, target, stockout, carrying, fixed, cycle_mean, cycles_max):
+    """Expected cost until the end of the protection time, and of units beyond the target until they are sold."""
+    missing, left, _ = shortage(demand, position + quantity)
+    cost = stockout * missing + carrying * left
+    if quantity > 0:
+        cost += fixed
+        excess = min(position + quantity - target, quantity)
+        if excess > 0:
+            cycles = excess / (2.0 * cycle_mean) if cycle_mean > 0.0 else cycles_max
+            cost += carrying * excess * min(cycles, cycles_max)
+    return cost
+
+
+cost_of = inner(_cost_of)
+
+
+def _purchase_tables(
+    demand, position, target, wanted, minimum, multiple, stockout, carrying, fixed, cycle_mean, cycles_max,
+    quantity, value, saved, low, high, service,
+):  # fmt: skip
+    """For each row the best of three candidates (nothing, the lot below what is wanted, the lot above), and quantities
+    on the way to it: quantity[row, step] rising from 0, and what each comes to; see replenish.py."""
+    rows, paths = demand.shape
+    steps = quantity.shape[1]
+    for row in range(rows):
+        at, lot = position[row], multiple[row]
+        least = -(-max(minimum[row], 1) // lot) * lot
+        p, h, k = stockout[row], carrying[row], fixed[row]
+        mean, most = cycle_mean[row], cycles_max[row]
+        nothing = cost_of(demand[row], at, 0, target[row], p, h, k, mean, most)
+        best, best_cost = 0, nothing
+        if wanted[row] > 0:
+            for candidate in (max(wanted[row] // lot * lot, least), max(-(-wanted[row] // lot) * lot, least)):
+                cost = cost_of(demand[row], at, candidate, target[row], p, h, k, mean, most)
+                if cost < best_cost:
+                    best, best_cost = candidate, cost
+        stride = lot
+        if best > 0:
+            stride = max(1, -(-((best - least) // lot) // (steps - 2))) * lot
+        for step in range(steps):
+            units = 0 if step == 0 or best == 0 else min(least + (step - 1) * stride, best)
+            quantity[row, step] = units
+            missing, _, served = shortage(demand[row], at + units)
+            before, _, _ = shortage(demand[row], at)
+            value[row, step] = nothing - cost_of(demand[row], at, units, target[row], p, h, k, mean, most)
+            saved[row, step] = before - missing
+            service[row, step] = served / paths
+            # What is saved rises with demand: its quantiles are those of the demand.
+            for edge in range(2):
+                drawn = demand[row, int(paths * (0.05 if edge == 0 else 0.95))]
+                rescued = min(max(drawn - at, 0), units)
+                worth = (p + h) * rescued - h * units - (k if units > 0 else 0.0)
+                if edge == 0:
+                    low[row, step] = worth
+                else:
+                    high[row, step] = worth
+
+
+purchase_tables: Any = compiled(_purchase_tables)
+
+
+def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stockout, carrying, fixed, cost):
+    """Add to cost[path, row] what (R, s, S) with lost sales costs on demand[path, row, day]; an order at the start of
+    every review[row]-th day is there lead[row] mornings later."""
+    paths, rows, days = demand.shape
+    due = np.zeros(days, np.int64)
+    for path in range(paths):
+        for row in range(rows):
+            due[:] = 0
+            stock, coming, spent = on_hand[row], 0, 0.0
+            for day in range(days):
+                if day % review[row] == 0 and stock + coming <= low[row] and stock + coming < level[row]:
+                    units = max(level[row] - stock - coming, minimum[row])
+                    units = -(-units // multiple[row]) * multiple[row]
+                    spent += fixed[row]
+                    coming += units
+                    if day + lead[row] < days:
+                        due[day + lead[row]] += units
+                stock += due[day]
+                coming -= due[day]
+                sold = min(stock, demand[path, row, day])
+                spent += stockout[row] * (demand[path, row, day] - sold)
+                stock -= sold
+                spent += carrying[row] * stock
+            cost[path, row] += spent
+
+
+roll_out_paths: Any = compiled(_roll_out)
+
+
+def _missed_and_wanted(before, after, stock, coming):
+    """Turn draws of demand before and after transfers arrive, in place, into: missed[row, path], so that the n-th unit
+    of the stock is sold where missed >= n, and wanted[row, path], units that more stock would sell."""
+    rows, paths = before.shape
+    for row in range(rows):
+        x, c = stock[row], coming[row]
+        for path in range(paths):
+            early, late = before[row, path], after[row, path]
+            before[row, path] = max(early, early + late - c)
+            after[row, path] = max(0, late - max(0, x - early) - c)
+
+
+missed_and_wanted: Any = compiled(_missed_and_wanted)
+
+
+def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, give_value, take_units, take_value):
+    """Steps of what units are worth, for each row, that may go (down to stock − movable) and that may come beyond
+    `come` that do already. Draws are as of `missed_and_wanted`; a step ends where another share of them is passed."""
+    rows, paths = missed.shape
+    steps = give_units.shape[1]
+    share = max(1, paths // steps)
+    for row in range(rows):
+        gap, least = worth[row] - left[row], left[row]
+        for step in range(steps):
+            give_units[row, step] = 0
+            take_units[row, step] = 0
+        drawn = np.sort(missed[row])
+        at, step, floor = stock[row], 0, stock[row] - movable[row]
+        while at > floor and step < steps:
+            end = floor
+            rank = np.searchsorted(drawn, at, side="left") - share
+            if step < steps - 1 and rank >= 0:
+                end = max(floor, min(drawn[rank], at - 1))
+            give_units[row, step] = at - end
+            sold = 0
+            for path in range(paths):
+                sold += min(drawn[path], at) - min(drawn[path], end)
+            give_value[row, step] = least + gap * sold / (paths * (at - end))
+            at = end
+            step += 1
+        drawn = np.sort(wanted[row])
+        at, step = come[row], 0
+        # One draw in a hundred may ask for more: that is no reason to move.
+        most = drawn[paths - 1 - paths // 100]
+        while at < most and step < steps:
+            end = most
+            if step < steps - 1:
+                rank = np.searchsorted(drawn, at, side="right") + share - 1
+                end = min(most, max(drawn[min(rank, paths - 1)], at + 1))
+            take_units[row, step] = end - at
+            sold = 0
+            for path in range(paths):
+                sold += min(drawn[path], end) - min(drawn[path], at)
+            take_value[row, step] = least + gap * sold / (paths * (end - at))
+            at = end
+            step += 1
+
+
+worth_steps: Any = compiled(_worth_steps)
+
+
+def _gain_of(missed, wanted, rest, come, units, gap_from, gap_to, left):
+    """(mean, variance) of what moving so many units brings: `rest` stay at the giver, `come` others come."""
+    paths = len(missed)
+    total, squares = 0.0, 0.0
+    for path in range(paths):
+        lost = min(max(missed[path] - rest, 0), units)
+        sold = min(max(wanted[path] - come, 0), units)
+        brings = gap_to * sold - gap_from * lost
+        total += brings
+        squares += brings * brings
+    mean = total / paths
+    return mean + left * units, max(0.0, squares / paths - mean * mean)
+
+
+gain_of = inner(_gain_of)
+
+
+def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left, given, come, made_given, made_come,
+                sd_share, gain_minor, kept):  # fmt: skip
+    """kept[move]: of each move, in turn, the units worth making beside the others: as many as each still gain, if all
+    of them gain more than they cost by `sd_share` standard deviations; else half, a quarter, one of them, or none.
+
+    source, target  rows of giver and taker; given, come: of all moves, as planned, updated by what is kept
+    made_given, made_come  of those made before: nothing passes through a node
+    """
+    for move in range(len(units)):
+        a, b, most = source[move], target[move], units[move]
+        others_given, others_come = given[a] - most, come[b] - most
+        gap_from, gap_to = worth[a] - left[a], worth[b] - left[b]
+        between = left[b] - left[a]
+        top = stock[a] - others_given
+        best = 0
+        if made_come[a] == 0 and made_given[b] == 0:
+            # Each unit gains less than the one before it: the last that gains, by bisection.
+            low, high = 0, most
+            while low < high:
+                middle = (low + high + 1) // 2
+                mean, _ = gain_of(missed[a], wanted[b], top - middle, others_come + middle - 1, 1, gap_from, gap_to,
+                                  between)  # fmt: skip
+                if mean > cost[move]:
+                    low = middle
+                else:
+                    high = middle - 1
+            for part in (1, 2, 4, most):
+                tried = -(-low // part)
+                if tried == 0:
+                    break
+                mean, variance = gain_of(
+                    missed[a], wanted[b], top - tried, others_come, tried, gap_from, gap_to, between
+                )
+                if mean - cost[move] * tried > max(sd_share * np.sqrt(variance), gain_minor):
+                    best = tried
+                    break
+        kept[move] = best
+        given[a] += best - most
+        come[b] += best - most
+        made_given[a] += best
+        made_come[b] += best
+
+
+sure_moves: Any = compiled(_sure_moves)
+
+
+def _moved_gains(source, target, units, missed, wanted, stock, worth, left, given, come, gain, low, high, saved):
+    """What each of the moves made brings beside all others, before its cost: its mean, the 5 % and the 95 % quantile of
+    the draws, and the mean of units sold more."""
+    paths = missed.shape[1]
+    brings = np.empty(paths)
+    for move in range(len(units)):
+        a, b, most = source[move], target[move], units[move]
+        rest = stock[a] - given[a]
+        others = come[b] - most
+        sold_more = 0
+        for path in range(paths):
+            lost = min(max(missed[a, path] - rest, 0), most)
+            sold = min(max(wanted[b, path] - others, 0), most)
+            sold_more += sold - lost
+            brings[path] = left[b] * most + (worth[b] - left[b]) * sold - left[a] * most - (worth[a] - left[a]) * lost
+        brings.sort()
+        gain[move] = brings.mean()
+        low[move], high[move] = brings[int(0.05 * paths)], brings[int(0.95 * paths)]
+        saved[move] = sold_more / paths
+
+
+moved_gains: Any = compiled(_moved_gains)

@@ -1,0 +1,328 @@
+"""Which units to move to which node before the demand is there.
+
+A unit at a node is worth what it is expected to sell there until the horizon (or what is left of it then), less where
+units lie that nobody asks for, more where they will be missing: concave, from drawn demand. Units on their way serve
+nobody until they arrive. The best transfers are flows (transfers.py); of these only such are proposed whose gain is
+more than their cost by half a standard deviation of the gain, and nothing moves back or again soon: a plan that chases
+noise moves stock to and fro.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from onhand.planning.kernels import missed_and_wanted, moved_gains, sure_moves, worth_steps
+from onhand.planning.protection import Expected, drawn_totals, in_parts
+from onhand.planning.transfers import NO_LIMIT, Lanes, Moved, Steps, best_transfers
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+
+STEPS = 8
+# Plans after the first one only take up what it left.
+_ROUNDS_MAX = 6
+UNITS_MAX = 100_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stocked:
+    """What lies where, arrays[item, node].
+
+    stock     units that can be sold there
+    movable   of them may leave: not those kept for a safety stock or an order
+    coming    units that arrive about when a transfer would: transfers and purchases on their way
+    worth     money gained by serving a unit of the node's own demand from there: margin that would be lost, with
+              what a longer last mile would cost (see `local_worth`)
+    left      what a unit is worth there that is not sold by the horizon, not above `worth`
+    size, weight_kg  float64[item], of a unit
+    """
+
+    stock: Int64
+    movable: Int64
+    coming: Int64
+    worth: Float64
+    left: Float64
+    size: Float64
+    weight_kg: Float64
+
+    def __post_init__(self) -> None:
+        for name in ("movable", "coming", "worth", "left"):
+            if getattr(self, name).shape != self.stock.shape or self.stock.ndim != 2:
+                raise ValueError(f"expected {name} [item, node]")
+        for name in ("stock", "movable", "coming"):
+            units = getattr(self, name)
+            if units.min(initial=0) < 0 or units.max(initial=0) > UNITS_MAX:
+                raise ValueError(f"expected {name} of 0 to {UNITS_MAX:,} units")
+        if (self.movable > self.stock).any():
+            raise ValueError("expected no more movable units than there are")
+        if not np.isfinite(self.worth).all() or not np.isfinite(self.left).all() or (self.worth < self.left).any():
+            raise ValueError("expected finite worth, not below what is left of a unit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """When not to move.
+
+    sd_share      a move's gain must be above its cost by so many standard deviations of the gain
+    hold_days     an item that moved to or from a node stays as it is there for so long
+    reverse_lead  nothing goes back over a lane for so many of its lead times
+    gain_minor    least gain of a move, after its cost
+    """
+
+    sd_share: float = 0.5
+    hold_days: int = 7
+    reverse_lead: float = 2.0
+    gain_minor: float = 0.0
+
+    def __post_init__(self) -> None:
+        given = (self.sd_share, self.hold_days, self.reverse_lead, self.gain_minor)
+        if not all(math.isfinite(g) and g >= 0 for g in given):
+            raise ValueError(f"expected numbers of at least 0: {self!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """A transfer of the past: indices of item and nodes, and how many days ago it was decided."""
+
+    item: int
+    source: int
+    target: int
+    days_ago: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfers:
+    """item, source, target, units int64[m] of each transfer, and float64[m]:
+
+    cost       of the transfer
+    gain       expected, after cost, with the other transfers made; gain_low, gain_high: in 5 and 95 of 100 draws of
+               demand it is below
+    saved      units expected to be sold that would not be
+    solved     the plan before caution, with its bound and gap
+    """
+
+    item: Int64
+    source: Int64
+    target: Int64
+    units: Int64
+    cost: Float64
+    gain: Float64
+    gain_low: Float64
+    gain_high: Float64
+    saved: Float64
+    solved: Moved
+
+
+def local_worth(
+    margin: npt.ArrayLike, lost_share: npt.ArrayLike, last_mile_saved: npt.ArrayLike, days_saved: npt.ArrayLike,
+    day_worth: float,
+) -> Float64:  # fmt: skip
+    """What serving a unit from its own node gains: the margin if it would be lost otherwise; if another node would send
+    it, the dearer last mile and the later day that are spared."""
+    share = np.asarray(lost_share, np.float64)
+    if not np.isfinite(share).all() or (share < 0).any() or (share > 1).any():
+        raise ValueError("expected lost_share in [0, 1]")
+    spared = np.asarray(last_mile_saved, np.float64) + np.asarray(days_saved, np.float64) * day_worth
+    return share * np.asarray(margin, np.float64) + (1 - share) * spared
+
+
+def rebalance(
+    expected: Expected, stocked: Stocked, lanes: Lanes, lead_days: Int64, *,
+    horizon_days: int = 14, caution: Caution | None = None, recent: Sequence[Recent] = (),
+    paths: int = 200, correlation: float = 0.5, seed: int = 0, gap: float = 0.004, time_limit_s: float = 50.0,
+) -> Transfers:  # fmt: skip
+    """Transfers worth making today.
+
+    expected      of each item at each node, rows item by item: [item * nodes + node, day, level]
+    lead_days     int64[from, to]; a node counts on the median of the lanes into it
+    horizon_days  how far ahead stock is valued: until the next supply, for example
+    paths         draws of demand a row, even
+
+    Never moves more than is movable, nor more over a lane or dock than its room; no item moves to a node and away from
+    it. With the moves made (their units `coming`), the same call proposes none. Raises ValueError.
+    """
+    careful = caution or Caution()
+    items, nodes = stocked.stock.shape
+    if len(expected.quantiles) != items * nodes:
+        raise ValueError(f"expected a forecast of {items} x {nodes} rows, got {len(expected.quantiles)}")
+    if lanes.unit_minor.shape != (nodes, nodes) or lead_days.shape != (nodes, nodes):
+        raise ValueError(f"expected lanes and lead times between {nodes} nodes")
+    if horizon_days < 1 or lead_days.min(initial=0) < 0:
+        raise ValueError("expected a horizon of a day or more, lead times of at least 0")
+    arrive = np.minimum(_arrivals(lanes, lead_days), horizon_days)
+    before, after = drawn_totals(
+        expected, np.tile(arrive, items)[:, None], np.tile(horizon_days - arrive, items),
+        paths=paths, correlation=correlation, seed=seed,
+    )  # fmt: skip
+    planner = _Planner.of(stocked, lanes, before, after)
+    planner.remember(recent, lead_days, careful)
+    steps, room, banned = planner.open(np.arange(items, dtype=np.int64))
+    solved = best_transfers(steps, room, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
+    again = planner.accept(solved, careful)
+    # Steps are means over several units, and what was held back leaves others more to do: items that moved are looked
+    # at again from where they then are, until nothing more is to be done.
+    for _ in range(_ROUNDS_MAX):
+        if not len(again):
+            break
+        steps, room, banned = planner.open(again)
+        part = best_transfers(steps, room, banned=banned, known=solved, seed=seed)
+        again = planner.accept(replace(part, item=again[part.item]), careful)
+    return planner.told(solved)
+
+
+def _arrivals(lanes: Lanes, lead_days: Int64) -> Int64:
+    """int64[node]: days until a transfer to it arrives."""
+    is_lane = np.isfinite(lanes.unit_minor) & ~np.eye(len(lead_days), dtype=bool)
+    days = [lead_days[is_lane[:, to], to] for to in range(len(lead_days))]
+    return np.array([int(np.median(d)) if len(d) else 0 for d in days], np.int64)
+
+
+@dataclass(slots=True)
+class _Planner:
+    """Moves that are decided, and what they leave to be decided.
+
+    missed, wanted  int32[item * node, path], see kernels.missed_and_wanted
+    still           bool[item, node]: moved lately
+    banned          (item, from, to) that would go back
+    made            (item, from, to, units)
+    given, come     int64[item, node], units of the moves made
+    """
+
+    stocked: Stocked
+    lanes: Lanes
+    missed: Int32
+    wanted: Int32
+    still: npt.NDArray[np.bool_]
+    given: Int64
+    come: Int64
+    banned: set[tuple[int, int, int]] = field(default_factory=set[tuple[int, int, int]])
+    made: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
+
+    @classmethod
+    def of(cls, stocked: Stocked, lanes: Lanes, before: Int32, after: Int32) -> "_Planner":
+        stock, coming = stocked.stock.ravel(), stocked.coming.ravel()
+
+        def part(start: int, end: int) -> None:
+            rows = slice(start, end)
+            missed_and_wanted(before[rows], after[rows], stock[rows], coming[rows])
+
+        in_parts(len(before), part)
+        shape = stocked.stock.shape
+        return cls(
+            stocked, lanes, before, after, np.zeros(shape, np.bool_), np.zeros(shape, np.int64),
+            np.zeros(shape, np.int64),
+        )  # fmt: skip
+
+    def remember(self, recent: Sequence[Recent], lead_days: Int64, caution: Caution) -> None:
+        """Keep still what moved lately, and close the ways back."""
+        items, nodes = self.stocked.stock.shape
+        for move in recent:
+            if not (0 <= move.item < items and 0 <= move.source < nodes and 0 <= move.target < nodes):
+                raise ValueError(f"expected a move of one of {items} items between two of {nodes} nodes: {move!r}")
+            if move.days_ago < caution.hold_days:
+                self.still[move.item, [move.source, move.target]] = True
+            if move.days_ago < caution.reverse_lead * lead_days[move.source, move.target]:
+                self.banned.add((move.item, move.target, move.source))
+
+    def open(self, items: Int64) -> tuple[Steps, Lanes, list[tuple[int, int, int]]]:
+        """What may be decided of some items, the room that is left, and the ways that are closed, by their place among
+        these items."""
+        nodes = self.stocked.stock.shape[1]
+        rows: Int64 = (items[:, None] * nodes + np.arange(nodes, dtype=np.int64)).ravel()
+        give, take = np.zeros((len(rows), STEPS), np.int64), np.zeros((len(rows), STEPS), np.int64)
+        give_value, take_value = np.zeros((len(rows), STEPS)), np.zeros((len(rows), STEPS))
+        gone, come = self.given.ravel()[rows], self.come.ravel()[rows]
+        still = self.still.ravel()[rows]
+        stock, movable, worth, left = (
+            getattr(self.stocked, name).ravel()[rows] for name in ("stock", "movable", "worth", "left")
+        )
+        missed, wanted = self.missed[rows], self.wanted[rows]
+        given = (stock - gone, np.where(still | (come > 0), 0, movable - gone), come, worth, left)
+
+        def part(start: int, end: int) -> None:
+            worth_steps(
+                missed[start:end], wanted[start:end], *(g[start:end] for g in given), give[start:end],
+                give_value[start:end], take[start:end], take_value[start:end],
+            )  # fmt: skip
+
+        in_parts(len(rows), part)
+        # Who gave does not take; who takes does not give, see above.
+        take[still | (gone > 0)] = 0
+        shape = (len(items), nodes, STEPS)
+        steps = Steps(
+            give_units=give.reshape(shape), give_value=give_value.reshape(shape), take_units=take.reshape(shape),
+            take_value=take_value.reshape(shape), size=self.stocked.size[items],
+            weight_kg=self.stocked.weight_kg[items],
+        )  # fmt: skip
+        place = {item: n for n, item in enumerate(items.tolist())}
+        banned = [(place[item], source, target) for item, source, target in self.banned if item in place]
+        return steps, self._room(), banned
+
+    def _room(self) -> Lanes:
+        lane = np.zeros(self.lanes.unit_minor.shape)
+        made = np.array(self.made, np.int64).reshape(-1, 4)
+        np.add.at(lane, (made[:, 1], made[:, 2]), self.stocked.size[made[:, 0]] * made[:, 3])
+        return replace(
+            self.lanes,
+            room=_left_of(self.lanes.room, lane),
+            dock_out=_left_of(self.lanes.dock_out, lane.sum(axis=1)),
+            dock_in=_left_of(self.lanes.dock_in, lane.sum(axis=0)),
+        )
+
+    def accept(self, solved: Moved, caution: Caution) -> Int64:
+        """Make the moves that are sure enough, or as much of each as is; the items that move."""
+        nodes = self.stocked.stock.shape[1]
+        source, target = solved.item * nodes + solved.source, solved.item * nodes + solved.target
+        given, come = self.given.ravel().copy(), self.come.ravel().copy()
+        np.add.at(given, source, solved.units)
+        np.add.at(come, target, solved.units)
+        kept = np.zeros(len(source), np.int64)
+        cost = self._costs(solved.item, solved.source, solved.target)
+        stocked = self.stocked
+        sure_moves(
+            source, target, solved.units, cost, self.missed, self.wanted, stocked.stock.ravel(), stocked.worth.ravel(),
+            stocked.left.ravel(), given, come, self.given.reshape(-1), self.come.reshape(-1), caution.sd_share,
+            caution.gain_minor, kept,
+        )  # fmt: skip
+        moves = zip(*(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True)
+        self.made += moves
+        return np.unique(solved.item[kept > 0])
+
+    def told(self, solved: Moved) -> Transfers:
+        # A lane may have been chosen in several rounds: one transfer.
+        moves = np.array(self.made, np.int64).reshape(-1, 4)
+        ways, place = np.unique(moves[:, :3], axis=0, return_inverse=True)
+        units = np.bincount(place.ravel(), moves[:, 3], minlength=len(ways)).astype(np.int64)
+        item, source, target = (np.ascontiguousarray(c) for c in ways.T)
+        nodes = self.stocked.stock.shape[1]
+        gain, low, high, saved = (np.zeros(len(units)) for _ in range(4))
+        rows = item * nodes + source, item * nodes + target
+        stocked = self.stocked
+
+        def part(start: int, end: int) -> None:
+            moved_gains(
+                rows[0][start:end], rows[1][start:end], units[start:end], self.missed, self.wanted,
+                stocked.stock.ravel(), stocked.worth.ravel(), stocked.left.ravel(), self.given.ravel(),
+                self.come.ravel(), gain[start:end], low[start:end], high[start:end], saved[start:end],
+            )  # fmt: skip
+
+        in_parts(len(units), part)
+        cost = self._costs(item, source, target) * units
+        return Transfers(
+            item=item, source=source, target=target, units=units, cost=cost, gain=gain - cost, gain_low=low - cost,
+            gain_high=high - cost, saved=saved, solved=solved,
+        )  # fmt: skip
+
+    def _costs(self, item: Int64, source: Int64, target: Int64) -> Float64:
+        """float64[move], of a unit."""
+        return (
+            self.lanes.unit_minor[source, target] + self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
+        )
+
+
+def _left_of(room: Float64, used: Float64) -> Float64:
+    return np.where(room < NO_LIMIT, np.maximum(room - used, 0.0), room)
