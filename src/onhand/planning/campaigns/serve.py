@@ -24,6 +24,11 @@ from onhand.sourcing.solve import Asked
 # Ship days reach so many days beyond the horizon.
 _BEYOND = 14
 _PLENTY = 1_000_000
+# Beside cut-offs of nodes the times of day (UTC) at which orders are decided and arrivals are booked: every step costs a
+# third of a millisecond, and a day of orders by itself hardly more.
+_TIMES_S = (0.0, DAY / 2)
+# More cut-offs than these, in time zones far apart, are not each a step of their own.
+_CUTOFFS_MAX = 6
 # Half a day later than in an empty network is not late yet: cut-offs move.
 _SPARE_DAYS = 0.5
 
@@ -108,6 +113,9 @@ class Server:
             len(world.history.available),
         )
         self.offset_s = _offsets(self.network, world.history.begins)
+        cutoffs = np.unique(self.network.slot_cutoff[self.network.slot_cutoff > 0] % DAY)
+        hours = np.unique(np.ceil(cutoffs / 3600) * 3600 % DAY)
+        self.times = np.union1d(_TIMES_S, cutoffs if len(cutoffs) <= _CUTOFFS_MAX else hours)
         self.used, self.parcels, self.lanes = self._promised()
         self.usual = self._usual()
 
@@ -126,6 +134,7 @@ class Server:
                 world.history, orders=history.orders, placed=history.placed, may_wait=history.may_wait,
                 may_split=history.may_split, wishes=history.wishes, facts=history.facts,
             )  # fmt: skip
+        history, waited = self._in_steps(history)
         rules = (world or self.world).rules(history)
         outcome = replay(history, rules, self.settings)
         asked = history.orders
@@ -134,6 +143,7 @@ class Server:
         short = np.bincount(made.owner, asked.units - got, orders) > 0
         arrives = np.zeros(orders)
         np.maximum.at(arrives, outcome.fulfilments.order, outcome.fulfilments.days)
+        arrives -= waited
         limit = np.maximum(self.world.late_days, self.usual.days[made.template, made.day] + _SPARE_DAYS)
         is_late = short | (arrives > limit)
         counted = is_late.copy()
@@ -316,11 +326,13 @@ class Server:
             moves=NO_MOVES,
             inbound=NO_INBOUND,
         )
+        every, waited = self._in_steps(every)
         outcome = replay(every, world.rules(every), self.settings)
         done = outcome.fulfilments
         days = np.full((pool, self.days), np.inf)
         arrives = np.zeros(len(template))
         np.maximum.at(arrives, done.order, done.days)
+        arrives -= waited
         planned = np.zeros(len(template), np.bool_)
         planned[done.order] = True
         days[template[planned], day[planned]] = arrives[planned]
@@ -347,6 +359,23 @@ class Server:
             network, asked.latitude[order], asked.longitude[order], asked.zone[order], node, service
         )
         return network.lane_of[service, column]
+
+    def _in_steps(self, history: History) -> tuple[History, Float64]:
+        """The same with orders placed together at the beginning of the step they fall into, and arrivals booked at its
+        end; and float64[orders], the days by which each would otherwise have been placed later. No step goes beyond a
+        cut-off, so that each order finds the ship days that it would have found."""
+
+        def step(at: Float64, side: int) -> Float64:
+            midnight = np.floor(at / DAY) * DAY
+            edges = np.append(self.times, DAY)
+            place = np.searchsorted(edges, at - midnight, "right" if side < 0 else "left")
+            return midnight + edges[place + side]
+
+        placed = np.maximum(step(history.placed, -1), history.begins)
+        moves = history.moves
+        later = np.where(moves.at > history.begins, step(moves.at, 0), moves.at)
+        together = replace(history, placed=placed, moves=moves._replace(at=later))
+        return together, (history.placed - placed) / DAY
 
     # Days -------------------------------------------------------------------------------------------------------------
 
