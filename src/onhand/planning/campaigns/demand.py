@@ -54,7 +54,8 @@ def with_campaign(units: Int64, normal: float, path: int, demand: Demand, campai
     others[rows] = False
     left = np.maximum(campaign.taken**scale, _LEFT_MIN)
     wanted[others, begins:ends] *= left[others, np.newaxis]
-    wanted[rows, begins:ends] += mean * (level * more)[:, np.newaxis]
+    extra = mean * (level * more)[:, np.newaxis]
+    wanted[rows, begins:ends] += extra if campaign.profile is None else extra * campaign.profile[: ends - begins]
     after = slice(ends, min(ends + campaign.dip_days, units.shape[1]))
     wanted[rows, after] *= np.maximum(campaign.dip**scale, _LEFT_MIN)[:, np.newaxis]
     n, days = np.indices(units.shape)

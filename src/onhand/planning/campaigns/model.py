@@ -90,6 +90,7 @@ class Campaign:
     taken       float64[n]: what is left of the demand of the others (1: all of it)
     dip         float64[m]: what is left of demand afterwards, for `dip_days`
     channels    indexes of the channels that have it; None: all
+    profile     float64[days of the campaign]: multiples of the uplift on each of them; None: 1
     """
 
     row: Int32
@@ -101,6 +102,7 @@ class Campaign:
     dip: Float64
     dip_days: int = 14
     channels: tuple[int, ...] | None = None
+    profile: Float64 | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last:
