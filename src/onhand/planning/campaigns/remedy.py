@@ -30,6 +30,9 @@ _HOLDING: Final = 1e-3
 _ITEMS_MAX: Final = 40
 _NODES_MAX: Final = 12
 _LITTLE: Final = 0.5
+# A programme sees units flow where customers, cut-offs and baskets are lumpy: where the remedies for what is asked for do
+# not do, those for so much more are tried.
+_MARGINS: Final = (1.0, 1.15, 1.3, 1.5)
 # Share of a campaign's extra units that one day may take when it is spread, as a multiple of what it has.
 _PROFILE_MAX: Final = 4.0
 
@@ -104,15 +107,31 @@ def cure(assessor: Assessor, means: Means) -> Cure | None:
     if not served.late.sum():
         return None
     made, _ = assessor.made(path, 1.0)
-    programme = _Programme(assessor, means, made, served, path)
-    remedies, unserved = programme.solve()
+    best: Cure | None = None
+    for number, margin in enumerate(_MARGINS):
+        remedies, unserved = _Programme(assessor, means, made, served, path, margin).solve()
+        tried = _checked(assessor, remedies, unserved)
+        assessor.progress("remedies", number + 1, len(_MARGINS))
+        if best is None or (tried.risk, tried.late_share, tried.cost_minor) < (
+            best.risk,
+            best.late_share,
+            best.cost_minor,
+        ):
+            best = tried
+        if best.risk <= assessor.settings.risk_max:
+            break
+    return best
+
+
+def _checked(assessor: Assessor, remedies: Sequence[Remedy], unserved: float) -> Cure:
+    """What becomes of the campaign with these."""
     world, campaign = applied(assessor.world, assessor.campaign, remedies)
-    shares: list[float] = []
-    for number in range(assessor.count):
-        again = assessor.served(number, 1.0, campaign=campaign, world=world)
-        shares.append(assessor.late_share(again))
-        assessor.progress("with the remedies", number + 1, assessor.count)
-    late = np.array(shares)
+    late = np.array(
+        [
+            assessor.late_share(assessor.served(path, 1.0, campaign=campaign, world=world))
+            for path in range(assessor.count)
+        ]
+    )
     return Cure(
         remedies=tuple(remedies),
         cost_minor=sum(r.cost_minor for r in remedies),
@@ -187,7 +206,7 @@ class _Rows:
 class _Programme:
     """One path as a linear programme. Axes: items of the programme, its nodes, days from today."""
 
-    def __init__(self, assessor: Assessor, means: Means, made: Made, served: Served, path: int) -> None:
+    def __init__(self, assessor: Assessor, means: Means, made: Made, served: Served, path: int, margin: float) -> None:
         self.assessor, self.means, self.made, self.path = assessor, means, made, path
         server = assessor.server
         history, usual, r = assessor.world.history, server.usual, server.resources
@@ -206,18 +225,19 @@ class _Programme:
         weight[assessor.promoted] += weight.max() + 1.0
         self.items: Int64 = np.argsort(-weight, kind="stable")[: min(_ITEMS_MAX, int((weight > 0).sum()))]
         self.nodes = self._nodes(late_nodes, made.history, node_of)
+        self.region, self.reach = server.in_time(self.nodes, self.items)
         item_at = np.full(len(history.available), -1)
         item_at[self.items] = np.arange(len(self.items))
-        node_at = np.full(r.nodes, -1)
-        node_at[self.nodes] = np.arange(len(self.nodes))
         shape = len(self.items), len(self.nodes), self.days
-        mine = (item_at[asked.item] >= 0) & (node_at[node_of[owner]] >= 0)
+        region = self.region[made.template]
+        mine = (item_at[asked.item] >= 0) & (region[owner] >= 0)
         self.wanted = np.zeros(shape)
         np.add.at(
             self.wanted,
-            (item_at[asked.item[mine]], node_at[node_of[owner[mine]]], ship_of[owner[mine]]),
+            (item_at[asked.item[mine]], region[owner[mine]], ship_of[owner[mine]]),
             asked.units[mine],
         )
+        self.wanted *= margin
         # Orders per unit of each item: one line of an order is that share of it.
         share = asked.units.astype(np.float64)
         lines = np.diff(asked.demand_first)[owner]
@@ -229,8 +249,10 @@ class _Programme:
         whole = np.zeros((r.nodes, self.days))
         other = item_at[asked.item] < 0
         np.add.at(whole, (node_of[owner[other]], ship_of[owner[other]]), 1.0 / lines[other])
-        self.room = np.maximum(self._limits() - server.used[self.nodes, : self.days, 0] - whole[self.nodes], 0.0)
-        self.grace = max(0, int(assessor.world.late_days - float(np.median(usual.days))))
+        self.own, self.limits = self._limits()
+        self.room = np.maximum(self.limits - server.used[self.nodes, : self.days, 0] - whole[self.nodes], 0.0)
+        # Days that an order may wait: half a day goes until the cut-off.
+        self.grace = max(0, int(assessor.world.late_days - float(np.median(usual.days)) - 0.5))
 
     def _nodes(self, late: Float64, history: History, node_of: Int32) -> Int64:
         """Nodes that keep orders, or have stock of the items or usually send them."""
@@ -242,65 +264,68 @@ class _Programme:
         useful[0] = False
         return np.array([k for k in rank.tolist() if useful[k]][:_NODES_MAX], np.int64)
 
-    def _limits(self) -> Float64:
-        """float64[nodes, H]: orders a day, by the node's own room or what its carriers take; inf: no limit."""
+    def _limits(self) -> tuple[Float64, Float64]:
+        """Orders a day, inf: no limit: float64[nodes] by the node's own room, float64[nodes, H] by what its carriers take
+        besides."""
         network: Network = self.assessor.server.network
         limits = np.where(network.limits == NO_LIMIT, np.inf, network.limits.astype(np.float64))[self.nodes]
         # Lines and units in orders, as the path has them.
         asked = self.made.history.orders
         orders = max(len(self.made.template), 1)
         per = np.array([1.0, len(asked.item) / orders, float(asked.units.sum()) / orders])
-        room = (limits / per).min(axis=1)
+        own = (limits / per).min(axis=1)
         parcels = np.where(network.service_parcels == NO_LIMIT, np.inf, network.service_parcels.astype(np.float64))
-        if len(parcels):
-            room = np.minimum(room, parcels.sum())
-        return np.repeat(room[:, np.newaxis], self.days, axis=1)
+        room = np.minimum(own, parcels.sum()) if len(parcels) else own
+        return own, np.repeat(room[:, np.newaxis], self.days, axis=1)
 
     def solve(self) -> tuple[list[Remedy], float]:
         """Remedies, and units that stay unserved."""
-        means, days = self.means, self.days
+        means, days, campaign = self.means, self.days, self.assessor.campaign
         items, nodes = len(self.items), len(self.nodes)
         every = (means.buy_minor, means.expedite_minor, means.transfer_minor, means.overtime_minor, means.far_minor)
         most = max(cost for cost in every if cost is not None)
         lp = _Rows()
-        send = lp.variables((items, nodes, days), 0.0)
         hold = lp.variables((items, nodes, days), _HOLDING)
-        lost = lp.variables((items, days), most * _UNSERVED)
-        far = lp.variables((items, nodes), means.far_minor)
+        lost = lp.variables((items, nodes, days), most * _UNSERVED)
         # Stock: what was there, and comes, less what goes.
         arrivals, lots = self._arrivals()
         stock = lp.constraints(arrivals, arrivals, (items, nodes, days))
         lp.put(stock, hold, 1.0)
         lp.put(stock[:, :, 1:], hold[:, :, :-1], -1.0)
-        lp.put(stock, send, 1.0)
-        # Demand, added up: nothing is sent before it is asked for, nor later than it may be.
-        asked = np.cumsum(self.wanted.sum(axis=1), axis=1)
-        due = np.zeros_like(asked)
-        due[:, self.grace :] = asked[:, : days - self.grace]
-        early = lp.constraints(-np.inf, asked, (items, days))
-        latest = lp.constraints(due, np.inf, (items, days))
-        for k in range(nodes):
-            for day in range(days):
-                lp.put(early[:, day:], send[:, k, day, np.newaxis], 1.0)
-                lp.put(latest[:, day:], send[:, k, day, np.newaxis], 1.0)
-        for day in range(days):
-            lp.put(early[:, day:], lost[:, day, np.newaxis], 1.0)
-            lp.put(latest[:, day:], lost[:, day, np.newaxis], 1.0)
-        usual = lp.constraints(-np.inf, self.wanted.sum(axis=2), (items, nodes))
-        lp.put(usual[:, :, np.newaxis], send, 1.0)
-        lp.put(usual, far, -1.0)
-        # Room.
-        limited = np.isfinite(self.room)
-        room = lp.constraints(-np.inf, np.where(limited, self.room, np.inf), (nodes, days))
-        lp.put(room[np.newaxis], send, self.orders_per_unit[:, np.newaxis, np.newaxis])
+        # Demand takes its units when it comes: the solver sends from afar sooner than wait for stock. Axis 1 is the node
+        # that is nearest to it.
+        asked = lp.constraints(self.wanted, self.wanted, (items, nodes, days))
+        lp.put(asked, lost, 1.0)
+        # Room: what a node has taken waits there, no longer than it may.
+        limited = np.isfinite(self.room).all(axis=1)
+        room = np.where(limited[:, np.newaxis], self.room, 0.0)
+        waits = lp.variables((nodes, days), 0.0, np.where(limited, np.inf, 0.0)[:, np.newaxis])
+        done = lp.variables((nodes, days), 0.0)
+        work = lp.constraints(0.0, 0.0, (nodes, days))
+        lp.put(work, waits, 1.0)
+        lp.put(work[:, 1:], waits[:, :-1], -1.0)
+        lp.put(work, done, 1.0)
+        able = lp.constraints(-np.inf, np.where(limited[:, np.newaxis], room, np.inf), (nodes, days))
+        lp.put(able, done, 1.0)
+        ahead = np.cumsum(np.concatenate([room, np.repeat(room[:, -1:], self.grace, axis=1)], axis=1), axis=1)
+        soon = ahead[:, self.grace :] - ahead[:, :days]
+        in_time = lp.constraints(-np.inf, np.where(limited[:, np.newaxis], soon, np.inf), (nodes, days))
+        lp.put(in_time, waits, 1.0)
+        for region, node in np.argwhere(self.reach.any(axis=0)).tolist():
+            cost = 0.0 if region == node else means.far_minor
+            take = lp.variables((items, days), cost, np.where(self.reach[:, region, node], np.inf, 0.0)[:, np.newaxis])
+            lp.put(asked[:, region], take, 1.0)
+            lp.put(stock[:, node], take, 1.0)
+            lp.put(work[np.newaxis, node], take, -self.orders_per_unit[:, np.newaxis])
         found: dict[str, Any] = {}
-        campaign = self.assessor.campaign
         last = min(campaign.last + self.grace, days - 1)
         if means.overtime_minor is not None:
-            allowed = np.where(limited.all(axis=1), means.overtime_share * self._limits()[:, 0], 0.0)
-            allowed = np.where(np.isfinite(allowed), np.floor(allowed), 0.0)
+            allowed = np.where(np.isfinite(self.own), np.floor(means.overtime_share * self.own), 0.0)
             found["overtime"] = lp.variables((nodes,), means.overtime_minor * (last - campaign.first + 1), allowed)
-            lp.put(room[:, campaign.first : last + 1], found["overtime"][:, np.newaxis], -1.0)
+            lp.put(able[:, campaign.first : last + 1], found["overtime"][:, np.newaxis], -1.0)
+            for day in range(max(campaign.first - self.grace, 0), last):
+                more = min(day + self.grace, last) - max(day, campaign.first - 1)
+                lp.put(in_time[:, day], found["overtime"], -float(max(more, 0)))
         if means.buy_minor is not None and means.buy_days < days:
             found["buy"] = lp.variables((items, nodes, days - means.buy_days), means.buy_minor)
             lp.put(stock[:, :, means.buy_days :], found["buy"], -1.0)
@@ -314,35 +339,30 @@ class _Programme:
                         lp.put(stock[:, a, :size], move[:, a, b], 1.0)
                         lp.put(stock[:, b, lead:], move[:, a, b], -1.0)
         if means.expedite_minor is not None and lots:
-            found["expedite"] = [
-                lp.variables((day - means.expedite_days,), means.expedite_minor) for i, k, day, units in lots
-            ]
-            for (i, k, day, units), forward in zip(lots, found["expedite"], strict=True):
+            found["expedite"] = []
+            for i, k, day, units in lots:
+                forward = lp.variables((day - means.expedite_days,), means.expedite_minor)
+                found["expedite"].append(forward)
                 lp.put(stock[i, k, means.expedite_days : day], forward, -1.0)
                 lp.put(stock[i, k, day], forward, 1.0)
-                together = lp.constraints(-np.inf, units, (1,))
-                lp.put(together, forward, 1.0)
+                lp.put(lp.constraints(-np.inf, units, (1,)), forward, 1.0)
         extra = self._extra()
-        span = campaign.last - campaign.first + 1
+        span = extra.shape[2]
         if means.spread_minor is not None and span > 1 and extra.any():
-            # How much of the uplift is put off at the end of each day but the last.
-            later = lp.variables((span - 1,), means.spread_minor * float(extra.sum()) / span, 1.0 * span)
+            # How much of the uplift, in days of it, is put off at the end of each day but the last.
+            per_day = extra.sum(axis=2) / span
+            later = lp.variables((span - 1,), means.spread_minor * float(per_day.sum()), float(span))
             found["spread"] = later
-            per_day = extra.sum(axis=1) / span
             for n in range(span - 1):
                 day = campaign.first + n
-                lp.put(early[:, day], later[n], per_day)
-                if day + self.grace < days:
-                    lp.put(latest[:, day + self.grace], later[n], per_day)
+                lp.put(asked[:, :, day], later[n], per_day)
+                lp.put(asked[:, :, day + 1], later[n], -per_day)
             # A day has no less than nothing, and not many times what it had.
             each = lp.constraints(-1.0, _PROFILE_MAX - 1.0, (span,))
-            for n in range(span):
-                if n < span - 1:
-                    lp.put(each[n], later[n], -1.0)
-                if n:
-                    lp.put(each[n], later[n - 1], 1.0)
+            lp.put(each[:-1], later, -1.0)
+            lp.put(each[1:], later, 1.0)
         value = lp.solve()
-        return self._told(value, found, lots, extra), float(value[lost].sum())
+        return self._told(value, found, lots, float(extra.sum())), float(value[lost].sum())
 
     def _arrivals(self) -> tuple[Float64, list[tuple[int, int, int, float]]]:
         """float64[items, nodes, H]: units that come, what is there first; lots that can be brought forward (item, node,
@@ -369,22 +389,24 @@ class _Programme:
         return found, [(*key, units) for key, units in sorted(lots.items())]
 
     def _extra(self) -> Float64:
-        """float64[items, span]: units that the campaign adds on each of its days."""
+        """float64[items, nodes, span]: units that the campaign adds on each of its days, by the node that would usually
+        send them."""
         assessor, campaign = self.assessor, self.assessor.campaign
         units = assessor.paths.units[self.path]
-        wanted = with_campaign(
-            units, float(assessor.paths.effect[self.path]), self.path, assessor.demand, campaign, 1.0
-        )
+        normal = float(assessor.paths.effect[self.path])
+        wanted = with_campaign(units, normal, self.path, assessor.demand, campaign, 1.0)
         more = (wanted - units)[campaign.row, campaign.first : campaign.last + 1]
         rows = {int(item): n for n, item in enumerate(assessor.demand.item[campaign.row].tolist())}
         found = np.zeros((len(self.items), campaign.last - campaign.first + 1))
         for i, item in enumerate(self.items.tolist()):
             if item in rows:
                 found[i] = np.maximum(more[rows[item]], 0)
-        return found
+        total = self.wanted.sum(axis=2)
+        share = total / np.maximum(total.sum(axis=1, keepdims=True), 1e-9)
+        return found[:, np.newaxis] * share[:, :, np.newaxis]
 
     def _told(
-        self, value: Float64, found: dict[str, Any], lots: Sequence[tuple[int, int, int, float]], extra: Float64
+        self, value: Float64, found: dict[str, Any], lots: Sequence[tuple[int, int, int, float]], extra: float
     ) -> list[Remedy]:
         means, campaign = self.means, self.assessor.campaign
         remedies: list[Remedy] = []
@@ -429,7 +451,7 @@ class _Programme:
         if "spread" in found:
             later = np.concatenate([[0.0], value[found["spread"]], [0.0]])
             profile = 1.0 + later[:-1] - later[1:]
-            put_off = float(later.sum()) * float(extra.sum()) / len(profile)
+            put_off = float(later.sum()) * extra / len(profile)
             if put_off > _LITTLE:
                 add("spread", put_off, means.spread_minor or 0.0, start=campaign.first, before=campaign.first,
                     until=campaign.last, profile=tuple(float(p) for p in profile))  # fmt: skip

@@ -350,6 +350,43 @@ class Server:
         days[np.isinf(days)] = 0.0
         return Usual(days, *table)
 
+    def in_time(self, nodes: Int64, items: Int64) -> tuple[Int32, Bool]:
+        """int32[pool]: the place among `nodes` of the one that would send each order if all of them had everything, -1:
+        none; and bool[items, nodes, nodes]: whether customers near one of them (second axis) are mostly served in time
+        by another (third), if that has stock and room."""
+        world, network = self.world, self.network
+        pool, asked = len(world.history), world.history.orders
+        free = network.without_limits()
+        free = replace(free, limits=np.full_like(free.limits, NO_LIMIT))
+
+        def served_from(which: Int64) -> tuple[Int32, Float64]:
+            stock = np.zeros_like(world.history.available)
+            stock[:, which] = _PLENTY
+            alone = replace(world.history, network=free, available=stock, moves=NO_MOVES, inbound=NO_INBOUND)
+            done = replay(alone, world.rules(alone), self.settings).fulfilments
+            node, arrives = np.zeros(pool, np.int32), np.full(pool, np.inf)
+            node[done.order] = done.node
+            # As if placed when they are, not at midnight.
+            arrives[done.order] = done.days - world.second[done.order] / DAY
+            return node, arrives
+
+        place = np.full(self.resources.nodes, -1, np.int32)
+        place[nodes] = np.arange(len(nodes))
+        region = place[served_from(nodes)[0]]
+        limit = np.maximum(world.late_days, self.usual.days[:, 0] + _SPARE_DAYS)
+        owner = np.repeat(np.arange(pool), np.diff(asked.demand_first))
+        reach = np.repeat(np.eye(len(nodes), dtype=np.bool_)[np.newaxis], len(items), axis=0)
+        for other, node in enumerate(nodes.tolist()):
+            in_time = served_from(np.array([node]))[1] <= limit
+            for i, item in enumerate(items.tolist()):
+                of = owner[asked.item == item]
+                of = of if len(of) else np.arange(pool)
+                near = region[of]
+                count = np.bincount(near[near >= 0], minlength=len(nodes))
+                good = np.bincount(near[near >= 0], in_time[of][near >= 0], len(nodes))
+                reach[i, :, other] |= good > 0.5 * np.maximum(count, 1)
+        return region, reach
+
     def _lane(self, asked: Asked, order: Int32, node: Int32, service: Int32) -> Int32:
         """Row of the limited lane of each (order, node, service), -1: none."""
         network = self.network
