@@ -167,8 +167,8 @@ class Break:
 class Figures:
     """What becomes of one plan, over all paths.
 
-    fill, fill_low  float64[H]: mean share of the promoted units served that were asked for on each day, and what 95 %
-                  of the paths reach; NaN on days without
+    fill, fill_low  float64[H]: mean share of the promoted units that a shelf had on the day they were asked for, and
+                  what 95 % of the paths reach; NaN on days without
     fill_all      float64[H]: of all units
     late          float64[H]: share of the orders of each day that are late, other than those that are so without it
     late_share    mean over the orders of its days

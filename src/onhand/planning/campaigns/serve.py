@@ -70,7 +70,7 @@ class Resources(NamedTuple):
 class Served:
     """What became of one path; days are those on which orders were placed, from today.
 
-    asked, served  float64[2, H]: units of what is promoted, and of everything
+    asked, served  float64[2, H]: units of what is promoted, and of everything; served on the day they were asked for
     orders, late   float64[H]
     is_late        bool[orders]
     days_mean      from order to delivery, of what was delivered
@@ -156,12 +156,16 @@ class Server:
         reason = self._reasons(made, history, outcome, counted)
         late_units = np.bincount(made.owner, asked.units, orders)
         served = outcome.served > 0
+        # Filled is what a shelf had on the day it was asked for, not what came later.
+        found_on = (outcome.picks.at // DAY).astype(np.int64) - self.world.today
+        at_once = (found_on <= made.day[outcome.picks.order]) & ~outcome.picks.is_supply
+        filled = np.bincount(outcome.picks.demand[at_once], outcome.picks.units[at_once], demand)
         cost = float(outcome.fulfilments.terms.sum()) / max(int(served.sum()), 1)
         return Served(
             asked=np.array(
                 [np.bincount(on[flags], asked.units[flags], size), np.bincount(on, asked.units, size)], np.float64
             ),
-            served=np.array([np.bincount(on[flags], got[flags], size), np.bincount(on, got, size)], np.float64),
+            served=np.array([np.bincount(on[flags], filled[flags], size), np.bincount(on, filled, size)], np.float64),
             orders=np.bincount(made.day, minlength=size).astype(np.float64),
             late=np.bincount(made.day[counted], minlength=size).astype(np.float64),
             is_late=is_late,
