@@ -30,6 +30,8 @@ from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.enquire import Enquirer, Enquiry
+from onhand.flows.demand.feeds import read_feeds
+from onhand.flows.demand.fold import fold
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
@@ -229,7 +231,7 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, work on jobs, forget old idempotency keys, and have compiled what planning
+        listen to them, deliver webhooks, follow demand, fetch signals, work on jobs, forget old idempotency keys, and have compiled what planning
         needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
@@ -241,6 +243,8 @@ class App:
             ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
+            ("demand", 30.0, lambda: self._fold(stop)),
+            ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
@@ -287,6 +291,16 @@ class App:
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()
         foreseer.look()
+
+    def _fold(self, stop: threading.Event) -> None:
+        give_way()
+        fold(self.db, go_on=lambda: not stop.is_set())
+
+    def _read_feeds(self, stop: threading.Event) -> None:
+        read_feeds(
+            self.db, self.connectors, allow_private_urls=self.settings.allow_private_urls, now=self.state.now,
+            go_on=lambda: not stop.is_set(),
+        )  # fmt: skip
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)

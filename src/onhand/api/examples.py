@@ -396,7 +396,36 @@ _RULING: Json = {
     "sentence": "market 77 would lose 50.00, web 1001 3.00: market 77 is served and web 1001 gets a backorder (supply"
     " of 2026-03-04)",
 }  # fmt: skip
+# Demand -------------------------------------------------------------------------------------------
+
+_DEMAND: Json = {
+    "day": "2026-03-02", "sku": "MUG-BLUE", "node": None, "region": "DE-BE", "channel": None, "units": 9.0,
+    "cancelled": 1.0, "bulk": 0.0, "returned": 0.0, "lost": 2.4183, "demand": 10.4183, "open_share": 0.75,
+    "price_minor": 1250.0, "rules": ["stock_out", "cancellation"],
+}  # fmt: skip
+_SIGNAL: Json = {
+    "name": "temperature", "scope": {"region": "DE-BE"}, "known_ahead": False, "fill": None, "values": 730,
+    "corrections": 3, "first_at": "2024-03-02T00:00:00Z", "last_at": "2026-03-01T00:00:00Z", "recorded_at": _MONDAY,
+}  # fmt: skip
+_FEED: Json = {
+    "name": "temperature", "format": "json", "rows": None, "signal": None, "scope": {"region": "DE-BE"},
+    "url": "https://archive.weather.example/v1/daily?latitude=52.5&longitude=13.4&start={from}&end={to}",
+    "columns": {"at": "daily.time", "value": "daily.temperature_2m_mean"}, "known_ahead": False, "fill": None,
+    "timezone": "UTC", "every_s": 21_600, "days_back": 10, "days_ahead": 0, "headers": {}, "active": True,
+    "has_secrets": False, "next_at": _PLACED, "read_at": _MONDAY, "written": 2, "rejected": 0, "reject": None,
+    "failures": 0, "error": None, "updated_at": _MONDAY,
+}  # fmt: skip
+
 ANSWERS: dict[str, object] = {
+    "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
+    "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},
+    "SignalResults": {
+        "results": [
+            {"status": "created", "name": "temperature"},
+            {"status": "rejected", "name": "promotion", "code": "input.invalid",
+             "errors": [{"path": "scope.sku", "message": "no item 'MUG-BLEU'"}]},
+        ]
+    },
     "MessageList": _page(_MESSAGE), "MessageOut": _MESSAGE | {"status": "due", "attempts": 0, "error": None},
     "ChannelOrderList": _page(_CHANNEL_ORDER), "NoticeList": _page(_NOTICE), "ReportList": _page(_ORDERS_REPORT),
     "RulingList": _page(_RULING), "RetryOrder": {"external_id": "gid://shopify/Order/1001"},

@@ -24,6 +24,8 @@ class What(StrEnum):
     NODES = "nodes"
     STOCK = "stock"
     ORDERS = "orders"
+    SALES = "sales"
+    SIGNALS = "signals"
 
 
 class CellError(ValueError):
@@ -225,6 +227,29 @@ COLUMNS: Mapping[What, Columns] = {
             "allow_split": boolean,
             "allow_backorder": boolean,
             "hold": text,
+        },
+    ),
+    What.SALES: Columns(
+        required={"sku": text, "day": text, "quantity": integer},
+        optional={
+            "node": text,
+            "region": text,
+            "channel": text,
+            "price_minor": integer,
+            "stock_out_hours": number,
+        },
+    ),
+    What.SIGNALS: Columns(
+        required={"name": text, "at": text, "value": number},
+        optional={
+            "scope": from_json,
+            "scope.sku": text,
+            "scope.category": text,
+            "scope.node": text,
+            "scope.region": text,
+            "known_ahead": boolean,
+            "fill": text,
+            "known_at": text,
         },
     ),
 }

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -47,6 +48,8 @@ _ROUTES = {
     What.NODES: ("/v1/nodes/batch", "nodes"),
     What.STOCK: ("/v1/stock/entries", "entries"),
     What.ORDERS: ("/v1/orders/batch", "orders"),
+    What.SALES: ("/v1/sales/batch", "sales"),
+    What.SIGNALS: ("/v1/signals", "signals"),
 }
 
 
@@ -91,7 +94,7 @@ def target(what: What, settings: Settings, *, url: str | None, key: str | None, 
             raise SettingsError(f"--url: expected http://host:port, got {url!r}")
         with httpx2.Client(base_url=url.rstrip("/"), headers=headers, timeout=_TIMEOUT_S) as client:
             yield _Http(client, what)
-    elif what in (What.ITEMS, What.NODES):
+    elif what not in (What.STOCK, What.ORDERS):
         from onhand.db import Database, migrate
         from onhand.db.embedded import located
 
@@ -143,23 +146,25 @@ def _once(
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
-    """Items and nodes."""
+    """Items and nodes; sales and signals, which need no more than they do."""
 
     db: "Database"
     what: What
     by: Actor
 
     def send(self, rows: Sequence[Row], key: str) -> list[Outcome]:
-        from onhand.flows import set_up
-
-        flow = set_up.set_items if self.what is What.ITEMS else set_up.set_nodes
         documents = [row.fields for row in rows]
-        return _once(
-            self.db,
-            key,
-            lambda transact: flow(self.db, documents, by=self.by, transact=transact),
-            _row_outcomes,
-        )
+        return _once(self.db, key, lambda transact: self._write(documents, transact), _row_outcomes)
+
+    def _write(self, documents: list[dict[str, Any]], transact: "Transactor") -> list[RowResult]:
+        from onhand.flows import set_up
+        from onhand.flows.demand.sales import import_sales
+        from onhand.flows.demand.tell_signals import tell_signals
+
+        if self.what is What.SIGNALS:
+            return tell_signals(self.db, documents, now=datetime.now(UTC), by=self.by, transact=transact)
+        flow = {What.ITEMS: set_up.set_items, What.NODES: set_up.set_nodes, What.SALES: import_sales}[self.what]
+        return flow(self.db, documents, by=self.by, transact=transact)
 
 
 def _row_outcomes(results: list[RowResult]) -> list[Outcome]:

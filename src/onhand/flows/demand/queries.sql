@@ -1,0 +1,158 @@
+-- name: lock_fold
+-- One folds at a time; another has nothing to wait for.
+SELECT pg_try_advisory_xact_lock(hashtextextended('onhand demand', 0));
+
+-- name: next_changes
+-- The place of the last of the next settled events, and the orders whose lines they may have changed. Events of an order
+-- that was placed have no `change`; what nodes do with it changes none of its lines.
+WITH e AS MATERIALIZED (
+    SELECT xid, pos, kind, orders, data FROM event
+    WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY event.xid, event.pos
+    LIMIT %(limit)s
+)
+SELECT (SELECT xid::text::bigint FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
+       (SELECT pos FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
+       (SELECT count(*) FROM e),
+       ARRAY(
+           SELECT unnest(orders)::text FROM e WHERE orders IS NOT NULL
+           UNION
+           SELECT data ->> 'order_id' FROM e
+           WHERE orders IS NULL AND (kind LIKE 'order.%%' OR kind = 'return.received')
+             AND coalesce(data ->> 'change', '') NOT IN ('accept', 'pack', 'ship', 'deliver')
+       );
+
+-- name: regions_of_orders
+SELECT DISTINCT demand_region_v1(o.request::json #>> '{destination,country}', o.request::json #>> '{destination,region}')
+FROM orders o WHERE o.order_id = ANY (%(ids)s::uuid[]);
+
+-- name: fold_orders
+-- Lines of orders as they stand. What a customer cancelled is what a node had for him, and all of an order that was held
+-- back to the end; the rest of what was cancelled waited for stock in vain.
+WITH told AS MATERIALIZED (
+    SELECT o.order_id, o.channel_id, o.lines::json AS lines, p.place_id, o.placed_at AT TIME ZONE p.timezone AS local,
+           o.request::json ->> 'hold' IS NOT NULL AS is_held
+    FROM orders o
+    LEFT JOIN node n ON n.code = o.request::json ->> 'pickup_node'
+        AND o.request::json ->> 'method' IN ('pickup', 'ship_to_store')
+    JOIN LATERAL (
+        SELECT place_id, timezone FROM demand_place WHERE n.node_id IS NOT NULL AND node_id = n.node_id
+        UNION ALL
+        SELECT place_id, timezone FROM demand_place WHERE n.node_id IS NULL AND region = demand_region_v1(
+            o.request::json #>> '{destination,country}', o.request::json #>> '{destination,region}')
+    ) p ON true
+    WHERE o.order_id = ANY (%(ids)s::uuid[])
+), line AS MATERIALIZED (
+    SELECT t.order_id, x.n::smallint AS line_no, l ->> 0 AS line_id, part.item_id, t.place_id, t.channel_id,
+           t.local::date AS day, extract(hour FROM t.local)::smallint AS hour, t.is_held,
+           least((l ->> 2)::bigint * part.per, 2147483647)::int AS units,
+           least(coalesce((l ->> 5)::bigint, 0) * part.per, 2147483647)::int AS gone,
+           least(coalesce((l ->> 7)::bigint, 0) * part.per, 2147483647)::int AS returned,
+           CASE WHEN l ->> 8 IS NULL THEN (l ->> 3)::bigint END AS price_minor
+    FROM told t, json_array_elements(t.lines) WITH ORDINALITY AS x (l, n), LATERAL (
+        SELECT (l ->> 1)::int AS item_id, 1 AS per WHERE l ->> 8 IS NULL
+        UNION ALL
+        SELECT key::int, value::int FROM json_each_text(CASE WHEN l ->> 8 IS NULL THEN '{}' ELSE l -> 8 END)
+    ) AS part
+), backed AS (
+    SELECT f.order_id, m.line_id, i.item_id, sum(m.quantity)::int AS units
+    FROM fulfilment f
+    JOIN event e ON e.subject = f.order_id::text || '-f' || f.fulfilment_no
+    CROSS JOIN LATERAL jsonb_to_recordset(e.data -> 'lines') AS m (line_id text, sku text, quantity int)
+    JOIN item i ON i.sku = m.sku
+    WHERE f.order_id IN (SELECT order_id FROM line WHERE gone > 0)
+      AND e.kind LIKE 'fulfilment.%%' AND e.data ->> 'change' = 'cancel' AND (e.actor <> 0 OR e.reason LIKE 'channel %%')
+    GROUP BY 1, 2, 3
+)
+INSERT INTO demand_line AS d (order_id, line_no, item_id, place_id, channel_id, day, hour, units, cancelled, unserved,
+    returned, price_minor)
+SELECT l.order_id, l.line_no, l.item_id, l.place_id, l.channel_id, l.day, l.hour, l.units, c.cancelled,
+       l.gone - c.cancelled, l.returned, l.price_minor
+FROM line l
+LEFT JOIN backed b USING (order_id, line_id, item_id)
+CROSS JOIN LATERAL (SELECT CASE WHEN l.is_held THEN l.gone ELSE least(l.gone, coalesce(b.units, 0)) END AS cancelled) c
+ON CONFLICT (order_id, line_no, item_id) DO UPDATE
+SET place_id = excluded.place_id, day = excluded.day, hour = excluded.hour, units = excluded.units,
+    cancelled = excluded.cancelled, unserved = excluded.unserved, returned = excluded.returned
+WHERE (d.place_id, d.day, d.hour, d.units, d.cancelled, d.unserved, d.returned)
+   IS DISTINCT FROM (excluded.place_id, excluded.day, excluded.hour, excluded.units, excluded.cancelled,
+                     excluded.unserved, excluded.returned);
+
+-- name: item_ends
+SELECT coalesce(min(item_id), 0), coalesce(max(item_id), -1) FROM item;
+
+-- name: order_lines
+-- All columns as bigint and none NULL: see demand/store.py `fetch`.
+SELECT item_id::bigint, place_id::bigint, channel_id::bigint, (day - date '1970-01-01')::bigint, units::bigint,
+       cancelled::bigint, returned::bigint, coalesce(price_minor, -1)
+FROM demand_line
+WHERE item_id BETWEEN %(first)s AND %(last)s AND day < %(until)s::date
+  AND (%(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]))
+  AND (%(places)s::int[] IS NULL OR place_id = ANY (%(places)s::int[]));
+
+-- name: other_sales
+-- What was imported, and what counters sold: entries of the ledger with the reason `sale`, also counts of what was left.
+SELECT item_id::bigint, place_id::bigint, channel_id::bigint, (day - date '1970-01-01')::bigint, units::bigint,
+       0::bigint, 0::bigint, coalesce(price_minor, -1)
+FROM imported_sale
+WHERE item_id BETWEEN %(first)s AND %(last)s AND day < %(until)s::date
+  AND (%(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]))
+  AND (%(places)s::int[] IS NULL OR place_id = ANY (%(places)s::int[]))
+UNION ALL
+SELECT e.item_id::bigint, p.place_id::bigint, coalesce(c.channel_id, 0)::bigint, (t.day - date '1970-01-01')::bigint,
+       greatest(-e.d_on_hand, 0)::bigint, 0::bigint, greatest(e.d_on_hand, 0)::bigint, (-1)::bigint
+FROM ledger_entry e
+JOIN demand_place p ON p.node_id = e.node_id
+CROSS JOIN LATERAL (SELECT (e.occurred_at AT TIME ZONE p.timezone)::date AS day) t
+LEFT JOIN channel c ON c.code = split_part(e.reference, ' ', 1)
+WHERE e.reason = 'sale' AND e.kind IN ('adjustment', 'count') AND e.d_on_hand <> 0
+  AND e.item_id BETWEEN %(first)s AND %(last)s AND t.day < %(until)s::date
+  AND (%(items)s::int[] IS NULL OR e.item_id = ANY (%(items)s::int[]))
+  AND (%(places)s::int[] IS NULL OR p.place_id = ANY (%(places)s::int[]));
+
+-- name: told_stock_outs
+SELECT item_id::bigint, place_id::bigint, channel_id::bigint, (day - date '1970-01-01')::bigint,
+       (stock_out_hours / 24)::float8
+FROM imported_sale
+WHERE stock_out_hours > 0 AND item_id BETWEEN %(first)s AND %(last)s AND day < %(until)s::date
+  AND (%(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]))
+  AND (%(places)s::int[] IS NULL OR place_id = ANY (%(places)s::int[]));
+
+-- name: stock_turns
+-- Moments at which a position began or ended to have a unit that may be sold: more than its safety stock of today, of
+-- which no history is kept. The order is that of the ledger, and no moment lies before an earlier one, nor after it was
+-- recorded. 0: it was first heard of without one.
+SELECT item_id::bigint, node_id::bigint, (extract(epoch FROM at) * 1000000)::bigint,
+       CASE WHEN is_open THEN 1 WHEN before IS NULL THEN 0 ELSE -1 END::bigint
+FROM (
+    SELECT item_id, node_id, at, is_open, lag(is_open) OVER (PARTITION BY item_id, node_id ORDER BY version) AS before
+    FROM (
+        SELECT e.item_id, e.node_id, e.version,
+               max(least(e.occurred_at, e.recorded_at)) OVER (PARTITION BY e.item_id, e.node_id ORDER BY e.version) AS at,
+               e.on_hand - e.unavailable - e.allocated > coalesce(p.safety_stock, n.safety_stock_default) AS is_open
+        FROM ledger_entry e
+        JOIN stock_position p USING (item_id, node_id)
+        JOIN node n USING (node_id)
+        WHERE e.item_id BETWEEN %(first)s AND %(last)s
+          AND (%(items)s::int[] IS NULL OR e.item_id = ANY (%(items)s::int[]))
+    ) AS moments
+) AS turns
+WHERE is_open IS DISTINCT FROM before AND at < %(end)s::timestamptz;
+
+-- name: hours
+-- Of the last three months before the day that is asked for.
+SELECT hour, count(*) FROM demand_line WHERE day >= %(until)s::date - 90 AND day < %(until)s::date GROUP BY hour;
+
+-- name: places
+SELECT p.place_id, n.node_id, n.code, coalesce(p.region, demand_region_v1(n.country, n.region)), p.timezone
+FROM demand_place p LEFT JOIN node n USING (node_id);
+
+-- name: channels
+SELECT c.channel_id, c.code, coalesce(c.node_ids, g.node_ids)
+FROM channel c LEFT JOIN node_group g ON g.code = c.node_group;
+
+-- name: shipping_nodes
+SELECT node_id FROM node WHERE active;
+
+-- name: item_names
+SELECT item_id, sku, category FROM item WHERE item_id = ANY (%(items)s::int[]);
