@@ -223,7 +223,8 @@ _RESERVATION: Json = {
 _DAY: Json = {
     "node": "BERLIN", "day": "2026-03-02",
     "capacity": {"orders": 120, "lines": None, "units": None}, "held": {"orders": 17, "lines": 23, "units": 41},
-    "used": {"orders": 58, "lines": 77, "units": 131}, "headroom": {"orders": 45, "lines": None, "units": None},
+    "used": {"orders": 58, "lines": 77, "units": 131}, "planned": {"orders": 20, "lines": 20, "units": 26},
+    "headroom": {"orders": 25, "lines": None, "units": None},
 }  # fmt: skip
 
 # Orders -------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class Assessor:
         units = paths.units[:, campaign.row, span].sum(axis=2).astype(np.float64)
         more = np.maximum(np.exp(campaign.mu + campaign.sigma * paths.effect[:, np.newaxis]), 1.0)
         turn = np.argsort((units * more).sum(axis=1), kind="stable")
-        orders = len(self.world.history) / self.world.days * float(self.demand.background.sum())
+        orders = len(self.world.history) * self.world.stand_for / self.world.days * float(self.demand.background.sum())
         count = int(self.settings.orders_max / max(orders * _DECISIONS, 1.0))
         count = min(len(turn), max(PATHS_MIN, count))
         places = ((np.arange(count) + 0.5) * len(turn) / count).astype(np.int64)

@@ -64,7 +64,7 @@ class Pool:
         counts = self.counts[(self.world.today + day) % 7]
         if not len(counts):
             counts = self.every
-        return round(float(random.choice(counts)) * float(self.demand.background[day]))
+        return round(float(random.choice(counts)) * self.world.stand_for * float(self.demand.background[day]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class World:
     second   float64[pool]: seconds after midnight (UTC) at which each was placed
     day      int32[pool]: the day on which, days since 1970
     days     how many days the pool was taken from, the last of them `last`
+    stand_for  how many orders each of the pool stands for
     rules    the policy, asked for the orders of a history
     late_days  an order that takes longer from when it was placed is late; unless no network could do it sooner
     """
@@ -39,6 +40,7 @@ class World:
     last: int
     rules: Callable[[History], Rules]
     late_days: float
+    stand_for: float = 1.0
 
     def __post_init__(self) -> None:
         if not len(self.history):
