@@ -68,7 +68,7 @@ class CampaignIn(Strict):
         float | None, Field(gt=0, le=0.9, description="share of the price; the uplift follows from past prices")
     ] = None
     uplift: Annotated[
-        float | None, Field(gt=0, le=50, description="share by which demand of the items rises: 1.5 is 2.5 times as much")
+        float | None, Field(gt=0, le=50, description="share by which demand rises: 1.5 is 2.5 times as much")
     ] = None
     policy: Annotated[str, Field(pattern=NAME_PATTERN)] = "standard"
     paths: Annotated[int, Field(ge=20, le=5_000, description="of demand that are drawn")] = 500
@@ -122,10 +122,10 @@ class CampaignList(BaseModel):
     responses=problem_responses(409, 422),
 )
 def assess_campaign(body: CampaignIn, app: TheApp, by: By, once: OnceDep) -> Response:
-    """Push demand with the campaign, as it may come, through the solver that decides real orders, against stock, inbound
-    and the capacity of nodes and carriers, day by day: fill rate, lateness, cost to serve, which node, carrier or item
-    gives way first and when, what to move or buy before when, the largest uplift that the network can serve, better
-    dates. Works in the background and changes nothing: see `GET /v1/jobs/{id}`, and its result.
+    """Push demand with the campaign, as it may come, through the solver that decides real orders, against stock,
+    inbound and the capacity of nodes and carriers, day by day: fill rate, lateness, cost to serve, which node, carrier
+    or item gives way first and when, what to move or buy before when, the largest uplift that the network can serve,
+    better dates. Works in the background and changes nothing: see `GET /v1/jobs/{id}`, and its result.
     """
     request = Request(
         items=tuple(body.items),
@@ -197,7 +197,8 @@ def get_one_campaign(campaign_id: _CampaignId, app: TheApp) -> Response:
     responses=problem_responses(404, 422),
 )
 def cancel_campaign(campaign_id: _CampaignId, app: TheApp, by: By, once: OnceDep) -> Response:
-    """Give back the room that it holds, and take back its signal for the days to come. The same again changes nothing."""
+    """Give back the room that it holds, and take back its signal for the days to come. The same again changes
+    nothing."""
     return once.commit(lambda conn: cancel(app.db, conn, str(campaign_id), now=app.state.now(), by=by))
 
 

@@ -15,7 +15,7 @@ Heerde and Pieters 2005): an item without any history of prices gets its categor
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -346,7 +346,7 @@ def _with_answer(sales: Sales, design: Design, rows: npt.NDArray[np.intp], answe
     places = int(sales.place.max(initial=0)) + 1
     level = np.full(places, np.nan)
     if not len(rows) or not sales.units[rows].any():
-        return Fitted(np.zeros(design.usual.shape[1]), answer, level, 1.0)
+        return Fitted(np.zeros(int(design.usual.shape[1])), answer, level, 1.0)
     offset = design.answer[rows] @ answer
     ridge = _ridge(sales, rows, design.usual.shape[1])
     b, _, dispersion, found = _regress(sales.units[rows], design.usual[rows], sales.place[rows], offset, ridge)
@@ -375,7 +375,7 @@ def _regress(
     seen = np.bincount(place, minlength=places)
     start = (np.bincount(place, y, places) + 0.5) / np.maximum(seen, 1)
     eta = np.log(0.5 * y + 0.5 * start[place])
-    b: Float64 = np.zeros(x.shape[1])
+    b = np.zeros(x.shape[1])
     level: Float64 = np.zeros(places)
     for _ in range(_STEPS_MAX):
         mu = np.exp(eta)
@@ -383,14 +383,16 @@ def _regress(
         wanted = eta - offset + (y - mu) / mu
         inside, target = _within(x, weight, place), _within(wanted[:, np.newaxis], weight, place)[:, 0]
         gram = inside.T @ (weight[:, np.newaxis] * inside) + np.diag(ridge)
-        new: Float64 = np.asarray(np.linalg.solve(gram, inside.T @ (weight * target)), np.float64)
+        solved: Any = np.linalg.solve(gram, inside.T @ (weight * target))
+        new: Float64 = solved
         total = np.bincount(place, weight, places)
-        level = np.bincount(place, weight * (wanted - x @ new), places) / np.maximum(total, 1e-300)
+        level = (np.bincount(place, weight * (wanted - x @ new), places) / np.maximum(total, 1e-300)).astype(np.float64)
         floor = np.log(0.5 / np.maximum(seen, 1)) - 3.0
         level = np.maximum(level, floor - float(np.abs(offset).max(initial=0.0)))
         eta = np.clip(offset + x @ new + level[place], -_LOG_MAX, _LOG_MAX)
         moved = float(np.abs(new - b).max(initial=0.0))
-        b, before = new, dispersion
+        before = dispersion
+        b = np.asarray(new, np.float64)
         dispersion = _dispersion(y, np.exp(eta), len(b) + int((seen > 0).sum()))
         if moved < 1e-7 and abs(dispersion - before) < 1e-7 * before:
             break

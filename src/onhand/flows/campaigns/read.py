@@ -1,5 +1,5 @@
-"""What an assessment is made from: the network and its stock as they are now, how orders look, what is expected, and how
-demand has answered to prices."""
+"""What an assessment is made from: the network and its stock as they are now, how orders look, what is expected, and
+how demand has answered to prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from onhand.errors import Conflict, FieldError, InvalidInput
 from onhand.flows.demand.history import load_history
 from onhand.flows.in_force import read_node_facts
 from onhand.flows.simulation.read import read_period
+from onhand.planning.campaigns.baskets import facts_of
 from onhand.planning.campaigns.model import DAY, Demand, World
 from onhand.planning.campaigns.outlook import LEVELS, usual_outlook
 from onhand.planning.elasticity import Responses, Sales, study, usual
@@ -102,7 +103,6 @@ def read_world(
     compiled, nodes = compile_policy(document), facts_of_nodes(read_node_facts(conn), period.history.network.count)
     kept = np.unique(np.linspace(0, len(before) - 1, min(len(before), _POOL_MAX)).astype(np.int64))
     placed = before.placed[kept]
-    facts = before.facts
     begins = period.history.begins
     pool = replace(
         period.history,
@@ -111,7 +111,7 @@ def read_world(
         may_wait=before.may_wait[kept],
         may_split=before.may_split[kept],
         wishes=before.wishes[kept],
-        facts=None if facts is None else lambda n: facts(int(kept[n])),
+        facts=facts_of(before.facts, kept),
         before=None,
         moves=_arrivals(period.history, now + timedelta(days=days)),
         rejection=np.zeros_like(period.history.rejection),

@@ -17,7 +17,7 @@ from onhand.flows.demand.fold import fold
 from onhand.network.compiled import Network
 from onhand.planning.campaigns.assess import Assessor, assess
 from onhand.planning.campaigns.model import Assessment, Campaign, Demand, Figures, Settings
-from onhand.planning.campaigns.remedy import Cure, Means, cure
+from onhand.planning.campaigns.remedy import USUAL_MEANS, Cure, Means, cure
 from onhand.planning.elasticity import Responses
 
 Progress = Callable[[str, int, int], None]
@@ -53,7 +53,7 @@ class Request:
     policy: str = "standard"
     paths: int = 500
     shifts: tuple[int, ...] = (-7, -3, 3, 7)
-    means: Means = Means()
+    means: Means = USUAL_MEANS
     seed: int = 0
 
     def __post_init__(self) -> None:

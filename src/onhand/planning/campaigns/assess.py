@@ -231,9 +231,9 @@ def _kind(kind: str) -> Kind:
 def _largest(assessor: Assessor, planned: list[Served]) -> tuple[float, bool, int]:
     """(scale of the uplift, whether no larger one was tried, evaluations): the largest that the network serves.
 
-    By doubling and then by bisection, every time on the same paths. A path that cannot be served at some scale cannot at
-    a larger one, and one that can, can at a smaller one: what is known of a path is not asked again, and the answer is
-    monotone whatever the solver does. Paths that were late before come first, and it ends when enough have failed.
+    By doubling and then by bisection, every time on the same paths. A path that cannot be served at some scale cannot
+    at a larger one, and one that can, can at a smaller one: what is known of a path is not asked again, and the answer
+    is monotone whatever the solver does. Paths that were late before come first, and it ends when enough have failed.
     """
     settings, count = assessor.settings, assessor.count
     allowed = settings.risk_max * count

@@ -6,14 +6,16 @@ the path. What a campaign adds comes on top as orders of one line, in an order t
 the orders of a smaller uplift are among those of a larger one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from onhand.planning.campaigns.model import DAY, Bool, Demand, Float64, Int32, Int64, World
 from onhand.simulation import chance
 from onhand.simulation.history import History
+from onhand.sourcing.policies.facts import OrderFacts
 from onhand.sourcing.solve import Asked
 
 EXTRA, CUT = 11, 12  # what draws are about, beside those of simulation/chance.py
@@ -122,7 +124,9 @@ def draw_baskets(pool: Pool, units: Int64, path: int, seed: int) -> Lines:
     free = free[np.lexsort((random.random(len(free)), day[order[free]]))]
     turn = np.argsort(more_day, kind="stable")
     rank = _rank(more_day[turn])
-    free_first = np.searchsorted(day[order[free]], np.arange(days + 1))
+    free_day: Int32 = day[order[free]]
+    edges: Int32 = np.arange(days + 1, dtype=np.int32)
+    free_first = np.asarray(np.searchsorted(free_day, edges), np.int64)
     place = free_first[more_day[turn]] + rank
     fits = place < free_first[more_day[turn] + 1]
     joined = order[free[place[fits]]]
@@ -162,7 +166,7 @@ def make_orders(pool: Pool, lines: Lines, units: Int64, path: int, seed: int) ->
     number = np.full(len(lines.template), -1, np.int64)
     number[baskets] = np.arange(len(baskets))
     template = np.concatenate([lines.template[baskets], new])
-    days = np.concatenate([lines.day[baskets], new_day])
+    days: Int32 = np.concatenate([lines.day[baskets], new_day]).astype(np.int32)
     origin = np.concatenate([baskets, np.full(len(new), -1)])
     order = np.concatenate([number[lines.order[kept]], len(baskets) + np.arange(len(new))])
     item = np.concatenate([lines.item[kept], pool.demand.item[row]])
@@ -205,7 +209,6 @@ def _history(pool: Pool, template: Int64, day: Int32, origin: Int64, order: Int6
         cost=None if pool.cost is None else pool.cost[item],
         **pool.asked.of_orders(template),
     )
-    facts = history.facts
     made = replace(
         history,
         orders=asked,
@@ -213,9 +216,18 @@ def _history(pool: Pool, template: Int64, day: Int32, origin: Int64, order: Int6
         may_wait=history.may_wait[template],
         may_split=history.may_split[template],
         wishes=history.wishes[template],
-        facts=None if facts is None else lambda n: facts(int(template[n])),
+        facts=facts_of(history.facts, template),
     )
     return Made(made, template, day.astype(np.int32), origin)
+
+
+def facts_of(facts: Callable[[int], OrderFacts] | None, rows: Int64) -> Callable[[int], OrderFacts] | None:
+    """What conditions of policies see of the orders in these rows of others."""
+    return None if facts is None else partial(_facts_at, facts, rows)
+
+
+def _facts_at(facts: Callable[[int], OrderFacts], rows: Int64, order: int) -> OrderFacts:
+    return facts(int(rows[order]))
 
 
 def _cut(rows: Int32, day: Int32, amount: Int64, units: Int64, mark: Float64) -> Int64:

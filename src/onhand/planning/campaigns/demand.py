@@ -58,6 +58,6 @@ def with_campaign(units: Int64, normal: float, path: int, demand: Demand, campai
     wanted[rows, begins:ends] += extra if campaign.profile is None else extra * campaign.profile[: ends - begins]
     after = slice(ends, min(ends + campaign.dip_days, units.shape[1]))
     wanted[rows, after] *= np.maximum(campaign.dip**scale, _LEFT_MIN)[:, np.newaxis]
-    n, days = np.indices(units.shape)
-    luck = chance.uniform(path, ROUNDING, n, days)
+    cells: Int64 = np.arange(units.size).reshape(units.shape)
+    luck = chance.uniform(path, ROUNDING, cells)
     return np.floor(wanted + luck).astype(np.int64)

@@ -123,8 +123,8 @@ class Settings:
     """How thorough an assessment is.
 
     paths         of demand that are drawn
-    orders_max    orders that may be decided in all; of the paths so many are decided as that allows, PATHS_MIN at least,
-                  spread evenly over how much they ask for
+    orders_max    orders that may be decided in all; of the paths so many are decided as that allows, PATHS_MIN at
+                  least, spread evenly over how much they ask for
     late_share_max, risk_max  a campaign can be served if more than this share of its orders is late with at most this
                   probability
     break_share   a node, carrier or item breaks on the first day on which more than this share of the orders that would
@@ -151,7 +151,8 @@ class Break:
     """A node, carrier or item that stops serving what is asked of it.
 
     what         node code; carrier and service; row of an item
-    probability  that it breaks at all; first: that it is the first to break; without: that it breaks without the campaign
+    probability  that it breaks at all; first: that it is the first to break; without: that it breaks without the
+                 campaign
     day          days from today: the median of the first days, and the 10 % and 90 % quantiles; of the paths that break
     """
 

@@ -1,10 +1,10 @@
 """What to move or buy, and before when, so that a campaign can be served: a linear programme over one hard path.
 
-Of every item that runs out, or that a full node would have sent, the programme chooses how many units each node sends on
-each day, and what is done about stock and room: units bought, inbound brought forward, units transferred, overtime at a
-node, the uplift spread over the days of the campaign. It minimises what these cost, and a unit that stays unserved costs
-more than all of them. Stock that lies about costs a little, so that everything comes as late as it may: that is the date
-before which it must be there. The answer is checked by the solver that decides orders (assess.py), not believed.
+Of every item that runs out, or that a full node would have sent, the programme chooses how many units each node sends
+on each day, and what is done about stock and room: units bought, inbound brought forward, units transferred, overtime
+at a node, the uplift spread over the days of the campaign. It minimises what these cost, and a unit that stays unserved
+costs more than all of them. Stock that lies about costs a little, so that everything comes as late as it may: that is
+the date before which it must be there. The answer is checked by the solver that decides orders, not believed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from onhand.network.compiled import NO_LIMIT, Network
 from onhand.planning.campaigns.assess import Assessor
 from onhand.planning.campaigns.baskets import Made
 from onhand.planning.campaigns.demand import with_campaign
-from onhand.planning.campaigns.model import DAY, Campaign, Float64, Int32, Int64, World
+from onhand.planning.campaigns.model import DAY, Bool, Campaign, Float64, Int32, Int64, World
 from onhand.planning.campaigns.serve import Served
 from onhand.simulation.history import History, Inbound, Moves
 
@@ -30,8 +30,8 @@ _HOLDING: Final = 1e-3
 _ITEMS_MAX: Final = 40
 _NODES_MAX: Final = 12
 _LITTLE: Final = 0.5
-# A programme sees units flow where customers, cut-offs and baskets are lumpy: where the remedies for what is asked for do
-# not do, those for so much more are tried.
+# A programme sees units flow where customers, cut-offs and baskets are lumpy: where the remedies for what is asked for
+# do not do, those for so much more are tried.
 _MARGINS: Final = (1.0, 1.15, 1.3, 1.5)
 # Share of a campaign's extra units that one day may take when it is spread, as a multiple of what it has.
 _PROFILE_MAX: Final = 4.0
@@ -59,6 +59,9 @@ class Means:
     overtime_share: float = 0.3
     spread_minor: float | None = 20.0
     far_minor: float = 200.0
+
+
+USUAL_MEANS: Final = Means()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,8 +268,8 @@ class _Programme:
         return np.array([k for k in rank.tolist() if useful[k]][:_NODES_MAX], np.int64)
 
     def _limits(self) -> tuple[Float64, Float64]:
-        """Orders a day, inf: no limit: float64[nodes] by the node's own room, float64[nodes, H] by what its carriers take
-        besides."""
+        """Orders a day, inf: no limit: float64[nodes] by the node's own room, float64[nodes, H] by what its carriers
+        take besides."""
         network: Network = self.assessor.server.network
         limits = np.where(network.limits == NO_LIMIT, np.inf, network.limits.astype(np.float64))[self.nodes]
         # Lines and units in orders, as the path has them.
@@ -292,12 +295,12 @@ class _Programme:
         stock = lp.constraints(arrivals, arrivals, (items, nodes, days))
         lp.put(stock, hold, 1.0)
         lp.put(stock[:, :, 1:], hold[:, :, :-1], -1.0)
-        # Demand takes its units when it comes: the solver sends from afar sooner than wait for stock. Axis 1 is the node
-        # that is nearest to it.
+        # Demand takes its units when it comes: the solver sends from afar sooner than wait for stock. Axis 1 is the
+        # node that is nearest to it.
         asked = lp.constraints(self.wanted, self.wanted, (items, nodes, days))
         lp.put(asked, lost, 1.0)
         # Room: what a node has taken waits there, no longer than it may.
-        limited = np.isfinite(self.room).all(axis=1)
+        limited: Bool = np.isfinite(self.room).all(axis=1).reshape(nodes)
         room = np.where(limited[:, np.newaxis], self.room, 0.0)
         waits = lp.variables((nodes, days), 0.0, np.where(limited, np.inf, 0.0)[:, np.newaxis])
         done = lp.variables((nodes, days), 0.0)
@@ -339,10 +342,11 @@ class _Programme:
                         lp.put(stock[:, a, :size], move[:, a, b], 1.0)
                         lp.put(stock[:, b, lead:], move[:, a, b], -1.0)
         if means.expedite_minor is not None and lots:
-            found["expedite"] = []
+            forwards: list[Int64] = []
+            found["expedite"] = forwards
             for i, k, day, units in lots:
                 forward = lp.variables((day - means.expedite_days,), means.expedite_minor)
-                found["expedite"].append(forward)
+                forwards.append(forward)
                 lp.put(stock[i, k, means.expedite_days : day], forward, -1.0)
                 lp.put(stock[i, k, day], forward, 1.0)
                 lp.put(lp.constraints(-np.inf, units, (1,)), forward, 1.0)
@@ -441,7 +445,8 @@ class _Programme:
             if amount.sum() > _LITTLE:
                 first = int(np.argmax(amount > 1e-6)) + means.expedite_days
                 add("expedite", float(amount.sum()), means.expedite_minor or 0.0, item=int(self.items[i]),
-                    node=int(self.nodes[k]), start=max(0, first - means.expedite_days), before=first, until=day)  # fmt: skip
+                    node=int(self.nodes[k]), start=max(0, first - means.expedite_days), before=first,
+                    until=day)  # fmt: skip
         if "overtime" in found:
             last = min(campaign.last + self.grace, self.days - 1)
             for k, amount in enumerate(value[found["overtime"]].tolist()):
@@ -482,12 +487,12 @@ def applied(world: World, campaign: Campaign, remedies: Sequence[Remedy]) -> tup
     units, promised = moves.units.copy(), inbound.units.copy()
     for (item, node, day), taken in forward.items():
         begin = world.today + day
-        for column, moments, where in ((units, moves.at, moves), (promised, inbound.ready, inbound)):
+        for amount, moments, where in ((units, moves.at, moves), (promised, inbound.ready, inbound)):
             rest = taken
             of = (where.item == item) & (where.node == node) & (moments // DAY == begin)
             for m in np.flatnonzero(of).tolist():
-                part = min(rest, int(column[m]))
-                column[m] -= part
+                part = min(rest, int(amount[m]))
+                amount[m] -= part
                 rest -= part
     at = np.concatenate([moves.at, [row[0] for row in rows]])
     turn = np.argsort(at, kind="stable")
@@ -508,4 +513,4 @@ def applied(world: World, campaign: Campaign, remedies: Sequence[Remedy]) -> tup
     return replace(world, history=changed), campaign
 
 
-__all__ = ["Cure", "Means", "Remedy", "applied", "cure"]
+__all__ = ["USUAL_MEANS", "Cure", "Means", "Remedy", "applied", "cure"]

@@ -1,5 +1,5 @@
-"""Orders of one path, decided by the solver from stock, arrivals, room of nodes and of carriers, day by day; and what was
-in the way of those that are late.
+"""Orders of one path, decided by the solver from stock, arrivals, room of nodes and of carriers, day by day; and what
+was in the way of those that are late.
 
 An order is late if it is not served in full, or arrives later than `World.late_days`, unless a network with stock and
 room for everything could do it no sooner. Where such a network would have sent it from tells what was in the way: its
@@ -8,13 +8,13 @@ item had run out; or that node was full on that day; or its carrier was.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from onhand.network.compiled import NO_LIMIT, Network
-from onhand.planning.campaigns.baskets import Made, Pool
+from onhand.planning.campaigns.baskets import Made, Pool, facts_of
 from onhand.planning.campaigns.model import DAY, Bool, Float64, Int32, Int64, World
 from onhand.simulation import replay as replaying
 from onhand.simulation.history import NO_INBOUND, NO_MOVES, History
@@ -24,8 +24,8 @@ from onhand.sourcing.solve import Asked
 # Ship days reach so many days beyond the horizon.
 _BEYOND = 14
 _PLENTY = 1_000_000
-# Beside cut-offs of nodes the times of day (UTC) at which orders are decided and arrivals are booked: every step costs a
-# third of a millisecond, and a day of orders by itself hardly more.
+# Beside cut-offs of nodes the times of day (UTC) at which orders are decided and arrivals are booked: every step costs
+# a third of a millisecond, and a day of orders by itself hardly more.
 _TIMES_S = (0.0, DAY / 2)
 # More cut-offs than these, in time zones far apart, are not each a step of their own.
 _CUTOFFS_MAX = 6
@@ -62,7 +62,7 @@ class Resources(NamedTuple):
         return self.lane_from + self.lanes
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         return self.item_from + self.items
 
 
@@ -154,7 +154,7 @@ class Server:
         flags = promoted[asked.item]
         size = self.days
         reason = self._reasons(made, history, outcome, counted)
-        late_units = np.bincount(made.owner, asked.units, orders)
+        late_units = np.bincount(made.owner, asked.units, orders).astype(np.float64)
         served = outcome.served > 0
         # Filled is what a shelf had on the day it was asked for, not what came later.
         found_on = (outcome.picks.at // DAY).astype(np.int64) - self.world.today
@@ -173,7 +173,7 @@ class Server:
             cost_minor=cost,
             broken=self._broken(made, counted, reason),
             load=self._loads(outcome, asked)[0] - self.used,
-            short=_table(reason, made.day[counted], late_units[counted], (self.resources.count, size)),
+            short=_table(reason, made.day[counted], late_units[counted], (self.resources.total, size)),
         )
 
     def late_baskets(self, made: Made, served: Served, baskets: int) -> Bool:
@@ -249,20 +249,22 @@ class Server:
         return np.cumsum(change, axis=1)
 
     def _loads(self, outcome: Outcome, asked: Asked) -> tuple[Float64, Float64, Float64]:
-        """What is used of each ship day: of nodes (orders, lines, units), of services at nodes and of lanes (parcels)."""
+        """What is used of each ship day: of nodes (orders, lines, units), of services at nodes and of lanes
+        (parcels)."""
         done, picks = outcome.fulfilments, outcome.picks
         used, parcels, lanes = self.used.copy(), self.parcels.copy(), self.lanes.copy()
         ship = self._ship_day(done.node, done.departs)
-        np.add.at(used, (done.node, ship, 0), 1)
+        place: Any = (done.node, ship, 0)
+        np.add.at(used, place, 1)
         key = done.order.astype(np.int64) * self.resources.nodes + done.node
         turn = np.argsort(key, kind="stable")
         wanted = picks.order.astype(np.int64) * self.resources.nodes + picks.node
         if len(key):
             of = turn[np.minimum(np.searchsorted(key[turn], wanted), len(key) - 1)]
             alive = key[of] == wanted
-            at = picks.node[alive], ship[of[alive]]
-            np.add.at(used, (*at, 1), 1)
-            np.add.at(used, (*at, 2), picks.units[alive])
+            for column, amount in ((1, np.ones(int(alive.sum()))), (2, picks.units[alive])):
+                place = (picks.node[alive], ship[of[alive]], column)
+                np.add.at(used, place, amount)
         carried = done.service >= 0
         if len(parcels):
             np.add.at(parcels, (done.node[carried], done.service[carried], ship[carried]), done.parcels[carried])
@@ -274,7 +276,7 @@ class Server:
 
     def _broken(self, made: Made, late: Bool, reason: Int64) -> tuple[Int64, Int64, Float64]:
         """Resources that break, on which day, and how many orders are late because of it on that day."""
-        shape = self.resources.count, self.days
+        shape = self.resources.total, self.days
         count = _table(reason, made.day[late], np.ones(len(reason)), shape)
         hit = np.flatnonzero(count.any(axis=1))
         users = self._users(made, hit)
@@ -324,7 +326,7 @@ class Server:
             may_wait=history.may_wait[template],
             may_split=history.may_split[template],
             wishes=history.wishes[template],
-            facts=None if facts is None else lambda n: facts(int(template[n])),
+            facts=facts_of(facts, template),
             network=free,
             available=np.where(stocked, _PLENTY, 0).astype(np.int32),
             moves=NO_MOVES,
@@ -449,7 +451,7 @@ class Server:
 
 def _table(rows: Int64, days: Int32, values: Float64, shape: tuple[int, int]) -> Float64:
     cell = rows.astype(np.int64) * shape[1] + days
-    return np.bincount(cell, values, shape[0] * shape[1]).reshape(shape)
+    return np.bincount(cell, values, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
 
 def _offsets(network: Network, at: float) -> Float64:
