@@ -30,9 +30,9 @@ from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.campaigns import job as campaigns
-from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
+from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
@@ -232,8 +232,8 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, work on jobs, forget old idempotency keys, and have compiled what planning
-        needs. Any number of processes may do it at once."""
+        listen to them, deliver webhooks, follow demand, fetch signals, work on jobs, forget old idempotency keys, and
+        have compiled what planning needs. Any number of processes may do it at once."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (

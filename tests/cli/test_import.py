@@ -479,3 +479,47 @@ def test_any_bytes_are_rows_or_a_refused_file(tmp_path_factory, content):
         assert [row.line for row in rows] == sorted({row.line for row in rows})
         assert all(row.position <= source.size for row in rows)
         assert all((row.problem is None) == bool(row.body) for row in rows)
+
+
+# Sales and signals --------------------------------------------------------------------------------
+
+
+def test_sales_and_signals_with_every_kind_of_bad_row(onhand, db, capsys):
+    set_items(db, [{"sku": "A", "name": "Mug"}], by=SYSTEM)
+    set_nodes(db, [NODE | {"code": "LYON"}], by=SYSTEM)
+    write(
+        "sales.csv",
+        "sku,day,quantity,node,region,price_minor\nA,2025-11-28,14,LYON,,1250\nA,2025-11-28,3,,FR,\nA,2025-11-29,2.0,,,\n"
+        "Z,2025-11-28,1,,,\nA,28.11.2025,1,,,\nA,2025-11-30,many,,,\nA,2025-11-28,1,PARIS,,\nA,2025-11-30,-1,,,\n",
+    )
+    assert onhand("import", "sales", "sales.csv") == 1
+    assert stored(db, "SELECT day::text, units, price_minor FROM imported_sale ORDER BY day, units") == [
+        ("2025-11-28", 3, None), ("2025-11-28", 14, 1250), ("2025-11-29", 2, None),
+    ]  # fmt: skip
+    found = dict(rejects("sales.rejects.jsonl"))
+    assert sorted(found) == [5, 6, 7, 8, 9]
+    assert found[5].startswith("sku: no item 'Z'") and found[6].startswith("day: expected a day")
+    assert found[8].startswith("node: no node 'PARIS'")
+    assert onhand("import", "sales", "sales.csv") == 1
+    assert "unchanged" in capsys.readouterr().out
+    write(
+        "signals.jsonl",
+        '{"name": "temperature", "scope": {"region": "FR"}, "at": "2026-03-01", "value": 7.5}\n'
+        '{"name": "temperature", "at": "2026-03-01T12:00:00Z", "value": "warm"}\n'
+        '{"name": "promotion", "at": "2036-03-01", "value": 1}\n',
+    )
+    write("more.csv", "name,at,value,scope.sku,known_ahead\npromotion,2036-03-01,1,A,true\n")
+    assert onhand("import", "signals", "signals.jsonl", "more.csv") == 1
+    assert sorted(dict(rejects("signals.rejects.jsonl"))) == [2, 3]
+    sql = "SELECT name, item_id, region, known_ahead, value FROM signal JOIN signal_value USING (signal_id) ORDER BY 1"
+    assert stored(db, sql) == [("promotion", 1, None, True, 1.0), ("temperature", None, "FR", False, 7.5)]
+
+
+def test_sales_of_a_parquet_file_through_the_api(onhand, db, api):
+    url, key = api
+    set_items(db, [{"sku": "A", "name": "Mug"}], by=SYSTEM)
+    days = [f"2025-11-{day:02}" for day in range(1, 31)]
+    frame = polars.DataFrame({"sku": ["A"] * 30, "day": days, "quantity": range(30)})
+    frame.with_columns(polars.col("day").str.to_date()).write_parquet("sales.parquet")
+    assert onhand("import", "sales", "sales.parquet", "--url", url, "--key", key) == 0
+    assert stored(db, "SELECT units FROM imported_sale ORDER BY day") == [(n,) for n in range(30)]

@@ -255,8 +255,9 @@ def test_holidays_of_a_subdivision_else_of_its_country():
 @pytest.mark.parametrize(
     ("country", "region", "expected"),
     [
-        ("DE", "BY", "DE-BY"), ("DE", "de-by", "DE-BY"), ("de", " by ", "DE-BY"), ("DE", "Bayern", "DE"), ("DE", None, "DE"),
-        ("US", "CA", "US-CA"), ("DE", "", "DE"), ("FR", "75", "FR-75"), ("DE", "DE", "DE-DE"), ("GB", "GB-ENG", "GB-ENG"),
+        ("DE", "BY", "DE-BY"), ("DE", "de-by", "DE-BY"), ("de", " by ", "DE-BY"), ("DE", "Bayern", "DE"),
+        ("DE", None, "DE"), ("US", "CA", "US-CA"), ("DE", "", "DE"), ("FR", "75", "FR-75"), ("DE", "DE", "DE-DE"),
+        ("GB", "GB-ENG", "GB-ENG"),
     ],
 )  # fmt: skip
 def test_region_of_is_what_the_database_says(db, country, region, expected):

@@ -158,8 +158,9 @@ def sold(merchant, quantity, at, reason="sale", reference="web 1"):
             (quantity,),
         ).fetchone()
         conn.execute(
-            "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable, d_allocated,"
-            " d_oversold, on_hand, unavailable, allocated, oversold, actor, reason, reference, occurred_at, recorded_at)"
+            "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable,"
+            " d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, reason, reference,"
+            " occurred_at, recorded_at)"
             " VALUES (1, 1, %s, 'adjustment', %s, %s, 0, 0, 0, %s, 0, 0, 0, 0, %s, %s, %s, %s)",
             (on_hand[1], -quantity, -quantity, on_hand[0], reason, reference, at, at),
         )
@@ -231,7 +232,8 @@ def test_a_region_is_out_while_every_node_is(merchant):
                 at = datetime(2026, 3, day, hour, tzinfo=UTC) + zone
                 conn.execute(
                     "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable,"
-                    " d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, occurred_at, recorded_at)"
+                    " d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, occurred_at,"
+                    " recorded_at)"
                     " VALUES (1, %s, %s, 'count', %s, %s, 0, 0, 0, %s, 0, 0, 0, 0, %s, %s)",
                     (node, version, on_hand, on_hand - before, on_hand, at, at),
                 )

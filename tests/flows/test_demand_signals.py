@@ -72,10 +72,12 @@ def test_one_series_for_each_scope(merchant):
 def test_bad_rows_are_told_and_stop_no_other(merchant):
     row = {"name": "x", "at": "2026-03-01", "value": 1.5}
     results = tell(
-        merchant, row, row, row | {"scope": {"sku": "Z"}}, row | {"scope": {"node": "rome"}}, row | {"at": "2026-03-11"},
-        row | {"known_ahead": True}, row | {"name": "public_holiday"}, row | {"name": "Bad name"}, row | {"value": "7"},
+        merchant, row, row, row | {"scope": {"sku": "Z"}}, row | {"scope": {"node": "rome"}},
+        row | {"at": "2026-03-11"}, row | {"known_ahead": True}, row | {"name": "public_holiday"},
+        row | {"name": "Bad name"}, row | {"value": "7"},
         row | {"scope": {"region": "Bavaria"}}, row | {"at": "2026-03-02", "known_at": "2026-03-01"},
-        row | {"at": "2026-03-02", "known_at": "2026-03-11"}, row | {"scope": {"shop": "A"}}, row | {"at": "2026-03-02"},
+        row | {"at": "2026-03-02", "known_at": "2026-03-11"}, row | {"scope": {"shop": "A"}},
+        row | {"at": "2026-03-02"},
     )  # fmt: skip
     assert statuses(results) == ["created", *["rejected"] * 12, "created"]
     assert [result.errors[0].path for result in results[1:-1]] == [

@@ -30,6 +30,7 @@ EXAMPLES = 10
 ENDLESS = "/v1/events"
 
 CONNECTED, STUCK = "partner", "order-1"
+SIGNALS = [f"signal-{n}" for n in range(20)]
 _BEGINS, _ENDS = "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z"
 OPEN = ("/healthz", "/readyz", "/metrics")
 
@@ -50,6 +51,7 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     server.client.post("/v1/plans/run", json={"kind": "sourcing", "apply": False}, timeout=240).raise_for_status()
     jobs = _some_jobs(server, shop)
     message_id = _connected(server, shop)
+    _some_signals(shop)
     schema = schemathesis.openapi.from_url(
         f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id)
     )
@@ -104,6 +106,15 @@ def _connected(server: Server, shop: Shop) -> int:
         )
     (message,) = shop.call("GET", f"/v1/channels/{CONNECTED}/messages")["data"]
     return message["message_id"]
+
+
+def _some_signals(shop: Shop) -> None:
+    """Signals and feeds of them, enough to delete. No worker fetches any."""
+    rows = [{"name": name, "at": "2026-03-01", "value": 1} for name in SIGNALS]
+    shop.call("POST", "/v1/signals", {"signals": rows})
+    feed = {"url": "https://1.1.1.1/x.csv", "format": "csv", "columns": {"at": "day", "value": "mean"}}
+    for name in SIGNALS:
+        shop.call("PUT", f"/v1/signal-feeds/{name}", feed)
 
 
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
@@ -163,6 +174,8 @@ def _config(server: Server, shop: Shop, jobs: list[str], message_id: int) -> sch
         "/v1/orders/{order_id}/reroute": fresh,
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
+        "/v1/signals/{name}": SIGNALS,
+        "/v1/signal-feeds/{name}": SIGNALS,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}

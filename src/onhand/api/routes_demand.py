@@ -78,7 +78,7 @@ class SignalBatch(BaseModel):
             "examples": [
                 {
                     "signals": [
-                        {"name": "temperature", "scope": {"region": "DE-BE"}, "at": "2026-03-02T12:00:00Z", "value": 7.5},
+                        {"name": "temperature", "scope": {"region": "DE-BE"}, "at": "2026-03-02", "value": 7.5},
                         {"name": "promotion", "scope": {"sku": "MUG-BLUE"}, "at": "2026-03-14", "value": 1,
                          "known_ahead": True, "fill": "zero"},
                     ]
@@ -305,8 +305,8 @@ def post_sales(body: SaleBatch, app: TheApp, by: By, once: OnceDep) -> Response:
 
 @router.post("/v1/signals", **post_options(SignalResults))
 def post_signals(body: SignalBatch, app: TheApp, by: By, once: OnceDep) -> Response:
-    """Tell up to 5,000 values of signals. A value that differs from what was said of its moment corrects it from now on;
-    what was known before is kept. A bad row never blocks a good one.
+    """Tell up to 5,000 values of signals. A value that differs from what was said of its moment corrects it from now
+    on; what was known before is kept. A bad row never blocks a good one.
     """
     return once.run(
         lambda transact: tell_signals(app.db, body.signals, now=app.state.now(), by=by, transact=transact),

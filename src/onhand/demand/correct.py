@@ -109,8 +109,8 @@ def uncensored(series: Int64, day: Int64, seen: Float64, open_share: Float64, fi
     span = int(until - first.min()) + 2 * _NEAR_DAYS + 2
     key = series * span + (day - first.min() + _NEAR_DAYS)
     of = series[censored]
-    low = np.searchsorted(key, key[censored] - _NEAR_DAYS, "left")
-    high = np.searchsorted(key, key[censored] + _NEAR_DAYS, "right")
+    low = key.searchsorted(key[censored] - _NEAR_DAYS, "left")
+    high = key.searchsorted(key[censored] + _NEAR_DAYS, "right")
     near = np.minimum(day[censored] + _NEAR_DAYS, until - 1) - np.maximum(day[censored] - _NEAR_DAYS, first[of]) + 1.0
     sums_missing = np.r_[0.0, np.cumsum(1 - open_share)]
     near_open = near - (sums_missing[high] - sums_missing[low])
@@ -205,8 +205,8 @@ def history(days: pl.DataFrame, closed: pl.DataFrame, until: int, corrections: C
 
     closed  KEY, day, share (of the day in which nothing was there)
 
-    Columns: KEY, day, units, cancelled, bulk, returned, lost, demand, open_share, price; by KEY and day. A series begins
-    with the first day on which something was wanted: days before it on which the item was out are left out.
+    Columns: KEY, day, units, cancelled, bulk, returned, lost, demand, open_share, price; by KEY and day. A series
+    begins with the first day on which something was wanted: what was out before is left out.
     """
     first = days.filter(pl.col("units") > 0).group_by(*KEY).agg(pl.col("day").min().alias("first"))
     rows = (

@@ -83,7 +83,7 @@ class FeedIn(Strict):
     every_s: Annotated[int, Field(ge=300, le=2_678_400)] = 86_400
     days_back: Annotated[int, Field(ge=0, le=3_660)] = 30
     days_ahead: Annotated[int, Field(ge=0, le=3_660)] = 0
-    headers: Headers = {}
+    headers: Headers = Field(default_factory=dict)
     secret_headers: Annotated[
         Headers | None, Field(description="write-only; null: as they are. Other hosts need them again")
     ] = None

@@ -117,7 +117,7 @@ class SignalRow(Strict):
 
 
 class SaleRow(Strict):
-    """What was sold of an item on a day, as somebody else tells it. With neither node nor region its place is unknown."""
+    """What was sold of an item on a day, as somebody else tells it. Without node and region: nobody knows where."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"sku": "MUG-BLUE", "node": "BERLIN", "day": "2025-11-28", "quantity": 14}]}
@@ -149,6 +149,8 @@ class Corrections:
     net_returns: bool = False
 
 
+CORRECTED: Final = Corrections()
+"""What history is unless somebody asks otherwise."""
 RAW: Final = Corrections(stock_outs=False, cancellations=False, bulk=False)
 """No correction at all."""
 
@@ -159,9 +161,9 @@ Rule = Literal["stock_out", "cancellation", "bulk", "return"]
 class History:
     """Demand by series and day. A day without a row is one on which nothing was wanted and nothing missing.
 
-    series  series (int32: row number), sku, category, node, region, channel, first_day, timezone. node is null of demand
-            that is sent somewhere, region "" where nobody told where; channel "" of demand without one, null where
-            channels were summed. first_day: the first with demand; before it nothing is known
+    series  series (int32: row number), sku, category, node, region, channel, first_day, timezone. node is null of
+            demand that is sent somewhere, region "" where nobody told where; channel "" of demand without one, null
+            where channels were summed. first_day: the first with demand; before it nothing is known
     days    series (int32), day, and float64 each: units (as ordered and sold), cancelled, bulk, returned (taken off),
             lost (added), demand = units - cancelled - bulk - returned + lost; open_share (1: there was stock all day;
             a day below 1 is censored), price_minor (of a unit, null: not known). By series and day
@@ -228,6 +230,7 @@ class Feed:
 
 
 __all__ = [
+    "CORRECTED",
     "NAME_PATTERN",
     "RAW",
     "Corrections",

@@ -187,17 +187,20 @@ def _resolved(name: str, those: Sequence[Known], keys: pl.DataFrame, begin: int,
     heard = np.full((len(keys), len(narrowest)), -1, np.int32)
     for column, shape in enumerate(narrowest):
         heard[:, column] = _of_shape(those, by_shape[shape], shape, keys)
-    choices, index = np.unique(heard, axis=0, return_inverse=True)
+    found, inverse = np.unique(heard, axis=0, return_inverse=True)
+    choices, index = np.asarray(found, np.int32), np.asarray(inverse, np.int64).reshape(-1)
     rows = np.full((len(choices), max(end - begin, 0)), np.nan)
-    values = {number: align(those[number], begin, end) for number in np.unique(choices[choices >= 0]).tolist()}
-    for row, choice in zip(rows, choices, strict=True):
-        numbers = [number for number in choice.tolist() if number >= 0]
+    chosen: list[list[int]] = choices.tolist()
+    wanted = sorted({number for choice in chosen for number in choice if number >= 0})
+    values = {number: align(those[number], begin, end) for number in wanted}
+    for row, choice in zip(rows, chosen, strict=True):
+        numbers = [number for number in choice if number >= 0]
         for number in numbers:
             np.copyto(row, values[number], where=np.isnan(row))
         if any(has_zeros(those[number]) for number in numbers):
             np.nan_to_num(row, copy=False, nan=0.0)
-    is_heard = (choices >= 0).any(axis=1)
-    index = np.where(is_heard[index.reshape(-1)], index.reshape(-1), -1).astype(np.int32)
+    is_heard = np.array([max(choice, default=-1) >= 0 for choice in chosen], np.bool_)
+    index = np.where(is_heard[index], index, -1).astype(np.int32)
     return Aligned(name=name, known_ahead=those[0].known_ahead, first=day_after(begin), rows=rows, index=index)
 
 

@@ -16,12 +16,13 @@ Float64 = npt.NDArray[np.float64]
 
 _DAY_US: Final = 86_400_000_000
 HOURS: Final = 24
+_HOUR_US: Final = _DAY_US // HOURS
 # Fewer lines than this say little of the hours in which people buy.
 _LINES_MIN: Final = 500
 
 
 def hour_weights(lines: npt.ArrayLike) -> Float64:
-    """Weights of the hours of a day, float64[24] that add up to 1, from order lines by hour; alike where they are few."""
+    """Weights of the hours of a day, float64[24] that add up to 1, by order lines; alike where those are few."""
     counted = np.asarray(lines, np.float64)
     assert counted.shape == (HOURS,), counted.shape
     if counted.sum() < _LINES_MIN:
@@ -67,10 +68,8 @@ def _by_day(group: Int64, begin: Int64, end: Int64, weights: Float64) -> tuple[I
     days = (last - first + 1).astype(np.int64)
     of = np.repeat(np.arange(len(group)), days)
     day = first[of] + np.arange(len(of)) - np.repeat(np.cumsum(days) - days, days)
-    knots = np.arange(HOURS + 1) * (_DAY_US // HOURS)
-    passed = np.r_[0.0, np.cumsum(weights)]
-    begun = np.interp(np.maximum(begin[of] - day * _DAY_US, 0), knots, passed)
-    ended = np.interp(np.minimum(end[of] - day * _DAY_US, _DAY_US), knots, passed)
+    begun = _passed(np.maximum(begin[of] - day * _DAY_US, 0), weights)
+    ended = _passed(np.minimum(end[of] - day * _DAY_US, _DAY_US), weights)
     summed = (
         pl.DataFrame({"group": group[of], "day": day.astype(np.int32), "share": ended - begun})
         .group_by("group", "day")
@@ -79,6 +78,13 @@ def _by_day(group: Int64, begin: Int64, end: Int64, weights: Float64) -> tuple[I
         .sort("group", "day")
     )
     return summed["group"].to_numpy(), summed["day"].to_numpy(), summed["share"].to_numpy()
+
+
+def _passed(of_day: Int64, weights: Float64) -> Float64:
+    """The weight of a day that has passed at a moment of it (microseconds)."""
+    hour = np.minimum(of_day // _HOUR_US, HOURS - 1)
+    before = np.cumsum(weights) - weights
+    return before[hour] + weights[hour] * (of_day - hour * _HOUR_US) / _HOUR_US
 
 
 def _local(at: Int64, timezone: str) -> Int64:

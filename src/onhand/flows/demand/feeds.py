@@ -1,4 +1,4 @@
-"""Fetch signals that are fetched by themselves: on schedule, whole or not at all, with what went wrong kept and shown."""
+"""Fetch signals by themselves: on schedule, whole or not at all, with what went wrong kept and shown."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 _TIMEOUT_S: Final = 60.0
 _ANSWER_BYTES_MAX: Final = 64 * 2**20
-# Longer than asking and reading take: whoever takes it over then writes the same values once more, which changes nothing.
+# Longer than asking and reading take. Who takes it over then writes the same values again, which changes nothing.
 _LEASE_S: Final = 300.0
 _AGAIN_S: Final = 60.0
 _AGAIN_MAX_S: Final = 6 * 3_600.0
@@ -112,10 +112,11 @@ def _read(db: Database, connectors: Connectors, taken: Taken, now: datetime, *, 
         secret: dict[str, str] = connectors.open(taken.secrets)
     except Unsealable as error:
         raise _NotRead(str(error)) from None
+    own = {name.lower(): value for name, value in {**feed.headers, **secret}.items()}
     request = Request(
         method="GET",
         url=feed.address(now.date()),
-        headers={"accept": "application/json, text/csv, */*", "user-agent": "onhand", **feed.headers, **secret},
+        headers={"accept": "application/json, text/csv, */*", "user-agent": "onhand", **own},
         timeout_s=_TIMEOUT_S,
         answer_bytes_max=_ANSWER_BYTES_MAX,
     )

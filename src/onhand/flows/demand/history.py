@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 from onhand.db import queries
 from onhand.demand import correct, store
 from onhand.demand.correct import KEY, LINES, day_number
-from onhand.demand.model import Corrections, History
+from onhand.demand.model import CORRECTED, Corrections, History
 from onhand.demand.stock_outs import HOURS, closed_shares, hour_weights
 
 SQL = queries(__file__)
@@ -49,7 +49,7 @@ def load_history(
     until: date,
     items: Sequence[str] | None = None,
     places: Sequence[int] | None = None,
-    corrections: Corrections = Corrections(),
+    corrections: Corrections = CORRECTED,
     by_channel: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
@@ -93,7 +93,7 @@ def load_places(conn: Connection[TupleRow]) -> dict[int, Place]:
 def _no_rows() -> pl.DataFrame:
     none = pl.DataFrame(schema=dict.fromkeys(LINES, pl.Int64))
     closed = pl.DataFrame(schema={**_KEY_TYPES, "day": pl.Int64, "share": pl.Float64})
-    return correct.history(correct.daily(none, none, Corrections()), closed, 0, Corrections())
+    return correct.history(correct.daily(none, none, CORRECTED), closed, 0, CORRECTED)
 
 
 def _stretches(conn: Connection[TupleRow], chosen: Sequence[int] | None) -> Iterator[tuple[int, int]]:
@@ -164,7 +164,7 @@ def _closed(
         of = pl.DataFrame(pairs, schema={"place": pl.Int64, "channel": pl.Int64}, orient="row")
         hears = series.join(of, on=["place", "channel"], how="semi")
         if nodes is None:
-            node_of = {p: places[p].node_id for p, _ in pairs}
+            node_of = {p: node for p, _ in pairs if (node := places[p].node_id) is not None}
             hears = hears.with_columns(node=pl.col("place").replace_strict(node_of, return_dtype=pl.Int64))
             is_of = np.isin(turns["node"], list(node_of.values()))
             group = turns["item"] << 32 | turns["node"]

@@ -38,26 +38,31 @@ def tell_in(
     names = {row.name for row in rows if isinstance(row, SignalRow)}
     stored = {(s.name, s.scope): s for s in store.lock_signals(conn, names)} if names else {}
     results: dict[int, RowResult] = {}
-    added: dict[_Series, tuple[bool, Fill | None]] = {}
+    ahead: dict[_Series, bool] = {}
+    fills: dict[_Series, Fill] = {}
     sound: list[tuple[int, SignalRow, _Series]] = []
     for number, row in enumerate(rows):
         if isinstance(row, RowResult):
             results[number] = row
             continue
         series = row.name, Scope.of(row.scope)
-        problems = _problems(row, known_skus, known_nodes, now) + _differs(row, stored.get(series), added.get(series))
+        problems = _problems(row, known_skus, known_nodes, now) + _differs(row, stored.get(series), ahead.get(series))
         if problems:
             results[number] = rejected(row.name, *problems)
             continue
         sound.append((number, row, series))
         if series not in stored:
-            added[series] = row.known_ahead, row.fill or added.get(series, (False, None))[1]
+            ahead[series] = row.known_ahead
+        if row.fill is not None:
+            fills[series] = row.fill
     ids = {series: (s.signal_id, s.begun) for series, s in stored.items()}
-    if added:
-        new = [(name, scope, ahead, fill) for (name, scope), (ahead, fill) in added.items()]
-        made = store.add_signals(conn, new, begun=now)
-        ids |= {series: (signal_id, now) for series, signal_id in zip(added, made, strict=True)}
-    _set_fills(conn, sound, stored)
+    if ahead:
+        made = store.add_signals(conn, [(*series, ahead[series], fills.get(series)) for series in ahead], begun=now)
+        ids |= {series: (signal_id, now) for series, signal_id in zip(ahead, made, strict=True)}
+    # A fill that is told later holds from now on, for all values.
+    for series, fill in fills.items():
+        if series in stored and stored[series].fill != fill:
+            store.set_fill(conn, stored[series].signal_id, fill)
     written = _write_values(conn, sound, ids, results, now)
     if written:
         data = {"names": sorted(names), "values": written}
@@ -100,16 +105,6 @@ def _write_values(
     return len(values)
 
 
-def _set_fills(
-    conn: Connection[TupleRow], sound: Sequence[tuple[int, SignalRow, _Series]], stored: dict[_Series, Stored]
-) -> None:
-    """A fill that is told later holds from now on, for all values."""
-    fills = {series: row.fill for _, row, series in sound if row.fill is not None and series in stored}
-    for series, fill in fills.items():
-        if stored[series].fill != fill:
-            store.set_fill(conn, stored[series].signal_id, fill)
-
-
 def _problems(row: SignalRow, skus: dict[str, int], nodes: dict[str, int], now: datetime) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
     if row.name == holidays.NAME:
@@ -127,9 +122,9 @@ def _problems(row: SignalRow, skus: dict[str, int], nodes: dict[str, int], now: 
     return problems
 
 
-def _differs(row: SignalRow, stored: Stored | None, added: tuple[bool, Fill | None] | None) -> list[tuple[str, str]]:
-    ahead = stored.known_ahead if stored is not None else added[0] if added is not None else row.known_ahead
-    if ahead == row.known_ahead:
+def _differs(row: SignalRow, stored: Stored | None, added: bool | None) -> list[tuple[str, str]]:
+    ahead = stored.known_ahead if stored is not None else added
+    if ahead in (None, row.known_ahead):
         return []
     said = "true" if ahead else "false"
     return [("known_ahead", f"{row.name} of this scope has known_ahead {said}; delete it first to change that")]
