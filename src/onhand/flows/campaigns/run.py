@@ -187,6 +187,14 @@ def _document(
         "late_share": plan.late_share,
         "late_risk": plan.risk,
         "largest_uplift": {"uplift": uplift * found.scale, "scale": found.scale, "is_lower_bound": found.is_most},
+        "first_break": None
+        if plan.first is None
+        else {
+            "probability": plan.first.probability,
+            "day": day(plan.first.day),
+            "day_low": day(plan.first.day_low),
+            "day_high": day(plan.first.day_high),
+        },
         "breaks": breaks(plan),
         "days": [
             {

@@ -17,6 +17,7 @@ from onhand.planning.campaigns.model import (
     Campaign,
     Demand,
     Figures,
+    FirstBreak,
     Float64,
     Int64,
     Kind,
@@ -173,8 +174,23 @@ def _figures(assessor: Assessor, paths: list[Served], before: list[Served]) -> F
         days_mean=float(np.mean([p.days_mean for p in paths])),
         cost_minor=float(np.mean([p.cost_minor for p in paths])),
         orders=float(orders[:, span].sum(axis=1).mean()),
+        first=_first_break(paths),
         breaks=_breaks(assessor, paths, before),
     )
+
+
+def _first_break(paths: list[Served]) -> FirstBreak | None:
+    days = [int(path.broken[1].min()) for path in paths if len(path.broken[1])]
+    if not days:
+        return None
+    low, middle, high = _span(days)
+    return FirstBreak(probability=len(days) / len(paths), day=middle, day_low=low, day_high=high)
+
+
+def _span(days: list[int]) -> tuple[int, int, int]:
+    """The 10 % quantile, the median and the 90 % quantile, each a day that is among them."""
+    low, middle, high = (int(q) for q in np.quantile(days, [0.1, 0.5, 0.9], method="nearest"))
+    return low, middle, high
 
 
 def _mean(part: Float64, whole: Float64) -> Float64:
@@ -210,7 +226,7 @@ def _breaks(assessor: Assessor, paths: list[Served], before: list[Served]) -> tu
     made: list[Break] = []
     for resource, on in days.items():
         kind, what = assessor.server.name(resource)
-        low, middle, high = (int(q) for q in np.quantile(on, [0.1, 0.5, 0.9], method="nearest"))
+        low, middle, high = _span(on)
         made.append(
             Break(
                 kind=_kind(kind), what=what, probability=len(on) / count, first=first.get(resource, 0) / count,

@@ -167,6 +167,16 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstBreak:
+    """The first thing to break, whatever it is: probability that anything does; its day from today, as in `Break`."""
+
+    probability: float
+    day: int
+    day_low: int
+    day_high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What becomes of one plan, over all paths.
 
@@ -179,6 +189,7 @@ class Figures:
     days_mean     mean days from order to delivery, of what was delivered
     cost_minor    mean cost to serve of an order, with every term of the policy
     orders        mean number of orders of its days
+    first         None: nothing breaks in any path
     breaks        likeliest first
     """
 
@@ -191,6 +202,7 @@ class Figures:
     days_mean: float
     cost_minor: float
     orders: float
+    first: FirstBreak | None
     breaks: tuple[Break, ...]
 
 
