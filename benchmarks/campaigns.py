@@ -1,5 +1,4 @@
-"""Campaigns assessed in made-up networks: how long it takes, whether the day of the first break is foretold, and whether
-deciding a part of the paths says the same as deciding all of them.
+"""Campaigns assessed in made-up networks: how long it takes, and whether the day of the first break is foretold.
 
     python benchmarks/campaigns.py [--nodes 20] [--items 1000] [--orders 500] [--worlds 12] [--paths 500] [--json]
 

@@ -85,14 +85,16 @@ class Assessor:
         """Paths that are decided."""
         return len(self.paths.effect)
 
-    def made(self, path: int, scale: float, campaign: Campaign | None = None) -> tuple[Made, int]:
-        """Orders of a path with so much of the campaign, and the number of its baskets."""
+    def made(
+        self, path: int, scale: float, campaign: Campaign | None = None, until: int | None = None
+    ) -> tuple[Made, int]:
+        """Orders of a path with so much of the campaign, until that day, and the number of its baskets."""
         seed, units = self.settings.seed, self.paths.units[path]
         lines = draw_baskets(self.pool, units, path, seed)
         wanted = with_campaign(
             units, float(self.paths.effect[path]), path, self.demand, campaign or self.campaign, scale
         )
-        return make_orders(self.pool, lines, wanted, path, seed), len(lines.template)
+        return make_orders(self.pool, lines, wanted, path, seed, until), len(lines.template)
 
     def without(self) -> list[Served]:
         """All paths without the campaign; notes what is late there."""
@@ -106,10 +108,16 @@ class Assessor:
         return found
 
     def served(
-        self, path: int, scale: float, *, campaign: Campaign | None = None, world: World | None = None
+        self,
+        path: int,
+        scale: float,
+        *,
+        campaign: Campaign | None = None,
+        world: World | None = None,
+        is_whole: bool = False,
     ) -> Served:
-        """A path with so much of the campaign."""
-        made, _ = self.made(path, scale, campaign)
+        """A path with so much of the campaign, until its last day unless `is_whole`."""
+        made, _ = self.made(path, scale, campaign, None if is_whole else (campaign or self.campaign).last)
         return self.server.serve(made, self.promoted, world=world, not_counted=self.late_before[path])
 
     def late_share(self, served: Served, campaign: Campaign | None = None) -> float:
@@ -129,7 +137,7 @@ def assess(
     before = assessor.without()
     planned: list[Served] = []
     for path in range(assessor.count):
-        planned.append(assessor.served(path, 1.0))
+        planned.append(assessor.served(path, 1.0, is_whole=True))
         progress("with the campaign", path + 1, assessor.count)
     figures = partial(_figures, assessor)
     plan = figures(planned, before)

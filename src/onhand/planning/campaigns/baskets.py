@@ -148,9 +148,9 @@ def draw_baskets(pool: Pool, units: Int64, path: int, seed: int) -> Lines:
     )
 
 
-def make_orders(pool: Pool, lines: Lines, units: Int64, path: int, seed: int) -> Made:
+def make_orders(pool: Pool, lines: Lines, units: Int64, path: int, seed: int, until: int | None = None) -> Made:
     """The orders of a path whose units of the forecast items are `units` (int64[n, H]): the baskets, less what is too
-    much, and orders of one line for what is missing."""
+    much, and orders of one line for what is missing; those of days after `until` left out."""
     rows, day = pool.row_of[lines.item], lines.day[lines.order]
     mark = chance.uniform(seed, CUT, np.full(len(rows), path), np.arange(len(rows)))
     amount = _cut(rows, day, lines.units, units, mark)
@@ -171,15 +171,27 @@ def make_orders(pool: Pool, lines: Lines, units: Int64, path: int, seed: int) ->
     order = np.concatenate([number[lines.order[kept]], len(baskets) + np.arange(len(new))])
     item = np.concatenate([lines.item[kept], pool.demand.item[row]])
     amount = np.concatenate([amount[kept], new_units])
-    return _history(pool, template, days, origin, order, item, amount)
+    return _history(pool, template, days, origin, order, item, amount, until)
 
 
-def _history(pool: Pool, template: Int64, day: Int32, origin: Int64, order: Int64, item: Int32, units: Int64) -> Made:
+def _history(
+    pool: Pool,
+    template: Int64,
+    day: Int32,
+    origin: Int64,
+    order: Int64,
+    item: Int32,
+    units: Int64,
+    until: int | None,
+) -> Made:
     world = pool.world
     midnight = world.today * DAY
     placed = midnight + day * DAY + world.second[template]
     # Of today only what is still to come: the hours that are over have had their orders.
     open_ = placed >= world.history.begins
+    if until is not None:
+        # Later orders are decided later: they change nothing of these.
+        open_ &= day <= until
     number = np.cumsum(open_) - 1
     kept = open_[order]
     template, day, origin, placed = template[open_], day[open_], origin[open_], placed[open_]

@@ -109,6 +109,7 @@ def cure(assessor: Assessor, means: Means) -> Cure | None:
     served, path = planned[min(int(len(planned) * (1.0 - assessor.settings.risk_max)), len(planned) - 1)]
     if not served.late.sum():
         return None
+    served = assessor.served(path, 1.0, is_whole=True)
     made, _ = assessor.made(path, 1.0)
     best: Cure | None = None
     for number, margin in enumerate(_MARGINS):

@@ -24,6 +24,8 @@ from onhand.sourcing.solve import Asked
 # Ship days reach so many days beyond the horizon.
 _BEYOND = 14
 _PLENTY = 1_000_000
+# Orders late because of it, before a node, carrier or item is said to have broken.
+_LATE_MIN = 2
 # Beside cut-offs of nodes the times of day (UTC) at which orders are decided and arrivals are booked: every step costs
 # a third of a millisecond, and a day of orders by itself hardly more.
 _TIMES_S = (0.0, DAY / 2)
@@ -35,14 +37,15 @@ _SPARE_DAYS = 0.5
 
 class Usual(NamedTuple):
     """What a network with room and stock for everything would do with each order of the pool on each day:
-    float64[pool, H] days until delivery (inf: nothing); int32[pool, H] node, ship day from today, service (-1: none),
-    row of its limited lane (-1: none)."""
+    float64[pool, H] days until delivery (0: nothing); int32[pool, H] node, ship day from today, service (-1: none), row
+    of its limited lane (-1: none), all of the first fulfilment; node of the last one."""
 
     days: Float64
     node: Int32
     ship: Int32
     service: Int32
     lane: Int32
+    other: Int32
 
 
 class Resources(NamedTuple):
@@ -213,11 +216,15 @@ class Server:
         lines = np.diff(asked.demand_first)
         units = np.bincount(made.owner, asked.units, len(lines))
         at = made.template[rows], made.day[rows]
-        node, ship, service, lane = (column[at] for column in self.usual[1:])
+        node, ship, service, lane, other = (column[at] for column in self.usual[1:])
         needs = np.column_stack([np.ones(len(rows)), lines[rows], units[rows]])
         limits = history.network.limits.astype(np.float64)
         limits[history.network.limits == NO_LIMIT] = np.inf
-        full = ((limits[node] - used[node, ship]) < needs).any(axis=1) & (node > 0)
+        # The nodes that it would have come from, or else the one that it did come from, late.
+        last = np.zeros(len(made.template), np.int32)
+        last[outcome.fulfilments.order] = outcome.fulfilments.node
+        tried = [node, other, last[rows]]
+        is_full = [((limits[k] - used[k, ship]) < needs).any(axis=1) & (k > 0) for k in tried]
         reason = r.item_from + asked.item[asked.demand_first[:-1][rows]].astype(np.int64)
         if len(self.network.parcels):
             carried = service >= 0
@@ -228,7 +235,8 @@ class Server:
                 most = history.network.lane_limits[lane].astype(np.float64)
                 busy = (lane >= 0) & (lanes[lane, ship] >= most)
                 reason[busy] = r.lane_from + lane[busy]
-        reason[full] = node[full]
+        for k, full in zip(reversed(tried), reversed(is_full), strict=True):
+            reason[full] = k[full]
         out = first[rows] < len(asked.item)
         reason[out] = r.item_from + asked.item[first[rows][out]]
         return reason
@@ -280,7 +288,8 @@ class Server:
         count = _table(reason, made.day[late], np.ones(len(reason)), shape)
         hit = np.flatnonzero(count.any(axis=1))
         users = self._users(made, hit)
-        over = count[hit] > self.break_share * users
+        # One order by itself is bad luck.
+        over = (count[hit] > self.break_share * users) & (np.cumsum(count[hit], axis=1) >= _LATE_MIN)
         some = over.any(axis=1)
         day = over.argmax(axis=1)[some]
         return hit[some], day, count[hit[some], day]
@@ -288,7 +297,7 @@ class Server:
     def _users(self, made: Made, resources: Int64) -> Float64:
         """float64[b, H]: orders of each day that would use each of these resources."""
         r = self.resources
-        node, _, service, lane = (column[made.template, made.day] for column in self.usual[1:])
+        node, _, service, lane, _ = (column[made.template, made.day] for column in self.usual[1:])
         users = np.zeros((len(resources), self.days))
         item, on = made.history.orders.item, made.day[made.owner]
         for n, resource in enumerate(resources.tolist()):
@@ -342,8 +351,8 @@ class Server:
         planned = np.zeros(len(template), np.bool_)
         planned[done.order] = True
         days[template[planned], day[planned]] = arrives[planned]
-        table = np.zeros((4, pool, self.days), np.int32)
-        table[2:] = -1
+        table = np.zeros((5, pool, self.days), np.int32)
+        table[2:4] = -1
         # Of several fulfilments the first counts: written last.
         back = np.arange(len(done.order))[::-1]
         at = template[done.order[back]], day[done.order[back]]
@@ -352,6 +361,7 @@ class Server:
         lane[carried] = self._lane(every.orders, done.order[carried], done.node[carried], done.service[carried])
         for row, column in enumerate((done.node, self._ship_day(done.node, done.departs), done.service, lane)):
             table[row][at] = column[back]
+        table[4][template[done.order], day[done.order]] = done.node
         # What cannot be sent at all is late whatever happens.
         days[np.isinf(days)] = 0.0
         return Usual(days, *table)
