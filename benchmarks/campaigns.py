@@ -18,12 +18,14 @@ from dataclasses import replace
 import numpy as np
 
 from onhand.bench.sourcing import AT, asked, network
+from onhand.library.network import Network
 from onhand.planning.campaigns.assess import Assessor, assess
 from onhand.planning.campaigns.model import DAY, Campaign, Demand, Settings, World
 from onhand.planning.campaigns.outlook import LEVELS, usual_outlook
 from onhand.simulation.history import History
 from onhand.simulation.rules import PlainRules
 from onhand.sourcing.policy import STANDARD
+from onhand.sourcing.solve import Asked, Stock, decide_asked
 
 POOL, POOL_DAYS, HORIZON = 3_000, 28, 30
 FIRST, LAST = 10, 16
@@ -59,22 +61,25 @@ def world(nodes: int, items: int, orders: int, seed: int) -> tuple[World, Demand
     compiled = known.compiled
     available = np.where(known.available > 0, 100_000, 0).astype(np.int32)
     what = SCARCE[seed % len(SCARCE)]
-    total = orders * (1 + 0.15 * draw.uniform(-1, 1))
     if what == "items":
-        # Enough for the days until the campaign and some of it, of each of them.
+        # Enough until some day of the campaign, or beyond.
+        until = draw.uniform(FIRST + 1, LAST + 4)
         for row in range(promoted):
-            until = draw.uniform(FIRST + 1, LAST + 4)
             wanted = mean[row, 0] * until + 3 * mean[row, 0] * max(0.0, until - FIRST)
             held = np.flatnonzero(available[rows[row]] > 0)
             available[rows[row]] = 0
             available[rows[row], held] = max(1, round(wanted / len(held)))
-    elif what == "nodes":
+    # How many orders a day come to each node when there is room: the busiest one gets too little.
+    count = loads(known, pool) * orders / POOL
+    busiest = int(count.argmax())
+    if what == "nodes":
         limits = compiled.limits.copy()
-        limits[1:, 0] = max(3, round(total / nodes * draw.uniform(1.05, 1.7)))
+        limits[busiest, 0] = max(3, round(count[busiest] * draw.uniform(1.02, 1.3)))
         left = np.repeat(limits[:, np.newaxis], compiled.left.shape[1], axis=1)
         compiled = replace(compiled, limits=limits, left=left)
-    else:
-        each = max(2, round(total / nodes * draw.uniform(0.5, 0.9)))
+    elif what == "carriers":
+        # What the three services take together at a node is what all of its parcels need, and a little more.
+        each = max(2, round(count[busiest] * draw.uniform(1.02, 1.3) / len(compiled.services)))
         parcels = np.full(len(compiled.services), each, np.int32)
         shape = len(compiled.node_codes), len(parcels), compiled.left.shape[1]
         compiled = replace(compiled, service_parcels=parcels, parcels=np.full(shape, each, np.int32))
@@ -107,6 +112,15 @@ def world(nodes: int, items: int, orders: int, seed: int) -> tuple[World, Demand
         demand,
         plan,
     )
+
+
+def loads(known: Network, pool: Asked) -> np.ndarray:
+    """float64[nodes]: how many orders of the pool come to each, where all have stock and room."""
+    available = np.where(known.available > 0, 100_000, 0).astype(np.int32)
+    stock = Stock(available, np.zeros_like(available), np.zeros_like(available))
+    free = known.compiled.without_limits()
+    made = decide_asked(pool, stock, free, STANDARD, known.catalogue.goods, now=AT.timestamp(), consume=False)
+    return np.bincount(made.node[: made.fulfilment_first[-1]], minlength=len(free.node_codes)).astype(np.float64)
 
 
 def one(given: argparse.Namespace, seed: int) -> dict:

@@ -62,6 +62,14 @@ def test_a_carrier_that_takes_few_parcels_breaks_first():
     assert not found.can_serve
 
 
+def test_a_lane_that_takes_few_parcels_breaks_first():
+    """All mugs lie in the north, from where a lane takes nine parcels a day."""
+    found, _ = judged(network(stock={**PLENTY, ("MUG", "SOUTH"): 0}, lane=9), uplift=2.0)
+    first = found.plan.breaks[0]
+    assert first.kind == "carrier" and "at " not in first.what
+    assert first.what.startswith("post parcel ") and first.without < 0.2
+
+
 def test_an_item_runs_out_on_the_day_that_its_units_say():
     """60 mugs: 12 are sold before the campaign and 12 on each of its days, so those of the last day are not there."""
     known = network(stock=short_of_mugs(30))

@@ -24,10 +24,12 @@ def network(
     stock: dict[tuple[str, str], int],
     capacity: dict[str, int] | None = None,
     parcels: int | None = None,
+    lane: int | None = None,
     inbound: list[tuple[str, str, int, float]] = (),
     items: tuple[str, ...] = ("MUG", "BOWL", "PLATE"),
 ) -> Network:
-    """Two nodes, each a day from its customers and three from those of the other; inbound: (sku, node, units, day)."""
+    """Two nodes, each a day from its customers and six from those of the other; inbound: (sku, node, units, day). A lane
+    leads from the northern one to everybody, and takes so many parcels a day."""
     service = {
         "code": "parcel",
         "transit_days": [{"p50": 1, "p95": 1.2}, {"p50": 6, "p95": 6.5}],
@@ -41,6 +43,9 @@ def network(
     }
     if parcels is not None:
         service["parcels_per_day"] = parcels
+    if lane is not None:
+        times = {"p50": 1, "p95": 1.2}
+        service["lanes"] = [{"from_nodes": ["NORTH"], "transit_days": times, "parcels_per_day": lane}]
     return Network.load(
         {
             "items": [{"sku": s, "name": s, "weight_g": 300, "price_minor": 2000, "currency": "EUR"} for s in items],

@@ -65,6 +65,9 @@ class Assessor:
         self.promoted[demand.item[campaign.row]] = True
         self.paths = self._chosen(draw_paths(demand, settings.paths, settings.seed))
         self.late_before: list[Bool] = []
+        self.late_with: list[float] = []
+        # Sums over the paths: what nodes do on each day is too much to keep of every path.
+        self.load: Float64 = np.zeros_like(self.server.used)
 
     def _chosen(self, paths: Paths) -> Paths:
         """Those that are decided: evenly spread over how much they ask for (systematic sampling of a sorted list, which
@@ -96,6 +99,16 @@ class Assessor:
         )
         return make_orders(self.pool, lines, wanted, path, seed, until), len(lines.template)
 
+    def with_it(self) -> list[Served]:
+        """All paths with the campaign as it is planned; notes how many of their orders are late."""
+        found: list[Served] = []
+        for path in range(self.count):
+            served = self.served(path, 1.0, is_whole=True)
+            self.late_with.append(self.late_share(served))
+            found.append(self.counted(served, 1.0))
+            self.progress("with the campaign", path + 1, self.count)
+        return found
+
     def without(self) -> list[Served]:
         """All paths without the campaign; notes what is late there."""
         found: list[Served] = []
@@ -103,9 +116,14 @@ class Assessor:
             made, baskets = self.made(path, 0.0)
             served = self.server.serve(made, self.promoted)
             self.late_before.append(self.server.late_baskets(made, served, baskets))
-            found.append(served)
+            found.append(self.counted(served, -1.0))
             self.progress("without the campaign", path + 1, self.count)
         return found
+
+    def counted(self, served: Served, sign: float) -> Served:
+        """The same without its load, which is added to that of all."""
+        self.load += sign * served.load
+        return replace(served, load=np.zeros((0, 0, 0)))
 
     def served(
         self,
@@ -135,14 +153,10 @@ def assess(
     """
     assessor = Assessor(world, demand, campaign, settings, progress)
     before = assessor.without()
-    planned: list[Served] = []
-    for path in range(assessor.count):
-        planned.append(assessor.served(path, 1.0, is_whole=True))
-        progress("with the campaign", path + 1, assessor.count)
+    planned = assessor.with_it()
     figures = partial(_figures, assessor)
     plan = figures(planned, before)
-    scale, is_most, evaluations = _largest(assessor, planned)
-    added = np.array([p.load - b.load for p, b in zip(planned, before, strict=True)])
+    scale, is_most, evaluations = _largest(assessor)
     return (
         Assessment(
             campaign=campaign,
@@ -154,8 +168,7 @@ def assess(
             scale=scale,
             is_most=is_most,
             evaluations=evaluations,
-            load=added.mean(axis=0),
-            load_high=np.quantile(added, 0.9, axis=0),
+            load=assessor.load / assessor.count,
             shifted=_other_dates(assessor),
         ),
         assessor,
@@ -252,7 +265,7 @@ def _kind(kind: str) -> Kind:
 # The largest uplift ---------------------------------------------------------------------------------------------------
 
 
-def _largest(assessor: Assessor, planned: list[Served]) -> tuple[float, bool, int]:
+def _largest(assessor: Assessor) -> tuple[float, bool, int]:
     """(scale of the uplift, whether no larger one was tried, evaluations): the largest that the network serves.
 
     By doubling and then by bisection, every time on the same paths. A path that cannot be served at some scale cannot
@@ -261,7 +274,7 @@ def _largest(assessor: Assessor, planned: list[Served]) -> tuple[float, bool, in
     """
     settings, count = assessor.settings, assessor.count
     allowed = settings.risk_max * count
-    share = np.array([assessor.late_share(p) for p in planned])
+    share = np.array(assessor.late_with)
     fails = share > settings.late_share_max
     good = np.where(fails, 0.0, 1.0)
     bad = np.where(fails, 1.0, math.inf)

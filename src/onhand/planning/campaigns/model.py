@@ -228,7 +228,6 @@ class Assessment:
     is_most     whether a larger one was not looked for (`uplift_max`)
     evaluations of uplifts, to find that
     load        float64[N, H + 14, 3]: orders, lines and units that it adds, by node and ship day; the mean
-    load_high   the same, what 90 % of the paths stay below
     shifted     other dates, best first
     """
 
@@ -242,5 +241,4 @@ class Assessment:
     is_most: bool
     evaluations: int
     load: Float64
-    load_high: Float64
     shifted: tuple[Shifted, ...]

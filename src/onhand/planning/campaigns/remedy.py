@@ -103,11 +103,11 @@ class Cure:
 
 def cure(assessor: Assessor, means: Means) -> Cure | None:
     """The cheapest remedies for the path that is harder than all but `Settings.risk_max` of the others; None where no
-    order of it is late."""
-    planned = [(assessor.served(path, 1.0), path) for path in range(assessor.count)]
-    planned.sort(key=lambda pair: (assessor.late_share(pair[0]), pair[1]))
-    served, path = planned[min(int(len(planned) * (1.0 - assessor.settings.risk_max)), len(planned) - 1)]
-    if not served.late.sum():
+    order of it is late. `assessor`: as `assess` leaves it."""
+    late = np.array(assessor.late_with)
+    easiest_first = np.argsort(late, kind="stable")
+    path = int(easiest_first[min(int(len(late) * (1.0 - assessor.settings.risk_max)), len(late) - 1)])
+    if not late[path]:
         return None
     served = assessor.served(path, 1.0, is_whole=True)
     made, _ = assessor.made(path, 1.0)
@@ -218,10 +218,10 @@ class _Programme:
         self.days = server.days
         at = made.template, made.day
         node_of, ship_of = usual.node[at], np.minimum(usual.ship[at], self.days - 1)
-        late_items = served.short[r.item_from :].sum(axis=1)
-        late_nodes = served.short[: r.nodes].sum(axis=1)
-        services = served.short[r.nodes : r.lane_from].reshape(r.services, r.nodes, -1).sum(axis=(0, 2))
-        late_nodes = late_nodes + services
+        late = np.zeros(r.total)
+        late[served.short[0]] = served.short[1]
+        late_items = late[r.item_from :]
+        late_nodes = late[: r.nodes] + late[r.nodes : r.lane_from].reshape(r.services, r.nodes).sum(axis=0)
         weight = late_items.copy()
         busy = late_nodes[node_of[owner]] > 0
         np.add.at(weight, asked.item[busy], asked.units[busy])

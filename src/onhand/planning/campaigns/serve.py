@@ -80,7 +80,7 @@ class Served:
     cost_minor     of an order that was served
     broken         int64[b], int64[b], float64[b]: resources that break, the day, how many orders are late because of it
     load           float64[N, H + 14, 3]: orders, lines, units by ship day
-    short          float64[R, H]: units of the orders that are late, by what was in the way
+    short          int64[s], float64[s]: what was in the way of orders that are late, and the units of these
     """
 
     asked: Float64
@@ -92,7 +92,7 @@ class Served:
     cost_minor: float
     broken: tuple[Int64, Int64, Float64]
     load: Float64
-    short: Float64
+    short: tuple[Int64, Float64]
 
     def late_share(self, first: int, last: int) -> float:
         """Of the orders of these days."""
@@ -176,7 +176,7 @@ class Server:
             cost_minor=cost,
             broken=self._broken(made, counted, reason),
             load=self._loads(outcome, asked)[0] - self.used,
-            short=_table(reason, made.day[counted], late_units[counted], (self.resources.total, size)),
+            short=_sums(reason, late_units[counted]),
         )
 
     def late_baskets(self, made: Made, served: Served, baskets: int) -> Bool:
@@ -457,6 +457,12 @@ class Server:
             at = np.arange(self.world.today, self.world.today + size)
             lanes[lane] = network.lane_limits[lane] - network.lanes[lane, at & (network.lanes.shape[1] - 1)]
         return used, parcels, lanes
+
+
+def _sums(rows: Int64, values: Float64) -> tuple[Int64, Float64]:
+    """Rows, each once, and the sum of the values of each."""
+    once, place = np.unique(rows, return_inverse=True)
+    return once, np.bincount(place, values, len(once)).astype(np.float64)
 
 
 def _table(rows: Int64, days: Int32, values: Float64, shape: tuple[int, int]) -> Float64:
