@@ -231,3 +231,23 @@ def test_a_forecast_that_ends_too_soon_is_told():
     outlook = demand(known, USUAL, days=6)
     with pytest.raises(ValueError, match="last day of the campaign"):
         assess(world(known), outlook, campaign(outlook, uplift=1.0), QUICK)
+
+
+def test_others_lose_while_it_lasts_and_its_items_afterwards():
+    known = network(stock=PLENTY)
+    outlook = demand(known, USUAL, days=20)
+    plan = campaign(
+        outlook, uplift=1.0, first=5, last=9, taken=np.array([1.0, 0.5, 1.0]), dip=np.array([0.6]), dip_days=4
+    )
+    units = np.full((3, 20), 1000)
+    wanted = with_campaign(units, 0.0, 0, outlook, plan, 1.0)
+    promoted, loser, bystander = wanted
+    # Of the forecast, four a day, as much again for each unit that the path has more of: 1,000 on top of 1,000.
+    assert promoted[5:10].tolist() == [2000] * 5
+    assert promoted[10:14].tolist() == [600] * 4
+    assert loser[5:10].tolist() == [500] * 5
+    assert np.all(np.delete(promoted, range(5, 14)) == 1000) and np.all(np.delete(loser, range(5, 10)) == 1000)
+    assert np.all(bystander == 1000)
+    assert np.array_equal(with_campaign(units, 0.0, 0, outlook, plan, 0.0), units)
+    early = replace(plan, profile=np.array([2.0, 1.0, 1.0, 1.0, 0.0]))
+    assert with_campaign(units, 0.0, 0, outlook, early, 1.0)[0, 5:10].tolist() == [3000, 2000, 2000, 2000, 1000]

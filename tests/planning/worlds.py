@@ -28,8 +28,8 @@ def network(
     inbound: list[tuple[str, str, int, float]] = (),
     items: tuple[str, ...] = ("MUG", "BOWL", "PLATE"),
 ) -> Network:
-    """Two nodes, each a day from its customers and six from those of the other; inbound: (sku, node, units, day). A lane
-    leads from the northern one to everybody, and takes so many parcels a day."""
+    """Two nodes, each a day from its customers and six from those of the other; inbound: (sku, node, units, day). Lane:
+    from the northern one to everybody, of so many parcels a day."""
     service = {
         "code": "parcel",
         "transit_days": [{"p50": 1, "p95": 1.2}, {"p50": 6, "p95": 6.5}],
