@@ -161,8 +161,8 @@ WIDE, HIGH, LEFT, TOP = 660, 240, 60, 60
 
 
 def picture(found: Assessment) -> str:
-    """Fill rate by day as SVG: with the campaign (what 95 % of the futures reach as a dashed line) and without, and when
-    something breaks."""
+    """Fill rate by day as SVG: with the campaign (what 95 % of the futures reach as a dashed line) and without, and
+    when something breaks."""
     days = len(found.plan.fill)
 
     def x(day: float) -> float:
@@ -196,9 +196,11 @@ def picture(found: Assessment) -> str:
         at = f"{y(share):.1f}"
         parts.append(f'<line x1="{LEFT}" y1="{at}" x2="{LEFT + WIDE}" y2="{at}" stroke="#dddddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    for day in range(0, days, 5):
-        parts.append(f'<text x="{x(day):.1f}" y="{TOP + HIGH + 16}" text-anchor="middle">{day}</text>')
     parts += [
+        *(
+            f'<text x="{x(day):.1f}" y="{TOP + HIGH + 16}" text-anchor="middle">{day}</text>'
+            for day in range(0, days, 5)
+        ),
         line(found.without.fill, "#757575"),
         line(found.plan.fill, "#1565c0"),
         line(found.plan.fill_low, "#1565c0", "5 4"),
