@@ -72,6 +72,8 @@ def test_a_campaign_is_assessed_accepted_and_cancelled(shop):
     assert kept.status_code == 201, kept.text
     campaign = kept.json()
     assert (campaign["state"], campaign["items"], campaign["discount"]) == ("accepted", ["MUG-BLUE"], 0.3)
+    again = client.post("/v1/campaigns", json={"job_id": job_id, "name": "Twice"})
+    assert again.json() == campaign
     planned = capacity(shop, day)[node]
     assert planned["planned"] == {k: hold[k] for k in ("orders", "lines", "units")}
     if before["headroom"]["orders"] is not None:
@@ -82,12 +84,18 @@ def test_a_campaign_is_assessed_accepted_and_cancelled(shop):
     assert client.get(f"/v1/campaigns/{campaign['campaign_id']}").json() == campaign
     assert client.get("/v1/campaigns").json()["data"] == [campaign]
 
+    # Another one has the last of its days.
+    both = {"from": LAST.isoformat(), "to": (LAST + timedelta(days=1)).isoformat()}
+    other_job, _ = assess(shop, items=["MUG-BLUE"], discount=0.1, **both)
+    other = client.post("/v1/campaigns", json={"job_id": other_job, "name": "Next"}).json()
     for _ in range(2):  # the same again changes nothing
         gone = client.post(f"/v1/campaigns/{campaign['campaign_id']}/cancel").json()
         assert gone["state"] == "cancelled" and gone["cancelled_at"] is not None
+    client.post(f"/v1/campaigns/{other['campaign_id']}/cancel")
     assert capacity(shop, day)[node] == before
     (signal,) = (s for s in client.get("/v1/signals?sku=MUG-BLUE").json()["data"] if s["name"] == "promotion")
-    assert signal["corrections"] == 5
+    # Four days when the first was cancelled, and the two of the other one.
+    assert (signal["values"], signal["corrections"]) == (6, 6)
 
 
 def test_what_gives_way_is_named_with_what_to_do(shop):

@@ -16,6 +16,7 @@ CREATE TABLE campaign (
     CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL))
 );
 CREATE INDEX campaign_days ON campaign (last_day) WHERE state = 'accepted';
+CREATE UNIQUE INDEX campaign_assessment ON campaign (assessment) WHERE state = 'accepted';
 
 -- Room of a node's day that an accepted campaign is expected to take beyond what is usual: for planning. Orders are not
 -- kept out by it; those that come are counted in capacity_day.

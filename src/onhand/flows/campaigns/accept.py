@@ -1,5 +1,6 @@
 """Accept an assessed campaign: it becomes a signal that is known ahead, and holds room of its days; or cancel it."""
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,15 @@ from onhand.errors import Conflict, NotFound
 from onhand.flows.campaigns import job
 from onhand.flows.demand.tell_signals import tell_in
 from onhand.jobs.store import get_result
-from onhand.planning.campaigns.store import Accepted, Hold, add_campaign, cancel_campaign, get_campaign
+from onhand.planning.campaigns.store import (
+    Accepted,
+    Hold,
+    accepted_of,
+    add_campaign,
+    also_promoted,
+    cancel_campaign,
+    get_campaign,
+)
 
 SIGNAL = "promotion"
 """The signal: 1 on the days of a campaign, of each of its items; known ahead, 0 on other days."""
@@ -26,13 +35,16 @@ SIGNAL_DISCOUNT = "promotion_discount"
 def accept_campaign(
     db: Database, conn: Connection[TupleRow], assessment: str, name: str, *, now: datetime, by: Actor
 ) -> Accepted:
-    """Accept what a job has assessed, in the caller's transaction. Raises NotFound, Conflict."""
+    """Accept what a job has assessed, in the caller's transaction; once, a repeat finds the same campaign. Raises
+    NotFound, Conflict."""
     found = get_result(conn, assessment)
     if found is None or found[1] != job.KIND:
         raise NotFound("assessment", assessment)
     state, _, result = found
     if result is None:
         raise Conflict("job.not_done", f"the assessment is {state}: there is nothing to accept yet", state=state)
+    if (earlier := accepted_of(conn, assessment)) is not None:
+        return earlier
     first, last = date.fromisoformat(result["from"]), date.fromisoformat(result["to"])
     if last < now.date():
         raise Conflict("campaign.over", f"its last day, {last}, is over: assess it for other dates")
@@ -84,9 +96,10 @@ def cancel(db: Database, conn: Connection[TupleRow], campaign_id: str, *, now: d
     assert kept is not None, "locked in this transaction"
     if changed:
         told = {"items": kept.items, "discount": kept.discount}
+        others = also_promoted(conn, campaign_id)
         first = max(kept.first_day, now.date())
         if first <= kept.last_day:
-            _tell(db, conn, told, first, kept.last_day, on=False, now=now, by=by)
+            _tell(db, conn, told, first, kept.last_day, on=False, but=others, now=now, by=by)
         data = {"campaign_id": campaign_id, "name": kept.name}
         write_event(conn, "campaign.cancelled", campaign_id, data, actor=by, origin=db.origin)
     return kept
@@ -100,13 +113,18 @@ def _tell(
     last: date,
     *,
     on: bool,
+    but: Collection[tuple[str, date]] = (),
     now: datetime,
     by: Actor,
 ) -> None:
-    """Say of each day whether its items are on promotion, and by how much they are cheaper."""
+    """Say of each day whether its items are on promotion, and by how much they are cheaper; not of (sku, day) in
+    `but`."""
     rows: list[SignalRow | RowResult] = []
     for sku in campaign["items"]:
         for n in range((last - first).days + 1):
+            day = first + timedelta(days=n)
+            if (sku, day) in but:
+                continue
             values = {SIGNAL: 1.0}
             if campaign["discount"] is not None:
                 values[SIGNAL_DISCOUNT] = campaign["discount"]
@@ -114,7 +132,7 @@ def _tell(
                 row = {
                     "name": signal,
                     "scope": {"sku": sku},
-                    "at": (first + timedelta(days=n)).isoformat(),
+                    "at": day.isoformat(),
                     "value": value if on else 0.0,
                     "known_ahead": True,
                     "fill": "zero",

@@ -101,9 +101,12 @@ def read_world(
         raise Conflict("campaign.no_policy", f"policy {policy!r} has no active version")
     document = active.policy()
     compiled, nodes = compile_policy(document), facts_of_nodes(read_node_facts(conn), period.history.network.count)
-    kept = np.unique(np.linspace(0, len(before) - 1, min(len(before), _POOL_MAX)).astype(np.int64))
-    placed = before.placed[kept]
     begins = period.history.begins
+    # Of whole days only, where there are any: today is not over yet.
+    whole = np.flatnonzero(before.placed < begins // DAY * DAY)
+    whole = whole if len(whole) else np.arange(len(before))
+    kept = whole[np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _POOL_MAX)).astype(np.int64))]
+    placed = before.placed[kept]
     pool = replace(
         period.history,
         orders=before.orders.only(kept),
@@ -128,7 +131,7 @@ def read_world(
         last=yesterday,
         rules=lambda history: PolicyRules(active.label, compiled, history, nodes),
         late_days=_LATE_DAYS if late is None else float(late),
-        stand_for=before.stand_for * len(before) / len(kept),
+        stand_for=before.stand_for * len(whole) / len(kept),
     )
     rows = {sku: row for row, sku in enumerate(period.skus)}
     return world, period.skus, np.array([rows[sku] for sku in items.sku], np.int32)

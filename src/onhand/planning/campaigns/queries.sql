@@ -8,6 +8,23 @@ INSERT INTO campaign_hold (campaign_id, node_id, day, orders, lines, units)
 SELECT %(campaign_id)s, * FROM unnest(%(nodes)s::int[], %(days)s::date[], %(orders)s::int[], %(lines)s::int[],
                                       %(units)s::int[]);
 
+-- name: of_assessment
+-- Who accepts an assessment holds its job, so that it is accepted once.
+SELECT c.campaign_id::text
+FROM (SELECT job_id FROM job WHERE job_id = %(assessment)s FOR UPDATE) AS j
+JOIN campaign c ON c.assessment = j.job_id AND c.state = 'accepted';
+
+-- name: also_promoted
+-- Days on which items of a campaign are promoted by another one.
+SELECT DISTINCT i.sku, d.day::date
+FROM campaign mine
+JOIN campaign other ON other.item_ids && mine.item_ids AND other.state = 'accepted'
+    AND other.campaign_id <> mine.campaign_id
+JOIN item i ON i.item_id = ANY (mine.item_ids) AND i.item_id = ANY (other.item_ids)
+CROSS JOIN generate_series(greatest(mine.first_day, other.first_day)::timestamp,
+                           least(mine.last_day, other.last_day)::timestamp, interval '1 day') AS d (day)
+WHERE mine.campaign_id = %(campaign_id)s;
+
 -- name: lock
 SELECT state FROM campaign WHERE campaign_id = %(campaign_id)s FOR UPDATE;
 

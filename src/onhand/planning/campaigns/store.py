@@ -68,6 +68,17 @@ def get_campaign(conn: Connection[TupleRow], campaign_id: str) -> Accepted | Non
         return rows.execute(SQL["get"], {"campaign_id": campaign_id}).fetchone()
 
 
+def accepted_of(conn: Connection[TupleRow], assessment: str) -> Accepted | None:
+    """The campaign that goes by an assessment; nobody else accepts it until the transaction ends."""
+    row = conn.execute(SQL["of_assessment"], {"assessment": assessment}).fetchone()
+    return None if row is None else get_campaign(conn, row[0])
+
+
+def also_promoted(conn: Connection[TupleRow], campaign_id: str) -> set[tuple[str, date]]:
+    """(sku, day) of its items and days that another campaign has too."""
+    return {(sku, day) for sku, day in conn.execute(SQL["also_promoted"], {"campaign_id": campaign_id})}
+
+
 def list_campaigns(conn: Connection[TupleRow], *, before: str = NEWEST, limit: int) -> list[Accepted]:
     """Campaigns, the one that was accepted last first."""
     with conn.cursor(row_factory=class_row(Accepted)) as rows:
