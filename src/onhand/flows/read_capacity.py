@@ -102,8 +102,8 @@ def _day(row: TupleRow) -> CapacityDay:
     limits: Sequence[int | None] = numbers[:3] if works else (0, 0, 0)
     is_limited, promised, held, planned = numbers[3], numbers[4:7], numbers[7:10], numbers[10:]
     used = [max(0, p - h) if is_limited else None for p, h in zip(promised, held, strict=True)]
-    headroom = [None if limit is None else max(0, limit - p - c)
-        for limit, p, c in zip(limits, promised, planned, strict=True)
+    headroom = [
+        None if limit is None else max(0, limit - p - c) for limit, p, c in zip(limits, promised, planned, strict=True)
     ]
     return CapacityDay(
         node_id=node_id,
