@@ -54,6 +54,8 @@ def test_sales_become_demand(client):
     assert [d["units"] for d in demand(client, f"{period}&region=DE-BE")["data"]] == [3]
     assert demand(client, "sku=A&from=2026-03-03&to=2026-03-03")["data"][0]["units"] == 1
     assert demand(client, "sku=B&from=2026-03-01&to=2026-03-31")["data"] == []
+    for year in (1900, 2199):
+        assert demand(client, f"sku=B&from={year}-01-01&to={year}-12-31")["data"] == []
 
 
 def test_pages_of_days(client):

@@ -489,7 +489,8 @@ def test_sales_and_signals_with_every_kind_of_bad_row(onhand, db, capsys):
     set_nodes(db, [NODE | {"code": "LYON"}], by=SYSTEM)
     write(
         "sales.csv",
-        "sku,day,quantity,node,region,price_minor\nA,2025-11-28,14,LYON,,1250\nA,2025-11-28,3,,FR,\nA,2025-11-29,2.0,,,\n"
+        "sku,day,quantity,node,region,price_minor\nA,2025-11-28,14,LYON,,1250\nA,2025-11-28,3,,FR,\n"
+        "A,2025-11-29 00:00:00,2.0,,,\n"
         "Z,2025-11-28,1,,,\nA,28.11.2025,1,,,\nA,2025-11-30,many,,,\nA,2025-11-28,1,PARIS,,\nA,2025-11-30,-1,,,\n",
     )
     assert onhand("import", "sales", "sales.csv") == 1
@@ -520,6 +521,6 @@ def test_sales_of_a_parquet_file_through_the_api(onhand, db, api):
     set_items(db, [{"sku": "A", "name": "Mug"}], by=SYSTEM)
     days = [f"2025-11-{day:02}" for day in range(1, 31)]
     frame = polars.DataFrame({"sku": ["A"] * 30, "day": days, "quantity": range(30)})
-    frame.with_columns(polars.col("day").str.to_date()).write_parquet("sales.parquet")
+    frame.with_columns(polars.col("day").str.to_datetime()).write_parquet("sales.parquet")
     assert onhand("import", "sales", "sales.parquet", "--url", url, "--key", key) == 0
     assert stored(db, "SELECT units FROM imported_sale ORDER BY day") == [(n,) for n in range(30)]

@@ -5,10 +5,21 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onhand.demand.correct import LINES, bulk_lines, daily, day_number, history, put_together, summed, uncensored
+from onhand.demand.correct import (
+    LINES,
+    bulk_lines,
+    daily,
+    day_number,
+    history,
+    packed,
+    put_together,
+    summed,
+    uncensored,
+)
+from onhand.demand.frames import history_frame
 from onhand.demand.model import RAW, Corrections
 
 NONE = Corrections(stock_outs=False, cancellations=False, bulk=False)
@@ -213,6 +224,7 @@ def test_series_do_not_see_each_other():
     assert both[2] == pytest.approx(one[2], rel=1e-6)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1)), min_size=1, max_size=60),
 )
@@ -277,7 +289,9 @@ def test_put_together_names_series():
             "region": ["DE"], "channel_code": ["web"], "timezone": ["Europe/Berlin"],
         }
     )  # fmt: skip
-    made = put_together(rows, keys, date(2026, 3, 5))
+    made = put_together(
+        packed(rows), keys.cast(dict.fromkeys(("item", "place", "channel"), pl.Int32)), date(2026, 3, 5)
+    )
     assert made.series.to_dicts() == [
         {"series": 0, "sku": "MUG", "category": "kitchen", "node": None, "region": "DE", "channel": "web",
          "first_day": date(2026, 3, 2), "timezone": "Europe/Berlin"}
@@ -285,6 +299,69 @@ def test_put_together_names_series():
     assert made.days["day"].to_list() == [date(2026, 3, 2)] and made.days["demand"].to_list() == [3.0]
 
 
+def test_a_frame_has_every_day():
+    first = day_number(date(2026, 3, 2))
+    ordered = lines((first, 3, 0, 0, 100), (first + 2, 1, 0, 0, 120))
+    later = lines((first + 3, 5, 0, 0, 90)).with_columns(item=pl.lit(2, pl.Int64))
+    rows = history(daily(pl.concat([ordered, later]), NO_SALES, RAW), closed((first + 2, 0.5)), first + 4, RAW)
+    keys = pl.DataFrame(
+        {
+            "item": [1, 2], "place": [1, 1], "channel": [1, 1], "sku": ["MUG", "PLATE"], "category": [None, None],
+            "node": [None, "berlin"], "region": ["DE", "DE-BE"], "channel_code": [None, None],
+            "timezone": ["UTC", "UTC"],
+        },
+        schema_overrides=dict.fromkeys(("category", "node", "channel_code"), pl.String),
+    )  # fmt: skip
+    frame = history_frame(
+        put_together(packed(rows), keys.cast(dict.fromkeys(("item", "place", "channel"), pl.Int32)), date(2026, 3, 6))
+    )
+    assert frame.rows() == [
+        ("MUG/DE", date(2026, 3, 2), 3.0, 1.0, 100.0), ("MUG/DE", date(2026, 3, 3), 0.0, 1.0, None),
+        ("MUG/DE", date(2026, 3, 4), 1.0, 0.5, 120.0), ("MUG/DE", date(2026, 3, 5), 0.0, 1.0, None),
+        ("PLATE/berlin", date(2026, 3, 5), 5.0, 1.0, 90.0),
+    ]  # fmt: skip
+
+
 def test_nothing_at_all():
     rows = history(daily(NO_SALES, NO_SALES, Corrections()), closed(), 10, Corrections())
     assert rows.is_empty() and "open_share" in rows.columns
+
+
+@st.composite
+def ordered_lines(draw):
+    """Lines of which some were cancelled and some came back, never more than there were."""
+    rows = []
+    for _ in range(draw(st.integers(1, 40))):
+        units = draw(st.sampled_from([1, 1, 1, 2, 3, 12, 400]))
+        cancelled = draw(st.integers(0, units))
+        rows.append((draw(st.integers(0, 60)), units, cancelled, draw(st.integers(0, units - cancelled)), 100))
+    return rows
+
+
+@settings(deadline=None)
+@given(
+    rows=ordered_lines(),
+    out=st.dictionaries(st.integers(0, 70), st.floats(0.01, 1), max_size=20),
+    switches=st.tuples(*[st.booleans()] * 4),
+    seed=st.integers(0, 9),
+)
+def test_corrections_add_up_whatever_the_lines_and_their_order(rows, out, switches, seed):
+    stock_outs, cancellations, bulk, net_returns = switches
+    corrections = Corrections(
+        stock_outs=stock_outs, cancellations=cancellations, bulk=bulk, net_returns=net_returns
+    )  # fmt: skip
+
+    def made(rows):
+        return history(daily(lines(*rows), NO_SALES, corrections), closed(*out.items()), 65, corrections)
+
+    found = made(rows)
+    for row in found.to_dicts():
+        kept = row["units"] - row["cancelled"] - row["bulk"] - row["returned"]
+        assert kept >= -1e-9 and row["lost"] >= 0
+        assert row["demand"] == pytest.approx(kept + row["lost"])
+        assert row["lost"] == 0 or row["open_share"] < 1
+    switched = {"cancelled": cancellations, "bulk": bulk, "returned": net_returns, "lost": stock_outs}
+    assert all(found[name].sum() == 0 for name, is_on in switched.items() if not is_on)
+    assert found["units"].sum() == sum(units for _, units, *_ in rows)
+    shuffled = [rows[n] for n in np.random.default_rng(seed).permutation(len(rows))]
+    assert made(shuffled).equals(found)

@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.base.dates import microseconds
 from onhand.demand.correct import day_number
+from onhand.demand.frames import signals_frame, unique_ids
 from onhand.demand.holidays import calendar_of, holidays
 from onhand.demand.model import Scope, region_of
 from onhand.demand.signals import (
@@ -17,11 +18,9 @@ from onhand.demand.signals import (
     Known,
     Told,
     align,
-    as_frame,
     decide_value,
     has_zeros,
     resolve,
-    unique_ids,
     without_later,
 )
 
@@ -74,6 +73,13 @@ def test_a_correction_is_known_from_now_on_and_the_same_value_again_is_none():
     assert decide("2026-03-01", 8.0, kept) == ("updated", NOW)
     assert decide("2026-03-01", 7.0, kept)[0] == "unchanged"
     assert decide("2026-03-01", 7.0, [*kept, (moment("2026-03-05"), 8.0)]) == ("updated", NOW), "corrected back"
+
+
+def test_what_is_told_last_counts_whatever_the_clock_says():
+    kept = [(moment("2026-03-01"), 7.0), (NOW + timedelta(seconds=5), 8.0)]
+    assert decide("2026-03-01", 9.0, kept) == ("updated", NOW + timedelta(seconds=5, microseconds=1))
+    assert decide("2026-03-01", 9.0, [(ALWAYS, 7.0), (NOW, 8.0)]) == ("updated", NOW + timedelta(microseconds=1))
+    assert decide("2026-03-01", 8.0, kept)[0] == "unchanged"
 
 
 def test_who_says_since_when_is_believed():
@@ -187,7 +193,7 @@ def test_series_that_hear_the_same_share_a_row():
     assert aligned.until == UNTIL
 
 
-def test_as_frame_is_what_forecasts_take():
+def test_a_frame_is_what_forecasts_take():
     made = series(("A", "DE", "berlin"), ("B", "FR")).with_columns(channel=pl.Series(["web", None]))
     ids = unique_ids(made)
     assert ids == ["A/berlin/web", "B/FR"]
@@ -195,7 +201,7 @@ def test_as_frame_is_what_forecasts_take():
         signal(("2026-03-01", 1), name="x", fill="none", sku="A"),
         signal(("2026-03-02", 5), name="y", fill="none"),
     ]
-    frame = as_frame(resolve(signals, made, first=FIRST, until=date(2026, 3, 3)), ids)
+    frame = signals_frame(resolve(signals, made, first=FIRST, until=date(2026, 3, 3)), ids)
     assert frame.rows() == [
         ("A/berlin/web", date(2026, 3, 1), 1.0, None), ("A/berlin/web", date(2026, 3, 2), None, 5.0),
         ("B/FR", date(2026, 3, 1), None, None), ("B/FR", date(2026, 3, 2), None, 5.0),
@@ -209,6 +215,7 @@ def test_values_of_the_past_end_before_the_origin():
     assert kept_past.value.tolist() == [1, 2] and kept_plan.value.tolist() == [1]
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.tuples(st.integers(0, 200), st.floats(-1e6, 1e6)), min_size=1, max_size=60),
     origin=st.integers(20, 150),

@@ -12,7 +12,7 @@ from onhand.flows.cancel_order import cancel_order
 from onhand.flows.demand.fold import fold
 from onhand.flows.demand.history import load_history
 from onhand.flows.demand.sales import import_sales
-from onhand.flows.fulfil import ship
+from onhand.flows.fulfil import reject, ship
 from onhand.flows.return_order import return_order
 from onhand.orders.decide import Amount
 
@@ -98,9 +98,18 @@ def test_what_is_cancelled_for_lack_of_stock_was_wanted(merchant):
 
 def test_an_order_that_was_held_to_its_end_was_no_demand(merchant):
     merchant.stock("berlin", A=9)
-    placed = merchant.place(("A", 5), hold="looks like fraud")
+    for sku in ("A", "B"):  # there is no B
+        placed = merchant.place((sku, 5), hold="looks like fraud")
+        cancel_order(merchant.state, placed["order_id"], by=CUSTOMER)
+    assert units(history(merchant)) == {("A", "DE-BE", MONDAY): 0, ("B", "DE-BE", MONDAY): 0}
+
+
+def test_what_a_node_could_not_ship_and_the_customer_gave_up_was_wanted(merchant):
+    merchant.stock("berlin", A=5)
+    placed = merchant.place(("A", 5))
+    reject(merchant.state, placed["fulfilments"][0]["fulfilment_id"], "not_found", by=Actor(key_id=9))
     cancel_order(merchant.state, placed["order_id"], by=CUSTOMER)
-    assert units(history(merchant)) == {("A", "DE-BE", MONDAY): 0}
+    assert units(history(merchant, corrections=Corrections(stock_outs=False))) == {("A", "DE-BE", MONDAY): 5}
 
 
 def test_returns_are_taken_off_when_asked(merchant):
@@ -263,6 +272,31 @@ def test_units_behind_safety_stock_are_not_for_sale(merchant):
         conn.execute("UPDATE ledger_entry SET occurred_at = '2026-01-05T11:00Z', recorded_at = '2026-01-05T11:00Z'")
     rows = history(merchant, until=date(2026, 1, 7))
     assert {key[2].day: round(row["open_share"], 6) for key, row in rows.items()} == {2: 1.0, 5: 0.5, 6: 0.0}
+
+
+def test_a_night_without_stock_misses_little_where_people_buy_by_day(merchant):
+    imported(merchant, {"sku": "A", "node": "berlin", "day": "2026-01-02", "quantity": 4})
+    merchant.stock("berlin", A=5)
+    merchant.stock("berlin", kind="count", A=0)
+    merchant.stock("berlin", A=5)
+    hours = ("2026-01-03T12:00Z", "2026-01-04T23:00Z", "2026-01-05T06:00Z")  # midnight to seven in Berlin
+    with merchant.db.connection() as conn:
+        for version, at in enumerate(hours, 1):
+            conn.execute(
+                "UPDATE ledger_entry SET occurred_at = %s, recorded_at = %s WHERE version = %s", (at, at, version)
+            )
+    (share,) = [r["open_share"] for k, r in history(merchant, until=date(2026, 1, 7)).items() if k[2].day == 5]
+    assert share == pytest.approx(17 / 24), "of hours that nobody knows anything of"
+    with merchant.db.connection() as conn:
+        conn.execute(
+            "INSERT INTO demand_line (order_id, line_no, item_id, place_id, channel_id, day, hour, units)"
+            " SELECT '01900000-0000-7000-8000-000000000001', n, 2, 1, 1, '2025-12-30', 8 + n % 12, 1"
+            " FROM generate_series(1, 1200) n"
+        )
+    (share,) = [
+        r["open_share"] for k, r in history(merchant, until=date(2026, 1, 7)).items() if k[2:] == (date(2026, 1, 5),)
+    ]
+    assert share > 0.99
 
 
 def test_an_import_may_tell_of_hours_without_stock(merchant):

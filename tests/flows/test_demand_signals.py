@@ -1,5 +1,6 @@
 """Values of signals told and loaded, on a real database: nothing that was not known at the origin."""
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -180,6 +181,27 @@ def test_nothing_of_the_future_leaks(merchant, origin):
     with merchant.db.connection() as conn:
         later = load_signals(conn, origin=origin + timedelta(50), horizon=9, since=begin, series=SERIES)
     assert any((a.rows == 77.0).any() for a in later.past) and any((a.rows == 55.0).any() for a in later.known)
+
+
+def test_who_tells_at_once_is_heard_one_after_the_other(merchant):
+    results = []
+    tellers = [
+        threading.Thread(
+            target=lambda n=n: results.extend(
+                tell(
+                    merchant,
+                    *({"name": name, "at": "2026-03-01", "value": n} for name in ("ab", "ba")[:: 1 - n % 2 * 2]),
+                )
+            )
+        )
+        for n in range(8)
+    ]
+    for teller in tellers:
+        teller.start()
+    for teller in tellers:
+        teller.join()
+    assert sorted(statuses(results)) == ["created"] * 2 + ["updated"] * 14
+    assert merchant.rows("SELECT count(*), count(DISTINCT value) FROM signal_value GROUP BY signal_id") == [(8, 8)] * 2
 
 
 def test_delete(merchant):

@@ -179,6 +179,16 @@ def test_two_workers_read_two_feeds(feeds):
     assert sorted(counts) == [1, 1] and len(feeds.values()) == 4
 
 
+def test_who_takes_a_feed_does_not_wait_for_one_that_is_being_taken(feeds):
+    feeds.set("one")
+    feeds.set("two")
+    with feeds.db.connection() as first, first.transaction():
+        assert store.take_feed(first, lease_s=300).name == "one"
+        with feeds.db.connection() as second:
+            second.execute("SET lock_timeout = '5s'")
+            assert store.take_feed(second, lease_s=300).name == "two"
+
+
 def test_a_key_that_was_lost_is_told(feeds, tmp_path):
     feeds.set(secret_headers={"X-Key": "secret"})
     feeds.connectors = Connectors(tmp_path, secret_key="another-key-of-16")

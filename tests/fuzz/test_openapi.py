@@ -186,8 +186,8 @@ def _config(
         "/v1/fulfilments/{fulfilment_id}/deliver": [f"{order_id}-f1" for order_id in shipped],
         "/v1/fulfilments/{fulfilment_id}/ship": [f"{order_id}-f1" for order_id in ready],
         "/v1/orders/{order_id}/release": [order_id for name, order_id in shop.orders.items() if "held" in name],
-        "/v1/orders/{order_id}/hold": fresh,
-        "/v1/orders/{order_id}/reroute": fresh,
+        "/v1/orders/{order_id}/hold": fresh[:6],  # what is held is not rerouted
+        "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,

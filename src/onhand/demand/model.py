@@ -164,9 +164,9 @@ class History:
     series  series (int32: row number), sku, category, node, region, channel, first_day, timezone. node is null of
             demand that is sent somewhere, region "" where nobody told where; channel "" of demand without one, null
             where channels were summed. first_day: the first with demand; before it nothing is known
-    days    series (int32), day, and float64 each: units (as ordered and sold), cancelled, bulk, returned (taken off),
+    days    series (int32), day, and float32 each: units (as ordered and sold), cancelled, bulk, returned (taken off),
             lost (added), demand = units - cancelled - bulk - returned + lost; open_share (1: there was stock all day;
-            a day below 1 is censored), price_minor (of a unit, null: not known). By series and day
+            a day below 1 is censored), price_minor (float64, of a unit, null: not known). By series and day
     until   the first day that is not in it
     """
 

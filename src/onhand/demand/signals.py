@@ -7,7 +7,7 @@ ones, 0 between events. A series of demand hears the signal of the narrowest sco
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -62,6 +62,12 @@ def decide_value(
     if known_at is None:
         is_history = not kept and told.at < begun
         known_at = now if not is_history else ALWAYS if told.known_ahead else told.at
+        if kept:
+            latest = max(kept)
+            if latest[1] == told.value:
+                return "unchanged", latest[0]
+            # Whatever the clock says: what is told last counts.
+            known_at = max(known_at, latest[0] + timedelta(microseconds=1))
     before = [(since, value) for since, value in kept if since <= known_at]
     if before:
         since, value = max(before)
@@ -223,32 +229,6 @@ def _of_shape(those: Sequence[Known], numbers: Sequence[int], shape: tuple[str, 
     table = pl.DataFrame({**names, "number": pl.Series(numbers, dtype=pl.Int32)})
     found = keys.with_row_index("row").join(table, on=[*shape], how="left", maintain_order="left")
     return found["number"].fill_null(-1).to_numpy()
-
-
-def as_frame(signals: Sequence[Aligned], unique_ids: Sequence[str]) -> pl.DataFrame:
-    """Signals as `onhand.forecast` takes them: unique_id, ds, and a column of each; of series that hear none, nulls.
-
-    Signals of one length. For many series this is long: `Aligned` says the same in far less room.
-    """
-    if not signals:
-        return pl.DataFrame(schema={"unique_id": pl.String, "ds": pl.Date})
-    days = signals[0].rows.shape[1]
-    first = day_number(signals[0].first)
-    columns: dict[str, pl.Series] = {
-        "unique_id": pl.Series(unique_ids, dtype=pl.String).gather(np.repeat(np.arange(len(unique_ids)), days)),
-        "ds": pl.Series(np.tile(np.arange(first, first + days, dtype=np.int32), len(unique_ids))).cast(pl.Date),
-    }
-    for signal in signals:
-        values = np.where(signal.index[:, None] >= 0, signal.rows[signal.index], np.nan)
-        columns[signal.name] = pl.Series(values.reshape(-1)).fill_nan(None)
-    return pl.DataFrame(columns)
-
-
-def unique_ids(series: pl.DataFrame) -> list[str]:
-    """A name for each series of a History: sku, where, and the channel if they are apart."""
-    where = pl.col("node").fill_null(pl.col("region"))
-    channel = pl.when(pl.col("channel").is_not_null()).then(pl.lit("/") + pl.col("channel")).otherwise(pl.lit(""))
-    return series.select(pl.concat_str(pl.col("sku"), pl.lit("/"), where, channel))[:, 0].to_list()
 
 
 def without_later(signals: Iterable[Known], origin: date) -> list[Known]:

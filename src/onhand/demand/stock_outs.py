@@ -46,8 +46,7 @@ def closed_shares(
     none = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float64)
     if not len(group):
         return none
-    # Of two nodes that change at one moment the one that begins comes first: a hand-over is no gap.
-    order = np.lexsort((-delta, at, group))
+    order = np.lexsort((at, group))
     group, at, delta = group[order], at[order], delta[order]
     is_first = np.r_[True, group[1:] != group[:-1]]
     running = np.cumsum(delta)

@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from psycopg import Connection
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 from psycopg.rows import TupleRow, class_row
 
 from onhand.db.queries import queries
@@ -20,38 +23,50 @@ SQL = queries(__file__)
 Int64 = npt.NDArray[np.int64]
 Kind = Literal["int", "float"]
 
-_HEADER_BYTES = 11
-"""Signature of a binary COPY; flags and extension follow."""
+# Of one array, so that no row of an answer comes near the gigabyte that PostgreSQL allows.
+_ROWS_MAX = 1_000_000
+_ARRAYS: Mapping[Kind, tuple[int, str, Any]] = {"int": (1016, ">i8", np.int64), "float": (1022, ">f8", np.float64)}
+"""oid of the array's type, its elements on the wire, and what they become."""
+
+
+class _Raw(Loader):
+    """An array as it came."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
 
 
 def fetch(
     conn: Connection[TupleRow], query: LiteralString, parameters: Mapping[str, Any], columns: Mapping[str, Kind]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The rows of a query as arrays, int64 or float64, without a Python object for each: a binary COPY has rows of one
-    length where no value is NULL.
+    """The rows of a query as arrays, int64 or float64, in no order, without a Python object for each.
 
-    columns  name -> int (bigint in the query) or float (double precision), in the order of the query. A NULL would be
-             read as something else: the query must not have any
+    columns  name -> int (bigint in the query) or float (double precision), in the order of the query; no value is NULL
     """
-    with (
-        conn.cursor() as cursor,
-        cursor.copy(b"COPY (" + query.encode() + b") TO STDOUT (FORMAT BINARY)", parameters) as copy,
-    ):
-        raw = b"".join(copy)
-    begin = _HEADER_BYTES + 8 + int.from_bytes(raw[_HEADER_BYTES + 4 : _HEADER_BYTES + 8], "big")
-    wire = np.dtype(
-        [("fields", ">i2")]
-        + [
-            part
-            for name, kind in columns.items()
-            for part in ((f"{name}_n", ">i4"), (name, ">i8" if kind == "int" else ">f8"))
-        ]
+    names = ", ".join(columns)
+    gathered = ", ".join(f"array_agg({name})" for name in columns)
+    statement = (
+        f"SELECT {gathered} FROM (SELECT *, (row_number() OVER () - 1) / {_ROWS_MAX} AS part"  # noqa: S608  our own names
+        f" FROM ({query}) AS found ({names})) AS numbered GROUP BY part"
     )
-    count, rest = divmod(len(raw) - begin - 2, wire.itemsize)
-    assert rest == 0, "every value of the query is a bigint or a double precision, and none is NULL"
-    rows = np.frombuffer(raw, wire, count, begin)
-    assert not count or all((rows[f"{name}_n"] == 8).all() for name in columns), "no NULL"
-    return {name: rows[name].astype(np.int64 if kind == "int" else np.float64) for name, kind in columns.items()}
+    parts: list[TupleRow]
+    with conn.cursor(binary=True) as cursor:
+        for oid, _, _ in _ARRAYS.values():
+            cursor.adapters.register_loader(oid, _Raw)
+        parts = cursor.execute(statement.encode(), parameters).fetchall()
+    return {
+        name: np.concatenate([_elements(part[n], kind) for part in parts] or [np.empty(0, _ARRAYS[kind][2])])
+        for n, (name, kind) in enumerate(columns.items())
+    }
+
+
+def _elements(raw: bytes, kind: Kind) -> npt.NDArray[Any]:
+    """A one-dimensional array without NULL from its wire format: see db/arrays.py."""
+    _, wire, dtype = _ARRAYS[kind]
+    assert not raw[7], "no value of the query is NULL"
+    return np.frombuffer(raw, np.dtype([("n", ">i4"), ("v", wire)]), offset=20)["v"].astype(dtype)
 
 
 # Places and sales -----------------------------------------------------------------------------------------------------
@@ -252,6 +267,8 @@ def known_signals(
         },
         {"signal": "int", "at": "int", "value": "float"},
     )  # fmt: skip
+    order = np.lexsort((values["at"], values["signal"]))
+    values = {name: column[order] for name, column in values.items()}
     by_id = {s.signal_id: s for s in map(_stored, conn.execute(SQL["all_signals"], {"names": chosen}))}
     ids, begins = np.unique(values["signal"], return_index=True)
     ends = np.r_[begins, len(values["signal"])][1:]

@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any, cast
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}(\.0+)?", re.ASCII)  # 3.0: what tables make of a column with gaps
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0+)?)?", re.ASCII)  # what tables make of a day
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -52,6 +53,10 @@ def boolean(cell: str) -> bool:
     if cell.lower() not in _BOOLEANS:
         raise CellError(f"expected true or false, got {cell[:40]!r}")
     return _BOOLEANS[cell.lower()]
+
+
+def day(cell: str) -> str:
+    return cell.strip()[:10] if _MIDNIGHT.fullmatch(cell.strip()) else cell.strip()
 
 
 def from_json(cell: str) -> object:
@@ -111,6 +116,8 @@ def _value(cell: object, read: Read) -> object:
         return int(cell)
     if read is text and isinstance(cell, int | float) and not isinstance(cell, bool):
         return f"{cell:g}" if isinstance(cell, float) else str(cell)  # a code of digits only
+    if read is day and isinstance(cell, datetime) and cell.time() == time():
+        return cell.date().isoformat()
     return plain(cell)
 
 
@@ -230,7 +237,7 @@ COLUMNS: Mapping[What, Columns] = {
         },
     ),
     What.SALES: Columns(
-        required={"sku": text, "day": text, "quantity": integer},
+        required={"sku": text, "day": day, "quantity": integer},
         optional={
             "node": text,
             "region": text,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ SQL = queries(__file__)
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
-_ITEMS_AT_ONCE: Final = 2_000
+_ITEMS_AT_ONCE, _LINES_AT_ONCE = 5_000, 1_000_000
 _INTS: Final[dict[str, store.Kind]] = dict.fromkeys(LINES, "int")
 _CLOSED: Final[dict[str, store.Kind]] = {**dict.fromkeys((*KEY, "day"), "int"), "share": "float"}
 _TURNS: Final[dict[str, store.Kind]] = dict.fromkeys(("item", "node", "at", "delta"), "int")
@@ -75,10 +76,10 @@ def load_history(
             "places": None if places is None else list(places),
         }  # fmt: skip
         rows = _stretch(conn, asked, until, corrections, known, weights, sets)
-        frames.append(rows if by_channel else correct.summed(rows))
+        frames.append(correct.packed(rows if by_channel else correct.summed(rows)))
         if progress is not None:
             progress(number, len(stretches))
-    found = pl.concat([frame for frame in frames if not frame.is_empty()] or frames[:1] or [_no_rows()])
+    found = pl.concat([frame for frame in frames if not frame.is_empty()] or frames[:1] or [correct.packed(_no_rows())])
     return correct.put_together(found, _names(conn, found, known), until)
 
 
@@ -97,20 +98,25 @@ def _no_rows() -> pl.DataFrame:
 
 
 def _stretches(conn: Connection[TupleRow], chosen: Sequence[int] | None) -> Iterator[tuple[int, int]]:
-    """(first, last) item ids of so many items each."""
-    if chosen is not None:
-        for begin in range(0, len(chosen), _ITEMS_AT_ONCE):
-            part = chosen[begin : begin + _ITEMS_AT_ONCE]
-            yield part[0], part[-1]
-        return
-    first, last = conn.execute(SQL["item_ends"]).fetchone() or (0, -1)
-    for begin in range(first, last + 1, _ITEMS_AT_ONCE):
-        yield begin, min(begin + _ITEMS_AT_ONCE - 1, last)
+    """(first, last) item ids, of as many items as fit."""
+    first = last = -1
+    items = lines = 0
+    for item, count in conn.execute(SQL["item_lines"], {"items": chosen}).fetchall():
+        if items and (items == _ITEMS_AT_ONCE or lines + count > _LINES_AT_ONCE):
+            yield first, last
+            items = lines = 0
+        first = first if items else item
+        last, items, lines = item, items + 1, lines + count
+    if items:
+        yield first, last
 
 
 def _hour_weights(conn: Connection[TupleRow], until: date) -> Float64:
     lines = np.zeros(HOURS)
-    for hour, count in conn.execute(SQL["hours"], {"until": until}):
+    # The least id of an order of that moment: 48 bits of milliseconds come first (RFC 9562).
+    moment = datetime.combine(until, time(), UTC)
+    before = UUID(int=max(int(moment.timestamp() * 1000), 0) << 80)
+    for hour, count in conn.execute(SQL["hours"], {"until": until, "before": before}):
         lines[hour] = count
     return hour_weights(lines)
 
@@ -189,15 +195,15 @@ def _names(conn: Connection[TupleRow], rows: pl.DataFrame, places: dict[int, Pla
     keys = rows.select(KEY).unique()
     items = conn.execute(SQL["item_names"], {"items": keys["item"].unique().to_list()}).fetchall()
     channels: dict[int, str | None] = {channel: code for channel, code, _ in conn.execute(SQL["channels"])}
-    item_table = pl.DataFrame(items, schema={"item": pl.Int64, "sku": pl.String, "category": pl.String}, orient="row")
+    item_table = pl.DataFrame(items, schema={"item": pl.Int32, "sku": pl.String, "category": pl.String}, orient="row")
     place_table = pl.DataFrame(
         [(p.place_id, p.node, p.region, p.timezone) for p in places.values()],
-        schema={"place": pl.Int64, "node": pl.String, "region": pl.String, "timezone": pl.String},
+        schema={"place": pl.Int32, "node": pl.String, "region": pl.String, "timezone": pl.String},
         orient="row",
     )
     channel_table = pl.DataFrame(
         [*(channels | {0: "", -1: None}).items()],
-        schema={"channel": pl.Int64, "channel_code": pl.String},
+        schema={"channel": pl.Int32, "channel_code": pl.String},
         orient="row",
     )
     return keys.join(item_table, on="item").join(place_table, on="place").join(channel_table, on="channel")

@@ -3,8 +3,8 @@
 SELECT pg_try_advisory_xact_lock(hashtextextended('onhand demand', 0));
 
 -- name: next_changes
--- The place of the last of the next settled events, and the orders whose lines they may have changed. Events of an order
--- that was placed have no `change`; what nodes do with it changes none of its lines.
+-- The place of the last of the next settled events, and the orders whose lines they may have changed. Events of an
+-- order that was placed have no `change`; what nodes do with it changes none of its lines.
 WITH e AS MATERIALIZED (
     SELECT xid, pos, kind, orders, data FROM event
     WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
@@ -23,25 +23,26 @@ SELECT (SELECT xid::text::bigint FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1)
        );
 
 -- name: regions_of_orders
-SELECT DISTINCT demand_region_v1(o.request::json #>> '{destination,country}', o.request::json #>> '{destination,region}')
-FROM orders o WHERE o.order_id = ANY (%(ids)s::uuid[]);
+SELECT DISTINCT demand_region_v1(r.request #>> '{destination,country}', r.request #>> '{destination,region}')
+FROM orders o CROSS JOIN LATERAL (SELECT o.request::json AS request) r
+WHERE o.order_id = ANY (%(ids)s::uuid[]);
 
 -- name: fold_orders
--- Lines of orders as they stand. What a customer cancelled is what a node had for him, and all of an order that was held
--- back to the end; the rest of what was cancelled waited for stock in vain.
-WITH told AS MATERIALIZED (
-    SELECT o.order_id, o.channel_id, o.lines::json AS lines, p.place_id, o.placed_at AT TIME ZONE p.timezone AS local,
-           o.request::json ->> 'hold' IS NOT NULL AS is_held
-    FROM orders o
-    LEFT JOIN node n ON n.code = o.request::json ->> 'pickup_node'
-        AND o.request::json ->> 'method' IN ('pickup', 'ship_to_store')
-    JOIN LATERAL (
-        SELECT place_id, timezone FROM demand_place WHERE n.node_id IS NOT NULL AND node_id = n.node_id
-        UNION ALL
-        SELECT place_id, timezone FROM demand_place WHERE n.node_id IS NULL AND region = demand_region_v1(
-            o.request::json #>> '{destination,country}', o.request::json #>> '{destination,region}')
-    ) p ON true
+-- Lines of orders as they stand. What a customer cancelled is what a node had for him, and all of an order that was
+-- held back to the end; the rest of what was cancelled waited for stock in vain.
+WITH asked AS MATERIALIZED (
+    SELECT o.order_id, o.channel_id, o.lines::json AS lines, o.placed_at, r.request ->> 'hold' IS NOT NULL AS is_held,
+           CASE WHEN r.request ->> 'method' IN ('pickup', 'ship_to_store') THEN r.request ->> 'pickup_node' END AS node,
+           demand_region_v1(r.request #>> '{destination,country}', r.request #>> '{destination,region}') AS region
+    FROM orders o CROSS JOIN LATERAL (SELECT o.request::json AS request) r
     WHERE o.order_id = ANY (%(ids)s::uuid[])
+), told AS MATERIALIZED (
+    SELECT a.order_id, a.channel_id, a.lines, a.is_held, coalesce(there.place_id, sent.place_id) AS place_id,
+           a.placed_at AT TIME ZONE coalesce(there.timezone, sent.timezone) AS local
+    FROM asked a
+    LEFT JOIN node n ON n.code = a.node
+    LEFT JOIN demand_place there ON there.node_id = n.node_id
+    LEFT JOIN demand_place sent ON sent.region = a.region
 ), line AS MATERIALIZED (
     SELECT t.order_id, x.n::smallint AS line_no, l ->> 0 AS line_id, part.item_id, t.place_id, t.channel_id,
            t.local::date AS day, extract(hour FROM t.local)::smallint AS hour, t.is_held,
@@ -61,7 +62,8 @@ WITH told AS MATERIALIZED (
     CROSS JOIN LATERAL jsonb_to_recordset(e.data -> 'lines') AS m (line_id text, sku text, quantity int)
     JOIN item i ON i.sku = m.sku
     WHERE f.order_id IN (SELECT order_id FROM line WHERE gone > 0)
-      AND e.kind LIKE 'fulfilment.%%' AND e.data ->> 'change' = 'cancel' AND (e.actor <> 0 OR e.reason LIKE 'channel %%')
+      AND e.kind LIKE 'fulfilment.%%' AND e.data ->> 'change' = 'cancel'
+      AND (e.actor <> 0 OR e.reason LIKE 'channel %%')
     GROUP BY 1, 2, 3
 )
 INSERT INTO demand_line AS d (order_id, line_no, item_id, place_id, channel_id, day, hour, units, cancelled, unserved,
@@ -78,8 +80,20 @@ WHERE (d.place_id, d.day, d.hour, d.units, d.cancelled, d.unserved, d.returned)
    IS DISTINCT FROM (excluded.place_id, excluded.day, excluded.hour, excluded.units, excluded.cancelled,
                      excluded.unserved, excluded.returned);
 
--- name: item_ends
-SELECT coalesce(min(item_id), 0), coalesce(max(item_id), -1) FROM item;
+-- name: item_lines
+-- How much there is to load of each item.
+SELECT i.item_id, coalesce(l.lines, 0) + coalesce(s.days, 0)
+FROM item i
+LEFT JOIN (
+    SELECT item_id, count(*) AS lines FROM demand_line
+    WHERE %(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]) GROUP BY item_id
+) l USING (item_id)
+LEFT JOIN (
+    SELECT item_id, count(*) AS days FROM imported_sale
+    WHERE %(items)s::int[] IS NULL OR item_id = ANY (%(items)s::int[]) GROUP BY item_id
+) s USING (item_id)
+WHERE %(items)s::int[] IS NULL OR i.item_id = ANY (%(items)s::int[])
+ORDER BY i.item_id;
 
 -- name: order_lines
 -- All columns as bigint and none NULL: see demand/store.py `fetch`.
@@ -91,7 +105,7 @@ WHERE item_id BETWEEN %(first)s AND %(last)s AND day < %(until)s::date
   AND (%(places)s::int[] IS NULL OR place_id = ANY (%(places)s::int[]));
 
 -- name: other_sales
--- What was imported, and what counters sold: entries of the ledger with the reason `sale`, also counts of what was left.
+-- What was imported, and what counters sold: entries of the ledger with the reason `sale`, counts of what was left too.
 SELECT item_id::bigint, place_id::bigint, channel_id::bigint, (day - date '1970-01-01')::bigint, units::bigint,
        0::bigint, 0::bigint, coalesce(price_minor, -1)
 FROM imported_sale
@@ -128,20 +142,26 @@ FROM (
     SELECT item_id, node_id, at, is_open, lag(is_open) OVER (PARTITION BY item_id, node_id ORDER BY version) AS before
     FROM (
         SELECT e.item_id, e.node_id, e.version,
-               max(least(e.occurred_at, e.recorded_at)) OVER (PARTITION BY e.item_id, e.node_id ORDER BY e.version) AS at,
+               max(least(e.occurred_at, e.recorded_at)) OVER of_position AS at,
                e.on_hand - e.unavailable - e.allocated > coalesce(p.safety_stock, n.safety_stock_default) AS is_open
         FROM ledger_entry e
         JOIN stock_position p USING (item_id, node_id)
         JOIN node n USING (node_id)
         WHERE e.item_id BETWEEN %(first)s AND %(last)s
           AND (%(items)s::int[] IS NULL OR e.item_id = ANY (%(items)s::int[]))
+        WINDOW of_position AS (PARTITION BY e.item_id, e.node_id ORDER BY e.version)
     ) AS moments
 ) AS turns
 WHERE is_open IS DISTINCT FROM before AND at < %(end)s::timestamptz;
 
 -- name: hours
--- Of the last three months before the day that is asked for.
-SELECT hour, count(*) FROM demand_line WHERE day >= %(until)s::date - 90 AND day < %(until)s::date GROUP BY hour;
+-- Of the last lines of orders that were heard of before the day that is asked for: ids of orders ascend with time.
+SELECT hour, count(*)
+FROM (
+    SELECT hour, day FROM demand_line WHERE order_id < %(before)s::uuid ORDER BY order_id DESC LIMIT 20000
+) AS latest
+WHERE day < %(until)s::date
+GROUP BY hour;
 
 -- name: places
 SELECT p.place_id, n.node_id, n.code, coalesce(p.region, demand_region_v1(n.country, n.region)), p.timezone
