@@ -185,7 +185,8 @@ def _responses(days: pl.DataFrame, items: Items, today: date) -> Responses:
     last = (today - EPOCH).days
     weekly = (
         days.with_columns(
-            week=(pl.col("ahead") - 1) // 7, place=pl.concat_str(pl.col("node").fill_null(""), pl.lit("\0"), "region")
+            week=(pl.col("ahead") - 1) // 7,
+            place=pl.concat_str(pl.col("node").fill_null(""), pl.lit("\0"), pl.col("region").fill_null("")),
         )
         .group_by("item", "place", "week")
         .agg(
