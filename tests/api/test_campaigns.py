@@ -150,5 +150,7 @@ def test_what_is_not_there_cannot_be_accepted_or_cancelled(shop):
         client.post("/v1/campaigns", json={"job_id": NOBODY, "name": "x"}),
         client.get(f"/v1/campaigns/{NOBODY}"),
         client.post(f"/v1/campaigns/{NOBODY}/cancel"),
+        client.get("/v1/campaigns/spring"),
     ):
         assert answer.status_code == 404
+    assert client.get("/v1/campaigns/assess").status_code == 405

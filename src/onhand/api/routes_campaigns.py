@@ -176,7 +176,7 @@ def get_campaigns(app: TheApp, page: Annotated[Page, pages("campaigns", str)]) -
 
 
 @router.get(
-    "/v1/campaigns/{campaign_id}",
+    "/v1/campaigns/{campaign_id:uuid}",
     dependencies=[require("read")],
     response_model=CampaignOut,
     responses=problem_responses(404, 422),
@@ -191,7 +191,7 @@ def get_one_campaign(campaign_id: _CampaignId, app: TheApp) -> Response:
 
 
 @router.post(
-    "/v1/campaigns/{campaign_id}/cancel",
+    "/v1/campaigns/{campaign_id:uuid}/cancel",
     dependencies=[require("config:write")],
     response_model=CampaignOut,
     responses=problem_responses(404, 422),
