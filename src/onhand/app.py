@@ -29,6 +29,7 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
+from onhand.flows.campaigns import job as campaigns
 from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
 from onhand.flows.enquire import Enquirer, Enquiry
@@ -74,7 +75,7 @@ _QUEUE_MAX = 4_000
 # more would only take the processor from the server, which makes the next ones ready meanwhile.
 _BATCHES, _BATCHES_WRITTEN = 4, 2
 # Jobs that a worker does, each in a process of its own.
-_WORKS = {simulation.KIND: simulation.WORK}
+_WORKS = {simulation.KIND: simulation.WORK, campaigns.KIND: campaigns.WORK}
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.

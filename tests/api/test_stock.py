@@ -266,12 +266,13 @@ def test_capacity_by_day(shop, app):
     limit = {"orders": 10, "lines": None, "units": None}
     nothing = {"orders": 0, "lines": 0, "units": 0}
     assert days[0] == {
-        "node": "N2", "day": "2031-03-02", "capacity": nothing, "held": nothing, "used": nothing, "headroom": nothing,
+        "node": "N2", "day": "2031-03-02", "capacity": nothing, "held": nothing, "used": nothing, "planned": nothing,
+        "headroom": nothing,
     }  # fmt: skip
     assert days[1] == {
         "node": "N2", "day": "2031-03-03", "capacity": limit,
         "held": {"orders": 1, "lines": 2, "units": 5}, "used": {"orders": 1, "lines": 2, "units": 5},
-        "headroom": limit | {"orders": 8},
+        "planned": nothing, "headroom": limit | {"orders": 8},
     }  # fmt: skip
     assert [d["headroom"]["orders"] for d in days] == [0, 8, 9, 10]
     both = rows(shop, "/v1/capacity?from=2031-03-02&to=2031-03-05")

@@ -38,7 +38,7 @@ def test_a_day_counts_more_units_than_one_order_can_have(wholesale, together):
     assert shop.place(("C", 1), **PICKUP)["status"] == "sourced"
     today = shop.now.date()
     with shop.db.connection() as conn:
-        (row,) = read_capacity(conn, node="berlin", first=today, last=today, limit=9)
+        (row,) = read_capacity(conn, node="berlin", first=today, last=today, today=today, limit=9)
     assert (row.held.units, row.headroom.orders) == (2 * MANY + 1, 97)
 
     # A limit below what is promised: the day is full, and what is given back makes room.

@@ -9,6 +9,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
@@ -17,6 +18,7 @@ from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
 from onhand.channels.inbound.store import add_message
+from onhand.flows.campaigns import job as campaigns
 from onhand.flows.simulation import job as simulation
 from onhand.jobs.worker import run_next
 
@@ -31,6 +33,8 @@ ENDLESS = "/v1/events"
 
 CONNECTED, STUCK = "partner", "order-1"
 SIGNALS = [f"signal-{n}" for n in range(20)]
+# Days of a campaign.
+_SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
 _BEGINS, _ENDS = "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z"
 OPEN = ("/healthz", "/readyz", "/metrics")
 
@@ -52,8 +56,9 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     jobs = _some_jobs(server, shop)
     message_id = _connected(server, shop)
     _some_signals(shop)
+    campaign = _a_campaign(server, shop)
     schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id)
+        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign)
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -117,6 +122,15 @@ def _some_signals(shop: Shop) -> None:
         shop.call("PUT", f"/v1/signal-feeds/{name}", feed)
 
 
+def _a_campaign(server: Server, shop: Shop) -> tuple[str, str]:
+    """An assessment that is done, and the campaign that it has become."""
+    plan = {"items": ["MUG-BLUE"], "from": _SOON, "to": _THEN, "uplift": 0.5, "paths": 20, "other_dates": []}
+    job_id = shop.call("POST", "/v1/campaigns/assess", plan, status=202)["job_id"]
+    assert run_next(server.app.db, {campaigns.KIND: campaigns.WORK}, threading.Event())
+    accepted = shop.call("POST", "/v1/campaigns", {"job_id": job_id, "name": "mugs"})
+    return job_id, accepted["campaign_id"]
+
+
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
@@ -146,7 +160,9 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     return failure.title != "Allow header mismatch" or not case.path.endswith(("/batch", "/plans/run"))
 
 
-def _config(server: Server, shop: Shop, jobs: list[str], message_id: int) -> schemathesis.Config:
+def _config(
+    server: Server, shop: Shop, jobs: list[str], message_id: int, campaign: tuple[str, str]
+) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
         "node": shop.nodes,
@@ -179,6 +195,13 @@ def _config(server: Server, shop: Shop, jobs: list[str], message_id: int) -> sch
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
+    lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
+    of_campaigns = {
+        "/v1/campaigns": {"body.job_id": "assessed"},
+        "/v1/campaigns/assess": {"body.from": "soon", "body.to": "then", "body.items[*]": "mug"},
+        "/v1/campaigns/{campaign_id}": {"path.campaign_id": "campaign"},
+        "/v1/campaigns/{campaign_id}/cancel": {"path.campaign_id": "campaign"},
+    }
     of_channels = {
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
@@ -223,7 +246,7 @@ def _config(server: Server, shop: Shop, jobs: list[str], message_id: int) -> sch
                         "include-path": path,
                         "parameters": {key: {"dictionary": name, "probability": 0.8} for key, name in wanted.items()},
                     }
-                    for path, wanted in of_channels.items()
+                    for path, wanted in (of_channels | of_campaigns).items()
                 ),
             ],
             "checks": {"max_response_time": 10},

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onhand.api import (
     metrics,
     openapi,
+    routes_campaigns,
     routes_channel_health,
     routes_channel_orders,
     routes_customers,
@@ -75,6 +76,7 @@ ROUTERS = (
     routes_channel_health.router,
     routes_policies.router,
     routes_demand.router,
+    routes_campaigns.router,
     routes_jobs.asking,
     routes_jobs.router,
     routes_events.router,

@@ -223,7 +223,15 @@ _RESERVATION: Json = {
 _DAY: Json = {
     "node": "BERLIN", "day": "2026-03-02",
     "capacity": {"orders": 120, "lines": None, "units": None}, "held": {"orders": 17, "lines": 23, "units": 41},
-    "used": {"orders": 58, "lines": 77, "units": 131}, "headroom": {"orders": 45, "lines": None, "units": None},
+    "used": {"orders": 58, "lines": 77, "units": 131}, "planned": {"orders": 20, "lines": 20, "units": 26},
+    "headroom": {"orders": 25, "lines": None, "units": None},
+}  # fmt: skip
+
+_CAMPAIGN: Json = {
+    "campaign_id": "019cae2a-7b20-7000-8c11-5d0e3cf2a8b4", "name": "Spring mugs", "state": "accepted",
+    "items": ["MUG-BLUE"], "channels": None, "first_day": "2026-03-14", "last_day": "2026-03-20", "discount": 0.25,
+    "uplift": 0.94, "assessment": "019cae2a-6f10-7000-9d55-0c4a2be1f7a3", "by": 2, "created_at": _MONDAY,
+    "cancelled_at": None,
 }  # fmt: skip
 
 # Orders -------------------------------------------------------------------------------------------
@@ -417,6 +425,8 @@ _FEED: Json = {
 }  # fmt: skip
 
 ANSWERS: dict[str, object] = {
+    "CampaignOut": _CAMPAIGN,
+    "CampaignList": _page(_CAMPAIGN),
     "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
     "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},
     "SignalResults": {

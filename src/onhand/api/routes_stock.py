@@ -150,13 +150,14 @@ class LoadOut(BaseModel):
 
 
 class CapacityOut(BaseModel):
-    """A day of a node. `headroom` = `capacity` - `held` - `used`."""
+    """A day of a node. `headroom` = `capacity` - `held` - `used` - `planned`."""
 
     node: str
     day: date
     capacity: Annotated[LoadOut, Field(description="0 on a day the node does not work")]
     held: Annotated[LoadOut, Field(description="promised and still to be done")]
     used: Annotated[LoadOut, Field(description="done; null for a node without limits")]
+    planned: Annotated[LoadOut, Field(description="expected of accepted campaigns beyond that, on days to come")]
     headroom: LoadOut
 
 
@@ -369,7 +370,8 @@ def list_capacity(
     to: Annotated[Day | None, Query(description=f"default: {_DAYS_DEFAULT} days in all")] = None,
 ) -> Response:
     """What nodes can do per day, and how much of it is taken; by node and day, in the node's local days."""
-    first = from_ or app.state.now().astimezone(UTC).date()
+    today = app.state.now().astimezone(UTC).date()
+    first = from_ or today
     last = to or first + timedelta(days=_DAYS_DEFAULT - 1)
     if not first <= last < first + timedelta(days=DAYS_MAX):
         raise InvalidInput.at("to", f"expected {first} or later, and at most {DAYS_MAX} days in all")
@@ -377,7 +379,9 @@ def list_capacity(
     with app.db.connection() as conn:
         if node is not None and node not in app.network.node_ids and not store.find_nodes(conn, [node]):
             raise NotFound("node", node)
-        rows = read_capacity(conn, node=node, first=first, last=last, after=after, limit=page.limit + 1)
+        rows = read_capacity(
+            conn, node=node, first=first, last=last, today=today, after=after, limit=page.limit + 1
+        )  # fmt: skip
     return _page(page.answer(rows, lambda row: (row.node_id, row.day.isoformat()), _public_capacity))
 
 
@@ -492,5 +496,6 @@ def _public_capacity(row: CapacityDay) -> dict[str, Any]:
         "capacity": public(row.capacity),
         "held": public(row.held),
         "used": public(row.used),
+        "planned": public(row.planned),
         "headroom": public(row.headroom),
     }

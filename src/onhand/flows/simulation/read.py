@@ -65,13 +65,15 @@ def read_period(
     ends: datetime,
     *,
     orders_max: int | None = None,
+    also: Sequence[int] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Period:
     """The period from `begins` until `ends`; with `orders_max` until that many orders were placed.
 
     The network, its carriers and its calendars are those of now: they are what a policy would decide for. Call in a
-    transaction of one snapshot. `progress` is told how many orders are read. Of the four weeks before, a sample of the
-    orders comes with it, for policies that look forward.
+    transaction of one snapshot. also: item ids that are to be read besides those that were ordered. `progress` is told
+    how many orders are read. Of the four weeks before, a sample of the orders comes with it, for policies that look
+    forward.
     """
     catalogue = Catalogue()
     catalogue.load(conn)
@@ -87,7 +89,7 @@ def read_period(
     since = begins - timedelta(days=HISTORY_DAYS)
     sample = {"since": since, "begins": begins, "sample": _BEFORE}
     early = _taken(world, conn.execute(SQL["orders_before"], sample).fetchall(), is_whole=True)
-    items = np.unique(np.concatenate([taken.orders.item, early.orders.item]))
+    items = np.unique(np.concatenate([taken.orders.item, early.orders.item, np.array(also, np.int32)]))
     ids: list[int] = items.tolist()
     for some in (taken, early):
         some.orders.item = _rows_of(items, some.orders.item)
