@@ -39,8 +39,10 @@ def seasonal_naive(panel: Panel) -> Float64:
 
 
 def phase_mean(panel: Panel, cycles: int = 4) -> Float64:
-    """The mean of the last `cycles` periods of the same phase (four same weekdays)."""
-    return _mean(same_phase(panel.y, panel.horizon, panel.cycle, cycles), 2)
+    """The mean of the last `cycles` periods of the same phase (four same weekdays); of all, where none of them was
+    seen."""
+    values = same_phase(panel.y, panel.horizon, panel.cycle, cycles)
+    return np.where(np.isfinite(values).any(axis=2), _mean(values, 2), _mean(panel.y, 1)[:, None])
 
 
 def phase_median(panel: Panel, cycles: int = 8) -> Float64:
