@@ -8,7 +8,8 @@ import numpy as np
 
 from onhand.demand.run import run
 from onhand.errors import InvalidInput
-from onhand.library.panels import Frame, dates_like, frame_like, panel_of
+from onhand.library.panels import dates_like, panel_of
+from onhand.library.tables import Frame, same_library
 
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -56,7 +57,7 @@ def forecast(
         "mean": made.mean.ravel(),
     }
     columns |= {f"q{level:g}": made.quantiles[:, :, place].ravel() for place, level in enumerate(levels)}
-    return frame_like(history, columns)
+    return same_library(history, columns)
 
 
 def has_trees() -> bool:

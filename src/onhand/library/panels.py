@@ -1,29 +1,21 @@
 """Tables of demand and of what is known of it, as Polars or pandas data frames, on one grid of periods."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 
 from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
 from onhand.errors import FieldError, InvalidInput
+from onhand.library.tables import Frame
 
 _STEPS: Final[Mapping[str, Freq]] = {
     "D": "D", "1D": "D", "1d": "D", "W": "W", "1W": "W", "1w": "W", "M": "M", "MS": "M", "ME": "M", "1M": "M",
     "1mo": "M",
 }  # fmt: skip
 _KEYS: Final = ("unique_id", "ds")
-
-
-class Frame(Protocol):
-    """A data frame as far as it is needed here: Polars' and pandas' both are."""
-
-    @property
-    def columns(self) -> Iterable[str]: ...
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def frequency(freq: str) -> Freq:
@@ -54,14 +46,14 @@ def panel_of(
     names = _need(history, "history", (*_KEYS, "y"))
     if not names:
         raise InvalidInput.at("history", "it has no rows: expected unique_id, ds and y")
-    raw_ids, row = np.unique(_texts(history["unique_id"]), return_inverse=True)
+    ids, row = _places_of(history["unique_id"])
     days = _days(history["ds"], "history.ds")
     y = _numbers(history["y"], "history.y")
     # More came back than went out in that period: nothing is asked for less than not at all.
     y = np.maximum(y, 0.0)
     grid = _grid(days, step, horizon)
-    table = _table(row, _places(days, grid, step, "history.ds"), y, (len(raw_ids), len(grid) - horizon), "history")
-    of = {name: place for place, name in enumerate(raw_ids.tolist())}
+    table = _table(row, _places(days, grid, step, "history.ds"), y, (len(ids), len(grid) - horizon), "history")
+    of = {name: place for place, name in enumerate(ids)}
     kinds: set[str] = set()
     ahead = {} if known is None else _signals(known, "known", of, grid, step, kinds, must_reach=horizon)
     behind = {} if past is None else _signals(past, "past", of, grid, step, kinds, must_reach=0)
@@ -69,7 +61,7 @@ def panel_of(
         raise InvalidInput.at("past", f"{twice[0]!r} is in `known` too: a column is known ahead or it is not")
     observed = len(grid) - horizon
     return Panel(
-        ids=raw_ids.tolist(), freq=step, dates=grid, y=trim(table), known=ahead,
+        ids=ids, freq=step, dates=grid, y=trim(table), known=ahead,
         past={name: values[:, :observed] for name, values in behind.items()},
         static={} if static is None else _static(static, of), categories=frozenset(kinds),
     )  # fmt: skip
@@ -83,23 +75,41 @@ def _need(frame: Frame, what: str, columns: Sequence[str]) -> int:
     return len(frame[columns[0]])
 
 
-def _texts(column: Any) -> NDArray[np.str_]:
-    return np.asarray([str(value) for value in column.to_list()] if hasattr(column, "to_list") else column, dtype=str)
+def _series(column: Any) -> pl.Series:
+    return column if isinstance(column, pl.Series) else pl.Series("", column.to_list(), strict=False)
+
+
+def _is(series: pl.Series, *kinds: type[pl.DataType]) -> bool:
+    return any(series.dtype == kind for kind in kinds)
+
+
+def _texts(column: Any) -> pl.Series:
+    return _series(column).cast(pl.String)
+
+
+def _places_of(column: Any) -> tuple[list[str], Int64]:
+    """The names in a column, rising, and the place among them of each row."""
+    texts = _texts(column)
+    names = texts.unique().sort()
+    return names.to_list(), texts.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
 
 
 def _days(column: Any, what: str) -> Dates:
-    values = column.to_list() if hasattr(column, "to_list") else list(column)
     try:
-        return np.asarray([np.datetime64(value, "D") for value in values], dtype="datetime64[D]")
-    except (ValueError, TypeError):
-        raise InvalidInput.at(what, "expected dates, or texts such as 2026-02-23") from None
+        series = _series(column)
+        days = series.str.to_date() if series.dtype == pl.String else series.cast(pl.Date)
+    except pl.exceptions.PolarsError:
+        days = None
+    if days is None or days.null_count():
+        raise InvalidInput.at(what, "expected dates, or texts such as 2026-02-23")
+    return days.to_numpy().astype("datetime64[D]")
 
 
 def _numbers(column: Any, what: str) -> Float64:
-    try:
-        values = np.asarray(column.to_numpy(), dtype=float)
-    except (ValueError, TypeError):
-        raise InvalidInput.at(what, "expected numbers") from None
+    series = _series(column)
+    if not (series.dtype.is_numeric() or _is(series, pl.Boolean, pl.Null)):
+        raise InvalidInput.at(what, "expected numbers")
+    values = series.cast(pl.Float64).to_numpy()
     if np.isinf(values).any():
         raise InvalidInput.at(what, "expected finite numbers")
     return values
@@ -157,7 +167,8 @@ def _signals(
     places = _places(_days(frame["ds"], f"{what}.ds"), grid, step, f"{what}.ds")
     rows = np.zeros(len(places), np.int64)
     if not for_all:
-        rows = np.array([of.get(name, -1) for name in _texts(frame["unique_id"]).tolist()], np.int64)
+        names, place = _places_of(frame["unique_id"])
+        rows = np.array([of.get(name, -1) for name in names], np.int64)[place]
     observed = len(grid) - must_reach
     if must_reach and not np.any(places >= observed):
         raise InvalidInput.at(what, f"no row lies ahead: it has to reach {grid[-1]}, or belongs into `past`")
@@ -176,27 +187,27 @@ def _signals(
 
 def _values(column: Any, what: str) -> tuple[Float64, bool]:
     """Numbers, or kinds by number (nothing is NaN); whether they are kinds."""
-    raw = column.to_list() if hasattr(column, "to_list") else list(column)
-    texts = [value for value in raw if isinstance(value, str)]
-    if texts:
-        names = {name: place for place, name in enumerate(sorted(set(texts) - {""}))}
-        return np.array([names.get(value, np.nan) if isinstance(value, str) else np.nan for value in raw]), True
-    try:
-        return np.array([np.nan if value is None else float(value) for value in raw]), False
-    except (ValueError, TypeError):
-        raise InvalidInput.at(what, "expected numbers, truth values or texts") from None
+    series = _series(column)
+    if _is(series, pl.String, pl.Categorical, pl.Enum):
+        texts = series.cast(pl.String)
+        texts = texts.set(texts == "", None)
+        names = texts.drop_nulls().unique().sort()
+        return texts.cast(pl.Enum(names)).to_physical().cast(pl.Float64).to_numpy(), True
+    if not (series.dtype.is_numeric() or _is(series, pl.Boolean, pl.Null)):
+        raise InvalidInput.at(what, "expected numbers, truth values or texts")
+    return series.cast(pl.Float64).to_numpy(), False
 
 
 def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
     _need(frame, "static", ("unique_id",))
-    ids = _texts(frame["unique_id"]).tolist()
+    ids = _texts(frame["unique_id"]).to_list()
     if len(set(ids)) < len(ids):
         raise InvalidInput.at("static.unique_id", "a series has two rows")
     found: dict[str, Int64] = {}
     for name in frame.columns:
         if name == "unique_id":
             continue
-        kind = dict(zip(ids, _texts(frame[name]).tolist(), strict=True))
+        kind = dict(zip(ids, _texts(frame[name]).fill_null("").to_list(), strict=True))
         names = {text: place for place, text in enumerate(sorted(set(kind.values())))}
         # A series that is not in it is of a kind of its own.
         found[name] = np.array([names.get(kind.get(series, ""), len(names)) for series in of], np.int64)
@@ -205,14 +216,9 @@ def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
 
 def dates_like(column: Any, dates: Dates) -> Any:
     """Dates as `column` has them: as dates, as texts, or else as moments."""
-    first = column.to_list()[0] if hasattr(column, "to_list") else column[0]
+    first = column[0] if isinstance(column, pl.Series) else column.to_list()[0]
     if isinstance(first, str):
         return [str(day) for day in dates]
     if isinstance(first, date) and not isinstance(first, datetime):
         return dates.astype(object).tolist()
     return dates.astype("datetime64[us]")
-
-
-def frame_like(history: Frame, columns: Mapping[str, Any]) -> Any:
-    """A frame of the same library."""
-    return cast(Any, type(history))(dict(columns))
