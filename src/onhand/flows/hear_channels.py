@@ -53,7 +53,10 @@ _MESSAGES, _MESSAGES_AT_ONCE, _NOTICES = 20, 4, 20
 _LEASE_S = 120.0
 _IDLE_S = 1.0
 # Each look asks the database several things of every channel, and any order of any channel wakes us.
-_LOOK_AT_MOST_EVERY_S: Final = 0.1
+_LOOK_AT_MOST_EVERY_S: Final = 0.25
+# What comes by itself is worked on at once; whether anything is due by schedule is looked at about once a second.
+_AT_ONCE: Final = frozenset({"messages", "notices"})
+_LOOK_AGAIN_S: Final = 0.9
 _THREADS = 8
 # Without messages a channel's orders are read as often as an eye blinks; with them reading only repairs.
 _READ_EVERY_S, _REPAIR_EVERY_S = 15.0, 300.0
@@ -604,6 +607,7 @@ class Listening:
         self._more = more or {}
         self._busy: dict[tuple[int, str], asyncio.Task[int]] = {}
         self._paused: dict[tuple[int, str], float] = {}
+        self._looked: dict[tuple[int, str], float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set; rides out a database that goes away."""
@@ -647,10 +651,15 @@ class Listening:
             ("fetch", ear.fetch), ("messages", ear.messages), ("orders", ear.orders), ("notices", ear.notices),
             ("reconcile", ear.reconcile), ("sales", ear.sales), ("counts", ear.counts), *self._more.items(),
         ]  # fmt: skip
+        now = time.monotonic()
         for name, work in works:
             key = account.channel_id, name
-            if key in self._busy or self._paused.get(key, 0.0) > time.monotonic():
+            if key in self._busy or self._paused.get(key, 0.0) > now:
                 continue
+            if name not in _AT_ONCE:
+                if self._looked.get(key, 0.0) > now - _LOOK_AGAIN_S:
+                    continue
+                self._looked[key] = now
             self._busy[key] = asyncio.create_task(self._work(key, account, work, wake))
 
     async def _work(

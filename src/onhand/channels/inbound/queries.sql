@@ -170,7 +170,7 @@ SELECT least(r.ended_at, (
 FROM channel_reading r WHERE r.channel_id = %(channel_id)s AND r.kind = 'sales';
 
 -- name: ask_reading
--- Whoever listens to the channel does it within a second.
+-- Whoever listens to the channel does it within a second or two.
 INSERT INTO channel_reading AS r (channel_id, kind, asked) VALUES (%(channel_id)s, %(kind)s, 1)
 ON CONFLICT (channel_id, kind) DO UPDATE SET next_at = now(), failures = 0, error = NULL, asked = r.asked + 1
 RETURNING asked;
