@@ -39,11 +39,6 @@ class Choice:
     gain_high: float
     series: int
 
-    @property
-    def in_charge(self) -> str:
-        """The model with the largest share."""
-        return max(self.shares, key=lambda name: self.shares[name])
-
 
 def pinball(quantiles: Float64, demand: Float64, levels: Float64) -> Float64:
     """float64[...]: mean over the levels; NaN where there is no demand."""

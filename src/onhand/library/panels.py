@@ -9,7 +9,7 @@ import polars as pl
 
 from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
 from onhand.errors import FieldError, InvalidInput
-from onhand.library.tables import Frame
+from onhand.library.tables import Frame, series_of
 
 _STEPS: Final[Mapping[str, Freq]] = {
     "D": "D", "1D": "D", "1d": "D", "W": "W", "1W": "W", "1w": "W", "M": "M", "MS": "M", "ME": "M", "1M": "M",
@@ -75,16 +75,12 @@ def _need(frame: Frame, what: str, columns: Sequence[str]) -> int:
     return len(frame[columns[0]])
 
 
-def _series(column: Any) -> pl.Series:
-    return column if isinstance(column, pl.Series) else pl.Series("", column.to_list(), strict=False)
-
-
 def _is(series: pl.Series, *kinds: type[pl.DataType]) -> bool:
     return any(series.dtype == kind for kind in kinds)
 
 
 def _texts(column: Any) -> pl.Series:
-    return _series(column).cast(pl.String)
+    return series_of(column).cast(pl.String)
 
 
 def _places_of(column: Any) -> tuple[list[str], Int64]:
@@ -96,7 +92,7 @@ def _places_of(column: Any) -> tuple[list[str], Int64]:
 
 def _days(column: Any, what: str) -> Dates:
     try:
-        series = _series(column)
+        series = series_of(column)
         days = series.str.to_date() if series.dtype == pl.String else series.cast(pl.Date)
     except pl.exceptions.PolarsError:
         days = None
@@ -106,7 +102,7 @@ def _days(column: Any, what: str) -> Dates:
 
 
 def _numbers(column: Any, what: str) -> Float64:
-    series = _series(column)
+    series = series_of(column)
     if not (series.dtype.is_numeric() or _is(series, pl.Boolean, pl.Null)):
         raise InvalidInput.at(what, "expected numbers")
     values = series.cast(pl.Float64).to_numpy()
@@ -187,7 +183,7 @@ def _signals(
 
 def _values(column: Any, what: str) -> tuple[Float64, bool]:
     """Numbers, or kinds by number (nothing is NaN); whether they are kinds."""
-    series = _series(column)
+    series = series_of(column)
     if _is(series, pl.String, pl.Categorical, pl.Enum):
         texts = series.cast(pl.String)
         texts = texts.set(texts == "", None)

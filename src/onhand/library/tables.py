@@ -109,9 +109,14 @@ def column_of(table: pl.DataFrame, name: str, default: float) -> npt.NDArray[np.
     return np.full(len(table), default)
 
 
+def series_of(column: Any, name: str = "") -> pl.Series:
+    """A column of either library as Polars' series."""
+    return column if isinstance(column, pl.Series) else pl.Series(name, column.to_list(), strict=False)
+
+
 def _column(column: Any, name: str, sort: Sort) -> pl.Series | None:
     try:
-        series = column if isinstance(column, pl.Series) else pl.Series(name, column.to_list(), strict=False)
+        series = series_of(column, name)
         if sort == "text":
             made = series.cast(pl.String)
         elif sort == "day":

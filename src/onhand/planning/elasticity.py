@@ -26,10 +26,16 @@ Bool = npt.NDArray[np.bool_]
 
 PRICE, OTHERS, AFTER = "price", "others", "after"
 
-# (mean, standard deviation) of what is usual, on the scale of logarithms. Price: Bijmolt, van Heerde and Pieters 2005,
-# mean -2.62 of 1,851 elasticities, half of them between -1 and -3. A flag sells a third more, the weeks after it a
-# tenth less (van Heerde, Leeflang and Wittink 2000 find 4 to 25 % of a promotion to be taken from later weeks).
-_USUAL: Final[Mapping[str, tuple[float, float]]] = {PRICE: (-2.62, 1.3), OTHERS: (0.3, 0.5), AFTER: (-0.1, 0.15)}
+# Demand at a share r of the price is r^-2.62 times as large: the mean of 1,851 published elasticities, half of them
+# between -1 and -3 (Bijmolt, van Heerde and Pieters 2005).
+USUAL_ELASTICITY: Final = 2.62
+# (mean, standard deviation) of what is usual, on the scale of logarithms. A flag sells a third more, the weeks after it
+# a tenth less (van Heerde, Leeflang and Wittink 2000 find 4 to 25 % of a promotion to be taken from later weeks).
+_USUAL: Final[Mapping[str, tuple[float, float]]] = {
+    PRICE: (-USUAL_ELASTICITY, 1.3),
+    OTHERS: (0.3, 0.5),
+    AFTER: (-0.1, 0.15),
+}
 _USUAL_FLAG: Final = (0.3, 0.5)
 # What is usual counts as so many items beside those of a category.
 _ITEMS_BESIDE: Final = 1.0

@@ -2,8 +2,7 @@
 
 What lies beyond the demand that a node may see within the horizon is excess. It is moved where it will be missed and
 the way is worth it (rebalance.py); for what stays the price is looked for that brings most: demand at a share r of the
-price is r^−ε times as large (constant elasticity; the mean of 1,851 published estimates is ε = 2.62: Bijmolt, van
-Heerde and Pieters 2005).
+price is r^−ε times as large (constant elasticity; elasticity.py estimates ε, or says what is usual).
 """
 
 import math
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from onhand.planning.elasticity import USUAL_ELASTICITY
 from onhand.planning.protection import Expected, drawn_totals
 from onhand.planning.rebalance import Caution, Stocked, Transfers, rebalance
 from onhand.planning.transfers import Lanes
@@ -19,7 +19,6 @@ from onhand.planning.transfers import Lanes
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-ELASTICITY = 2.62
 # Shares of the price that shops use.
 _RATIOS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
@@ -50,7 +49,7 @@ class Pruned:
 
 def prune(
     expected: Expected, stocked: Stocked, lanes: Lanes, lead_days: Int64, price: Float64, *,
-    horizon_days: int = 60, enough: float = 0.95, elasticity: float = ELASTICITY, caution: Caution | None = None,
+    horizon_days: int = 60, enough: float = 0.95, elasticity: float = USUAL_ELASTICITY, caution: Caution | None = None,
     paths: int = 200, correlation: float = 0.5, seed: int = 0,
 ) -> Pruned:  # fmt: skip
     """Excess of each item at each node, and what to do about it.
