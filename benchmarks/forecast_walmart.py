@@ -9,7 +9,7 @@ temperature, fuel price, CPI, unemployment and markdowns are known until the ori
 
 wmae                  weighted mean absolute error, weeks with a holiday count five times
 wmae_baseline         the same of the same week last year
-wmae_without_signals  the same without any signal: neither the columns above, nor the built-in calendar of feasts
+wmae_without_signals  the same without any signal: neither the columns above, nor the built-in calendar of holidays
 """
 
 import argparse
@@ -78,7 +78,7 @@ def measure(folder: Path, origin: date | None, seed: int = 0) -> dict[str, objec
     made = onhand.forecast(history, horizon=HORIZON, freq="W-FRI", known=known, past=behind, static=static, seed=seed)
     seconds = time.perf_counter() - began
     bare = panel_of(history, horizon=HORIZON, freq="W-FRI", static=static)
-    without = run(bare, np.array([0.25, 0.5, 0.75]), feasts=False, seed=seed).forecast.mean
+    without = run(bare, np.array([0.25, 0.5, 0.75]), holidays=False, seed=seed).forecast.mean
     weight = (
         ahead.select("ds", "IsHoliday")
         .unique()
@@ -89,7 +89,7 @@ def measure(folder: Path, origin: date | None, seed: int = 0) -> dict[str, objec
         pl.DataFrame(
             {
                 "unique_id": np.repeat(np.array(bare.ids, dtype=object), HORIZON).tolist(),
-                "ds": np.tile(bare.dates[bare.periods :].astype("datetime64[us]"), bare.count),
+                "ds": np.tile(bare.dates[bare.periods :], bare.count),
                 "without": without.ravel(),
                 "baseline": same_last_year(bare).ravel(),
             }

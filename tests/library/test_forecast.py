@@ -26,7 +26,7 @@ def frames(panel):
             "unique_id": ids,
             "ds": np.tile(panel.dates.astype("datetime64[us]"), panel.count),
             "promoted": panel.known["promoted"].ravel(),
-            "event": ["feast" if promoted else None for promoted in panel.known["promoted"].ravel()],
+            "event": ["holiday" if promoted else None for promoted in panel.known["promoted"].ravel()],
         }
     )
     history = pl.DataFrame(

@@ -3,7 +3,7 @@
 The same week of last year is a noisy witness of one series, so its season is seen together with others of its kind:
 the series of a kind (a department's, say) as a matrix of series x periods, of which the largest singular values are
 kept. Growth over last year, of the last quarter, is kept in part, and the less the farther ahead (damped trend,
-Gardner and McKenzie 1985). Days that carry a feast are matched by date, not by week: Christmas Eve falls into another
+Gardner and McKenzie 1985). Days that carry a holiday are matched by date, not by week: Christmas Eve falls into another
 week from year to year, with most of what is sold for it.
 """
 

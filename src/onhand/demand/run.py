@@ -55,7 +55,7 @@ def run(
     levels: Float64,
     *,
     trees: bool = True,
-    feasts: bool = True,
+    holidays: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -63,13 +63,13 @@ def run(
 
     levels  float64[Q], rising, in (0, 1)
     trees   whether boosted trees are a candidate; needs the extra `forecast`
-    feasts  whether the built-in calendar says which days of a year belong together
+    holidays  whether the built-in calendar says which days of a year belong together
     """
     say = progress or _silent
     horizon, known = panel.horizon, panel.periods
     segments, _, _ = classify(panel.y[:, -2 * panel.year :])
     if known < _TRIED_MIN:  # nothing to try a model on
-        mean, none = _candidates(panel, None, feasts)[BASELINE].mean, np.array([])
+        mean, none = _candidates(panel, None, holidays)[BASELINE].mean, np.array([])
         quantiles = spread.fit(none, none, levels).quantiles(mean)
         return Outcome(forecast=Forecast(levels=levels, mean=mean, quantiles=quantiles), segments=segments, choices={})
     origins = _origins(panel)
@@ -80,7 +80,7 @@ def run(
     trained = _trained(panel.before(cutoff, horizon), seed) if trees else None
     say("trying models on the past", 0.4)
     past = [
-        (_candidates(at := panel.before(origin, min(horizon, known - origin)), trained, feasts), at, origin)
+        (_candidates(at := panel.before(origin, min(horizon, known - origin)), trained, holidays), at, origin)
         for origin in origins
     ]
     came = [panel.y[:, origin : origin + at.horizon] for _, at, origin in past]
@@ -107,7 +107,7 @@ def run(
     say("training", 0.5)
     final = _trained(panel, seed) if trees and any(BOOSTED in c.shares for c in choices.values()) else None
     say("forecasting", 0.95)
-    now = _candidates(panel, final, feasts)
+    now = _candidates(panel, final, holidays)
     whole = {name: _whole(candidate, spreads[name]) for name, candidate in now.items()}
     made = _put_together(whole, choices, segments)
     say("done", 1.0)
@@ -170,7 +170,7 @@ def _trained(panel: Panel, seed: int) -> "Boosted":
     return Boosted(panel, panel.horizon, KNOTS, seed=seed)
 
 
-def _candidates(panel: Panel, trained: "Boosted | None", feasts: bool) -> dict[str, _Candidate]:
+def _candidates(panel: Panel, trained: "Boosted | None", holidays: bool) -> dict[str, _Candidate]:
     if panel.freq == "D":
         found = {BASELINE: _Candidate(mean=simple.phase_mean(panel), quantiles=simple.phase_quantiles(panel, KNOTS))}
         found |= {name: _Candidate(mean=model(panel)) for name, model in simple.POINT.items() if name != "phase_mean"}
@@ -178,7 +178,7 @@ def _candidates(panel: Panel, trained: "Boosted | None", feasts: bool) -> dict[s
         found = {BASELINE: _Candidate(mean=annual.same_last_year(panel))}
         found["ses"] = _Candidate(mean=simple.ses(panel))
         if annual.can(panel):
-            found[ANNUAL] = _Candidate(mean=annual.last_year(panel, by_date=feasts))
+            found[ANNUAL] = _Candidate(mean=annual.last_year(panel, by_date=holidays))
     if trained is not None:
         made = trained.forecast(panel)
         found[BOOSTED] = _Candidate(mean=made.mean, quantiles=made.quantiles)

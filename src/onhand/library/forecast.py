@@ -30,7 +30,7 @@ def forecast(
     history    unique_id, ds, y: units asked for in a period, below 0 taken as 0; no row: no observation (write zeros)
     horizon    periods ahead
     freq       "D", "W" (any weekday; a week is named by its last day) or "MS"
-    known      ds, maybe unique_id, and columns known ahead (price, promotion, feast), of past and horizon. Numbers and
+    known      ds, maybe unique_id, and columns known ahead (price, promotion), of past and horizon. Numbers and
                truth values are quantities, texts are kinds; null: not known
     past       the same, known up to the last date of `history` only; what is later is not looked at
     static     unique_id, and columns of what a series is (item, category, node, region)
