@@ -30,6 +30,7 @@ def forecast(
     quantiles: Sequence[float] = LEVELS,
     gaps: Gaps = "unknown",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Any:
     """Forecast each series of `history` for the `horizon` periods after its last date.
 
@@ -44,6 +45,7 @@ def forecast(
     gaps       what it means that a series has no row for a period: "unknown", that nobody looked; "zero", that nothing
                was asked for
     seed       the same seed, the same forecast
+    progress   told what is being done, and which share of all is done
 
     Returns a frame of the same library (Polars or pandas) with unique_id, ds (as in
     `history`), mean and q0.05 ... q0.95 (by level), rows
@@ -55,7 +57,7 @@ def forecast(
     """
     levels = _levels(quantiles)
     panel = panel_of(history, horizon=horizon, freq=freq, known=known, past=past, static=static, gaps=gaps)
-    made = run(panel, levels, trees=has_trees(), seed=seed).forecast
+    made = run(panel, levels, trees=has_trees(), seed=seed, progress=progress).forecast
     dates = dates_like(history["ds"], np.tile(panel.dates[panel.periods :], panel.count))
     return same_library(history, forecast_columns(panel.ids, dates, made))
 
