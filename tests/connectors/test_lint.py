@@ -31,7 +31,10 @@ operations:
     request: {method: PUT, path: "/items/{external_id}", json: {units: "{quantity}"}}
     write: {guard: none}
   fulfilments.push:
-    request: {method: POST, path: /sent, json: {by: "{carrier}", of: {each: "{lines}", item: {n: "{line_id}", u: "{item.quantity}"}}}}
+    request:
+      method: POST
+      path: /sent
+      json: {by: "{carrier}", of: {each: "{lines}", item: {n: "{line_id}", u: "{item.quantity}"}}}
 maps:
   order:
     to: order
@@ -76,7 +79,7 @@ WRONG = [
     ("topics: {order: {map: order}}", "topics: {onhand.sale: {map: order}}", "{map: order}}", "are our own"),
     ("header: X-Topic", "header: X-Topic, path: id", "", "header, or in the body"),
     ("{paid: open}", "{paid: opn}", "opn", "did you mean 'open'"),
-    ("path: state, table: {paid: open}", "path: state, table: {paid: open}, default: gone", "gone", "known are cancelled"),
+    ("table: {paid: open}", "table: {paid: open}, default: gone", "gone", "known are cancelled"),
     ("{path: state, table: {paid: open}}", "{const: paid}", "paid", "no order of ours is 'paid'"),
     ("const: EUR", "const: EURO", "EURO", "no currency"),
     ("{line_id}", "{lineid}", "{n: ", "did you mean 'line_id'"),

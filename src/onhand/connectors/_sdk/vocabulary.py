@@ -65,7 +65,7 @@ class CredentialIn(Strict):
 
 
 class ContractIn(Strict):
-    """Where the vendor's own description of the interface is, for tests that hold what is asked against each version."""
+    """Where the vendor's own description of the interface is: tests hold what is asked against each version."""
 
     kind: Literal["openapi", "graphql", "wordpress"]
     file: Text
