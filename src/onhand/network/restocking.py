@@ -74,7 +74,8 @@ class SupplyRow(Strict):
         Money | None, Field(description="what a unit costs that is asked for and not there; null: its margin")
     ] = None
     carrying_rate: Annotated[
-        float | None, Field(gt=0, le=10, description="share of its cost that keeping a unit a year costs; null: the plan's")
+        float | None,
+        Field(gt=0, le=10, description="share of its cost that keeping a unit a year costs; null: the plan's"),
     ] = None
     co2_g_per_unit: Annotated[Cost, Field(description="of bringing a unit")] = 0
     active: Annotated[bool, Field(description="nothing is bought on inactive terms")] = True
@@ -141,7 +142,8 @@ def decide_lanes(
     for name, number in first.items():
         row = rows[number]
         assert isinstance(row, LaneRow), "only rows that could be read are numbered"
-        missing = [(end, f"no node {code!r}") for end, code in (("from", row.from_), ("to", row.to)) if code not in nodes]
+        ends = (("from", row.from_), ("to", row.to))
+        missing = [(end, f"no node {code!r}") for end, code in ends if code not in nodes]
         if row.from_ == row.to:
             missing.append(("to", "expected another node than the one it begins at"))
         if missing:
@@ -190,7 +192,11 @@ def _name(row: SupplyRow) -> str:
 
 
 def _taken(
-    name: str, key: Key, columns: dict[str, Any], known: Mapping[Key, Mapping[str, Any]], written: dict[Key, dict[str, Any]]
+    name: str,
+    key: Key,
+    columns: dict[str, Any],
+    known: Mapping[Key, Mapping[str, Any]],
+    written: dict[Key, dict[str, Any]],
 ) -> RowResult:
     before = known.get(key)
     if before == columns:

@@ -280,7 +280,5 @@ def lock_lane(conn: Connection[TupleRow], source: int, target: int) -> tuple[int
 
 def supplier_of(conn: Connection[TupleRow], item_id: int, node_id: int) -> str | None:
     """Who supplies an item to a node now."""
-    row = conn.execute(
-        SQL["supplier_of"], {"item_id": item_id, "node_id": node_id, "every": EVERY_NODE}
-    ).fetchone()
+    row = conn.execute(SQL["supplier_of"], {"item_id": item_id, "node_id": node_id, "every": EVERY_NODE}).fetchone()
     return None if row is None else row[0]

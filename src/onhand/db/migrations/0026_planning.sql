@@ -87,3 +87,25 @@ LEFT JOIN LATERAL (
     WHERE (e.item_id, e.node_id) = (p.item_id, p.from_node_id) AND e.kind = 'transfer_out' AND e.reference = i.reference
 ) o ON true
 WHERE l.units IS DISTINCT FROM p.quantity OR (p.kind = 'transfer' AND o.units IS DISTINCT FROM p.quantity);
+
+-- Proposals as they are shown at a moment: expired ones by the clock, received ones by their inbound document.
+CREATE FUNCTION proposal_shown_v1(at timestamptz) RETURNS TABLE (
+    proposal_id uuid, job_id uuid, plan text, kind text, status text, sku text, node text, source text, supplier text,
+    quantity int, price_minor bigint, cost_minor bigint, currency text, act_by date, expected_at date,
+    expires_at timestamptz, effect jsonb, basis jsonb, explanation text, created_at timestamptz, decided_at timestamptz,
+    by int, reason text, inbound_id uuid, reference text, received int, overdue boolean
+) LANGUAGE sql STABLE AS $$
+    SELECT p.proposal_id, p.job_id, p.plan, p.kind,
+           CASE WHEN p.status = 'proposed' AND p.expires_at <= at THEN 'expired'
+                WHEN p.status = 'approved' AND i.closed_at IS NOT NULL THEN 'done'
+                ELSE p.status END,
+           s.sku, n.code, f.code, p.supplier, p.quantity, p.price_minor, p.cost_minor, p.currency, p.act_by,
+           p.expected_at, p.expires_at, p.effect, p.basis, p.explanation, p.created_at, p.decided_at, p.actor, p.reason,
+           p.inbound_id, i.reference, l.received, l.expected_at < at
+    FROM proposal p
+    JOIN item s USING (item_id)
+    JOIN node n ON n.node_id = p.node_id
+    LEFT JOIN node f ON f.node_id = p.from_node_id
+    LEFT JOIN inbound i USING (inbound_id)
+    LEFT JOIN inbound_line l ON l.inbound_id = p.inbound_id AND l.line_no = 1
+$$;

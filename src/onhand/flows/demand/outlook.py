@@ -80,9 +80,7 @@ def read_outlook(
     )
 
 
-def read_days(
-    conn: Connection[TupleRow], today: date, skus: Sequence[str], *, days: int = _PRICE_DAYS
-) -> pl.DataFrame:
+def read_days(conn: Connection[TupleRow], today: date, skus: Sequence[str], *, days: int = _PRICE_DAYS) -> pl.DataFrame:
     """Demand by day before today as History has it, with `item` (the place in `skus`) and `ahead`, days until today."""
     history = load_history(conn, until=today, items=skus, corrections=Corrections())
     number = {sku: n for n, sku in enumerate(skus)}
