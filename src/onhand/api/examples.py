@@ -259,8 +259,8 @@ _PROPOSAL: Json = {
         "co2_g": {"expected": 776, "low": 776, "high": 776},
     },
     "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 14},
-    "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be sold,"
-    " worth 82.14 EUR after 8.40 EUR for the way.",
+    "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be"
+    " sold, worth 82.14 EUR after 8.40 EUR for the way.",
     "created_at": _MONDAY, "decided_at": _PLACED, "by": 2, "reason": None,
     "followed": {
         "inbound_id": "019cae2a-9d10-7000-8a11-7c20be41f3d6",
