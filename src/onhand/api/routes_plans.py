@@ -1,7 +1,7 @@
 """Planning runs on demand: `POST /v1/plans/run`."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import Response
@@ -37,7 +37,7 @@ def _known(kind: object) -> object:
 
 def _by_kind(body: object) -> str:
     """The tag of a body; what has none that is known is refused as the first of them, at its field `kind`."""
-    kind = body.get("kind") if isinstance(body, dict) else getattr(body, "kind", None)
+    kind = cast("dict[str, object]", body).get("kind") if isinstance(body, dict) else getattr(body, "kind", None)
     return f"({kind})" if kind in _KINDS else f"({_KINDS[0]})"
 
 

@@ -52,3 +52,13 @@ WHERE proposal_id < %(before)s
   AND (%(node)s::text IS NULL OR %(node)s IN (node, source))
   AND (%(job_id)s::uuid IS NULL OR job_id = %(job_id)s)
 ORDER BY proposal_id DESC LIMIT %(limit)s;
+
+-- name: ending_in
+-- People name a proposal by the end of its id.
+SELECT proposal_id::text FROM proposal WHERE replace(proposal_id::text, '-', '') LIKE '%%' || %(end)s
+ORDER BY proposal_id DESC LIMIT 2;
+
+-- name: best_of
+SELECT * FROM proposal_shown_v1(%(now)s)
+WHERE proposal_id = ANY (%(ids)s::uuid[])
+ORDER BY (effect ->> 'money_minor')::bigint DESC, proposal_id LIMIT %(limit)s;

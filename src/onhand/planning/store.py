@@ -94,16 +94,16 @@ def replace_open(
     horizon_days: int,
     job_id: str | None,
     now: datetime,
-) -> int:
+) -> tuple[int, list[str]]:
     """Keep what a plan proposes, each with its explanation, in place of what it proposed before for these items and
-    nodes; how many of those were open."""
+    nodes; how many of those were open, and the ids of the new ones."""
     conn.execute(SQL["take_turns"])
     scope = {"plan": plan, "items": list(item_ids), "nodes": list(node_ids)}
     superseded = conn.execute(SQL["supersede"], scope).rowcount
     rows = [_row(proposal, explanation) for proposal, explanation in proposals]
     told = {"forecast": basis.forecast, "origin": basis.origin, "horizon_days": horizon_days}
     conn.execute(SQL["add"], {"job_id": job_id, "plan": plan, "now": now, "rows": _json(rows), "basis": _json(told)})
-    return superseded
+    return superseded, [row["proposal_id"] for row in rows]
 
 
 def _row(proposal: Proposal, explanation: str) -> dict[str, Any]:
@@ -161,6 +161,17 @@ def get_proposal(conn: Connection[TupleRow], proposal_id: str, *, now: datetime)
     """A proposal by its id, as it stands now."""
     with conn.cursor(row_factory=class_row(Kept)) as rows:
         return rows.execute(SQL["get"], {"proposal_id": proposal_id, "now": now}).fetchone()
+
+
+def best_of(conn: Connection[TupleRow], ids: Sequence[str], *, now: datetime, limit: int) -> list[Kept]:
+    """Of some proposals those that gain most, the best first."""
+    with conn.cursor(row_factory=class_row(Kept)) as rows:
+        return rows.execute(SQL["best_of"], {"ids": list(ids), "now": now, "limit": limit}).fetchall()
+
+
+def ids_ending_in(conn: Connection[TupleRow], end: str) -> list[str]:
+    """Ids that end in these hexadecimal digits, at most two."""
+    return [proposal_id for (proposal_id,) in conn.execute(SQL["ending_in"], {"end": end})]
 
 
 def list_proposals(

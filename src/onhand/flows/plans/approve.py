@@ -186,7 +186,7 @@ def _clear(db: Database, conn: Connection[TupleRow], held: Held, by: Actor) -> N
     assert held.price_minor is not None
     network.lock_network(conn)
     until = held.created_at.date() + timedelta(days=int(held.basis["horizon_days"]))
-    written = [(held.item_id, held.node_id, held.price_minor, until)]
+    written: list[tuple[int, int, int, date | None]] = [(held.item_id, held.node_id, held.price_minor, until)]
     network.write_markdowns(conn, MarkdownChanges(results=[], written=written, deleted=[]))
     data = {"kind": "markdown", "code": f"{held.sku} @ {held.node}"}
     write_event(conn, "network.changed", "markdown", data, actor=by, origin=db.origin)

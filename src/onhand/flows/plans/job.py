@@ -40,4 +40,5 @@ def ask(conn: Connection[TupleRow], request: Request, *, at: datetime, by: int) 
 def run(db: Database, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The Work of a worker."""
     asked = msgspec.convert(request, _Asked)
-    return run_plan(db, asked.request, asked.at, by=Actor(key_id=asked.by), job_id=asked.job_id, progress=progress)
+    made = run_plan(db, asked.request, asked.at, by=Actor(key_id=asked.by), job_id=asked.job_id, progress=progress)
+    return made.document

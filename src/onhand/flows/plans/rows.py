@@ -47,8 +47,10 @@ class Rows:
 
     def names(self, scope: Scope) -> list[tuple[str, str, str | None]]:
         """(sku, node, supplier) of each."""
-        pairs = zip(self.item.tolist(), self.node.tolist(), self.terms, strict=True)
-        return [(scope.skus[item], scope.nodes[node], terms.supplier) for item, node, terms in pairs]
+        return [
+            (scope.skus[int(self.item[n])], scope.nodes[int(self.node[n])], terms.supplier)
+            for n, terms in enumerate(self.terms)
+        ]
 
 
 def buying_rows(

@@ -37,7 +37,7 @@ from onhand.planning.rebalance import Caution, Recent, Stocked, Transfers, local
 from onhand.planning.replenish import Buying, replenish
 from onhand.planning.safety_stock import described, for_fill_rate, for_service, service_of_costs
 from onhand.planning.served import sold_after_arrival, sold_from, with_served
-from onhand.planning.store import replace_open
+from onhand.planning.store import Kept, best_of, replace_open
 from onhand.planning.wording import explained
 
 Progress = Callable[[str, int, int], None]
@@ -78,11 +78,32 @@ def _silent(_what: str, _done: int, _of: int) -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What came of a plan: as JSON values, and some of its proposals, those that gain most first."""
+
+    document: dict[str, Any]
+    proposals: list[Kept]
+
+
 def run_plan(
-    db: Database, request: Request, now: datetime, *, by: Actor, job_id: str | None = None, progress: Progress = _silent
-) -> dict[str, Any]:
-    """Plan, and keep the proposals in place of those that are open of the same plan, items and nodes. What came of it,
-    as JSON values. Raises InvalidInput."""
+    db: Database,
+    request: Request,
+    now: datetime,
+    *,
+    by: Actor,
+    job_id: str | None = None,
+    progress: Progress = _silent,
+    apply: bool = True,
+    show: int = 0,
+) -> Made:
+    """Plan, and keep the proposals in place of those that are open of the same plan, items and nodes.
+
+    apply  False: only say what would be proposed
+    show   so many proposals are in the answer
+
+    Raises InvalidInput.
+    """
     progress("reading", 0, 3)
     fold(db)
     with db.connection() as conn, conn.transaction():
@@ -91,10 +112,17 @@ def run_plan(
     progress("planning", 1, 3)
     planned = plan(world, request, now)
     progress("writing", 2, 3)
-    superseded = db.transact(lambda conn: _keep(db, conn, request, world, planned, now, by, job_id))
+
+    def write(conn: Connection[TupleRow]) -> Made:
+        with conn.transaction(force_rollback=not apply):
+            superseded, ids = _keep(db, conn, request, world, planned, now, by, job_id)
+            shown = best_of(conn, ids, now=now, limit=show) if show else []
+        return Made(document=_document(request, world, planned, superseded), proposals=shown)
+
+    made = db.transact(write)
     db.notify()
     progress("writing", 3, 3)
-    return _document(request, world, planned, superseded)
+    return made
 
 
 def read_world(conn: Connection[TupleRow], request: Request, now: datetime) -> World:
@@ -342,17 +370,17 @@ def _keep(
     now: datetime,
     by: Actor,
     job_id: str | None,
-) -> int:
+) -> tuple[int, list[str]]:
     scope = world.scope
     currency = dict(zip(scope.skus, scope.currencies, strict=True))
     rows = [(p, explained(p, currency[p.sku], kept=planned.kept.get((p.sku, p.node)))) for p in planned.proposals]
-    superseded = replace_open(
+    superseded, ids = replace_open(
         conn, request.plan, rows, item_ids=scope.item_id.tolist(), node_ids=scope.node_id.tolist(),
         basis=world.outlook.basis, horizon_days=_horizon(request), job_id=job_id, now=now,
     )  # fmt: skip
     data = {"plan": request.plan, "proposals": len(rows), "superseded": superseded, "job_id": job_id}
     write_event(conn, "plan.made", request.plan, data, actor=by, origin=db.origin)
-    return superseded
+    return superseded, ids
 
 
 def _document(request: Request, world: World, planned: Planned, superseded: int) -> dict[str, Any]:
