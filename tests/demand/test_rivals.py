@@ -1,6 +1,7 @@
 """Who is in charge: decided by what came true, at origins that share no period."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_nobody_is_promoted_who_lost_more_and_no_contest_goes_on_for_ever(pairs)
 def test_origins_that_count_share_no_period_and_stay_when_others_come(days, width):
     origins = sorted({after(day) for day in days})
     kept = apart(origins, width)
-    assert all((b - a).days >= width for a, b in zip(kept, kept[1:], strict=False))
+    assert all((b - a).days >= width for a, b in pairwise(kept))
     assert kept[:1] == origins[:1]
     assert apart(origins[: len(origins) // 2], width) == kept[: len(apart(origins[: len(origins) // 2], width))]
 

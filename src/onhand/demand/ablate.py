@@ -4,17 +4,20 @@ Forward, since signals that say the same are worth something once only; paired, 
 signal is worth. A signal that does not help is left out of the model, never out of the record.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
-from onhand.demand.panel import Float64
+from onhand.demand.learn import learn
+from onhand.demand.panel import Float64, Panel, scales
+from onhand.demand.realised import scaled_loss
 
 HURTS_MAX: Final = 0.005
 """Share by which it may raise the loss of any origin."""
 ORIGINS: Final = 5
+_SERIES_MAX: Final = 300
 
 Verdict = Literal["helps", "does_not_help", "hurts_an_origin", "not_tried"]
 Losses = Callable[[frozenset[str]], Float64]
@@ -82,4 +85,47 @@ def judge(signal: str, without: Float64, with_: Float64, *, hurts_max: float = H
     verdict: Verdict = "does_not_help" if gain <= 0 else "hurts_an_origin" if worst > hurts_max else "helps"
     return Trial(
         signal=signal, verdict=verdict, without=float(before.mean()), with_=float(after.mean()), gain=gain, worst=worst
+    )
+
+
+def on_past(panel: Panel, levels: Float64, *, trees: bool = True, seed: int = 0) -> Losses | None:
+    """Losses of models of a panel, at five origins of its past: learned before the earliest of them, applied at each.
+    Of some hundred series at most, drawn by chance. None: the past is too short for five.
+
+    What is known ahead is taken as it is known now.
+    """
+    horizon = panel.horizon
+    if panel.count > _SERIES_MAX:
+        panel = panel.with_sums().rows(
+            np.sort(np.random.default_rng(seed).choice(panel.count, _SERIES_MAX, replace=False))
+        )
+    latest = panel.periods - horizon
+    # So much is needed to learn anything before the earliest.
+    least = panel.year // 2 + horizon if panel.freq == "D" else panel.year + horizon
+    step = min(horizon, (latest - least) // (ORIGINS - 1)) if latest > least else 0
+    if step < 1:
+        return None
+    origins = [latest - step * back for back in reversed(range(ORIGINS))]
+    scale = scales(panel.y[:, : origins[0]])
+
+    def losses(signals: frozenset[str]) -> Float64:
+        seen = with_signals(panel, signals)
+        learned = learn(seen.before(origins[0], horizon), levels, trees=trees, seed=seed)
+        found: list[float] = []
+        for origin in origins:
+            made = learned.apply(seen.before(origin, horizon)).forecast
+            loss = scaled_loss(made, panel.y[:, origin : origin + horizon], scale)
+            there = np.isfinite(loss)
+            found.append(float(loss[there].mean()) if there.any() else float("nan"))
+        return np.array(found)
+
+    return losses
+
+
+def with_signals(panel: Panel, signals: Collection[str]) -> Panel:
+    """The panel with these of its signals and no other."""
+    return replace(
+        panel,
+        known={name: values for name, values in panel.known.items() if name in signals},
+        past={name: values for name, values in panel.past.items() if name in signals},
     )

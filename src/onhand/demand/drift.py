@@ -15,7 +15,7 @@ from onhand.demand.panel import Float64
 SLACK: Final = 0.5
 """In deviations: half of the shift that is to be found soonest, which is one deviation."""
 ALARM: Final = 5.0
-"""In deviations: with a slack of 0.5 a false alarm about once in 930 values (Montgomery, Statistical Quality Control)."""
+"""In deviations: with a slack of 0.5 a false alarm comes once in 930 values or so (Montgomery 2009, section 9.1)."""
 # Values until a mean and a deviation say anything.
 _BEFORE_MIN: Final = 7
 

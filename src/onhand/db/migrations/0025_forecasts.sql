@@ -20,7 +20,8 @@ CREATE UNIQUE INDEX forecast_model_role ON forecast_model (kind, role) WHERE rol
 -- A run; its state is that of its job. What it has written so far is told by done_item: a job that is taken up again goes
 -- on behind it.
 CREATE TABLE forecast_run (
-    run_id      uuid PRIMARY KEY REFERENCES job (job_id) ON DELETE CASCADE,
+    run_id      uuid PRIMARY KEY,
+    job_id      uuid NOT NULL UNIQUE REFERENCES job (job_id),
     kind        text COLLATE "C" NOT NULL,
     origin      date NOT NULL,               -- the first day that is forecast
     settings    jsonb NOT NULL,
@@ -65,7 +66,7 @@ CREATE TABLE forecast_score (
 
 -- Whether the worker forecasts by itself, and when next. One row at most.
 CREATE TABLE forecast_schedule (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    is_only     boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     settings    jsonb NOT NULL,
     hour        int NOT NULL CHECK (hour BETWEEN 0 AND 23),   -- UTC
     active      boolean NOT NULL,

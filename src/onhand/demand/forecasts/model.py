@@ -86,6 +86,7 @@ class Run:
     known; by: key id."""
 
     run_id: str
+    job_id: str
     kind: str
     state: str
     origin: date

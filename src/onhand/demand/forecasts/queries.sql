@@ -1,33 +1,33 @@
 -- name: add_run
-INSERT INTO forecast_run (run_id, kind, origin, settings) VALUES (%(run_id)s, %(kind)s, %(origin)s, %(settings)s);
+INSERT INTO forecast_run (run_id, job_id, kind, origin, settings)
+VALUES (%(run_id)s, %(job_id)s, %(kind)s, %(origin)s, %(settings)s);
 
 -- name: get_run
-SELECT r.run_id::text, r.kind, j.state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
+SELECT r.run_id::text, r.job_id::text, r.kind, j.state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
        r.done_item, r.series, r.scored, j.actor AS by, r.created_at, r.finished_at, r.pruned_at
-FROM forecast_run r JOIN job j ON j.job_id = r.run_id
+FROM forecast_run r JOIN job j ON j.job_id = r.job_id
 WHERE r.run_id = %(run_id)s;
 
 -- name: list_runs
-SELECT r.run_id::text, r.kind, j.state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
+SELECT r.run_id::text, r.job_id::text, r.kind, j.state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
        r.done_item, r.series, r.scored, j.actor AS by, r.created_at, r.finished_at, r.pruned_at
-FROM forecast_run r JOIN job j ON j.job_id = r.run_id
+FROM forecast_run r JOIN job j ON j.job_id = r.job_id
 WHERE r.run_id < %(before)s
 ORDER BY r.run_id DESC
 LIMIT %(limit)s;
 
 -- name: finished_runs
--- Of one kind, the earliest origin first: of those whose model began to be used since, or all.
-SELECT r.run_id::text, r.kind, 'done', r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
+SELECT r.run_id::text, r.job_id::text, r.kind, 'done' AS state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
        r.done_item, r.series, r.scored, j.actor AS by, r.created_at, r.finished_at, r.pruned_at
-FROM forecast_run r JOIN job j ON j.job_id = r.run_id
-WHERE r.kind = %(kind)s AND r.finished_at IS NOT NULL AND r.origin >= %(since)s
+FROM forecast_run r JOIN job j ON j.job_id = r.job_id
+WHERE r.kind = %(kind)s AND r.finished_at IS NOT NULL
 ORDER BY r.origin, r.run_id;
 
 -- name: latest_run
 -- The one from the latest origin that has its series still; of those that cover a day, if one is asked for.
-SELECT r.run_id::text, r.kind, 'done', r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
+SELECT r.run_id::text, r.job_id::text, r.kind, 'done' AS state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
        r.done_item, r.series, r.scored, j.actor AS by, r.created_at, r.finished_at, r.pruned_at
-FROM forecast_run r JOIN job j ON j.job_id = r.run_id
+FROM forecast_run r JOIN job j ON j.job_id = r.job_id
 WHERE r.finished_at IS NOT NULL AND r.pruned_at IS NULL AND r.settings ->> 'freq' = %(freq)s
   AND (r.settings ->> 'by_channel')::boolean = %(by_channel)s
   AND (%(day)s::date IS NULL
@@ -60,6 +60,9 @@ SELECT item_id, place_id, channel_id, segment, scale, champion, challenger, base
 FROM forecast_series
 WHERE run_id = %(run_id)s AND item_id = ANY (%(items)s::int[])
 ORDER BY item_id, place_id, channel_id;
+
+-- name: series_by_segment
+SELECT segment, count(*) FROM forecast_series WHERE run_id = %(run_id)s GROUP BY segment;
 
 -- name: items_of_run
 SELECT item_id, i.sku, count(*)
@@ -137,12 +140,12 @@ UPDATE forecast_run SET pruned_at = now() WHERE run_id = ANY (%(ids)s::uuid[]);
 -- name: abandoned_series
 -- Of runs that ended before they were done.
 DELETE FROM forecast_series s USING forecast_run r, job j
-WHERE r.run_id = s.run_id AND j.job_id = r.run_id AND r.finished_at IS NULL AND j.state IN ('failed', 'cancelled');
+WHERE r.run_id = s.run_id AND j.job_id = r.job_id AND r.finished_at IS NULL AND j.state IN ('failed', 'cancelled');
 
 -- name: set_schedule
 INSERT INTO forecast_schedule AS s (settings, hour, active, next_at, actor)
 VALUES (%(settings)s, %(hour)s, %(active)s, %(next_at)s, %(actor)s)
-ON CONFLICT (only) DO UPDATE
+ON CONFLICT (is_only) DO UPDATE
 SET settings = excluded.settings, hour = excluded.hour, active = excluded.active, next_at = excluded.next_at,
     actor = excluded.actor, updated_at = now()
 RETURNING s.settings, s.hour, s.active, s.next_at, s.actor, s.updated_at;

@@ -35,9 +35,12 @@ def _json(value: object) -> str:
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def add_run(conn: Conn, run_id: str, settings: Settings, origin: date) -> None:
-    """run_id: that of its job."""
-    values = {"run_id": run_id, "kind": settings.kind, "origin": origin, "settings": _json(asdict(settings))}
+def add_run(conn: Conn, run_id: str, job_id: str, settings: Settings, origin: date) -> None:
+    """A run that a job is to make."""
+    values = {
+        "run_id": run_id, "job_id": job_id, "kind": settings.kind, "origin": origin,
+        "settings": _json(asdict(settings)),
+    }  # fmt: skip
     conn.execute(SQL["add_run"], values)
 
 
@@ -53,23 +56,17 @@ def list_runs(conn: Conn, *, before: str = NEWEST, limit: int) -> list[Run]:
         return rows.execute(SQL["list_runs"], {"before": before, "limit": limit}).fetchall()
 
 
-def finished_runs(conn: Conn, kind: str, *, since: date = date.min) -> list[Run]:
-    """Runs of a kind that have been made, from origins since a day on, the earliest first."""
-    return [_run(row) for row in conn.execute(SQL["finished_runs"], {"kind": kind, "since": since})]
+def finished_runs(conn: Conn, kind: str) -> list[Run]:
+    """Runs of a kind that have been made, the earliest origin first."""
+    with conn.cursor(row_factory=class_row(Run)) as rows:
+        return rows.execute(SQL["finished_runs"], {"kind": kind}).fetchall()
 
 
 def latest_run(conn: Conn, *, freq: str = "D", by_channel: bool = False, day: date | None = None) -> Run | None:
     """The run from the latest origin that has its series still. day: one that it has to cover (days only)."""
-    row = conn.execute(SQL["latest_run"], {"freq": freq, "by_channel": by_channel, "day": day}).fetchone()
-    return None if row is None else _run(row)
-
-
-def _run(row: TupleRow) -> Run:
-    names = (
-        "run_id", "kind", "state", "origin", "settings", "champion", "challenger", "segments", "done_item", "series",
-        "scored", "by", "created_at", "finished_at", "pruned_at",
-    )  # fmt: skip
-    return Run(**dict(zip(names, row, strict=True)))
+    with conn.cursor(row_factory=class_row(Run)) as rows:
+        asked = {"freq": freq, "by_channel": by_channel, "day": day}
+        return rows.execute(SQL["latest_run"], asked).fetchone()
 
 
 def choose_models(conn: Conn, run_id: str, champion: str, challenger: str | None) -> None:
@@ -108,6 +105,11 @@ def add_series(conn: Conn, run_id: str, rows: Rows, *, done: int, until: int) ->
 
 def _some(forecast: Forecast, part: slice) -> Forecast:
     return Forecast(levels=forecast.levels, mean=forecast.mean[part], quantiles=forecast.quantiles[part])
+
+
+def series_by_segment(conn: Conn, run_id: str) -> dict[int, int]:
+    """How many series of a run are of each segment."""
+    return dict(conn.execute(SQL["series_by_segment"], {"run_id": run_id}).fetchall())
 
 
 def items_of_run(conn: Conn, run_id: str, *, after: int = 0, limit: int) -> list[tuple[int, str, int]]:
@@ -285,9 +287,7 @@ class Schedule:
     updated_at: datetime
 
 
-def set_schedule(
-    conn: Conn, settings: Settings, *, hour: int, active: bool, next_at: datetime, by: int
-) -> Schedule:
+def set_schedule(conn: Conn, settings: Settings, *, hour: int, active: bool, next_at: datetime, by: int) -> Schedule:
     """Replace the schedule."""
     values = {
         "settings": _json(asdict(settings)), "hour": hour, "active": active, "next_at": next_at, "actor": by,
