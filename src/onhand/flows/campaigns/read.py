@@ -1,7 +1,7 @@
 """What an assessment is made from: the network and its stock as they are now, how orders look, what is expected, and
 how demand has answered to prices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -17,6 +17,7 @@ from onhand.db import queries
 from onhand.demand.model import Corrections
 from onhand.errors import Conflict, FieldError, InvalidInput
 from onhand.flows.demand.history import load_history
+from onhand.flows.forecasts.read import forecast_of_items
 from onhand.flows.in_force import read_node_facts
 from onhand.flows.simulation.read import read_period
 from onhand.planning.campaigns.baskets import facts_of
@@ -39,6 +40,7 @@ _PRICE_DAYS: Final = 2 * 364
 # Orders of the pool: each is decided once for every day to learn what an empty network would do.
 _POOL_MAX: Final = 3_000
 _LATE_DAYS: Final = 5.0
+_MEDIAN: Final = int(np.searchsorted(LEVELS, 0.5))
 # Overdue supply is thought to come so much later than now.
 _OVERDUE_S: Final = DAY
 
@@ -172,8 +174,34 @@ def read_demand(
     began = int(np.flatnonzero(units.any(axis=0)).min(initial=_OUTLOOK_DAYS))
     weeks = max(1, (_OUTLOOK_DAYS - began) // 7)
     mean, quantiles = usual_outlook(units[:, -7 * weeks :], horizon)
+    _as_forecast(conn, today, horizon, number, mean, quantiles)
     demand = Demand(item=rows, levels=LEVELS, quantiles=quantiles, mean=mean, background=np.ones(horizon))
     return demand, _responses(days, items, today)
+
+
+def _as_forecast(
+    conn: Connection[TupleRow],
+    today: date,
+    horizon: int,
+    number: Mapping[str, int],
+    mean: npt.NDArray[np.float64],
+    quantiles: npt.NDArray[np.float64],
+) -> None:
+    """Put in place what was forecast of items, where a forecast that is kept covers all of these days: the sum over its
+    places, which move together by a half (the spread of a sum lies between that of places that do not and that of
+    places that do)."""
+    found = forecast_of_items(conn, [*number], today, horizon, LEVELS)
+    if found is None:
+        return
+    series, made = found
+    item = series["sku"].replace_strict(number, return_dtype=pl.Int32).to_numpy()
+    for row in np.unique(item).tolist():
+        mine = item == row
+        mean[row] = made.mean[mine].sum(axis=0)
+        middle = made.quantiles[mine, :, _MEDIAN, np.newaxis]
+        off = made.quantiles[mine] - middle
+        spread = (np.abs(off).sum(axis=0) + np.sqrt((off * off).sum(axis=0))) / 2
+        quantiles[row] = np.maximum(middle.sum(axis=0) + np.sign(LEVELS - 0.5) * spread, 0.0)
 
 
 def _responses(days: pl.DataFrame, items: Items, today: date) -> Responses:
