@@ -61,7 +61,7 @@ def learn_of(panel: Panel, coding: Coding, settings: Settings, say: Say) -> tupl
         "version": metadata.version("onhand"),
         "series": some.count,
         "signals": {"known_ahead": [*panel.known], "past_only": [*panel.past]},
-        "trials": [_shown(trial) for trial in trials],
+        "trials": [shown_trial(trial) for trial in trials],
         "contributions": contributions(
             learned.trees.contributions() if learned.trees is not None else {},
             [*panel.known, *panel.past], [*coding.kinds],
@@ -93,7 +93,8 @@ def _tried(panel: Panel, signals: Sequence[str], settings: Settings, trees: bool
     return ablate(signals, losses, go_on=go_on)
 
 
-def _shown(trial: Trial) -> dict[str, Any]:
+def shown_trial(trial: Trial) -> dict[str, Any]:
+    """As answers show it."""
     row = asdict(trial)
     return {"with" if name == "with_" else name: finite(value) for name, value in row.items()} | {"stays": trial.stays}
 
