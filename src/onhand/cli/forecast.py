@@ -20,6 +20,10 @@ out = Console(highlight=False, markup=False)
 err = Console(highlight=False, markup=False, stderr=True, soft_wrap=True)
 commands = typer.Typer(no_args_is_help=True, help="Forecast demand, and see what forecasts are worth.")
 
+_WIDTH_MAX = 400
+# Intervals in tables; the others are in the JSON and on the page.
+_SHARES_MAX = 3
+
 Told = Callable[[str, int, int], None]
 Freq = Annotated[Literal["D", "W"], typer.Option(help="Days, or weeks.")]
 Levels = Annotated[str | None, typer.Option(help="Of quantiles, as in 0.1,0.5,0.9; left out: nine of them.")]
@@ -222,7 +226,8 @@ def backtest(
 
 
 def _print_backtest(found: Mapping[str, Any]) -> None:
-    shares = [*found["segments"][0]["coverage"]]
+    all_shares = [*found["segments"][0]["coverage"]]
+    shares = all_shares[:: max(1, -(-len(all_shares) // _SHARES_MAX))]
     heads = (
         "kind", "series", "in charge", "loss", "baseline", "value added", "90 %", "bias",
         *(f"in {float(share) * 100:g} %" for share in shares),
@@ -263,16 +268,19 @@ def _print_signals(trials: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, texts: Sequence[int]) -> None:
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for number, head in enumerate(heads):
-        table.add_column(head, justify="left" if number in texts else "right", no_wrap=number not in texts)
+        table.add_column(head, justify="left" if number in texts else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print()
-    out.print(table)
+    # A number that is cut off is none: rather a line that is too long for the terminal.
+    wide = Measurement.get(out, out.options.update(max_width=_WIDTH_MAX), table).maximum
+    Console(highlight=False, markup=False, width=max(wide, out.width)).print(table)
 
 
 def _models(shares: Mapping[str, float]) -> str:
