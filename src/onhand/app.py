@@ -40,6 +40,7 @@ from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
+from onhand.flows.plans import job as plans
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -79,6 +80,7 @@ _BATCHES, _BATCHES_WRITTEN = 4, 2
 _WORKS = {
     simulation.KIND: simulation.WORK,
     campaigns.KIND: campaigns.WORK,
+    plans.KIND: plans.WORK,
     forecasts.KIND: forecasts.WORK,
 }
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.

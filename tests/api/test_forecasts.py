@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from onhand.flows.campaigns.read import find_items, read_demand
+from onhand.flows.demand.outlook import USUAL
 from onhand.flows.forecasts import learn
 from onhand.flows.forecasts.job import KIND, WORK
 from onhand.flows.forecasts.run import make
@@ -181,11 +182,13 @@ def test_campaigns_rest_on_the_forecast_that_is_kept(shop):
     def expected():
         with db.connection() as conn:
             items = find_items(conn, ["MUG-BLUE", "PLATE"], [])
-            return read_demand(conn, first, 5, items, np.arange(len(items.sku), dtype=np.int32))[0], items.sku
+            return read_demand(conn, first, 5, items, np.arange(len(items.sku), dtype=np.int32)), items.sku
 
-    usual, skus = expected()
-    forecast(shop)
-    made, _ = expected()
+    (usual, _, on), skus = expected()
+    assert on == USUAL
+    asked = forecast(shop)
+    (made, _, on), _ = expected()
+    assert on == f"forecast run {asked['run_id']}"
     assert made.mean.shape == usual.mean.shape
     assert not np.array_equal(made.mean, usual.mean)
     assert made.mean[skus.index("MUG-BLUE")] == pytest.approx(np.full(5, 24.0), rel=0.4)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from onhand.demand.learn import between
 from onhand.demand.panel import Float64, Forecast, Int64
 from onhand.demand.rivals import Why
 
@@ -120,6 +121,28 @@ class Rows:
     def of(self, part: Part) -> Forecast | None:
         """What a part forecast."""
         return {"champion": self.champion, "challenger": self.challenger, "baseline": self.baseline}[part]
+
+
+def summed(forecast: Forecast, group: Int64, weight: Float64, groups: int) -> Forecast:
+    """The forecast of groups of series, such as an item at all of its places.
+
+    group   int64[n], below `groups`
+    weight  float64[n], the share of a series that counts in it
+
+    Means add up. How far quantiles lie from the median adds up by half as if series were alike, and by half as if they
+    had nothing to do with one another.
+    """
+    levels = forecast.levels
+    middle = between(levels, forecast.quantiles, np.array([0.5])) * weight[:, None, None]
+    off = forecast.quantiles * weight[:, None, None] - middle
+    mean = np.zeros((groups, *forecast.mean.shape[1:]))
+    centre, alike, squares = (np.zeros((groups, *forecast.quantiles.shape[1:])) for _ in range(3))
+    np.add.at(mean, group, forecast.mean * weight[:, None])
+    np.add.at(centre, group, np.broadcast_to(middle, off.shape))
+    np.add.at(alike, group, np.abs(off))
+    np.add.at(squares, group, off * off)
+    made = centre + np.sign(levels - 0.5) * (alike + np.sqrt(squares)) / 2
+    return Forecast(levels=levels, mean=mean, quantiles=np.maximum.accumulate(np.maximum(made, 0.0), axis=2))
 
 
 def pack(forecast: Forecast) -> list[bytes]:

@@ -1,11 +1,11 @@
 """Stored forecasts as answers show them, and as planning reads them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import polars as pl
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -15,7 +15,7 @@ from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import Model, Run
 from onhand.demand.forecasts.store import Key, Named
 from onhand.demand.learn import between
-from onhand.demand.panel import Float64, Forecast
+from onhand.demand.panel import Float64, Forecast, Int64
 from onhand.errors import NotFound
 from onhand.flows.demand.history import load_places
 from onhand.flows.forecasts.score import public_scores, record_of, settings_of
@@ -139,14 +139,27 @@ def _series(
 # For planning ---------------------------------------------------------------------------------------------------------
 
 
-def forecast_of_items(
-    conn: Conn, skus: Sequence[str], first: date, horizon: int, levels: Float64
-) -> tuple[pl.DataFrame, Forecast] | None:
-    """The latest forecast of all series of some items, for `horizon` days from `first` on; None: none covers them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What was forecast of series of some items, whoever is in charge of each.
+
+    name    of the forecast; origin: the first day that it had not seen
+    item    int64[n], places in the skus that were asked for
+    node    of each series; None: what is sent to `region`
+    """
+
+    name: str
+    origin: date
+    item: Int64
+    node: Sequence[str | None]
+    region: Sequence[str]
+    forecast: Forecast
+
+
+def forecast_of_items(conn: Conn, skus: Sequence[str], first: date, horizon: int, levels: Float64) -> Stored | None:
+    """The latest forecast of some items that covers `horizon` days from `first` on; None: there is none.
 
     levels  float64[Q] that quantiles are wanted at, by way of those that are stored
-
-    Returns sku, node, region of each series, and what is in charge of each.
     """
     run = store.latest_run(conn, day=first + timedelta(days=horizon - 1))
     if run is None or run.origin > first:
@@ -155,26 +168,24 @@ def forecast_of_items(
     rows = store.series_of_items(conn, run, sorted(ids.values()))
     if rows is None:
         return None
-    is_model = np.array(
-        [segment["in_charge"] == "model" for segment in sorted(run.segments or (), key=_place_of)], np.bool_
-    )[rows.segment]
+    segments = sorted(run.segments or (), key=_place_of)
+    is_model = np.array([segment["in_charge"] == "model" for segment in segments], np.bool_)[rows.segment]
     begin = (first - run.origin).days
     part = slice(begin, begin + horizon)
     quantiles = np.where(is_model[:, None, None], rows.champion.quantiles, rows.baseline.quantiles)[:, part]
-    sku_of = {item: sku for sku, item in ids.items()}
+    number = {ids[sku]: n for n, sku in enumerate(skus) if sku in ids}
     places = load_places(conn)
-    series = pl.DataFrame(
-        {
-            "sku": [sku_of[item] for item in rows.item.tolist()],
-            "node": pl.Series([places[place].node for place in rows.place.tolist()], dtype=pl.String),
-            "region": [places[place].region for place in rows.place.tolist()],
-        }
-    )
-    return series, Forecast(
-        levels=levels,
-        mean=np.where(is_model[:, None], rows.champion.mean, rows.baseline.mean)[:, part],
-        quantiles=between(rows.champion.levels, quantiles, levels),
-    )
+    of = [places[place] for place in rows.place.tolist()]
+    return Stored(
+        name=f"forecast run {run.run_id}", origin=run.origin,
+        item=np.array([number[item] for item in rows.item.tolist()], np.int64),
+        node=[place.node for place in of], region=[place.region for place in of],
+        forecast=Forecast(
+            levels=levels,
+            mean=np.where(is_model[:, None], rows.champion.mean, rows.baseline.mean)[:, part],
+            quantiles=between(rows.champion.levels, quantiles, levels),
+        ),
+    )  # fmt: skip
 
 
 def _place_of(segment: Mapping[str, Any]) -> int:
