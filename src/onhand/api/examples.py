@@ -508,7 +508,6 @@ ANSWERS: dict[str, object] = {
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
     "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
-}  # fmt: skip
     "LaneList": _page(_LANE),
     "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
     "SupplyList": _page(_SUPPLY),

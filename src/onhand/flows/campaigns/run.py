@@ -103,7 +103,7 @@ def assess_campaign(db: Database, request: Request, now: datetime, progress: Pro
     settings = Settings(paths=request.paths, shifts=request.shifts, seed=request.seed)
     assessment, assessor = assess(world, demand, campaign, settings, progress)
     remedies = None if assessment.can_serve else cure(assessor, request.means)
-    return _document(request, today, items, skus, responses, demand, assessment, assessor, remedies)
+    return _document(request, today, items, skus, responses, demand, rests_on, assessment, assessor, remedies)
 
 
 def _campaign(request: Request, today: date, items: Items, responses: Responses, network: Network) -> Campaign:
@@ -147,6 +147,7 @@ def _document(
     skus: Any,
     responses: Responses,
     demand: Demand,
+    rests_on: str,
     found: Assessment,
     assessor: Assessor,
     remedies: Cure | None,
