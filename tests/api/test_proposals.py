@@ -5,7 +5,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -331,7 +330,13 @@ def test_an_approved_safety_stock_is_what_ats_keeps_back(shop):
     # As it is now: nothing is to be changed.
     assert shop.plan("safety_stock", items=["MUG"], settings={"service_level": 0.99})[1] == []
     _, (filled,) = shop.plan("safety_stock", items=["PLATE"], settings={"fill_rate": 0.98})
-    assert filled["quantity"] > 0
+    made, (costs,) = shop.plan("safety_stock", items=["PLATE"])
+    assert filled["quantity"] > 0 and made["facts"]["simulated"] == 0
+    # A lot of two months is stock by itself.
+    shop.supply(minimum=300)
+    made, lots = shop.plan("safety_stock", items=["PLATE"])
+    assert made["facts"]["simulated"] == 1
+    assert sum(p["quantity"] for p in lots) < costs["quantity"]
 
 
 def test_slow_stock_is_moved_or_marked_down_by_how_demand_answers_to_prices(shop):
@@ -385,27 +390,21 @@ def test_proposals_come_in_pages_and_by_what_is_asked(uneven):
         assert uneven.proposals(**nothing) == []
 
 
-@pytest.mark.parametrize(
-    ("body", "path"),
-    [
+def test_what_cannot_be_planned_is_told_at_once(shop):
+    for body, path in (
         ({"kind": "rebalance", "items": ["NOTHING"]}, "items[0]"),
         ({"kind": "rebalance", "categories": ["garden"]}, "categories[0]"),
         ({"kind": "prune", "nodes": ["paris"]}, "nodes[0]"),
         ({"kind": "replenish", "settings": {"service_level": 1}}, "settings.service_level"),
         ({"kind": "safety_stock", "settings": {"service_level": 0.9, "fill_rate": 0.9}}, "settings.fill_rate"),
         ({"kind": "rebalance", "settings": {"budget_minor": 1}}, "settings.budget_minor"),
-    ],
-)
-def test_what_cannot_be_planned_is_told_at_once(shop, body, path):
-    answer = shop.client.post("/v1/plans/run", json=body)
-    assert answer.status_code == 422, answer.text
-    assert [e["path"] for e in answer.json()["errors"]] == [path]
-
-
-def test_a_budget_is_of_one_currency(shop):
+    ):
+        answer = shop.client.post("/v1/plans/run", json=body)
+        assert answer.status_code == 422, answer.text
+        assert [e["path"] for e in answer.json()["errors"]] == [path]
+    # A budget is of one currency.
     shop.put("/v1/items/TEA", {"name": "tea", "price_minor": 900, "currency": "GBP"})
-    body = {"kind": "replenish", "settings": {"budget_minor": 5000}}
-    answer = shop.client.post("/v1/plans/run", json=body)
+    answer = shop.client.post("/v1/plans/run", json={"kind": "replenish", "settings": {"budget_minor": 5000}})
     assert answer.status_code == 422 and "EUR, GBP" in answer.json()["detail"]
 
 
@@ -425,4 +424,3 @@ def test_what_is_not_there_is_not_found(server):
         server.client.post(f"/v1/proposals/{NOBODY}/dismiss"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "proposal.not_found")
-    assert UUID(NOBODY)

@@ -1,6 +1,6 @@
 """Proposals as lines of text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,13 @@ def _cells(p: "Kept") -> tuple[str, ...]:
     )
 
 
-def _money(currency: str | None) -> Any:
+def _money(currency: str | None) -> Callable[[int], str]:
     digits = EXPONENTS.get(currency or "", 2)
-    return lambda minor: f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+
+    def told(minor: int) -> str:
+        return f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+
+    return told
 
 
 def _columns(rows: Sequence[tuple[str, ...]], *, left: Sequence[int]) -> Iterator[str]:
