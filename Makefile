@@ -12,6 +12,9 @@ DATA ?= ../shared/data
 # kill -9 of server and database under load, in `make bench`; the tests do 25.
 CRASHES ?= 100
 
+# Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check bench golden docs clean
 
 help:           ## list the targets
