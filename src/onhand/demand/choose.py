@@ -20,6 +20,8 @@ _LOWER: Final = 0.05
 _SHARES: Final = (0.25, 0.5, 0.75)
 # A segment of fewer observations than this speaks with all others.
 _SEEN_MIN: Final = 40
+# A loss of so many usual steps is no larger for the choice: a few odd series do not speak for all.
+_LOSS_MAX: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +60,28 @@ def mixed(forecasts: Mapping[str, Forecast], shares: Mapping[str, float]) -> For
 
 
 def choose(
-    past: Sequence[tuple[Mapping[str, Forecast], Float64]], scale: Float64, segments: Int64, *, seed: int = 0
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]],
+    scale: Float64,
+    segments: Int64,
+    kinds: int,
+    *,
+    seed: int = 0,
 ) -> dict[int, Choice]:
     """Choose for each segment.
 
     past      for each origin: forecasts by model, among them BASELINE, and the demand float64[n, h] that came
     scale     float64[n], of each series; NaN or 0: it says nothing
-    segments  int64[n]
+    segments  int64[n], below `kinds`; one that no series is of gets what is best for all
     """
     names = [*past[0][0]]
     losses = {name: _losses([f[name] for f, _ in past], [y for _, y in past], scale) for name in names}
     everyone = np.ones(len(segments), bool)
     general = _best(past, losses, scale, everyone, seed)
     chosen: dict[int, Choice] = {}
-    for segment in np.unique(segments):
+    for segment in range(kinds):
         mine = segments == segment
         seen = np.isfinite(losses[BASELINE][mine]).sum()
-        chosen[int(segment)] = (
+        chosen[segment] = (
             _best(past, losses, scale, mine, seed)
             if seen >= _SEEN_MIN
             else _judged(general.shares, past, losses, scale, mine, seed, keeps=True)
@@ -83,14 +90,14 @@ def choose(
 
 
 def _losses(forecasts: Sequence[Forecast], demand: Sequence[Float64], scale: Float64) -> Float64:
-    """float64[n, origins]: scaled, mean over the horizon."""
+    """float64[n, origins]: scaled, mean over the horizon, at most _LOSS_MAX."""
     columns: list[Float64] = []
     for forecast, came in zip(forecasts, demand, strict=True):
         loss = pinball(forecast.quantiles, came, forecast.levels)
         there = np.isfinite(loss)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(there, loss, 0.0).sum(axis=1) / there.sum(axis=1)
-            columns.append(np.where(scale > 0, mean / scale, np.nan))
+            columns.append(np.where(scale > 0, np.minimum(mean / scale, _LOSS_MAX), np.nan))
     return np.stack(columns, axis=1)
 
 
