@@ -14,9 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
+import pandas as pd
 import polars as pl
 from forecast_m5 import HORIZON, INTERVALS, LEVELS, load, pinball, rmsse
+from mlforecast import MLForecast
+from mlforecast.lag_transforms import ExpandingMean, RollingMean
+from statsforecast import StatsForecast
+from statsforecast import models as of
 
 from onhand.demand import simple, spread
 from onhand.demand.panel import Panel
@@ -27,10 +33,6 @@ _SEEN = 728
 
 def statistical(panel: Panel) -> dict[str, tuple[np.ndarray, float, np.ndarray | None]]:
     """Of each model: float64[n, H], seconds, and quantiles if it has any."""
-    import pandas as pd
-    from statsforecast import StatsForecast
-    from statsforecast import models as of
-
     y = panel.y[:, -_SEEN:]
     series, place = np.nonzero(np.isfinite(y))
     frame = pd.DataFrame(
@@ -72,18 +74,14 @@ def statistical(panel: Panel) -> dict[str, tuple[np.ndarray, float, np.ndarray |
 
 def _filled(panel: Panel, made: Any, column: str) -> np.ndarray:
     out = np.zeros((panel.count, HORIZON))
-    of = {name: place for place, name in enumerate(panel.ids)}
+    place = {name: number for number, name in enumerate(panel.ids)}
     ids = made["unique_id"].to_numpy()[::HORIZON]
-    out[[of[name] for name in ids]] = made[column].to_numpy().reshape(-1, HORIZON)
+    out[[place[name] for name in ids]] = made[column].to_numpy().reshape(-1, HORIZON)
     return np.maximum(np.nan_to_num(out), 0.0)
 
 
 def boosted(rows: pl.DataFrame, last: object, panel: Panel) -> tuple[np.ndarray, float]:
     """mlforecast's recursive LightGBM with lags, rolling means, the calendar and what is known ahead."""
-    import lightgbm
-    from mlforecast import MLForecast
-    from mlforecast.lag_transforms import ExpandingMean, RollingMean
-
     kinds = ["item_id", "dept_id", "store_id"]
     signals = ["sell_price", "snap", "event"]
     seen = rows.with_columns(
@@ -104,7 +102,8 @@ def boosted(rows: pl.DataFrame, last: object, panel: Panel) -> tuple[np.ndarray,
     fitted = MLForecast(
         models={"lgbm": model}, freq="D", lags=[1, 7, 14, 28],
         lag_transforms={
-            1: [RollingMean(7), RollingMean(28), RollingMean(91), ExpandingMean()], 7: [RollingMean(7), RollingMean(28)],
+            1: [RollingMean(7), RollingMean(28), RollingMean(91), ExpandingMean()],
+            7: [RollingMean(7), RollingMean(28)],
         },
         date_features=["dayofweek", "day", "month", "dayofyear"],
     )  # fmt: skip
@@ -143,19 +142,16 @@ def main() -> None:
         usual = simple.phase_quantiles(panel, levels)
         for name, (mean, seconds, own) in made.items():
             if name in before:
-                of = spread.fit(before[name][0].ravel(), before[name][1].ravel(), levels).quantiles(mean)
-                for called, quantiles in ((name, of), (f"{name}_own", own)):
+                fitted = spread.fit(before[name][0].ravel(), before[name][1].ravel(), levels)
+                for called, quantiles in ((name, fitted.quantiles(mean)), (f"{name}_own", own)):
                     if quantiles is not None:
                         found.setdefault(called, []).append(
                             _judged(panel, mean, quantiles, usual, came, weight) | {"seconds": seconds}
                         )
             before[name] = mean, came
         if not options.json:
-            print(last, {name: of[-1] for name, of in found.items()}, flush=True)
-    means = {
-        name: {key: float(np.mean([one[key] for one in of])) for key in of[0]}  #
-        for name, of in found.items()
-    }
+            print(last, {name: made[-1] for name, made in found.items()}, flush=True)
+    means = {name: {key: float(np.mean([one[key] for one in each])) for key in each[0]} for name, each in found.items()}
     print(json.dumps(means) if options.json else json.dumps(means, indent=2))
 
 
@@ -183,8 +179,7 @@ def _judged(
         for name, (low, high) in INTERVALS.items()
     }
     return {
-        "rmsse_ratio": rmsse(mean, came, panel.y, weight)
-        / rmsse(simple.phase_mean(panel), came, panel.y, weight),
+        "rmsse_ratio": rmsse(mean, came, panel.y, weight) / rmsse(simple.phase_mean(panel), came, panel.y, weight),
         "pinball_ratio": pinball(quantiles, came, panel.y, weight) / pinball(usual, came, panel.y, weight),
         "bias": float(mean.sum() / came.sum()),
         **within,

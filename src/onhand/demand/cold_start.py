@@ -4,16 +4,16 @@ What a new series will sell in a period is its level x where it stands on the la
 
 - The level, before anything is seen, is told by the kinds a series is of: logarithms of the levels of all that sell are
   a sum of an effect for each kind (category, node, ...), each shrunk by how little is known of it (random effects by
-  expectation-maximisation; Searle, Casella and McCulloch 1992). A kind that nobody else is of has no effect, and the more
-  uncertain is the level.
+  expectation-maximisation; Searle, Casella and McCulloch 1992). A kind that nobody else is of has no effect, and makes
+  the level the more uncertain.
 - Once something is seen, gamma-Poisson: a level that is uncertain by a gamma distribution, and demand that scatters
   around it, give a level that moves from what siblings say to what the series itself says as its periods add up
   (empirical Bayes; Robbins 1956).
 - The launch curve is what siblings sold in their first periods, aligned at their first sale, relative to later.
 - The season, weekdays and holidays with it, is the siblings' own forecast relative to their level.
 
-Quantiles are those of a negative binomial distribution whose variance has both parts: demand's own, as siblings scatter,
-and that of the level. So they are wide, and in whole units.
+Quantiles are those of a negative binomial distribution whose variance has both parts: demand's own, as siblings
+scatter, and that of the level. So they are wide, and in whole units.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,12 @@ Bool = NDArray[np.bool_]
 
 # Periods whose mean is the level of a series.
 _RECENT: Final = {"D": 91, "W": 26, "M": 12}
-# With fewer periods since its first sale than this a series is forecast from here only, then ever less, until twice this.
+# With fewer periods since its first sale than this a series is forecast from here only, then less, until twice this.
 _YOUNG: Final = {"D": 28, "W": 8, "M": 3}
 _STEPS: Final = 60
+# Series that are looked at together, of very many, and those that tell by what kind seasons go.
+_AT_ONCE: Final = 50_000
+_SEASONS_OF: Final = 2_500
 # Launches that it takes for a curve to be half of what is believed.
 _LAUNCHES: Final = 10
 _RATIO_MAX: Final = 5.0
@@ -62,6 +65,16 @@ class Effect:
     known: Float64
     between: float
 
+    def of(self, kinds: Int64) -> tuple[Float64, Float64, Float64]:
+        """(value, seen, known) float64[s] for each kind; 0 for one that nobody is of."""
+        there = kinds < len(self.value)
+        place = np.where(there, kinds, 0)
+        return (
+            np.where(there, self.value[place], 0.0),
+            np.where(there, self.seen[place], 0.0),
+            np.where(there, self.known[place], 0.0),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
@@ -74,13 +87,8 @@ class Effects:
     def at(self, kinds: Mapping[str, Int64], log: Float64, weight: Float64) -> tuple[Float64, Float64]:
         """(logarithm of the level, its variance) float64[s] of series of these kinds, as the others say: what a series
         itself said (log and weight float64[s]; weight 0: nothing) is taken out again."""
-        values, effects = {}, {}
-        for name, mine in kinds.items():
-            of = self.of[name]
-            there = mine < len(of.value)
-            effects[name] = [np.where(there, a[np.where(there, mine, 0)], 0.0) for a in (of.value, of.seen, of.known)]
-            values[name] = effects[name][0]
-        fitted = self.usual + sum(values.values(), np.zeros(len(log)))
+        effects = {name: self.of[name].of(mine) for name, mine in kinds.items()}
+        fitted = self.usual + sum((value for value, _, _ in effects.values()), np.zeros(len(log)))
         expected, variance = np.full(len(log), self.usual), np.full(len(log), self.variance)
         for name, (value, seen, known) in effects.items():
             between = self.of[name].between
@@ -97,13 +105,13 @@ def effects_of(log: Float64, weight: Float64, kinds: Mapping[str, Int64]) -> Eff
     usual = float((weight * log).sum() / weight.sum())
     left = max(float((weight * (log - usual) ** 2).sum() / weight.sum()), 1e-4) / (len(kinds) + 1)
     between = {name: _LATER if name == _CAME_LATER else left for name in kinds}
-    sizes = {name: np.bincount(mine, weights=weight) for name, mine in kinds.items()}
+    sizes = {name: _counted(mine, weight) for name, mine in kinds.items()}
     pairs = {
         name: [(other, *_shared(mine, kinds[other], weight)) for other in kinds if other != name]
         for name, mine in kinds.items()
     }
-    value = {name: np.zeros(len(size)) for name, size in sizes.items()}
-    known = dict(sizes)
+    value: dict[str, Float64] = {name: np.zeros(len(size)) for name, size in sizes.items()}
+    known: dict[str, Float64] = dict(sizes)
     fitted = np.zeros(len(log))
     for _ in range(_STEPS):
         for name, mine in kinds.items():  # what the others leave, shrunk: Gauss-Seidel on the mixed model's equations
@@ -134,11 +142,15 @@ def effects_of(log: Float64, weight: Float64, kinds: Mapping[str, Int64]) -> Eff
     )  # fmt: skip
 
 
+def _counted(places: Int64, weight: Float64) -> Float64:
+    return np.asarray(np.bincount(places, weights=weight), float)
+
+
 def _shared(mine: Int64, theirs: Int64, weight: Float64) -> tuple[Int64, Int64, Float64]:
     """Pairs of kinds of two columns that some series are of: (of the first, of the second, how many series)."""
     width = int(theirs.max()) + 1
     pairs, place = np.unique(mine * width + theirs, return_inverse=True)
-    return pairs // width, pairs % width, np.bincount(place, weights=weight)
+    return (pairs // width).astype(np.int64), (pairs % width).astype(np.int64), _counted(place, weight)
 
 
 def gamma_of(log: Float64, variance: Float64) -> tuple[Float64, Float64]:
@@ -152,8 +164,11 @@ def gamma_of(log: Float64, variance: Float64) -> tuple[Float64, Float64]:
 
 def ages(panel: Panel) -> Int64:
     """int64[n]: periods since the first sale, that one counted; 0: never sold."""
-    seen = np.isfinite(panel.y)
-    return np.where(seen.any(axis=1), panel.periods - seen.argmax(axis=1), 0)
+    found: list[Int64] = []
+    for begin in range(0, panel.count, _AT_ONCE):
+        seen = np.isfinite(panel.y[begin : begin + _AT_ONCE])
+        found.append(np.where(seen.any(axis=1), panel.periods - seen.argmax(axis=1), 0))
+    return np.concatenate(found)
 
 
 def young(panel: Panel, unseen: Bool) -> Float64:
@@ -189,7 +204,7 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     columns |= {name: values for name, values in panel.static.items() if len(np.unique(values)) > 1}
     effects = effects_of(log[siblings], weight[siblings], {name: of[siblings] for name, of in columns.items()})
     logs, variance = effects.at({name: of[new] for name, of in columns.items()}, log[new], weight[new])
-    group = annual.kinds_of(panel)
+    group = _groups(panel, siblings)
     if (mature := siblings[(share[siblings] == 0) & (sold[siblings] > 0)]).size:
         siblings = mature
     level = sold[siblings] / seen[siblings]
@@ -210,6 +225,14 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     all_mean[new] = weight * mean + (1 - weight) * all_mean[new]
     all_quantiles[new] = weight[..., None] * quantiles + (1 - weight[..., None]) * all_quantiles[new]
     return Forecast(levels=forecast.levels, mean=all_mean, quantiles=all_quantiles)
+
+
+def _groups(panel: Panel, siblings: Int64) -> Int64:
+    """int64[n]: the kinds of series whose seasons are most alike; 0 for all if nothing is said of kinds."""
+    some = siblings[:: max(1, len(siblings) // _SEASONS_OF)]
+    best = annual.kinds_of(panel.rows(some))
+    named = (kinds for kinds in panel.static.values() if np.array_equal(kinds[some], best))
+    return next(named, np.zeros(panel.count, np.int64))
 
 
 def _index(values: Float64, level: Float64, group: Int64, groups: int) -> Float64:
@@ -267,7 +290,7 @@ def _seen(panel: Panel, new: Int64, usual: Float64, index: Float64, curve: Float
     """(demand, what siblings said of it) float64[len(new)], since the first sale and without it."""
     window = index.shape[1]
     y = panel.y[new, -window:]
-    age = ages(panel)[new][:, None] - window + np.arange(window)
+    age: Int64 = ages(panel)[new][:, None] - window + np.arange(window, dtype=np.int64)
     there = np.isfinite(y) & (age > 0)
     place = np.clip((age - 1) // panel.cycle, 0, curve.shape[1] - 1)
     expected = usual[:, None] * index * np.take_along_axis(curve, place, axis=1)

@@ -2,19 +2,19 @@
 
 A sum is forecast twice: as the sum of its series, and by itself, where noise cancels out and a season shows. Bottom-up
 takes the first as it is. Minimum trace (MinT; Wickramasuriya, Athanasopoulos and Hyndman 2019) corrects each series by
-what its sums say better, weighing both by how far each went wrong: with C = [I, -A] (what is zero when all adds up), base
-forecasts z of sums and series and the covariance W of their errors,
+what its sums say better, weighing both by how far each went wrong: with C = [I, -A] (C z is zero when all adds up),
+base forecasts z of sums and series, and the covariance W of their errors,
 
     z - W C' (C W C')^-1 C z
 
-adds up and has the least total variance of what does. Only an m x m system is solved, m the number of sums, so it serves
-very many series. W is taken as the number of series in a sum ("wls_struct"), the mean square of past errors ("wls_var"),
-or their covariance shrunk towards that (Schäfer and Strimmer 2005; "mint_shrink"). What falls below 0 is set to 0 and
-summed again (Di Fonzo and Girolimetto 2023).
+adds up and has the least total variance of what does. Only an m x m system is solved, m the number of sums, so it
+serves very many series. W is taken as the number of series in a sum ("wls_struct"), the mean square of past errors
+("wls_var"), or their covariance shrunk towards that (Schäfer and Strimmer 2005; "mint_shrink"). What falls below 0 is
+set to 0 and summed again (Di Fonzo and Girolimetto 2023).
 
-Quantiles of a sum are those of its own forecast, moved to the mean that adds up by the factor between the means; so are
-those of a series. The quantiles of a sum are not the sums of quantiles: how far series move together is seen in the past
-of the sum itself, which is what its own forecast was calibrated on.
+Quantiles of a sum are those of its own forecast, moved to the mean that adds up by the factor between the means; so
+are those of a series. The quantiles of a sum are not the sums of quantiles: how far series move together is seen in the
+past of the sum itself, which is what its own forecast was calibrated on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def summed(panel: Panel, hierarchy: Hierarchy) -> Panel:
     """The panel of the sums, to be forecast by itself.
 
     A period of a series that was not observed counts with its mean. Of what is known, quantities become the mean of
-    those that have one, kinds stay where all series have the same; what a sum is of, where its series have it in common.
+    those that have one, kinds stay where all series have the same, as does what a sum is of.
     """
     begun = np.cumsum(np.isfinite(panel.y), axis=1) > 0
     seen = np.isfinite(panel.y)
@@ -99,6 +99,7 @@ def summed(panel: Panel, hierarchy: Hierarchy) -> Panel:
         known={name: _together(v, hierarchy, name in panel.categories) for name, v in panel.known.items()},
         past={name: _together(v, hierarchy, name in panel.categories) for name, v in panel.past.items()},
         static={**static, "level": hierarchy.level},
+        sums=None,
     )
 
 
@@ -181,14 +182,14 @@ def combined(
         for second in hierarchy.members:
             np.add.at(between, (first, second), share * of_series)
     between[np.diag_indices(hierarchy.count)] += share * of_sums
-    missed = np.linalg.solve(between, sums - hierarchy.sums(series))
+    missed = np.asarray(np.linalg.solve(between, sums - hierarchy.sums(series)), float)
     move = share * of_series[:, None] * hierarchy.spread(missed) - (1 - share) * mine @ (apart.T @ missed)
     return np.maximum(series + move, 0.0)
 
 
 def shrinkage(errors: Float64) -> float:
-    """By how much correlations of errors float64[p, r] (about 0, scaled so that their squares add up to variances) are to
-    be shrunk to 0: the variance of correlations over their squares (Schäfer and Strimmer 2005, table 1), in [0, 1].
+    """By how much correlations of errors float64[p, r], of mean 0, are to be shrunk to 0: the variance of correlations
+    over their squares (Schäfer and Strimmer 2005, table 1), in [0, 1].
 
     Sums over all pairs of series come from the r x r products of periods, in time O(p r^2)."""
     periods = errors.shape[1]

@@ -5,13 +5,18 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from onhand.demand.run import run
+from onhand.demand import cold_start
+from onhand.demand.panel import Forecast, Panel
+from onhand.demand.reconcile import METHODS, Hierarchy, Method, hierarchy_of, past_errors, reconcile, summed
 from onhand.errors import InvalidInput
-from onhand.library.panels import dates_like, panel_of
+from onhand.library.engines import Engine, forecast_on
+from onhand.library.panels import dates_like, panel_of, seen_in, texts_of
 from onhand.library.tables import Frame, same_library
 
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+_TOTAL: Final = "total"
 
 
 def forecast(
@@ -23,24 +28,38 @@ def forecast(
     past: Frame | None = None,
     static: Frame | None = None,
     quantiles: Sequence[float] = LEVELS,
+    whole: bool = False,
+    hierarchy: Sequence[str | Sequence[str]] = (),
+    reconciliation: Method = "bottom_up",
+    engine: Engine = "local",
     seed: int = 0,
 ) -> Any:
-    """Forecast each series of `history` for the `horizon` periods after its last date.
+    """Forecast each series of `history`, and new ones, for the `horizon` periods after its last date.
 
     history    unique_id, ds, y: units asked for in a period, below 0 taken as 0; no row: no observation (write zeros)
     horizon    periods ahead
     freq       "D", "W" (any weekday; a week is named by its last day) or "MS"
     known      ds, maybe unique_id, and columns known ahead (price, promotion), of past and horizon. Numbers and
-               truth values are quantities, texts are kinds; null: not known
+               truth values are quantities, texts are kinds; null: not known. A series with rows ahead and no history
+               is new
     past       the same, known up to the last date of `history` only; what is later is not looked at
-    static     unique_id, and columns of what a series is (item, category, node, region)
+    static     unique_id, and columns of what a series is (item, category, node, region). A series without history is
+               new: it is forecast from its siblings, series that have columns in common with it
     quantiles  levels in (0, 1)
+    whole      round quantiles to whole units; means are not rounded
+    hierarchy  columns of `static`, each alone or several together, by which to sum series up, "total" for all: sums are
+               further rows, named by what they have in common ("FOODS/CA"), and told by the column `level`
+               ("category/region"; of series "unique_id")
+    reconciliation  how sums and series come to add up: "bottom_up" leaves series as they are; "wls_struct", "wls_var"
+               and "mint_shrink" move both (`demand/reconcile.py`)
+    engine     "local", or where chunks of series are spread to: "ray", "spark" (extras). The numbers are the same
     seed       the same seed, the same forecast
 
     Returns a frame of the same library (Polars or pandas) with unique_id, ds (as in
     `history`), mean and q0.05 ... q0.95 (by level), rows
-    by series and date; none is below 0, and quantiles rise with their level. They are not rounded: a quantile of 0.3
-    says that nothing will be asked for in most such periods, and calibration rests on the fraction.
+    by series and date; none is below 0, and quantiles rise with their level. Unless `whole` is asked for they are not
+    rounded: a quantile of 0.3 says that nothing will be asked for in most such periods, and calibration rests on the
+    fraction.
 
     Models are tried on past origins of this history, and the best, or a mixture, is in charge of each kind of demand
     (`demand/choose.py`). With the extra `forecast` boosted trees are among them. Raises InvalidInput.
@@ -48,16 +67,67 @@ def forecast(
     levels = np.array(sorted({float(level) for level in quantiles}))
     if not len(levels) or levels[0] <= 0 or levels[-1] >= 1:
         raise InvalidInput.at("quantiles", "expected levels between 0 and 1, such as 0.05")
-    panel = panel_of(history, horizon=horizon, freq=freq, known=known, past=past, static=static)
-    made = run(panel, levels, trees=has_trees(), seed=seed).forecast
+    if reconciliation not in METHODS:
+        raise InvalidInput.at("reconciliation", f"{reconciliation!r} is not known: {', '.join(METHODS)}")
+    panel = panel_of(history, horizon=horizon, freq=freq, known=known, past=past, static=static, with_new=True)
+    seen = seen_in(panel, history)
+    tree = _hierarchy(panel, static, hierarchy) if hierarchy else None
+
+    def made_of(of: Panel) -> Forecast:
+        return forecast_on(engine, of, levels, trees=has_trees(), seed=seed).forecast
+
+    made = made_of(panel) if seen.all() else _widened(made_of(panel.rows(seen)), seen)
+    made = cold_start.filled(panel, made, ~seen)
+    names, of = panel.ids, ["unique_id"] * panel.count
+    if tree is not None:
+        sums = summed(panel, tree)
+        errors = (past_errors(panel), past_errors(sums)) if reconciliation in ("wls_var", "mint_shrink") else None
+        series, above = reconcile(made, made_of(sums), tree, reconciliation, errors=errors)
+        made = Forecast(
+            levels=levels,
+            mean=np.concatenate([series.mean, above.mean]),
+            quantiles=np.concatenate([series.quantiles, above.quantiles]),
+        )
+        names, of = [*names, *tree.names], [*of, *(tree.levels[place] for place in tree.level)]
+    values = np.rint(made.quantiles) if whole else made.quantiles
     ahead = panel.dates[panel.periods :]
     columns: dict[str, Any] = {
-        "unique_id": np.repeat(np.array(panel.ids, dtype=object), horizon).tolist(),
-        "ds": dates_like(history["ds"], np.tile(ahead, panel.count)),
+        "unique_id": np.repeat(np.array(names, dtype=object), horizon).tolist(),
+        "ds": dates_like(history["ds"], np.tile(ahead, len(names))),
         "mean": made.mean.ravel(),
     }
-    columns |= {f"q{level:g}": made.quantiles[:, :, place].ravel() for place, level in enumerate(levels)}
+    columns |= {f"q{level:g}": values[:, :, place].ravel() for place, level in enumerate(levels)}
+    if tree is not None:
+        columns["level"] = np.repeat(np.array(of, dtype=object), horizon).tolist()
     return same_library(history, columns)
+
+
+def _widened(made: Forecast, seen: NDArray[np.bool_]) -> Forecast:
+    """With rows of zeros for series that were not forecast."""
+    mean, quantiles = (np.zeros((len(seen), *of.shape[1:])) for of in (made.mean, made.quantiles))
+    mean[seen], quantiles[seen] = made.mean, made.quantiles
+    return Forecast(levels=made.levels, mean=mean, quantiles=quantiles)
+
+
+def _hierarchy(panel: Panel, static: Frame | None, levels: Sequence[str | Sequence[str]]) -> Hierarchy:
+    there = set(static.columns) if static is not None else set[str]()
+    kinds: dict[str, list[str]] = {}
+    for level in levels:
+        columns = [level] if isinstance(level, str) else [*level]
+        if columns == [_TOTAL] and _TOTAL not in there:
+            kinds[_TOTAL] = [_TOTAL] * panel.count
+            continue
+        if static is None or not columns or not there.issuperset(columns):
+            missing = next((name for name in columns if name not in there), "")
+            raise InvalidInput.at("hierarchy", f'expected columns of `static`, or "total"; {missing!r} is none')
+        parts = [texts_of(static, column, panel.ids) for column in columns]
+        kinds["/".join(columns)] = ["/".join(texts) for texts in zip(*parts, strict=True)]
+    tree = hierarchy_of(kinds)
+    if twice := set(panel.ids).intersection(tree.names) or {n for n in tree.names if tree.names.count(n) > 1}:
+        raise InvalidInput.at(
+            "hierarchy", f"{min(twice)!r} names two of the series and sums: give the texts of `static` a prefix"
+        )
+    return tree
 
 
 def has_trees() -> bool:
