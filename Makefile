@@ -38,6 +38,7 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 		if [ -d $(DATA)/$$name ]; then $(RUN) python benchmarks/$$name.py --data $(DATA)/$$name || exit 1; fi; done
 	if [ -d $(DATA)/m5 ]; then $(RUN) python benchmarks/forecast_m5.py --data $(DATA)/m5 --origins 3 || exit 1; fi
 	if [ -d $(DATA)/walmart ]; then $(RUN) python benchmarks/forecast_walmart.py --data $(DATA)/walmart || exit 1; fi
+	$(RUN) python benchmarks/forecast_many.py
 	if [ -d $(DATA)/dominicks ]; then $(RUN) python benchmarks/elasticity_dominicks.py --data $(DATA) || exit 1; fi
 	$(RUN) onhand bench --suite planning
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)

@@ -39,6 +39,7 @@ from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
+from onhand.flows.plans import job as plans
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -75,7 +76,7 @@ _QUEUE_MAX = 4_000
 # more would only take the processor from the server, which makes the next ones ready meanwhile.
 _BATCHES, _BATCHES_WRITTEN = 4, 2
 # Jobs that a worker does, each in a process of its own.
-_WORKS = {simulation.KIND: simulation.WORK, campaigns.KIND: campaigns.WORK}
+_WORKS = {simulation.KIND: simulation.WORK, campaigns.KIND: campaigns.WORK, plans.KIND: plans.WORK}
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.

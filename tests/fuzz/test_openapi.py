@@ -19,6 +19,7 @@ from schemathesis.engine.recorder import ScenarioRecorder
 
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
+from onhand.flows.plans import job as plans
 from onhand.flows.simulation import job as simulation
 from onhand.jobs.worker import run_next
 
@@ -57,8 +58,9 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     message_id = _connected(server, shop)
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
+    proposals = _some_proposals(server, shop)
     schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign)
+        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign, proposals)
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -131,6 +133,19 @@ def _a_campaign(server: Server, shop: Shop) -> tuple[str, str]:
     return job_id, accepted["campaign_id"]
 
 
+def _some_proposals(server: Server, shop: Shop) -> list[str]:
+    """Safety stocks that nobody has decided on."""
+    rows = [{"sku": sku, "supplier": "Keramik Nord", "lead_days": [5, 9]} for sku in shop.skus[:3]]
+    shop.call("POST", "/v1/supply/batch", {"supply": rows})
+    shop.call("POST", "/v1/lanes/batch", {"lanes": [{"from": shop.nodes[0], "to": shop.nodes[1], "days": 2}]})
+    plan = {"kind": "safety_stock", "valid_hours": 300, "settings": {"service_level": 0.98}}
+    shop.call("POST", "/v1/plans/run", plan, status=202)
+    assert run_next(server.app.db, {plans.KIND: plans.WORK}, threading.Event())
+    found = [row["proposal_id"] for row in shop.call("GET", "/v1/proposals")["data"]]
+    assert len(found) > 1
+    return found
+
+
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
@@ -161,7 +176,7 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
 
 
 def _config(
-    server: Server, shop: Shop, jobs: list[str], message_id: int, campaign: tuple[str, str]
+    server: Server, shop: Shop, jobs: list[str], message_id: int, campaign: tuple[str, str], proposals: list[str]
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -177,6 +192,7 @@ def _config(
         "webhook_id": [shop.webhook],
         "job_id": jobs,
         "line_id": ["1", "2"],
+        "proposal_id": proposals,
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
     # Steps that only some are ready for: more-0 to more-3 are still at their nodes, and the last ones as well.
@@ -188,12 +204,15 @@ def _config(
         "/v1/orders/{order_id}/release": [order_id for name, order_id in shop.orders.items() if "held" in name],
         "/v1/orders/{order_id}/hold": fresh[:6],  # what is held is not rerouted
         "/v1/orders/{order_id}/reroute": fresh[6:],
+        "/v1/proposals/{proposal_id}/approve": proposals[::2],
+        "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
         "/v1/signal-feeds/{name}": SIGNALS,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
+    lists |= {"category": ["kitchen"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
@@ -224,6 +243,13 @@ def _config(
         "body.entries[*].node": ("node", 0.9),
         "body.markdowns[*].sku": ("sku", 0.9),
         "body.markdowns[*].node": ("node", 0.9),
+        "body.supply[*].sku": ("sku", 0.9),
+        "body.supply[*].node": ("node", 0.9),
+        "body.lanes[*].from": ("node", 0.9),
+        "body.lanes[*].to": ("node", 0.9),
+        "body.items[*]": ("sku", 0.9),
+        "body.nodes[*]": ("node", 0.9),
+        "body.categories[*]": ("category", 0.9),
     }
     return schemathesis.Config.from_dict(
         {

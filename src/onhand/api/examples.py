@@ -234,6 +234,41 @@ _CAMPAIGN: Json = {
     "cancelled_at": None,
 }  # fmt: skip
 
+_LANE: Json = {
+    "from": "LYON", "to": "BERLIN", "days": 2, "unit_cost_minor": 35, "kg_cost_minor": 0, "units_per_day": 600,
+    "co2_g_per_kg": 95, "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_SUPPLY: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN", "supplier": "Keramik Nord", "lead_days": [6, 7, 7, 9, 14], "review_days": 7,
+    "order_days": [1], "minimum": 48, "multiple": 12, "unit_cost_minor": 310, "order_cost_minor": 0,
+    "stockout_minor": None, "carrying_rate": None, "co2_g_per_unit": 40, "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_PROPOSAL: Json = {
+    "proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c915", "job_id": _JOB_ID, "plan": "rebalance", "kind": "transfer",
+    "status": "approved", "sku": "MUG-BLUE", "node": "BERLIN", "from": "LYON", "supplier": None, "quantity": 24,
+    "price_minor": None, "cost_minor": 840, "currency": "EUR", "act_by": "2026-03-02", "expected_at": "2026-03-04",
+    "expires_at": "2026-03-03T07:30:00Z",
+    "effect": {
+        "money_minor": {"expected": 8214, "low": 1390, "high": 15220},
+        "units": {"expected": 17.4, "low": 4.0, "high": 24.0},
+        "service": {
+            "all_served_before": None, "all_served_after": None,
+            "share_before": {"expected": 0.61, "low": 0.42, "high": 0.9},
+            "share_after": {"expected": 0.93, "low": 0.71, "high": 1.0},
+        },
+        "co2_g": {"expected": 776, "low": 776, "high": 776},
+    },
+    "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 14},
+    "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be"
+    " sold, worth 82.14 EUR after 8.40 EUR for the way.",
+    "created_at": _MONDAY, "decided_at": _PLACED, "by": 2, "reason": None,
+    "followed": {
+        "inbound_id": "019cae2a-9d10-7000-8a11-7c20be41f3d6",
+        "reference": "TRANSFER-019cae2a-8c30-7000-9b1e-2f6d7a80c915", "ordered": 24, "shipped": 24, "received": 0,
+        "short": 0,
+    },
+}  # fmt: skip
+
 # Orders -------------------------------------------------------------------------------------------
 
 _COST: Json = {"shipping": 560, "handling": 150, "split": 0, "lateness": 2, "carbon": 0}
@@ -426,6 +461,12 @@ _FEED: Json = {
 
 ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
+    "LaneList": _page(_LANE),
+    "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
+    "SupplyList": _page(_SUPPLY),
+    "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
+    "ProposalOut": _PROPOSAL,
+    "ProposalList": _page(_PROPOSAL),
     "CampaignList": _page(_CAMPAIGN),
     "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
     "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},

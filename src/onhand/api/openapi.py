@@ -37,6 +37,7 @@ TAGS = [
     {"name": "channels", "description": "What passes between channels and us, and how they are doing."},
     {"name": "policies", "description": "Sourcing policies: documents in immutable versions, and their life."},
     {"name": "campaigns", "description": "Whether the network can serve a campaign, and those that were accepted."},
+    {"name": "planning", "description": "What plans propose to keep, buy, move and clear; approved or dismissed."},
     {"name": "demand", "description": "What was wanted by day and place, and the signals that may explain it."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},

@@ -20,6 +20,8 @@ _LOWER: Final = 0.05
 _SHARES: Final = (0.25, 0.5, 0.75)
 # A segment of fewer observations than this speaks with all others.
 _SEEN_MIN: Final = 40
+# A loss of so many usual steps is no larger for the choice: a few odd series do not speak for all.
+_LOSS_MAX: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +90,14 @@ def choose(
 
 
 def _losses(forecasts: Sequence[Forecast], demand: Sequence[Float64], scale: Float64) -> Float64:
-    """float64[n, origins]: scaled, mean over the horizon."""
+    """float64[n, origins]: scaled, mean over the horizon, at most _LOSS_MAX."""
     columns: list[Float64] = []
     for forecast, came in zip(forecasts, demand, strict=True):
         loss = pinball(forecast.quantiles, came, forecast.levels)
         there = np.isfinite(loss)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(there, loss, 0.0).sum(axis=1) / there.sum(axis=1)
-            columns.append(np.where(scale > 0, mean / scale, np.nan))
+            columns.append(np.where(scale > 0, np.minimum(mean / scale, _LOSS_MAX), np.nan))
     return np.stack(columns, axis=1)
 
 

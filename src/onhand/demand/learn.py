@@ -137,10 +137,11 @@ def learn(
     past = [panel.before(origin, min(horizon, known - origin)) for origin in origins]
     names = _names(past[0], trees=trees)
     made = [{name: _forecast(name, at, trained, holidays=holidays) for name in names} for at in past]
-    came = [panel.y[:, at.periods : at.periods + at.horizon] for at in past]
+    came = [_came(panel, at) for at in past]
     all_came = np.concatenate([y.ravel() for y in came])
     spreads = {
-        name: spread.fit(np.concatenate([of[name].mean.ravel() for of in made]), all_came, KNOTS) for name in names
+        name: spread.fit(np.concatenate([spread.base_of(of[name].mean).ravel() for of in made]), all_came, KNOTS)
+        for name in names
     }
     forecasts = [{name: _whole(of[name], spreads[name]) for name in names} for of in made]
     choices = choose([*zip(forecasts, came, strict=True)], scales(panel.y), segments, len(CLASSES), seed=seed)
@@ -163,6 +164,13 @@ def learn(
 
 def silent(_what: str, _share: float) -> None:
     """Nobody wants to know."""
+
+
+def _came(panel: Panel, at: Panel) -> Float64:
+    """float64[n, h]: what came after an origin; NaN for a series of which nothing had been seen by then: no model says
+    anything of it, and what came would be taken for how far demand strays."""
+    seen = np.isfinite(at.y).any(axis=1)
+    return np.where(seen[:, None], panel.y[:, at.periods : at.periods + at.horizon], np.nan)
 
 
 def segments_of(panel: Panel) -> Int64:

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from onhand.demand.learn import Learned, Outcome, learn
+from onhand.demand.learn import Learned, Outcome, Progress, learn
 from onhand.demand.panel import Float64, Panel
 from onhand.demand.run import chunks, run, sample, together
 from onhand.errors import InvalidInput
@@ -19,16 +19,18 @@ Engine = Literal["local", "ray", "spark"]
 _NEEDS: Final = {"ray": "ray", "spark": "pyspark"}
 
 
-def forecast_on(engine: str, panel: Panel, levels: Float64, *, trees: bool, seed: int) -> Outcome:
+def forecast_on(
+    engine: str, panel: Panel, levels: Float64, *, trees: bool, seed: int, progress: Progress | None = None
+) -> Outcome:
     """As `demand.run.run` forecasts it. Raises InvalidInput for an engine that is not known or not installed."""
     if engine == "local":
-        return run(panel, levels, trees=trees, seed=seed)
+        return run(panel, levels, trees=trees, seed=seed, progress=progress)
     if engine not in _NEEDS:
         raise InvalidInput.at("engine", f'{engine!r} is not known: "local", "ray" or "spark"')
     if find_spec("fugue") is None or find_spec(_NEEDS[engine]) is None:
         raise InvalidInput.at("engine", f"{engine!r} is not installed: pip install 'onhand[{engine}]'")
     panel = panel.with_sums()
-    learned = learn(sample(panel, seed), levels, trees=trees, seed=seed)
+    learned = learn(sample(panel, seed), levels, trees=trees, seed=seed, progress=progress)
     return together(_spread(engine, panel, learned), learned)
 
 

@@ -14,6 +14,7 @@ from onhand.db import Database
 from onhand.errors import FieldError, InvalidInput
 from onhand.flows.campaigns.read import Items, find_items, read_demand, read_world, values_of
 from onhand.flows.demand.fold import fold
+from onhand.flows.demand.outlook import USUAL
 from onhand.network.compiled import Network
 from onhand.planning.campaigns.assess import Assessor, assess
 from onhand.planning.campaigns.model import Assessment, Campaign, Demand, Figures, Settings
@@ -245,7 +246,7 @@ def _document(
             "late_share_max": assessor.settings.late_share_max,
             "risk_max": assessor.settings.risk_max,
             "late_days": assessor.world.late_days,
-            "forecast": "the same weekdays of the last eight weeks",
+            "forecast": USUAL,
         },
     }
 
