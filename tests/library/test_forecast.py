@@ -201,3 +201,75 @@ def test_what_is_wrong_is_named_with_its_remedy(change, path):
         onhand.forecast(asked.pop("history"), **asked)
     assert refused.value.errors[0].path == path
     assert len(refused.value.errors[0].message) > 15
+
+
+def test_a_series_without_history_is_forecast_from_its_siblings():
+    panel, _, rate = shop(series=24, periods=90, horizon=14)
+    history, known, static = frames(panel)
+    hidden = panel.ids[5]
+    rest = history.filter(pl.col("unique_id") != hidden)
+    made = onhand.forecast(rest, horizon=14, freq="D", static=static)
+    assert made["unique_id"].unique().sort().to_list() == list(panel.ids)
+    new = made.filter(pl.col("unique_id") == hidden)
+    others = rate[np.arange(24) != 5].mean()
+    assert 0.3 * others < new["mean"].mean() < 2 * others
+    assert new["q0.95"].mean() > 3 * new["q0.25"].mean(), "it may be much or little"
+    alone = onhand.forecast(rest, horizon=14, freq="D", static=static.filter(pl.col("unique_id") != hidden))
+    assert alone.equals(made.filter(pl.col("unique_id") != hidden)), "the others are forecast as without it"
+    by_known = onhand.forecast(rest, horizon=14, freq="D", known=known)
+    assert hidden in by_known["unique_id"].to_list()
+
+
+def test_whole_quantiles_are_whole_and_the_mean_is_not():
+    panel, _, _ = shop(series=10, periods=90, horizon=7)
+    history, _, _ = frames(panel)
+    made = onhand.forecast(history, horizon=7, freq="D", whole=True)
+    values = made.select(pl.selectors.starts_with("q")).to_numpy()
+    assert (values == np.rint(values)).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert (made["mean"].to_numpy() % 1 != 0).any()
+
+
+@pytest.mark.parametrize("method", ["bottom_up", "wls_struct", "wls_var", "mint_shrink"])
+def test_sums_are_further_rows_that_add_up(method):
+    panel, _, rate = shop(series=12, periods=120, horizon=7)
+    history, _, static = frames(panel)
+    static = static.with_columns(region=pl.Series(["n", "s"] * 6))
+    made = onhand.forecast(
+        history, horizon=7, freq="D", static=static, hierarchy=["total", "kind", ["kind", "region"]],
+        reconciliation=method,
+    )  # fmt: skip
+    assert made["level"].unique(maintain_order=True).to_list() == ["unique_id", "total", "kind", "kind/region"]
+    assert "kind 1/s" in made["unique_id"].to_list()
+    days = made.group_by("level", "ds").agg(pl.col("mean").sum()).pivot("level", index="ds", values="mean")
+    for level in ("total", "kind", "kind/region"):
+        assert days[level].to_numpy() == pytest.approx(days["unique_id"].to_numpy())
+    total = made.filter(pl.col("level") == "total")
+    assert total["mean"].to_numpy() == pytest.approx(rate.sum(axis=0), rel=0.15)
+    series = made.filter(pl.col("level") == "unique_id")
+    width = (total["q0.95"] - total["q0.05"]).sum()
+    assert width < 0.8 * (series["q0.95"] - series["q0.05"]).sum(), "what scatters apart cancels out"
+    if method == "bottom_up":
+        bare = onhand.forecast(history, horizon=7, freq="D", static=static)
+        assert bare.equals(series.drop("level"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"hierarchy": ["colour"]}, "hierarchy"),
+        ({"hierarchy": [["kind", "colour"]]}, "hierarchy"),
+        ({"hierarchy": [[]]}, "hierarchy"),
+        ({"hierarchy": ["twin"]}, "hierarchy"),
+        ({"hierarchy": ["kind"], "static": None}, "hierarchy"),
+        ({"hierarchy": ["kind"], "reconciliation": "top_down"}, "reconciliation"),
+        ({"engine": "dask"}, "engine"),
+    ],
+)
+def test_sums_and_engines_that_cannot_be_are_named(asked, path):
+    history = pl.DataFrame({"unique_id": ["a"] * 5, "ds": [date(2026, 1, n) for n in range(1, 6)], "y": [1.0] * 5})
+    static = pl.DataFrame({"unique_id": ["a"], "kind": ["x"], "twin": ["a"]})
+    with pytest.raises(InvalidInput) as refused:
+        onhand.forecast(history, horizon=2, freq="D", **{"static": static, **asked})
+    assert refused.value.errors[0].path == path
+    assert len(refused.value.errors[0].message) > 15
