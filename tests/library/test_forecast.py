@@ -8,8 +8,9 @@ import pytest
 
 import onhand
 from onhand.demand.choose import BASELINE
+from onhand.demand.learn import BOOSTED
 from onhand.demand.panel import Panel
-from onhand.demand.run import BOOSTED, run
+from onhand.demand.run import run
 from onhand.errors import InvalidInput
 
 from ..demand.worlds import shop  # noqa: TID252

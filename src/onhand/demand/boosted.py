@@ -37,10 +37,11 @@ class Boosted:
         import lightgbm  # noqa: PLC0415 - an extra
 
         train = cast(Any, lightgbm).train  # its own types are partial
-        self._panel, self._levels, self._horizon = panel, levels, horizon
-        self._features = Features(panel)
-        rows, target = self._rows(horizon, seed)
-        names = self._features.names
+        self._levels, self._horizon = levels, horizon
+        features = Features(panel)
+        rows, target = _rows(panel, features, horizon, seed)
+        names = self._names = features.names
+        self._groups = features.groups
         common = {
             "verbosity": -1, "seed": seed, "deterministic": True, "force_row_wise": True, "max_bin": 127,
             # Threads wait for each other longer than a small table takes.
@@ -64,31 +65,11 @@ class Boosted:
             for level in levels
         ]
 
-    def _rows(self, horizon: int, seed: int) -> tuple[Rows, Float64]:
-        panel = self._panel
-        origins = origins_of(panel, panel.periods, horizon, _ORIGINS)
-        random = np.random.default_rng(seed)
-        share = min(1.0, ROWS_MAX / max(1, panel.count * horizon * len(origins)))
-        parts: list[Rows] = []
-        targets: list[Float64] = []
-        for origin in origins:
-            future = panel.y[:, origin : origin + horizon]
-            seen = np.isfinite(panel.y[:, :origin]).sum(axis=1, keepdims=True)
-            drawn = random.random(future.shape) < share
-            series, ahead = np.nonzero(np.isfinite(future) & (seen > 0) & drawn)
-            parts.append(self._features.at(origin, series, ahead))
-            targets.append(future[series, ahead])
-        return Rows(
-            features=np.concatenate([part.features for part in parts]),
-            series=np.concatenate([part.series for part in parts]),
-            ahead=np.concatenate([part.ahead for part in parts]),
-            level=np.concatenate([part.level for part in parts]),
-        ), np.concatenate(targets)
-
     def forecast(self, panel: Panel) -> Forecast:
-        """Of the horizon after all that `panel` observed: the panel it was trained on, or the same series later."""
+        """Of the horizon after all that `panel` observed: series it was trained on, or others like them, then or
+        later."""
         count, horizon = panel.count, panel.horizon
-        features = self._features if panel is self._panel else Features(panel)
+        features = Features(panel, self._groups)
         series, ahead = (a.ravel() for a in np.mgrid[0:count, 0:horizon])
         rows = features.at(panel.periods, series, np.minimum(ahead, horizon - 1))
         raw: Float64 = self._mean.predict(rows.features, raw_score=True)
@@ -106,4 +87,25 @@ class Boosted:
         """How much each feature brought to the mean, as shares of all (gain)."""
         gain = self._mean.feature_importance("gain")
         total = max(float(gain.sum()), 1e-12)
-        return {name: float(g) / total for name, g in zip(self._features.names.columns, gain, strict=True)}
+        return {name: float(g) / total for name, g in zip(self._names.columns, gain, strict=True)}
+
+
+def _rows(panel: Panel, features: Features, horizon: int, seed: int) -> tuple[Rows, Float64]:
+    origins = origins_of(panel, panel.periods, horizon, _ORIGINS)
+    random = np.random.default_rng(seed)
+    share = min(1.0, ROWS_MAX / max(1, panel.count * horizon * len(origins)))
+    parts: list[Rows] = []
+    targets: list[Float64] = []
+    for origin in origins:
+        future = panel.y[:, origin : origin + horizon]
+        seen = np.isfinite(panel.y[:, :origin]).sum(axis=1, keepdims=True)
+        drawn = random.random(future.shape) < share
+        series, ahead = np.nonzero(np.isfinite(future) & (seen > 0) & drawn)
+        parts.append(features.at(origin, series, ahead))
+        targets.append(future[series, ahead])
+    return Rows(
+        features=np.concatenate([part.features for part in parts]),
+        series=np.concatenate([part.series for part in parts]),
+        ahead=np.concatenate([part.ahead for part in parts]),
+        level=np.concatenate([part.level for part in parts]),
+    ), np.concatenate(targets)

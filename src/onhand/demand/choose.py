@@ -58,23 +58,28 @@ def mixed(forecasts: Mapping[str, Forecast], shares: Mapping[str, float]) -> For
 
 
 def choose(
-    past: Sequence[tuple[Mapping[str, Forecast], Float64]], scale: Float64, segments: Int64, *, seed: int = 0
+    past: Sequence[tuple[Mapping[str, Forecast], Float64]],
+    scale: Float64,
+    segments: Int64,
+    kinds: int,
+    *,
+    seed: int = 0,
 ) -> dict[int, Choice]:
     """Choose for each segment.
 
     past      for each origin: forecasts by model, among them BASELINE, and the demand float64[n, h] that came
     scale     float64[n], of each series; NaN or 0: it says nothing
-    segments  int64[n]
+    segments  int64[n], below `kinds`; one that no series is of gets what is best for all
     """
     names = [*past[0][0]]
     losses = {name: _losses([f[name] for f, _ in past], [y for _, y in past], scale) for name in names}
     everyone = np.ones(len(segments), bool)
     general = _best(past, losses, scale, everyone, seed)
     chosen: dict[int, Choice] = {}
-    for segment in np.unique(segments):
+    for segment in range(kinds):
         mine = segments == segment
         seen = np.isfinite(losses[BASELINE][mine]).sum()
-        chosen[int(segment)] = (
+        chosen[segment] = (
             _best(past, losses, scale, mine, seed)
             if seen >= _SEEN_MIN
             else _judged(general.shares, past, losses, scale, mine, seed, keeps=True)

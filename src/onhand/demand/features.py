@@ -5,7 +5,7 @@ trees, which cannot go beyond what they have seen, follow a series that grows. O
 how far ahead a period is, is a feature (direct forecasts: no error is fed back).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,9 +89,12 @@ def _running(values: NDArray[np.float64] | NDArray[np.bool_]) -> Float64:
 
 
 class Features:
-    """Features of a panel, at any origin within it."""
+    """Features of a panel, at any origin within it.
 
-    def __init__(self, panel: Panel) -> None:
+    groups  names of `static` whose sums are looked at; None: those that the panel has sums of
+    """
+
+    def __init__(self, panel: Panel, groups: Iterable[str] | None = None) -> None:
         self._panel = panel
         self._window = Window(panel.y)
         day = panel.dates.astype("datetime64[D]")
@@ -100,12 +103,13 @@ class Features:
         self._of_year = (day - day.astype("datetime64[Y]")).astype(float)
         self._weekday = (day.astype(np.int64) + 3) % 7
         # Series of one kind move together: what their sum does, one of them will do.
-        self._groups = {
-            name: (kinds, Window(_sums(panel.y, kinds)))
-            for name, kinds in panel.static.items()
-            if 1 < len(np.unique(kinds)) < panel.count
-        }
+        looked_at = panel.with_sums().sums if groups is None else groups
+        self._groups = {name: (panel.static[name], Window(panel.sums_of(name))) for name in looked_at or ()}
         self.names = self._names()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(self._groups)
 
     def level(self, origin: int) -> Float64:
         """float64[n]: what a series sells in a period, for others to be told relative to."""
@@ -224,12 +228,6 @@ def _usual(values: Float64, origin: int, width: int) -> Float64:
 def _relative(value: Float64, usual: Float64) -> Float64:
     with np.errstate(all="ignore"):
         return np.where(np.abs(usual) > 1e-9, value / usual, np.nan)
-
-
-def _sums(y: Float64, kinds: Int64) -> Float64:
-    out = np.zeros((int(kinds.max()) + 1, y.shape[1]))
-    np.add.at(out, kinds, np.nan_to_num(y))
-    return out
 
 
 def origins_of(panel: Panel, until: int, horizon: int, wanted: int) -> Sequence[int]:

@@ -16,6 +16,7 @@ Freq = Literal["D", "W", "M"]
 
 # Periods after which the same comes round: the short cycle (0: none), and a year.
 _CYCLES: Final[Mapping[Freq, tuple[int, int]]] = {"D": (7, 364), "W": (0, 52), "M": (0, 12)}
+_SUMMED_KINDS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class Panel:
     past       float64[n, T] or [1, T]: known up to the origin only
     static     int64[n], kinds from 0: what a series is of (item, category, node, region)
     categories names of `known` and `past` that are kinds and not quantities
+    sums       float64[kinds, T] by name of `static`: what all series of a kind were asked for, those too that are not
+               in the panel; None: of those in it
     """
 
     ids: Sequence[str]
@@ -41,6 +44,7 @@ class Panel:
     past: Mapping[str, Float64] = field(default_factory=dict[str, Float64])
     static: Mapping[str, Int64] = field(default_factory=dict[str, Int64])
     categories: frozenset[str] = frozenset()
+    sums: Mapping[str, Float64] | None = None
 
     @property
     def count(self) -> int:
@@ -74,7 +78,29 @@ class Panel:
             y=self.y[:, :origin],
             known={name: values[:, :end] for name, values in self.known.items()},
             past={name: values[:, :origin] for name, values in self.past.items()},
+            sums=self.sums and {name: values[:, :origin] for name, values in self.sums.items()},
         )
+
+    def with_sums(self) -> "Panel":
+        """The same, so that some of its series alone are seen as they are among all. Kinds of which there is one, or as
+        many as series, say nothing; and of too many kinds there is too little in each."""
+        if self.sums is not None:
+            return self
+        told = [
+            name
+            for name, kinds in self.static.items()
+            if 1 < len(np.unique(kinds)) < self.count and kinds.max() < _SUMMED_KINDS
+        ]
+        return replace(self, sums={name: self.sums_of(name) for name in told})
+
+    def sums_of(self, name: str) -> Float64:
+        """float64[kinds, T]: what all series of a kind of `static` were asked for."""
+        if self.sums is not None and name in self.sums:
+            return self.sums[name]
+        kinds = self.static[name]
+        out = np.zeros((int(kinds.max()) + 1, self.periods))
+        np.add.at(out, kinds, np.nan_to_num(self.y))
+        return out
 
     def rows(self, which: Int64 | NDArray[np.bool_]) -> "Panel":
         """Some of its series."""

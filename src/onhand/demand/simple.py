@@ -47,18 +47,20 @@ def phase_mean(panel: Panel, cycles: int = 4) -> Float64:
 
 def phase_median(panel: Panel, cycles: int = 8) -> Float64:
     """The median of the last `cycles` periods of the same phase."""
-    with np.errstate(all="ignore"):
-        values = same_phase(panel.y, panel.horizon, panel.cycle, cycles)
-        empty = ~np.isfinite(values).any(axis=2)
-        values[empty] = 0.0
-        return np.nanmedian(values, axis=2)
+    return phase_quantiles(panel, np.array([0.5]), cycles)[:, :, 0]
 
 
 def phase_quantiles(panel: Panel, levels: Float64, cycles: int = 8) -> Float64:
     """float64[n, H, Q]: empirical quantiles of the last `cycles` periods of the same phase."""
     values = same_phase(panel.y, panel.horizon, panel.cycle, cycles)
-    values[~np.isfinite(values).any(axis=2)] = 0.0
-    return np.moveaxis(np.nanquantile(values, levels, axis=2), 0, 2)
+    values = np.sort(values, axis=2)  # what was not observed comes last
+    number = np.isfinite(values).sum(axis=2)
+    values[number == 0] = 0.0
+    place = np.maximum(number - 1, 0)[..., None] * levels
+    low = place.astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(number - 1, 0)[..., None])
+    below, above = np.take_along_axis(values, low, 2), np.take_along_axis(values, high, 2)
+    return below + (place - low) * (above - below)
 
 
 def ses(panel: Panel) -> Float64:
