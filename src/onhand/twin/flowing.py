@@ -23,16 +23,19 @@ class Seen:
 
     day       of the market, from 0
     stock     int64[I, N]
-    ordered   int64[I, N], on order at suppliers; coming int64[I, N]: transfers on their way to a node
-    arriving  int64[I, N, D], of these transfers, by days from today
+    ordered   int64[I, N], on order at suppliers; by_age int64[I, N, A]: the same by days since, 1: yesterday
+    coming    int64[I, N]: transfers on their way to a node
     demand    float64[I, R, day], units wanted on the days before; NaN where some went away without: then nobody knows
+    sold      int64[I, R, day]
     """
 
     day: int
     stock: Int64
     ordered: Int64
+    by_age: Int64
     coming: Int64
     demand: Float64
+    sold: Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +119,10 @@ def live(
     coming = np.zeros((items, nodes), np.int64)
     longest = int(max(suppliers.lead.max(), places.lead_days.max())) + 1
     purchases, complete = np.zeros((2, until - first + longest, items, nodes), np.int64)
+    by_age = np.zeros((items, nodes, longest), np.int64)
     transfers = np.zeros((until - first + longest, items, nodes), np.int64)
     history = market.demand[:, :, :until].astype(np.float64)
+    sold = market.demand[:, :, :until].copy()
     run = Run(first=counted_from)
     total = int(stock.sum())
     days_to = places.days.T
@@ -125,16 +130,19 @@ def live(
         at = day - first
         stock += purchases[at] + transfers[at]
         ordered -= complete[at]
+        by_age = _older(by_age, suppliers, day)
         coming -= transfers[at]
         total += int(purchases[at].sum())
-        seen = Seen(day=day, stock=stock.copy(), ordered=ordered.copy(), coming=coming.copy(),
-                    demand=history[:, :, :day])  # fmt: skip
+        assert (by_age.sum(axis=2) == ordered).all(), f"orders forgotten on day {day}"
+        seen = Seen(day=day, stock=stock.copy(), ordered=ordered.copy(), by_age=by_age.copy(), coming=coming.copy(),
+                    demand=history[:, :, :day], sold=sold[:, :, :day])  # fmt: skip
         if told is not None:
             told(seen)
         cost, moved = _send(planner.move(seen), stock, coming, transfers[at:], market, places)
         is_open = suppliers.weekday[suppliers.supplier] == day % 7
         units = planner.order(seen, is_open)
-        _check_order(units, is_open, suppliers)
+        _check_order(units, is_open, suppliers, places)
+        by_age[:, :, 0] = units
         for item, node in np.argwhere(units > 0).tolist():
             arrives = at + int(suppliers.lead[suppliers.supplier[item], node, day])
             purchases[arrives, item, node] += int(np.floor(units[item, node] * suppliers.share[item, node, day]))
@@ -144,6 +152,7 @@ def live(
         served = serve(stock, wanted, places.turn, day)
         lost = wanted - served.sum(axis=2)
         history[:, :, day][lost > 0] = np.nan
+        sold[:, :, day] -= lost
         total -= int(served.sum())
         assert stock.min() >= 0 and total == stock.sum() + coming.sum(), f"units lost or made on day {day}"
         if day < counted_from:
@@ -186,8 +195,20 @@ def _send(
     return cost, units
 
 
-def _check_order(units: Int64, is_open: npt.NDArray[np.bool_], suppliers: Suppliers) -> None:
+def _older(by_age: Int64, suppliers: Suppliers, day: int) -> Int64:
+    """A day later: without what has arrived; age 0 is left for what is ordered today."""
+    ages = by_age.shape[2]
+    older = np.zeros_like(by_age)
+    older[:, :, 1:] = by_age[:, :, :-1]
+    for age in range(1, min(ages, day + 1)):
+        older[:, :, age][suppliers.lead[suppliers.supplier, :, day - age] <= age] = 0
+    return older
+
+
+def _check_order(units: Int64, is_open: npt.NDArray[np.bool_], suppliers: Suppliers, places: Places) -> None:
     of = units > 0
+    if of[:, ~places.is_entry].any():
+        raise ValueError("expected orders for nodes that suppliers deliver to")
     if units.min() < 0 or of[~is_open].any():
         raise ValueError("expected orders on days on which the supplier takes them")
     if (units % suppliers.multiple[:, None])[of].any() or (units < suppliers.minimum[:, None])[of].any():

@@ -30,6 +30,7 @@ ELASTICITY: Final = 2.62
 # Promotions of a single group of regions, or of all: chance that one of an item begins in a week.
 _BEGINS_EVERYWHERE: Final = 0.05
 _BEGINS_SOMEWHERE: Final = 0.07
+_BLACK_FRIDAY: Final = 0.25
 _DEPTHS: Final = (0.10, 0.15, 0.20, 0.25, 0.30)
 _FLAG: Final = 0.3
 _AFTER: Final = -0.1
@@ -39,6 +40,8 @@ _CROSS: Final = 0.3
 WEEKDAY: Final = (1.08, 1.04, 1.02, 1.00, 0.94, 0.86, 1.06)
 _YEAR: Final = 365.25
 _CHRISTMAS_DAY, _CHRISTMAS_WIDTH = 349.0, 12.0
+# Counts are Poisson about a gamma of this shape: variance m + m²/5.
+SCATTER: Final = 5.0
 _LATITUDE: Final = 50.0
 _DAYS_A_DEGREE: Final = 4.0
 # A warm day is followed by a warm one, and by one in the region beside.
@@ -64,14 +67,14 @@ class Habit:
 
 
 HABITS: Final[Mapping[str, Habit]] = {
-    "kitchen": Habit(peak=330, swing=0.10, christmas=0.45, warmth=0.0),
-    "living": Habit(peak=300, swing=0.15, christmas=0.30, warmth=-0.03),
-    "textiles": Habit(peak=340, swing=0.30, christmas=0.25, warmth=-0.10, follows_sun=True),
-    "lighting": Habit(peak=345, swing=0.30, christmas=0.35, warmth=-0.05),
-    "garden": Habit(peak=150, swing=0.75, christmas=0.0, warmth=0.15, follows_sun=True),
-    "toys": Habit(peak=350, swing=0.10, christmas=0.90, warmth=-0.03),
-    "stationery": Habit(peak=245, swing=0.30, christmas=0.20, warmth=0.0),
-    "bath": Habit(peak=200, swing=0.08, christmas=0.10, warmth=0.03),
+    "kitchen": Habit(peak=330, swing=0.08, christmas=0.25, warmth=0.0),
+    "living": Habit(peak=300, swing=0.10, christmas=0.15, warmth=-0.03),
+    "textiles": Habit(peak=340, swing=0.20, christmas=0.12, warmth=-0.10, follows_sun=True),
+    "lighting": Habit(peak=345, swing=0.20, christmas=0.20, warmth=-0.05),
+    "garden": Habit(peak=150, swing=0.55, christmas=0.0, warmth=0.15, follows_sun=True),
+    "toys": Habit(peak=350, swing=0.05, christmas=0.60, warmth=-0.03),
+    "stationery": Habit(peak=245, swing=0.25, christmas=0.10, warmth=0.0),
+    "bath": Habit(peak=200, swing=0.06, christmas=0.05, warmth=0.03),
 }
 
 
@@ -163,8 +166,7 @@ def make_market(seed: int, latitudes: Float64, people: Float64, size: Size | Non
     log += _drift(chance["drift"], (of.items, 1, of.days), kept=0.98, deviation=0.22)
     log += _drift(chance["drift"], (of.items, regions, of.days), kept=0.95, deviation=0.15)
     rate = np.exp(log)
-    scatter = 5.0
-    demand = chance["demand"].poisson(rate * chance["demand"].gamma(scatter, 1 / scatter, rate.shape))
+    demand = chance["demand"].poisson(rate * chance["demand"].gamma(SCATTER, 1 / SCATTER, rate.shape))
     return Market(
         first=of.first,
         categories=categories,
@@ -214,8 +216,8 @@ def _kept(fresh: Float64, kept: float) -> Float64:
 
 
 def _discounts(chance: np.random.Generator, of: Size, regions: int) -> Float64:
-    """Promotions of one or two weeks from a Monday on, in all regions or in about a third of them; and half of all
-    items in the week of Black Friday."""
+    """Promotions of one or two weeks from a Monday on, in all regions or in about a third of them; and a quarter of
+    all items in the week of Black Friday."""
     discount = np.zeros((of.items, regions, of.days))
     monday = -of.first.weekday() % 7
     for week in range(monday, of.days, 7):
@@ -226,7 +228,7 @@ def _discounts(chance: np.random.Generator, of: Size, regions: int) -> Float64:
         depth = chance.choice(_DEPTHS, of.items)
         weeks = chance.choice([1, 1, 2], of.items)
         is_black_friday = (day + timedelta(days=4)).month == 11 and 23 <= (day + timedelta(days=4)).day <= 29
-        in_it = chance.random(of.items) < 0.5
+        in_it = chance.random(of.items) < _BLACK_FRIDAY
         for item in range(of.items):
             places = np.zeros(regions, np.bool_)
             if everywhere[item] or (is_black_friday and in_it[item]):

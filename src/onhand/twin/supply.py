@@ -43,6 +43,7 @@ class Places:
     last_mile          float64[N, R], minor units a parcel
     days               int64[N, R], until a parcel is there
     turn               int64[R, N], nodes from which a region is served, cheapest first, its own before all others
+    entry              int64[N], the node over which what is bought for a node comes in: itself where suppliers deliver
     lanes, lead_days   between nodes; room in units a day
     """
 
@@ -52,14 +53,27 @@ class Places:
     last_mile: Float64
     days: Int64
     turn: Int64
+    entry: Int64
     lanes: Lanes
     lead_days: Int64
 
+    @property
+    def is_entry(self) -> Bool:
+        """bool[N]: whether suppliers deliver to it."""
+        return self.entry == np.arange(len(self.entry))
 
-def make_places(*, room_share: float = 1.0) -> Places:
+    def at_entries(self, units: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """[I, N, ...] sums over the nodes that are supplied through each; 0 for the others."""
+        summed = np.zeros_like(units)
+        np.add.at(summed, (slice(None), self.entry), units)
+        return summed
+
+
+def make_places(*, through_centres: bool = False, room_share: float = 1.0) -> Places:
     """Two distribution centres and five regional nodes of Europe, and the cities of the demo by the nearest of them.
 
-    room_share  of what lanes take: between centres and others 120 units a day, between regional nodes 40
+    through_centres  whether suppliers deliver to the two centres only, or else to every node
+    room_share       of what lanes take: between centres and others 120 units a day, between regional nodes 40
     """
     codes = tuple(code for code, *_ in _NODES)
     node = np.array([(lat, lon) for _, lat, lon, _ in _NODES])
@@ -80,6 +94,8 @@ def make_places(*, room_share: float = 1.0) -> Places:
     between = _km(node, node)
     room = np.where(is_centre[:, None] | is_centre[None], 120.0, 40.0) * room_share
     free = np.full(len(codes), math.inf)
+    centres = np.flatnonzero(is_centre)
+    entry = centres[between[centres].argmin(axis=0)] if through_centres else own
     return Places(
         codes=codes,
         latitudes=middle[:, 0],
@@ -87,6 +103,7 @@ def make_places(*, room_share: float = 1.0) -> Places:
         last_mile=last_mile,
         days=days.astype(np.int64),
         turn=np.argsort(preferred, axis=0, kind="stable").T.copy(),
+        entry=entry.astype(np.int64),
         lanes=Lanes(unit_minor=15 + 0.01 * between, kg_minor=0.02 * between, room=room, dock_out=free, dock_in=free),
         lead_days=1 + (between / 700).astype(np.int64),
     )
