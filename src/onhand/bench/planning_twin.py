@@ -236,8 +236,8 @@ class Foreseeing:
 class Moves:
     """See `planning.rebalance`; every: days from one look to the next."""
 
-    horizon_days: int = 8
-    sd_share: float = 0.5
+    horizon_days: tuple[int, ...] = (3, 5, 7, 10)
+    sd_share: float = 0.0
     hold_days: int = 0
     correlation: float = 0.5
     every: int = 1
@@ -294,7 +294,7 @@ class Flowing:
         ages = np.arange(seen.by_age.shape[2])
         left = past[:, None, :] - ages[:, None]
         is_open = left > 0
-        share = np.where(is_open, np.clip(1.0 - left / self._how.horizon_days, 0.0, 1.0), 0.0).sum(axis=2)
+        share = np.where(is_open, np.clip(1.0 - left / max(self._how.horizon_days), 0.0, 1.0), 0.0).sum(axis=2)
         # Later than any before: it may come any day.
         share = np.where(is_open.any(axis=2), share / np.maximum(is_open.sum(axis=2), 1), 0.7)
         return np.floor((seen.by_age * share[:, None, :]).sum(axis=2)).astype(np.int64)

@@ -5,11 +5,13 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from multiprocessing import get_context
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +35,12 @@ from onhand.twin.supply import Places, Suppliers, make_places, make_suppliers
 
 Int64 = npt.NDArray[np.int64]
 
-# Two years are known, nine weeks of planning pass until stock is the planner's own, then days count.
-HISTORY_DAYS, SETTLE_DAYS = 730, 63
+# Two years are known, six weeks of planning pass until stock is the planner's own, then days count.
+HISTORY_DAYS, SETTLE_DAYS = 730, 42
 FIRST_YEAR = date(2021, 6, 7)
-# What keeping stock costs a year decides how much capital is used. The middle one is reported: at its capital the
+# What keeping stock costs a year decides how much capital is used. The first is reported: at its capital the
 # average loses about as much as shops do (8.3 % of shelves are empty: Corsten and Gruen 2003).
-CARRYING = (16.0, 8.0, 4.0)
-REPORTED = 1
+CARRYING = (20.0, 8.0)
 # (s, S) of which the best was looked for on markets that are not reported.
 LEVEL = Level(z=0.0, gap=7.0, whole=False)
 COVER_DAYS = 5.0
@@ -183,6 +184,236 @@ class Twin:
             else:
                 high, best = middle, found
         return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Of one seed.
+
+    curve    for each of CARRYING (by forecast, by average with as much capital), suppliers deliver to all nodes
+    rates    the first of them by somebody who knows the rates of demand
+    flow     the first of them with transfers before the demand
+    centres  suppliers deliver to two centres: nothing is moved (still), filled up by averages (filled), and before the
+             demand by forecasts (flow); the same purchases in all
+    """
+
+    seed: int
+    curve: tuple[tuple[Figures, Figures], ...]
+    rates: Figures
+    flow: Figures
+    centres: Mapping[str, Figures]
+
+    @property
+    def ours(self) -> Figures:
+        return self.curve[0][0]
+
+    @property
+    def average(self) -> Figures:
+        return self.curve[0][1]
+
+
+def one(setting: Setting, seed: int) -> Found:
+    """Both studies of a seed."""
+    twin = Twin(seed, setting)
+    ours = [twin.by_forecast(carrying) for carrying in CARRYING]
+    level = {"gap": LEVEL.gap, "whole": LEVEL.whole}
+    return Found(
+        seed=seed,
+        curve=tuple((of, twin.at_capital(of.capital, **level)) for of in ours),
+        rates=twin.by_forecast(CARRYING[0], knows="rates"),
+        flow=twin.by_forecast(CARRYING[0], mover="flow"),
+        centres={
+            name: twin.by_forecast(CARRYING[0], mover=mover, through_centres=True)
+            for name, mover in _MOVERS.items()
+        },
+    )  # fmt: skip
+
+
+def experiment(setting: Setting, seeds: Sequence[int], *, say: Callable[[str], None], processes: int = 2) -> "Report":
+    """Both studies of all seeds."""
+    found: list[Found] = []
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(one, setting, seed) for seed in seeds]
+        for job in jobs:
+            found.append(job.result())
+            say(f"seed {found[-1].seed}: lost {found[-1].ours.lost_share:.2%} against {found[-1].average.lost_share:.2%}")
+    return Report(setting=setting, found=tuple(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    setting: Setting
+    found: tuple[Found, ...]
+
+    @property
+    def less_lost(self) -> float:
+        """Units lost less than by averages, of all seeds, as a share."""
+        return 1.0 - sum(f.ours.lost for f in self.found) / max(sum(f.average.lost for f in self.found), 1)
+
+    @property
+    def less_lost_minor(self) -> float:
+        return 1.0 - sum(f.ours.lost_minor for f in self.found) / max(sum(f.average.lost_minor for f in self.found), 1.0)
+
+    @property
+    def more_next_day(self) -> float:
+        """Share of units wanted that come the next day: with transfers before the demand, less without any."""
+        return self.mean_of(lambda f: f.centres["flow"].next_day - f.centres["still"].next_day)
+
+    @property
+    def more_than_filled(self) -> float:
+        return self.mean_of(lambda f: f.centres["flow"].next_day - f.centres["filled"].next_day)
+
+    def mean_of(self, of: Callable[[Found], float]) -> float:
+        return float(np.mean([of(found) for found in self.found]))
+
+    @property
+    def ok(self) -> bool:
+        return self.less_lost >= FLOOR_LOST and self.more_next_day >= FLOOR_NEXT
+
+    def document(self) -> dict[str, object]:
+        return {
+            "less_lost": self.less_lost,
+            "less_lost_money": self.less_lost_minor,
+            "more_next_day": self.more_next_day,
+            "more_next_day_than_filled": self.more_than_filled,
+            "more_next_day_where_all_are_supplied": self.mean_of(lambda f: f.flow.next_day - f.ours.next_day),
+            "net_minor": self.mean_of(lambda f: net_minor(f.centres["flow"], f.centres["still"])),
+            "ok": self.ok,
+            "setting": asdict(self.setting),
+            "seeds": [asdict(found) for found in self.found],
+        }
+
+
+def net_minor(moved: Figures, still: Figures) -> float:
+    """Money that transfers gain: parcels that are nearer, less what the transfers cost and what is lost meanwhile. What
+    an earlier day is worth to shoppers is not in it."""
+    return (still.last_mile_minor - moved.last_mile_minor) - moved.moving_minor - (moved.lost_minor - still.lost_minor)
+
+
+def table(report: Report) -> str:
+    """Both studies in words and figures."""
+    rows = [
+        "lost sales, 90 days each          by forecast                by average (s, S)          rates known",
+        "seed        lost units  money k  capital k    lost units  money k  capital k    lost units",
+    ]
+    rows[0] = rows[0].replace("90 days", f"{report.setting.days} days")
+    for f in report.found:
+        a, b = f.ours, f.average
+        rows.append(
+            f"{f.seed:<10}{_lost(a)}{a.lost_minor / 1e5:9.1f}{a.capital / 1e5:11.1f}"
+            f"  {_lost(b)}{b.lost_minor / 1e5:9.1f}{b.capital / 1e5:11.1f}  {_lost(f.rates)}"
+        )
+    rows += [
+        f"less lost by {report.less_lost:.0%} of units, {report.less_lost_minor:.0%} of money;"
+        f" floor {FLOOR_LOST:.0%}, aim {AIM_LOST:.0%}",
+    ]
+    for carrying, n in zip(CARRYING[1:], range(1, len(CARRYING)), strict=True):
+        ours, average = (sum(f.curve[n][k].lost for f in report.found) for k in (0, 1))
+        capital = report.mean_of(lambda f, n=n: f.curve[n][0].capital / f.ours.capital)
+        rows.append(f"with {capital:.2f} times the capital (carrying {carrying:g}): {1 - ours / max(average, 1):.0%} less")
+    rows += [
+        "",
+        "next day                        next day   lost    days   held k  moved  transfers k  parcels k",
+    ]
+    for name, arm in _ARMS.items():
+        of = [arm(f) for f in report.found]
+        rows.append(
+            f"{name:30}{_mean(of, 'next_day'):10.1%}{_mean(of, 'lost_share'):8.1%}{_mean(of, 'days'):8.2f}"
+            f"{_mean(of, 'held') / 1e5:9.1f}{_mean(of, 'moved'):7.2f}{_mean(of, 'moving_minor') / 1e5:13.2f}"
+            f"{_mean(of, 'last_mile_minor') / 1e5:11.1f}"
+        )
+    net = report.mean_of(lambda f: net_minor(f.centres["flow"], f.centres["still"]))
+    rows.append(
+        f"next day {100 * report.more_next_day:+.1f} points against nothing moved ({100 * report.more_than_filled:+.1f}"
+        f" against filled up by averages), net {net / 1e5:.1f} k a seed;"
+        f" floor {100 * FLOOR_NEXT:+.0f}, aim {100 * AIM_NEXT:+.0f}"
+    )
+    return "\n".join(rows) + "\n"
+
+
+def _lost(of: Figures) -> str:
+    return f"{of.lost:6d} {of.lost_share:5.1%}"
+
+
+def _mean(of: Sequence[Figures], name: str) -> float:
+    return float(np.mean([getattr(f, name) for f in of]))
+
+
+_MOVERS: Final[Mapping[str, Literal["flow", "filled"] | None]] = {"still": None, "filled": "filled", "flow": "flow"}
+_ARMS: Final[Mapping[str, Callable[[Found], Figures]]] = {
+    "two centres, nothing moved": lambda f: f.centres["still"],
+    "  filled up by averages": lambda f: f.centres["filled"],
+    "  moved by forecasts": lambda f: f.centres["flow"],
+    "all supplied, nothing moved": lambda f: f.ours,
+    "  so, and moved by forecasts": lambda f: f.flow,
+}
+_WIDE, _HIGH, _TOP = 340, 250, 60
+
+
+def picture(report: Report) -> str:
+    """As SVG: units lost by seed, by averages and by forecasts; and what comes the next day, by how stock is moved."""
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 380" font-family="sans-serif" font-size="12">',
+        '<rect width="900" height="380" fill="#ffffff"/>',
+        *_lost_by_seed(report, 60),
+        *_next_day(report, 480),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _frame(left: int, title: str, most: float) -> list[str]:
+    parts = [f'<text x="{left}" y="{_TOP - 34}" font-weight="bold">{title}</text>']
+    for n in range(5):
+        y = _TOP + _HIGH * (1 - n / 4)
+        parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + _WIDE}" y2="{y:.1f}" stroke="#dddddd"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{100 * most * n / 4:.3g}</text>')
+    return parts
+
+
+def _bar(x: float, wide: float, share: float, most: float, colour: str) -> str:
+    high = _HIGH * min(share / most, 1.0)
+    return (
+        f'<rect x="{x:.1f}" y="{_TOP + _HIGH - high:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="{colour}">'
+        f"<title>{share:.1%}</title></rect>"
+    )
+
+
+def _lost_by_seed(report: Report, left: int) -> list[str]:
+    most = math.ceil(100 * max(f.average.lost_share for f in report.found) / 4) * 4 / 100
+    parts = _frame(left, "lost sales with the same capital, % of units wanted", most)
+    step = _WIDE / len(report.found)
+    for n, f in enumerate(report.found):
+        x = left + step * (n + 0.14)
+        parts.append(_bar(x, step * 0.34, f.average.lost_share, most, "#9e9e9e"))
+        parts.append(_bar(x + step * 0.36, step * 0.34, f.ours.lost_share, most, "#1565c0"))
+        middle = x + step * 0.35
+        parts.append(f'<text x="{middle:.1f}" y="{_TOP + _HIGH + 18}" text-anchor="middle">seed {f.seed}</text>')
+    parts.append(f'<text x="{left}" y="{_TOP - 14}" fill="#757575">(s, S) by 28-day average</text>')
+    parts.append(f'<text x="{left + 170}" y="{_TOP - 14}" fill="#1565c0">by forecasts</text>')
+    return parts
+
+
+def _next_day(report: Report, left: int) -> list[str]:
+    parts = _frame(left, "delivered the next day, % of units wanted", 1.0)
+    names = (("nothing", "moved"), ("filled up by", "averages"), ("moved by", "forecasts"), ("nothing", "moved"),
+             ("moved by", "forecasts"))  # fmt: skip
+    colours = ("#9e9e9e", "#78909c", "#1565c0", "#9e9e9e", "#1565c0")
+    step = _WIDE / len(names)
+    for n, (name, colour, arm) in enumerate(zip(names, colours, _ARMS.values(), strict=True)):
+        share = report.mean_of(lambda f, arm=arm: arm(f).next_day)
+        x = left + step * (n + 0.12)
+        parts.append(_bar(x, step * 0.76, share, 1.0, colour))
+        middle, top = x + step * 0.38, _TOP + _HIGH * (1 - share) - 5
+        parts.append(f'<text x="{middle:.1f}" y="{top:.1f}" text-anchor="middle">{share:.0%}</text>')
+        for line, word in enumerate(name):
+            parts.append(
+                f'<text x="{middle:.1f}" y="{_TOP + _HIGH + 16 + 14 * line}" text-anchor="middle">{word}</text>'
+            )
+    at = _TOP + _HIGH + 52
+    parts.append(f'<text x="{left + 1.5 * step:.1f}" y="{at}" text-anchor="middle">suppliers deliver to two centres</text>')
+    parts.append(f'<text x="{left + 4 * step:.1f}" y="{at}" text-anchor="middle">... to all nodes</text>')
+    return parts
 
 
 def search_average(twins: Sequence[Twin], capitals: Sequence[float]) -> list[tuple[float, bool, float]]:
