@@ -2,6 +2,7 @@
 
     python benchmarks/planning_twin.py [--seeds 5] [--days 90] [--items 40] [--json] [--picture FILE.svg]
                                        [--without promotions,weather,seasons] [--lead 1.0] [--room 1.0] [--no-trees]
+                                       [--carrying 8,4]
     python benchmarks/planning_twin.py --search          # of the best (s, S), on seeds that are not reported
 
 Prints lost sales of planning by forecasts and of (s, S) with the same capital, and what is delivered the next day with
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--without", default="", metavar="WHAT", help="promotions, weather, seasons: with commas")
     parser.add_argument("--lead", type=float, default=1.0, help="multiplies lead times of suppliers")
     parser.add_argument("--room", type=float, default=1.0, help="multiplies what lanes take")
+    parser.add_argument("--carrying", default="8", metavar="RATES", help="capital used; the first rate is reported")
     parser.add_argument("--no-trees", action="store_true", help="forecast with what needs no extra")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--search", action="store_true", help="look for the best (s, S), and end")
@@ -39,6 +41,7 @@ def main() -> int:
         parser.error(f"--without: expected promotions, weather or seasons, got {', '.join(sorted(unknown))}")
     setting = Setting(
         items=given.items, days=given.days, lead_share=given.lead, room_share=given.room, trees=not given.no_trees,
+        carrying=tuple(float(rate) for rate in given.carrying.split(",")),
         **{name: name not in without for name in ("promotions", "weather", "seasons")},
     )  # fmt: skip
     if given.search:

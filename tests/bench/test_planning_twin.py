@@ -10,7 +10,7 @@ from onhand.bench.planning_twin import Level
 from onhand.bench.planning_twin_foresight import panel_of
 from onhand.bench.planning_twin_report import Figures, Found, Report, Setting, Twin
 
-SETTING = Setting(items=6, history=120, settle=28, days=28, seasons=False, trees=False)
+SETTING = Setting(items=4, history=120, settle=21, days=21, seasons=False, trees=False)
 
 
 @cache
@@ -76,7 +76,7 @@ def test_a_panel_knows_nothing_of_the_days_to_come_but_promotions() -> None:
 
 def test_both_studies_are_told_in_words_and_drawn() -> None:
     ours, average = by_rates(), twin().by_average(Level(z=0.0, gap=7.0, whole=False))
-    centres = {name: ours for name in ("still", "filled", "flow")}
+    centres = dict.fromkeys(("still", "filled", "flow"), ours)
     found = Found(seed=1, curve=((ours, average), (ours, average)), rates=ours, flow=ours, centres=centres)
     report = Report(setting=SETTING, found=(found, found))
     told = study.table(report)

@@ -1,6 +1,7 @@
 """What the demo's shoppers fancy: the same for everybody of a place and day, and not the same all year."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_promotions_last_a_week_cost_less_and_sell_more(world: World) -> None:
 def test_weather_is_of_a_place_and_changes_slowly() -> None:
     here = [weather(1, "DE", day) for day in range(400)]
     there = [weather(1, "PT", day) for day in range(400)]
-    steps = [abs(b - a) for a, b in zip(here, here[1:], strict=False)]
+    steps = [abs(b - a) for a, b in pairwise(here)]
     assert here == [weather(1, "DE", day) for day in range(400)]
     assert here != there
     assert 0.7 < (sum(w * w for w in here) / len(here)) ** 0.5 < 1.3

@@ -27,8 +27,8 @@ REVIEW_DAYS = 7
 AVERAGED_DAYS = 28
 # What a day earlier is worth to a shopper, in minor units: half of what express costs more than standard in the demo.
 DAY_WORTH = 200.0
-# Of units that their own node cannot send, others cannot send so many either.
-LOST_SHARE = 0.05
+# A node that has more than it is likely to need in so many days has some for others.
+_SOON_DAYS = 3
 
 
 class Buyer(Protocol):
@@ -193,7 +193,7 @@ class Buys:
 
 
 class Foreseeing:
-    """Buys each item for all nodes together, by margin against carrying cost, and spreads it by forecasts of regions."""
+    """Buys each item for all nodes together, by margin against carrying cost; spreads it by forecasts of regions."""
 
     def __init__(
         self, market: Market, places: Places, suppliers: Suppliers, foresight: Foresight, how: Buys, seed: int
@@ -236,7 +236,7 @@ class Foreseeing:
 class Moves:
     """See `planning.rebalance`; every: days from one look to the next."""
 
-    horizon_days: tuple[int, ...] = (3, 5, 7, 10)
+    horizon_days: tuple[int, ...] = (2, 4, 6, 8, 10)
     sd_share: float = 0.0
     hold_days: int = 0
     correlation: float = 0.5
@@ -252,13 +252,6 @@ class Flowing:
         self._market, self._places, self._suppliers = market, places, suppliers
         self._foresight, self._how, self._seed = foresight, how, seed
         self._made: list[tuple[int, Move]] = []
-        own = np.arange(len(places.codes))
-        # What its own node cannot send is sent by the next one, dearer and later.
-        other = places.turn[:, 1]
-        spared = np.maximum(places.last_mile[other, own] - places.last_mile[own, own], 0.0)
-        earlier = np.maximum(places.days[other, own] - places.days[own, own], 0)
-        margin = (market.price - market.cost)[:, None]
-        self._worth = local_worth(margin, LOST_SHARE, spared[None], earlier[None], DAY_WORTH)
 
     def move(self, seen: Seen) -> Sequence[Move]:
         how = self._how
@@ -269,8 +262,9 @@ class Flowing:
         found = rebalance(
             outlook.regional,
             Stocked(
-                stock=seen.stock, movable=seen.stock, coming=seen.coming + self._soon(seen), worth=self._worth,
-                left=np.zeros(self._worth.shape), size=np.ones(len(self._worth)), weight_kg=self._market.weight_kg,
+                stock=seen.stock, movable=seen.stock, coming=seen.coming + self._soon(seen),
+                worth=self._worth(seen, outlook), left=np.zeros(seen.stock.shape), size=np.ones(len(seen.stock)),
+                weight_kg=self._market.weight_kg,
             ),
             self._places.lanes, self._places.lead_days, horizon_days=how.horizon_days,
             caution=Caution(sd_share=how.sd_share, hold_days=how.hold_days),
@@ -287,6 +281,22 @@ class Flowing:
         ]
         self._made += [(seen.day, move) for move in moves]
         return moves
+
+    def _worth(self, seen: Seen, outlook: Outlook) -> Float64:
+        """float64[I, N]: what a unit gains that its own node sends: not lost, if nobody else has more than it is likely
+        to need soon itself; otherwise nearer and earlier than from the first who has."""
+        places, nodes = self._places, seen.stock.shape[1]
+        regional = outlook.regional.quantiles[:, :_SOON_DAYS, outlook.regional.quantiles.shape[2] // 2]
+        spares = seen.stock > regional.sum(axis=1).reshape(-1, nodes)
+        own = np.arange(nodes)
+        lost = np.ones(seen.stock.shape)
+        spared, earlier = np.zeros(lost.shape), np.zeros(lost.shape)
+        for other in places.turn.T[:0:-1]:
+            lost = np.where(spares[:, other], 0.0, lost)
+            spared = np.where(spares[:, other], places.last_mile[other, own] - places.last_mile[own, own], spared)
+            earlier = np.where(spares[:, other], places.days[other, own] - places.days[own, own], earlier)
+        margin = (self._market.price - self._market.cost)[:, None]
+        return local_worth(margin, lost, np.maximum(spared, 0.0), np.maximum(earlier, 0.0), DAY_WORTH)
 
     def _soon(self, seen: Seen) -> Int64:
         """int64[I, N]: of what is on order, units by the share of the horizon that they will be there for."""

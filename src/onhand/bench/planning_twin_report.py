@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.bench.planning_twin import (
+    Buys,
     ByAverage,
     FilledUp,
     Flowing,
@@ -26,7 +27,6 @@ from onhand.bench.planning_twin import (
     Moves,
     Planning,
     Weekly,
-    Buys,
 )
 from onhand.bench.planning_twin_foresight import HORIZON, Clairvoyant, Forecasts
 from onhand.twin.flowing import Run, live
@@ -38,9 +38,6 @@ Int64 = npt.NDArray[np.int64]
 # Two years are known, six weeks of planning pass until stock is the planner's own, then days count.
 HISTORY_DAYS, SETTLE_DAYS = 730, 42
 FIRST_YEAR = date(2021, 6, 7)
-# What keeping stock costs a year decides how much capital is used. The first is reported: at its capital the
-# average loses about as much as shops do (8.3 % of shelves are empty: Corsten and Gruen 2003).
-CARRYING = (20.0, 8.0)
 # (s, S) of which the best was looked for on markets that are not reported.
 LEVEL = Level(z=0.0, gap=7.0, whole=False)
 COVER_DAYS = 5.0
@@ -52,7 +49,13 @@ Knows = Literal["forecast", "rates", "orders"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How large the twin is, and what there is in it; lead_share: of suppliers' lead times."""
+    """How large the twin is, and what there is in it.
+
+    carrying    what keeping stock costs a year, as a multiple of its value: decides how much capital is used. With that
+                of the first, which is reported, averages lose about as much as shops do (8.3 % of what should lie on
+                shelves does not: Corsten and Gruen 2003)
+    lead_share  of suppliers' lead times, room_share: of what lanes take
+    """
 
     items: int = 40
     history: int = HISTORY_DAYS
@@ -64,6 +67,7 @@ class Setting:
     lead_share: float = 1.0
     room_share: float = 1.0
     trees: bool = True
+    carrying: tuple[float, ...] = (8.0,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,7 @@ class Twin:
 class Found:
     """Of one seed.
 
-    curve    for each of CARRYING (by forecast, by average with as much capital), suppliers deliver to all nodes
+    curve    for each of Setting.carrying (by forecast, by average with as much capital), suppliers deliver to all nodes
     rates    the first of them by somebody who knows the rates of demand
     flow     the first of them with transfers before the demand
     centres  suppliers deliver to two centres: nothing is moved (still), filled up by averages (filled), and before the
@@ -215,15 +219,15 @@ class Found:
 def one(setting: Setting, seed: int) -> Found:
     """Both studies of a seed."""
     twin = Twin(seed, setting)
-    ours = [twin.by_forecast(carrying) for carrying in CARRYING]
+    ours = [twin.by_forecast(carrying) for carrying in setting.carrying]
     level = {"gap": LEVEL.gap, "whole": LEVEL.whole}
     return Found(
         seed=seed,
         curve=tuple((of, twin.at_capital(of.capital, **level)) for of in ours),
-        rates=twin.by_forecast(CARRYING[0], knows="rates"),
-        flow=twin.by_forecast(CARRYING[0], mover="flow"),
+        rates=twin.by_forecast(setting.carrying[0], knows="rates"),
+        flow=twin.by_forecast(setting.carrying[0], mover="flow"),
         centres={
-            name: twin.by_forecast(CARRYING[0], mover=mover, through_centres=True)
+            name: twin.by_forecast(setting.carrying[0], mover=mover, through_centres=True)
             for name, mover in _MOVERS.items()
         },
     )  # fmt: skip
@@ -236,7 +240,8 @@ def experiment(setting: Setting, seeds: Sequence[int], *, say: Callable[[str], N
         jobs = [pool.submit(one, setting, seed) for seed in seeds]
         for job in jobs:
             found.append(job.result())
-            say(f"seed {found[-1].seed}: lost {found[-1].ours.lost_share:.2%} against {found[-1].average.lost_share:.2%}")
+            last = found[-1]
+            say(f"seed {last.seed}: lost {last.ours.lost_share:.2%} against {last.average.lost_share:.2%}")
     return Report(setting=setting, found=tuple(found))
 
 
@@ -252,7 +257,9 @@ class Report:
 
     @property
     def less_lost_minor(self) -> float:
-        return 1.0 - sum(f.ours.lost_minor for f in self.found) / max(sum(f.average.lost_minor for f in self.found), 1.0)
+        return 1.0 - sum(f.ours.lost_minor for f in self.found) / max(
+            sum(f.average.lost_minor for f in self.found), 1.0
+        )
 
     @property
     def more_next_day(self) -> float:
@@ -307,10 +314,12 @@ def table(report: Report) -> str:
         f"less lost by {report.less_lost:.0%} of units, {report.less_lost_minor:.0%} of money;"
         f" floor {FLOOR_LOST:.0%}, aim {AIM_LOST:.0%}",
     ]
-    for carrying, n in zip(CARRYING[1:], range(1, len(CARRYING)), strict=True):
+    for n, carrying in enumerate(report.setting.carrying[1:], 1):
         ours, average = (sum(f.curve[n][k].lost for f in report.found) for k in (0, 1))
         capital = report.mean_of(lambda f, n=n: f.curve[n][0].capital / f.ours.capital)
-        rows.append(f"with {capital:.2f} times the capital (carrying {carrying:g}): {1 - ours / max(average, 1):.0%} less")
+        rows.append(
+            f"with {capital:.2f} times the capital (carrying {carrying:g}): {1 - ours / max(average, 1):.0%} less"
+        )
     rows += [
         "",
         "next day                        next day   lost    days   held k  moved  transfers k  parcels k",
@@ -411,7 +420,9 @@ def _next_day(report: Report, left: int) -> list[str]:
                 f'<text x="{middle:.1f}" y="{_TOP + _HIGH + 16 + 14 * line}" text-anchor="middle">{word}</text>'
             )
     at = _TOP + _HIGH + 52
-    parts.append(f'<text x="{left + 1.5 * step:.1f}" y="{at}" text-anchor="middle">suppliers deliver to two centres</text>')
+    parts.append(
+        f'<text x="{left + 1.5 * step:.1f}" y="{at}" text-anchor="middle">suppliers deliver to two centres</text>'
+    )
     parts.append(f'<text x="{left + 4 * step:.1f}" y="{at}" text-anchor="middle">... to all nodes</text>')
     return parts
 
