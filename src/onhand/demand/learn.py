@@ -188,8 +188,8 @@ def _weights(panel: Panel) -> Float64:
 def _came(panel: Panel, at: Panel) -> Float64:
     """float64[n, h]: what came after an origin; NaN for a series of which nothing had been seen by then: no model says
     anything of it, and what came would be taken for how far demand strays."""
-    seen = np.isfinite(at.y).any(axis=1)
-    return np.where(seen[:, None], panel.y[:, at.periods : at.periods + at.horizon], np.nan)
+    seen = np.isfinite(at.y).any(axis=1, keepdims=True)
+    return np.where(seen, panel.y[:, at.periods : at.periods + at.horizon], np.nan)
 
 
 def segments_of(panel: Panel) -> Int64:
