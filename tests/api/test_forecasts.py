@@ -69,7 +69,7 @@ def test_a_forecast_is_made_in_a_process_of_its_own_and_read(shop):
     asked = ask(shop, levels=[0.1, 0.5, 0.9])
     assert run_next(shop.app.db, {KIND: WORK}, threading.Event())
     job = client.get(f"/v1/jobs/{asked['job_id']}").json()
-    assert (job["state"], job["error"], job["progress"]["stage"]) == ("done", None, "forecasting")
+    assert (job["state"], job["error"], job["progress"]["stage"]) == ("done", None, "scoring")
     whole = client.get(f"/v1/forecasts/runs/{asked['run_id']}").json()
     origin = TODAY - timedelta(days=9)
     assert (whole["origin"], whole["series"], whole["state"]) == (origin.isoformat(), 6, "done")
