@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
+from onhand.api.paging import encode_cursor
 from onhand.flows.campaigns.read import find_items, read_demand
 from onhand.flows.demand.outlook import USUAL
 from onhand.flows.forecasts import learn
@@ -104,6 +105,15 @@ def test_pages_stay_with_their_run(shop):
     assert {run for _, _, run in seen} == {first["run_id"]}
     again = client.get(f"/v1/forecasts?run_id={first['run_id']}&sku=PLATE").json()["data"]
     assert {r["run_id"] for r in again} == {first["run_id"]}
+
+
+def test_a_cursor_of_nowhere_is_refused(shop):
+    for name, position, path in (
+        ("forecasts", ("x", 1, 1, 1), "/v1/forecasts"),
+        ("forecast-runs", ("x",), "/v1/forecasts/runs"),
+    ):
+        answer = shop.client.get(f"{path}?cursor={encode_cursor(name, position)}")
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "cursor")
 
 
 def test_what_came_is_told_of_a_run(shop):

@@ -59,6 +59,7 @@ def run(
     from onhand.api.idempotent import to_json
     from onhand.demand.forecasts.model import HORIZON, LEVELS
     from onhand.demand.forecasts.model import Settings as Asked
+    from onhand.flows.demand.fold import fold
     from onhand.flows.forecasts.job import ask
     from onhand.flows.forecasts.read import shown_run
 
@@ -68,6 +69,7 @@ def run(
     )  # fmt: skip
     first = None if origin is None else _day(origin)
     with _database() as db:
+        fold(db)
         made = db.transact(lambda conn: ask(conn, asked, at=datetime.now(UTC), by=0, origin=first))
         with _progress() as told:
             _work(db, made.job_id, told)
