@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
 from onhand.errors import FieldError, InvalidInput
@@ -52,11 +53,14 @@ def panel_of(
     static: Frame | None = None,
     gaps: Gaps = "unknown",
     layout: Layout | None = None,
+    with_new: bool = False,
 ) -> Panel:
     """The panel of a history, its horizon after the last date of all its series.
 
     gaps    what it means that a series has no row for a period
     layout  of a larger table that this is part of; None: it is the whole
+    with_new  whether series without a history that `static` names, or `known` ahead, are in it too, nothing of them
+            observed (`seen_in`)
 
     Raises InvalidInput naming
     the columns that are missing, not numbers, not dates, off the grid of `freq`, or there twice.
@@ -72,6 +76,8 @@ def panel_of(
     # More came back than went out in that period: nothing is asked for less than not at all.
     y = np.maximum(y, 0.0)
     grid = grid_of(days, step, horizon) if layout is None else layout.grid
+    if with_new:
+        ids, row = _joined(ids, row, _new(known, static, grid[len(grid) - horizon]))
     table = _table(row, _places(days, grid, step, "history.ds"), y, (len(ids), len(grid) - horizon), "history")
     if gaps == "zero":
         table = np.nan_to_num(table)
@@ -88,6 +94,37 @@ def panel_of(
         past={name: values[:, :observed] for name, values in behind.items()},
         static={} if static is None else _static(static, of, names), categories=frozenset(kinds),
     )  # fmt: skip
+
+
+def seen_in(panel: Panel, history: Frame) -> NDArray[np.bool_]:
+    """bool[n]: which of the panel's series have a row in the history."""
+    names = set(_texts(history["unique_id"]).unique().to_list())
+    return np.array([name in names for name in panel.ids], bool)
+
+
+def _new(known: Frame | None, static: Frame | None, ahead: np.datetime64) -> set[str]:
+    """Series that a table names: any of `static`, those of `known` whose rows reach ahead."""
+    names: set[str] = set()
+    if static is not None and "unique_id" in set(static.columns):
+        names |= set(_texts(static["unique_id"]).drop_nulls().unique().to_list())
+    if known is not None and set(_KEYS) <= set(known.columns):
+        later = _days(known["ds"], "known.ds") >= ahead
+        names |= set(_texts(known["unique_id"]).filter(pl.Series(later)).drop_nulls().unique().to_list())
+    return names
+
+
+def _joined(ids: list[str], row: Int64, more: set[str]) -> tuple[list[str], Int64]:
+    """All names, rising, and the places among them of what had places among `ids`."""
+    names = sorted({*ids, *more})
+    of = {name: place for place, name in enumerate(names)}
+    return names, np.array([of[name] for name in ids], np.int64)[row]
+
+
+def texts_of(static: Frame, column: str, ids: Sequence[str]) -> list[str]:
+    """What `static` says of each series in a column; nothing: an empty text. Raises InvalidInput without the column."""
+    _need(static, "static", ("unique_id", column))
+    said = dict(zip(_texts(static["unique_id"]).to_list(), _texts(static[column]).fill_null("").to_list(), strict=True))
+    return [said.get(name, "") for name in ids]
 
 
 def _need(frame: Frame, what: str, columns: Sequence[str]) -> int:
