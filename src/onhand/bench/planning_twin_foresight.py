@@ -41,11 +41,11 @@ def panel_of(market: Market, day: int, demand: Float64, sold: Int64) -> Panel:
     is_known = (np.isfinite(demand) * share).sum(axis=1) > 0.7
     total = np.where(is_known, whole.sum(axis=1), np.nan)
     discount, weather = market.discount[:, :, :end], market.weather[:, :day]
-    item = np.arange(items)
+    item: Int64 = np.arange(items, dtype=np.int64)
     category = np.array([list(HABITS).index(name) for name in market.categories])
     static = {
         "item": np.concatenate([np.repeat(item, regions), item]),
-        "region": np.concatenate([np.tile(np.arange(regions), items), np.full(items, regions)]),
+        "region": np.concatenate([np.tile(np.arange(regions, dtype=np.int64), items), np.full(items, regions)]),
         "category": np.concatenate([np.repeat(category, regions), category]),
     }
     sums = whole.sum(axis=1)
@@ -80,7 +80,7 @@ class Forecasts:
         panel = panel_of(market, first, demand.astype(np.float64), demand)
         items, regions = demand.shape[:2]
         some = np.random.default_rng(seed).permutation(items * regions)[: -(-items * regions // _LEARNED_EVERY)]
-        rows = np.concatenate([np.sort(some), items * regions + np.arange(items)])
+        rows = np.concatenate([np.sort(some), items * regions + np.arange(items, dtype=np.int64)])
         self.learned: Learned = learn(panel.rows(rows), LEVELS, trees=trees, seed=seed)
 
     def __call__(self, seen: Seen) -> Outlook:

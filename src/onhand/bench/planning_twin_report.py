@@ -220,10 +220,9 @@ def one(setting: Setting, seed: int) -> Found:
     """Both studies of a seed."""
     twin = Twin(seed, setting)
     ours = [twin.by_forecast(carrying) for carrying in setting.carrying]
-    level = {"gap": LEVEL.gap, "whole": LEVEL.whole}
     return Found(
         seed=seed,
-        curve=tuple((of, twin.at_capital(of.capital, **level)) for of in ours),
+        curve=tuple((of, twin.at_capital(of.capital, gap=LEVEL.gap, whole=LEVEL.whole)) for of in ours),
         rates=twin.by_forecast(setting.carrying[0], knows="rates"),
         flow=twin.by_forecast(setting.carrying[0], mover="flow"),
         centres={
