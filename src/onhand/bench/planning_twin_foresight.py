@@ -84,10 +84,13 @@ class Forecasts:
         self.learned: Learned = learn(panel.rows(rows), LEVELS, trees=trees, seed=seed)
 
     def __call__(self, seen: Seen) -> Outlook:
-        items, regions = seen.demand.shape[:2]
-        panel = panel_of(self._market, seen.day, seen.demand, seen.sold)
-        quantiles = self.learned.apply(panel).forecast.quantiles.astype(np.float32)
-        return _outlook(seen.day, quantiles[items * regions :], quantiles[: items * regions])
+        return self.outlook(seen.day, seen.demand, seen.sold)
+
+    def outlook(self, day: int, demand: Float64, sold: Int64) -> Outlook:
+        """See `panel_of`."""
+        items, regions = demand.shape[:2]
+        quantiles = self.learned.apply(panel_of(self._market, day, demand, sold)).forecast.quantiles.astype(np.float32)
+        return _outlook(day, quantiles[items * regions :], quantiles[: items * regions])
 
 
 class Clairvoyant:
