@@ -9,7 +9,7 @@ from onhand.bench import planning_twin_report
 from onhand.bench.planning_twin import Level
 from onhand.bench.planning_twin_foresight import panel_of
 from onhand.bench.planning_twin_report import Report
-from onhand.bench.planning_twin_study import Figures, Found, Setting, Twin
+from onhand.bench.planning_twin_study import Figures, Found, Setting, Twin, break_days
 
 SETTING = Setting(items=6, history=120, settle=28, days=28, seasons=False, trees=False)
 
