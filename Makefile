@@ -9,8 +9,11 @@ RUN := $(UV) run --frozen --no-sync
 SYNCED := .venv/.synced
 # Where the data sets of the benchmarks lie, one folder each; what is not there is left out.
 DATA ?= ../shared/data
-# kill -9 of server and database under load, in `make bench`; the tests do 25.
+# kill -9 of server and database under load, in `make bench`; the tests do 16.
 CRASHES ?= 100
+
+# Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test check bench golden docs clean
 

@@ -75,7 +75,7 @@ def test_stock_is_planned_listed_approved_and_dismissed(stock, plan):
     code, said, error = plan("rebalance")
     assert (code, error) == (0, "")
     first, heading, row = said.splitlines()
-    assert first.startswith("rebalance of 6 items at") and "1 proposals, 0 older ones superseded" in first
+    assert first.startswith("rebalance by ") and "items 6" in first and "proposals 1, older ones superseded 0" in first
     assert heading.split()[:4] == ["id", "do", "sku", "where"]
     cells = row.split()
     assert cells[1:6] == ["transfer", "A", "paris", ">", "berlin"] and cells[-1] == "proposed"

@@ -234,6 +234,50 @@ _CAMPAIGN: Json = {
     "cancelled_at": None,
 }  # fmt: skip
 
+_RUN_ID = "019cae2a-8c31-7000-9b02-6a1e0f4d5b77"
+_BACKTEST: Json = {"loss": 0.3121, "loss_baseline": 0.3402, "gain": 0.0826, "gain_low": 0.0611, "gain_high": 0.1043}
+_FORECAST: Json = {
+    "run_id": _RUN_ID, "origin": "2026-03-02", "sku": "MUG-BLUE", "node": None, "region": "DE-BE", "channel": None,
+    "segment": "smooth", "in_charge": "model", "models": {"boosted": 0.75, "phase_median": 0.25},
+    "backtest": _BACKTEST, "contributions": {"history": 0.71, "price": 0.17, "calendar": 0.12},
+    "periods": [
+        {"from": "2026-03-02", "mean": 9.4, "quantiles": {"0.1": 5.2, "0.5": 9.1, "0.9": 14.3}},
+        {"from": "2026-03-03", "mean": 8.7, "quantiles": {"0.1": 4.8, "0.5": 8.4, "0.9": 13.5}},
+    ],
+}  # fmt: skip
+_FORECAST_HEAD: Json = {
+    "run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "done", "origin": "2026-03-02",
+    "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "series": 4_210, "scored_periods": 7,
+    "has_series": True, "by": 2, "created_at": _MONDAY, "finished_at": "2026-03-02T09:14:40Z",
+}  # fmt: skip
+_FORECAST_SCORE: Json = {
+    "segment": "all", "part": "champion", "series": 4_210, "periods": 7, "loss": 0.3187, "loss_baseline": 0.3451,
+    "bias": -0.021, "gain": 0.0765, "low": 0.0512, "high": 0.1007, "coverage": {"0.8": 0.813},
+}  # fmt: skip
+_FORECAST_RUN: Json = _FORECAST_HEAD | {
+    "champion": {
+        "model_id": "019cae2a-8c31-7000-a5f1-3d9e20c7b8aa", "role": "champion", "why": "first",
+        "learned_until": "2026-02-16", "series": 2_500,
+        "looks_at": {"known_ahead": ["price", "public_holiday"], "past_only": []}, "created_at": _MONDAY,
+        "promoted_at": _MONDAY, "retired_at": None,
+    },
+    "challenger": None,
+    "segments": [
+        _BACKTEST | {"segment": "smooth", "series": 1_377, "in_charge": "model", "origins": 2,
+                     "shares": {"boosted": 0.75, "phase_median": 0.25}}
+    ],
+    "contributions": {"history": 0.71, "price": 0.17, "calendar": 0.12},
+    "signals": [
+        {"signal": "price", "verdict": "helps", "stays": True, "without": 0.3402, "with": 0.3121, "gain": 0.0826,
+         "worst": -0.041}
+    ],
+    "realised": [_FORECAST_SCORE],
+    "drift": [{"segment": "all", "periods": 21, "loss_since": None, "bias_since": None}],
+}  # fmt: skip
+_FORECAST_SCHEDULE: Json = {
+    "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "ablate": True, "learn": False,
+    "seed": 0, "hour": 3, "active": True, "next_at": "2026-03-03T03:00:00Z", "by": 2, "updated_at": _MONDAY,
+}  # fmt: skip
 _LANE: Json = {
     "from": "LYON", "to": "BERLIN", "days": 2, "unit_cost_minor": 35, "kg_cost_minor": 0, "units_per_day": 600,
     "co2_g_per_kg": 95, "active": True, "updated_at": _MONDAY,
@@ -461,6 +505,9 @@ _FEED: Json = {
 
 ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
+    "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
+    "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
+    "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
     "LaneList": _page(_LANE),
     "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
     "SupplyList": _page(_SUPPLY),

@@ -39,6 +39,7 @@ TAGS = [
     {"name": "campaigns", "description": "Whether the network can serve a campaign, and those that were accepted."},
     {"name": "planning", "description": "What plans propose to keep, buy, move and clear; approved or dismissed."},
     {"name": "demand", "description": "What was wanted by day and place, and the signals that may explain it."},
+    {"name": "forecasts", "description": "What will be wanted by day and place, who says so, and what came of it."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},
     {"name": "keys", "description": "API keys and their scopes."},

@@ -1,6 +1,6 @@
 """Proposals as lines of text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,13 @@ def said(result: dict[str, Any]) -> Iterator[str]:
     facts = result["facts"]
     forecast = result["forecast"]
     yield (
-        f"{result['plan']} of {result['items']:,} items at {result['nodes']:,} nodes, by {forecast['name']} until"
-        f" {forecast['origin']}: {result['proposals']:,} proposals, {result['superseded']:,} older ones superseded"
+        f"{result['plan']} by {forecast['name']} until {forecast['origin']}: items {result['items']:,}, nodes"
+        f" {result['nodes']:,}, proposals {result['proposals']:,}, older ones superseded {result['superseded']:,}"
     )
     for reason, count in facts.get("left_out", {}).items():
-        yield f"left out: {count:,} items at nodes ({_LEFT_OUT[reason]})"
+        yield f"items at nodes left out: {count:,} ({_LEFT_OUT[reason]})"
     if facts.get("closed_today"):
-        yield f"{facts['closed_today']:,} items at nodes cannot be ordered today"
+        yield f"items at nodes that cannot be ordered today: {facts['closed_today']:,}"
     if facts.get("lanes") == 0:
         yield "no lanes between these nodes, so nothing can be moved: POST /v1/lanes/batch, or `onhand import lanes`"
     if facts.get("gap"):
@@ -67,9 +67,13 @@ def _cells(p: "Kept") -> tuple[str, ...]:
     )
 
 
-def _money(currency: str | None) -> Any:
+def _money(currency: str | None) -> Callable[[int], str]:
     digits = EXPONENTS.get(currency or "", 2)
-    return lambda minor: f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+
+    def told(minor: int) -> str:
+        return f"{Decimal(minor).scaleb(-digits):,.{digits}f}"
+
+    return told
 
 
 def _columns(rows: Sequence[tuple[str, ...]], *, left: Sequence[int]) -> Iterator[str]:

@@ -82,8 +82,8 @@ def fit(base: Float64, demand: Float64, levels: Float64) -> Spread:
 
 def _alike(base: Float64, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """A class, in parts whose bases lie near each other."""
-    low, high = base[begin], base[end - 1]
-    middle = begin + int(np.searchsorted(base[begin:end], np.sqrt(low * high)))
+    low, high = float(base[begin]), float(base[end - 1])
+    middle = begin + int(np.searchsorted(base[begin:end], (low * high) ** 0.5))
     if high <= _APART_MAX * low or min(middle - begin, end - middle) < _SPLIT_MIN:
         yield begin, end
         return

@@ -112,6 +112,9 @@ def thread_pool() -> ThreadPoolExecutor:
 def in_parts(rows: int, part: Callable[[int, int], None]) -> None:
     """Call `part(start, end)` for runs of rows, on all cores: for compiled code that lets go of the interpreter."""
     starts = range(0, rows, _ROWS_AT_ONCE)
+    if len(starts) == 1:
+        part(0, rows)
+        return
     with thread_pool() as pool:
         for done in [pool.submit(part, start, min(start + _ROWS_AT_ONCE, rows)) for start in starts]:
             done.result()

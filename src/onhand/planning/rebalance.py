@@ -132,15 +132,16 @@ def local_worth(
 
 def rebalance(
     expected: Expected, stocked: Stocked, lanes: Lanes, lead_days: Int64, *,
-    horizon_days: int = 14, caution: Caution | None = None, recent: Sequence[Recent] = (),
+    horizon_days: int | Sequence[int] = 14, caution: Caution | None = None, recent: Sequence[Recent] = (),
     paths: int = 200, correlation: float = 0.5, seed: int = 0, gap: float = 0.004, time_limit_s: float = 50.0,
 ) -> Transfers:  # fmt: skip
     """Transfers worth making today.
 
     expected      of each item at each node, rows item by item: [item * nodes + node, day, level]
     lead_days     int64[from, to]; a node counts on the median of the lanes into it
-    horizon_days  how far ahead stock is valued: until the next supply, for example
-    paths         draws of demand a row, even
+    horizon_days  how far ahead stock is valued: until the next supply, for example; several are equally likely. What
+                  sells late has then less weight than what sells soon, as it has where more may come meanwhile
+    paths         draws of demand a row, even; divided among the horizons
 
     Never moves more than is movable, nor more over a lane or dock than its room; no item moves to a node and away from
     it. With the moves made (their units `coming`), the same call proposes none. Raises ValueError.
@@ -151,13 +152,18 @@ def rebalance(
         raise ValueError(f"expected a forecast of {items} x {nodes} rows, got {len(expected.quantiles)}")
     if lanes.unit_minor.shape != (nodes, nodes) or lead_days.shape != (nodes, nodes):
         raise ValueError(f"expected lanes and lead times between {nodes} nodes")
-    if horizon_days < 1 or lead_days.min(initial=0) < 0:
+    horizons = [horizon_days] if isinstance(horizon_days, int) else [*horizon_days]
+    if not horizons or min(horizons) < 1 or lead_days.min(initial=0) < 0:
         raise ValueError("expected a horizon of a day or more, lead times of at least 0")
-    arrive = np.minimum(_arrivals(lanes, lead_days), horizon_days)
-    before, after = drawn_totals(
-        expected, np.tile(arrive, items)[:, None], np.tile(horizon_days - arrive, items),
-        paths=paths, correlation=correlation, seed=seed,
-    )  # fmt: skip
+    drawn: list[tuple[Int32, Int32]] = []
+    for horizon in horizons:
+        arrive = np.minimum(_arrivals(lanes, lead_days), horizon)
+        drawn.append(drawn_totals(
+            expected, np.tile(arrive, items)[:, None], np.tile(horizon - arrive, items),
+            paths=paths if len(horizons) == 1 else max(2, paths // len(horizons) // 2 * 2), correlation=correlation,
+            seed=seed,
+        ))  # fmt: skip
+    before, after = (np.concatenate(draws, axis=1) for draws in zip(*drawn, strict=True))
     planner = _Planner.of(stocked, lanes, before, after)
     planner.remember(recent, lead_days, careful)
     steps, room, banned = planner.open(np.arange(items, dtype=np.int64))

@@ -29,6 +29,8 @@ _SAMPLE_STEPS = 40
 _FULL_STEPS = 20
 # Prices in turn: the first lets in what gains half as much again as its room is worth.
 _SINKING = (1.5, 1.25, 1.1, 1.0, 0.85, 0.4)
+# So few items are done before a thread has begun.
+_ALONE = 128
 _MOVES_MAX = 4  # an item: as many times the nodes
 
 
@@ -219,11 +221,14 @@ class _Search:
         began = time.monotonic()
         nodes = len(self.lanes.unit_minor)
         tables = self._tables(self.price)
-        parts = np.array_split(items, min(len(items), 4 * cores()))
+        parts = np.array_split(items, min(len(items), 4 * cores()) if len(items) > _ALONE else 1)
         used = np.zeros((len(parts), nodes, nodes))
-        with thread_pool() as pool:
-            jobs = [pool.submit(flow_priced, some, *tables, mine) for some, mine in zip(parts, used, strict=True)]
-            gains: list[float] = [job.result() for job in jobs]
+        if len(parts) == 1:
+            gains: list[float] = [flow_priced(items, *tables, used[0])]
+        else:
+            with thread_pool() as pool:
+                jobs = [pool.submit(flow_priced, some, *tables, mine) for some, mine in zip(parts, used, strict=True)]
+                gains = [job.result() for job in jobs]
         lane = used.sum(axis=0) * weight
         total = np.concatenate([lane.ravel(), lane.sum(axis=1), lane.sum(axis=0)])
         value = float(sum(gains)) * weight + float(self.price @ self.room)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onhand.twin.places import City
+from onhand.twin.tastes import Tastes
 from onhand.twin.world import ORDERS_PER_DAY, Json, Shop, World, cumulative
 
 DAY_S: Final = 86_400.0
@@ -52,7 +53,7 @@ class Shoppers:
         self._run = run
         self._number = 0
         self._draw = random.Random(f"onhand shoppers {world.seed} {shop.code} {run}")  # noqa: S311
-        self._popularity = cumulative(world.popularity)
+        self._tastes = Tastes(world)
         self._people = cumulative([city.people for city in world.cities])
         self._lines = cumulative(shop.lines)
 
@@ -92,7 +93,7 @@ class Shoppers:
                 "name": f"{_FIRST_NAMES[person % 11]} {_LAST_NAMES[person % 9]}",
                 "email": f"shopper{person}@example.com",
             },
-            "lines": self._basket(clock_s),
+            "lines": self._basket(clock_s, city),
         }
         if draw.random() < shop.express:
             order["service"] = "express"
@@ -101,18 +102,19 @@ class Shoppers:
             order.pop("service", None)
         return order
 
-    def _basket(self, clock_s: float) -> list[Json]:
-        draw, skus = self._draw, self._world.skus
+    def _basket(self, clock_s: float, city: City) -> list[Json]:
+        draw, skus, day = self._draw, self._world.skus, int(clock_s // DAY_S)
+        weights = self._tastes.weights(day, city)
         count = 1 + bisect(self._lines, draw.random() * self._lines[-1])
         chosen: dict[str, int] = {}
         hot = craze(self._world, clock_s)
         if hot is not None and draw.random() < _CRAZE_SHARE:
             chosen[hot] = draw.choice((1, 1, 2))
         while len(chosen) < count:
-            sku = skus[bisect(self._popularity, draw.random() * self._popularity[-1])]
+            sku = skus[bisect(weights, draw.random() * weights[-1])]
             chosen.setdefault(sku, draw.choices((1, 2, 3, 6), (72, 19, 6, 3))[0])
         return [
-            {"line_id": str(n), "sku": sku, "quantity": quantity, "price_minor": self._world.prices_minor[sku]}
+            {"line_id": str(n), "sku": sku, "quantity": quantity, "price_minor": self._tastes.price_minor(day, sku)}
             for n, (sku, quantity) in enumerate(chosen.items(), 1)
         ]
 

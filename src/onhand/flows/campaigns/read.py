@@ -12,8 +12,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.db import queries
+from onhand.demand.forecasts.model import summed
 from onhand.errors import Conflict, FieldError, InvalidInput
-from onhand.flows.demand.outlook import expected, read_days, responses_of, units_lately
+from onhand.flows.demand.outlook import USUAL, expected, read_days, responses_of, units_lately
+from onhand.flows.forecasts.read import forecast_of_items
 from onhand.flows.in_force import read_node_facts
 from onhand.flows.simulation.read import read_period
 from onhand.planning.campaigns.baskets import facts_of
@@ -144,12 +146,19 @@ def _arrivals(history: History, until: datetime) -> Moves:
 
 def read_demand(
     conn: Connection[TupleRow], today: date, horizon: int, items: Items, rows: npt.NDArray[np.int32]
-) -> tuple[Demand, Responses]:
-    """What is expected of the items without a campaign, and how they answer to prices."""
+) -> tuple[Demand, Responses, str]:
+    """What is expected of the items without a campaign, how they answer to prices, and which forecast that is: the
+    latest that is kept, if it covers these days, for the items that it knows."""
     days = read_days(conn, today, items.sku)
     mean, quantiles = expected(units_lately(days, len(items.sku)), horizon)
+    rests_on = USUAL
+    if (found := forecast_of_items(conn, items.sku, today, horizon, LEVELS)) is not None:
+        rests_on = found.name
+        made = summed(found.forecast, found.item, np.ones(len(found.item)), len(items.sku))
+        known = np.isin(np.arange(len(items.sku)), found.item)
+        mean[known], quantiles[known] = made.mean[known], made.quantiles[known]
     demand = Demand(item=rows, levels=LEVELS, quantiles=quantiles, mean=mean, background=np.ones(horizon))
-    return demand, responses_of(days, items.category, today)
+    return demand, responses_of(days, items.category, today), rests_on
 
 
 def values_of(array: npt.NDArray[Any]) -> list[float | None]:

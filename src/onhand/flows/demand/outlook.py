@@ -4,7 +4,7 @@ Demand arises in regions and at counters; stock lies at nodes. What is sent to a
 from, the node that is nearest to those who order there, whoever had the stock to send it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -18,8 +18,11 @@ from psycopg.rows import TupleRow
 
 from onhand.base.dates import EPOCH
 from onhand.db import queries
+from onhand.demand.forecasts.model import summed
 from onhand.demand.model import Corrections
+from onhand.demand.panel import Forecast
 from onhand.flows.demand.history import load_history
+from onhand.flows.forecasts.read import Stored, forecast_of_items
 from onhand.network.places import locate
 from onhand.planning.campaigns.outlook import LEVELS, usual_outlook
 from onhand.planning.elasticity import Responses, Sales, study, usual
@@ -58,11 +61,15 @@ def read_outlook(
     """What is expected of `skus` at `nodes` (codes) in the next `horizon` days.
 
     Demand of a region counts at the node that is nearest to where its orders go; where nobody ordered yet, to its
-    middle. What lies nearest to a node that is not among `nodes` is left out.
+    middle. What lies nearest to a node that is not among `nodes` is left out. The latest forecast that is kept counts,
+    if it covers these days, for the items that it knows; for others the same weekdays of the last eight weeks.
     """
     lately = read_days(conn, today, skus, days=_OUTLOOK_DAYS)
+    stored = forecast_of_items(conn, skus, today, horizon, LEVELS)
     units = np.zeros((len(skus), len(nodes), _OUTLOOK_DAYS))
-    places = lately.select("node", "region").unique()
+    places = {*lately.select("node", "region").unique().iter_rows()}
+    if stored is not None:
+        places |= {*zip(stored.node, stored.region, strict=True)}
     shares = _shares(conn, today, places, nodes)
     for (node, region), rows in lately.group_by("node", "region"):
         by_day = np.zeros((len(skus), _OUTLOOK_DAYS))
@@ -72,12 +79,42 @@ def read_outlook(
             units[:, column] += share * by_day
     mean, quantiles = expected(units.reshape(-1, _OUTLOOK_DAYS), horizon)
     shape = len(skus), len(nodes), horizon
+    basis = Basis(forecast=USUAL, origin=today - timedelta(days=1))
+    if stored is not None:
+        _take_over(stored, shares, len(skus), len(nodes), mean, quantiles)
+        basis = Basis(forecast=stored.name, origin=stored.origin - timedelta(days=1))
     return Outlook(
         levels=LEVELS,
         quantiles=quantiles.astype(np.float32).reshape(*shape, len(LEVELS)),
         mean=mean.astype(np.float32).reshape(shape),
-        basis=Basis(forecast=USUAL, origin=today - timedelta(days=1)),
+        basis=basis,
     )
+
+
+def _take_over(
+    stored: Stored,
+    shares: Mapping[tuple[str | None, str], Mapping[int, float]],
+    items: int,
+    nodes: int,
+    mean: Float64,
+    quantiles: Float64,
+) -> None:
+    """Put in place what was forecast, of the items that the forecast knows: rows are items, at each of the nodes."""
+    parts = [
+        (series, stored.item[series] * nodes + column, share)
+        for series, place in enumerate(zip(stored.node, stored.region, strict=True))
+        for column, share in shares[place].items()
+    ]
+    series, row, share = (np.array([part[n] for part in parts]) for n in range(3))
+    made = summed(
+        Forecast(
+            levels=stored.forecast.levels, mean=stored.forecast.mean[series.astype(int)],
+            quantiles=stored.forecast.quantiles[series.astype(int)],
+        ),
+        row.astype(np.int64), share.astype(np.float64), items * nodes,
+    )  # fmt: skip
+    known = np.repeat(np.isin(np.arange(items), stored.item), nodes)
+    mean[known], quantiles[known] = made.mean[known], made.quantiles[known]
 
 
 def read_days(conn: Connection[TupleRow], today: date, skus: Sequence[str], *, days: int = _PRICE_DAYS) -> pl.DataFrame:
@@ -114,7 +151,7 @@ def expected(units: Float64, horizon: int) -> tuple[Float64, Float64]:
 
 
 def _shares(
-    conn: Connection[TupleRow], today: date, places: pl.DataFrame, nodes: Sequence[str]
+    conn: Connection[TupleRow], today: date, places: Collection[tuple[str | None, str]], nodes: Sequence[str]
 ) -> dict[tuple[str | None, str], dict[int, float]]:
     """Which share of a place's demand counts at which of `nodes` (by place in it)."""
     column = {code: n for n, code in enumerate(nodes)}
@@ -123,7 +160,7 @@ def _shares(
     towards = _directions([(latitude, longitude) for _, latitude, longitude in shipping])
     points = _destinations(conn, today)
     found: dict[tuple[str | None, str], dict[int, float]] = {}
-    for node, region in places.iter_rows():
+    for node, region in places:
         if node is not None:
             found[node, region] = {column[node]: 1.0} if node in column else {}
             continue

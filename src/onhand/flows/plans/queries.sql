@@ -28,11 +28,11 @@ WHERE p.item_id = ANY (%(items)s::int[]) AND p.node_id = ANY (%(nodes)s::int[]);
 SELECT node_id, safety_stock_default FROM node WHERE node_id = ANY (%(nodes)s::int[]);
 
 -- name: coming
--- What is on its way and nobody waits for. Overdue supply is thought to come today.
+-- What is on its way and nobody waits for. Overdue supply is thought to come today, after two weeks not any more.
 SELECT item_id, node_id, greatest((expected_at AT TIME ZONE 'UTC')::date - %(today)s::date, 0),
        sum(quantity - received - promised)::bigint
 FROM inbound_line
-WHERE received < quantity AND item_id = ANY (%(items)s::int[]) AND node_id = ANY (%(nodes)s::int[])
+WHERE received < quantity AND expected_at > %(today)s::date - interval '14 days' AND item_id = ANY (%(items)s::int[]) AND node_id = ANY (%(nodes)s::int[])
 GROUP BY 1, 2, 3;
 
 -- name: supply

@@ -36,6 +36,7 @@ from onhand.planning.prune import prune
 from onhand.planning.rebalance import Caution, Recent, Stocked, Transfers, local_worth, rebalance
 from onhand.planning.replenish import Buying, replenish
 from onhand.planning.safety_stock import described, for_fill_rate, for_service, service_of_costs
+from onhand.planning.search import tuned_service
 from onhand.planning.served import sold_after_arrival, sold_from, with_served
 from onhand.planning.store import Kept, best_of, replace_open
 from onhand.planning.wording import explained
@@ -178,11 +179,14 @@ def _safety_stock(world: World, request: Request, frame: told.Frame) -> Planned:
         return Planned(proposals=[], facts={"left_out": rows.left_out})
     demand = _asked(rows, world.outlook, np.arange(len(rows.item)), request.seed)
     carrying = rows.carrying * rows.review_days
+    facts: dict[str, Any] = {"left_out": rows.left_out}
     if request.fill_rate is not None:
         days = (rows.lead_days.mean(axis=1) + rows.review_days) / rows.review_days
         targets = for_fill_rate(demand, demand.mean(axis=1) / days, request.fill_rate)
     else:
-        targets = for_service(demand, _service(rows, request))
+        service, simulated = _service(rows, world, request, frame.now.date())
+        targets = for_service(demand, service)
+        facts["simulated"] = simulated
     kept = world.stock.safety[rows.item, rows.node]
     names = [(sku, node) for sku, node, _ in rows.names(world.scope)]
     proposals = told.of_safety_stock(targets, kept, demand, names, (rows.stockout, carrying), frame)
@@ -193,21 +197,43 @@ def _safety_stock(world: World, request: Request, frame: told.Frame) -> Planned:
     asked = demand[changed]
     return Planned(
         proposals=with_served(proposals, asked, sold_from(asked, old), sold_from(asked, new)),
-        facts={"left_out": rows.left_out},
+        facts=facts,
         kept=dict(zip(names, kept.tolist(), strict=True)),
     )
 
 
-def _service(rows: Rows, request: Request) -> Float64:
+def _service(rows: Rows, world: World, request: Request, today: date) -> tuple[Float64, int]:
+    """Service level of each row, and of how many it was found by simulation: where lots, costs of orders or deliveries
+    that overlap make what costs say of one cycle wrong."""
+    count = len(rows.item)
     if request.service_level is not None:
-        return np.full(len(rows.item), request.service_level)
-    return service_of_costs(rows.stockout, rows.carrying * rows.review_days)
+        return np.full(count, request.service_level), 0
+    service = service_of_costs(rows.stockout, rows.carrying * rows.review_days)
+    buying = _buying(rows, np.zeros(count, np.int64), np.full(count, np.nan), today)
+    tuned, untold = tuned_service(rows.expected(world.outlook), buying, service, seed=request.seed)
+    return tuned, int(untold.sum())
 
 
 def _asked(rows: Rows, outlook: Outlook, some: Int64, seed: int) -> npt.NDArray[np.int32]:
     """int32[some, draw]: demand until the order after the next one is there."""
     expected = Expected(levels=outlook.levels, quantiles=outlook.quantiles[rows.item[some], rows.node[some]])
     return lasting_demand(expected, rows.lead_days[some], rows.review_days[some], paths=_PATHS, seed=seed)
+
+
+def _buying(rows: Rows, position: Int64, service: Float64, today: date) -> Buying:
+    return Buying(
+        position=position,
+        lead_days=rows.lead_days,
+        review_days=rows.review_days,
+        unit_cost=rows.unit_cost,
+        stockout=rows.stockout,
+        carrying=rows.carrying,
+        service=service,
+        minimum=np.array([t.minimum for t in rows.terms], np.int64),
+        multiple=np.array([t.multiple for t in rows.terms], np.int64),
+        fixed=np.array([t.order_cost_minor for t in rows.terms], np.float64),
+        is_open=np.array([t.is_open(today) for t in rows.terms]),
+    )
 
 
 def _replenish(world: World, request: Request, frame: told.Frame) -> Planned:
@@ -227,19 +253,7 @@ def _replenish(world: World, request: Request, frame: told.Frame) -> Planned:
         service = np.minimum(described(demand, level).service, 1 - 1 / _PATHS)
     elif request.service_level is not None:
         service[:] = request.service_level
-    buying = Buying(
-        position=position,
-        lead_days=rows.lead_days,
-        review_days=rows.review_days,
-        unit_cost=rows.unit_cost,
-        stockout=rows.stockout,
-        carrying=rows.carrying,
-        service=service,
-        minimum=np.array([t.minimum for t in rows.terms], np.int64),
-        multiple=np.array([t.multiple for t in rows.terms], np.int64),
-        fixed=np.array([t.order_cost_minor for t in rows.terms], np.float64),
-        is_open=np.array([t.is_open(today) for t in rows.terms]),
-    )
+    buying = _buying(rows, position, service, today)
     budget = None if request.budget_minor is None else float(request.budget_minor)
     found = replenish(
         rows.expected(world.outlook), buying, smoothing=request.smoothing, budget=budget, paths=_PATHS,
