@@ -135,8 +135,14 @@ def _a_campaign(server: Server, shop: Shop) -> tuple[str, str]:
 
 def _some_proposals(server: Server, shop: Shop) -> list[str]:
     """Safety stocks that nobody has decided on."""
-    rows = [{"sku": sku, "supplier": "Keramik Nord", "lead_days": [5, 9]} for sku in shop.skus[:3]]
-    shop.call("POST", "/v1/supply/batch", {"supply": rows})
+    days = [(datetime.now(UTC) - timedelta(days=n)).date().isoformat() for n in range(1, 15)]
+    sales = [
+        {"sku": sku, "node": node, "day": day, "quantity": 3}
+        for sku in shop.skus[:3] for node in shop.nodes[:3] for day in days
+    ]  # fmt: skip
+    shop.call("POST", "/v1/sales/batch", {"sales": sales})
+    terms = {"supplier": "Keramik Nord", "lead_days": [5, 9], "unit_cost_minor": 400}
+    shop.call("POST", "/v1/supply/batch", {"supply": [{"sku": sku} | terms for sku in shop.skus[:3]]})
     shop.call("POST", "/v1/lanes/batch", {"lanes": [{"from": shop.nodes[0], "to": shop.nodes[1], "days": 2}]})
     plan = {"kind": "safety_stock", "valid_hours": 300, "settings": {"service_level": 0.98}}
     shop.call("POST", "/v1/plans/run", plan, status=202)
