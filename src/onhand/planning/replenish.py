@@ -133,8 +133,8 @@ def replenish(
     budget     at most this is spent, in the money of unit_cost; None: no limit
     paths      draws of demand a row, even
 
-    Of what is bought ahead, beyond the least lot that could be ordered, keeping it is charged until it is sold, at most a
-    year. Raises ValueError.
+    What is bought ahead, beyond the least lot that could be ordered, is charged until it is sold, at most a year.
+    Raises ValueError.
     """
     count = len(buying.position)
     if len(expected.quantiles) != count:
