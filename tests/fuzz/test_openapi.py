@@ -136,8 +136,18 @@ def _a_campaign(server: Server, shop: Shop) -> tuple[str, str]:
 
 
 def _some_proposals(server: Server, shop: Shop) -> list[str]:
-    """Safety stocks that nobody has decided on."""
-    rows = [{"sku": sku, "supplier": "Keramik Nord", "lead_days": [5, 9]} for sku in shop.skus[:3]]
+    """Safety stocks that nobody has decided on, of what has sold now well, now badly."""
+    today = datetime.now(UTC).date()
+    sales = [
+        {"sku": sku, "node": node, "day": (today - timedelta(days=n)).isoformat(), "quantity": n * n % 7}
+        for n in range(1, 57)
+        for sku in shop.skus[:3]
+        for node in shop.nodes[:2]
+    ]
+    shop.call("POST", "/v1/sales/batch", {"sales": sales})
+    rows = [
+        {"sku": sku, "supplier": "Keramik Nord", "lead_days": [5, 9], "unit_cost_minor": 400} for sku in shop.skus[:3]
+    ]
     shop.call("POST", "/v1/supply/batch", {"supply": rows})
     shop.call("POST", "/v1/lanes/batch", {"lanes": [{"from": shop.nodes[0], "to": shop.nodes[1], "days": 2}]})
     plan = {"kind": "safety_stock", "valid_hours": 300, "settings": {"service_level": 0.98}}
