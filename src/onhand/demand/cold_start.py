@@ -204,6 +204,11 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     columns |= {name: values for name, values in panel.static.items() if len(np.unique(values)) > 1}
     effects = effects_of(log[siblings], weight[siblings], {name: of[siblings] for name, of in columns.items()})
     logs, variance = effects.at({name: of[new] for name, of in columns.items()}, log[new], weight[new])
+    came = siblings[columns[_CAME_LATER][siblings] == 1]
+    missed, doubt = effects.at({name: of[came] for name, of in columns.items()}, log[came], weight[came])
+    missed = log[came] - missed
+    logs += (weight[came] * missed).sum() / (weight[came].sum() + _LAUNCHES)
+    variance *= max(1.0, ((weight[came] * missed**2 / doubt).sum() + _LAUNCHES) / (weight[came].sum() + _LAUNCHES))
     group = _groups(panel, siblings)
     if (mature := siblings[(share[siblings] == 0) & (sold[siblings] > 0)]).size:
         siblings = mature
@@ -211,7 +216,7 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     past = _index(recent[siblings], level, group[siblings], int(group.max()) + 1)
     ahead = _index(forecast.mean[siblings], level, group[siblings], int(group.max()) + 1)
     curve = _curves(panel, group)
-    scatter = _scatter(recent[siblings], level[:, None] * past[group[siblings]])
+    scatter = _scatter(recent[siblings], level[:, None] * past[group[siblings]], columns[_CAME_LATER][siblings] == 1)
     sure, usual = gamma_of(logs, variance)
     own, expected = _seen(panel, new, usual, past[group[new]], curve[group[new]])
     noise = 1 + usual * scatter
@@ -276,13 +281,15 @@ def _mean(values: Float64) -> Float64:
     return np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1)
 
 
-def _scatter(y: Float64, expected: Float64) -> float:
+def _scatter(y: Float64, expected: Float64, later: Bool) -> float:
     """What demand scatters by more than a Poisson distribution, relative to the square of its mean: the median of
-    siblings that sold enough to tell."""
+    siblings that sold enough to tell, of those that came later (bool[s]) if they are enough."""
     there = np.isfinite(y)
     excess = np.where(there, (y - expected) ** 2 - expected, 0.0).sum(axis=1)
     squares = np.where(there, expected**2, 0.0).sum(axis=1)
     enough = np.nansum(y, axis=1) >= _SOLD_MIN
+    if (enough & later).sum() >= _LAUNCHES:
+        enough &= later
     return max(float(np.median((excess / squares)[enough])), 0.0) if enough.any() else 1.0
 
 
