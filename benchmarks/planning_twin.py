@@ -1,4 +1,4 @@
-"""Planning against averages in the twin: 90 days of made-up markets; see `onhand.bench.planning_twin_report`.
+"""Planning against averages in the twin: 90 days of made-up markets; see `onhand.bench.planning_twin_study`.
 
     python benchmarks/planning_twin.py [--seeds 5] [--days 90] [--items 40] [--json] [--picture FILE.svg]
                                        [--without promotions,weather,seasons] [--lead 1.0] [--room 1.0] [--no-trees]
@@ -14,8 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-from onhand.bench import planning_twin_report as study
-from onhand.bench.planning_twin_report import Setting, Twin
+from onhand.bench.planning_twin_report import experiment, picture, table
+from onhand.bench.planning_twin_study import LEVEL, Setting, Twin, search_average
 
 # Parameters were chosen on seeds from 101 on; those from 1 on are reported.
 TUNED_ON = (101, 102)
@@ -46,18 +46,18 @@ def main() -> int:
     )  # fmt: skip
     if given.search:
         twins = [Twin(seed, setting) for seed in TUNED_ON]
-        start = [twin.by_average(study.LEVEL).capital for twin in twins]
-        for gap, whole, lost in study.search_average(twins, start):
+        start = [twin.by_average(LEVEL).capital for twin in twins]
+        for gap, whole, lost in search_average(twins, start):
             print(f"gap {gap:4.1f} days, {'all nodes together' if whole else 'each node by itself':20} lost {lost:.2%}")
         return 0
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    report = study.experiment(setting, range(1, given.seeds + 1), say=say, processes=given.processes)
+    report = experiment(setting, range(1, given.seeds + 1), say=say, processes=given.processes)
     if given.picture:
-        given.picture.write_text(study.picture(report), encoding="utf-8")
-    print(json.dumps(report.document()) if given.json else study.table(report), end="\n" if given.json else "")
+        given.picture.write_text(picture(report), encoding="utf-8")
+    print(json.dumps(report.document()) if given.json else table(report), end="\n" if given.json else "")
     return 0 if report.ok else 1
 
 

@@ -45,12 +45,11 @@ _EARLY = (
 _WITHOUT_SOLVER = ("tests/connectors", "tests/demand", "tests/library/test_forecast.py", "tests/channels")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        path = item.path.relative_to(config.rootpath).as_posix()
-        if path.startswith(_WITHOUT_SOLVER):
+        if item.nodeid.startswith(_WITHOUT_SOLVER):
             return len(_EARLY) + 1
-        return next((n for n, start in enumerate(_EARLY) if path.startswith(start)), len(_EARLY))
+        return next((n for n, start in enumerate(_EARLY) if item.nodeid.startswith(start)), len(_EARLY))
 
     ranked = sorted(items, key=rank)  # tests of a file stay together, in their order
     first = [item for item in ranked if rank(item) <= len(_EARLY)]

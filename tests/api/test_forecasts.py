@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
+from onhand.api.paging import encode_cursor
 from onhand.flows.campaigns.read import find_items, read_demand
 from onhand.flows.demand.outlook import USUAL
 from onhand.flows.forecasts import learn
@@ -69,7 +70,7 @@ def test_a_forecast_is_made_in_a_process_of_its_own_and_read(shop):
     asked = ask(shop, levels=[0.1, 0.5, 0.9])
     assert run_next(shop.app.db, {KIND: WORK}, threading.Event())
     job = client.get(f"/v1/jobs/{asked['job_id']}").json()
-    assert (job["state"], job["error"], job["progress"]["stage"]) == ("done", None, "forecasting")
+    assert (job["state"], job["error"], job["progress"]["stage"]) == ("done", None, "scoring")
     whole = client.get(f"/v1/forecasts/runs/{asked['run_id']}").json()
     origin = TODAY - timedelta(days=9)
     assert (whole["origin"], whole["series"], whole["state"]) == (origin.isoformat(), 6, "done")
@@ -104,6 +105,15 @@ def test_pages_stay_with_their_run(shop):
     assert {run for _, _, run in seen} == {first["run_id"]}
     again = client.get(f"/v1/forecasts?run_id={first['run_id']}&sku=PLATE").json()["data"]
     assert {r["run_id"] for r in again} == {first["run_id"]}
+
+
+def test_a_cursor_of_nowhere_is_refused(shop):
+    for name, position, path in (
+        ("forecasts", ("x", 1, 1, 1), "/v1/forecasts"),
+        ("forecast-runs", ("x",), "/v1/forecasts/runs"),
+    ):
+        answer = shop.client.get(f"{path}?cursor={encode_cursor(name, position)}")
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "cursor")
 
 
 def test_what_came_is_told_of_a_run(shop):

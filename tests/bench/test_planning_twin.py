@@ -5,12 +5,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from onhand.bench import planning_twin_report as study
+from onhand.bench import planning_twin_report
 from onhand.bench.planning_twin import Level
 from onhand.bench.planning_twin_foresight import panel_of
-from onhand.bench.planning_twin_report import Figures, Found, Report, Setting, Twin
+from onhand.bench.planning_twin_report import Report
+from onhand.bench.planning_twin_study import Figures, Found, Setting, Twin, break_days
 
-SETTING = Setting(items=4, history=120, settle=21, days=21, seasons=False, trees=False)
+SETTING = Setting(items=6, history=120, settle=28, days=28, seasons=False, trees=False)
 
 
 @cache
@@ -46,9 +47,8 @@ def test_transfers_bring_more_the_next_day_with_the_same_stock() -> None:
 
 
 def test_equal_seeds_give_equal_figures() -> None:
-    assert Twin(1, SETTING).by_forecast(8.0, knows="rates", mover="flow", through_centres=True) == by_rates(
-        "flow", through_centres=True
-    )
+    again = Twin(1, SETTING).by_forecast(8.0, knows="rates", mover="filled", through_centres=True)
+    assert again == by_rates("filled", through_centres=True)
     assert twin(2).by_average(Level(z=1.0, gap=7.0, whole=False)) != twin().by_average(
         Level(z=1.0, gap=7.0, whole=False)
     )
@@ -74,15 +74,25 @@ def test_a_panel_knows_nothing_of_the_days_to_come_but_promotions() -> None:
     assert np.isnan(found.y[-len(demand), 50]), "of a sum of which nothing is known nothing is"
 
 
+def test_days_on_which_stock_runs_out_are_foretold_for_some_promotions() -> None:
+    of = Twin(1, Setting(items=6, history=120, settle=7, days=70, seasons=False, trees=False))
+    hits, looked = break_days(of)
+    assert looked > 3
+    assert looked / 4 < hits <= looked
+
+
 def test_both_studies_are_told_in_words_and_drawn() -> None:
     ours, average = by_rates(), twin().by_average(Level(z=0.0, gap=7.0, whole=False))
     centres = dict.fromkeys(("still", "filled", "flow"), ours)
-    found = Found(seed=1, curve=((ours, average), (ours, average)), rates=ours, flow=ours, centres=centres)
+    found = Found(
+        seed=1, curve=((ours, average), (ours, average)), rates=ours, flow=ours, centres=centres, breaks=(9, 10)
+    )
     report = Report(setting=SETTING, found=(found, found))
-    told = study.table(report)
+    told = planning_twin_report.table(report)
+    assert "90% of 20" in told
     assert f"less lost by {1 - ours.lost / average.lost:.0%}" in told
     assert "+0.0 points" in told
     assert not report.ok, "nothing comes earlier"
-    drawn = study.picture(report)
+    drawn = planning_twin_report.picture(report)
     assert drawn.startswith("<svg") and drawn.count("<rect") == 1 + 4 + 5
     assert report.document()["less_lost"] == pytest.approx(1 - ours.lost / average.lost)

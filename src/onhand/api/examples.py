@@ -664,8 +664,9 @@ def _add(content: Json, example: object) -> None:
 
 
 def _of_model(schema: Json, schemas: Json) -> object:
-    """The first example that the schema itself has; of an optional body, that of the body."""
-    for part in cast("list[Json]", schema.get("anyOf", [schema])):
+    """The first example that the schema itself has; of an optional body, that of the body; of several kinds of body,
+    that of the first."""
+    for part in cast("list[Json]", schema.get("anyOf") or schema.get("oneOf") or [schema]):
         found = schemas.get(part.get("$ref", "").rpartition("/")[2], part)
         if "examples" in found:
             return found["examples"][0]

@@ -21,7 +21,8 @@ from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import HORIZON, LEVELS, Part, Settings
 from onhand.demand.forecasts.store import NEWEST, Schedule
 from onhand.demand.model import Region
-from onhand.errors import NotFound
+from onhand.errors import InvalidInput, NotFound
+from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import job
 from onhand.flows.forecasts.read import find_run, shown_run, shown_runs, shown_series
 
@@ -31,6 +32,8 @@ _ID: Final = "019cae2a-8c31-7000-9b02-6a1e0f4d5b77"
 _RunId = Annotated[UUID, Path(examples=[_ID])]
 _HORIZON_MAX: Final = 366
 _LEVELS_MAX: Final = 25
+# What was ordered since the worker last looked is taken over before, up to so many transactions.
+_BATCHES: Final = 4
 
 
 def _rising(levels: list[float] | None) -> list[float] | None:
@@ -278,6 +281,7 @@ def run_forecast(body: ForecastRunIn, app: TheApp, by: By, once: OnceDep) -> Res
     process of its own, and goes on where it was if that process dies: see `GET /v1/jobs/{id}`. What was learned before
     is used again, unless there is none, it is four weeks old, or errors have risen.
     """
+    fold(app.db, batches_max=_BATCHES)
     return once.commit(
         lambda conn: job.ask(conn, body.settings(), at=app.state.now(), by=by.key_id, origin=body.origin),
         status=202,
@@ -301,9 +305,11 @@ def get_forecasts(
     """The latest forecast, or that of a run: mean and quantiles by period, who is in charge, what that was worth on the
     past, and what it rests on.
     """
-    before, item, place, of = ("", 0, 0, -2) if page.after is None else page.after
+    wanted = None if run_id is None else str(run_id)
+    item, place, of = 0, 0, -2
+    if page.after is not None:
+        wanted, (item, place, of) = _uuid(page.after[0]), page.after[1:]
     with app.db.connection() as conn:
-        wanted = str(before) if before else None if run_id is None else str(run_id)
         # A cursor stays with its run, however many come meanwhile.
         run = find_run(conn, wanted, freq=freq, by_channel=channel is not None)
         found = [] if run is None else shown_series(
@@ -311,6 +317,14 @@ def get_forecasts(
             region=region, channel=channel,
         )  # fmt: skip
     return _json(page.answer(found, lambda row: (row[1]["run_id"], *row[0]), lambda row: row[1]))
+
+
+def _uuid(value: object) -> str:
+    """Of a cursor. Raises InvalidInput."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise InvalidInput.at("cursor", "not a cursor of this list: use its next_cursor") from None
 
 
 def _int4(value: object) -> int:
@@ -326,7 +340,7 @@ def _int4(value: object) -> int:
 def get_forecast_runs(app: TheApp, page: Annotated[Page, pages("forecast-runs", str)]) -> Response:
     """Runs, the one that was asked for last first, each with its error, bias, coverage and value added once its days
     have come."""
-    before = NEWEST if page.after is None else str(page.after[0])
+    before = NEWEST if page.after is None else _uuid(page.after[0])
     with app.db.connection() as conn:
         rows = shown_runs(conn, before=before, limit=page.limit + 1)
     return _json(page.answer(rows, lambda row: (row["run_id"],)))

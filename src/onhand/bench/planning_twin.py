@@ -219,7 +219,7 @@ class Foreseeing:
         )  # fmt: skip
         made = np.zeros_like(position)
         nodes = position.shape[1]
-        rows = (items[:, None] * nodes + np.arange(nodes)).ravel()
+        rows: Int64 = (items[:, None] * nodes + np.arange(nodes, dtype=np.int64)).ravel()
         before, after = drawn_totals(
             Expected(levels=outlook.regional.levels, quantiles=outlook.regional.quantiles[rows]),
             np.repeat(lead, nodes, axis=0), np.repeat(review, nodes), paths=100, correlation=how.correlation,
@@ -288,7 +288,7 @@ class Flowing:
         places, nodes = self._places, seen.stock.shape[1]
         regional = outlook.regional.quantiles[:, :_SOON_DAYS, outlook.regional.quantiles.shape[2] // 2]
         spares = seen.stock > regional.sum(axis=1).reshape(-1, nodes)
-        own = np.arange(nodes)
+        own = np.arange(nodes, dtype=np.int64)
         lost = np.ones(seen.stock.shape)
         spared, earlier = np.zeros(lost.shape), np.zeros(lost.shape)
         for other in places.turn.T[:0:-1]:
@@ -301,9 +301,9 @@ class Flowing:
     def _soon(self, seen: Seen) -> Int64:
         """int64[I, N]: of what is on order, units by the share of the horizon that they will be there for."""
         past = self._suppliers.past[self._suppliers.supplier]
-        ages = np.arange(seen.by_age.shape[2])
-        left = past[:, None, :] - ages[:, None]
-        is_open = left > 0
+        ages: Int64 = np.arange(seen.by_age.shape[2], dtype=np.int64)
+        left: Int64 = past[:, None, :] - ages[:, None]
+        is_open: Bool = left > 0
         share = np.where(is_open, np.clip(1.0 - left / max(self._how.horizon_days), 0.0, 1.0), 0.0).sum(axis=2)
         # Later than any before: it may come any day.
         share = np.where(is_open.any(axis=2), share / np.maximum(is_open.sum(axis=2), 1), 0.7)

@@ -41,11 +41,11 @@ def panel_of(market: Market, day: int, demand: Float64, sold: Int64) -> Panel:
     is_known = (np.isfinite(demand) * share).sum(axis=1) > 0.7
     total = np.where(is_known, whole.sum(axis=1), np.nan)
     discount, weather = market.discount[:, :, :end], market.weather[:, :day]
-    item = np.arange(items)
+    item: Int64 = np.arange(items, dtype=np.int64)
     category = np.array([list(HABITS).index(name) for name in market.categories])
     static = {
         "item": np.concatenate([np.repeat(item, regions), item]),
-        "region": np.concatenate([np.tile(np.arange(regions), items), np.full(items, regions)]),
+        "region": np.concatenate([np.tile(np.arange(regions, dtype=np.int64), items), np.full(items, regions)]),
         "category": np.concatenate([np.repeat(category, regions), category]),
     }
     sums = whole.sum(axis=1)
@@ -80,14 +80,17 @@ class Forecasts:
         panel = panel_of(market, first, demand.astype(np.float64), demand)
         items, regions = demand.shape[:2]
         some = np.random.default_rng(seed).permutation(items * regions)[: -(-items * regions // _LEARNED_EVERY)]
-        rows = np.concatenate([np.sort(some), items * regions + np.arange(items)])
+        rows = np.concatenate([np.sort(some), items * regions + np.arange(items, dtype=np.int64)])
         self.learned: Learned = learn(panel.rows(rows), LEVELS, trees=trees, seed=seed)
 
     def __call__(self, seen: Seen) -> Outlook:
-        items, regions = seen.demand.shape[:2]
-        panel = panel_of(self._market, seen.day, seen.demand, seen.sold)
-        quantiles = self.learned.apply(panel).forecast.quantiles.astype(np.float32)
-        return _outlook(seen.day, quantiles[items * regions :], quantiles[: items * regions])
+        return self.outlook(seen.day, seen.demand, seen.sold)
+
+    def outlook(self, day: int, demand: Float64, sold: Int64) -> Outlook:
+        """See `panel_of`."""
+        items, regions = demand.shape[:2]
+        quantiles = self.learned.apply(panel_of(self._market, day, demand, sold)).forecast.quantiles.astype(np.float32)
+        return _outlook(day, quantiles[items * regions :], quantiles[: items * regions])
 
 
 class Clairvoyant:

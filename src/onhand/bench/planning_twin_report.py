@@ -1,236 +1,19 @@
-"""Two studies in the twin, their figures and their picture.
-
-1. Lost sales of planning by forecasts against (s, S) by the average of 28 days that uses as much capital.
-2. What is delivered the next day with transfers before the demand arrives, and without.
-"""
+"""The studies of `planning_twin_study.py` on several seeds: figures and a picture."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from onhand.bench.planning_twin import (
-    Buys,
-    ByAverage,
-    FilledUp,
-    Flowing,
-    Foreseeing,
-    Foresight,
-    Level,
-    Moves,
-    Planning,
-    Weekly,
-)
-from onhand.bench.planning_twin_foresight import HORIZON, Clairvoyant, Forecasts
-from onhand.twin.flowing import Run, live
-from onhand.twin.market import Market, Size, make_market
-from onhand.twin.supply import Places, Suppliers, make_places, make_suppliers
+from onhand.bench.planning_twin_study import Figures, Found, Setting, one
 
-Int64 = npt.NDArray[np.int64]
-
-# Two years are known, six weeks of planning pass until stock is the planner's own, then days count.
-HISTORY_DAYS, SETTLE_DAYS = 730, 42
-FIRST_YEAR = date(2021, 6, 7)
-# (s, S) of which the best was looked for on markets that are not reported.
-LEVEL = Level(z=0.0, gap=7.0, whole=False)
-COVER_DAYS = 5.0
 FLOOR_LOST, AIM_LOST = 0.25, 0.40
 FLOOR_NEXT, AIM_NEXT = 0.08, 0.15
-
-Knows = Literal["forecast", "rates", "orders"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How large the twin is, and what there is in it.
-
-    carrying    what keeping stock costs a year, as a multiple of its value: decides how much capital is used. With that
-                of the first, which is reported, averages lose about as much as shops do (8.3 % of what should lie on
-                shelves does not: Corsten and Gruen 2003)
-    lead_share  of suppliers' lead times, room_share: of what lanes take
-    """
-
-    items: int = 40
-    history: int = HISTORY_DAYS
-    settle: int = SETTLE_DAYS
-    days: int = 90
-    promotions: bool = True
-    weather: bool = True
-    seasons: bool = True
-    lead_share: float = 1.0
-    room_share: float = 1.0
-    trees: bool = True
-    carrying: tuple[float, ...] = (8.0,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Of the days that count. Shares of units wanted; money in minor units; capital and held: mean of the nights, at
-    cost, with and without what is on order."""
-
-    wanted: int
-    lost: int
-    lost_share: float
-    lost_minor: float
-    next_day: float
-    days: float
-    capital: float
-    held: float
-    moved: float
-    moving_minor: float
-    last_mile_minor: float
-
-    @classmethod
-    def of(cls, run: Run) -> "Figures":
-        wanted, lost = sum(run.wanted), sum(run.lost)
-        return cls(
-            wanted=wanted,
-            lost=lost,
-            lost_share=lost / max(wanted, 1),
-            lost_minor=sum(run.lost_minor),
-            next_day=sum(run.next_day) / max(wanted, 1),
-            days=sum(run.days_sum) / max(wanted - lost, 1),
-            capital=float(np.mean(run.capital)),
-            held=float(np.mean(run.held)),
-            moved=sum(run.moved) / max(wanted, 1),
-            moving_minor=sum(run.moving),
-            last_mile_minor=sum(run.last_mile),
-        )
-
-
-@dataclass
-class Twin:
-    """One seed: a market, its suppliers, and what can be known of it."""
-
-    seed: int
-    setting: Setting
-    places: dict[bool, Places] = field(init=False)
-
-    def __post_init__(self) -> None:
-        room = self.setting.room_share
-        self.places = {through: make_places(through_centres=through, room_share=room) for through in (False, True)}
-
-    @cached_property
-    def market(self) -> Market:
-        of = self.setting
-        # Seeds begin on all days of the year.
-        first = FIRST_YEAR + timedelta(days=int(np.random.default_rng([self.seed, 47]).integers(0, 365)))
-        places = self.places[False]
-        size = Size(
-            items=of.items, days=self.until + HORIZON, first=first, promotions=of.promotions, weather=of.weather,
-            seasons=of.seasons,
-        )  # fmt: skip
-        return make_market(self.seed, places.latitudes, places.people, size)
-
-    @cached_property
-    def suppliers(self) -> Suppliers:
-        nodes = len(self.places[False].codes)
-        return make_suppliers(
-            self.seed, self.setting.items, nodes, self.until + HORIZON, lead_share=self.setting.lead_share
-        )
-
-    @property
-    def until(self) -> int:
-        return self.setting.history + self.setting.settle + self.setting.days
-
-    @cached_property
-    def forecasts(self) -> Forecasts:
-        return Forecasts(self.market, self.setting.history, trees=self.setting.trees, seed=self.seed)
-
-    def foresight(self, knows: Knows = "forecast") -> Foresight:
-        return Weekly(self.forecasts if knows == "forecast" else Clairvoyant(self.market, knows))
-
-    def live(self, planning: Planning, *, through_centres: bool = False) -> Figures:
-        """What comes of it. In the first morning there is what the mean of four weeks asks for until orders arrive."""
-        places, lead = self.places[through_centres], self.suppliers.past.mean(axis=1)[self.suppliers.supplier]
-        first = self.setting.history
-        mean = self.market.demand[:, :, first - 28 : first].mean(axis=2)
-        opening = places.at_entries(np.ceil(mean * (lead + 10)[:, None]).astype(np.int64))
-        return Figures.of(
-            live(
-                self.market, places, self.suppliers, planning, opening, first=first, until=self.until,
-                counted_from=first + self.setting.settle,
-            )
-        )  # fmt: skip
-
-    def by_average(self, level: Level, *, through_centres: bool = False) -> Figures:
-        places = self.places[through_centres]
-        return self.live(Planning(ByAverage(places, self.suppliers, level)), through_centres=through_centres)
-
-    def by_forecast(
-        self, carrying_year: float, *, knows: Knows = "forecast", mover: Literal["flow", "filled"] | None = None,
-        through_centres: bool = False,
-    ) -> Figures:  # fmt: skip
-        places, foresight = self.places[through_centres], self.foresight(knows)
-        of = (self.market, places, self.suppliers, foresight)
-        buyer = Foreseeing(*of, Buys(carrying_year=carrying_year), self.seed)
-        if mover is None:
-            return self.live(Planning(buyer), through_centres=through_centres)
-        moves = Flowing(*of, Moves(), self.seed) if mover == "flow" else FilledUp(places, COVER_DAYS)
-        return self.live(Planning(buyer, moves), through_centres=through_centres)
-
-    def at_capital(self, capital: float, *, gap: float, whole: bool, through_centres: bool = False) -> Figures:
-        """(s, S) with the `z` at which it uses as much capital, or the least step more."""
-        low, high = -3.0, 6.0
-        best = self.by_average(Level(z=high, gap=gap, whole=whole), through_centres=through_centres)
-        for _ in range(9):
-            middle = (low + high) / 2
-            found = self.by_average(Level(z=middle, gap=gap, whole=whole), through_centres=through_centres)
-            if found.capital < capital:
-                low = middle
-            else:
-                high, best = middle, found
-        return best
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """Of one seed.
-
-    curve    for each of Setting.carrying (by forecast, by average with as much capital), suppliers deliver to all nodes
-    rates    the first of them by somebody who knows the rates of demand
-    flow     the first of them with transfers before the demand
-    centres  suppliers deliver to two centres: nothing is moved (still), filled up by averages (filled), and before the
-             demand by forecasts (flow); the same purchases in all
-    """
-
-    seed: int
-    curve: tuple[tuple[Figures, Figures], ...]
-    rates: Figures
-    flow: Figures
-    centres: Mapping[str, Figures]
-
-    @property
-    def ours(self) -> Figures:
-        return self.curve[0][0]
-
-    @property
-    def average(self) -> Figures:
-        return self.curve[0][1]
-
-
-def one(setting: Setting, seed: int) -> Found:
-    """Both studies of a seed."""
-    twin = Twin(seed, setting)
-    ours = [twin.by_forecast(carrying) for carrying in setting.carrying]
-    level = {"gap": LEVEL.gap, "whole": LEVEL.whole}
-    return Found(
-        seed=seed,
-        curve=tuple((of, twin.at_capital(of.capital, **level)) for of in ours),
-        rates=twin.by_forecast(setting.carrying[0], knows="rates"),
-        flow=twin.by_forecast(setting.carrying[0], mover="flow"),
-        centres={
-            name: twin.by_forecast(setting.carrying[0], mover=mover, through_centres=True)
-            for name, mover in _MOVERS.items()
-        },
-    )  # fmt: skip
+FLOOR_BREAKS = 0.8
 
 
 def experiment(setting: Setting, seeds: Sequence[int], *, say: Callable[[str], None], processes: int = 2) -> "Report":
@@ -270,6 +53,12 @@ class Report:
     def more_than_filled(self) -> float:
         return self.mean_of(lambda f: f.centres["flow"].next_day - f.centres["filled"].next_day)
 
+    @property
+    def breaks_foretold(self) -> float:
+        """Share of promotions whose stock ran out within a day of the day foretold."""
+        hits, looked = (sum(f.breaks[k] for f in self.found) for k in (0, 1))
+        return hits / max(looked, 1)
+
     def mean_of(self, of: Callable[[Found], float]) -> float:
         return float(np.mean([of(found) for found in self.found]))
 
@@ -284,6 +73,7 @@ class Report:
             "more_next_day": self.more_next_day,
             "more_next_day_than_filled": self.more_than_filled,
             "more_next_day_where_all_are_supplied": self.mean_of(lambda f: f.flow.next_day - f.ours.next_day),
+            "breaks_foretold": self.breaks_foretold,
             "net_minor": self.mean_of(lambda f: net_minor(f.centres["flow"], f.centres["still"])),
             "ok": self.ok,
             "setting": asdict(self.setting),
@@ -337,6 +127,10 @@ def table(report: Report) -> str:
         f" against filled up by averages), net {net / 1e5:.1f} k a seed;"
         f" floor {100 * FLOOR_NEXT:+.0f}, aim {100 * AIM_NEXT:+.0f}"
     )
+    rows.append(
+        f"stock for a promotion runs out within a day of the day foretold: {report.breaks_foretold:.0%} of"
+        f" {sum(f.breaks[1] for f in report.found)}; floor {FLOOR_BREAKS:.0%}"
+    )
     return "\n".join(rows) + "\n"
 
 
@@ -348,7 +142,6 @@ def _mean(of: Sequence[Figures], name: str) -> float:
     return float(np.mean([getattr(f, name) for f in of]))
 
 
-_MOVERS: Final[Mapping[str, Literal["flow", "filled"] | None]] = {"still": None, "filled": "filled", "flow": "flow"}
 _ARMS: Final[Mapping[str, Callable[[Found], Figures]]] = {
     "two centres, nothing moved": lambda f: f.centres["still"],
     "  filled up by averages": lambda f: f.centres["filled"],
@@ -425,16 +218,3 @@ def _next_day(report: Report, left: int) -> list[str]:
     )
     parts.append(f'<text x="{left + 4 * step:.1f}" y="{at}" text-anchor="middle">... to all nodes</text>')
     return parts
-
-
-def search_average(twins: Sequence[Twin], capitals: Sequence[float]) -> list[tuple[float, bool, float]]:
-    """(gap, whole, share of units lost) of (s, S) at these capitals, best first."""
-    found = [
-        (gap, whole, float(np.mean([
-            twin.at_capital(capital, gap=gap, whole=whole).lost_share
-            for twin, capital in zip(twins, capitals, strict=True)
-        ])))
-        for whole in (False, True)
-        for gap in (0.0, 3.0, 7.0, 10.0, 14.0)
-    ]  # fmt: skip
-    return sorted(found, key=lambda of: of[2])

@@ -14,6 +14,7 @@ from onhand.settings import Settings
 if TYPE_CHECKING:
     from onhand.db import Database
     from onhand.demand.ablate import Trial
+    from onhand.demand.backtest import Tried
     from onhand.demand.panel import Float64, Panel
 
 out = Console(highlight=False, markup=False)
@@ -58,6 +59,7 @@ def run(
     from onhand.api.idempotent import to_json
     from onhand.demand.forecasts.model import HORIZON, LEVELS
     from onhand.demand.forecasts.model import Settings as Asked
+    from onhand.flows.demand.fold import fold
     from onhand.flows.forecasts.job import ask
     from onhand.flows.forecasts.read import shown_run
 
@@ -67,6 +69,7 @@ def run(
     )  # fmt: skip
     first = None if origin is None else _day(origin)
     with _database() as db:
+        fold(db)
         made = db.transact(lambda conn: ask(conn, asked, at=datetime.now(UTC), by=0, origin=first))
         with _progress() as told:
             _work(db, made.job_id, told)
@@ -192,7 +195,9 @@ def backtest(
         if file is None
         else _panels_of_files(file, known, past, static, horizon, freq, origins, step, series, seed)
     )
-    tried, seconds, trials = [], [], []
+    tried: list[Tried] = []
+    seconds: list[float] = []
+    trials: list[Trial] = []
     with _progress() as told, where as panels:
         for number, (panel, came) in enumerate(panels):
             if ablate and number == 0:
@@ -324,14 +329,13 @@ def _panels_of_files(
     from onhand.library.panels import panel_of
 
     history = _table(file)
-    more = {name: None if path is None else _table(path) for name, path in (("known", known), ("past", past))}
-    of = None if static is None else _table(static)
+    ahead, behind, of = (None if path is None else _table(path) for path in (known, past, static))
     whole = panel_of(history, horizon=1, freq=freq)
     if whole.periods <= horizon:
         raise InvalidInput.at("horizon", f"expected fewer than the {whole.periods} periods of {file.name}")
     last = whole.dates[whole.periods - horizon - 1].astype(object)
     days = history["ds"].cast(pl.String).str.slice(0, 10).str.to_date()
-    panel = panel_of(history.filter(days <= last), horizon=horizon, freq=freq, static=of, **more)
+    panel = panel_of(history.filter(days <= last), horizon=horizon, freq=freq, known=ahead, past=behind, static=of)
     row = {name: number for number, name in enumerate(whole.ids)}
     later = whole.y[[row[name] for name in panel.ids], whole.periods - horizon :]
     if series is not None and series < panel.count:

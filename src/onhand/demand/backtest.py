@@ -95,7 +95,7 @@ def try_origin(
         *((name, outcome.segments == number) for number, name in enumerate(CLASSES)),
     ]:
         if mine.any():
-            shares = {} if name == ALL else outcome.choices[CLASSES.index(name)].shares
+            shares: Mapping[str, float] = {} if name == ALL else outcome.choices[CLASSES.index(name)].shares
             parts[name] = _part(_some(outcome.forecast, mine), _some(base, mine), came[mine], scale[mine], shares)
     return Tried(
         origin=str(panel.dates[panel.periods]), series=panel.count, parts=parts,

@@ -15,6 +15,8 @@ from onhand.demand.panel import Float64, Forecast, Int64
 
 _RESAMPLES: Final = 400
 _LOWER: Final = 0.05
+# Numbers in memory.
+_DRAWN_AT_ONCE: Final = 1_000_000
 # Fewer pairs make no interval.
 _PAIRS_MIN: Final = 8
 
@@ -123,7 +125,11 @@ def value_added(loss: Float64, baseline: Float64, *, seed: int = 0) -> Gain:
     if len(pairs) < _PAIRS_MIN:
         return Gain(gain, np.nan, np.nan)
     random = np.random.default_rng(seed)
-    drawn = np.stack([pairs[random.integers(0, len(pairs), len(pairs))].mean(axis=0) for _ in range(_RESAMPLES)])
+    count = len(pairs)
+    at_once = max(1, min(_RESAMPLES, _DRAWN_AT_ONCE // count))
+    drawn = np.concatenate(
+        [pairs[random.integers(0, count, (at_once, count))].mean(axis=1) for _ in range(-(-_RESAMPLES // at_once))]
+    )
     low, high = np.quantile(1 - drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12), [_LOWER, 1 - _LOWER])
     return Gain(gain, float(low), float(high))
 

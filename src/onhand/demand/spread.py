@@ -7,6 +7,7 @@ forecast is to be as sharp as it can be while it stays calibrated); or to a tent
 that is more: nothing last year does not say that a season cannot begin a week earlier.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -83,7 +84,7 @@ def fit(base: Float64, demand: Float64, levels: Float64) -> Spread:
 def _alike(base: Float64, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """A class, in parts whose bases lie near each other."""
     low, high = float(base[begin]), float(base[end - 1])
-    middle = begin + int(np.searchsorted(base[begin:end], (low * high) ** 0.5))
+    middle = begin + int(np.searchsorted(base[begin:end], math.sqrt(low * high)))
     if high <= _APART_MAX * low or min(middle - begin, end - middle) < _SPLIT_MIN:
         yield begin, end
         return

@@ -3,14 +3,16 @@
 Greedy is best: what one case more saves at a node falls with each case (Fox 1966).
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Int64 = npt.NDArray[np.int64]
-Int32 = npt.NDArray[np.int32]
+Units = npt.NDArray[np.integer[Any]]
 
 
-def spread_cases(quantity: Int64, case: Int64, position: Int64, demand: Int32) -> Int64:
+def spread_cases(quantity: Int64, case: Int64, position: Int64, demand: Units) -> Int64:
     """int64[I, N] units that add up to `quantity`.
 
     quantity  int64[I], whole cases of `case` int64[I] units
@@ -36,7 +38,7 @@ def spread_cases(quantity: Int64, case: Int64, position: Int64, demand: Int32) -
     return made
 
 
-def _saved(drawn: Int32, position: Int64, units: int) -> npt.NDArray[np.float64]:
+def _saved(drawn: Units, position: Int64, units: int) -> npt.NDArray[np.float64]:
     asked = np.clip(drawn - position[:, None], 0, units).mean(axis=1)
     # Beyond all draws nobody is likely to ask: the node whose stock lasts shortest is as good as any.
     return asked + 1e-6 * drawn.mean(axis=1) / np.maximum(position + units, 1)

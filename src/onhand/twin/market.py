@@ -132,7 +132,9 @@ class Market:
     @property
     def dates(self) -> npt.NDArray[np.datetime64]:
         """datetime64[T]"""
-        return np.datetime64(self.first, "D") + np.arange(self.demand.shape[2])
+        begin = (self.first - date(1970, 1, 1)).days
+        days: Int64 = np.arange(begin, begin + self.demand.shape[2], dtype=np.int64)
+        return days.astype("datetime64[D]")
 
 
 def make_market(seed: int, latitudes: Float64, people: Float64, size: Size | None = None) -> Market:
@@ -166,8 +168,9 @@ def make_market(seed: int, latitudes: Float64, people: Float64, size: Size | Non
     log += _responses(discount, elasticity, categories)
     log += _drift(chance["drift"], (of.items, 1, of.days), kept=0.98, deviation=0.22)
     log += _drift(chance["drift"], (of.items, regions, of.days), kept=0.95, deviation=0.15)
-    rate = np.exp(log)
-    demand = chance["demand"].poisson(rate * chance["demand"].gamma(SCATTER, 1 / SCATTER, rate.shape))
+    rate: Float64 = np.exp(log)
+    scattered = rate * chance["demand"].gamma(SCATTER, 1 / SCATTER, rate.shape)
+    demand: Int64 = chance["demand"].poisson(scattered).astype(np.int64)
     return Market(
         first=of.first,
         categories=categories,
@@ -177,7 +180,7 @@ def make_market(seed: int, latitudes: Float64, people: Float64, size: Size | Non
         discount=discount,
         weather=weather,
         rate=rate,
-        demand=demand.astype(np.int64),
+        demand=demand,
     )
 
 

@@ -8,7 +8,7 @@ the demo's Northpost, up to 3 kg.
 import math
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from onhand.twin.places import CITIES
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
+
+_Units = TypeVar("_Units", Float64, Int64, npt.NDArray[np.int32])
 
 _NODES: Final = (
     ("VENLO", 51.39, 6.12, True),
@@ -62,10 +64,11 @@ class Places:
         """bool[N]: whether suppliers deliver to it."""
         return self.entry == np.arange(len(self.entry))
 
-    def at_entries(self, units: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def at_entries(self, units: _Units) -> _Units:
         """[I, N, ...] sums over the nodes that are supplied through each; 0 for the others."""
         summed = np.zeros_like(units)
-        np.add.at(summed, (slice(None), self.entry), units)
+        for node, entry in enumerate(self.entry.tolist()):
+            summed[:, entry] += units[:, node]
         return summed
 
 
@@ -81,7 +84,7 @@ def make_places(*, through_centres: bool = False, room_share: float = 1.0) -> Pl
     city = np.array([(c.latitude, c.longitude) for c in CITIES])
     weight = np.array([float(c.people) for c in CITIES])
     nearest = _km(node, city).argmin(axis=0)
-    people = np.bincount(nearest, weight, len(codes))
+    people = np.bincount(nearest, weight, len(codes)).astype(np.float64)
     middle = np.stack([np.bincount(nearest, weight * city[:, k], len(codes)) / people for k in (0, 1)], axis=1)
     km = _km(node, middle)
     band = np.searchsorted([limit for limit, *_ in _LAST_MILE], km)

@@ -151,8 +151,10 @@ def _mean(loss: Float64) -> Float64:
 
 def _scored(run: Run, sums: dict[tuple[int, Part], _Sums], segment: int, part: Part) -> Scored:
     mine, other = sums[segment, part], sums[segment, "baseline"]
-    near = value_added(np.concatenate(mine.near), np.concatenate(other.near))
-    whole = value_added(np.concatenate(mine.whole), np.concatenate(other.whole))
+    near = whole = Gain(0.0, 0.0, 0.0)
+    if part != "baseline":
+        near = value_added(np.concatenate(mine.near), np.concatenate(other.near))
+        whole = value_added(np.concatenate(mine.whole), np.concatenate(other.whole))
     return Scored(
         run_id=run.run_id, segment=segment, part=part,
         sums={name: values.tolist() for name, values in asdict(mine.tally).items()},
