@@ -34,6 +34,29 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+# Two workers of pytest-xdist begin at the beginning and in the middle of the list. On a fresh copy the first has the
+# solver compiled, which takes two minutes; the second begins with what does not need it, or it would wait. What takes
+# long and has much that is shared comes early: in the end single tests go to whoever is free.
+_EARLY = (
+    "tests/sourcing/test_warm.py", "tests/crash", "tests/test_project.py", "tests/examples", "tests/cli/test_demo.py",
+    "tests/fuzz", "tests/flows/test_vendure_live.py", "tests/flows/test_kill_", "tests/bench/test_promise.py",
+    "tests/newcomer",
+)  # fmt: skip
+_WITHOUT_SOLVER = ("tests/connectors", "tests/demand", "tests/library/test_forecast.py", "tests/channels")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        if item.nodeid.startswith(_WITHOUT_SOLVER):
+            return len(_EARLY) + 1
+        return next((n for n, start in enumerate(_EARLY) if item.nodeid.startswith(start)), len(_EARLY))
+
+    ranked = sorted(items, key=rank)  # tests of a file stay together, in their order
+    first = [item for item in ranked if rank(item) <= len(_EARLY)]
+    middle = len(items) // 2
+    items[:] = [*first[:middle], *ranked[len(first) :], *first[middle:]]
+
+
 def _fast_folder() -> Path:
     """In memory where that is large enough: copying the template is 30 times faster there."""
     memory = Path("/dev/shm")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.batch import source_batch
-    from onhand.library.forecast import forecast
+    from onhand.library.forecast import forecast, forecast_files
     from onhand.library.network import Network
     from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
     from onhand.library.rebalance import Rebalancing, rebalance
@@ -48,6 +48,7 @@ _HOMES = {
     "Rebalancing": "onhand.library.rebalance",
     "TermBatch": "onhand.sourcing.term_batch",
     "forecast": "onhand.library.forecast",
+    "forecast_files": "onhand.library.forecast",
     "rebalance": "onhand.library.rebalance",
     "safety_stock": "onhand.library.safety_stock",
     "simulate": "onhand.library.simulate",
@@ -78,6 +79,7 @@ __all__ = [
     "Substitution",
     "TermBatch",
     "forecast",
+    "forecast_files",
     "rebalance",
     "safety_stock",
     "simulate",

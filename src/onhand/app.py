@@ -34,11 +34,13 @@ from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
 from onhand.flows.enquire import Enquirer, Enquiry
 from onhand.flows.expire_reservations import expire_reservations
+from onhand.flows.forecasts import job as forecasts
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
+from onhand.flows.plans import job as plans
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -75,7 +77,12 @@ _QUEUE_MAX = 4_000
 # more would only take the processor from the server, which makes the next ones ready meanwhile.
 _BATCHES, _BATCHES_WRITTEN = 4, 2
 # Jobs that a worker does, each in a process of its own.
-_WORKS = {simulation.KIND: simulation.WORK, campaigns.KIND: campaigns.WORK}
+_WORKS = {
+    simulation.KIND: simulation.WORK,
+    campaigns.KIND: campaigns.WORK,
+    plans.KIND: plans.WORK,
+    forecasts.KIND: forecasts.WORK,
+}
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
 # How often what orders came to under versions on trial is written.
@@ -232,8 +239,8 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, work on jobs, forget old idempotency keys, and
-        have compiled what planning needs. Any number of processes may do it at once."""
+        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
+        forget old idempotency keys, and have compiled what planning needs. Any number of processes may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -246,6 +253,7 @@ class App:
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
+            ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),

@@ -48,6 +48,72 @@ def test_a_change_in_a_file_that_is_only_called_is_seen(tmp_path: Path) -> None:
     assert len(both) == 2 and set(kept) < set(both), "beside the old one, which another process may be reading"
 
 
+LOOKING = """
+import sys
+from outside import twice
+turns = twice._cache.load_overload.__self__
+look = turns._load
+def told(*arguments):
+    found = look(*arguments)
+    if found is None:
+        print("nothing is kept", flush=True)
+        sys.stdin.readline()
+    return found
+turns._load = told
+print(twice(10), "read" if twice.stats.cache_hits else "compiled")
+"""
+
+
+def test_of_processes_at_once_one_compiles_and_the_others_read(tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text(OUTER)
+    (tmp_path / "inside.py").write_text(INNER % 1)
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-c", LOOKING], cwd=tmp_path, env=os.environ, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+
+    def looks(process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None and process.stdout.readline() == "nothing is kept\n"
+
+    def may_go_on(process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+    looks(first)
+    may_go_on(first)
+    looks(first)  # again, now that it is its turn
+    looks(second)
+    may_go_on(second)
+    assert first.communicate("\n", timeout=120)[0] == "12 compiled\n"
+    assert second.communicate(timeout=120)[0] == "12 read\n", "it did not wait for its turn"
+
+
+def test_who_fails_to_compile_gives_up_his_turn(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "# pyright: basic\n"
+        "from onhand.base.compiled import compiled\n"
+        "@compiled\n"
+        "def wrong(x):\n    return x.colour\n"
+        "@compiled\n"
+        "def right(x):\n    return x\n"
+    )
+    program = (
+        "from wrong import right, wrong\n"
+        "import subprocess, sys\n"
+        "try:\n    wrong(1)\n"
+        "except Exception as error:\n    print(type(error).__name__)\n"
+        "subprocess.run([sys.executable, '-c', 'from wrong import right; print(right(7))'], check=True, timeout=60)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stdout.splitlines()) == ["7", "TypingError"]
+
+
 TELLING = """
 import sys
 sys.stderr.isatty = lambda: {at_terminal}

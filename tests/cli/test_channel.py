@@ -23,6 +23,8 @@ def test_a_new_connector_is_fit_for_use_until_it_is_edited_badly(tmp_path, capsy
     assert onhand("lint", folder) == 0
     file = folder / "connector.yaml"
     assert "title: Tea House" in file.read_text()
+    assert file.read_text().startswith("# yaml-language-server: $schema=connector.schema.json\n")
+    assert json.loads((folder / "connector.schema.json").read_text())["title"] == "connector.yaml"
     file.write_text(file.read_text().replace("orders.pull:", "orders.pul:"))
     capsys.readouterr()
     assert onhand("lint", file) == 1
@@ -39,6 +41,25 @@ def test_connectors_and_the_schema_are_listed(capsys):
     assert "stock.push" in said
     assert onhand("schema") == 0
     assert json.loads(capsys.readouterr().out)["title"] == "connector.yaml"
+
+
+def test_connectors_of_the_installation_are_known_by_their_names(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ONHAND_HOME", str(tmp_path))
+    assert onhand("new", "tea_house", "--folder", tmp_path / "connectors") == 0
+    assert onhand("new", "spoiled", "--folder", tmp_path / "connectors") == 0
+    (tmp_path / "connectors" / "spoiled" / "connector.yaml").write_text("connector: spoiled")
+    capsys.readouterr()
+    assert onhand("connectors") == 0
+    rows = {cells[0]: cells[1:] for line in capsys.readouterr().out.splitlines() if (cells := line.split())}
+    assert rows["tea_house"][0] == rows["csv_feed"][0] == "alpha"
+    assert rows["spoiled"][0] == "unusable"
+    monkeypatch.setenv("ONHAND_SECRET_TOKEN", "x")
+    assert onhand("test", "tea_house", "url=http://127.0.0.1:3990") == 1
+    assert "orders.pull: FAILED: the address is not a public one" in capsys.readouterr().out
+    assert onhand("kit", "tea_house") == 0
+    assert "its status is alpha" in capsys.readouterr().out
+    assert onhand("test", "spoiled") == 2
+    assert "spoiled/connector.yaml:1:1: error" in capsys.readouterr().err
 
 
 def test_a_connector_is_tried_out_without_writing(capsys, monkeypatch):

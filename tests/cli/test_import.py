@@ -446,6 +446,7 @@ def test_every_column_of_the_api_can_be_imported():
     from onhand.catalog.model import ItemRow
     from onhand.ledger.intake import EntryIn
     from onhand.network.model import NodeRow
+    from onhand.network.restocking import LaneRow, SupplyRow
 
     def names(what):
         columns = COLUMNS[what]
@@ -454,6 +455,8 @@ def test_every_column_of_the_api_can_be_imported():
     assert names(What.ITEMS) == set(ItemRow.model_fields)
     assert names(What.NODES) == set(NodeRow.model_fields)
     assert names(What.STOCK) == set(EntryIn.__struct_fields__)
+    assert names(What.LANES) == {field.alias or name for name, field in LaneRow.model_fields.items()}
+    assert names(What.SUPPLY) == set(SupplyRow.model_fields)
 
 
 @given(cells=st.dictionaries(st.sampled_from(sorted(COLUMNS[What.NODES].optional)), st.text(max_size=12)))

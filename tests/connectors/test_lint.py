@@ -30,6 +30,11 @@ operations:
   stock.push:
     request: {method: PUT, path: "/items/{external_id}", json: {units: "{quantity}"}}
     write: {guard: none}
+  fulfilments.push:
+    request:
+      method: POST
+      path: /sent
+      json: {by: "{carrier}", of: {each: "{lines}", item: {n: "{line_id}", u: "{item.quantity}"}}}
 maps:
   order:
     to: order
@@ -73,6 +78,13 @@ WRONG = [
     ("topics: {order: {map: order}}", "topics: {order: {}}", "", "by a map, or it is a hint"),
     ("topics: {order: {map: order}}", "topics: {onhand.sale: {map: order}}", "{map: order}}", "are our own"),
     ("header: X-Topic", "header: X-Topic, path: id", "", "header, or in the body"),
+    ("{paid: open}", "{paid: opn}", "opn", "did you mean 'open'"),
+    ("table: {paid: open}", "table: {paid: open}, default: gone", "gone", "known are cancelled"),
+    ("{path: state, table: {paid: open}}", "{const: paid}", "paid", "no order of ours is 'paid'"),
+    ("const: EUR", "const: EURO", "EURO", "no currency"),
+    ("{line_id}", "{lineid}", "{n: ", "did you mean 'line_id'"),
+    ("{item.quantity}", "{item.units}", "{n: ", "nothing is called units here"),
+    ("{line_id}", "{tracking}{x}", "{n: ", "nothing is called x here"),
     ("stock.push:", "stock.pushes:", "stock.pushes", "none of the words"),
     ("request: {method: PUT", "request: {plan: setStok, method: PUT", "setStok", "did you mean 'setStock'"),
     ("scheme: hmac, header: X-Sign, secret: \"{credentials.token}\"", "scheme: queue", "X-Topic", "have no headers"),
@@ -86,7 +98,7 @@ def findings(text):
 
 def test_a_good_one_has_no_findings_and_fits_the_published_schema():
     assert findings(GOOD) == []
-    assert read_text(GOOD).capabilities == {"orders.pull", "stock.push"}
+    assert read_text(GOOD).capabilities == {"orders.pull", "stock.push", "fulfilments.push"}
     from onhand.documents.text import read
 
     assert jsonschema_rs.is_valid(schema(), read(GOOD).value)

@@ -45,7 +45,25 @@ def test_a_mean_gets_the_spread_that_such_means_had():
     fitted = spread.fit(mean, demand, LEVELS)
     for at in (2.0, 20.0, 100.0):
         drawn = random.poisson(at, 100_000)
-        made = fitted.quantiles(np.array([at]))[0]
+        made = fitted.quantiles(np.array([[at]]))[0, 0]
         assert np.mean(drawn <= made[3]) == pytest.approx(0.75, abs=0.12)
         assert made[0] < at < made[4]
-    assert spread.fit(np.array([]), np.array([]), LEVELS).quantiles(np.array([4.0, 0.0])).shape == (2, 5)
+    nothing = spread.fit(np.array([]), np.array([]), LEVELS).quantiles(np.array([[4.0], [0.0]]))
+    assert nothing.shape == (2, 1, 5)
+    assert nothing[1].max() == 0
+
+
+def test_one_mean_of_nothing_does_not_stretch_all_small_ones():
+    """A week without sales last year, in which hundreds are sold now: relative to nothing that is without bounds."""
+    random = np.random.default_rng(3)
+    mean = np.exp(random.uniform(3, 5, (400, 10)))
+    mean[:, 3] = np.where(random.random(400) < 0.5, 0.0, mean[:, 3])
+    demand = random.poisson(np.maximum(mean, 100.0)).astype(float)
+    fitted = spread.fit(spread.base_of(mean).ravel(), demand.ravel(), LEVELS)
+    made = fitted.quantiles(mean)
+    assert made.max() < 20 * mean.max()
+    # What was never asked for is told in units.
+    never = np.zeros((50, 4))
+    came = (random.random((50, 4)) < 0.1) * 7.0
+    of_never = spread.fit(spread.base_of(never).ravel(), came.ravel(), LEVELS).quantiles(never)
+    assert of_never[0, 0].tolist() == np.quantile(came, LEVELS).tolist()

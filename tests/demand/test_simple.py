@@ -50,6 +50,39 @@ def test_smoothing_takes_the_weight_that_would_have_been_best():
     assert simple.smoothed(steps)[0] == pytest.approx(50, abs=0.1)
 
 
+def test_a_level_and_weekdays_are_smoothed_as_by_the_recursion_written_out():
+    random = np.random.default_rng(5)
+    y = random.poisson(4 + 3 * (np.arange(140) % 7 == 5), (3, 140)).astype(float)
+    y[1, 30:40] = np.nan
+    made = simple.ets(panel(y, horizon=10))
+    for row, series in enumerate(y):
+        found = []
+        for weight in (0.02, 0.05, 0.1, 0.2):
+            for share in (0.01, 0.03, 0.1):
+                level = np.nanmean(series[:56])
+                phases = [np.nanmean(series[:56][p::7]) - level for p in range(7)]
+                loss = 0.0
+                for t, value in enumerate(series):
+                    if np.isfinite(value):
+                        error = value - level - phases[t % 7]
+                        loss += error**2
+                        level, phases[t % 7] = level + weight * error, phases[t % 7] + share * error
+                found.append((loss, [level + phases[(140 + h) % 7] for h in range(10)]))
+        assert made[row] == pytest.approx(min(found)[1])
+    assert made[0, 5 - 140 % 7] > made[0, 4 - 140 % 7] + 1, "Saturdays"
+
+
+def test_models_of_intermittent_demand_are_those_of_statsforecast():
+    """statsforecast 2.1.1: CrostonSBA(), TSB(alpha_d=0.1, alpha_p=0.05), IMAPA() and SimpleExponentialSmoothing(0.1) on
+    the same 600 days; what it starts from has long faded."""
+    y = np.array([[(t * 37 % 11) * (t * 7919 % 13 < 4) for t in range(600)]], float)
+    assert simple.croston_sba(panel(y))[0, 0] == pytest.approx(1.649022, rel=1e-4)
+    assert simple.tsb(panel(y))[0, 0] == pytest.approx(1.917362, rel=1e-4)
+    assert simple.smoothed(y, (0.1,))[0] == pytest.approx(2.374467, rel=1e-4)
+    # It sums up over other widths than ours.
+    assert simple.imapa(panel(y))[0, 0] == pytest.approx(1.978581, rel=0.1)
+
+
 def test_before_the_first_sale_nothing_was_for_sale():
     y = trim(np.array([[0.0, 0, 3, 0, 1], [0, 0, 0, 0, 0]]))
     assert np.isnan(y[0, :2]).all()

@@ -19,6 +19,8 @@ from schemathesis.engine.recorder import ScenarioRecorder
 
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
+from onhand.flows.forecasts.run import make
+from onhand.flows.plans import job as plans
 from onhand.flows.simulation import job as simulation
 from onhand.jobs.worker import run_next
 
@@ -57,8 +59,10 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     message_id = _connected(server, shop)
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
+    proposals = _some_proposals(server, shop)
+    forecast = _a_forecast(server, shop)
     schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign)
+        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign, proposals, forecast)
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -131,6 +135,44 @@ def _a_campaign(server: Server, shop: Shop) -> tuple[str, str]:
     return job_id, accepted["campaign_id"]
 
 
+def _some_proposals(server: Server, shop: Shop) -> list[str]:
+    """Safety stocks that nobody has decided on, of what has sold now well, now badly."""
+    today = datetime.now(UTC).date()
+    sales = [
+        {"sku": sku, "node": node, "day": (today - timedelta(days=n)).isoformat(), "quantity": n * n % 7}
+        for n in range(1, 57)
+        for sku in shop.skus[:3]
+        for node in shop.nodes[:2]
+    ]
+    shop.call("POST", "/v1/sales/batch", {"sales": sales})
+    rows = [
+        {"sku": sku, "supplier": "Keramik Nord", "lead_days": [5, 9], "unit_cost_minor": 400} for sku in shop.skus[:3]
+    ]
+    shop.call("POST", "/v1/supply/batch", {"supply": rows})
+    shop.call("POST", "/v1/lanes/batch", {"lanes": [{"from": shop.nodes[0], "to": shop.nodes[1], "days": 2}]})
+    plan = {"kind": "safety_stock", "valid_hours": 300, "settings": {"service_level": 0.98}}
+    shop.call("POST", "/v1/plans/run", plan, status=202)
+    assert run_next(server.app.db, {plans.KIND: plans.WORK}, threading.Event())
+    found = [row["proposal_id"] for row in shop.call("GET", "/v1/proposals")["data"]]
+    assert len(found) > 1
+    return found
+
+
+def _a_forecast(server: Server, shop: Shop) -> str:
+    """A forecast that is made, of some weeks of sales; its run."""
+    today = datetime.now(UTC).date()
+    rows = [
+        {"sku": sku, "day": f"{today - timedelta(days=back)}", "quantity": back % 5, "region": "DE"}
+        for back in range(1, 36)
+        for sku in ("MUG-BLUE", "PLATE")
+    ]
+    shop.call("POST", "/v1/sales/batch", {"sales": rows})
+    run_id = shop.call("POST", "/v1/forecasts/run", {"horizon": 7}, status=202)["run_id"]
+    make(server.app.db, run_id, today, lambda *_: None)
+    shop.call("PUT", "/v1/forecasts/schedule", {"hour": 3})
+    return run_id
+
+
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
@@ -161,7 +203,13 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
 
 
 def _config(
-    server: Server, shop: Shop, jobs: list[str], message_id: int, campaign: tuple[str, str]
+    server: Server,
+    shop: Shop,
+    jobs: list[str],
+    message_id: int,
+    campaign: tuple[str, str],
+    proposals: list[str],
+    forecast: str,
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -177,6 +225,7 @@ def _config(
         "webhook_id": [shop.webhook],
         "job_id": jobs,
         "line_id": ["1", "2"],
+        "proposal_id": proposals,
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
     # Steps that only some are ready for: more-0 to more-3 are still at their nodes, and the last ones as well.
@@ -188,12 +237,15 @@ def _config(
         "/v1/orders/{order_id}/release": [order_id for name, order_id in shop.orders.items() if "held" in name],
         "/v1/orders/{order_id}/hold": fresh[:6],  # what is held is not rerouted
         "/v1/orders/{order_id}/reroute": fresh[6:],
+        "/v1/proposals/{proposal_id}/approve": proposals[::2],
+        "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
         "/v1/signal-feeds/{name}": SIGNALS,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
+    lists |= {"category": ["kitchen"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
@@ -201,6 +253,11 @@ def _config(
         "/v1/campaigns/assess": {"body.from": "soon", "body.to": "then", "body.items[*]": "mug"},
         "/v1/campaigns/{campaign_id}": {"path.campaign_id": "campaign"},
         "/v1/campaigns/{campaign_id}/cancel": {"path.campaign_id": "campaign"},
+    }
+    lists["forecast"] = [forecast]
+    of_forecasts = {
+        "/v1/forecasts": {"query.run_id": "forecast"},
+        "/v1/forecasts/runs/{run_id}": {"path.run_id": "forecast"},
     }
     of_channels = {
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
@@ -224,6 +281,13 @@ def _config(
         "body.entries[*].node": ("node", 0.9),
         "body.markdowns[*].sku": ("sku", 0.9),
         "body.markdowns[*].node": ("node", 0.9),
+        "body.supply[*].sku": ("sku", 0.9),
+        "body.supply[*].node": ("node", 0.9),
+        "body.lanes[*].from": ("node", 0.9),
+        "body.lanes[*].to": ("node", 0.9),
+        "body.items[*]": ("sku", 0.9),
+        "body.nodes[*]": ("node", 0.9),
+        "body.categories[*]": ("category", 0.9),
     }
     return schemathesis.Config.from_dict(
         {
@@ -246,7 +310,7 @@ def _config(
                         "include-path": path,
                         "parameters": {key: {"dictionary": name, "probability": 0.8} for key, name in wanted.items()},
                     }
-                    for path, wanted in (of_channels | of_campaigns).items()
+                    for path, wanted in (of_channels | of_campaigns | of_forecasts).items()
                 ),
             ],
             "checks": {"max_response_time": 10},

@@ -1,6 +1,7 @@
 """What others rely on, word for word: a change here is a change for users. `make golden` rewrites the files."""
 
 import inspect
+import json
 import os
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from onhand.api.app import create_api
 from onhand.api.openapi import operations_of
 from onhand.app import App
 from onhand.cli import build
+from onhand.connectors import schema
 from onhand.orders.states import FULFILMENT_STEPS, ORDER_STEPS
 from onhand.settings import Settings
 
 FOLDER = Path(__file__).parent
 
 
-def check(name: str, text: str) -> None:
-    path = FOLDER / name
+def check(name: str, text: str, folder: Path = FOLDER) -> None:
+    path = folder / name
     if os.environ.get("ONHAND_GOLDEN") == "write":
         path.write_text(text, "utf-8")
     assert path.exists(), f"no {name}: run `make golden` and read the diff"
@@ -49,6 +51,11 @@ def test_golden_commands():
         return [" ".join([name, *(o for o in options if o != "--help")])]
 
     check("commands.txt", "\n".join(lines(typer.main.get_command(build()), "onhand")) + "\n")
+
+
+def test_golden_schema():
+    """What editors complete connector.yaml by, as it is published with the documentation."""
+    check("connector.schema.json", json.dumps(schema(), indent=2) + "\n", FOLDER.parents[1] / "docs")
 
 
 def test_golden_states():

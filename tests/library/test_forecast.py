@@ -1,5 +1,6 @@
 """`onhand.forecast`: from data frames to data frames, with nothing of the future in it."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -52,6 +53,13 @@ def made(world):
     return onhand.forecast(history, horizon=14, freq="D", known=known, static=static)
 
 
+@pytest.fixture(scope="module")
+def small():
+    """Enough for the trees to be in charge."""
+    panel, _, _ = shop(series=8, periods=200, horizon=14, effect=2.0)
+    return panel
+
+
 def test_a_frame_of_the_same_kind_comes_back_with_a_row_for_each_period_ahead(world, made):
     panel, _, _ = world
     assert isinstance(made, pl.DataFrame)
@@ -73,10 +81,10 @@ def test_demand_whose_law_is_known_is_forecast_nearer_than_by_weekdays(world, ma
     assert (mean[promoted].sum() / rate[promoted].sum()) == pytest.approx(1, abs=0.2), "a promotion is known ahead"
 
 
-def test_the_same_seed_forecasts_the_same(world, made):
-    history, known, static = frames(world[0])
-    again = onhand.forecast(history, horizon=14, freq="D", known=known, static=static)
-    assert again.equals(made)
+def test_the_same_seed_forecasts_the_same(small):
+    history, known, static = frames(small)
+    first, again = (onhand.forecast(history, horizon=14, freq="D", known=known, static=static) for _ in range(2))
+    assert again.equals(first)
 
 
 def shifted(panel, extra):
@@ -91,27 +99,22 @@ def shifted(panel, extra):
     )  # fmt: skip
 
 
-def test_what_comes_after_the_origin_moves_nothing(world):
-    panel, _, _ = world
-    whole, _, _ = shop(series=30, periods=314, horizon=14, effect=2.0)
-    past = {"weather": np.random.default_rng(4).normal(size=(1, 300))}
-    cut = Panel(
-        ids=panel.ids, freq="D", dates=panel.dates, y=panel.y, known=panel.known, static=panel.static, past=past
-    )
-    later = shifted(cut, 14).before(300, 14)
+def test_what_comes_after_the_origin_moves_nothing(small):
+    past = {"weather": np.random.default_rng(4).normal(size=(1, 200))}
+    cut = replace(small, past=past)
+    later = shifted(cut, 14).before(200, 14)
     first, second = run(cut, LEVELS), run(later, LEVELS)
+    assert all(choice.shares.get(BOOSTED) for choice in first.choices.values()), "the trees are left out"
     assert np.array_equal(first.forecast.mean, second.forecast.mean)
     assert np.array_equal(first.forecast.quantiles, second.forecast.quantiles)
-    assert whole.periods == 314
 
 
-def test_a_signal_known_to_the_origin_only_is_not_looked_at_after_it(world):
-    panel, _, _ = world
-    history, _, static = frames(panel)
-    days = [panel.dates[0].astype(object) + timedelta(days=n) for n in range(314)]
-    values = np.random.default_rng(2).normal(size=314)
+def test_a_signal_known_to_the_origin_only_is_not_looked_at_after_it(small):
+    history, _, static = frames(small)
+    days = [small.dates[0].astype(object) + timedelta(days=n) for n in range(214)]
+    values = np.random.default_rng(2).normal(size=214)
     past = pl.DataFrame({"ds": days, "search": values})
-    other = pl.DataFrame({"ds": days, "search": np.where(np.arange(314) >= 300, 1e6, values)})
+    other = pl.DataFrame({"ds": days, "search": np.where(np.arange(214) >= 200, 1e6, values)})
     first = onhand.forecast(history, horizon=14, freq="D", past=past, static=static)
     assert onhand.forecast(history, horizon=14, freq="D", past=other, static=static).equals(first)
 
@@ -196,5 +199,77 @@ def test_what_is_wrong_is_named_with_its_remedy(change, path):
     asked = {"history": history, "horizon": 2, "freq": "D"} | change(history)
     with pytest.raises(InvalidInput) as refused:
         onhand.forecast(asked.pop("history"), **asked)
+    assert refused.value.errors[0].path == path
+    assert len(refused.value.errors[0].message) > 15
+
+
+def test_a_series_without_history_is_forecast_from_its_siblings():
+    panel, _, rate = shop(series=24, periods=90, horizon=14)
+    history, known, static = frames(panel)
+    hidden = panel.ids[5]
+    rest = history.filter(pl.col("unique_id") != hidden)
+    made = onhand.forecast(rest, horizon=14, freq="D", static=static)
+    assert made["unique_id"].unique().sort().to_list() == list(panel.ids)
+    new = made.filter(pl.col("unique_id") == hidden)
+    others = rate[np.arange(24) != 5].mean()
+    assert 0.3 * others < new["mean"].mean() < 2 * others
+    assert new["q0.95"].mean() > 3 * new["q0.25"].mean(), "it may be much or little"
+    alone = onhand.forecast(rest, horizon=14, freq="D", static=static.filter(pl.col("unique_id") != hidden))
+    assert alone.equals(made.filter(pl.col("unique_id") != hidden)), "the others are forecast as without it"
+    by_known = onhand.forecast(rest, horizon=14, freq="D", known=known)
+    assert hidden in by_known["unique_id"].to_list()
+
+
+def test_whole_quantiles_are_whole_and_the_mean_is_not():
+    panel, _, _ = shop(series=10, periods=90, horizon=7)
+    history, _, _ = frames(panel)
+    made = onhand.forecast(history, horizon=7, freq="D", whole=True)
+    values = made.select(pl.selectors.starts_with("q")).to_numpy()
+    assert (values == np.rint(values)).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert (made["mean"].to_numpy() % 1 != 0).any()
+
+
+@pytest.mark.parametrize("method", ["bottom_up", "wls_struct", "wls_var", "mint_shrink"])
+def test_sums_are_further_rows_that_add_up(method):
+    panel, _, rate = shop(series=12, periods=120, horizon=7)
+    history, _, static = frames(panel)
+    static = static.with_columns(region=pl.Series(["n", "s"] * 6))
+    made = onhand.forecast(
+        history, horizon=7, freq="D", static=static, hierarchy=["total", "kind", ["kind", "region"]],
+        reconciliation=method,
+    )  # fmt: skip
+    assert made["level"].unique(maintain_order=True).to_list() == ["unique_id", "total", "kind", "kind/region"]
+    assert "kind 1/s" in made["unique_id"].to_list()
+    days = made.group_by("level", "ds").agg(pl.col("mean").sum()).pivot("level", index="ds", values="mean")
+    for level in ("total", "kind", "kind/region"):
+        assert days[level].to_numpy() == pytest.approx(days["unique_id"].to_numpy())
+    total = made.filter(pl.col("level") == "total")
+    assert total["mean"].to_numpy() == pytest.approx(rate.sum(axis=0), rel=0.15)
+    series = made.filter(pl.col("level") == "unique_id")
+    width = (total["q0.95"] - total["q0.05"]).sum()
+    assert width < 0.8 * (series["q0.95"] - series["q0.05"]).sum(), "what scatters apart cancels out"
+    if method == "bottom_up":
+        bare = onhand.forecast(history, horizon=7, freq="D", static=static)
+        assert bare.equals(series.drop("level"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"hierarchy": ["colour"]}, "hierarchy"),
+        ({"hierarchy": [["kind", "colour"]]}, "hierarchy"),
+        ({"hierarchy": [[]]}, "hierarchy"),
+        ({"hierarchy": ["twin"]}, "hierarchy"),
+        ({"hierarchy": ["kind"], "static": None}, "hierarchy"),
+        ({"hierarchy": ["kind"], "reconciliation": "top_down"}, "reconciliation"),
+        ({"engine": "dask"}, "engine"),
+    ],
+)
+def test_sums_and_engines_that_cannot_be_are_named(asked, path):
+    history = pl.DataFrame({"unique_id": ["a"] * 5, "ds": [date(2026, 1, n) for n in range(1, 6)], "y": [1.0] * 5})
+    static = pl.DataFrame({"unique_id": ["a"], "kind": ["x"], "twin": ["a"]})
+    with pytest.raises(InvalidInput) as refused:
+        onhand.forecast(history, horizon=2, freq="D", **{"static": static, **asked})
     assert refused.value.errors[0].path == path
     assert len(refused.value.errors[0].message) > 15

@@ -55,6 +55,11 @@ def test_what_nobody_wants_elsewhere_gets_cheaper():
     assert 0 < found.markdowns.units[0] <= 300
 
 
+def test_each_item_is_marked_down_by_its_own_elasticity():
+    found = pruned([[0.5], [0.5]], [[300], [300]], elasticity=np.array([0.5, 3.0]))
+    assert found.markdowns.item.tolist() == [1]
+
+
 def test_the_markdown_is_the_best_of_those_tried():
     ratios = []
     for elasticity in (1.2, 2.0, 4.0):

@@ -74,6 +74,15 @@ def test_a_large_minimum_for_a_slow_item_is_not_worth_it():
     assert (slow, fast > 0) == (0, True)
 
 
+def test_a_case_is_ordered_before_the_shelf_is_empty():
+    """It lies for months whenever it is bought: waiting spares a week of keeping it, not all of that."""
+    found = bought([0.3], multiple=24, carrying=0.02, stockout=6.0, position=2, lead_days=[10])
+    assert found.quantity.tolist() == [24]
+    # Enough for now: not yet. And a case that costs more to keep than it could ever sell: never.
+    assert bought([0.3], multiple=24, carrying=0.02, stockout=6.0, position=12, lead_days=[10]).quantity[0] == 0
+    assert bought([0.1], multiple=24, carrying=0.1, stockout=6.0, lead_days=[10]).quantity[0] == 0
+
+
 def test_ordering_that_costs_much_makes_larger_orders():
     cheap, dear = (bought([5], fixed=cost, carrying=0.1).quantity[0] for cost in (0, 100))
     assert dear > 1.2 * cheap > 0

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from onhand.planning.search import Rules, coordinate_search, roll_out, tune_service
+from onhand.demand.paths import sample_paths
+from onhand.planning.protection import Expected, lasting_demand
+from onhand.planning.replenish import Buying
+from onhand.planning.safety_stock import for_service
+from onhand.planning.search import Rules, coordinate_search, roll_out, tune_service, tuned_service
 
 
 def rules(rows=1, **given):
@@ -75,3 +79,42 @@ def test_what_cannot_be_told_apart_stays_as_it_is():
 def test_what_makes_no_sense_is_refused(call, told):
     with pytest.raises(ValueError, match=told):
         call()
+
+
+def made_rows(count, mean, **given):
+    """(forecast, terms) of `count` items that sell `mean` a day."""
+    levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    quantiles = np.ones((count, 14, 1)) * mean * [0.2, 0.6, 1.0, 1.4, 1.8]
+    whole = {"position": 0, "review_days": 7, "minimum": 0, "multiple": 1}
+    money = {"unit_cost": 10.0, "stockout": 6.0, "carrying": 0.02, "service": np.nan, "fixed": 0.0}
+    made = {name: np.full(count, given.get(name, value), np.int64) for name, value in whole.items()}
+    made |= {name: np.full(count, given.get(name, value), float) for name, value in money.items()}
+    lead = np.full((count, 1), given.get("lead", 5))
+    return Expected(levels=levels, quantiles=quantiles), Buying(**made, lead_days=lead, is_open=np.ones(count, bool))
+
+
+def test_lots_are_stock_and_theory_stays_where_it_holds():
+    service = np.full(6, 0.977)
+    small, large = made_rows(6, 2.0), made_rows(6, 0.3, multiple=24)
+    tuned, untold = tuned_service(*small, service, paths=60)
+    assert not untold.any() and (tuned == service).all()
+    tuned, untold = tuned_service(*large, service, paths=60)
+    assert untold.all() and (tuned < 0.95).all()
+    # Judged on other paths than those that it was found on.
+    expected, buying = large
+    demand = sample_paths(expected.levels, np.tile(expected.quantiles, (1, 10, 1)), paths=60, seed=9)
+    totals = lasting_demand(expected, buying.lead_days, buying.review_days, paths=400)
+    costs = [
+        roll_out(
+            demand, for_service(totals, share).order_up_to,
+            rules(6, lead=5, review=7, multiple=24, stockout=6.0, carrying=0.02, on_hand=24),
+        ).sum()
+        for share in (service, tuned)
+    ]  # fmt: skip
+    assert costs[1] < 0.95 * costs[0]
+
+
+def test_what_nobody_asks_for_or_wants_served_is_not_tuned():
+    expected, buying = made_rows(2, 0.0, multiple=24)
+    tuned, untold = tuned_service(expected, buying, np.array([0.9, 0.0]))
+    assert not untold.any() and tuned.tolist() == [0.9, 0.0]

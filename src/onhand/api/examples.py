@@ -234,6 +234,85 @@ _CAMPAIGN: Json = {
     "cancelled_at": None,
 }  # fmt: skip
 
+_RUN_ID = "019cae2a-8c31-7000-9b02-6a1e0f4d5b77"
+_BACKTEST: Json = {"loss": 0.3121, "loss_baseline": 0.3402, "gain": 0.0826, "gain_low": 0.0611, "gain_high": 0.1043}
+_FORECAST: Json = {
+    "run_id": _RUN_ID, "origin": "2026-03-02", "sku": "MUG-BLUE", "node": None, "region": "DE-BE", "channel": None,
+    "segment": "smooth", "in_charge": "model", "models": {"boosted": 0.75, "phase_median": 0.25},
+    "backtest": _BACKTEST, "contributions": {"history": 0.71, "price": 0.17, "calendar": 0.12},
+    "periods": [
+        {"from": "2026-03-02", "mean": 9.4, "quantiles": {"0.1": 5.2, "0.5": 9.1, "0.9": 14.3}},
+        {"from": "2026-03-03", "mean": 8.7, "quantiles": {"0.1": 4.8, "0.5": 8.4, "0.9": 13.5}},
+    ],
+}  # fmt: skip
+_FORECAST_HEAD: Json = {
+    "run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "done", "origin": "2026-03-02",
+    "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "series": 4_210, "scored_periods": 7,
+    "has_series": True, "by": 2, "created_at": _MONDAY, "finished_at": "2026-03-02T09:14:40Z",
+}  # fmt: skip
+_FORECAST_SCORE: Json = {
+    "segment": "all", "part": "champion", "series": 4_210, "periods": 7, "loss": 0.3187, "loss_baseline": 0.3451,
+    "bias": -0.021, "gain": 0.0765, "low": 0.0512, "high": 0.1007, "coverage": {"0.8": 0.813},
+}  # fmt: skip
+_FORECAST_RUN: Json = _FORECAST_HEAD | {
+    "champion": {
+        "model_id": "019cae2a-8c31-7000-a5f1-3d9e20c7b8aa", "role": "champion", "why": "first",
+        "learned_until": "2026-02-16", "series": 2_500,
+        "looks_at": {"known_ahead": ["price", "public_holiday"], "past_only": []}, "created_at": _MONDAY,
+        "promoted_at": _MONDAY, "retired_at": None,
+    },
+    "challenger": None,
+    "segments": [
+        _BACKTEST | {"segment": "smooth", "series": 1_377, "in_charge": "model", "origins": 2,
+                     "shares": {"boosted": 0.75, "phase_median": 0.25}}
+    ],
+    "contributions": {"history": 0.71, "price": 0.17, "calendar": 0.12},
+    "signals": [
+        {"signal": "price", "verdict": "helps", "stays": True, "without": 0.3402, "with": 0.3121, "gain": 0.0826,
+         "worst": -0.041}
+    ],
+    "realised": [_FORECAST_SCORE],
+    "drift": [{"segment": "all", "periods": 21, "loss_since": None, "bias_since": None}],
+}  # fmt: skip
+_FORECAST_SCHEDULE: Json = {
+    "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "ablate": True, "learn": False,
+    "seed": 0, "hour": 3, "active": True, "next_at": "2026-03-03T03:00:00Z", "by": 2, "updated_at": _MONDAY,
+}  # fmt: skip
+_LANE: Json = {
+    "from": "LYON", "to": "BERLIN", "days": 2, "unit_cost_minor": 35, "kg_cost_minor": 0, "units_per_day": 600,
+    "co2_g_per_kg": 95, "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_SUPPLY: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN", "supplier": "Keramik Nord", "lead_days": [6, 7, 7, 9, 14], "review_days": 7,
+    "order_days": [1], "minimum": 48, "multiple": 12, "unit_cost_minor": 310, "order_cost_minor": 0,
+    "stockout_minor": None, "carrying_rate": None, "co2_g_per_unit": 40, "active": True, "updated_at": _MONDAY,
+}  # fmt: skip
+_PROPOSAL: Json = {
+    "proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c915", "job_id": _JOB_ID, "plan": "rebalance", "kind": "transfer",
+    "status": "approved", "sku": "MUG-BLUE", "node": "BERLIN", "from": "LYON", "supplier": None, "quantity": 24,
+    "price_minor": None, "cost_minor": 840, "currency": "EUR", "act_by": "2026-03-02", "expected_at": "2026-03-04",
+    "expires_at": "2026-03-03T07:30:00Z",
+    "effect": {
+        "money_minor": {"expected": 8214, "low": 1390, "high": 15220},
+        "units": {"expected": 17.4, "low": 4.0, "high": 24.0},
+        "service": {
+            "all_served_before": None, "all_served_after": None,
+            "share_before": {"expected": 0.61, "low": 0.42, "high": 0.9},
+            "share_after": {"expected": 0.93, "low": 0.71, "high": 1.0},
+        },
+        "co2_g": {"expected": 776, "low": 776, "high": 776},
+    },
+    "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 14},
+    "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be"
+    " sold, worth 82.14 EUR after 8.40 EUR for the way.",
+    "created_at": _MONDAY, "decided_at": _PLACED, "by": 2, "reason": None,
+    "followed": {
+        "inbound_id": "019cae2a-9d10-7000-8a11-7c20be41f3d6",
+        "reference": "TRANSFER-019cae2a-8c30-7000-9b1e-2f6d7a80c915", "ordered": 24, "shipped": 24, "received": 0,
+        "short": 0,
+    },
+}  # fmt: skip
+
 # Orders -------------------------------------------------------------------------------------------
 
 _COST: Json = {"shipping": 560, "handling": 150, "split": 0, "lateness": 2, "carbon": 0}
@@ -426,6 +505,15 @@ _FEED: Json = {
 
 ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
+    "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
+    "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
+    "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
+    "LaneList": _page(_LANE),
+    "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
+    "SupplyList": _page(_SUPPLY),
+    "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
+    "ProposalOut": _PROPOSAL,
+    "ProposalList": _page(_PROPOSAL),
     "CampaignList": _page(_CAMPAIGN),
     "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
     "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},
@@ -576,8 +664,9 @@ def _add(content: Json, example: object) -> None:
 
 
 def _of_model(schema: Json, schemas: Json) -> object:
-    """The first example that the schema itself has; of an optional body, that of the body."""
-    for part in cast("list[Json]", schema.get("anyOf", [schema])):
+    """The first example that the schema itself has; of an optional body, that of the body; of several kinds of body,
+    that of the first."""
+    for part in cast("list[Json]", schema.get("anyOf") or schema.get("oneOf") or [schema]):
         found = schemas.get(part.get("$ref", "").rpartition("/")[2], part)
         if "examples" in found:
             return found["examples"][0]

@@ -4,9 +4,14 @@
 import hashlib
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows: whoever needs it compiles it
+    fcntl = None
 try:
     from numba import njit
     from numba.core import event
@@ -119,7 +124,43 @@ def compiled(function, **options):
         stamp = _stamps.get(folder) or _stamps.setdefault(folder, _stamp(folder))
         name = f"{cache._impl.filename_base}-{stamp[:16]}"
         cache._cache_file = type(file)(cache._cache_path, name, file._source_stamp)
+        _Turns(made, cache, folder)
     return made
+
+
+class _Turns:
+    """Of several processes that need code of a package that is not kept yet, one compiles it; the others wait until it
+    is on the disk, and read it. Who dies gives up his turn."""
+
+    _open: dict[Path, Any] = {}  # files of the turns that this process has  # noqa: RUF012
+
+    def __init__(self, dispatcher, cache, package):
+        self._compile, self._load = dispatcher.compile, cache.load_overload
+        path = Path(cache.cache_path)
+        folder = package / path.name if path.is_relative_to(package) else path.parent
+        self._path = folder / f"compiling-{package.name}.lock"
+        dispatcher.compile, cache.load_overload = self.compile, self.load_overload
+
+    def compile(self, sig):
+        """Numba's, which looks for it on the disk first; for what it calls, it is called again."""
+        has_turn = self._path in self._open
+        try:
+            return self._compile(sig)
+        finally:
+            if not has_turn and (file := self._open.pop(self._path, None)) is not None:
+                file.close()
+
+    def load_overload(self, sig, target_context):
+        """Numba's; what is not on the disk is looked for once more when it is our turn to compile it."""
+        found = self._load(sig, target_context)
+        if found is None and self._path not in self._open:
+            with suppress(OSError):  # a folder that nobody may write to keeps no code either
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._open[self._path] = self._path.open("a")
+                if fcntl is not None:
+                    fcntl.flock(self._open[self._path], fcntl.LOCK_EX)
+            found = self._load(sig, target_context)
+        return found
 
 
 def _package(function) -> Path:

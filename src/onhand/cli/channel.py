@@ -29,24 +29,34 @@ def register(app: typer.Typer) -> None:
 
 @commands.command()
 def connectors(
-    *, folder: Annotated[Path | None, typer.Option(help="Of connectors of your own, one folder each.")] = None
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Of connectors of your own, one folder each; `connectors` under ONHAND_HOME if absent."),
+    ] = None,
 ) -> None:
     """List the kinds of channels that can be talked to, and what each can do."""
     from rich.table import Table
 
-    from onhand.connectors import Declared, find, names
+    from onhand.cli.examined import own_folder, status_of
+    from onhand.connectors import Declared, Unusable, find, names
 
+    folder = own_folder() if folder is None else folder
     table = Table(box=None, pad_edge=False)
     for heading in ("connector", "status", "interface", "can", "from"):
         table.add_column(heading)
     for name in names(folder=folder):
-        found = find(name, folder=folder)
-        document = found.connector.document if isinstance(found.connector, Declared) else None
+        try:
+            found = find(name, folder=folder)
+        except Unusable:
+            table.add_row(name, "unusable", "", f"see: onhand channel lint {folder / name}", str(folder / name))
+            continue
+        connector = found.connector
         table.add_row(
             name,
-            "" if document is None else document.status,
-            "" if document is None else document.vendor_api,
-            ", ".join(sorted(found.connector.capabilities)),
+            status_of(connector),
+            connector.document.vendor_api if isinstance(connector, Declared) else "",
+            ", ".join(sorted(connector.capabilities)),
             found.place,
         )
     out.print(table)
@@ -58,7 +68,7 @@ def new(
     *,
     folder: Annotated[Path, typer.Option(help="Where its folder is made.")] = Path(),
 ) -> None:
-    """Make a folder with a connector.yaml to begin with. Exits 1 if there is one."""
+    """Make a folder with a connector.yaml to begin with, and its JSON Schema for editors. Exits 1 if there is one."""
     from onhand.connectors import STARTER, lint
 
     text = STARTER.replace("corner_shop", name).replace("Corner Shop", name.replace("_", " ").title())
@@ -73,6 +83,7 @@ def new(
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
+        target.with_name("connector.schema.json").write_text(_schema(), "utf-8")
     except FileExistsError:
         err.print(f"error: {target} is there already; choose another name, or edit it")
         raise typer.Exit(1) from None
@@ -107,11 +118,15 @@ def lint(folders: Annotated[list[Path], typer.Argument(help="Folders of connecto
 @commands.command()
 def schema() -> None:
     """Print the JSON Schema of a connector.yaml, for editors."""
+    print(_schema(), end="")  # noqa: T201  as it is, however wide
+
+
+def _schema() -> str:
     import json
 
     from onhand.connectors import schema as of
 
-    print(json.dumps(of(), indent=2))  # noqa: T201  as it is, however wide
+    return json.dumps(of(), indent=2) + "\n"
 
 
 @commands.command()
@@ -128,7 +143,7 @@ def test(
 
     Secrets come from the environment, ONHAND_SECRET_<NAME>, not from the command line. Exits 1 if something fails.
     """
-    from onhand.cli.examined import examined
+    from onhand.cli.examined import examined, own_folder
     from onhand.cli.overrides import overrides_of
     from onhand.connectors import Unusable, for_channel
 
@@ -138,8 +153,8 @@ def test(
         if not otherwise:
             tried = examined(connector).connector
         else:
-            folder = path.resolve().parent if path.is_dir() else None
-            tried = for_channel(path.name if folder else connector, {"overrides": otherwise}, folder=folder)
+            folder = path.resolve().parent if path.is_dir() else own_folder()
+            tried = for_channel(path.name if path.is_dir() else connector, {"overrides": otherwise}, folder=folder)
     except (Unusable, LookupError, OSError) as error:
         err.print(f"error: {error.strerror or error if isinstance(error, OSError) else error.args[0]}")
         raise typer.Exit(2) from None

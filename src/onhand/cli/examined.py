@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from onhand.connectors import FILE, Connector, Declared, Unusable, built_in, find, read_folder
+from onhand.flows.accounts import FOLDER
+from onhand.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,17 @@ def examined(given: str) -> Examined:
         return _of(_in(folder), folder)
     if ":" in given:
         return _of_python(given)
-    found = find(given)
+    found = find(given, folder=own_folder())
     if found.place == "onhand":
         return _of(found.connector, Path(str(files("onhand.connectors").joinpath(given))))
+    if Path(found.place).is_dir():
+        return _of(found.connector, Path(found.place))
     return _of_python(found.place)
+
+
+def own_folder() -> Path:
+    """Where connectors of this installation's own lie, if there are any."""
+    return Settings.load().home / FOLDER
 
 
 def _in(folder: Path) -> Connector:

@@ -12,7 +12,7 @@ import numpy as np
 from onhand.demand.features import Features, Rows, origins_of
 from onhand.demand.panel import Float64, Forecast, Panel, scales
 
-ROWS_MAX: Final = 900_000
+ROWS_MAX: Final = 500_000
 _ROWS_OF_ONE: Final = 60_000
 _ORIGINS: Final = 45
 _MEAN: Final[dict[str, Any]] = {

@@ -4,7 +4,7 @@ It is learned once, of some thousand series at most, and applied to as many as t
 learned does not grow with them, and can be kept.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
@@ -137,13 +137,16 @@ def learn(
     past = [panel.before(origin, min(horizon, known - origin)) for origin in origins]
     names = _names(past[0], trees=trees)
     made = [{name: _forecast(name, at, trained, holidays=holidays) for name in names} for at in past]
-    came = [panel.y[:, at.periods : at.periods + at.horizon] for at in past]
+    came = [_came(panel, at) for at in past]
     all_came = np.concatenate([y.ravel() for y in came])
-    spreads = {
-        name: spread.fit(np.concatenate([of[name].mean.ravel() for of in made]), all_came, KNOTS) for name in names
-    }
-    forecasts = [{name: _whole(of[name], spreads[name]) for name in names} for of in made]
-    choices = choose([*zip(forecasts, came, strict=True)], scales(panel.y), segments, len(CLASSES), seed=seed)
+    # How far a mean strays is told to each origin by the others: what was fitted to a day would know that day.
+    others = [[j for j in range(len(past)) if j != i] or [i] for i in range(len(past))]
+    forecasts = [
+        {name: _whole(made[i][name], _spread(name, made, came, others[i])) for name in names} for i in range(len(past))
+    ]
+    choices = choose(
+        [*zip(forecasts, came, strict=True)], scales(panel.y), _weights(panel), segments, len(CLASSES), seed=seed
+    )
     if not is_fair:
         choices = {segment: _by_field(choice, names) for segment, choice in choices.items()}
     tried = [_put_together(forecast, choices, segments) for forecast in forecasts]
@@ -154,6 +157,7 @@ def learn(
         levels,
     )
     say("training", 0.5)
+    spreads = {name: _spread(name, made, came, range(len(past))) for name in names}
     return Learned(
         freq=panel.freq, levels=levels, horizon=horizon, holidays=holidays, choices=choices, spreads=spreads,
         factor=factor, calibration=calibration,
@@ -163,6 +167,29 @@ def learn(
 
 def silent(_what: str, _share: float) -> None:
     """Nobody wants to know."""
+
+
+def _spread(
+    name: str, made: Sequence[Mapping[str, _Candidate]], came: Sequence[Float64], origins: Iterable[int]
+) -> spread.Spread:
+    """How far demand strayed from a model's mean after some of the origins."""
+    of = [*origins]
+    base = np.concatenate([spread.base_of(made[i][name].mean).ravel() for i in of])
+    return spread.fit(base, np.concatenate([came[i].ravel() for i in of]), KNOTS)
+
+
+def _weights(panel: Panel) -> Float64:
+    """float64[n]: the root of the units sold in the last year; half the way (on a scale of logarithms) from each series
+    counting the same to each unit, which leaves the choice to a few large series."""
+    sold = np.sqrt(np.nansum(panel.y[:, -panel.year :], axis=1))
+    return np.maximum(sold, 0.01 * max(float(sold.mean()), 1e-9))
+
+
+def _came(panel: Panel, at: Panel) -> Float64:
+    """float64[n, h]: what came after an origin; NaN for a series of which nothing had been seen by then: no model says
+    anything of it, and what came would be taken for how far demand strays."""
+    seen = np.isfinite(at.y).any(axis=1, keepdims=True)
+    return np.where(seen, panel.y[:, at.periods : at.periods + at.horizon], np.nan)
 
 
 def segments_of(panel: Panel) -> Int64:
@@ -220,8 +247,14 @@ def _by_field(choice: Choice, names: list[str]) -> Choice:
     )  # fmt: skip
 
 
+def _seasons_show(panel: Panel, cutoff: int, horizon: int) -> bool:
+    """Whether models of weeks and months can be tried, and trained, on seasons that came twice. Seen once, a season
+    cannot be told from what happened that year: trees miss Christmas, and a level wins in summer."""
+    return panel.freq == "D" or cutoff >= 2 * panel.year + horizon
+
+
 def _trainable(panel: Panel, cutoff: int, horizon: int) -> bool:
-    return len(origins_of(panel, cutoff, horizon, 45)) >= _BOOSTED_ORIGINS_MIN
+    return _seasons_show(panel, cutoff, horizon) and len(origins_of(panel, cutoff, horizon, 45)) >= _BOOSTED_ORIGINS_MIN
 
 
 def _trained(panel: Panel, seed: int) -> "Boosted":
@@ -235,7 +268,10 @@ def _names(panel: Panel, *, trees: bool) -> list[str]:
     if panel.freq == "D":
         names = [BASELINE, *(name for name in simple.POINT if name != "phase_mean")]
     else:
-        names = [BASELINE, "ses", *([ANNUAL] if annual.can(panel) else [])]
+        can = annual.can(panel)
+        names = [BASELINE, *([ANNUAL] if can else [])]
+        if not can or _seasons_show(panel, panel.periods, panel.horizon):
+            names.append("ses")
     return [*names, *([BOOSTED] if trees else [])]
 
 

@@ -44,10 +44,15 @@ def run(
 
 
 def sample(panel: Panel, seed: int = 0) -> Panel:
-    """The series to learn of: all, or some drawn by chance."""
-    if panel.count <= _LEARNED_OF:
-        return panel
-    return panel.rows(np.sort(np.random.default_rng(seed).choice(panel.count, _LEARNED_OF, replace=False)))
+    """The series to learn of."""
+    return panel if panel.count <= _LEARNED_OF else panel.rows(drawn(panel.count, seed))
+
+
+def drawn(count: int, seed: int) -> Int64:
+    """Places, rising, of the series to learn of: all, or some by chance."""
+    if count <= _LEARNED_OF:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, _LEARNED_OF, replace=False))
 
 
 def chunks(panel: Panel) -> Iterator[Panel]:

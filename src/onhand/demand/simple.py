@@ -5,6 +5,7 @@ gets 0.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from onhand.demand.panel import Float64, Panel
 
 Int = NDArray[np.int64]
+
+_LEVEL_WEIGHTS: Final = (0.02, 0.05, 0.1, 0.2)
+_PHASE_WEIGHTS: Final = (0.01, 0.03, 0.1)
 
 
 def same_phase(y: Float64, horizon: int, cycle: int, cycles: int) -> Float64:
@@ -85,6 +89,29 @@ def smoothed(y: Float64, weights: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
     return np.maximum(best, 0.0)
 
 
+def ets(panel: Panel) -> Float64:
+    """Exponential smoothing of a level and of what each phase of the cycle adds to it, ETS(A, N, A) (Hyndman, Koehler,
+    Ord and Snyder 2008); of twelve pairs of weights, for each series, the one that would have been best one period
+    ahead. Two years are looked at."""
+    y, cycle = panel.y[:, -2 * panel.year :], panel.cycle
+    count, periods = y.shape
+    start = _mean(y[:, : 8 * cycle], 1)
+    usual = np.stack([_mean(y[:, phase : 8 * cycle : cycle], 1) for phase in range(cycle)], axis=1) - start[:, None]
+    best, least = np.zeros((count, panel.horizon)), np.full(count, np.inf)
+    ahead = (periods + np.arange(panel.horizon)) % cycle
+    for weight, share in product(_LEVEL_WEIGHTS, _PHASE_WEIGHTS):
+        level, phases, loss = start.copy(), usual.copy(), np.zeros(count)
+        for period, value in enumerate(y.T):
+            phase = period % cycle
+            error = np.where(np.isfinite(value), value - level - phases[:, phase], 0.0)
+            loss += error * error
+            level += weight * error
+            phases[:, phase] += share * error
+        wins = loss < least
+        best[wins], least[wins] = (level[:, None] + phases[:, ahead])[wins], loss[wins]
+    return np.maximum(best, 0.0)
+
+
 def croston_sba(panel: Panel, weight: float = 0.1) -> Float64:
     """For demand with many zeros: size over interval, smoothed at each sale, less the bias of a ratio (Syntetos and
     Boylan 2005): `(1 - weight / 2) z / p`."""
@@ -138,5 +165,5 @@ def _flat(level: Float64, horizon: int) -> Float64:
 
 POINT: Final[Mapping[str, Callable[[Panel], Float64]]] = {
     "seasonal_naive": seasonal_naive, "phase_mean": phase_mean, "phase_median": phase_median, "ses": ses,
-    "croston_sba": croston_sba, "tsb": tsb, "imapa": imapa,
+    "ets": ets, "croston_sba": croston_sba, "tsb": tsb, "imapa": imapa,
 }  # fmt: skip

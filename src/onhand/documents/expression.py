@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import cel
-
+from onhand.documents.cel import cel
 from onhand.documents.findings import did_you_mean
 from onhand.documents.syntax import (
     Call,

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import cel
-
+from onhand.documents.cel import cel
 from onhand.documents.types import BOOL, BYTES, DOUBLE, INT, NULL, STRING, Type
 
 NESTING_MAX: Final = 24  # the engine gives up at about a hundred

@@ -1,5 +1,5 @@
-"""Set up what everything else refers to: items, nodes, node groups, carriers, cartons, duties, markdowns, channels,
-listings.
+"""Set up what everything else refers to: items, nodes, node groups, carriers, cartons, duties, markdowns, lanes,
+supply, channels, listings.
 
 Each writes the whole document; the same document again is `unchanged`: nothing is written and no event told.
 """
@@ -51,6 +51,7 @@ from onhand.network.model import (
     NodeRow,
     Stored,
 )
+from onhand.network.restocking import EVERY_NODE, Changes, LaneRow, SupplyRow, decide_lanes, decide_supply
 
 T = TypeVar("T")
 Written = Literal["created", "updated", "unchanged"]
@@ -224,6 +225,57 @@ def set_markdowns(
         return changes.results
 
     return _notified(db, (transact or db.transact)(work))
+
+
+def set_lanes(
+    db: Database, rows: Sequence[object], *, by: Actor, transact: Transactor | None = None
+) -> list[RowResult]:
+    """Create or replace many lanes; a refused row stops no other. Results in their order."""
+    read = read_rows(rows, LaneRow, "from")
+
+    def work(conn: Connection[TupleRow]) -> list[RowResult]:
+        documents = [row for row in read if isinstance(row, LaneRow)]
+        network_store.lock_network(conn)
+        nodes = network_store.node_ids(conn, {code for row in documents for code in (row.from_, row.to)})
+        ends = [(nodes[r.from_], nodes[r.to]) for r in documents if r.from_ in nodes and r.to in nodes]
+        changes = decide_lanes(read, nodes, network_store.find_lanes(conn, ends))
+        if changes.written:
+            network_store.write_lanes(conn, changes.written)
+            _tell_restocking(db, conn, "lane", changes, by)
+        return changes.results
+
+    return _notified(db, (transact or db.transact)(work))
+
+
+def set_supply(
+    db: Database, rows: Sequence[object], *, by: Actor, transact: Transactor | None = None
+) -> list[RowResult]:
+    """Create or replace how many items come to nodes; a refused row stops no other. Results in their order."""
+    read = read_rows(rows, SupplyRow, "sku")
+
+    def work(conn: Connection[TupleRow]) -> list[RowResult]:
+        documents = [row for row in read if isinstance(row, SupplyRow)]
+        network_store.lock_network(conn)
+        items = network_store.items_with_kind(conn, {row.sku for row in documents})
+        nodes = network_store.node_ids(conn, {row.node for row in documents if row.node is not None})
+        keys = [
+            (items[r.sku][0], EVERY_NODE if r.node is None else nodes[r.node])
+            for r in documents
+            if r.sku in items and (r.node is None or r.node in nodes)
+        ]
+        changes = decide_supply(read, items, nodes, network_store.find_supply(conn, keys))
+        if changes.written:
+            network_store.write_supply(conn, changes.written)
+            _tell_restocking(db, conn, "supply", changes, by)
+        return changes.results
+
+    return _notified(db, (transact or db.transact)(work))
+
+
+def _tell_restocking(db: Database, conn: Connection[TupleRow], kind: str, changes: Changes, by: Actor) -> None:
+    """No news to those who decide orders: an event of its own kind."""
+    codes = [r.key for r in changes.results if r.status in ("created", "updated")]
+    write_event(conn, "restocking.changed", kind, {"kind": kind, "codes": codes}, actor=by, origin=db.origin)
 
 
 def set_channel(

@@ -46,9 +46,11 @@ class Taken:
     attempt: int
 
 
-def add_job(conn: Connection[TupleRow], kind: str, request: Mapping[str, Any], *, by: int) -> str:
-    """Ask for work; its id."""
-    job_id = new_id()
+def add_job(
+    conn: Connection[TupleRow], kind: str, request: Mapping[str, Any], *, by: int, job_id: str | None = None
+) -> str:
+    """Ask for work; its id, which may be chosen (by `new_id`) so that the request can name it."""
+    job_id = job_id or new_id()
     conn.execute(SQL["add"], {"job_id": job_id, "kind": kind, "request": _json(request), "actor": by})
     return job_id
 

@@ -18,6 +18,14 @@ JOIN stock_position p ON p.item_id = t.item_id AND p.node_id = t.node_id
 ORDER BY p.item_id, p.node_id
 FOR UPDATE OF p;
 
+-- name: safety_stock_of
+SELECT coalesce(p.safety_stock, n.safety_stock_default)
+FROM node n LEFT JOIN stock_position p ON p.node_id = n.node_id AND p.item_id = %(item_id)s
+WHERE n.node_id = %(node_id)s;
+
+-- name: set_safety_stock
+UPDATE stock_position SET safety_stock = %(units)s WHERE (item_id, node_id) = (%(item_id)s, %(node_id)s);
+
 -- name: write_entries
 SELECT write_entries_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
     %s, %s);

@@ -8,6 +8,7 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.db import arrays
+from onhand.db.outbox import write_event
 from onhand.db.queries import queries
 from onhand.ledger.decide import fold
 from onhand.ledger.model import OPENING_KINDS, Entry, Position, Rejected, Result
@@ -180,6 +181,20 @@ def write_entries(
         results.append(Result("applied", entry_ids[next(applied)], position.on_hand, position.available))
     held.update(changed)
     return results
+
+
+def safety_stock_of(conn: Connection[TupleRow], key: Key) -> int:
+    """Units kept back at a position, or by default at its node."""
+    row = conn.execute(SQL["safety_stock_of"], {"item_id": key[0], "node_id": key[1]}).fetchone()
+    return 0 if row is None else row[0]
+
+
+def set_safety_stock(conn: Connection[TupleRow], key: Key, units: int, *, actor: Actor, origin: int) -> None:
+    """Keep back so many units at a position, which is made where it is missing. Writes `stock.changed`."""
+    lock_positions(conn, [key], opening=[key])
+    conn.execute(SQL["set_safety_stock"], {"item_id": key[0], "node_id": key[1], "units": units})
+    data = {"items": [key[0]], "nodes": [key[1]]}
+    write_event(conn, "stock.changed", "stock", data, actor=actor, origin=origin)
 
 
 def find_items(conn: Connection[TupleRow], skus: Collection[str]) -> dict[str, tuple[int, bool]]:

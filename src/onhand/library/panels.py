@@ -1,11 +1,13 @@
 """Tables of demand and of what is known of it, as Polars or pandas data frames, on one grid of periods."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from onhand.demand.panel import Dates, Float64, Freq, Int64, Panel, trim
 from onhand.errors import FieldError, InvalidInput
@@ -16,6 +18,21 @@ _STEPS: Final[Mapping[str, Freq]] = {
     "1mo": "M",
 }  # fmt: skip
 _KEYS: Final = ("unique_id", "ds")
+
+# What it means that a series has no row for a period: that nobody looked, or that nothing was asked for.
+Gaps = Literal["unknown", "zero"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What panels of parts of a table have in common.
+
+    grid   datetime64[D][T + H]
+    kinds  by table and column ("known.event"), the names of its kinds, rising
+    """
+
+    grid: Dates
+    kinds: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 def frequency(freq: str) -> Freq:
@@ -34,37 +51,80 @@ def panel_of(
     known: Frame | None = None,
     past: Frame | None = None,
     static: Frame | None = None,
+    gaps: Gaps = "unknown",
+    layout: Layout | None = None,
+    with_new: bool = False,
 ) -> Panel:
     """The panel of a history, its horizon after the last date of all its series.
 
-    A series without a row for a period has no observation there; zeros are written as zeros. Raises InvalidInput naming
+    gaps    what it means that a series has no row for a period
+    layout  of a larger table that this is part of; None: it is the whole
+    with_new  whether series without a history that `static` names, or `known` ahead, are in it too, nothing of them
+            observed (`seen_in`)
+
+    Raises InvalidInput naming
     the columns that are missing, not numbers, not dates, off the grid of `freq`, or there twice.
     """
     step = frequency(freq)
     if horizon < 1:
         raise InvalidInput.at("horizon", "expected 1 period or more")
-    names = _need(history, "history", (*_KEYS, "y"))
-    if not names:
+    if not _need(history, "history", (*_KEYS, "y")):
         raise InvalidInput.at("history", "it has no rows: expected unique_id, ds and y")
     ids, row = _places_of(history["unique_id"])
     days = _days(history["ds"], "history.ds")
     y = _numbers(history["y"], "history.y")
     # More came back than went out in that period: nothing is asked for less than not at all.
     y = np.maximum(y, 0.0)
-    grid = _grid(days, step, horizon)
+    grid = grid_of(days, step, horizon) if layout is None else layout.grid
+    if with_new:
+        ids, row = _joined(ids, row, _new(known, static, grid[len(grid) - horizon]))
     table = _table(row, _places(days, grid, step, "history.ds"), y, (len(ids), len(grid) - horizon), "history")
+    if gaps == "zero":
+        table = np.nan_to_num(table)
     of = {name: place for place, name in enumerate(ids)}
+    names: Mapping[str, Sequence[str]] = {} if layout is None else layout.kinds
     kinds: set[str] = set()
-    ahead = {} if known is None else _signals(known, "known", of, grid, step, kinds, must_reach=horizon)
-    behind = {} if past is None else _signals(past, "past", of, grid, step, kinds, must_reach=0)
+    ahead = {} if known is None else _signals(known, "known", of, grid, step, kinds, names, must_reach=horizon)
+    behind = {} if past is None else _signals(past, "past", of, grid, step, kinds, names, must_reach=0)
     if twice := sorted(set(ahead) & set(behind)):
         raise InvalidInput.at("past", f"{twice[0]!r} is in `known` too: a column is known ahead or it is not")
     observed = len(grid) - horizon
     return Panel(
         ids=ids, freq=step, dates=grid, y=trim(table), known=ahead,
         past={name: values[:, :observed] for name, values in behind.items()},
-        static={} if static is None else _static(static, of), categories=frozenset(kinds),
+        static={} if static is None else _static(static, of, names), categories=frozenset(kinds),
     )  # fmt: skip
+
+
+def seen_in(panel: Panel, history: Frame) -> NDArray[np.bool_]:
+    """bool[n]: which of the panel's series have a row in the history."""
+    names = set(_texts(history["unique_id"]).unique().to_list())
+    return np.array([name in names for name in panel.ids], bool)
+
+
+def _new(known: Frame | None, static: Frame | None, ahead: np.datetime64) -> set[str]:
+    """Series that a table names: any of `static`, those of `known` whose rows reach ahead."""
+    names: set[str] = set()
+    if static is not None and "unique_id" in set(static.columns):
+        names |= set(_texts(static["unique_id"]).drop_nulls().unique().to_list())
+    if known is not None and set(_KEYS) <= set(known.columns):
+        later = _days(known["ds"], "known.ds") >= ahead
+        names |= set(_texts(known["unique_id"]).filter(pl.Series(later)).drop_nulls().unique().to_list())
+    return names
+
+
+def _joined(ids: list[str], row: Int64, more: set[str]) -> tuple[list[str], Int64]:
+    """All names, rising, and the places among them of what had places among `ids`."""
+    names = sorted({*ids, *more})
+    of = {name: place for place, name in enumerate(names)}
+    return names, np.array([of[name] for name in ids], np.int64)[row]
+
+
+def texts_of(static: Frame, column: str, ids: Sequence[str]) -> list[str]:
+    """What `static` says of each series in a column; nothing: an empty text. Raises InvalidInput without the column."""
+    _need(static, "static", ("unique_id", column))
+    said = dict(zip(_texts(static["unique_id"]).to_list(), _texts(static[column]).fill_null("").to_list(), strict=True))
+    return [said.get(name, "") for name in ids]
 
 
 def _need(frame: Frame, what: str, columns: Sequence[str]) -> int:
@@ -111,7 +171,8 @@ def _numbers(column: Any, what: str) -> Float64:
     return values
 
 
-def _grid(days: Dates, step: Freq, horizon: int) -> Dates:
+def grid_of(days: Dates, step: Freq, horizon: int) -> Dates:
+    """datetime64[D][T + H]: from the first of these days to the horizon after the last."""
     first, last = days.min(), days.max()
     if step == "M":
         begin, end = first.astype("datetime64[M]"), last.astype("datetime64[M]")
@@ -155,6 +216,7 @@ def _signals(
     grid: Dates,
     step: Freq,
     kinds: set[str],
+    names: Mapping[str, Sequence[str]],
     *,
     must_reach: int,
 ) -> dict[str, Float64]:
@@ -163,8 +225,8 @@ def _signals(
     places = _places(_days(frame["ds"], f"{what}.ds"), grid, step, f"{what}.ds")
     rows = np.zeros(len(places), np.int64)
     if not for_all:
-        names, place = _places_of(frame["unique_id"])
-        rows = np.array([of.get(name, -1) for name in names], np.int64)[place]
+        series, place = _places_of(frame["unique_id"])
+        rows = np.array([of.get(name, -1) for name in series], np.int64)[place]
     observed = len(grid) - must_reach
     if must_reach and not np.any(places >= observed):
         raise InvalidInput.at(what, f"no row lies ahead: it has to reach {grid[-1]}, or belongs into `past`")
@@ -173,28 +235,33 @@ def _signals(
     for name in frame.columns:
         if name in _KEYS:
             continue
-        values, is_kind = _values(frame[name], f"{what}.{name}")
-        if is_kind:
+        values, are_kinds = _values(frame[name], f"{what}.{name}", names.get(f"{what}.{name}"))
+        if are_kinds:
             kinds.add(name)
         shape = (1 if for_all else len(of), len(grid))
         found[name] = _table(rows[inside], places[inside], values[inside], shape, what)
     return found
 
 
-def _values(column: Any, what: str) -> tuple[Float64, bool]:
-    """Numbers, or kinds by number (nothing is NaN); whether they are kinds."""
+def is_kind(kind: pl.DataType) -> bool:
+    """Whether a column of this type names kinds, and not quantities."""
+    return any(kind == of for of in (pl.String, pl.Categorical, pl.Enum))
+
+
+def _values(column: Any, what: str, names: Sequence[str] | None) -> tuple[Float64, bool]:
+    """Numbers, or kinds by number, of `names` or those that are there (nothing is NaN); whether they are kinds."""
     series = series_of(column)
-    if _is(series, pl.String, pl.Categorical, pl.Enum):
+    if is_kind(series.dtype):
         texts = series.cast(pl.String)
         texts = texts.set(texts == "", None)
-        names = texts.drop_nulls().unique().sort()
+        names = texts.drop_nulls().unique().sort().to_list() if names is None else names
         return texts.cast(pl.Enum(names)).to_physical().cast(pl.Float64).to_numpy(), True
     if not (series.dtype.is_numeric() or _is(series, pl.Boolean, pl.Null)):
         raise InvalidInput.at(what, "expected numbers, truth values or texts")
     return series.cast(pl.Float64).to_numpy(), False
 
 
-def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
+def _static(frame: Frame, of: Mapping[str, int], all_names: Mapping[str, Sequence[str]]) -> dict[str, Int64]:
     _need(frame, "static", ("unique_id",))
     ids = _texts(frame["unique_id"]).to_list()
     if len(set(ids)) < len(ids):
@@ -204,7 +271,8 @@ def _static(frame: Frame, of: Mapping[str, int]) -> dict[str, Int64]:
         if name == "unique_id":
             continue
         kind = dict(zip(ids, _texts(frame[name]).fill_null("").to_list(), strict=True))
-        names = {text: place for place, text in enumerate(sorted(set(kind.values())))}
+        there = all_names.get(f"static.{name}", sorted(set(kind.values())))
+        names = {text: place for place, text in enumerate(there)}
         # A series that is not in it is of a kind of its own.
         found[name] = np.array([names.get(kind.get(series, ""), len(names)) for series in of], np.int64)
     return found

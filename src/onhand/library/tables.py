@@ -1,13 +1,14 @@
 """Data frames of callers, Polars' or pandas', as columns that are checked."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from onhand.demand.panel import Forecast
 from onhand.errors import FieldError, InvalidInput
 from onhand.planning.protection import Expected
 
@@ -53,6 +54,16 @@ def same_library(frame: Frame, columns: Mapping[str, Any]) -> Any:
     if isinstance(frame, pl.DataFrame):
         return pl.DataFrame(dict(columns))
     return type(frame)(dict(columns))  # pyright: ignore[reportCallIssue] - pandas' constructor takes columns too
+
+
+def forecast_columns(ids: Sequence[str], dates: Any, made: Forecast) -> dict[str, Any]:
+    """Columns of a forecast, rows by series and date. dates: of each row"""
+    columns: dict[str, Any] = {
+        "unique_id": np.repeat(np.array(ids, dtype=object), made.mean.shape[1]).tolist(),
+        "ds": dates,
+        "mean": made.mean.ravel(),
+    }
+    return columns | {f"q{level:g}": made.quantiles[:, :, place].ravel() for place, level in enumerate(made.levels)}
 
 
 def expected_of(frame: Frame, what: str, keys: tuple[str, ...]) -> tuple[pl.DataFrame, Expected]:

@@ -108,6 +108,9 @@ _Weekday = Annotated[
 ]
 
 
+Weekdays = Annotated[list[_Weekday], Field(max_length=14), AfterValidator(_sorted_days)]
+
+
 class CapacityIn(Strict):
     """Most orders, lines and units a node ships on one day; null or left out: without limit."""
 

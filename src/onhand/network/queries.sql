@@ -176,3 +176,71 @@ ORDER BY i.sku, n.code LIMIT %(limit)s;
 -- name: load_markdowns
 SELECT item_id, node_id, value_minor FROM markdown
 WHERE until IS NULL OR until >= %(day)s ORDER BY item_id, node_id;
+
+-- name: items_with_kind
+SELECT sku, item_id, EXISTS (SELECT FROM bundle_component b WHERE b.bundle_id = i.item_id)
+FROM item i WHERE sku = ANY (%(skus)s);
+
+-- name: find_lanes
+SELECT from_node_id AS first, to_node_id AS second, days, unit_cost_minor, kg_cost_minor, units_per_day, co2_g_per_kg,
+       active
+FROM unnest(%(firsts)s::int[], %(seconds)s::int[]) AS k (from_node_id, to_node_id)
+JOIN lane USING (from_node_id, to_node_id);
+
+-- name: find_supply
+SELECT item_id AS first, node_id AS second, supplier, lead_days, review_days, order_days, minimum, multiple,
+       unit_cost_minor, order_cost_minor, stockout_minor, carrying_rate, co2_g_per_unit, active
+FROM unnest(%(firsts)s::int[], %(seconds)s::int[]) AS k (item_id, node_id)
+JOIN supply USING (item_id, node_id);
+
+-- name: write_lanes
+INSERT INTO lane (from_node_id, to_node_id, days, unit_cost_minor, kg_cost_minor, units_per_day, co2_g_per_kg, active)
+SELECT from_node_id, to_node_id, days, unit_cost_minor, kg_cost_minor, units_per_day, co2_g_per_kg, active
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (from_node_id int, to_node_id int, days smallint, unit_cost_minor int,
+    kg_cost_minor int, units_per_day int, co2_g_per_kg int, active boolean)
+ON CONFLICT (from_node_id, to_node_id) DO UPDATE SET
+    days = excluded.days, unit_cost_minor = excluded.unit_cost_minor, kg_cost_minor = excluded.kg_cost_minor,
+    units_per_day = excluded.units_per_day, co2_g_per_kg = excluded.co2_g_per_kg, active = excluded.active,
+    updated_at = now();
+
+-- name: write_supply
+INSERT INTO supply (item_id, node_id, supplier, lead_days, review_days, order_days, minimum, multiple, unit_cost_minor,
+    order_cost_minor, stockout_minor, carrying_rate, co2_g_per_unit, active)
+SELECT item_id, node_id, supplier, lead_days, review_days, order_days, minimum, multiple, unit_cost_minor,
+    order_cost_minor, stockout_minor, carrying_rate, co2_g_per_unit, active
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (item_id int, node_id int, supplier text, lead_days smallint[],
+    review_days smallint, order_days smallint[], minimum int, multiple int, unit_cost_minor bigint,
+    order_cost_minor bigint, stockout_minor bigint, carrying_rate float8, co2_g_per_unit int, active boolean)
+ON CONFLICT (item_id, node_id) DO UPDATE SET
+    supplier = excluded.supplier, lead_days = excluded.lead_days, review_days = excluded.review_days,
+    order_days = excluded.order_days, minimum = excluded.minimum, multiple = excluded.multiple,
+    unit_cost_minor = excluded.unit_cost_minor, order_cost_minor = excluded.order_cost_minor,
+    stockout_minor = excluded.stockout_minor, carrying_rate = excluded.carrying_rate,
+    co2_g_per_unit = excluded.co2_g_per_unit, active = excluded.active, updated_at = now();
+
+-- name: list_lanes
+SELECT f.code AS source, t.code AS target, l.days, l.unit_cost_minor, l.kg_cost_minor, l.units_per_day, l.co2_g_per_kg,
+       l.active, l.updated_at
+FROM lane l JOIN node f ON f.node_id = l.from_node_id JOIN node t ON t.node_id = l.to_node_id
+WHERE (f.code, t.code) > (%(source_after)s::text COLLATE "C", %(target_after)s::text COLLATE "C")
+  AND (%(node)s::text IS NULL OR %(node)s IN (f.code, t.code))
+ORDER BY f.code, t.code LIMIT %(limit)s;
+
+-- name: list_supply
+-- A blank sorts before every code: the row of every node comes first.
+SELECT i.sku, n.code AS node, s.supplier, s.lead_days, s.review_days, s.order_days, s.minimum, s.multiple,
+       s.unit_cost_minor, s.order_cost_minor, s.stockout_minor, s.carrying_rate, s.co2_g_per_unit, s.active, s.updated_at
+FROM supply s JOIN item i USING (item_id) LEFT JOIN node n USING (node_id)
+WHERE (i.sku, coalesce(n.code, ' ')) > (%(sku_after)s::text COLLATE "C", %(node_after)s::text COLLATE "C")
+  AND (%(sku)s::text IS NULL OR i.sku = %(sku)s)
+  AND (%(node)s::text IS NULL OR n.code = %(node)s)
+ORDER BY i.sku, coalesce(n.code, ' ') LIMIT %(limit)s;
+
+-- name: lock_lane
+SELECT days, units_per_day FROM lane
+WHERE (from_node_id, to_node_id) = (%(source)s, %(target)s) AND active FOR UPDATE;
+
+-- name: supplier_of
+-- A row of the node, even an inactive one, comes before that of every node.
+SELECT CASE WHEN active THEN supplier END FROM supply
+WHERE item_id = %(item_id)s AND node_id IN (%(node_id)s, %(every)s) ORDER BY node_id DESC LIMIT 1;

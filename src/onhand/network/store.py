@@ -1,4 +1,4 @@
-"""The SQL of nodes, node groups, carriers, cartons, duties and markdowns."""
+"""The SQL of nodes, node groups, carriers, cartons, duties, markdowns, lanes and supply."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from psycopg import Connection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import TupleRow, class_row, dict_row
 
 from onhand.db import queries
 from onhand.network.decide import MarkdownChanges, NodeChanges
 from onhand.network.model import Carrier, Markdown, Node, NodeGroup, Stored
 from onhand.network.parcels import parcel_limits
+from onhand.network.restocking import EVERY_NODE, Key, Lane, Supply
 
 SQL = queries(__file__)
 
@@ -211,3 +212,73 @@ def load_markdowns(
     found = conn.execute(SQL["load_markdowns"], {"day": day or datetime.now(UTC).date()}).fetchall()
     rows = np.array(found, np.int64).reshape(-1, 3)
     return rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2].copy()
+
+
+def items_with_kind(conn: Connection[TupleRow], skus: Collection[str]) -> dict[str, tuple[int, bool]]:
+    """(item_id, whether it is a bundle) of the items of `skus` that exist."""
+    rows = conn.execute(SQL["items_with_kind"], {"skus": list(skus)}).fetchall()
+    return {sku: (item_id, is_bundle) for sku, item_id, is_bundle in rows}
+
+
+def find_lanes(conn: Connection[TupleRow], keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """Columns of those lanes of (from_node_id, to_node_id) that exist; stable under `lock_network`."""
+    return _found(conn, "find_lanes", keys)
+
+
+def find_supply(conn: Connection[TupleRow], keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """Columns of the supply of those (item_id, node_id) that has a row; stable under `lock_network`."""
+    return _found(conn, "find_supply", keys)
+
+
+def _found(conn: Connection[TupleRow], name: str, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    asked = {"firsts": [first for first, _ in keys], "seconds": [second for _, second in keys]}
+    with conn.cursor(row_factory=dict_row) as rows:
+        found = rows.execute(SQL[name], asked).fetchall()
+    return {(row.pop("first"), row.pop("second")): row for row in found}
+
+
+def write_lanes(conn: Connection[TupleRow], written: Mapping[Key, Mapping[str, Any]]) -> None:
+    """Create or replace lanes, under `lock_network`."""
+    rows = [{"from_node_id": source, "to_node_id": target} | dict(row) for (source, target), row in written.items()]
+    conn.execute(SQL["write_lanes"], {"rows": msgspec.json.encode(rows).decode()})
+
+
+def write_supply(conn: Connection[TupleRow], written: Mapping[Key, Mapping[str, Any]]) -> None:
+    """Create or replace supply, under `lock_network`."""
+    rows = [{"item_id": item, "node_id": node} | dict(row) for (item, node), row in written.items()]
+    conn.execute(SQL["write_supply"], {"rows": msgspec.json.encode(rows).decode()})
+
+
+def list_lanes(
+    conn: Connection[TupleRow], *, after: tuple[str, str] = ("", ""), limit: int, node: str | None = None
+) -> list[Lane]:
+    """Lanes with a (from, to) above `after` (byte order); `node`: at either end."""
+    where = {"source_after": after[0], "target_after": after[1], "limit": limit, "node": node}
+    with conn.cursor(row_factory=class_row(Lane)) as rows:
+        return rows.execute(SQL["list_lanes"], where).fetchall()
+
+
+def list_supply(
+    conn: Connection[TupleRow],
+    *,
+    after: tuple[str, str] = ("", ""),
+    limit: int,
+    sku: str | None = None,
+    node: str | None = None,
+) -> list[Supply]:
+    """Supply with a (sku, node) above `after` (byte order), that of every node first."""
+    where = {"sku_after": after[0], "node_after": after[1], "limit": limit, "sku": sku, "node": node}
+    with conn.cursor(row_factory=class_row(Supply)) as rows:
+        return rows.execute(SQL["list_supply"], where).fetchall()
+
+
+def lock_lane(conn: Connection[TupleRow], source: int, target: int) -> tuple[int, int | None] | None:
+    """(days, units_per_day) of an active lane, which nobody else changes or fills until the transaction ends."""
+    row = conn.execute(SQL["lock_lane"], {"source": source, "target": target}).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def supplier_of(conn: Connection[TupleRow], item_id: int, node_id: int) -> str | None:
+    """Who supplies an item to a node now."""
+    row = conn.execute(SQL["supplier_of"], {"item_id": item_id, "node_id": node_id, "every": EVERY_NODE}).fetchone()
+    return None if row is None else row[0]

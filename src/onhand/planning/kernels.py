@@ -66,14 +66,21 @@ def _shortage(demand, level):
 shortage = inner(_shortage)
 
 
-def _cost_of(demand, position, quantity, target, stockout, carrying, fixed, cycle_mean, cycles_max):
-    """Expected cost until the end of the protection time, and of units beyond the target until they are sold."""
+def _cost_of(demand, position, quantity, least, target, stockout, carrying, fixed, cycle_mean, cycles_max):
+    """Expected cost until the end of the protection time, and of what an order brings beyond the target.
+
+    Of the least order that is possible nothing of it is a choice: waiting spares keeping it for a review time, and puts
+    off the next order as long, which costs as much as keeping half of it (the lot is kept by half on average: renewal
+    reward). Of larger ones it is bought ahead, and kept until it is sold.
+    """
     missing, left, _ = shortage(demand, position + quantity)
     cost = stockout * missing + carrying * left
     if quantity > 0:
         cost += fixed
         excess = min(position + quantity - target, quantity)
-        if excess > 0:
+        if excess > 0 and quantity == least:
+            cost -= 0.5 * carrying * excess
+        elif excess > 0:
             cycles = excess / (2.0 * cycle_mean) if cycle_mean > 0.0 else cycles_max
             cost += carrying * excess * min(cycles, cycles_max)
     return cost
@@ -95,11 +102,11 @@ def _purchase_tables(
         least = -(-max(minimum[row], 1) // lot) * lot
         p, h, k = stockout[row], carrying[row], fixed[row]
         mean, most = cycle_mean[row], cycles_max[row]
-        nothing = cost_of(demand[row], at, 0, target[row], p, h, k, mean, most)
+        nothing = cost_of(demand[row], at, 0, least, target[row], p, h, k, mean, most)
         best, best_cost = 0, nothing
         if wanted[row] > 0:
             for candidate in (max(wanted[row] // lot * lot, least), max(-(-wanted[row] // lot) * lot, least)):
-                cost = cost_of(demand[row], at, candidate, target[row], p, h, k, mean, most)
+                cost = cost_of(demand[row], at, candidate, least, target[row], p, h, k, mean, most)
                 if cost < best_cost:
                     best, best_cost = candidate, cost
         stride = lot
@@ -110,7 +117,7 @@ def _purchase_tables(
             quantity[row, step] = units
             missing, _, served = shortage(demand[row], at + units)
             before, _, _ = shortage(demand[row], at)
-            value[row, step] = nothing - cost_of(demand[row], at, units, target[row], p, h, k, mean, most)
+            value[row, step] = nothing - cost_of(demand[row], at, units, least, target[row], p, h, k, mean, most)
             saved[row, step] = before - missing
             service[row, step] = served / paths
             # What is saved rises with demand: its quantiles are those of the demand.

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Literal
+
+Plan = Literal["safety_stock", "replenish", "rebalance", "prune"]
+"""What can be asked for; each recommends things of one Kind, prune of two."""
 
 
 class Kind(StrEnum):
@@ -13,13 +17,23 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """What is expected, and what 90 of 100 draws of demand lie within."""
+
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """What a proposal is expected to do until its horizon, against doing nothing.
 
     money_minor         gained, after its cost; 90 of 100 draws of demand lie from money_low_minor to money_high_minor
-    units_saved         units expected to be sold that would be lost
+    units_saved         units expected to be sold that would be lost; 90 of 100 draws from units_low to units_high
     service_before, service_after  chance to serve all demand in that time, where it is known
-    co2_g               emitted by it
+    served_before, served_after    share of that demand which is served, where it is known
+    co2_g               emitted by it, less what it spares; 90 of 100 draws from co2_low_g to co2_high_g
     """
 
     money_minor: int
@@ -29,6 +43,12 @@ class Effect:
     service_before: float | None = None
     service_after: float | None = None
     co2_g: int = 0
+    units_low: float | None = None
+    units_high: float | None = None
+    served_before: Interval | None = None
+    served_after: Interval | None = None
+    co2_low_g: int | None = None
+    co2_high_g: int | None = None
 
     def __post_init__(self) -> None:
         if self.money_low_minor > self.money_high_minor:

@@ -49,8 +49,8 @@ class Pruned:
 
 def prune(
     expected: Expected, stocked: Stocked, lanes: Lanes, lead_days: Int64, price: Float64, *,
-    horizon_days: int = 60, enough: float = 0.95, elasticity: float = USUAL_ELASTICITY, caution: Caution | None = None,
-    paths: int = 200, correlation: float = 0.5, seed: int = 0,
+    horizon_days: int = 60, enough: float = 0.95, elasticity: npt.ArrayLike = USUAL_ELASTICITY,
+    caution: Caution | None = None, paths: int = 200, correlation: float = 0.5, seed: int = 0,
 ) -> Pruned:  # fmt: skip
     """Excess of each item at each node, and what to do about it.
 
@@ -58,14 +58,16 @@ def prune(
                  at the horizon (of fashion at the season's end little, and less at a slow store)
     price        float64[item], money for a unit at full price
     enough       excess is what lies beyond this quantile of demand within the horizon
-    elasticity   how many per cent more are sold at a price lower by one per cent; above 1, or no markdown pays
+    elasticity   float or float[item]: how many per cent more are sold at a price lower by one per cent; above 1, or no
+                 markdown pays
 
     Raises ValueError.
     """
     items, nodes = stocked.stock.shape
     if price.shape != (items,) or not np.isfinite(price).all() or (price < 0).any():
         raise ValueError(f"expected a price of at least 0 for each of {items} items")
-    if not (math.isfinite(elasticity) and elasticity >= 0):
+    rising = np.broadcast_to(np.asarray(elasticity, np.float64), items)
+    if not np.isfinite(rising).all() or (rising < 0).any():
         raise ValueError(f"expected an elasticity of at least 0, got {elasticity}")
     if not 0 < enough < 1:
         raise ValueError(f"expected enough in (0, 1), got {enough}")
@@ -88,7 +90,7 @@ def prune(
         cover_days=np.where(stock > 0, cover, 0.0),
         excess=excess,
         transfers=moved,
-        markdowns=_markdowns(demand, left, np.maximum(left - (stock - excess), 0), stocked, price, elasticity),
+        markdowns=_markdowns(demand, left, np.maximum(left - (stock - excess), 0), stocked, price, rising),
     )
 
 
@@ -113,7 +115,7 @@ def _quantile(demand: npt.NDArray[np.int32], share: float) -> Int64:
 
 
 def _markdowns(
-    demand: npt.NDArray[np.int32], stock: Int64, excess: Int64, stocked: Stocked, price: Float64, elasticity: float
+    demand: npt.NDArray[np.int32], stock: Int64, excess: Int64, stocked: Stocked, price: Float64, elasticity: Float64
 ) -> Markdowns:
     nodes = stock.shape[1]
     row = np.flatnonzero(excess.ravel() > 0)
@@ -124,8 +126,9 @@ def _markdowns(
     base = full * sold + left * (units - sold)
     best = np.zeros(len(row))
     ratio, more, low, high = np.ones(len(row)), np.zeros(len(row)), np.zeros(len(row)), np.zeros(len(row))
+    rises = -elasticity[item][:, None]
     for share in _RATIOS:
-        cheaper = np.minimum(asked * share**-elasticity, units)
+        cheaper = np.minimum(asked * share**rises, units)
         gain = full * share * cheaper + left * (units - cheaper) - base
         mean = gain.mean(axis=1)
         better = mean > best

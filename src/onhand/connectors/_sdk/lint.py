@@ -5,15 +5,18 @@ Reads files beside it (GraphQL documents) through `read_file`; otherwise pure.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from onhand.base.fields import path_of
+from onhand.base.money import is_currency
 from onhand.connectors._sdk import filling
 from onhand.connectors._sdk.overriding import SETTING
-from onhand.connectors._sdk.values import OURS
+from onhand.connectors._sdk.values import OURS, OrderStatus
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
+    ConstIn,
     LoginIn,
+    LookupIn,
     OAuth2In,
     OperationIn,
     OrderMapIn,
@@ -39,6 +42,7 @@ _PARCEL: Final = frozenset(
 )  # fmt: skip
 _LESS: Final = frozenset({"line_id", "external_item_id", "sku", "quantity", "left"})
 _LINE: Final = frozenset({"line_id", "external_item_id", "sku", "quantity"})
+_STATUSES: Final[frozenset[str]] = frozenset(get_args(OrderStatus))
 _BLANKS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(_PULLED, _PAGED),
     "orders.get": frozenset({"id"}),
@@ -117,6 +121,7 @@ def _problems(connector: ConnectorIn, read_file: Callable[[str], str | None]) ->
     yield from _auth(connector, known | secrets, read_file)
     for name, location, operation in operations(connector):
         yield from _operation(connector, name, location, operation, known, read_file)
+    yield from _orders(connector)
     yield from _webhooks(connector, known | secrets)
     yield from _plans(connector)
 
@@ -130,6 +135,30 @@ def _plans(connector: ConnectorIn) -> Iterator[Problem]:
             if request is not None and request.plan is not None and request.plan not in connector.plans:
                 remedy = did_you_mean(request.plan, connector.plans, _listed(connector.plans))
                 yield (*at, "plan"), f"no plan is called {request.plan!r}", remedy
+
+
+def _orders(connector: ConnectorIn) -> Iterator[Problem]:
+    """What maps of orders are sure to say is something we know."""
+    for name, order in connector.maps.items():
+        if isinstance(order, OrderMapIn):
+            for location, word in _constants(("maps", name, "status"), order.status):
+                if word not in _STATUSES:
+                    told = f"no order of ours is {word!r}"
+                    yield location, told, did_you_mean(str(word), _STATUSES, _listed(_STATUSES))
+            for location, code in _constants(("maps", name, "currency"), order.currency):
+                if not is_currency(str(code)):
+                    yield location, f"{code!r} is no currency of ISO 4217", "write a code such as EUR"
+
+
+def _constants(location: Location, source: str | LookupIn | ConstIn) -> Iterator[tuple[Location, str | int | bool]]:
+    """Values that a field gets whatever a record says, and where they stand."""
+    if isinstance(source, ConstIn):
+        yield (*location, "const"), source.const
+    elif isinstance(source, LookupIn):
+        for word, value in source.table.items():
+            yield (*location, "table", word), value
+        if source.default is not None:
+            yield (*location, "default"), source.default
 
 
 def operations(connector: ConnectorIn) -> Iterator[tuple[str, Location, OperationIn]]:
@@ -238,9 +267,13 @@ def _operation(
             yield (*location, "batch"), "what became of each write is not said", "add outcomes"
     for number, step in enumerate(operation.steps):
         known = known | {step.name}
-        yield from _request((*location, "steps", number, "request"), step.request, known | inner | {"item"}, read_file)
+        at = (*location, "steps", number, "request")
+        yield from _request(at, step.request, known | inner | {"item"}, read_file)
+        yield from _lines(at, step.request, known, of_lines)
     if operation.request is not None:
-        yield from _request((*location, "request"), operation.request, known | inner | {"item"}, read_file)
+        at = (*location, "request")
+        yield from _request(at, operation.request, known | inner | {"item"}, read_file)
+        yield from _lines(at, operation.request, known, of_lines)
     if name in _PULLED:
         yield from _pull(connector, name, location, operation)
     elif name == "orders.get" and not _maps_to(connector, operation.map, "order"):
@@ -253,6 +286,30 @@ def _operation(
             yield (*location, "outcomes"), "it lists results, or failures", "give items or errors"
         if outcomes.errors is not None and outcomes.index is None:
             yield (*location, "outcomes"), "which write a failure is about is not said", "add index"
+
+
+def _lines(location: Location, request: RequestIn, known: Collection[str], lines: Collection[str]) -> Iterator[Problem]:
+    """Every blank of what is made of each of `{lines}` is known: `lines`, or what is known outside."""
+    for name in ("query", "json_", "form", "variables") if lines else ():
+        for at, item in _made_of_lines((*location, name), getattr(request, name)):
+            for blank, _ in filling.blanks(item):
+                first = blank.partition(".")[2 if blank.startswith("item.") else 0].partition(".")[0]
+                if first not in lines and first not in known and blank not in known:
+                    yield at, f"nothing is called {first} here", did_you_mean(first, lines, _listed(lines))
+
+
+def _made_of_lines(location: Location, value: Any) -> Iterator[tuple[Location, Any]]:
+    """(where, item) of each mapping that makes a list of `{lines}`."""
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, Any]", value)
+        if filling.is_each(mapping) and mapping["each"] == "{lines}":
+            yield (*location, "item"), mapping["item"]
+        else:
+            for name, member in mapping.items():
+                yield from _made_of_lines((*location, name), member)
+    elif isinstance(value, list):
+        for number, member in enumerate(cast("list[Any]", value)):
+            yield from _made_of_lines((*location, number), member)
 
 
 def _maps_to(connector: ConnectorIn, name: str | None, to: str) -> bool:

@@ -7,7 +7,6 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, cast
 
-import cel
 import msgspec
 
 from onhand.connectors._sdk import mapping
@@ -26,6 +25,7 @@ from onhand.connectors._sdk.vocabulary import (
     SaleMapIn,
     Source,
 )
+from onhand.documents.cel import cel
 
 Value = ChannelOrder | Level | Offer | Sale
 _STATUSES: tuple[OrderStatus, ...] = ("pending", "open", "completed", "cancelled")

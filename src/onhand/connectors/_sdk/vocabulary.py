@@ -65,7 +65,7 @@ class CredentialIn(Strict):
 
 
 class ContractIn(Strict):
-    """Where the vendor's own description of the interface is; lint checks every request against it when it is there."""
+    """Where the vendor's own description of the interface is: tests hold what is asked against each version."""
 
     kind: Literal["openapi", "graphql", "wordpress"]
     file: Text

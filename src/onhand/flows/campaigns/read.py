@@ -8,21 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.base.dates import EPOCH
 from onhand.db import queries
-from onhand.demand.model import Corrections
+from onhand.demand.forecasts.model import summed
 from onhand.errors import Conflict, FieldError, InvalidInput
-from onhand.flows.demand.history import load_history
+from onhand.flows.demand.outlook import USUAL, expected, read_days, responses_of, units_lately
+from onhand.flows.forecasts.read import forecast_of_items
 from onhand.flows.in_force import read_node_facts
 from onhand.flows.simulation.read import read_period
 from onhand.planning.campaigns.baskets import facts_of
 from onhand.planning.campaigns.model import DAY, Demand, World
-from onhand.planning.campaigns.outlook import LEVELS, usual_outlook
-from onhand.planning.elasticity import Responses, Sales, study, usual
+from onhand.planning.campaigns.outlook import LEVELS
+from onhand.planning.elasticity import Responses
 from onhand.simulation.history import NO_MOVES, History, Moves
 from onhand.simulation.rules import PolicyRules
 from onhand.sourcing.expected import HISTORY_DAYS
@@ -32,10 +31,8 @@ from onhand.sourcing.policies.select import compile_policy
 
 SQL = queries(__file__)
 
-# Items of the same categories that are looked at besides; days of history: for the outlook, and for prices.
+# Items of the same categories that are looked at besides.
 _OTHERS_MAX: Final = 300
-_OUTLOOK_DAYS: Final = 56
-_PRICE_DAYS: Final = 2 * 364
 # Orders of the pool: each is decided once for every day to learn what an empty network would do.
 _POOL_MAX: Final = 3_000
 _LATE_DAYS: Final = 5.0
@@ -149,84 +146,19 @@ def _arrivals(history: History, until: datetime) -> Moves:
 
 def read_demand(
     conn: Connection[TupleRow], today: date, horizon: int, items: Items, rows: npt.NDArray[np.int32]
-) -> tuple[Demand, Responses]:
-    """What is expected of the items without a campaign, and how they answer to prices."""
-    first = today - timedelta(days=_PRICE_DAYS)
-    history = load_history(conn, until=today, items=items.sku, corrections=Corrections())
-    days = history.days.filter(pl.col("day") >= first).join(
-        history.series.select("series", "sku", "node", "region"), on="series"
-    )
-    number = {sku: n for n, sku in enumerate(items.sku)}
-    days = days.with_columns(
-        item=pl.col("sku").replace_strict(number, return_dtype=pl.Int32),
-        ahead=(pl.lit(today) - pl.col("day")).dt.total_days(),
-    )
-    units = np.zeros((len(items.sku), _OUTLOOK_DAYS))
-    lately = days.filter(pl.col("ahead") <= _OUTLOOK_DAYS)
-    np.add.at(
-        units,
-        (lately["item"].to_numpy(), _OUTLOOK_DAYS - lately["ahead"].to_numpy()),
-        lately["demand"].to_numpy(),
-    )
-    # Of a shop that began lately only the whole weeks since then tell anything.
-    began = int(np.flatnonzero(units.any(axis=0)).min(initial=_OUTLOOK_DAYS))
-    weeks = max(1, (_OUTLOOK_DAYS - began) // 7)
-    mean, quantiles = usual_outlook(units[:, -7 * weeks :], horizon)
+) -> tuple[Demand, Responses, str]:
+    """What is expected of the items without a campaign, how they answer to prices, and which forecast that is: the
+    latest that is kept, if it covers these days, for the items that it knows."""
+    days = read_days(conn, today, items.sku)
+    mean, quantiles = expected(units_lately(days, len(items.sku)), horizon)
+    rests_on = USUAL
+    if (found := forecast_of_items(conn, items.sku, today, horizon, LEVELS)) is not None:
+        rests_on = found.name
+        made = summed(found.forecast, found.item, np.ones(len(found.item)), len(items.sku))
+        known = np.isin(np.arange(len(items.sku)), found.item)
+        mean[known], quantiles[known] = made.mean[known], made.quantiles[known]
     demand = Demand(item=rows, levels=LEVELS, quantiles=quantiles, mean=mean, background=np.ones(horizon))
-    return demand, _responses(days, items, today)
-
-
-def _responses(days: pl.DataFrame, items: Items, today: date) -> Responses:
-    """Weekly sales by item and place; a week without sales has the price of the one before it."""
-    category = np.unique(np.array(items.category, np.str_), return_inverse=True)[1].astype(np.int32)
-    # Items of no category are not one another's.
-    alone = np.array([not c for c in items.category], np.bool_)
-    category[alone] = category.max(initial=0) + 1 + np.arange(int(alone.sum()))
-    last = (today - EPOCH).days
-    weekly = (
-        days.with_columns(
-            week=(pl.col("ahead") - 1) // 7,
-            place=pl.concat_str(pl.col("node").fill_null(""), pl.lit("\0"), pl.col("region").fill_null("")),
-        )
-        .group_by("item", "place", "week")
-        .agg(
-            units=pl.col("demand").sum(),
-            price=(pl.col("price_minor") * pl.col("demand")).filter(pl.col("price_minor") > 0).sum()
-            / pl.col("demand").filter(pl.col("price_minor") > 0).sum(),
-        )
-        .filter(pl.col("price").is_finite())
-    )
-    if weekly.is_empty():
-        return usual(category, _equal_shares(category))
-    spans = weekly.group_by("item", "place").agg(oldest=pl.col("week").max())
-    every = spans.with_columns(week=pl.int_ranges(0, pl.col("oldest") + 1)).explode("week").drop("oldest")
-    full = _filled(every, weekly)
-    places = full["place"].unique().sort()
-    place = full["place"].replace_strict({p: n for n, p in enumerate(places.to_list())}, return_dtype=pl.Int32)
-    return study(
-        Sales(
-            item=full["item"].to_numpy().astype(np.int32),
-            place=place.to_numpy().astype(np.int32),
-            period=(last // 7 - full["week"].to_numpy()).astype(np.int32),
-            units=np.maximum(full["units"].to_numpy(), 0.0),
-            price=full["price"].to_numpy(),
-            category=category,
-            flags=np.zeros((len(full), 0)),
-        )
-    ).responses
-
-
-def _filled(every: pl.DataFrame, weekly: pl.DataFrame) -> pl.DataFrame:
-    """All weeks, oldest first; one without sales has 0 units and the price before it."""
-    return (
-        every.join(weekly, on=["item", "place", "week"], how="left")
-        .sort(["item", "place", "week"], descending=[False, False, True])
-        .with_columns(pl.col("units").fill_null(0.0), pl.col("price").forward_fill().over(["item", "place"]))
-    )
-
-
-def _equal_shares(category: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    return 1.0 / np.bincount(category)[category]
+    return demand, responses_of(days, items.category, today), rests_on
 
 
 def values_of(array: npt.NDArray[Any]) -> list[float | None]:

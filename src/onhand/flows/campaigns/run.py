@@ -98,12 +98,12 @@ def assess_campaign(db: Database, request: Request, now: datetime, progress: Pro
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         items = check(conn, request, now)
         world, skus, rows = read_world(conn, now, horizon, items, request.policy)
-        demand, responses = read_demand(conn, today, horizon, items, rows)
+        demand, responses, rests_on = read_demand(conn, today, horizon, items, rows)
     campaign = _campaign(request, today, items, responses, world.history.network)
     settings = Settings(paths=request.paths, shifts=request.shifts, seed=request.seed)
     assessment, assessor = assess(world, demand, campaign, settings, progress)
     remedies = None if assessment.can_serve else cure(assessor, request.means)
-    return _document(request, today, items, skus, responses, demand, assessment, assessor, remedies)
+    return _document(request, today, items, skus, responses, demand, rests_on, assessment, assessor, remedies)
 
 
 def _campaign(request: Request, today: date, items: Items, responses: Responses, network: Network) -> Campaign:
@@ -147,6 +147,7 @@ def _document(
     skus: Any,
     responses: Responses,
     demand: Demand,
+    rests_on: str,
     found: Assessment,
     assessor: Assessor,
     remedies: Cure | None,
@@ -245,7 +246,7 @@ def _document(
             "late_share_max": assessor.settings.late_share_max,
             "risk_max": assessor.settings.risk_max,
             "late_days": assessor.world.late_days,
-            "forecast": "the same weekdays of the last eight weeks",
+            "forecast": rests_on,
         },
     }
 

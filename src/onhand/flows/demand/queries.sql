@@ -176,3 +176,18 @@ SELECT node_id FROM node WHERE active;
 
 -- name: item_names
 SELECT item_id, sku, category FROM item WHERE item_id = ANY (%(items)s::int[]);
+
+-- name: nodes_that_send
+SELECT code, latitude, longitude FROM node
+WHERE active AND node_type <> 'supplier' AND 'ship' = ANY (methods) ORDER BY node_id;
+
+-- name: destinations
+-- Of the latest orders that are sent somewhere: ids of orders ascend with time. A degree's tenth is near enough.
+SELECT demand_region_v1(d ->> 'country', d ->> 'region'), d ->> 'country', d ->> 'region',
+       CASE WHEN d ->> 'latitude' IS NULL THEN d ->> 'postal_code' END,
+       round((d ->> 'latitude')::numeric, 1)::float8, round((d ->> 'longitude')::numeric, 1)::float8, count(*)
+FROM (
+    SELECT request::json AS request FROM orders WHERE order_id < %(before)s::uuid ORDER BY order_id DESC LIMIT 20000
+) AS latest, LATERAL (SELECT request -> 'destination' AS d) AS sent
+WHERE coalesce(request ->> 'method', 'ship') = 'ship'
+GROUP BY 1, 2, 3, 4, 5, 6;

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Literal, cast
 
-import cel
 import numpy as np
 import numpy.typing as npt
 
+from onhand.documents.cel import cel
 from onhand.documents.expression import EACH, Path
 from onhand.sourcing import tables
 from onhand.sourcing.policies.conditions import check

@@ -1,0 +1,401 @@
+"""Forecasts: made in the background or every day, kept, and judged by what came."""
+
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from onhand.api.auth import require
+from onhand.api.context import By, TheApp
+from onhand.api.idempotent import OnceDep, to_json
+from onhand.api.paging import Page, pages
+from onhand.api.problems import problem_responses
+from onhand.api.routing import routes
+from onhand.base.fields import Code, Day, Strict
+from onhand.demand.forecasts import store
+from onhand.demand.forecasts.model import HORIZON, LEVELS, Part, Settings
+from onhand.demand.forecasts.store import NEWEST, Schedule
+from onhand.demand.model import Region
+from onhand.errors import InvalidInput, NotFound
+from onhand.flows.demand.fold import fold
+from onhand.flows.forecasts import job
+from onhand.flows.forecasts.read import find_run, shown_run, shown_runs, shown_series
+
+router = routes("forecasts")
+
+_ID: Final = "019cae2a-8c31-7000-9b02-6a1e0f4d5b77"
+_RunId = Annotated[UUID, Path(examples=[_ID])]
+_HORIZON_MAX: Final = 366
+_LEVELS_MAX: Final = 25
+# What was ordered since the worker last looked is taken over before, up to so many transactions.
+_BATCHES: Final = 4
+
+
+def _rising(levels: list[float] | None) -> list[float] | None:
+    if levels is not None and any(b <= a for a, b in pairwise(levels)):
+        raise ValueError("expected levels that rise")
+    return levels
+
+
+class ForecastIn(Strict):
+    """What to forecast."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"horizon": 42, "levels": [0.1, 0.5, 0.9]}]})
+
+    freq: Annotated[Literal["D", "W"], Field(description="days, or weeks of seven days from the origin on")] = "D"
+    horizon: Annotated[int | None, Field(ge=1, le=_HORIZON_MAX, description="periods; null: 28 days or 13 weeks")] = (
+        None
+    )
+    levels: Annotated[
+        list[Annotated[float, Field(gt=0, lt=1)]] | None,
+        Field(min_length=1, max_length=_LEVELS_MAX, description="of quantiles, rising; null: nine of them"),
+        AfterValidator(_rising),
+    ] = None
+    by_channel: Annotated[bool, Field(description="a forecast for each channel; otherwise of their sum")] = False
+    ablate: Annotated[
+        bool, Field(description="when something is learned, try signals one by one and leave out what does not help")
+    ] = True
+    learn: Annotated[bool, Field(description="learn now, whatever it was that was learned before")] = False
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+    def settings(self) -> Settings:
+        """As flows take them."""
+        return Settings(
+            freq=self.freq, horizon=self.horizon or HORIZON[self.freq],
+            levels=LEVELS if self.levels is None else tuple(self.levels), by_channel=self.by_channel,
+            ablate=self.ablate, learn=self.learn, seed=self.seed,
+        )  # fmt: skip
+
+
+class ForecastRunIn(ForecastIn):
+    """What to forecast, and from when on."""
+
+    origin: Annotated[
+        Day | None,
+        Field(description="first day; null: the one after the last on which anything was wanted, today at the latest"),
+    ] = None
+
+
+class ForecastScheduleIn(ForecastIn):
+    """What to forecast every day."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"hour": 3}]})
+
+    hour: Annotated[int, Field(ge=0, le=23, description="of UTC")] = 3
+    active: bool = True
+
+
+class ForecastAskedOut(BaseModel):
+    """What was asked for, and where to look."""
+
+    run_id: UUID
+    job_id: UUID
+    state: Literal["queued"] = "queued"
+
+
+class ForecastBacktestOut(BaseModel):
+    """What the model of a segment was worth on the past it was chosen by: scaled pinball losses, and the share by which
+    its loss is smaller than the baseline's, with a 90 % interval."""
+
+    loss: float | None
+    loss_baseline: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+
+
+class ForecastPeriodOut(BaseModel):
+    """Demand of a period as it is expected."""
+
+    from_: Annotated[date, Field(alias="from", description="first day")]
+    mean: float
+    quantiles: Annotated[dict[str, float], Field(description="by level")]
+
+
+class ForecastOut(BaseModel):
+    """The forecast of an item at a place."""
+
+    run_id: UUID
+    origin: date
+    sku: str
+    node: Annotated[str | None, Field(description="where it is bought or picked up; null: it is sent to `region`")]
+    region: str
+    channel: Annotated[str | None, Field(description="null: of all; empty: of none")]
+    segment: Annotated[str, Field(description="kind of demand: smooth, erratic, intermittent, lumpy")]
+    in_charge: Annotated[Literal["model", "baseline"], Field(description="of this segment, by what came of it")]
+    models: Annotated[dict[str, float], Field(description="shares of what is forecast")]
+    backtest: ForecastBacktestOut
+    contributions: Annotated[
+        dict[str, float], Field(description="what signals, kinds, the calendar and the history bring, as shares")
+    ]
+    periods: list[ForecastPeriodOut]
+
+
+class ForecastList(BaseModel):
+    """A page of forecasts."""
+
+    data: list[ForecastOut]
+    next_cursor: str | None
+
+
+class ForecastScoreOut(BaseModel):
+    """What came of a segment of a run. gain: forecast value added, 1 - loss / loss_baseline, with a 90 % interval."""
+
+    segment: str
+    part: Part
+    series: int
+    periods: int
+    loss: float | None
+    loss_baseline: float | None
+    bias: Annotated[float | None, Field(description="units forecast over units that came, less 1")]
+    gain: float | None
+    low: float | None
+    high: float | None
+    coverage: Annotated[
+        dict[str, float | None], Field(description="share of demand within each central interval, by what it is to be")
+    ]
+
+
+class ForecastRunHead(BaseModel):
+    """A run."""
+
+    run_id: UUID
+    job_id: UUID
+    state: str
+    origin: date
+    freq: Literal["D", "W"]
+    horizon: int
+    levels: list[float]
+    by_channel: bool
+    series: int
+    scored_periods: Annotated[int, Field(description="whose errors are known")]
+    has_series: Annotated[bool, Field(description="false: not yet, or no longer; scores stay")]
+    by: Annotated[int, Field(description="key that asked for it")]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ForecastRunRow(ForecastRunHead):
+    """A run, and what came of all of its series."""
+
+    realised: ForecastScoreOut | None
+
+
+class ForecastRunList(BaseModel):
+    """A page of runs."""
+
+    data: list[ForecastRunRow]
+    next_cursor: str | None
+
+
+class ForecastModelOut(BaseModel):
+    """What was learned: of how many series, until which day, why, and which signals it looks at."""
+
+    model_id: UUID
+    role: Literal["champion", "challenger", "retired"]
+    why: Literal["first", "asked", "drift", "age"]
+    learned_until: date
+    series: int
+    looks_at: dict[str, list[str]]
+    created_at: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+
+
+class ForecastSegmentOut(ForecastBacktestOut):
+    """Who is in charge of a segment. origins: that this rests on, beside the backtest."""
+
+    segment: str
+    series: int
+    in_charge: Literal["model", "baseline"]
+    origins: int
+    shares: dict[str, float]
+
+
+class SignalTrialOut(BaseModel):
+    """A signal as it was tried: mean loss at past origins without it and with it, and the share by which it raised the
+    loss of the origin that it served worst."""
+
+    signal: str
+    verdict: Literal["helps", "does_not_help", "hurts_an_origin", "not_tried"]
+    stays: bool
+    without: float | None
+    with_: Annotated[float | None, Field(alias="with")]
+    gain: float | None
+    worst: float | None
+
+
+class ForecastDriftOut(BaseModel):
+    """Whether errors of a segment have become others: since which day its loss has risen, its bias is another."""
+
+    segment: str
+    periods: int
+    loss_since: date | None
+    bias_since: date | None
+
+
+class ForecastRunOut(ForecastRunHead):
+    """A run with all that is known of it."""
+
+    champion: ForecastModelOut | None
+    challenger: ForecastModelOut | None
+    segments: list[ForecastSegmentOut]
+    contributions: dict[str, float]
+    signals: list[SignalTrialOut]
+    realised: list[ForecastScoreOut]
+    drift: list[ForecastDriftOut]
+
+
+class ForecastScheduleOut(BaseModel):
+    """Forecasts of every day."""
+
+    freq: Literal["D", "W"]
+    horizon: int
+    levels: list[float]
+    by_channel: bool
+    ablate: bool
+    learn: bool
+    seed: int
+    hour: int
+    active: bool
+    next_at: datetime
+    by: int
+    updated_at: datetime
+
+
+@router.post(
+    "/v1/forecasts/run",
+    status_code=202,
+    # It keeps a processor busy for minutes.
+    dependencies=[require("config:write")],
+    response_model=ForecastAskedOut,
+    responses=problem_responses(409, 422),
+)
+def run_forecast(body: ForecastRunIn, app: TheApp, by: By, once: OnceDep) -> Response:
+    """Forecast demand of every item at every place where it was wanted within a year. Works in the background, in a
+    process of its own, and goes on where it was if that process dies: see `GET /v1/jobs/{id}`. What was learned before
+    is used again, unless there is none, it is four weeks old, or errors have risen.
+    """
+    fold(app.db, batches_max=_BATCHES)
+    return once.commit(
+        lambda conn: job.ask(conn, body.settings(), at=app.state.now(), by=by.key_id, origin=body.origin),
+        status=202,
+        answer=lambda asked: {"run_id": asked.run_id, "job_id": asked.job_id, "state": "queued"},
+    )
+
+
+@router.get(
+    "/v1/forecasts", dependencies=[require("read")], response_model=ForecastList, responses=problem_responses(404, 422)
+)
+def get_forecasts(
+    app: TheApp,
+    page: Annotated[Page, pages("forecasts", str, int, int, int)],
+    sku: Annotated[Code | None, Query(examples=["MUG-BLUE"])] = None,
+    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
+    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
+    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
+    run_id: Annotated[UUID | None, Query(description="null: the one from the latest origin")] = None,
+    freq: Annotated[Literal["D", "W"], Query(description="of the latest one")] = "D",
+) -> Response:
+    """The latest forecast, or that of a run: mean and quantiles by period, who is in charge, what that was worth on the
+    past, and what it rests on.
+    """
+    wanted = None if run_id is None else str(run_id)
+    item, place, of = 0, 0, -2
+    if page.after is not None:
+        wanted, (item, place, of) = _uuid(page.after[0]), page.after[1:]
+    with app.db.connection() as conn:
+        # A cursor stays with its run, however many come meanwhile.
+        run = find_run(conn, wanted, freq=freq, by_channel=channel is not None)
+        found = [] if run is None else shown_series(
+            conn, run, after=(_int4(item), _int4(place), _int4(of)), limit=page.limit + 1, sku=sku, node=node,
+            region=region, channel=channel,
+        )  # fmt: skip
+    return _json(page.answer(found, lambda row: (row[1]["run_id"], *row[0]), lambda row: row[1]))
+
+
+def _uuid(value: object) -> str:
+    """Of a cursor. Raises InvalidInput."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise InvalidInput.at("cursor", "not a cursor of this list: use its next_cursor") from None
+
+
+def _int4(value: object) -> int:
+    return max(-2, min(int(str(value)), 2**31 - 1))
+
+
+@router.get(
+    "/v1/forecasts/runs",
+    dependencies=[require("read")],
+    response_model=ForecastRunList,
+    responses=problem_responses(422),
+)
+def get_forecast_runs(app: TheApp, page: Annotated[Page, pages("forecast-runs", str)]) -> Response:
+    """Runs, the one that was asked for last first, each with its error, bias, coverage and value added once its days
+    have come."""
+    before = NEWEST if page.after is None else _uuid(page.after[0])
+    with app.db.connection() as conn:
+        rows = shown_runs(conn, before=before, limit=page.limit + 1)
+    return _json(page.answer(rows, lambda row: (row["run_id"],)))
+
+
+@router.get(
+    "/v1/forecasts/runs/{run_id:uuid}",
+    dependencies=[require("read")],
+    response_model=ForecastRunOut,
+    responses=problem_responses(404, 422),
+)
+def get_forecast_run(run_id: _RunId, app: TheApp) -> Response:
+    """One run: which models are in charge of which segment, what signals bring, what came of it, and whether errors
+    drift."""
+    with app.db.connection() as conn:
+        return _json(shown_run(conn, str(run_id)))
+
+
+@router.put(
+    "/v1/forecasts/schedule",
+    dependencies=[require("config:write")],
+    response_model=ForecastScheduleOut,
+    responses=problem_responses(422),
+)
+def put_forecast_schedule(body: ForecastScheduleIn, app: TheApp, by: By) -> Response:
+    """Have a worker forecast every day at an hour of UTC, or no longer (`active`)."""
+    made = app.db.transact(
+        lambda conn: job.set_schedule(
+            conn, body.settings(), hour=body.hour, active=body.active, now=app.state.now(), by=by.key_id
+        )
+    )
+    return _json(_schedule(made))
+
+
+@router.get(
+    "/v1/forecasts/schedule",
+    dependencies=[require("read")],
+    response_model=ForecastScheduleOut,
+    responses=problem_responses(404),
+)
+def get_forecast_schedule(app: TheApp) -> Response:
+    """What is forecast every day."""
+    with app.db.connection() as conn:
+        found = store.get_schedule(conn)
+    if found is None:
+        raise NotFound("forecast_schedule", "schedule")
+    return _json(_schedule(found))
+
+
+def _schedule(kept: Schedule) -> dict[str, Any]:
+    return msgspec.to_builtins(msgspec.convert(kept.settings, Settings)) | {
+        "hour": kept.hour, "active": kept.active, "next_at": kept.next_at, "by": kept.actor,
+        "updated_at": kept.updated_at,
+    }  # fmt: skip
+
+
+def _json(document: Any) -> Response:
+    return Response(to_json(document), media_type="application/json")
