@@ -3,21 +3,28 @@
 import contextlib
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 from tests.connectors.running import serving
 from tests.flows.test_publish import publishing, wait_until
 
 from onhand.base.actor import SYSTEM
+from onhand.base.ids import new_id
 from onhand.channels.gate_notes import store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.words import sentence
 from onhand.channels.model import ChannelIn, ListingIn
 from onhand.channels.publication.store import load_sellers
 from onhand.db import outbox
+from onhand.demand.forecasts import store as forecasts
+from onhand.demand.forecasts.model import Rows, Settings
+from onhand.demand.panel import Forecast
 from onhand.flows.accounts import Connectors
 from onhand.flows.enquire import Enquirer, Enquiry
+from onhand.flows.forecasts.coming import Coming
 from onhand.flows.gating import Gating
 from onhand.flows.set_up import set_channel, set_listing
 from onhand.twin.fakes.stall import DOCUMENT, Stall
@@ -253,3 +260,99 @@ def test_orders_and_tills_are_heard_of_once_and_after_a_restart_they_are_history
     assert old.hours == pytest.approx(48.0, abs=0.1)
     assert last.units == {(2, 1): 4.0}, "of the hours since the first of so many orders, and sales of tills"
     assert old.mean_minor == {1: 300.0}
+
+
+class ForecastDays:
+    """Keeps forecasts of ten days as a run does. Each has a model that says `champion` units a day at each of two
+    places, from its fourth day on twice as much, and a baseline that says one."""
+
+    settings = Settings(horizon=10, levels=(0.1, 0.5, 0.9))
+
+    def __init__(self, db):
+        self.db = db
+        with db.connection() as conn:
+            conn.execute("INSERT INTO demand_place (region, timezone) VALUES ('DE', 'UTC'), ('FR', 'UTC')")
+
+    def keep(self, origin, champion, *, by_channel=False, in_charge="model"):
+        """champion: item_id -> units a day"""
+        items = np.repeat(sorted(champion), 2)
+        mean = np.repeat([float(champion[item]) for item in items.tolist()], 10).reshape(-1, 10)
+        mean[:, 3:] *= 2.0
+        run_id, job_id = new_id(), new_id()
+        rows = Rows(
+            item=items, place=np.arange(len(items)) % 2 + 1, channel=np.full(len(items), 1 if by_channel else -1),
+            segment=np.full(len(items), 3), scale=np.ones(len(items)), champion=self.of(mean), challenger=None,
+            baseline=self.of(np.ones_like(mean)),
+        )  # fmt: skip
+        segments = [{"segment": "smooth", "in_charge": "baseline"}, {"segment": "lumpy", "in_charge": in_charge}]
+
+        def work(conn):
+            conn.execute("INSERT INTO job (job_id, kind, request, actor) VALUES (%s, 'forecast', '{}', 7)", (job_id,))
+            forecasts.add_run(conn, run_id, job_id, replace(self.settings, by_channel=by_channel), origin)
+            forecasts.add_series(conn, run_id, rows, done=0, until=int(items.max(initial=0)))
+            forecasts.finish_run(conn, run_id, segments)
+
+        self.db.transact(work)
+        return run_id
+
+    def of(self, mean):
+        return Forecast(
+            levels=np.array(self.settings.levels), mean=mean, quantiles=mean[:, :, None] * np.array([0.5, 1, 2.0])
+        )
+
+
+@pytest.fixture
+def forecast(shop):
+    return ForecastDays(shop.db)
+
+
+def read_all(coming, conn, today):
+    coming.look(conn, today)
+    found = None
+    while coming.is_open:
+        found = coming.step(conn)
+    return None if found is None else dict(zip(found.items.tolist(), (24 * found.per_h).tolist(), strict=True))
+
+
+TODAY = date(2026, 3, 2)
+
+
+def test_of_a_forecast_the_coming_days_are_read_once_at_all_places(forecast, monkeypatch):
+    monkeypatch.setattr("onhand.flows.forecasts.coming._SERIES_AT_ONCE", 3)  # an item in two parts
+    coming = Coming()
+    with forecast.db.connection() as conn:
+        assert read_all(coming, conn, TODAY) is None, "there is no forecast yet"
+        forecast.keep(TODAY - timedelta(days=1), {1: 7.0, 2: 0.0, 6: 70.0})
+        of_days = (2 * 1 + 5 * 2) / 7  # two days of the three at first, and five of the others
+        found = read_all(coming, conn, TODAY)
+        assert found == pytest.approx({1: 14 * of_days, 2: 0.0, 6: 140 * of_days})
+        assert read_all(coming, conn, TODAY) is None, "it was read already"
+        assert read_all(coming, conn, TODAY + timedelta(days=7))[1] == pytest.approx(28), "two days are left of it"
+        assert read_all(coming, conn, TODAY + timedelta(days=9)) == {}, "it does not cover today any more"
+
+
+def test_whoever_is_in_charge_is_read_and_of_two_forecasts_the_later(forecast):
+    coming = Coming()
+    with forecast.db.connection() as conn:
+        forecast.keep(TODAY - timedelta(days=2), {1: 7.0}, in_charge="baseline")
+        assert read_all(coming, conn, TODAY) == pytest.approx({1: 2.0})
+        forecast.keep(TODAY - timedelta(days=1), {1: 3.5, 2: 3.5}, by_channel=True)
+        assert read_all(coming, conn, TODAY)[2] == pytest.approx(12.0)
+        forecast.keep(TODAY - timedelta(days=3), {1: 3.5})
+        assert read_all(coming, conn, TODAY) is None, "an older one does not take its place"
+
+
+def test_gates_begin_with_what_is_forecast_and_follow_another_forecast(shop, forecast):
+    shop.market("market", apply_s=TWO_HOURS)
+    shop.market("quick", apply_s=0.05)
+    shop.merchant.stock("berlin", A=20, B=20)
+    today = datetime.now(UTC).date()
+    forecast.keep(today - timedelta(days=1), {1: 60.0})
+    with shop.publishing():
+        wait_until(lambda: (shop.shown(code="quick") or 0) >= 19, lambda: shop.stalls["quick"].shown)
+        wait_until(lambda: (shop.shown("B") or 0) >= 18, lambda: shop.stalls["market"].shown)
+        wait_until(lambda: shop.shown("A") is not None and shop.shown("A") <= 10, lambda: shop.stalls["market"].shown)
+        forecast.keep(today, {2: 60.0})
+        shop.later_s = 61.0  # forecasts are looked for once a minute
+        wait_until(lambda: shop.shown("B") <= 10, lambda: shop.stalls["market"].shown)
+        wait_until(lambda: shop.shown("A") >= 15, lambda: shop.stalls["market"].shown)

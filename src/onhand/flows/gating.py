@@ -2,11 +2,12 @@
 back there for other processes to show, and the price of risk is learned from the orders of the day.
 
 Without a channel whose gate is computed nothing is read and nothing is kept. After a restart latencies, prices of risk
-and gates are read back; velocities are made again from the orders of the last weeks.
+and gates are read back; velocities are made again from what is forecast and from the orders of the last weeks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from onhand.connectors import Connector, Declared
 from onhand.db import Database
 from onhand.db.outbox import Cursor
 from onhand.errors import DatabaseUnavailable
+from onhand.flows.forecasts.coming import Coming
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +84,7 @@ class Gating:
         self._led: set[int] = set()
         self._here: set[int] = set()  # channels that are written to, and saved with their health
         self._unsaved: list[Changed] = []
+        self._coming = Coming()
         self._swept = 0
         self._refreshed_at = self._read_at = self._learned_at = float("-inf")
 
@@ -124,6 +127,10 @@ class Gating:
         now_s = self._clock()
         history = store.history(conn, now_s, days=_DAYS, recent_h=_RECENT_H, limit=_ORDERS_MAX)
         self.gates.take_history(history.units, history.hours, history.began_s)
+        self._coming = Coming()
+        self._coming.look(conn, self._today())
+        while self._coming.is_open:
+            self._take_forecast(conn)
         self._mean_minor = history.mean_minor
         self._tell_sellers()
         self._observe(history.since)
@@ -131,6 +138,14 @@ class Gating:
             self.gates.noted(channel_id, *store.noted(conn, channel_id))
         self._read_back(conn)
         self._read_at = self._refreshed_at = now_s
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock(), UTC).date()
+
+    def _take_forecast(self, conn: Connection[TupleRow]) -> None:
+        """Read a part of what is forecast; take it over once it is all there."""
+        if (rates := self._coming.step(conn)) is not None:
+            self.gates.take_forecast(rates.items, rates.per_h)
 
     def latencies_of(self, conn: Connection[TupleRow], channel_id: int) -> tuple[Latencies, Latency]:
         """What was measured of a channel that is written to from here from now on, and its lag in all."""
@@ -196,8 +211,8 @@ class Gating:
     # As time goes on -----------------------------------------------------------------------------------------------
 
     def tick(self) -> Int32:
-        """To be called once a second: read and learn what is due; items whose gates are to be looked at again. Raises
-        DatabaseUnavailable."""
+        """To be called once a second: read and learn what is due, of a forecast no more than a part at once; items
+        whose gates are to be looked at again. Raises DatabaseUnavailable."""
         now_s = self._clock()
         if now_s - self._learned_at >= _LEARN_LOOK_S:
             self._learned_at = now_s
@@ -205,10 +220,14 @@ class Gating:
         if now_s - self._read_at >= _READ_EVERY_S:
             with self._db.connection() as conn:
                 self._read_back(conn)
+                self._coming.look(conn, self._today())
             self._read_at = self._refreshed_at = now_s
         elif now_s - self._refreshed_at >= _REFRESH_EVERY_S:
             self.gates.refresh()
             self._refreshed_at = now_s
+        elif self._coming.is_open:
+            with self._db.connection() as conn:
+                self._take_forecast(conn)
         items = self.gates.items
         count = min(_SWEEP_MAX, max(_SWEEP_LEAST, int(items.size / _SWEEP_S) + 1))
         self._swept = 0 if self._swept >= items.size else self._swept

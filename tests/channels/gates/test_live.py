@@ -249,3 +249,59 @@ def test_a_gate_is_told_once_for_each_change_with_what_it_rests_on():
     gates.noted(2, ONE, np.array([hid + 1], np.int32))
     assert [c.channel_id for c in gates.changed([2], 2 * HOUR)] == [2], "what is noted is another number"
     assert gates.why(1, 1, 2 * HOUR) is None
+
+
+def usual_per_h(gates, item):
+    """Units per hour of an item on each channel, before anything was sold."""
+    gates.meet(np.array([item], np.int32))
+    row = gates.items.tolist().index(item)
+    velocity = gates._velocity
+    return (velocity.prior_units[row] / velocity.prior_h[row]).tolist()
+
+
+def test_what_is_forecast_goes_before_what_was_sold_and_is_shared_out_as_that_was():
+    sold = {(1, 1): 30.0, (1, 2): 10.0, (2, 1): 9.0, (2, 2): 99.0}
+    gates = gates_of(seller(1), seller(2), seller(3, is_active=False), units=sold)
+    before = usual_per_h(gates, 1)
+    gates.take_forecast(np.array([1, 7], np.int32), np.array([4.0, 1.5]))
+    now = usual_per_h(gates, 1)
+    assert sum(now[:2]) == pytest.approx(4.0)
+    assert now[0] / now[1] == pytest.approx(before[0] / before[1])
+    assert now[2] == before[2], "of what is expected a channel that is not active gets nothing"
+    # Nobody bought item 7: it goes as all items together.
+    assert usual_per_h(gates, 7)[:2] == pytest.approx([1.5 * 40 / 150, 1.5 * 110 / 150])
+    # What is not forecast is as it was sold.
+    assert usual_per_h(gates, 2) == pytest.approx(usual_per_h(gates_of(*gates.sellers, units=sold), 2))
+    gates.take_forecast(np.zeros(0, np.int32), np.zeros(0))
+    assert usual_per_h(gates, 1) == before, "no forecast covers now: as if there had been none"
+
+
+def test_a_forecast_of_nothing_leaves_a_little():
+    gates = gates_of(seller(1), seller(2))
+    gates.take_forecast(np.array([1], np.int32), np.array([0.0]))
+    assert usual_per_h(gates, 1) == pytest.approx([0.001, 0.001])
+
+
+def test_of_a_forecast_a_channel_that_comes_or_stops_selling_has_its_share_or_none():
+    gates = gates_of(seller(1), units={})
+    gates.take_forecast(np.array([1], np.int32), np.array([6.0]))
+    assert usual_per_h(gates, 1) == pytest.approx([6.0])
+    gates.take_sellers([seller(1), seller(2)])
+    assert usual_per_h(gates, 1) == pytest.approx([3.0, 3.0])
+    gates.take_sellers([seller(1, is_active=False), seller(2)])
+    assert usual_per_h(gates, 1)[1] == pytest.approx(6.0)
+
+
+def test_sales_that_were_heard_count_on_when_another_forecast_comes():
+    quiet, busy = (gates_of(seller(1), seller(2), units={}) for _ in range(2))
+    sell(busy, 1, 5)
+    for gates in (quiet, busy):
+        gates.take_forecast(np.array([1], np.int32), np.array([0.1]))
+    assert gate(busy, 2) > gate(quiet, 2)
+
+
+def test_a_forecast_closes_the_gate_of_a_slow_channel_before_anything_is_sold():
+    fast, slow = seller(1, GateSetting(mode="adaptive", alpha=0.001, lag_s=2.0)), seller(2)
+    calm, awaited = (gates_of(fast, slow, units={}) for _ in range(2))
+    awaited.take_forecast(np.array([1], np.int32), np.array([5.0]))
+    assert gate(awaited, 2) > gate(calm, 2)

@@ -26,9 +26,11 @@ Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
 DEFAULT_PER_H: Final = 0.02
-"""Units per hour and channel of an item of which nothing is known."""
+"""Units per hour and channel of an item of which nothing is known: it is not forecast, and nobody bought it."""
 # What is known beforehand counts as so many hours of watching, more with each hour that it was learned in.
 _WORTH_LEAST_H, _WORTH_MOST_H = 24.0, 240.0
+# Of what is not forecast to be sold at all: it was not sold in months, but might be.
+_LEAST_PER_H: Final = 0.001
 LAG_S: Final = 60.0
 """How long a channel shows an old number where neither anybody says so nor it was measured."""
 _SHARE: Final = 0.95
@@ -138,6 +140,9 @@ class Gates:
         self._velocity = no_sales(np.zeros((0, 0)), bursts=self._bursts)
         self._prior: dict[int, list[tuple[int, float]]] = {}  # item_id -> channel_id, units per hour
         self._unsold_per_h, self._worth_h = DEFAULT_PER_H, _WORTH_LEAST_H
+        self._sold_on: dict[int, float] = {}  # channel_id -> units of all items
+        self._forecast_items: Int32 = np.zeros(0, np.int32)
+        self._forecast_per_h: Float64 = np.zeros(0)
         self._pools: list[_Pool] = []
         self._noted: Int32 = np.zeros((0, 0), np.int32)  # units as last taken by `changed`
         self._stock: Int32 = np.zeros((0, 0), np.int32)
@@ -160,6 +165,7 @@ class Gates:
     def take_sellers(self, sellers: Sequence[Seller]) -> None:
         """These are the channels now, in this order; the ones there were stay, in theirs, at the front."""
         known = [seller.channel_id for seller in self.sellers]
+        was_active = [seller.is_active for seller in self.sellers]
         assert [s.channel_id for s in sellers][: len(known)] == known, (
             "channels come and stay in the order of their ids"
         )
@@ -172,6 +178,8 @@ class Gates:
             self.latencies.setdefault(seller.channel_id, Latencies())
         if any(seller.is_computed for seller in sellers):
             self._resize(max(self._items.size, _FIRST_ROWS))
+            if self._forecast_items.size and was_active != [seller.is_active for seller in sellers]:
+                self._set_priors(0)
             self._make_pools()
             self.refresh()
         elif self._pools:
@@ -182,11 +190,18 @@ class Gates:
         assert not self._count, "a history comes first"
         self._began_s = began_s
         worth = DEFAULT_PER_H * _WORTH_LEAST_H
-        self._prior, self._worth_h = {}, min(_WORTH_MOST_H, hours + _WORTH_LEAST_H)
+        self._prior, self._sold_on, self._worth_h = {}, {}, min(_WORTH_MOST_H, hours + _WORTH_LEAST_H)
         for (item, channel), sold in units.items():
             per_h = (sold + worth) / (hours + _WORTH_LEAST_H)
             self._prior.setdefault(item, []).append((channel, per_h))
+            self._sold_on[channel] = self._sold_on.get(channel, 0.0) + sold
         self._unsold_per_h = worth / (hours + _WORTH_LEAST_H)
+        self._set_priors(0)
+
+    def take_forecast(self, items: Int32, per_h: Float64) -> None:
+        """What is forecast, in place of what was before: int32[n] rising, float64[n] units per hour on all channels.
+        It goes before what was sold, of which it takes only the shares of channels."""
+        self._forecast_items, self._forecast_per_h = items, per_h
         self._set_priors(0)
 
     def take_supply(self, supply: Supply) -> None:
@@ -410,6 +425,26 @@ class Gates:
             for channel, per_h in self._prior.get(item, ()):
                 if (column := self._column.get(channel)) is not None:
                     prior[row, column] = per_h * self._worth_h
+        if self._forecast_items.size:
+            self._set_forecasts(first)
+
+    def _set_forecasts(self, first: int) -> None:
+        """Priors of rows from `first` on that are forecast, shared out among the channels that sell."""
+        items = self._items[first : self._count]
+        place = np.minimum(np.searchsorted(self._forecast_items, items), self._forecast_items.size - 1)
+        found = np.flatnonzero(self._forecast_items[place] == items)
+        active = [column for column, seller in enumerate(self.sellers) if seller.is_active]
+        if not found.size or not active:
+            return
+        rows = first + found
+        at = np.ix_(rows, np.array(active))
+        share = self._velocity.prior_units[at]
+        unsold = np.array([item not in self._prior for item in self._items[rows].tolist()])
+        share[unsold] = [1.0 + self._sold_on.get(self.sellers[column].channel_id, 0.0) for column in active]
+        share /= share.sum(axis=1, keepdims=True)
+        per_h = share * self._forecast_per_h[place[found], None]
+        self._velocity.prior_units[at] = np.maximum(per_h, _LEAST_PER_H) * _WORTH_MOST_H
+        self._velocity.prior_h[at] = _WORTH_MOST_H
 
     def _make_pools(self) -> None:
         before = {pool.nodes: pool for pool in self._pools}

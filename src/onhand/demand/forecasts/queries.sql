@@ -61,6 +61,16 @@ FROM forecast_series
 WHERE run_id = %(run_id)s AND item_id = ANY (%(items)s::int[])
 ORDER BY item_id, place_id, channel_id;
 
+-- name: means_of_run
+-- Of the next series by key some periods of what whoever is in charge forecast, as bytes.
+SELECT item_id, place_id, channel_id,
+       substring(CASE WHEN (%(is_model)s::boolean[])[segment + 1] THEN champion ELSE baseline END
+                 FROM %(from)s::int FOR %(bytes)s::int)
+FROM forecast_series
+WHERE run_id = %(run_id)s AND (item_id, place_id, channel_id) > (%(item)s, %(place)s, %(channel)s)
+ORDER BY item_id, place_id, channel_id
+LIMIT %(limit)s;
+
 -- name: series_by_segment
 SELECT segment, count(*) FROM forecast_series WHERE run_id = %(run_id)s GROUP BY segment;
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
@@ -130,6 +131,38 @@ def series_of_items(conn: Conn, run: Run, items: Sequence[int]) -> Rows | None:
         champion=unpack(champion, levels, horizon), baseline=unpack(baseline, levels, horizon),
         challenger=None if None in challenger else unpack(challenger, levels, horizon),
     )  # fmt: skip
+
+
+class Means(NamedTuple):
+    """Of some series the item, int32[n], and the mean of a day, float64[n]; last: key of the last one."""
+
+    item: npt.NDArray[np.int32]
+    mean: Float64
+    last: Key
+
+
+def means_of_run(
+    conn: Conn, run: Run, is_model: Sequence[bool], *, first: int, periods: int, after: Key, limit: int
+) -> Means | None:
+    """Mean over some periods of the next series behind a key, by whoever is in charge; None: there are no more.
+
+    is_model       by segment, whether the champion is in charge
+    first, periods so many, from this one on
+    """
+    levels = run.settings["levels"]
+    width = 4 * (1 + len(levels))
+    item, place, channel = after
+    values = {
+        "run_id": run.run_id, "is_model": list(is_model), "from": first * width + 1, "bytes": periods * width,
+        "item": item, "place": place, "channel": channel, "limit": limit,
+    }  # fmt: skip
+    with conn.cursor(binary=True) as cursor:
+        found = cursor.execute(SQL["means_of_run"], values).fetchall()
+    if not found:
+        return None
+    items, places, channels, rows = zip(*found, strict=True)
+    mean = unpack(rows, levels, periods).mean.mean(axis=1)
+    return Means(np.array(items, np.int32), mean, (items[-1], places[-1], channels[-1]))
 
 
 def _ints(values: Sequence[int]) -> Int64:
