@@ -144,10 +144,10 @@ def _mean(of: Sequence[Figures], name: str) -> float:
 
 _ARMS: Final[Mapping[str, Callable[[Found], Figures]]] = {
     "two centres, nothing moved": lambda f: f.centres["still"],
-    "  filled up by averages": lambda f: f.centres["filled"],
-    "  moved by forecasts": lambda f: f.centres["flow"],
-    "all supplied, nothing moved": lambda f: f.ours,
-    "  so, and moved by forecasts": lambda f: f.flow,
+    "two centres, by averages": lambda f: f.centres["filled"],
+    "two centres, by forecasts": lambda f: f.centres["flow"],
+    "all nodes, nothing moved": lambda f: f.ours,
+    "all nodes, by forecasts": lambda f: f.flow,
 }
 _WIDE, _HIGH, _TOP = 340, 250, 60
 
@@ -197,18 +197,17 @@ def _lost_by_seed(report: Report, left: int) -> list[str]:
 
 
 def _next_day(report: Report, left: int) -> list[str]:
-    parts = _frame(left, "delivered the next day, % of units wanted", 1.0)
-    names = (("nothing", "moved"), ("filled up by", "averages"), ("moved by", "forecasts"), ("nothing", "moved"),
-             ("moved by", "forecasts"))  # fmt: skip
-    colours = ("#9e9e9e", "#78909c", "#1565c0", "#9e9e9e", "#1565c0")
-    step = _WIDE / len(names)
-    for n, (name, colour, arm) in enumerate(zip(names, colours, _ARMS.values(), strict=True)):
+    parts = _frame(left, "delivered the next day, % of units wanted, by how stock is moved", 1.0)
+    colours = {"nothing moved": "#9e9e9e", "by averages": "#78909c", "by forecasts": "#1565c0"}
+    step = _WIDE / len(_ARMS)
+    for n, (name, arm) in enumerate(_ARMS.items()):
+        how = name.split(", ")[1]
         share = report.mean_of(lambda f, arm=arm: arm(f).next_day)
         x = left + step * (n + 0.12)
-        parts.append(_bar(x, step * 0.76, share, 1.0, colour))
+        parts.append(_bar(x, step * 0.76, share, 1.0, colours[how]))
         middle, top = x + step * 0.38, _TOP + _HIGH * (1 - share) - 5
         parts.append(f'<text x="{middle:.1f}" y="{top:.1f}" text-anchor="middle">{share:.0%}</text>')
-        for line, word in enumerate(name):
+        for line, word in enumerate(how.split(" ")):
             parts.append(
                 f'<text x="{middle:.1f}" y="{_TOP + _HIGH + 16 + 14 * line}" text-anchor="middle">{word}</text>'
             )

@@ -261,7 +261,7 @@ def break_days(twin: Twin) -> tuple[int, int]:
     begins = twin.setting.history + twin.setting.settle
     foretold: dict[int, Outlook] = {}
     hits = looked = 0
-    is_on = (market.discount > 0).any(axis=1)
+    is_on: npt.NDArray[np.bool_] = np.any(market.discount > 0, axis=1)
     for item, day in np.argwhere(is_on[:, 1:] & ~is_on[:, :-1]).tolist():
         start, today = day + 1, day + 1 - _ASSESSED_BEFORE
         if not begins <= today < twin.until - HORIZON:
