@@ -10,8 +10,8 @@ said 503) and it is sent again, word for word, until it is. After each kill the 
 Then what was acknowledged is asked for again and answered alike, every unit is where the clients know it to be, what
 exists is what they know of, once each, and `verify` and all promises of the data are clean.
 
-ONHAND_CRASHES sets the number of kills in all, in turn of the API and of PostgreSQL (default 16: 8 of each; `make bench`
-does 100). Zero failures in n kills bound the chance of one at 3/n with 95 % confidence.
+ONHAND_CRASHES sets the number of kills in all, in turn of the API and of PostgreSQL (default 16: 8 of each;
+`make bench` does 100). Zero failures in n kills bound the chance of one at 3/n with 95 % confidence.
 """
 
 import http.client

@@ -10,11 +10,13 @@ from onhand.base.actor import SYSTEM
 from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import Settings
 from onhand.errors import Conflict, InvalidInput
+from onhand.flows.demand.outlook import USUAL, read_outlook
 from onhand.flows.demand.tell_signals import tell_signals
 from onhand.flows.forecasts import learn, panel, run
 from onhand.flows.forecasts.job import ask, ask_if_due, set_schedule
 from onhand.flows.forecasts.run import make
 from onhand.flows.forecasts.score import public_scores, record_of, settle
+from onhand.planning.campaigns.outlook import LEVELS
 
 BEGIN = date(2025, 9, 1)
 ORIGIN = date(2026, 3, 2)
@@ -363,6 +365,28 @@ def test_series_go_when_their_errors_are_known_and_scores_stay(world):
         scores = store.scores_of(conn, [r.run_id for r in runs[:-1]])
     assert left == {runs[7].run_id, runs[9].run_id}, "the one by which the week is judged, and the latest"
     assert {s.run_id for s in scores} == {r.run_id for r in runs[:-1]}
+
+
+def test_plans_rest_on_the_forecast_that_is_kept(world):
+    with world.connection() as conn:
+        conn.execute(
+            "INSERT INTO node (node_id, code, name, node_type, country, latitude, longitude, timezone) VALUES"
+            " (1, 'berlin', 'x', 'store', 'DE', 52.5, 13.4, 'UTC'), (2, 'lyon', 'x', 'store', 'FR', 45.7, 4.8, 'UTC')"
+        )
+
+    def outlook(horizon):
+        with world.connection() as conn:
+            return read_outlook(conn, ORIGIN, horizon, ["S1", "S2", "NONE"], ["berlin", "lyon"])
+
+    assert outlook(7).basis.forecast == USUAL
+    made = forecast(world)
+    found, rows = outlook(7), series(world, made)
+    assert (found.basis.forecast, found.basis.origin) == (f"forecast run {made.run_id}", ORIGIN - timedelta(days=1))
+    assert np.allclose(found.mean[:2].reshape(4, 7), rows.champion.mean[:4], rtol=1e-5), "regions count at their nodes"
+    middle = LEVELS.tolist().index(0.5)
+    assert np.allclose(found.quantiles[:2, :, :, middle].reshape(4, 7), rows.champion.quantiles[:4, :, 2], rtol=1e-5)
+    assert not found.mean[2].any()
+    assert outlook(8).basis.forecast == USUAL, "no forecast covers the eighth day"
 
 
 def test_weeks_are_forecast_too(world):

@@ -5,7 +5,8 @@ What a new series will sell in a period is its level x where it stands on the la
 - The level, before anything is seen, is told by the kinds a series is of: logarithms of the levels of all that sell are
   a sum of an effect for each kind (category, node, ...), each shrunk by how little is known of it (random effects by
   expectation-maximisation; Searle, Casella and McCulloch 1992). A kind that nobody else is of has no effect, and makes
-  the level the more uncertain.
+  the level the more uncertain. What came before, seen as if it were new, tells by how much such levels are missed. The
+  level is the geometric mean: newcomers seldom sell what a mean that few great sellers make would have them sell.
 - Once something is seen, gamma-Poisson: a level that is uncertain by a gamma distribution, and demand that scatters
   around it, give a level that moves from what siblings say to what the series itself says as its periods add up
   (empirical Bayes; Robbins 1956).
@@ -153,13 +154,9 @@ def _shared(mine: Int64, theirs: Int64, weight: Float64) -> tuple[Int64, Int64, 
     return (pairs // width).astype(np.int64), (pairs % width).astype(np.int64), _counted(place, weight)
 
 
-def gamma_of(log: Float64, variance: Float64) -> tuple[Float64, Float64]:
-    """(shape, mean) of the gamma distribution whose logarithm has this mean and variance: trigamma(shape) = variance,
-    digamma(shape) = log of the shape over the mean, both by their asymptotic series."""
-    shape = (1 + np.sqrt(1 + 2 * variance)) / (2 * variance)
-    above = shape + 1
-    digamma = np.log(above) - 1 / (2 * above) - 1 / (12 * above**2) - 1 / shape
-    return shape, np.exp(log - digamma) * shape
+def shape_of(variance: Float64) -> Float64:
+    """Of gamma distributions whose logarithms have these variances (trigamma), by the asymptotic series."""
+    return (1 + np.sqrt(1 + 2 * variance)) / (2 * variance)
 
 
 def ages(panel: Panel) -> Int64:
@@ -204,6 +201,12 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     columns |= {name: values for name, values in panel.static.items() if len(np.unique(values)) > 1}
     effects = effects_of(log[siblings], weight[siblings], {name: of[siblings] for name, of in columns.items()})
     logs, variance = effects.at({name: of[new] for name, of in columns.items()}, log[new], weight[new])
+    # Who came later, told by all others, shows how far that is from the truth.
+    came = siblings[columns[_CAME_LATER][siblings] == 1]
+    missed, doubt = effects.at({name: of[came] for name, of in columns.items()}, log[came], weight[came])
+    missed = log[came] - missed
+    logs += (weight[came] * missed).sum() / (weight[came].sum() + _LAUNCHES)
+    variance *= max(1.0, ((weight[came] * missed**2 / doubt).sum() + _LAUNCHES) / (weight[came].sum() + _LAUNCHES))
     group = _groups(panel, siblings)
     if (mature := siblings[(share[siblings] == 0) & (sold[siblings] > 0)]).size:
         siblings = mature
@@ -211,8 +214,8 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool) -> Forecast:
     past = _index(recent[siblings], level, group[siblings], int(group.max()) + 1)
     ahead = _index(forecast.mean[siblings], level, group[siblings], int(group.max()) + 1)
     curve = _curves(panel, group)
-    scatter = _scatter(recent[siblings], level[:, None] * past[group[siblings]])
-    sure, usual = gamma_of(logs, variance)
+    scatter = _scatter(recent[siblings], level[:, None] * past[group[siblings]], columns[_CAME_LATER][siblings] == 1)
+    sure, usual = shape_of(variance), np.exp(logs)
     own, expected = _seen(panel, new, usual, past[group[new]], curve[group[new]])
     noise = 1 + usual * scatter
     now = sure + own / noise
@@ -276,13 +279,15 @@ def _mean(values: Float64) -> Float64:
     return np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1)
 
 
-def _scatter(y: Float64, expected: Float64) -> float:
+def _scatter(y: Float64, expected: Float64, later: Bool) -> float:
     """What demand scatters by more than a Poisson distribution, relative to the square of its mean: the median of
-    siblings that sold enough to tell."""
+    siblings that sold enough to tell, of those that came later (bool[s]) if they are enough."""
     there = np.isfinite(y)
     excess = np.where(there, (y - expected) ** 2 - expected, 0.0).sum(axis=1)
     squares = np.where(there, expected**2, 0.0).sum(axis=1)
     enough = np.nansum(y, axis=1) >= _SOLD_MIN
+    if (enough & later).sum() >= _LAUNCHES:
+        enough &= later
     return max(float(np.median((excess / squares)[enough])), 0.0) if enough.any() else 1.0
 
 

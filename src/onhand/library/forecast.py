@@ -60,8 +60,8 @@ def forecast(
     hierarchy  columns of `static`, each alone or several together, by which to sum series up, "total" for all: sums are
                further rows, named by what they have in common ("FOODS/CA"), and told by the column `level`
                ("category/region"; of series "unique_id")
-    reconciliation  how sums and series come to add up: "bottom_up" leaves series as they are; "wls_struct", "wls_var"
-               and "mint_shrink" move both (`demand/reconcile.py`)
+    reconciliation  how sums and series come to add up: "bottom_up" leaves series as they are; "wls_var", "wls_struct"
+               and "mint_shrink" let sums correct their series (`demand/reconcile.py`)
     engine     "local", or where chunks of series are spread to: "ray", "spark" (extras). The numbers are the same
     seed       the same seed, the same forecast
     progress   told what is being done, and which share of all is done

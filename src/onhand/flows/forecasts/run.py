@@ -175,6 +175,9 @@ class _Work:
 
         def keep(conn: Connection[TupleRow]) -> None:
             store.lock_kind(conn, self.settings.kind)
+            if role == "champion":
+                # Who is on trial cannot be used any more than who was in charge.
+                store.retire(conn, self.settings.kind, "challenger")
             store.add_model(conn, self.settings, role, why, self.run.origin, learned, facts)
 
         self.db.transact(keep)
