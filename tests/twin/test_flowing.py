@@ -151,8 +151,8 @@ def test_promotions_sell_more_and_gardens_wake_later_in_the_north() -> None:
 
 def test_a_year_sells_as_a_year_does() -> None:
     """The busiest four weeks against the mean, by category, as the module says of real departments."""
-    of = make_market(2, FREE.latitudes, FREE.people, Size(items=16, days=364, first=date(2022, 1, 3)))
-    weeks = of.demand.sum(axis=1).reshape(16, 52, 7).sum(axis=2)
+    of = make_market(2, FREE.latitudes, FREE.people, Size(items=40, days=364, first=date(2022, 1, 3)))
+    weeks = of.demand.sum(axis=1).reshape(40, 52, 7).sum(axis=2)
     kinds = np.array(of.categories)
     busiest = []
     for name in HABITS:

@@ -259,7 +259,7 @@ def _fan(fan: Mapping[str, Any]) -> str:
         y = top + height * (1 - n / 2)
         out.append(
             f'<line class="axis" x1="{left}" x2="{left + width}" y1="{y:.0f}" y2="{y:.0f}"/>'
-            f'<text class="soft" x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{most * n / 2:g}</text>'
+            f'<text class="soft" x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{_brief(most * n / 2)}</text>'
         )
     first = len(before)
     for n, (low, high) in enumerate(bands):
@@ -329,3 +329,11 @@ def _origins(origins: Sequence[Mapping[str, Any]]) -> str:
                 f"<td>{origin['seconds'] if n == 0 else ''}</td></tr>"
             )
     return "".join([*out, "</table>"])
+
+
+def _brief(value: float) -> str:
+    """In at most five characters: 50k for fifty thousand."""
+    for unit, name in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if value >= 10 * unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:g}"

@@ -5,6 +5,7 @@ Spiliotis and Assimakopoulos 2022), and starts from the level of the series. Qua
 level, weighted so that each series counts by its own scale: what is minimised is the scaled pinball loss.
 """
 
+import os
 from typing import Any, Final, cast
 
 import numpy as np
@@ -34,6 +35,9 @@ class Boosted:
 
     def __init__(self, panel: Panel, horizon: int, levels: Float64, *, seed: int = 0, threads: int = 0) -> None:
         """Train on every origin whose horizon has been observed. Raises ImportError without the extra `forecast`."""
+        # Threads of OpenMP turn in circles while they wait, unless told before it is loaded: beside other work training
+        # took five to ten times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import lightgbm  # noqa: PLC0415 - an extra
 
         train = cast(Any, lightgbm).train  # its own types are partial
