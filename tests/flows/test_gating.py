@@ -322,10 +322,10 @@ def test_of_a_forecast_the_coming_days_are_read_once_at_all_places(forecast, mon
     coming = Coming()
     with forecast.db.connection() as conn:
         assert read_all(coming, conn, TODAY) is None, "there is no forecast yet"
-        forecast.keep(TODAY - timedelta(days=1), {1: 7.0, 2: 0.0, 6: 70.0})
+        forecast.keep(TODAY - timedelta(days=1), {1: 7.0, 2: 7.0, 6: 70.0})
         of_days = (2 * 1 + 5 * 2) / 7  # two days of the three at first, and five of the others
         found = read_all(coming, conn, TODAY)
-        assert found == pytest.approx({1: 14 * of_days, 2: 0.0, 6: 140 * of_days})
+        assert found == pytest.approx({1: 14 * of_days, 2: 14 * of_days, 6: 140 * of_days})
         assert read_all(coming, conn, TODAY) is None, "it was read already"
         assert read_all(coming, conn, TODAY + timedelta(days=7))[1] == pytest.approx(28), "two days are left of it"
         assert read_all(coming, conn, TODAY + timedelta(days=9)) == {}, "it does not cover today any more"
