@@ -10,10 +10,7 @@ import pytest
 from onhand.connectors import Declared, find, lint, names
 from onhand.connectors._sdk.conformance import CASES, Bench, Grade, abilities, examine, fixtures, unearned
 
-WITHOUT_A_BENCH: dict[str, str] = {
-    "csv_feed": "files answer no requests; test_csv_feed.py breaks off after each of them instead",
-    "edi_x12": "files answer no requests; test_edi_x12.py judges by bots, damage and repeats instead",
-}
+WITHOUT_A_BENCH: dict[str, str] = {}
 
 
 def bench_of(name):
