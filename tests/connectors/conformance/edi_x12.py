@@ -13,7 +13,9 @@ class WarehouseBench(FolderBench):
     suffix = ".x12"
 
     def __init__(self):
-        super().__init__({"our_id": "ONHAND", "their_id": "WAREHOUSE1"}, dict.fromkeys(("counts.pull", "shipping.pull"), "in"))
+        super().__init__(
+            {"our_id": "ONHAND", "their_id": "WAREHOUSE1"}, dict.fromkeys(("counts.pull", "shipping.pull"), "in")
+        )
         self.control, self.serial = count(1), count(1)
 
     def content(self, capability, units, *, spoilt=()):

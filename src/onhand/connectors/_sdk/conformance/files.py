@@ -145,13 +145,14 @@ async def a_damaged_file_is_put_aside_and_stops_no_other(kit: Kit) -> None:
 
 @case("files")
 async def of_half_a_file_nothing_is_guessed(kit: Kit) -> None:
-    """A file that broke off is told of; what is read of it is as it was written, and the next file is read."""
+    """A file that broke off in the middle of a number is told of; what is read of it is as it was written, and the next
+    file is read."""
     for n, kind in enumerate(_kinds(kit)):
         body = await _file(kit, kind, (111, 222, 333))
-        kit.bench.lay(kind, f"a{n}", body[: len(body) // 2])
+        kit.bench.lay(kind, f"a{n}", body[: body.rindex(b"222") + 2])
         kit.bench.lay(kind, f"b{n}", await _file(kit, kind, (4,)))
         units, rejects = await _read(kit, kind)
-        expect(units in ([4], [111, 4], [111, 222, 4]), f"{kind}: half of 111, 222, 333 and 4 are read as {units}")
+        expect(units in ([4], [111, 4]), f"{kind}: 111, half of 222, and 4 are read as {units}")
         expect(len(rejects) == 1, f"{kind}: nobody is told of the half that is missing: {rejects}")
 
 

@@ -54,7 +54,7 @@ class Kit:
             self.tap = Tap(_Nowhere())
             self._has_requests = False
         try:
-            self._folders = TappedFolders(bench.folders(), self.tap)
+            self._folders = TappedFolders(folders=bench.folders(), tap=self.tap)
         except NotOnBench:
             self._folders = None
         self.connection = self.connect()
