@@ -426,7 +426,8 @@ def test_every_operation_demands_the_scope_it_states(server, openapi):
         if not path.startswith("/v1/"):
             continue
         (scope,) = operation["security"][0]["apiKey"]
-        at = path.replace("{campaign_id}", str(UUID(int=0)))  # its shape is part of the route
+        # The shape of these is part of the route.
+        at = re.sub(r"\{(campaign|proposal|run)_id\}", str(UUID(int=0)), path)
         with server.as_key(None) as nobody, server.as_key(keys[scope]) as lacking:
             assert nobody.request(method, at).status_code == 401, (method, path)
             assert lacking.request(method, at).json()["code"] == "auth.scope_missing", (method, path)

@@ -239,6 +239,15 @@ def test_a_changed_world_is_seen_at_approval(uneven):
     assert uneven.client.get("/v1/inbound").json()["data"] == []
 
 
+def test_units_that_are_kept_back_by_now_do_not_leave(uneven):
+    _, proposals = uneven.plan("rebalance")
+    latitude, longitude = NODES["lyon"]
+    node = {"name": "lyon", "node_type": "store", "country": "DE", "timezone": "UTC", "safety_stock_default": 57}
+    uneven.put("/v1/nodes/lyon", node | {"latitude": latitude, "longitude": longitude})
+    refused = uneven.approve(proposals[0], 409)
+    assert (refused["code"], refused["free"]) == ("proposal.stock_gone", 3)
+
+
 def test_a_proposal_whose_time_is_over_says_so(uneven):
     _, (first, *_) = uneven.plan("rebalance", valid_hours=3)
     with uneven.server.app.db.connection() as conn:

@@ -208,37 +208,48 @@ def test_few_at_a_time_or_all_at_once_is_the_same(world, monkeypatch):
     assert same(series(world, forecast(world)), whole)
 
 
-def test_what_comes_after_the_origin_moves_nothing(world, monkeypatch):
+@pytest.mark.parametrize("ablate", [False, True])
+def test_what_comes_after_the_origin_moves_nothing(world, monkeypatch, ablate):
     """Shift the future: sales after the origin and signals of the past that are told later are others. What is
-    forecast from the origin, with trees and with signals tried, is the same to the last bit."""
+    forecast from the origin, by trees that look at signals, is the same to the last bit."""
     monkeypatch.setattr(learn, "has_trees", lambda: True)
-    settings = replace(WEEK, ablate=True)
+    settings = replace(WEEK, ablate=ablate)
     origin = ORIGIN - timedelta(days=14)
     random = np.random.default_rng(3)
+    promoted = [day for day in days(189) if random.random() < 0.2]
     told = [
-        {"name": name, "at": day.isoformat(), "value": float(random.normal()), "known_ahead": ahead}
-        for name, ahead in (("search", False), ("price", True))
-        for day in days(200)
+        {"name": name, "at": day.isoformat(), "value": value, "known_ahead": ahead}
+        for day in days(189)
+        for name, value, ahead in (("search", float(random.normal()), False), ("promo", float(day in promoted), True))
     ]
-    tell_signals(world, told, now=at(origin - timedelta(days=1)), by=SYSTEM)
+    told = [row for row in told if row["known_ahead"] or row["at"] < ORIGIN.isoformat()]
+    assert {result.status for result in tell_signals(world, told, now=at(ORIGIN), by=SYSTEM)} == {"created"}
 
     def from_scratch():
         with world.connection() as conn:
             conn.execute("TRUNCATE forecast_model, forecast_run, forecast_series, forecast_score, job CASCADE")
         return series(world, forecast(world, settings, origin=origin))
 
+    with world.connection() as conn:
+        conn.execute("UPDATE imported_sale SET units = units * 4 WHERE day = ANY (%s)", (promoted,))
     first = from_scratch()
     with world.connection() as conn:
         facts = store.models_of(conn, settings.kind)["champion"].facts
-        assert {t["signal"] for t in facts["trials"]} <= {"search", "price", "public_holiday"}
+    assert any("boosted" in choice["shares"] for choice in facts["choices"])
+    assert "promo" in facts["signals"]["known_ahead"]
+    assert ablate or facts["signals"]["past_only"] == ["search"]
+    assert {trial["signal"] for trial in facts["trials"]} == (
+        {"promo", "search", "public_holiday"} if ablate else set()
+    )
+    with world.connection() as conn:
         conn.execute("UPDATE imported_sale SET units = units * 9 + 5 WHERE day >= %s", (origin,))
         conn.execute(
             "UPDATE signal_value v SET value = value + 1e6 FROM signal s"
             " WHERE s.signal_id = v.signal_id AND NOT s.known_ahead AND v.at >= %s",
             (at(origin) - timedelta(hours=12),),
         )
-    later = [{"name": "search", "at": days(200)[n].isoformat(), "value": 1e6} for n in (150, 160)]
-    tell_signals(world, later, now=at(ORIGIN), by=SYSTEM)
+    later = [{"name": "search", "at": days(189)[n].isoformat(), "value": 1e6} for n in (150, 160)]
+    tell_signals(world, later, now=at(ORIGIN + timedelta(days=1)), by=SYSTEM)
     assert same(from_scratch(), first)
 
 

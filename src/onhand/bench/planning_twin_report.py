@@ -197,7 +197,7 @@ def _lost_by_seed(report: Report, left: int) -> list[str]:
 
 
 def _next_day(report: Report, left: int) -> list[str]:
-    parts = _frame(left, "delivered the next day, % of units wanted, by how stock is moved", 1.0)
+    parts = _frame(left, "delivered the next day, % of units wanted", 1.0)
     colours = {"nothing moved": "#9e9e9e", "by averages": "#78909c", "by forecasts": "#1565c0"}
     step = _WIDE / len(_ARMS)
     for n, (name, arm) in enumerate(_ARMS.items()):

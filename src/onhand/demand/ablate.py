@@ -101,7 +101,7 @@ def on_past(panel: Panel, levels: Float64, *, trees: bool = True, seed: int = 0)
         )
     latest = panel.periods - horizon
     # So much is needed to learn anything before the earliest.
-    least = panel.year // 2 + horizon if panel.freq == "D" else panel.year + horizon
+    least = 18 * panel.cycle + 2 * horizon if panel.freq == "D" else panel.year + horizon
     step = min(horizon, (latest - least) // (ORIGINS - 1)) if latest > least else 0
     if step < 1:
         return None
