@@ -23,8 +23,8 @@ class RowsBench(FolderBench):
     def __init__(self):
         inboxes = {"orders.pull": "orders", "sales.pull": "sales", "counts.pull": "counts", "shipping.pull": "shipped"}
         given = {
-            "orders_folder": "orders", "sales_folder": "sales", "counts_folder": "counts", "shipments_folder": "shipped",
-            "stock_folder": "stock", "requests_folder": "ask", "encoding": "iso-8859-1",
+            "orders_folder": "orders", "sales_folder": "sales", "counts_folder": "counts",
+            "shipments_folder": "shipped", "stock_folder": "stock", "requests_folder": "ask", "encoding": "iso-8859-1",
         }  # fmt: skip
         super().__init__(given, inboxes)
         self.numbers, self.orders, self.untold = {}, {}, {}

@@ -58,7 +58,7 @@ class FolderBench(Bench):
             async with doors.open(url, host_key=host_key, credentials=credentials) as folder:
                 yield folder
             return
-        from ...wire.sftp_server import sftp_server  # noqa: PLC0415, TID252 - an extra
+        from ...wire.sftp_server import sftp_server  # noqa: TID252 - an extra
 
         async with (
             sftp_server(self.root, password=PASSWORD) as server,

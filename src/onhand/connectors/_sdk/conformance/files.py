@@ -214,8 +214,8 @@ async def what_is_shipped_is_told_of_the_fulfilment_that_was_asked_for(kit: Kit)
 
 @case("files", "shipping.push")
 async def a_request_to_ship_whose_answer_is_lost_is_there_once(kit: Kit) -> None:
-    """Cut off before or after the file was written it is `unknown`, not reached it is tried again; repeated with its key,
-    one request lies there."""
+    """Cut off before or after the file was written it is `unknown`, not reached it is tried again; repeated with its
+    key, one request lies there."""
     ask = cast("Shipper", kit.connector).push_fulfilment
     breaks = ((1, True, True, Fate.UNKNOWN), (2, False, True, Fate.UNKNOWN), (3, False, False, Fate.RETRY))
     for units, applied, sent, fate in breaks:

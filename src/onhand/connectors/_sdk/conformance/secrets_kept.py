@@ -104,8 +104,8 @@ async def a_secret_never_shows(kit: Kit) -> None:
 
 @case("files")
 async def a_secret_of_a_folder_never_shows(kit: Kit) -> None:
-    """Files that come, go, break off and cannot be read: no text, log line or repr of ours has what opens the folder, nor
-    has any file or name that we write."""
+    """Files that come, go, break off and cannot be read: no text, log line or repr of ours has what opens the folder,
+    nor has any file or name that we write."""
     secrets = [secret for secret in kit.bench.credentials.values() if len(secret) >= _SHORTEST]
     expect(bool(secrets), "the kit is wrong: the bench has no secrets")
     with _logged() as lines:

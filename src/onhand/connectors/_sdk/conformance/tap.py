@@ -77,8 +77,8 @@ class Tap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TappedFolders:
-    """Folders whose every step breaks as requests do. A step is heard as a request: GET what is listed or read, PUT what
-    is written, MOVE what is moved; its URL is the path."""
+    """Folders whose every step breaks as requests do. A step is heard as a request: GET what is listed or read, PUT
+    what is written, MOVE what is moved; its URL is the path."""
 
     folders: Folders
     tap: Tap
