@@ -11,7 +11,6 @@ from onhand.connectors._sdk.interface import Sender
 from onhand.wire import Answer, Entry, Folder, Folders, NotReachable, Request
 from onhand.wire.folder import CHUNK_BYTES
 
-
 _T = TypeVar("_T")
 _CUT: Final = "the connection was cut, as was asked for"
 
