@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from onhand.connectors import Declared, find, lint, names
+from onhand.connectors import Connection, Declared, MemoryNotes, find, lint, names
+from onhand.connectors._sdk import inbox
 from onhand.connectors._sdk.conformance import CASES, Bench, Grade, abilities, examine, fixtures, unearned
+from onhand.connectors._sdk.inbox import Inbox, Position
+from onhand.connectors._sdk.values import Fate, Outcome
+from onhand.connectors.csv_feed import program as csv_program
+from onhand.connectors.csv_feed.reading import Gathering
+from onhand.connectors.edi_x12 import program as edi_program
+from onhand.connectors.edi_x12.program import _Desk
 
-WITHOUT_A_BENCH: dict[str, str] = {
-    "csv_feed": "files answer no requests; test_csv_feed.py breaks off after each of them instead",
-    "edi_x12": "files answer no requests; test_edi_x12.py judges by bots, damage and repeats instead",
-}
+WITHOUT_A_BENCH: dict[str, str] = {}
 
 
 def bench_of(name):
@@ -103,6 +107,53 @@ def test_the_kit_notices_a_connector_that_was_harmed(name, there, instead, case)
     documents = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".graphql")}
     result = asyncio.run(examine(Declared(linted.connector, documents), bench_of(name), CASES[case]))
     assert result.grade is Grade.FAILED, result
+
+
+async def _nothing(*_, **__):
+    return None
+
+
+SHORTCUTS = [
+    ("csv_feed", Inbox, "_put_away", _nothing, "a_file_is_taken_once_and_put_away"),
+    ("csv_feed", inbox, "_digest", lambda _: "", "the_same_file_sent_again_is_taken_once"),
+    ("csv_feed", Position, "is_last", True, "orders_of_all_pages_are_read"),
+    ("csv_feed", Inbox, "aside", Inbox.done, "a_damaged_file_is_put_aside_and_stops_no_other"),
+    ("csv_feed", Gathering, "close", lambda self: self._open.clear(), "a_record_that_cannot_be_read_stops_no_other"),
+    ("csv_feed", csv_program, "fate_of", lambda _: Outcome(fate=Fate.DONE), "a_write_that_was_lost_on_the_way_may_have_happened"),
+    ("csv_feed", MemoryNotes, "get", _nothing, "the_same_file_sent_again_is_taken_once"),
+    ("edi_x12", _Desk, "_check", lambda *_: None, "a_damaged_file_is_put_aside_and_stops_no_other"),
+    ("edi_x12", _Desk, "_named", _nothing, "what_is_shipped_is_told_of_the_fulfilment_that_was_asked_for"),
+    ("edi_x12", Inbox, "still", _nothing, "a_file_is_taken_once_and_put_away"),
+    ("edi_x12", edi_program, "fate_of", repr, "a_request_to_ship_whose_answer_is_lost_is_there_once"),
+    ("edi_x12", Connection, "__repr__", lambda self: str(self.credentials), "a_secret_of_a_folder_never_shows"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "where", "what", "instead", "case"), SHORTCUTS, ids=lambda value: str(value)[:40])
+def test_the_kit_notices_a_program_that_takes_a_shortcut(monkeypatch, name, where, what, instead, case):
+    monkeypatch.setattr(where, what, instead)
+    result = asyncio.run(examine(find(name).connector, bench_of(name), CASES[case]))
+    assert result.grade is Grade.FAILED, result
+
+
+# Files behind an SFTP server ---------------------------------------------------------------------------------------
+
+# Each opening is a server of its own: those that open a folder for a thousand times are left to the local one.
+LONG_OVER_SFTP = ("a_reading_that_breaks_off_anywhere_takes_everything_once",)
+WRITTEN = ("a_number_is_shown", "a_write_whose_answer_is_lost_may_have_happened", "orders_of_all_pages_are_read")
+OF_FILES = [case for case in CASES if "files" in CASES[case].needs and case not in LONG_OVER_SFTP]
+
+
+@pytest.mark.parametrize("case", [*OF_FILES, *WRITTEN])
+@pytest.mark.parametrize("name", ["csv_feed", "edi_x12"])
+def test_over_sftp_it_stands_the_case(monkeypatch, name, case):
+    make = bench_of(name)
+    monkeypatch.setattr(make, "is_sftp", True)
+    connector = find(name).connector
+    if not CASES[case].needs <= abilities(connector):
+        pytest.skip(f"{name} cannot {', '.join(sorted(CASES[case].needs - abilities(connector)))}")
+    result = asyncio.run(examine(connector, make, CASES[case]))
+    assert result.grade is Grade.PASSED, result.why
 
 
 def test_a_bench_that_lacks_something_is_missing_and_not_passed():

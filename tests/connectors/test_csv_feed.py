@@ -236,6 +236,14 @@ def test_a_file_that_is_no_such_file_is_put_aside_with_the_reason(place, text, w
     assert box.files("rejects/sales") == ["a.csv", "a.csv.why.txt"]
 
 
+def test_a_row_in_which_the_file_ends_is_not_guessed(place):
+    box = place(counts_folder="counts")
+    box.put("counts/a.csv", "sku,quantity,at\nMUG,111\nCUP,22")
+    pages = box.pages("counts")
+    assert [level.quantity for page in pages for level in page.records] == [111], "a row may leave cells out"
+    assert "the file ends in the middle of it" in rejects(pages)[0].why
+
+
 def test_many_bad_files_do_not_hide_a_good_one(place):
     box = place()
     for n in range(45):

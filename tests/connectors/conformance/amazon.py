@@ -24,6 +24,7 @@ class AmazonBench(Bench):
         given = {
             "url": url, "token_url": f"{url}/auth/o2/token", "seller_id": self.account.seller_id,
             "marketplace_id": self.account.marketplace_id, "queue_url": f"{url}{sqs.PATH}", "queue_wait_s": 0,
+            "node": "fba",
         }  # fmt: skip
         super().__init__(
             completed(find("amazon").connector.settings, given),

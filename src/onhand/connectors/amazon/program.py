@@ -414,7 +414,9 @@ async def _transfer(connection: Connection, method: str, url: str, body: bytes) 
 def _payload(body: Any) -> dict[str, Any]:
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     payload = fields.get("payload")
-    return cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
+    if not isinstance(payload, dict):
+        raise Unavailable("the answer is none of Amazon's: it has no payload")
+    return cast("dict[str, Any]", payload)
 
 
 def _said(body: bytes) -> dict[str, Any]:

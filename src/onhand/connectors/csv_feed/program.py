@@ -39,6 +39,8 @@ class CsvFeed(Program):
         {"orders.pull", "orders.once", "sales.pull", "counts.pull", "stock.push", "shipping.push", "shipping.pull"}
     )
     batch_max = 10_000
+    passes_files = True
+    status = "beta"
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), rows: int = ROWS_OF_A_PAGE) -> None:
         self._now, self._rows = now, rows

@@ -157,6 +157,9 @@ class Splitter:
         width = len(self.header) or len(found)
         if not bad and any(found[width:]):
             bad = f"it has {len(found)} cells where the header has {width}"
+        elif not bad and len(found) < len(self.header) and not text.endswith((b"\n", b"\r")):
+            # The last of its cells may be the first half of a number.
+            bad = f"the file ends in the middle of it: it has {len(found)} cells where the header has {width}"
         known = {name: found[at] for name, at in self.columns.items() if at < len(found) and found[at]}
         return Raw(start=start, row=Row(number=self.number, cells=known), text=text, bad=bad)
 

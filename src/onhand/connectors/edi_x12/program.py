@@ -147,6 +147,8 @@ class EdiX12(Program):
 
     name = NAME
     capabilities = frozenset({"shipping.push", "shipping.pull", "counts.pull"})
+    passes_files = True
+    status = "beta"
 
     def __init__(
         self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), records: int = RECORDS_OF_A_PAGE

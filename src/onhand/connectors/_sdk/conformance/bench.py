@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from onhand.connectors._sdk.interface import Sender
-from onhand.connectors._sdk.values import ChannelOrder, Parcel, Write
-from onhand.wire import Request
+from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Parcel, Write
+from onhand.wire import Folders, Request
 
 
 class NotOnBench(Exception):
@@ -52,6 +52,10 @@ class Bench:
     def sender(self) -> Sender:
         """Requests reach the channel through it. A channel that is not reached by requests has none."""
         raise NotOnBench("requests")
+
+    def folders(self) -> Folders:
+        """Folders that it works in, for a channel that passes files; `settings.url` names one of them."""
+        raise NotOnBench("folders")
 
     def is_write(self, request: Request) -> bool:
         """Whether a request changes something there (signing in does not)."""
@@ -110,6 +114,36 @@ class Bench:
         """A new message that the order was changed, signed by the credential `signed_by` or by `secret`."""
         raise NotOnBench("messages")
 
+    # What somebody who passes files does ----------------------------------------------------------------------------
+
+    def content(self, capability: str, units: Sequence[int], *, spoilt: Sequence[int] = ()) -> bytes:
+        """A file for `capability` (`counts.pull`, ...) with a record of each number of units, none of which was told
+        before; shipments are of `fulfilment(n)`, the n-th of n units.
+
+        spoilt  positions of records that cannot be read
+        """
+        raise NotOnBench("files")
+
+    def damaged(self, capability: str, body: bytes) -> Mapping[str, bytes]:
+        """`body` as a file of which nothing can be used, in ways that this kind of file can be damaged, by name."""
+        raise NotOnBench("damaged files")
+
+    def lay(self, capability: str, name: str, body: bytes) -> None:
+        """Put a file where we look for those of `capability`. They are read in the order of their names."""
+        raise NotOnBench("files")
+
+    def lies(self, name: str) -> str:
+        """Where a file is now: `in`, `done`, `rejects`, or nowhere: ``."""
+        raise NotOnBench("files")
+
+    def unwritable(self) -> str:
+        """An external_id with a letter that cannot stand in their files."""
+        raise NotOnBench("letters that cannot be written")
+
+    def fulfilment(self, units: int) -> Fulfilment:
+        """So many units of one item that are to be shipped for us; the same for the same number."""
+        raise NotOnBench("fulfilments")
+
     # What is there --------------------------------------------------------------------------------------------------
 
     def shown(self, external_id: str) -> int:
@@ -123,6 +157,10 @@ class Bench:
     def parcels(self, order_id: str) -> Sequence[str]:
         """Tracking numbers of what the channel knows to have left; once for each time that it was told."""
         raise NotOnBench("parcels")
+
+    def requested(self) -> Sequence[int]:
+        """Units of each request to ship that lies there, once for each."""
+        raise NotOnBench("requests to ship")
 
     # What is asked of the connector ---------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """Cases: whatever comes back over the wire, nothing is guessed and nobody is asked too often."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from onhand.connectors._sdk.conformance.kit import Kit, case, expect
 from onhand.connectors._sdk.conformance.tap import Break
-from onhand.connectors._sdk.interface import Refused, Unavailable
+from onhand.connectors._sdk.interface import Counter, Refused, Shipper, Unavailable
 from onhand.connectors._sdk.values import Fate, Outcome
 from onhand.wire import Answer
 
@@ -46,6 +46,9 @@ def _reads(kit: Kit) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         "orders.get": lambda: c.get_order(connection, "1"),
         "stock.pull": lambda: c.pull_stock(connection, None),
         "listings.pull": lambda: c.pull_listings(connection, None),
+        "sales.pull": lambda: c.pull_sales(connection, None, since=kit.since),
+        "counts.pull": lambda: cast("Counter", c).pull_counts(connection, None, since=kit.since),
+        "shipping.pull": lambda: cast("Shipper", c).pull_shipments(connection, None, since=kit.since),
     }
     return [(name, ask) for name, ask in asks.items() if name in c.capabilities]
 

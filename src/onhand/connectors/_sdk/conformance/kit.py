@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Final, cast
 
 from onhand.connectors._sdk.conformance.bench import Bench, NotOnBench, Turns
-from onhand.connectors._sdk.conformance.tap import Break, Tap
+from onhand.connectors._sdk.conformance.tap import Break, Tap, TappedFolders
 from onhand.connectors._sdk.interface import Connection, Connector
-from onhand.connectors._sdk.memory import MemoryTokens
+from onhand.connectors._sdk.memory import MemoryNotes, MemoryTokens
 from onhand.connectors._sdk.values import ChannelOrder, Outcome, Reject, Write
 from onhand.wire import Answer, Request
 
@@ -46,13 +46,17 @@ class Kit:
         self.connector, self.bench = connector, bench
         self.since = datetime.now(UTC) - timedelta(days=2)
         self.turns = Turns()
-        self.tokens = MemoryTokens()
+        self.tokens, self.notes = MemoryTokens(), MemoryNotes()
         try:
             self.tap = Tap(bench.sender())
             self._has_requests = True
         except NotOnBench:
             self.tap = Tap(_Nowhere())
             self._has_requests = False
+        try:
+            self._folders = TappedFolders(folders=bench.folders(), tap=self.tap)
+        except NotOnBench:
+            self._folders = None
         self.connection = self.connect()
 
     def connect(self, credentials: Mapping[str, str] | None = None) -> Connection:
@@ -63,12 +67,14 @@ class Kit:
             sender=self.tap,
             limiter=self.turns,
             tokens=self.tokens if credentials is None else MemoryTokens(),
+            notes=self.notes if credentials is None else MemoryNotes(),
+            folders=self._folders,
         )
 
     def breaks(self, *breaks: Break) -> None:
-        """Let requests break; see `Tap`."""
-        if not self._has_requests:
-            raise NotOnBench("requests that break")
+        """Let requests break, or what is done in a folder; see `Tap`."""
+        if not self._has_requests and (self._folders is None or any(one.answer is not None for one in breaks)):
+            raise NotOnBench("requests that break" if self._folders is None else "answers that a folder could give")
         self.tap.breaks(*breaks)
 
     async def orders(
@@ -133,7 +139,8 @@ CASES: Final[dict[str, Case]] = {}
 
 
 def case(*needs: str) -> Callable[[Callable[[Kit], Awaitable[None]]], Callable[[Kit], Awaitable[None]]]:
-    """Name a case by its function, with its docstring as the promise. needs: capabilities, `messages`, `compared`."""
+    """Name a case by its function, with its docstring as the promise. needs: capabilities, `messages`, `compared`,
+    `files`."""
 
     def add(examine: Callable[[Kit], Awaitable[None]]) -> Callable[[Kit], Awaitable[None]]:
         name = cast("str", getattr(examine, "__name__", "?"))
@@ -152,6 +159,8 @@ def abilities(connector: Connector) -> frozenset[str]:
     more = {"messages"} if is_sent_messages else set[str]()
     if "stock.push" in connector.capabilities and connector.is_compared:
         more.add("compared")
+    if getattr(connector, "passes_files", False):
+        more.add("files")
     return connector.capabilities | more
 
 

@@ -5,12 +5,14 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from typing import cast
 from urllib.parse import quote, urlsplit
 
 from onhand.connectors._sdk.conformance.breaking import answer
+from onhand.connectors._sdk.conformance.files import every_step_broken
 from onhand.connectors._sdk.conformance.kit import Kit, case, expect
 from onhand.connectors._sdk.conformance.tap import Break
-from onhand.connectors._sdk.interface import Connector, NotGenuine, Refused, Unavailable
+from onhand.connectors._sdk.interface import Connector, Counter, NotGenuine, Refused, Shipper, Unavailable
 
 _SHORTEST = 6
 
@@ -60,6 +62,9 @@ def _calls(kit: Kit) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         "stock.push": lambda: c.push_stock(connection, [write]),
         "stock.pull": lambda: c.pull_stock(connection, None),
         "listings.pull": lambda: c.pull_listings(connection, None),
+        "sales.pull": lambda: c.pull_sales(connection, None, since=kit.since),
+        "counts.pull": lambda: cast("Counter", c).pull_counts(connection, None, since=kit.since),
+        "shipping.pull": lambda: cast("Shipper", c).pull_shipments(connection, None, since=kit.since),
     }
     return [(name, call) for name, call in calls.items() if name in c.capabilities]
 
@@ -92,6 +97,22 @@ async def a_secret_never_shows(kit: Kit) -> None:
                         kit.tap.mend()
         heard += [repr(request) for request in kit.tap.sent]
     heard += lines
+    for spelling in _spellings(secrets):
+        shown = next((text for text in heard if spelling.decode() in text), None)
+        expect(shown is None, f"a secret shows: {(shown or '')[:300]}")
+
+
+@case("files")
+async def a_secret_of_a_folder_never_shows(kit: Kit) -> None:
+    """Files that come, go, break off and cannot be read: no text, log line or repr of ours has what opens the folder,
+    nor has any file or name that we write."""
+    secrets = [secret for secret in kit.bench.credentials.values() if len(secret) >= _SHORTEST]
+    expect(bool(secrets), "the kit is wrong: the bench has no secrets")
+    with _logged() as lines:
+        heard = [repr(kit.connection), repr(kit.connector), *await every_step_broken(kit)]
+    heard += lines
+    heard += [f"{request!r} {request.url} {request.body.decode('latin-1')}" for request in kit.tap.sent]
+    heard += [f"{name} {text}" for name, text in (await kit.notes.starting("")).items()]
     for spelling in _spellings(secrets):
         shown = next((text for text in heard if spelling.decode() in text), None)
         expect(shown is None, f"a secret shows: {(shown or '')[:300]}")
