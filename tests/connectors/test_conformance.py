@@ -129,7 +129,9 @@ SHORTCUTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "where", "what", "instead", "case"), SHORTCUTS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("name", "where", "what", "instead", "case"), SHORTCUTS, ids=[f"{s[0]}-{s[2]}-{s[4]}" for s in SHORTCUTS]
+)
 def test_the_kit_notices_a_program_that_takes_a_shortcut(monkeypatch, name, where, what, instead, case):
     monkeypatch.setattr(where, what, instead)
     result = asyncio.run(examine(find(name).connector, bench_of(name), CASES[case]))
