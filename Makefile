@@ -44,7 +44,8 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) python benchmarks/forecast_many.py
 	if [ -d $(DATA)/dominicks ]; then $(RUN) python benchmarks/elasticity_dominicks.py --data $(DATA) || exit 1; fi
 	$(RUN) onhand bench --suite planning
-	$(RUN) python benchmarks/planning_twin.py --seeds 2 --items 8
+	$(RUN) onhand bench --suite publication
+	$(RUN) python benchmarks/planning_twin.py --seeds 2 --items 16
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
 
