@@ -1,5 +1,8 @@
 """Orders planned together: no limit is broken, the bound is a bound, and small batches are solved to the optimum."""
 
+import subprocess
+import sys
+import textwrap
 from collections import Counter
 from itertools import product
 from random import Random
@@ -303,3 +306,27 @@ def test_scarce_benchmark_instance_of_50_nodes_has_a_small_gap() -> None:
     assert joint.gap <= 0.02
     alone = source_jointly(options, shared, time_limit_s=0.0)
     assert alone.cost > joint.cost * 1.05, "orders one by one are much dearer, or nothing is scarce"
+
+
+def test_the_referee_serves_where_somebody_solved_with_other_threads_before() -> None:
+    """Threads of HiGHS belong to the process: asked for another number of them, it gives up."""
+    told = textwrap.dedent("""
+        import highspy
+        from onhand.sourcing.referee import run
+
+        def solver(threads):
+            highs = highspy.Highs()
+            highs.setOptionValue("output_flag", False)
+            highs.setOptionValue("threads", threads)
+            highs.addVariable(2.0, 9.0, 1.0)
+            return highs
+
+        solver(2).run()
+        alone = solver(1)
+        assert alone.run() == highspy.HighsStatus.kError
+        asked = solver(1)
+        run(asked)
+        print(asked.getInfo().objective_function_value)
+    """)
+    made = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert made.stdout.split()[-1] == "2.0"

@@ -121,7 +121,7 @@ def best_of(
     highs.passModel(lp)
     if start is not None:
         highs.setSolution(_solution(highspy, table, cells, order_of, start, columns))
-    highs.run()
+    run(highs)
     status, info = highs.getModelStatus(), highs.getInfo()
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     taken = np.flatnonzero(np.asarray(highs.getSolution().col_value)[:count] > 0.5) if found else np.zeros(0, np.int64)
@@ -136,6 +136,16 @@ def best_of(
         int(info.mip_node_count),
         status == highspy.HighsModelStatus.kOptimal,
     )
+
+
+def run(highs: Any) -> None:
+    """Solve. Threads belong to the process: whoever ran HiGHS in it first has set how many there are, and a solver that
+    asks for another number gives up."""
+    import highspy  # noqa: PLC0415 - a second to load
+
+    if highs.run() == highspy.HighsStatus.kError:
+        highs.setOptionValue("threads", 0)  # those that there are
+        highs.run()
 
 
 def _silent(highspy: Any) -> Any:

@@ -20,6 +20,7 @@ from onhand.planning.campaigns.demand import with_campaign
 from onhand.planning.campaigns.model import DAY, Bool, Campaign, Float64, Int32, Int64, World
 from onhand.planning.campaigns.serve import Served
 from onhand.simulation.history import History, Inbound, Moves
+from onhand.sourcing.referee import run
 
 Doing = Literal["buy", "expedite", "transfer", "overtime", "spread"]
 
@@ -202,7 +203,7 @@ class _Rows:
         highs: Any = Silent()
         highs.setOptionValue("threads", 1)
         highs.passModel(lp)
-        highs.run()
+        run(highs)
         assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal, str(highs.getModelStatus())
         return np.asarray(highs.getSolution().col_value, np.float64)
 
