@@ -15,7 +15,7 @@ CRASHES ?= 100
 # Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check bench golden docs clean
+.PHONY: help setup demo test engines check bench golden docs clean
 
 help:           ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 10
@@ -26,7 +26,10 @@ demo: $(SYNCED) ## the whole product with a simulated world; DEMO_ARGS="--port 8
 	$(RUN) onhand demo $(DEMO_ARGS)
 
 test: $(SYNCED) ## every test; TEST_ARGS="tests/ledger -k count -x"
-	$(RUN) pytest -n 2 --dist worksteal $(TEST_ARGS)
+	$(RUN) pytest -n 2 --dist worksteal -m "not engine" $(TEST_ARGS)
+
+engines: $(SYNCED) ## forecasts spread over Ray (and Spark, where it is installed): the same numbers
+	$(RUN) pytest -m engine tests/library/test_engines.py
 
 check: $(SYNCED) ## format, lint, types, direction of imports, declared dependencies
 	$(RUN) ruff format --check

@@ -51,7 +51,7 @@ def test_connectors_of_the_installation_are_known_by_their_names(tmp_path, capsy
     capsys.readouterr()
     assert onhand("connectors") == 0
     rows = {cells[0]: cells[1:] for line in capsys.readouterr().out.splitlines() if (cells := line.split())}
-    assert rows["tea_house"][0] == rows["csv_feed"][0] == "alpha"
+    assert (rows["tea_house"][0], rows["csv_feed"][0]) == ("alpha", "beta")
     assert rows["spoiled"][0] == "unusable"
     monkeypatch.setenv("ONHAND_SECRET_TOKEN", "x")
     assert onhand("test", "tea_house", "url=http://127.0.0.1:3990") == 1
