@@ -97,11 +97,9 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
-    """The supply of an item at a node as last committed; node None: every one without a row of its own."""
+class SupplyTerms:
+    """How an item comes to a node; money None: not told."""
 
-    sku: str
-    node: str | None
     supplier: str
     lead_days: list[int]
     review_days: int
@@ -114,6 +112,14 @@ class Supply:
     carrying_rate: float | None
     co2_g_per_unit: int
     active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply(SupplyTerms):
+    """The supply of an item at a node as last committed; node None: every one without a row of its own."""
+
+    sku: str
+    node: str | None
     updated_at: datetime
 
 

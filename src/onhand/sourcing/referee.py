@@ -114,7 +114,7 @@ def best_of(
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = start_of, row, value
     lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
-    highs = _silent(highspy)
+    highs = silent_solver()
     options = {"threads": 1, "random_seed": seed, "mip_rel_gap": gap, "mip_abs_gap": 1e-7, "mip_max_nodes": nodes_max}
     for name, setting in {**options, "time_limit": max(0.0, time_limit_s)}.items():
         highs.setOptionValue(name, setting)
@@ -148,9 +148,10 @@ def run(highs: Any) -> None:
         highs.run()
 
 
-def _silent(highspy: Any) -> Any:
+def silent_solver() -> Any:
     """A solver that prints nothing. The constructor's first call, to enable callbacks, already writes a header to
     standard output, where a document may be expected: the flag must be off before it."""
+    import highspy  # noqa: PLC0415 - a second to load
 
     class Silent(highspy.Highs):
         def enableCallbacks(self) -> None:  # noqa: N802 - the solver's name

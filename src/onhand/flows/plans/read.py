@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from onhand.db import queries
 from onhand.flows.plans.request import Scope
-from onhand.network.restocking import EVERY_NODE
+from onhand.network.restocking import EVERY_NODE, SupplyTerms
 from onhand.planning.rebalance import Recent
 from onhand.planning.transfers import Lanes
 
@@ -43,21 +43,9 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How an item comes to a node; money None: not told. is_own: told of this node, not of every one."""
+class Terms(SupplyTerms):
+    """is_own: told of this node, not of every one."""
 
-    supplier: str
-    lead_days: list[int]
-    review_days: int
-    order_days: list[int]
-    minimum: int
-    multiple: int
-    unit_cost_minor: int | None
-    order_cost_minor: int
-    stockout_minor: int | None
-    carrying_rate: float | None
-    co2_g_per_unit: int
-    active: bool
     is_own: bool
 
     def review_from(self, today: date) -> int:
@@ -100,7 +88,7 @@ def read_supply(conn: Connection[TupleRow], scope: Scope) -> dict[tuple[int, int
     place = _Place.of(scope)
     own: dict[tuple[int, int], Terms] = {}
     every: dict[int, Terms] = {}
-    names = [f.name for f in fields(Terms)][:-1]
+    names = [f.name for f in fields(SupplyTerms)]
     for item_id, node_id, *columns in conn.execute(SQL["supply"], place.ids | {"every": EVERY_NODE}):
         terms = Terms(**dict(zip(names, columns, strict=True)), is_own=node_id != EVERY_NODE)
         if terms.is_own:

@@ -20,7 +20,7 @@ from onhand.planning.campaigns.demand import with_campaign
 from onhand.planning.campaigns.model import DAY, Bool, Campaign, Float64, Int32, Int64, World
 from onhand.planning.campaigns.serve import Served
 from onhand.simulation.history import History, Inbound, Moves
-from onhand.sourcing.referee import run
+from onhand.sourcing.referee import run, silent_solver
 
 Doing = Literal["buy", "expedite", "transfer", "overtime", "spread"]
 
@@ -194,13 +194,7 @@ class _Rows:
         starts = np.searchsorted(column[turn], np.arange(self.columns + 1))
         lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = starts, row[turn], value[turn]
 
-        class Silent(highspy.Highs):
-            # As in sourcing/referee.py: the constructor writes a header before an option can be set.
-            def enableCallbacks(self) -> None:  # noqa: N802 - the solver's name
-                self.setOptionValue("output_flag", False)
-                super().enableCallbacks()  # pyright: ignore[reportUnknownMemberType]
-
-        highs: Any = Silent()
+        highs = silent_solver()
         highs.setOptionValue("threads", 1)
         highs.passModel(lp)
         run(highs)
