@@ -60,7 +60,7 @@ def test_another_grid_or_a_longer_horizon_is_refused(world, learned):
 
 
 def test_of_many_series_some_are_learned_of_the_same_with_the_same_seed(world, monkeypatch):
-    monkeypatch.setattr(whole, "_LEARNED_OF", 10)
+    monkeypatch.setattr(whole, "LEARNED_OF", 10)
     drawn = sample(world, seed=3)
     assert drawn.count == 10
     assert drawn.ids == sample(world, seed=3).ids != sample(world, seed=4).ids

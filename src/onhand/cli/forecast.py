@@ -184,7 +184,7 @@ def backtest(
     from onhand.demand.backtest import report, try_origin
     from onhand.demand.backtest_page import page
     from onhand.demand.forecasts.model import LEVELS
-    from onhand.library.forecast import has_trees
+    from onhand.demand.learn import has_trees
 
     at = np.array(LEVELS if levels is None else _levels(levels))
     can_use_trees = trees and has_trees()

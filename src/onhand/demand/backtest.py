@@ -12,7 +12,7 @@ from onhand.demand.choose import BASELINE
 from onhand.demand.classify import CLASSES
 from onhand.demand.panel import Float64, Forecast, Panel, scales
 from onhand.demand.realised import Gain, Tally, scaled_loss, score, tally, value_added
-from onhand.demand.run import chunks, sample, together
+from onhand.demand.run import applied, sample
 
 _FANS: Final = 6
 # Of history before a fan, in horizons.
@@ -86,7 +86,7 @@ def try_origin(
     """Forecast a panel that knows nothing of what came float64[n, H] then, and see."""
     panel = panel.with_sums()
     learned = learning.learn(sample(panel, seed), levels, trees=trees, seed=seed, progress=progress)
-    outcome = together([learned.apply(part) for part in chunks(panel)], learned)
+    outcome = applied(learned, panel)
     base = baseline(panel, levels, learned.spreads.get(BASELINE))
     scale = scales(panel.y)
     parts: dict[str, _Part] = {}

@@ -6,6 +6,7 @@ learned does not grow with them, and can be kept.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
@@ -163,6 +164,11 @@ def learn(
         factor=factor, calibration=calibration,
         trees=_trained(panel, seed) if trees and any(BOOSTED in c.shares for c in choices.values()) else None,
     )  # fmt: skip
+
+
+def has_trees() -> bool:
+    """Whether the extra `forecast` is installed."""
+    return find_spec("lightgbm") is not None
 
 
 def silent(_what: str, _share: float) -> None:

@@ -10,7 +10,7 @@ from onhand.demand.learn import Learned, Outcome, Progress, learn, silent
 from onhand.demand.panel import Float64, Forecast, Int64, Panel
 
 # More series teach little more, and are waited for.
-_LEARNED_OF: Final = 2_500
+LEARNED_OF: Final = 2_500
 CHUNK: Final = 5_000
 
 
@@ -35,24 +35,31 @@ def run(
         sample(panel, seed), levels, trees=trees, holidays=holidays, seed=seed,
         progress=lambda what, share: say(what, 0.9 * share),
     )  # fmt: skip
+    made = applied(learned, panel, lambda what, share: say(what, 0.9 + 0.1 * share))
+    say("done", 1.0)
+    return made
+
+
+def applied(learned: Learned, panel: Panel, progress: Progress | None = None) -> Outcome:
+    """Forecast all series of a panel, some thousand at a time."""
+    say = progress or silent
     parts: list[Outcome] = []
     for part in chunks(panel):
-        say("forecasting", 0.9 + 0.1 * len(parts) * CHUNK / panel.count)
+        say("forecasting", len(parts) * CHUNK / panel.count)
         parts.append(learned.apply(part))
-    say("done", 1.0)
     return together(parts, learned)
 
 
 def sample(panel: Panel, seed: int = 0) -> Panel:
     """The series to learn of."""
-    return panel if panel.count <= _LEARNED_OF else panel.rows(drawn(panel.count, seed))
+    return panel if panel.count <= LEARNED_OF else panel.rows(drawn(panel.count, seed))
 
 
 def drawn(count: int, seed: int) -> Int64:
     """Places, rising, of the series to learn of: all, or some by chance."""
-    if count <= _LEARNED_OF:
+    if count <= LEARNED_OF:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, _LEARNED_OF, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(count, LEARNED_OF, replace=False))
 
 
 def chunks(panel: Panel) -> Iterator[Panel]:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from onhand.demand import cold_start
-from onhand.demand.learn import Progress, silent
+from onhand.demand.learn import Progress, has_trees, silent
 from onhand.demand.panel import Float64, Forecast, Panel
 from onhand.demand.reconcile import METHODS, Hierarchy, Method, hierarchy_of, past_errors, reconcile, summed
 from onhand.errors import InvalidInput
@@ -181,8 +180,3 @@ def _hierarchy(panel: Panel, static: Frame | None, levels: Sequence[str | Sequen
             "hierarchy", f"{min(twice)!r} names two of the series and sums: give the texts of `static` a prefix"
         )
     return tree
-
-
-def has_trees() -> bool:
-    """Whether the extra `forecast` is installed."""
-    return find_spec("lightgbm") is not None

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from onhand.demand.ablate import Trial, ablate, on_past, with_signals
 from onhand.demand.assemble import Coding
 from onhand.demand.classify import CLASSES
 from onhand.demand.forecasts.model import Settings
-from onhand.demand.learn import Learned, learn
+from onhand.demand.learn import Learned, has_trees, learn
 from onhand.demand.panel import Panel
 from onhand.demand.run import sample
 
@@ -34,11 +33,6 @@ class Kept:
     learned: Learned
     coding: Coding
     names: tuple[tuple[str, ...], tuple[str, ...]]
-
-
-def has_trees() -> bool:
-    """Whether the extra `forecast` is installed."""
-    return find_spec("lightgbm") is not None
 
 
 def learn_of(panel: Panel, coding: Coding, settings: Settings, say: Say) -> tuple[Kept, dict[str, Any]]:

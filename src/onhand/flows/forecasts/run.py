@@ -26,6 +26,7 @@ from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import Model, Role, Rows, Run, Settings
 from onhand.demand.panel import Forecast, Panel, scales
 from onhand.demand.rivals import Why, why_learn
+from onhand.demand.run import LEARNED_OF
 from onhand.errors import Conflict, InvalidInput
 from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import panel as reading
@@ -35,8 +36,6 @@ from onhand.flows.forecasts.score import in_charge, prune, record_of, score_runs
 
 Progress = Callable[[str, int, int], None]
 
-# Of the series to learn of, where there are too many to look at all of them.
-_LEARNED_OF: Final = 2_500
 _SHARES: Final = 1_000
 
 
@@ -124,7 +123,6 @@ class _Work:
     progress: Progress
     _all: Loaded | None = None
     _sums: Sums | None = None
-    _sampled: Loaded | None = None
 
     @property
     def is_small(self) -> bool:
@@ -192,7 +190,7 @@ class _Work:
         order: list[int] = np.random.default_rng(self.settings.seed).permutation(len(self.items)).tolist()
         some: list[Item] = []
         for place in order:
-            if sum(item.places for item in some) >= _LEARNED_OF:
+            if sum(item.places for item in some) >= LEARNED_OF:
                 break
             some.append(self.items[place])
         self.progress("reading", 0, 0)
