@@ -144,7 +144,7 @@ def test_one_key_asks_once(shop):
         ({"freq": "H"}, "freq"),
         ({"levels": [0.5, 0.1]}, "levels"),
         ({"levels": [0.5, 1.0]}, "levels[1]"),
-        ({"origin": (TODAY + timedelta(days=1)).isoformat()}, "origin"),
+        ({"origin": (TODAY + timedelta(days=2)).isoformat()}, "origin"),
         ({"origin": "tomorrow"}, "origin"),
         ({"levles": [0.5]}, "levles"),
     ],

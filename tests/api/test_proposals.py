@@ -14,10 +14,14 @@ from onhand.flows.plans.job import KIND, WORK
 from onhand.jobs.store import take_job
 from onhand.jobs.worker import work
 
-TODAY = datetime.now(UTC).date()
 NODES = {"lyon": (45.76, 4.84), "berlin": (52.52, 13.4), "nantes": (47.22, -1.55)}
 SKUS = ("MUG", "PLATE")
 NOBODY = "019cae2a-6f10-7000-9d55-0c4a2be1f7a3"
+
+
+def today():
+    """Asked each time: a run of the tests may go past midnight."""
+    return datetime.now(UTC).date()
 
 
 class Shop:
@@ -47,7 +51,7 @@ class Shop:
             price = prices[back // 7 % len(prices)]
             for (sku, node), mean in daily.items():
                 units = int(draw.poisson(mean * (price / prices[0]) ** -2.0))
-                day = (TODAY - timedelta(days=back)).isoformat()
+                day = (today() - timedelta(days=back)).isoformat()
                 rows.append({"sku": sku, "day": day, "quantity": units, "node": node, "price_minor": price})
         results = self.post("/v1/sales/batch", {"sales": rows})["results"]
         assert {r["status"] for r in results} == {"created"}
@@ -116,7 +120,7 @@ def test_a_transfer_is_proposed_approved_once_and_followed_to_its_receipt(uneven
     mug = next(p for p in proposals if p["sku"] == "MUG")
     assert (mug["from"], mug["node"], mug["status"], mug["plan"]) == ("lyon", "berlin", "proposed", "rebalance")
     assert mug["cost_minor"] == 10 * mug["quantity"]
-    assert mug["expected_at"] == (TODAY + timedelta(days=1)).isoformat()
+    assert mug["expected_at"] == (today() + timedelta(days=1)).isoformat()
     effect = mug["effect"]
     for interval in (effect["money_minor"], effect["units"], effect["co2_g"], effect["service"]["share_after"]):
         assert interval["low"] <= interval["expected"] <= interval["high"]
@@ -124,7 +128,7 @@ def test_a_transfer_is_proposed_approved_once_and_followed_to_its_receipt(uneven
     assert effect["service"]["share_before"]["expected"] < effect["service"]["share_after"]["expected"]
     # What it emits, less what units that are sold where they are asked for spare.
     assert effect["co2_g"]["expected"] == pytest.approx(mug["quantity"] * 45 - 700 * effect["units"]["expected"], abs=1)
-    assert mug["basis"]["origin"] == (TODAY - timedelta(days=1)).isoformat()
+    assert mug["basis"]["origin"] == (today() - timedelta(days=1)).isoformat()
     assert "from lyon to berlin" in mug["explanation"]
 
     approved = uneven.approve(mug)
@@ -291,7 +295,7 @@ def test_a_purchase_is_ordered_in_cases_within_its_budget_and_received(shop):
         assert (p["kind"], p["supplier"], p["node"]) == ("purchase", "Keramik Nord", "berlin")
         assert p["quantity"] >= 12 and p["quantity"] % 6 == 0
         assert p["cost_minor"] == 400 * p["quantity"]
-        assert p["expected_at"] == (TODAY + timedelta(days=6)).isoformat()
+        assert p["expected_at"] == (today() + timedelta(days=6)).isoformat()
         assert p["effect"]["service"]["all_served_after"] > p["effect"]["service"]["all_served_before"]
         assert p["effect"]["co2_g"]["expected"] == 40 * p["quantity"]
     budget = made["cost_minor"] // 2
@@ -326,7 +330,7 @@ def test_nothing_is_bought_on_days_without_orders_or_without_supply(shop):
     shop.sell({(sku, "berlin"): 5.0 for sku in SKUS})
     made, proposals = shop.plan("replenish")
     assert proposals == [] and made["facts"]["left_out"] == {"no_supply": 2}
-    shop.supply(order_days=[TODAY.isoweekday() % 7 + 1])
+    shop.supply(order_days=[today().isoweekday() % 7 + 1])
     made, proposals = shop.plan("replenish")
     assert proposals == [] and made["facts"]["closed_today"] == 2
 
@@ -372,12 +376,12 @@ def test_slow_stock_is_moved_or_marked_down_by_how_demand_answers_to_prices(shop
     assert done["status"] == "done"
     (markdown,) = shop.client.get("/v1/markdowns").json()["data"]
     assert (markdown["sku"], markdown["node"], markdown["value_minor"]) == ("PLATE", "berlin", price["price_minor"])
-    assert markdown["until"] == (TODAY + timedelta(days=60)).isoformat()
+    assert markdown["until"] == (today() + timedelta(days=60)).isoformat()
 
 
 def test_demand_of_a_region_counts_at_the_node_nearest_to_it(shop):
     rows = [
-        {"sku": "MUG", "day": (TODAY - timedelta(days=n)).isoformat(), "quantity": 4, "region": "FR"}
+        {"sku": "MUG", "day": (today() - timedelta(days=n)).isoformat(), "quantity": 4, "region": "FR"}
         for n in range(1, 57)
     ]
     shop.post("/v1/sales/batch", {"sales": rows})

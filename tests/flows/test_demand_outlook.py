@@ -1,6 +1,6 @@
 """What is expected at nodes: counters count where they are, regions at the nodes nearest to those who order there."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_region_counts_where_its_orders_go(merchant):
     import_sales(merchant.db, weeks("B", 3, region="DE-BE"), by=SYSTEM)
     before = outlook(merchant).mean[1]
     assert before[:, 0].sum() == pytest.approx(3) and (before[:, 0] > 0).sum() == 1  # to the middle of the country
-    merchant.now = datetime.now(UTC)
+    merchant.now = datetime.combine(TODAY, time(12), UTC)
     merchant.state.reload_network()
     merchant.stock("berlin", A=90)
     for to in ("munich", "munich", "berlin"):

@@ -21,12 +21,8 @@ from typing import Any, cast
 
 import msgspec
 
+from onhand.base.loop import run_loop
 from onhand.bench.errors import BenchError
-
-try:
-    from uvloop import run as run_loop
-except ImportError:  # uvloop does not exist for Windows
-    from asyncio import run as run_loop
 
 # How long answers may take after the last request was sent before the run is given up.
 DRAIN_S = 30.0

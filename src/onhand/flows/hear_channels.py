@@ -21,6 +21,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import SYSTEM
+from onhand.base.loop import run_loop
 from onhand.channels.inbound import store
 from onhand.channels.inbound.decide import Heard, less_of, retry_s, theirs, unkeepable, wanted_of
 from onhand.channels.inbound.store import Message, Notice, Row
@@ -613,7 +614,7 @@ class Listening:
         """Listen until `stop` is set; rides out a database that goes away."""
         while not stop.is_set():
             try:
-                asyncio.run(self._listen(stop))
+                run_loop(self._listen(stop))
             except DatabaseUnavailable as error:
                 log.warning("listening to channels waits for the database", error=str(error))
             except Exception:

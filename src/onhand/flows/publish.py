@@ -9,6 +9,7 @@ a batch twice, under the same keys.
 """
 
 import asyncio
+import os
 import random
 import threading
 import time
@@ -28,6 +29,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import SYSTEM
+from onhand.base.loop import run_loop
 from onhand.channels.gate_notes import store as gate_store
 from onhand.channels.gates.exposure import Latency
 from onhand.channels.gates.live import Gates, Latencies
@@ -211,7 +213,7 @@ class Publisher:
         while not stop.is_set():
             try:
                 with self._db.connect() as conn:
-                    asyncio.run(self._publish(conn, stop))
+                    run_loop(self._publish(conn, stop))
             except (DatabaseUnavailable, psycopg.Error) as error:
                 log.warning("publication waits for the database", error=str(error))
             except Exception:
@@ -592,7 +594,7 @@ class Publisher:
             at: datetime | None = None
             if live.moments.is_for(live.account.connector) and book.sent[rows[0]] == NONE:
                 at = await self._in_thread(live.moments.look, self._db, live.account.channel_id, self._clock())
-            ids = [uuid.uuid4().hex for _ in rows]
+            ids = _new_keys(len(rows))
             batch = book.write(
                 rows,
                 self._clock(),
@@ -794,6 +796,13 @@ def _known(book: Book, rows: Sequence[int]) -> tuple[list[int], list[float]]:
     """(item_ids, moments as of which we know) of rows whose number we know."""
     known = [row for row in rows if book.shown[row] >= 0]
     return [int(book.item[row]) for row in known], [float(book.known_at[row]) for row in known]
+
+
+def _new_keys(count: int) -> list[str]:
+    """So many keys of random digits. Asked for at once: each question gives the interpreter to another thread, and
+    getting it back may take a millisecond."""
+    digits = os.urandom(16 * count).hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def _counts(drift: Drift) -> dict[str, int]:

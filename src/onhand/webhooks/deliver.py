@@ -24,6 +24,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.base.actor import SYSTEM
+from onhand.base.loop import run_loop
 from onhand.db import Database, outbox
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable
@@ -92,7 +93,7 @@ class Deliverer:
                 with self._db.connect() as conn:
                     if store.lead(conn):
                         self._epoch = outbox.epoch(conn)
-                        asyncio.run(self._deliver(conn, stop))
+                        run_loop(self._deliver(conn, stop))
             except (DatabaseUnavailable, psycopg.Error) as error:
                 log.warning("webhooks wait for the database", error=str(error))
             except Exception:

@@ -13,8 +13,9 @@ import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -72,9 +73,12 @@ class Guard:
 
     async def resolve(self, target: WebAddress) -> list[IPAddress]:
         """The addresses of the host, all checked. Raises NotReachable."""
-        loop = asyncio.get_running_loop()
+        if (address := _address(target.host)) is not None:  # no thread for what need not be asked
+            return self.checked([address])
+        # In the loop's own threads: libuv has four for the whole process, which a few dead names would take.
+        ask = partial(socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM)
         try:
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(None, ask)
         except (OSError, UnicodeError):
             # A failure to resolve is a refusal, never a way around the check.
             raise NotReachable("the host name cannot be resolved") from None
@@ -212,6 +216,13 @@ class Caller:
             headers = {name.lower(): value for name, value in response.headers.multi_items()}
             return Answer(status=response.status_code, headers=headers, body=body)
         raise AssertionError("unreachable")
+
+
+def _address(host: str) -> str | None:
+    """`host` if it is an address and not a name."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    return None
 
 
 @dataclass(slots=True)
