@@ -122,6 +122,16 @@ def test_a_run_is_kept_with_its_origin_and_a_row_for_each_series(world):
     assert sum(s["series"] for s in made.segments) == 2 * ITEMS
 
 
+def test_what_is_young_is_forecast_from_its_siblings(world, monkeypatch):
+    with world.connection() as conn:
+        conn.execute("DELETE FROM imported_sale WHERE item_id = 1 AND day < %s", (ORIGIN - timedelta(days=10),))
+    among = series(world, forecast(world))
+    monkeypatch.setattr(run.cold_start, "filled", lambda panel, made, unseen: made)
+    alone = series(world, forecast(world))
+    differs = ~np.isclose(among.champion.mean, alone.champion.mean).all(axis=1)
+    assert among.item[differs].tolist() == [1, 1]
+
+
 def test_without_any_demand_there_is_nothing_to_forecast(db):
     with pytest.raises(Conflict, match="nothing was wanted"):
         db.transact(lambda conn: ask(conn, WEEK, at=at(ORIGIN), by=7))

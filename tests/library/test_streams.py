@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 import onhand
+from onhand.demand import cold_start
 from onhand.demand import run as whole
 from onhand.errors import InvalidInput
 from onhand.library import streams
@@ -60,6 +61,19 @@ def test_files_are_forecast_as_frames_are(tables, files, tmp_path, some_at_a_tim
     assert np.allclose(table["q0.95"].to_numpy(), expected.quantiles[:, :, 4].ravel())
     assert said == sorted(said)
     assert said[-1] == 1.0
+
+
+def test_what_is_young_is_forecast_from_its_siblings(tables, files, tmp_path):
+    history, known, static = tables
+    young = history.filter((pl.col("unique_id") != "s03") | (pl.col("ds") >= history["ds"].max() - pl.duration(days=9)))
+    young.write_parquet(files["history"])
+    made = onhand.forecast_files(**files, into=tmp_path / "made", horizon=HORIZON, freq="D", gaps="zero", trees=False)
+    mean = made.sort("unique_id", "ds").collect()["mean"].to_numpy().reshape(SERIES, HORIZON)
+    panel = panel_of(young, horizon=HORIZON, freq="D", known=known, static=static, gaps="zero")
+    alone = whole.run(panel, np.array([0.05, 0.25, 0.5, 0.75, 0.95]), trees=False).forecast
+    among = cold_start.filled(panel, alone, np.zeros(SERIES, bool))
+    assert np.allclose(mean, among.mean)
+    assert np.flatnonzero(~np.isclose(mean, alone.mean).all(axis=1)).tolist() == [3]
 
 
 def test_kinds_are_the_same_in_every_part(files, tmp_path, some_at_a_time):

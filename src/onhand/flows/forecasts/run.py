@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 from onhand.base.actor import SYSTEM
 from onhand.db import Database
 from onhand.db.outbox import write_event
-from onhand.demand import assemble
+from onhand.demand import assemble, cold_start
 from onhand.demand.assemble import Sums
 from onhand.demand.baseline import baseline
 from onhand.demand.choose import BASELINE
@@ -238,10 +238,11 @@ class _Work:
         made = champion.learned.apply(seen)
         other = None
         if challenger is not None:
-            other = challenger.learned.apply(loaded.panel(challenger.coding, challenger.names, sums)).forecast
+            panel = loaded.panel(challenger.coding, challenger.names, sums)
+            other = _with_young(panel, challenger.learned.apply(panel).forecast)
         return Rows(
             item=loaded.item, place=loaded.place, channel=loaded.channel, segment=made.segments,
-            scale=np.nan_to_num(scales(seen.y)), champion=made.forecast, challenger=other,
+            scale=np.nan_to_num(scales(seen.y)), champion=_with_young(seen, made.forecast), challenger=other,
             baseline=baseline(seen, made.forecast.levels, champion.learned.spreads.get(BASELINE)),
         )  # fmt: skip
 
@@ -287,6 +288,11 @@ class _Work:
                     lambda done: self.progress("reading", done, len(self.items)),
                 )  # fmt: skip
         return self._sums
+
+
+def _with_young(panel: Panel, made: Forecast) -> Forecast:
+    """With what has been sold for a few weeks only forecast from its siblings among the series of `panel`."""
+    return cold_start.filled(panel, made, np.zeros(panel.count, bool))
 
 
 def _nothing(settings: Settings) -> Rows:
