@@ -28,8 +28,9 @@ demo: $(SYNCED) ## the whole product with a simulated world; DEMO_ARGS="--port 8
 test: $(SYNCED) ## every test; TEST_ARGS="tests/ledger -k count -x"
 	$(RUN) pytest -n 2 --dist worksteal -m "not engine" $(TEST_ARGS)
 
+# Not under `uv run`: Ray looks for that, and then starts each of its workers with it too.
 engines: $(SYNCED) ## forecasts spread over Ray (and Spark, where it is installed): the same numbers
-	$(RUN) pytest -m engine tests/library/test_engines.py
+	.venv/bin/pytest -m engine tests/library/test_engines.py
 
 check: $(SYNCED) ## format, lint, types, direction of imports, declared dependencies
 	$(RUN) ruff format --check
