@@ -65,6 +65,35 @@ def test_processes_at_once_never_take_more_than_there_is(db, channel_id):
     assert sorted(waited) == [pytest.approx(100.0 * n, rel=0.05) for n in range(1, 21)]
 
 
+def test_where_many_requests_are_allowed_some_turns_are_taken_ahead(db, channel_id):
+    """A question to the database for fifty turns; whoever is told to pause uses none of those that are left."""
+    now = 100.0
+    limiter, allowed = SharedLimiter(db, channel_id, clock=lambda: now), {"rate_per_s": 1000, "burst": 100}
+
+    def asked():
+        with db.connection() as conn:
+            return conn.execute("SELECT filled_at FROM channel_bucket WHERE name = 'x'").fetchone()[0]
+
+    async def go():
+        nonlocal now
+        await limiter.turn("x", **allowed)
+        first = asked()
+        await limiter.turn("x", **allowed, weight=49)
+        assert asked() == first
+        await limiter.turn("x", **allowed)
+        assert (second := asked()) > first, "all fifty are used"
+        await limiter.turn("x", **allowed)
+        assert asked() == second
+        now += 1
+        await limiter.turn("x", **allowed)
+        assert asked() > second, "those of a second ago are lost"
+        await limiter.pause(100)
+        with pytest.raises(Unavailable):
+            await limiter.turn("x", **allowed)
+
+    asyncio.run(go())
+
+
 def test_too_long_a_wait_is_refused_and_takes_nothing(db, channel_id):
     assert turns(db, channel_id, 3) == []
     for _ in range(5):

@@ -1,6 +1,7 @@
 """Limits, tokens and notes of a channel that all processes share, in the database."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -12,6 +13,8 @@ from onhand.db import Database, queries
 
 SQL = queries(__file__)
 _WAIT_MAX_S = 60.0
+# Another process that was told to wait is heeded so much later.
+_AHEAD_S = 0.05
 
 
 class SharedLimiter:
@@ -27,14 +30,29 @@ class SharedLimiter:
         *,
         wait_max_s: float = _WAIT_MAX_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db, self._channel_id, self._wait_max_s, self._sleep = db, channel_id, wait_max_s, sleep
+        self._clock = clock
+        # Tokens that were taken and not used yet, until when they may be, by bucket.
+        self._ahead: dict[str, tuple[float, float]] = {}
 
     async def turn(self, bucket: str, *, rate_per_s: float, burst: int, weight: float = 1.0) -> None:
-        """Wait for `weight` tokens. Raises Unavailable, and then takes none."""
-        wait_s = await asyncio.to_thread(partial(self._take, bucket, rate_per_s, burst, weight))
+        """Wait for `weight` tokens. Raises Unavailable, and then takes none.
+
+        Where many requests are allowed a few are taken at once, for the next moment; what is not used then is lost.
+        """
+        now = self._clock()
+        left, until = self._ahead.get(bucket, (0.0, 0.0))
+        if left >= weight and now < until:
+            self._ahead[bucket] = left - weight, until
+            return
+        many = max(weight, float(min(burst, int(rate_per_s * _AHEAD_S))))
+        wait_s = await asyncio.to_thread(partial(self._take, bucket, rate_per_s, burst, many))
         if wait_s > 0:
             await self._sleep(wait_s)
+        if many > weight:
+            self._ahead[bucket] = many - weight, self._clock() + _AHEAD_S
 
     def _take(self, bucket: str, rate_per_s: float, burst: int, weight: float) -> float:
         values = {
@@ -51,6 +69,7 @@ class SharedLimiter:
 
     async def pause(self, seconds: float, *, bucket: str | None = None) -> None:
         """Nobody asks before `seconds` have passed."""
+        self._ahead.clear()
         values = {"channel_id": self._channel_id, "name": bucket or "", "seconds": seconds}
         await asyncio.to_thread(self._write, "pause", values)
 

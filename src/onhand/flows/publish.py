@@ -187,6 +187,9 @@ class Publisher:
         self._doubt_s = doubt_s
         self._clock = clock
         self._rng = random.Random(seed)  # noqa: S311  jitter, not a secret
+        # Keys are no secrets, but must never come twice. The operating system is asked once: each question gives the
+        # interpreter to another thread, and it may take a millisecond to have it back.
+        self._keys = random.Random(os.urandom(32))  # noqa: S311
         self._gating = Gating(state.db, clock, learn_every_s=learn_every_s)
         self._numbers = Numbers(state, self._gating.gates, clock)
         self._live: dict[int, Live] = {}
@@ -594,11 +597,11 @@ class Publisher:
             at: datetime | None = None
             if live.moments.is_for(live.account.connector) and book.sent[rows[0]] == NONE:
                 at = await self._in_thread(live.moments.look, self._db, live.account.channel_id, self._clock())
-            ids = _new_keys(len(rows))
+            ids = [f"{self._keys.getrandbits(128):032x}" for _ in rows]
             batch = book.write(
                 rows,
                 self._clock(),
-                batch_id=str(uuid.uuid4()),
+                batch_id=str(uuid.UUID(int=self._keys.getrandbits(128), version=4)),
                 keys=ids,
                 sold={book.rows[item]: units for item, units in sold.items()},
             )
@@ -644,9 +647,9 @@ class Publisher:
         live.unsaved.update(rows)
         try:
             async with live.saving:
-                saved = sorted(live.unsaved)
-                await self._in_thread(self._save, live.account.channel_id, live.book.stored(saved))
-                live.unsaved.difference_update(saved)
+                if saved := sorted(live.unsaved):  # or whoever was before us has recorded ours too
+                    await self._in_thread(self._save, live.account.channel_id, live.book.stored(saved))
+                    live.unsaved.difference_update(saved)
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("fates of writes wait for the database", channel=live.account.code, error=str(error))
 
@@ -796,13 +799,6 @@ def _known(book: Book, rows: Sequence[int]) -> tuple[list[int], list[float]]:
     """(item_ids, moments as of which we know) of rows whose number we know."""
     known = [row for row in rows if book.shown[row] >= 0]
     return [int(book.item[row]) for row in known], [float(book.known_at[row]) for row in known]
-
-
-def _new_keys(count: int) -> list[str]:
-    """So many keys of random digits. Asked for at once: each question gives the interpreter to another thread, and
-    getting it back may take a millisecond."""
-    digits = os.urandom(16 * count).hex()
-    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def _counts(drift: Drift) -> dict[str, int]:
