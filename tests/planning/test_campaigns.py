@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from worlds import campaign, demand, network, world
 
@@ -170,6 +170,7 @@ def test_more_room_never_lowers_the_largest_uplift(room, more, seed):
 
 @settings(max_examples=4, deadline=None)
 @given(st.integers(20, 60), st.floats(0, 3), st.floats(0, 3))
+@example(21, 1.5, 1.4375)
 def test_more_uplift_never_fills_more(units, one, other):
     known = network(stock=short_of_mugs(units))
     outlook = demand(known, USUAL)
@@ -180,7 +181,8 @@ def test_more_uplift_never_fills_more(units, one, other):
         few, many = assessor.served(path, low), assessor.served(path, high)
         fill = [float(s.served[0].sum() / s.asked[0].sum()) for s in (few, many)]
         assert fill[1] <= fill[0] + 1e-12
-        assert assessor.late_share(many) >= assessor.late_share(few) - 1e-12
+        # Orders, not their share: one more that is served lowers that.
+        assert many.late.sum() >= few.late.sum()
 
 
 @settings(max_examples=20, deadline=None)

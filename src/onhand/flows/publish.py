@@ -211,6 +211,11 @@ class Publisher:
         """What is decided of gates; of its own threads."""
         return self._gating.gates
 
+    @property
+    def heard(self) -> Cursor:
+        """The last event whose news was taken over."""
+        return self._cursor
+
     def run(self, stop: threading.Event) -> None:
         """Publish until `stop` is set. Rides out a database that goes away."""
         while not stop.is_set():
