@@ -126,7 +126,7 @@ def test_what_is_young_is_forecast_from_its_siblings(world, monkeypatch):
     with world.connection() as conn:
         conn.execute("DELETE FROM imported_sale WHERE item_id = 1 AND day < %s", (ORIGIN - timedelta(days=10),))
     among = series(world, forecast(world))
-    monkeypatch.setattr(run.cold_start, "filled", lambda panel, made, unseen: made)
+    monkeypatch.setattr(run.cold_start, "filled", lambda panel, made: made)
     alone = series(world, forecast(world))
     differs = ~np.isclose(among.champion.mean, alone.champion.mean).all(axis=1)
     assert among.item[differs].tolist() == [1, 1]

@@ -71,7 +71,7 @@ def test_what_is_young_is_forecast_from_its_siblings(tables, files, tmp_path):
     mean = made.sort("unique_id", "ds").collect()["mean"].to_numpy().reshape(SERIES, HORIZON)
     panel = panel_of(young, horizon=HORIZON, freq="D", known=known, static=static, gaps="zero")
     alone = whole.run(panel, np.array([0.05, 0.25, 0.5, 0.75, 0.95]), trees=False).forecast
-    among = cold_start.filled(panel, alone, np.zeros(SERIES, bool))
+    among = cold_start.filled(panel, alone)
     assert np.allclose(mean, among.mean)
     assert np.flatnonzero(~np.isclose(mean, alone.mean).all(axis=1)).tolist() == [3]
 

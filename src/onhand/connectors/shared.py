@@ -13,7 +13,7 @@ from onhand.db import Database, queries
 
 SQL = queries(__file__)
 _WAIT_MAX_S = 60.0
-# Another process that was told to wait is heeded so much later.
+# For so long turns are taken ahead; a pause that another process was told is heeded so much later.
 _AHEAD_S = 0.05
 
 

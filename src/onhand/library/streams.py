@@ -72,7 +72,7 @@ class Job:
             first, last = self.bounds[number]
             panel = self.source.panel(pl.col("unique_id").is_between(pl.lit(first), pl.lit(last)))
             made = self.learned.apply(replace(panel, sums=self.sums)).forecast
-            made = cold_start.filled(panel, made, np.zeros(panel.count, bool))
+            made = cold_start.filled(panel, made)
             dates = np.tile(panel.dates[panel.periods :], panel.count)
             fresh = path.with_suffix(".new")
             pl.DataFrame(forecast_columns(panel.ids, pl.Series(dates), made)).write_parquet(fresh)

@@ -239,10 +239,10 @@ class _Work:
         other = None
         if challenger is not None:
             panel = loaded.panel(challenger.coding, challenger.names, sums)
-            other = _with_young(panel, challenger.learned.apply(panel).forecast)
+            other = cold_start.filled(panel, challenger.learned.apply(panel).forecast)
         return Rows(
             item=loaded.item, place=loaded.place, channel=loaded.channel, segment=made.segments,
-            scale=np.nan_to_num(scales(seen.y)), champion=_with_young(seen, made.forecast), challenger=other,
+            scale=np.nan_to_num(scales(seen.y)), champion=cold_start.filled(seen, made.forecast), challenger=other,
             baseline=baseline(seen, made.forecast.levels, champion.learned.spreads.get(BASELINE)),
         )  # fmt: skip
 
@@ -288,11 +288,6 @@ class _Work:
                     lambda done: self.progress("reading", done, len(self.items)),
                 )  # fmt: skip
         return self._sums
-
-
-def _with_young(panel: Panel, made: Forecast) -> Forecast:
-    """With what has been sold for a few weeks only forecast from its siblings among the series of `panel`."""
-    return cold_start.filled(panel, made, np.zeros(panel.count, bool))
 
 
 def _nothing(settings: Settings) -> Rows:
