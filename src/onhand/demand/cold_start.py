@@ -181,8 +181,9 @@ def young(panel: Panel, unseen: Bool) -> Float64:
 
 
 def filled(panel: Panel, forecast: Forecast, unseen: Bool | None = None) -> Forecast:
-    """The forecast with series that are new put in: of those in `unseen` bool[n] (None: of none) all, of young ones a share that falls
-    with their age. Of the others nothing changes. Without a sibling that sells nothing is changed at all."""
+    """The forecast with series that are new put in: of those in `unseen` bool[n] (None: of none) all, of young ones a
+    share that falls with their age. Of the others nothing changes. Without a sibling that sells nothing is changed at
+    all."""
     unseen = np.zeros(panel.count, bool) if unseen is None else unseen
     share, age = young(panel, unseen), ages(panel)
     new = np.flatnonzero(share > 0)
