@@ -1,7 +1,8 @@
 """Fixtures for tests on a real database.
 
-One embedded server per run, shared by the workers of pytest-xdist; each database test gets a fresh
-copy of a migrated template and ends by reading every view `invariant_*`.
+One embedded server for each worker of pytest-xdist; each database test gets a fresh copy of a migrated template and
+ends by reading every view `invariant_*`. Were the server shared, an open transaction of one worker's test would hold
+back what the consumers of another's may read.
 
 `ONHAND_TEST_DATABASE_URL` (of a role that may create databases) runs the same tests on another
 server, for example one of the oldest supported version.
@@ -75,16 +76,16 @@ def _remove_abandoned() -> None:
 
 
 @pytest.fixture(scope="session")
-def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """URL of the server of this run, as a role that may create databases."""
+def server_url() -> Iterator[str]:
+    """URL of the server of this worker, as a role that may create databases."""
     if url := os.environ.get("ONHAND_TEST_DATABASE_URL"):
         yield url
         return
     _remove_abandoned()
-    run = getattr(request.config, "workerinput", {}).get("testrunuid", str(os.getpid()))
-    home = _fast_folder() / f"onhand-test-{run}"
-    # No fsync: tests kill processes, never the machine.
+    home = _fast_folder() / f"onhand-test-{uuid.uuid4().hex}"
+    # No fsync: tests kill processes, never the machine. No vacuum by itself: its analyses hold back consumers as well.
     settings = {
+        "autovacuum": "off",
         "fsync": "off",
         "full_page_writes": "off",
         "max_connections": "200",
@@ -110,7 +111,7 @@ def admin(server_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="session")
 def template(server_url: str, admin: psycopg.Connection) -> str:
-    """Name of a migrated database of these very migrations, made by the first worker that asks."""
+    """Name of a migrated database of these very migrations, made by the first that asks."""
     checksums = "".join(m.checksum for m in migrations())
     name = "onhand_test_" + hashlib.sha256(checksums.encode()).hexdigest()[:16]
     admin.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))

@@ -4,6 +4,8 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+from tests.events import settle
+
 from onhand.base.actor import SYSTEM
 from onhand.channels.inbound import store
 from onhand.channels.model import ChannelIn, ListingIn
@@ -112,7 +114,9 @@ class Storefront:
             return next(r for r in store.list_reports(conn, self.channel_id, before=number + 1, limit=1))
 
     def tell(self):
-        """Write and send notices."""
+        """Write and send notices of all that has happened."""
+        with self.db.connection() as conn:
+            settle(conn)
         self.ear.write_notices()
         return self.do(self.ear.notices)
 

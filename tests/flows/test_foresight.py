@@ -127,7 +127,7 @@ def test_all_processes_have_the_same_prices(merchant):
 
 
 def _follow(state):
-    """Until the event has settled: transactions of other tests on this server hold it back."""
+    """Until the event has settled: transactions of others on this server may hold it back."""
     until = time.monotonic() + 20
     while state.outlook is None and time.monotonic() < until:
         state.follow()
