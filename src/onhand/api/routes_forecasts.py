@@ -126,8 +126,11 @@ class ForecastOut(BaseModel):
     node: Annotated[str | None, Field(description="where it is bought or picked up; null: it is sent to `region`")]
     region: str
     channel: Annotated[str | None, Field(description="null: of all; empty: of none")]
-    segment: Annotated[str, Field(description="kind of demand: smooth, erratic, intermittent, lumpy")]
-    in_charge: Annotated[Literal["model", "baseline"], Field(description="of this segment, by what came of it")]
+    segment: Annotated[str, Field(description="kind of demand: smooth, erratic, intermittent, lumpy, never_sold")]
+    in_charge: Annotated[
+        Literal["model", "baseline", "cold_start"],
+        Field(description="of this segment, by what came of it; cold_start: siblings speak for what was never sold"),
+    ]
     models: Annotated[dict[str, float], Field(description="shares of what is forecast")]
     backtest: ForecastBacktestOut
     contributions: Annotated[
@@ -212,9 +215,10 @@ class ForecastSegmentOut(ForecastBacktestOut):
 
     segment: str
     series: int
-    in_charge: Literal["model", "baseline"]
+    in_charge: Literal["model", "baseline", "cold_start"]
     origins: int
     shares: dict[str, float]
+    left_out: Annotated[int, Field(description="items that were never sold and found no room in the run")] = 0
 
 
 class SignalTrialOut(BaseModel):

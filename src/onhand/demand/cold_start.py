@@ -18,7 +18,7 @@ scatter, and that of the level. So they are wide, and in whole units.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final
 
@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onhand.demand import annual
-from onhand.demand.panel import Float64, Forecast, Int64, Panel
+from onhand.demand.panel import Float64, Forecast, Freq, Int64, Panel
 
 Bool = NDArray[np.bool_]
 
-# Periods whose mean is the level of a series.
-_RECENT: Final = {"D": 91, "W": 26, "M": 12}
+RECENT: Final[Mapping[Freq, int]] = {"D": 91, "W": 26, "M": 12}
+"""Periods whose mean is the level of a series; who sold nothing in them is nobody's sibling."""
 # With fewer periods since its first sale than this a series is forecast from here only, then less, until twice this.
 _YOUNG: Final = {"D": 28, "W": 8, "M": 3}
 _STEPS: Final = 60
@@ -168,26 +168,54 @@ def ages(panel: Panel) -> Int64:
     return np.concatenate(found)
 
 
-def young(panel: Panel, unseen: Bool) -> Float64:
+def share_at(age: Int64, freq: Freq) -> Float64:
+    """float64[n]: how far series are to be forecast from their siblings that have been for sale for so many periods."""
+    least = _YOUNG[freq]
+    return np.clip((2 * least - age) / least, 0.0, 1.0)
+
+
+def young(panel: Panel, unseen: Bool | Float64) -> Float64:
     """float64[n]: how far a series is to be forecast from its siblings, 1 all, 0 not at all.
 
-    unseen  bool[n], has no history at all; others that were never sold are not new, but do not sell
+    unseen  bool[n], has no history at all, or how far such a one is to be forecast so; others that were never sold are
+            not new, but do not sell
     """
-    age, least = ages(panel), _YOUNG[panel.freq]
+    age = ages(panel)
     # What begins with the panel began before it, as far as is known.
     is_new = (age > 0) & (age < panel.periods)
-    share = np.where(is_new, np.clip((2 * least - age) / least, 0.0, 1.0), 0.0)
-    return np.where(unseen, 1.0, share)
+    return np.where(unseen, unseen, np.where(is_new, share_at(age, panel.freq), 0.0))
 
 
-def filled(panel: Panel, forecast: Forecast, unseen: Bool | None = None) -> Forecast:
-    """The forecast with series that are new put in: of those in `unseen` bool[n] (None: of none) all, of young ones a
-    share that falls with their age. Of the others nothing changes. Without a sibling that sells nothing is changed at
-    all."""
+def never_sold(siblings: Panel, forecast: Forecast, static: Mapping[str, Int64], share: Float64) -> Forecast:
+    """Of m series without any history, from what was forecast of their siblings.
+
+    static  int64[m] by name, as `siblings` has them; a kind that none of them is of has a number that none has
+    share   float64[m], above 0: how far each is to be forecast so; the rest is that nothing is asked for
+    """
+    count, more = siblings.count, len(share)
+    panel = replace(
+        siblings,
+        ids=[*siblings.ids, *([""] * more)],
+        y=np.concatenate([siblings.y, np.full((more, siblings.periods), np.nan)]),
+        known={}, past={}, sums=None,
+        static={name: np.concatenate([of, static[name]]) for name, of in siblings.static.items()},
+    )  # fmt: skip
+    mean, quantiles = (
+        np.concatenate([of, np.zeros((more, *of.shape[1:]))]) for of in (forecast.mean, forecast.quantiles)
+    )
+    whole = Forecast(levels=forecast.levels, mean=mean, quantiles=quantiles)
+    made = filled(panel, whole, np.concatenate([np.zeros(count), share]))
+    return Forecast(levels=made.levels, mean=made.mean[count:], quantiles=made.quantiles[count:])
+
+
+def filled(panel: Panel, forecast: Forecast, unseen: Bool | Float64 | None = None) -> Forecast:
+    """The forecast with series that are new put in: of those in `unseen` (see `young`; None: of none) all, of young
+    ones a share that falls with their age. Of the others nothing changes. Without a sibling that sells nothing is
+    changed at all."""
     unseen = np.zeros(panel.count, bool) if unseen is None else unseen
     share, age = young(panel, unseen), ages(panel)
     new = np.flatnonzero(share > 0)
-    window = min(_RECENT[panel.freq], panel.periods)
+    window = min(RECENT[panel.freq], panel.periods)
     recent = panel.y[:, -window:]
     # That one was sold is why the first sale is the first: of those that are new it says too much.
     told = np.where((share[:, None] > 0) & (age[:, None] == window - np.arange(window)), np.nan, recent)
@@ -199,7 +227,7 @@ def filled(panel: Panel, forecast: Forecast, unseen: Bool | None = None) -> Fore
     weight = np.zeros(panel.count)
     weight[siblings] = (sold[siblings] + 0.5) / (sold[siblings] + 0.5 + _SOLD_HALF)
     # What came later sells otherwise than what has been there since the panel begins.
-    columns = {_CAME_LATER: (unseen | (age < panel.periods - _YOUNG[panel.freq])).astype(np.int64)}
+    columns = {_CAME_LATER: ((unseen > 0) | (age < panel.periods - _YOUNG[panel.freq])).astype(np.int64)}
     columns |= {name: values for name, values in panel.static.items() if len(np.unique(values)) > 1}
     effects = effects_of(log[siblings], weight[siblings], {name: of[siblings] for name, of in columns.items()})
     logs, variance = effects.at({name: of[new] for name, of in columns.items()}, log[new], weight[new])

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from onhand.demand.classify import CLASSES
 from onhand.demand.learn import between
 from onhand.demand.panel import Float64, Forecast, Int64
 from onhand.demand.rivals import Why
@@ -18,6 +19,11 @@ HORIZON: Final[Mapping[str, int]] = {"D": 28, "W": 13}
 DAYS_OF: Final[Mapping[str, int]] = {"D": 1, "W": 7}
 JUDGED: Final[Mapping[str, int]] = {"D": 7, "W": 4}
 """Periods after which an origin is judged; origins that count lie as far apart."""
+
+SEGMENTS: Final = (*CLASSES, "never_sold")
+NEVER_SOLD: Final = len(CLASSES)
+"""The segment of series of items that were never sold: their siblings speak for them, nobody else."""
+COLD_START: Final = "cold_start"
 
 Step = Literal["D", "W"]
 Part = Literal["champion", "challenger", "baseline"]
@@ -121,6 +127,39 @@ class Rows:
     def of(self, part: Part) -> Forecast | None:
         """What a part forecast."""
         return {"champion": self.champion, "challenger": self.challenger, "baseline": self.baseline}[part]
+
+    def some(self, mine: npt.NDArray[np.bool_]) -> "Rows":
+        """Those that are marked, bool[n]."""
+        return Rows(
+            item=self.item[mine], place=self.place[mine], channel=self.channel[mine], segment=self.segment[mine],
+            scale=self.scale[mine], champion=_some(self.champion, mine), baseline=_some(self.baseline, mine),
+            challenger=None if self.challenger is None else _some(self.challenger, mine),
+        )  # fmt: skip
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """Series of several parts, of all of which or of none there is a challenger."""
+
+    def joined(of: Sequence[Forecast]) -> Forecast:
+        return Forecast(
+            levels=of[0].levels, mean=np.concatenate([one.mean for one in of]),
+            quantiles=np.concatenate([one.quantiles for one in of]),
+        )  # fmt: skip
+
+    if len(parts) == 1:
+        return parts[0]
+    others = [part.challenger for part in parts if part.challenger is not None]
+    return Rows(
+        item=np.concatenate([part.item for part in parts]), place=np.concatenate([part.place for part in parts]),
+        channel=np.concatenate([part.channel for part in parts]),
+        segment=np.concatenate([part.segment for part in parts]),
+        scale=np.concatenate([part.scale for part in parts]), champion=joined([part.champion for part in parts]),
+        challenger=joined(others) if others else None, baseline=joined([part.baseline for part in parts]),
+    )  # fmt: skip
+
+
+def _some(forecast: Forecast, mine: npt.NDArray[np.bool_]) -> Forecast:
+    return Forecast(levels=forecast.levels, mean=forecast.mean[mine], quantiles=forecast.quantiles[mine])
 
 
 def summed(forecast: Forecast, group: Int64, weight: Float64, groups: int) -> Forecast:

@@ -67,7 +67,7 @@ def load_history(
     known = load_places(conn)
     chosen = None if items is None else sorted(store.item_ids(conn, items).values())
     weights = _hour_weights(conn, until)
-    sets = _node_sets(conn)
+    sets = node_sets(conn)
     frames: list[pl.DataFrame] = []
     stretches = list(_stretches(conn, chosen))
     for number, (first, last) in enumerate(stretches, 1):
@@ -121,7 +121,7 @@ def _hour_weights(conn: Connection[TupleRow], until: date) -> Float64:
     return hour_weights(lines)
 
 
-def _node_sets(conn: Connection[TupleRow]) -> dict[int, frozenset[int]]:
+def node_sets(conn: Connection[TupleRow]) -> dict[int, frozenset[int]]:
     """The nodes that a channel ships from, by channel_id; 0, of no channel: all that are active."""
     active = frozenset(node for (node,) in conn.execute(SQL["shipping_nodes"]))
     sets = {0: active}

@@ -9,9 +9,8 @@ import numpy.typing as npt
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.demand.classify import CLASSES
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import Run
+from onhand.demand.forecasts.model import SEGMENTS, Run
 
 # A week: no weekday counts more than another.
 _DAYS: Final = 7
@@ -78,4 +77,4 @@ class Coming:
 def _is_model(run: Run) -> list[bool]:
     """By segment, whether the model is in charge."""
     in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
-    return [in_charge.get(name) == "model" for name in CLASSES]
+    return [in_charge.get(name) == "model" for name in SEGMENTS]

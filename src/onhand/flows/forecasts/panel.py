@@ -33,6 +33,7 @@ class Item:
 
     item_id: int
     sku: str
+    category: str
     places: int
 
 
@@ -74,7 +75,10 @@ class Loaded:
 def items_of(conn: Connection[TupleRow], until: date) -> list[Item]:
     """Items of which anything was wanted in the year before a day, by id."""
     asked = {"since": until - timedelta(days=_ALIVE_DAYS), "until": until}
-    return [Item(item_id=row[0], sku=row[1], places=row[2]) for row in conn.execute(SQL["items"], asked)]
+    return [
+        Item(item_id=item_id, sku=sku, category=category, places=places)
+        for item_id, sku, category, places in conn.execute(SQL["items"], asked)
+    ]
 
 
 def days_of(conn: Connection[TupleRow], until: date) -> tuple[date, date] | None:

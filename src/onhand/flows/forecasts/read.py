@@ -10,9 +10,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.demand import store as names
-from onhand.demand.classify import CLASSES
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import Model, Run
+from onhand.demand.forecasts.model import SEGMENTS, Model, Run
 from onhand.demand.forecasts.store import Key, Named
 from onhand.demand.learn import between
 from onhand.demand.panel import Float64, Forecast, Int64
@@ -109,7 +108,7 @@ def shown_series(
     model = store.models_by_id(conn, [run.champion])[run.champion] if run.champion is not None else None
     contributions: dict[str, float] = {} if model is None else model.facts["contributions"]
     days = [day.isoformat() for day in settings.days(run.origin)]
-    return [(row.key, _series(row, run, by[CLASSES[row.segment]], contributions, days)) for row in found]
+    return [(row.key, _series(row, run, by[SEGMENTS[row.segment]], contributions, days)) for row in found]
 
 
 def _series(
@@ -123,7 +122,7 @@ def _series(
         "run_id": run.run_id, "origin": run.origin.isoformat(), "sku": row.sku, "node": row.node,
         "region": row.region, "channel": row.channel, "segment": segment["segment"],
         "in_charge": segment["in_charge"],
-        "models": segment["shares"] if is_model else {"baseline": 1.0},
+        "models": {"baseline": 1.0} if segment["in_charge"] == "baseline" else segment["shares"],
         "backtest": {name: segment[name] for name in ("loss", "loss_baseline", "gain", "gain_low", "gain_high")},
         "contributions": contributions if is_model else {},
         "periods": [
@@ -168,8 +167,8 @@ def forecast_of_items(conn: Conn, skus: Sequence[str], first: date, horizon: int
     rows = store.series_of_items(conn, run, sorted(ids.values()))
     if rows is None:
         return None
-    segments = sorted(run.segments or (), key=_place_of)
-    is_model = np.array([segment["in_charge"] == "model" for segment in segments], np.bool_)[rows.segment]
+    in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
+    is_model = np.array([in_charge.get(name) == "model" for name in SEGMENTS], np.bool_)[rows.segment]
     begin = (first - run.origin).days
     part = slice(begin, begin + horizon)
     quantiles = np.where(is_model[:, None, None], rows.champion.quantiles, rows.baseline.quantiles)[:, part]
@@ -186,7 +185,3 @@ def forecast_of_items(conn: Conn, skus: Sequence[str], first: date, horizon: int
             quantiles=between(rows.champion.levels, quantiles, levels),
         ),
     )  # fmt: skip
-
-
-def _place_of(segment: Mapping[str, Any]) -> int:
-    return CLASSES.index(segment["segment"])

@@ -23,14 +23,16 @@ from onhand.demand.baseline import baseline
 from onhand.demand.choose import BASELINE
 from onhand.demand.classify import CLASSES
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import Model, Role, Rows, Run, Settings
-from onhand.demand.panel import Forecast, Panel, scales
+from onhand.demand.forecasts.model import COLD_START, NEVER_SOLD, SEGMENTS, Model, Role, Rows, Run, Settings, together
+from onhand.demand.panel import Forecast, Int64, Panel, scales
 from onhand.demand.rivals import Why, why_learn
 from onhand.demand.run import LEARNED_OF
+from onhand.demand.spread import Spread
 from onhand.errors import Conflict, InvalidInput
 from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import panel as reading
 from onhand.flows.forecasts.learn import Kept, learn_of, pack, unpack
+from onhand.flows.forecasts.newcomers import Found, Newcomer, Siblings, find, siblings_of
 from onhand.flows.forecasts.panel import SERIES_AT_ONCE, Item, Loaded
 from onhand.flows.forecasts.score import in_charge, prune, record_of, score_runs, settings_of, settle
 
@@ -73,6 +75,7 @@ def make(db: Database, run_id: str, today: date, progress: Progress) -> dict[str
         assert run is not None, "it was written with its job"
         settings = settings_of(run)
         items = reading.items_of(conn, run.origin)
+        found = find(conn, settings, run.origin, items)
         days = reading.days_of(conn, run.origin)
         newest = reading.days_of(conn, today)
     if days is None or newest is None:
@@ -85,7 +88,7 @@ def make(db: Database, run_id: str, today: date, progress: Progress) -> dict[str
         score_runs(db, settings, known, progress)
         settle(db, settings)
     since = assemble.begin(days[0], run.origin, settings.freq)
-    work = _Work(db, run, settings, items, since, progress)
+    work = _Work(db, run, settings, items, found, since, progress)
     work.choose()
     work.forecast()
     segments = work.segments()
@@ -119,9 +122,12 @@ class _Work:
     run: Run
     settings: Settings
     items: list[Item]
+    found: Found
     since: date
     progress: Progress
     _all: Loaded | None = None
+    _made: "_Made | None" = None
+    _siblings: Siblings | None = None
     _sums: Sums | None = None
 
     @property
@@ -217,12 +223,12 @@ class _Work:
             raise Conflict("forecast.model_gone", "who was to make this forecast was retired meanwhile: ask again")
         challenger = None if self.run.challenger is None else parts[self.run.challenger]
         done = self.run.done_item
-        total = len(self.items)
-        left = [*reading.stretches(self.items, after=done)]
+        items = sorted([*self.items, *self.found.newcomers], key=lambda item: item.item_id)
+        total = len(items)
+        left = [*reading.stretches(items, after=done)]
         for some in left:
-            self.progress("forecasting", sum(item.item_id <= done for item in self.items), total)
-            loaded = self._loaded(some)
-            rows = self._rows(loaded, champion, challenger) if len(loaded.item) else _nothing(self.settings)
+            self.progress("forecasting", sum(item.item_id <= done for item in items), total)
+            rows = self._rows(some, champion, challenger)
             until = some[-1].item_id
             self.db.transact(lambda conn, rows=rows, done=done, until=until: self._write(conn, rows, done, until))
             done = until
@@ -232,19 +238,42 @@ class _Work:
         if not store.add_series(conn, self.run.run_id, rows, done=done, until=until):
             raise _TakenOver(self.run.run_id)
 
-    def _rows(self, loaded: Loaded, champion: Kept, challenger: Kept | None) -> Rows:
+    def _rows(self, some: list[Item], champion: Kept, challenger: Kept | None) -> Rows:
+        sold = [item for item in some if not isinstance(item, Newcomer)]
+        newcomers = [item for item in some if isinstance(item, Newcomer)]
+        parts: list[Rows] = []
+        if sold:
+            made = self._told(sold, champion, challenger)
+            if made is not None:
+                rows = made.rows(champion.learned.spreads.get(BASELINE))
+                parts.append(rows.some(np.isin(rows.item, [item.item_id for item in sold])))
+        if newcomers:
+            if self._siblings is None:
+                some_of_all = siblings_of(self.found.newcomers, self.items, self.settings.seed)
+                made = self._told(some_of_all, champion, challenger)
+                self._siblings = None if made is None else made.siblings()
+            if self._siblings is not None:
+                with self.db.connection() as conn:
+                    parts.append(self._siblings.rows(conn, newcomers))
+        return together(parts) if parts else _nothing(self.settings)
+
+    def _told(self, items: list[Item], champion: Kept, challenger: Kept | None) -> "_Made | None":
+        """What models say of the series of some items, of few items of all; None: none is alive."""
+        if self._made is not None:
+            return self._made
+        loaded = self._loaded(items)
+        if not len(loaded.item):
+            return None
         sums = None if self.is_small else self._sums_of_all()
         seen = loaded.panel(champion.coding, champion.names, sums)
-        made = champion.learned.apply(seen)
-        other = None
+        outcome = champion.learned.apply(seen)
+        made = _Made(loaded=loaded, seen=seen, segments=outcome.segments, champion=outcome.forecast)
         if challenger is not None:
             panel = loaded.panel(challenger.coding, challenger.names, sums)
-            other = cold_start.filled(panel, challenger.learned.apply(panel).forecast)
-        return Rows(
-            item=loaded.item, place=loaded.place, channel=loaded.channel, segment=made.segments,
-            scale=np.nan_to_num(scales(seen.y)), champion=cold_start.filled(seen, made.forecast), challenger=other,
-            baseline=baseline(seen, made.forecast.levels, champion.learned.spreads.get(BASELINE)),
-        )  # fmt: skip
+            made = replace(made, challenger=(panel, challenger.learned.apply(panel).forecast))
+        if self.is_small:
+            self._made = made
+        return made
 
     def segments(self) -> list[dict[str, Any]]:
         """Who is in charge of each segment, by what the record of the champion says."""
@@ -256,7 +285,7 @@ class _Work:
         # What came after the origin was not known at it.
         before = replace(record, runs=[r for r in record.runs if self._was_known(r)])
         charge = in_charge(before, model.model_id)
-        return [
+        segments: list[dict[str, Any]] = [
             {
                 **choice, "series": counts.get(CLASSES.index(choice["segment"]), 0),
                 "in_charge": "model" if charge[CLASSES.index(choice["segment"])][0] else "baseline",
@@ -264,6 +293,16 @@ class _Work:
             }
             for choice in model.facts["choices"]
         ]  # fmt: skip
+        if NEVER_SOLD in counts:
+            # Siblings speak for them, which nothing was tried against.
+            untold = dict.fromkeys(("loss", "loss_baseline", "gain", "gain_low", "gain_high"))
+            segments.append(
+                {
+                    "segment": SEGMENTS[NEVER_SOLD], "series": counts[NEVER_SOLD], "in_charge": COLD_START,
+                    "origins": 0, "shares": {COLD_START: 1.0}, "left_out": self.found.left_out, **untold,
+                }
+            )  # fmt: skip
+        return segments
 
     def _was_known(self, run: Run) -> bool:
         return run.origin + timedelta(days=self.settings.judged * self.settings.period_days) <= self.run.origin
@@ -288,6 +327,37 @@ class _Work:
                     lambda done: self.progress("reading", done, len(self.items)),
                 )  # fmt: skip
         return self._sums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What models say of some series, before siblings speak for those that are young.
+
+    challenger  None: there is none
+    """
+
+    loaded: Loaded
+    seen: Panel
+    segments: Int64
+    champion: Forecast
+    challenger: tuple[Panel, Forecast] | None = None
+
+    def rows(self, spread: Spread | None) -> Rows:
+        """As they are stored. spread: of the baseline"""
+        loaded = self.loaded
+        return Rows(
+            item=loaded.item, place=loaded.place, channel=loaded.channel, segment=self.segments,
+            scale=np.nan_to_num(scales(self.seen.y)), champion=cold_start.filled(self.seen, self.champion),
+            challenger=None if self.challenger is None else cold_start.filled(*self.challenger),
+            baseline=baseline(self.seen, self.champion.levels, spread),
+        )  # fmt: skip
+
+    def siblings(self) -> Siblings:
+        """As those that speak for others."""
+        coding = assemble.Coding.of(self.loaded.history.series)
+        panel = replace(self.seen, known={}, past={}, sums=None, static=coding.numbers(self.loaded.history.series))
+        other = None if self.challenger is None else self.challenger[1]
+        return Siblings(panel=panel, coding=coding, champion=self.champion, challenger=other)
 
 
 def _nothing(settings: Settings) -> Rows:

@@ -15,7 +15,7 @@ from onhand.demand.assemble import by_period, daily
 from onhand.demand.classify import CLASSES
 from onhand.demand.drift import rises, window
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import PARTS, Part, Rows, Run, Settings
+from onhand.demand.forecasts.model import NEVER_SOLD, PARTS, SEGMENTS, Part, Rows, Run, Settings
 from onhand.demand.forecasts.store import Scored
 from onhand.demand.panel import Float64, Forecast, Int64
 from onhand.demand.realised import Gain, Tally, scaled_loss, score, tally, value_added
@@ -33,7 +33,7 @@ Conn = Connection[TupleRow]
 
 def segment_name(segment: int) -> str:
     """The public name of a segment."""
-    return "all" if segment == ALL else CLASSES[segment]
+    return "all" if segment == ALL else SEGMENTS[segment]
 
 
 def settings_of(run: Run) -> Settings:
@@ -91,6 +91,8 @@ def _score(db: Database, run: Run, settings: Settings, periods: int) -> None:
             after = some[-1][0]
             rows = store.series_of_items(conn, run, [item for item, _, _ in some])
             assert rows is not None, "the items are those of its series"
+            # Before the first sale of an item nobody knows whether it was for sale.
+            rows = rows.some(rows.segment != NEVER_SOLD)
             came = realised(conn, rows, settings, run.origin, periods, [sku for _, sku, _ in some])
         _add(sums, rows, came, settings)
     scores = [_scored(run, sums, segment, part) for segment, part in sums]
