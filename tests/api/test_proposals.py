@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import onhand.app
+from onhand.flows.forecasts import job as forecasts
+from onhand.flows.forecasts import learn
+from onhand.flows.forecasts.run import make
 from onhand.flows.plans.job import KIND, WORK
-from onhand.jobs.store import take_job
+from onhand.jobs.store import finish_job, take_job
 from onhand.jobs.worker import work
 
 NODES = {"lyon": (45.76, 4.84), "berlin": (52.52, 13.4), "nantes": (47.22, -1.55)}
@@ -88,6 +91,16 @@ class Shop:
         with self.server.app.db.connection() as conn:
             taken = take_job(conn, [KIND], lease_s=60)
         work(self.server.app.db.url, WORK, asdict(taken))
+
+    def forecast(self, **settings):
+        """A forecast that is kept, made in this process."""
+        asked = self.post("/v1/forecasts/run", {"ablate": False} | settings, status=202)
+        db = self.server.app.db
+        with db.connection() as conn:
+            taken = take_job(conn, [forecasts.KIND], lease_s=60)
+        result = make(db, asked["run_id"], today(), lambda *_: None)
+        with db.connection() as conn:
+            finish_job(conn, taken, result)
 
     def proposals(self, **where):
         return self.client.get("/v1/proposals", params=where).json()["data"]
@@ -447,3 +460,25 @@ def test_what_is_not_there_is_not_found(server):
         server.client.post(f"/v1/proposals/{NOBODY}/dismiss"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "proposal.not_found")
+
+
+def test_what_was_never_sold_is_bought_for_where_its_siblings_sell(shop, monkeypatch):
+    monkeypatch.setattr(learn, "has_trees", lambda: False)
+    shop.sell({(sku, node): 6.0 for sku in SKUS for node in ("berlin", "lyon")})
+    item = {"name": "BOWL", "weight_g": 500, "unit_cost_minor": 400, "price_minor": 1000, "currency": "EUR"}
+    shop.put("/v1/items/BOWL", item | {"category": "kitchen"})
+    shop.put("/v1/channels/web", {"currency": "EUR"})
+    shop.put("/v1/listings/web/BOWL", {})
+    rows = [
+        {"sku": "BOWL", "node": node, "supplier": "Keramik Nord", "lead_days": [5], "multiple": 6} for node in NODES
+    ]
+    shop.post("/v1/supply/batch", {"supply": rows})
+    assert shop.plan("replenish")[1] == [], "nobody knows that it will sell"
+    shop.forecast(horizon=42)
+    (shown, *_) = shop.client.get("/v1/forecasts", params={"sku": "BOWL"}).json()["data"]
+    assert (shown["in_charge"], shown["segment"], shown["models"]) == ("cold_start", "never_sold", {"cold_start": 1.0})
+    made, proposals = shop.plan("replenish")
+    assert made["forecast"]["name"] == f"forecast run {shown['run_id']}"
+    # Seven days until the next order and five until it is there, six a day; nobody sells anything in Nantes.
+    assert {(p["sku"], p["node"]) for p in proposals} == {("BOWL", "berlin"), ("BOWL", "lyon")}
+    assert all(36 <= p["quantity"] <= 180 for p in proposals), proposals

@@ -234,24 +234,24 @@ def _print_backtest(found: Mapping[str, Any]) -> None:
     all_shares = [*found["segments"][0]["coverage"]]
     shares = all_shares[:: max(1, -(-len(all_shares) // _SHARES_MAX))]
     heads = (
-        "kind", "series", "in charge", "loss", "baseline", "value added", "90 %", "bias",
+        "kind", "series", "young", "in charge", "loss", "baseline", "value added", "90 %", "bias",
         *(f"in {float(share) * 100:g} %" for share in shares),
     )  # fmt: skip
 
     def row(of: Mapping[str, Any]) -> list[str]:
         return [
-            of["segment"], str(of["series"]), _models(of["models"]), _number(of["loss"]),
+            of["segment"], str(of["series"]), str(of["young"]), _models(of["models"]), _number(of["loss"]),
             _number(of["loss_baseline"]), _percent(of["gain"], sign=True), _interval(of["gain_low"], of["gain_high"]),
             _percent(of["bias"], sign=True), *(_percent(of["coverage"][share]) for share in shares),
         ]  # fmt: skip
 
     for origin in found["origins"]:
         title = f"From {origin['origin']}: {origin['series']} series, {origin['seconds']:.1f} s"
-        _print_table(title, heads, [row(of) for of in origin["segments"]], texts=(0, 2))
+        _print_table(title, heads, [row(of) for of in origin["segments"]], texts=(0, 3))
     if len(found["origins"]) > 1:
         took = sum(origin["seconds"] for origin in found["origins"])
         title = f"All {len(found['origins'])} origins: {took:.1f} s"
-        _print_table(title, heads, [row(of) for of in found["segments"]], texts=(0, 2))
+        _print_table(title, heads, [row(of) for of in found["segments"]], texts=(0, 3))
     if found["contributions"]:
         best = [*found["contributions"].items()][:10]
         out.print("\nTrees look at: " + ", ".join(f"{name} {share:.0%}" for name, share in best))

@@ -1,11 +1,12 @@
 """Forecasts from past origins, as they would have been made, laid beside what came and beside the baseline. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
+from onhand.demand import cold_start
 from onhand.demand import learn as learning
 from onhand.demand.baseline import baseline
 from onhand.demand.choose import BASELINE
@@ -22,13 +23,15 @@ ALL: Final = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """Of one segment: tallies of the forecast and the baseline, mean losses of series float64[m], shares of models."""
+    """Of one segment: tallies of the forecast and the baseline, mean losses of series float64[m], shares of models, and
+    how many series are young, so that siblings spoke for them."""
 
     made: Tally
     base: Tally
     loss: Float64
     loss_base: Float64
     shares: Mapping[str, float]
+    young: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +86,17 @@ def try_origin(
     seed: int = 0,
     progress: learning.Progress | None = None,
 ) -> Tried:
-    """Forecast a panel that knows nothing of what came float64[n, H] then, and see."""
+    """Forecast a panel that knows nothing of what came float64[n, H] then, young series from their siblings too, and
+    see."""
     panel = panel.with_sums()
     learned = learning.learn(sample(panel, seed), levels, trees=trees, seed=seed, progress=progress)
     outcome = applied(learned, panel)
+    made = cold_start.filled(panel, outcome.forecast)
+    is_young = cold_start.young(panel, np.zeros(panel.count, bool)) > 0
+    if made is outcome.forecast:
+        # Nobody is their sibling.
+        is_young[:] = False
+    outcome = replace(outcome, forecast=made)
     base = baseline(panel, levels, learned.spreads.get(BASELINE))
     scale = scales(panel.y)
     parts: dict[str, _Part] = {}
@@ -96,7 +106,8 @@ def try_origin(
     ]:
         if mine.any():
             shares: Mapping[str, float] = {} if name == ALL else outcome.choices[CLASSES.index(name)].shares
-            parts[name] = _part(_some(outcome.forecast, mine), _some(base, mine), came[mine], scale[mine], shares)
+            young = int((is_young & mine).sum())
+            parts[name] = _part(_some(made, mine), _some(base, mine), came[mine], scale[mine], shares, young)
     return Tried(
         origin=str(panel.dates[panel.periods]), series=panel.count, parts=parts,
         fans=[_fan(panel, came, outcome, number) for number in _shown(panel, outcome, came)],
@@ -108,7 +119,9 @@ def _some(forecast: Forecast, mine: Any) -> Forecast:
     return Forecast(levels=forecast.levels, mean=forecast.mean[mine], quantiles=forecast.quantiles[mine])
 
 
-def _part(made: Forecast, base: Forecast, came: Float64, scale: Float64, shares: Mapping[str, float]) -> _Part:
+def _part(
+    made: Forecast, base: Forecast, came: Float64, scale: Float64, shares: Mapping[str, float], young: int
+) -> _Part:
     def by_series(of: Forecast) -> Float64:
         loss = scaled_loss(of, came, scale)
         there = np.isfinite(loss)
@@ -117,7 +130,7 @@ def _part(made: Forecast, base: Forecast, came: Float64, scale: Float64, shares:
 
     return _Part(
         made=tally(made, came, scale), base=tally(base, came, scale), loss=by_series(made), loss_base=by_series(base),
-        shares=dict(shares),
+        shares=dict(shares), young=young,
     )  # fmt: skip
 
 
@@ -188,7 +201,7 @@ def _row(name: str, parts: Sequence[_Part], levels: Float64) -> dict[str, Any]:
         for model, share in part.shares.items():
             shares[model] = shares.get(model, 0.0) + share / len(parts)
     return {
-        "segment": name, "series": max(len(part.loss) for part in parts),
+        "segment": name, "series": max(len(part.loss) for part in parts), "young": max(part.young for part in parts),
         "models": dict(sorted(shares.items(), key=lambda one: -one[1])),
         "loss": _plain(found.loss), "loss_baseline": _plain(found.loss_baseline),
         "gain": _plain(gain.gain), "gain_low": _plain(gain.low), "gain_high": _plain(gain.high),

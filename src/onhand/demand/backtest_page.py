@@ -143,11 +143,11 @@ def _nice(value: float) -> float:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "<tr><th>kind</th><th>in charge</th><th>series</th><th>loss</th><th>baseline</th><th>value added</th>"
+    head = "<tr><th>kind</th><th>in charge</th><th>series</th><th>young</th><th>loss</th><th>baseline</th>"
     shares = [*rows[0]["coverage"]]
     # What fits beside the rest; the plot has all of them.
     shares = shares[:: -(-len(shares) // 3)] if shares else []
-    head += "<th>90&nbsp;%</th><th>bias</th>" + "".join(
+    head += "<th>value added</th><th>90&nbsp;%</th><th>bias</th>" + "".join(
         f"<th>in {float(share) * 100:g}&nbsp;%</th>" for share in shares
     )
     out = [f"<table>{head}</tr>"]
@@ -160,6 +160,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         out.append(
             f"<tr><td>{escape(row['segment'])}</td><td>{models}</td><td>{row['series']:,}</td>"
+            f"<td>{row['young']:,}</td>"
             f"<td>{_number(row['loss'])}</td><td>{_number(row['loss_baseline'])}</td>"
             f'<td class="{_verdict(row)}">{_percent(row["gain"], sign=True)}</td><td>{interval}</td>'
             f"<td>{_percent(row['bias'], sign=True)}</td>"
@@ -316,14 +317,15 @@ def _contributions(of: Mapping[str, float]) -> list[str]:
 
 
 def _origins(origins: Sequence[Mapping[str, Any]]) -> str:
-    head = "<tr><th>first date</th><th>kind</th><th>series</th><th>loss</th><th>baseline</th><th>value added</th>"
-    head += "<th>bias</th><th>seconds</th></tr>"
+    head = "<tr><th>first date</th><th>kind</th><th>series</th><th>young</th><th>loss</th><th>baseline</th>"
+    head += "<th>value added</th><th>bias</th><th>seconds</th></tr>"
     out = [f"<table>{head}"]
     for origin in origins:
         for n, row in enumerate(origin["segments"]):
             out.append(
                 f"<tr><td>{escape(origin['origin']) if n == 0 else ''}</td><td>{escape(row['segment'])}</td>"
-                f"<td>{row['series']:,}</td><td>{_number(row['loss'])}</td><td>{_number(row['loss_baseline'])}</td>"
+                f"<td>{row['series']:,}</td><td>{row['young']:,}</td>"
+                f"<td>{_number(row['loss'])}</td><td>{_number(row['loss_baseline'])}</td>"
                 f'<td class="{_verdict(row)}">{_percent(row["gain"], sign=True)}</td>'
                 f"<td>{_percent(row['bias'], sign=True)}</td>"
                 f"<td>{origin['seconds'] if n == 0 else ''}</td></tr>"
