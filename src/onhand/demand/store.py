@@ -55,7 +55,8 @@ def fetch(
     with conn.cursor(binary=True) as cursor:
         for oid, _, _ in _ARRAYS.values():
             cursor.adapters.register_loader(oid, _Raw)
-        parts = cursor.execute(statement.encode(), parameters).fetchall()
+        # Planned for these parameters each time: a plan for any compares each row with each of thousands of items.
+        parts = cursor.execute(statement.encode(), parameters, prepare=False).fetchall()
     return {
         name: np.concatenate([_elements(part[n], kind) for part in parts] or [np.empty(0, _ARRAYS[kind][2])])
         for n, (name, kind) in enumerate(columns.items())
