@@ -100,7 +100,7 @@ def lint(
     contract: Annotated[
         Path | None,
         typer.Option(
-            help="The channel's description: OpenAPI, GraphQL, a WordPress index; or the folder of those that are named."
+            help="Description of the interface: OpenAPI, GraphQL, a WordPress index; or the folder of those named."
         ),
     ] = None,
 ) -> None:

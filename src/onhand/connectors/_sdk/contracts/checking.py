@@ -91,7 +91,7 @@ def _missing(document: Document, name: str, base: Path) -> Told:
 
 
 def _finding(document: Document, problem: Problem, version: str = "") -> Finding:
-    location = tuple(part.rstrip("_") if part == "json_" else part for part in problem.location)
+    location = tuple("json" if part == "json_" else part for part in problem.location)
     message = f"{problem.message} in {version}" if version else problem.message
     place = document.place(location, of_name=problem.of_name)
     return found_at("error", place, path_of(location), message, problem.remedy)
@@ -167,7 +167,10 @@ def _of_request(
         )
         return
     known = list(dict.fromkeys(operation.shown for one in whole for operation in one.operations))
-    remedy = did_you_mean(path, known, "compare it, and base_url, with the paths of the description")
+    remedy = did_you_mean(path, known, "compare it with the paths of the description")
+    if path in known:
+        bases = " or ".join(repr(base) for one in whole for base in one.bases)
+        remedy = f"end base_url in what stands before it there, which is {bases}"
     yield Problem(location=(*at, "path"), message=f"{path or 'an empty path'} is not described", remedy=remedy)
 
 

@@ -148,9 +148,9 @@ def _bases(document: Mapping[str, Any]) -> list[str]:
     if "swagger" in document:
         return [str(document.get("basePath", "")).rstrip("/")]
     found: list[str] = []
-    for server in document.get("servers") or ():
+    for server in cast("list[Mapping[str, Any]]", document.get("servers") or []):
         url = str(server.get("url", ""))
-        for name, variable in (server.get("variables") or {}).items():
+        for name, variable in cast("Mapping[str, Any]", server.get("variables") or {}).items():
             url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
         found.append(urlsplit(url).path.rstrip("/"))
     return list(dict.fromkeys(found)) or [""]

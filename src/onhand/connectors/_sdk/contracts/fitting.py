@@ -47,10 +47,12 @@ class Fitting:
         """What is wrong with a value that stands `at` a location."""
         schema = self.merged(schema)
         for word in ("oneOf", "anyOf"):
-            if word in schema:
+            if schema.get(word):
                 rest = {name: member for name, member in schema.items() if name != word}
-                ways = [list(self.misfits(value, {"allOf": [rest, way]}, at)) for way in schema[word]]
-                yield from min(ways, key=len, default=[])
+                ways = [self.merged({"allOf": [rest, way]}) for way in schema[word]]
+                # Which of them is meant, its kind says first.
+                alike = [way for way in ways if _kind_of(value) in _kinds(way)] or ways
+                yield from min((list(self.misfits(value, way, at)) for way in alike), key=len)
                 return
         if isinstance(value, str) and value in self.lists:
             inner, item = self.lists[value]
@@ -183,6 +185,10 @@ def _kind_of(value: Any) -> str:
             return "integer"
         case float():
             return "number"
+        case Mapping():
+            return "array" if filling.is_each(cast("Mapping[str, Any]", value)) else "object"
+        case list():
+            return "array"
         case _:
             return "string"
 
@@ -205,10 +211,10 @@ def _limits(value: Any, schema: Mapping[str, Any], at: Location) -> Iterator[Pro
         remedy = did_you_mean(str(value), words, listed(words))
         yield Problem(location=at, message=f"{_shown(value)} is none of the words that it knows", remedy=remedy)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        for word, is_beyond in (("minimum", lambda limit: value < limit), ("maximum", lambda limit: value > limit)):
-            limit = schema.get(word)
-            if isinstance(limit, (int, float)) and is_beyond(limit):
-                yield Problem(location=at, message=f"{value} is beyond its {word}", remedy=f"the {word} is {limit}")
+        least, most = schema.get("minimum", value), schema.get("maximum", value)
+        if not least <= value <= most:
+            remedy = f"write {least} or more" if value < least else f"write {most} or less"
+            yield Problem(location=at, message=f"{value} is out of its range", remedy=remedy)
     if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
         yield Problem(location=at, message="it is too long", remedy=f"it has at most {schema['maxLength']} characters")
 
