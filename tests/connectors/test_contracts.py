@@ -378,6 +378,9 @@ def test_lint_holds_a_connector_against_what_it_names_or_is_given(tmp_path, caps
     capsys.readouterr()
     assert run(["channel", "lint", str(folder), "--contract", str(other)]) == 2
     assert "No such file" in capsys.readouterr().err
+    other.write_text("openapi: 3.0.3\npaths: {/orders: nothing}")
+    assert run(["channel", "lint", str(folder), "--contract", str(other)]) == 2
+    assert "something in it is not what it has to be" in capsys.readouterr().err
     other.write_text("just: something")
     assert run(["channel", "lint", str(folder), "--contract", str(other)]) == 2
     assert "expected an OpenAPI or Swagger document" in capsys.readouterr().err

@@ -56,6 +56,10 @@ async def passed(
 
     given  now; of readings `asked`: fulfilments that were asked for before; of writings `writes`, or `fulfilment`
     """
+    if not hasattr(connector, "timed"):
+        raise ValueError(
+            f"{call}: {connector.name} passes files and has no `timed(now)`: what it writes has the time in it"
+        )
     now = datetime.fromisoformat(given["now"])
     one = connector.timed(lambda: now)
     with tempfile.TemporaryDirectory() as root:

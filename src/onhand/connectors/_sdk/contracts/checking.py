@@ -9,7 +9,7 @@ from typing import Any, Final
 from onhand.base.fields import path_of
 from onhand.connectors._sdk import filling
 from onhand.connectors._sdk.contracts import described, spoken
-from onhand.connectors._sdk.contracts.described import Described, Operation, content_of, document_of
+from onhand.connectors._sdk.contracts.described import Described, Operation, Uncheckable, content_of, document_of
 from onhand.connectors._sdk.contracts.fitting import Fitting, Problem, listed
 from onhand.connectors._sdk.lint import operations
 from onhand.connectors._sdk.registry import FILE
@@ -61,12 +61,21 @@ def against_contract(folder: Path, connector: ConnectorIn, given: Path | None = 
         if kind == "graphql":
             found += _graphql(folder, connector, document, spoken.schema_of(content), version)
         else:
-            whole.append(described.openapi(content) if kind == "openapi" else described.wordpress(content))
+            whole.append(_described(file, kind, content))
     if whole:
         for asked in _requests(connector):
             problems = _of_request(connector, asked, whole, is_whole=not missing)
             found += [Told(file=FILE, finding=_finding(document, problem)) for problem in problems]
     return _sorted(found)
+
+
+def _described(file: Path, kind: described.Kind, content: Any) -> Described:
+    try:
+        return described.openapi(content) if kind == "openapi" else described.wordpress(content)
+    except (AttributeError, LookupError, TypeError, re.error) as error:
+        raise Uncheckable(
+            f"{file}: no {kind} description: something in it is not what it has to be ({error})"
+        ) from None
 
 
 def _files(folder: Path, connector: ConnectorIn, given: Path | None) -> tuple[dict[str, Path], list[str]]:
