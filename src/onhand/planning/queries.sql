@@ -39,6 +39,15 @@ WHERE kind = 'transfer' AND status = 'approved' AND (from_node_id, node_id) = (%
   AND decided_at >= %(day)s::date::timestamp AT TIME ZONE 'UTC'
   AND decided_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC';
 
+-- name: docked_today
+-- Units that have been sent out of a node, and to a node, on a day (UTC), by approved proposals.
+SELECT coalesce(sum(quantity) FILTER (WHERE from_node_id = %(source)s), 0)::bigint,
+       coalesce(sum(quantity) FILTER (WHERE node_id = %(target)s), 0)::bigint
+FROM proposal
+WHERE kind = 'transfer' AND status = 'approved' AND (from_node_id = %(source)s OR node_id = %(target)s)
+  AND decided_at >= %(day)s::date::timestamp AT TIME ZONE 'UTC'
+  AND decided_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC';
+
 -- name: get
 SELECT * FROM proposal_shown_v1(%(now)s) WHERE proposal_id = %(proposal_id)s;
 
