@@ -73,15 +73,15 @@ def test_no_plan_of_a_day_exceeds_a_dock(shop, docks, approved, kinds):
 
 def test_units_leave_over_docks_as_much_as_these_take(shop):
     shop.node("lyon", docks={"units_out": 12})
-    shop.node("berlin", docks={"units_in": 40, "units_out": None})
-    assert shop.client.get("/v1/nodes/berlin").json()["docks"] == {"units_out": None, "units_in": 40}
+    shop.node("berlin", docks={"units_in": 20, "units_out": None})
+    assert shop.client.get("/v1/nodes/berlin").json()["docks"] == {"units_out": None, "units_in": 20}
     moved = Counter()
     for _ in range(2):
         for proposal in shop.plan("rebalance", settings={"hold_days": 0})[1]:
             shop.approve(proposal)
             moved[proposal["from"]] += proposal["quantity"]
             moved["to " + proposal["node"]] += proposal["quantity"]
-    assert (moved["lyon"], moved["to berlin"]) == (12, 40)
+    assert (moved["lyon"], moved["to berlin"]) == (12, 20)
     # A day later they are free again.
     with shop.server.app.db.connection() as conn:
         conn.execute("UPDATE proposal SET decided_at = decided_at - interval '1 day' WHERE decided_at IS NOT NULL")
