@@ -69,6 +69,14 @@ FROM proposal
 WHERE kind = 'transfer' AND status = 'approved' AND decided_at > %(now)s::timestamptz - interval '60 days'
   AND item_id = ANY (%(items)s::int[]) AND from_node_id = ANY (%(nodes)s::int[]) AND node_id = ANY (%(nodes)s::int[]);
 
+-- name: forget_jobs
+-- Plans of which no proposal is left.
+DELETE FROM job WHERE job_id IN (
+    SELECT job_id FROM job j
+    WHERE kind = %(kind)s AND finished_at < %(before)s
+      AND NOT EXISTS (SELECT FROM proposal p WHERE p.job_id = j.job_id)
+    LIMIT 1000 FOR UPDATE SKIP LOCKED);
+
 -- name: clearing
 -- What a unit will fetch at a node when it must be cleared there.
 SELECT item_id, node_id, value_minor FROM markdown
