@@ -5,22 +5,29 @@ is the quantile of what was drawn, as for a node by itself (safety_stock.py), ov
 demand together with that of all it feeds, day by day and draw by draw. Nodes are drawn independently of one another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from onhand.demand.paths import sample_paths
 from onhand.planning.guaranteed_service import Stage, longest_days, place
-from onhand.planning.safety_stock import Targets, described
+from onhand.planning.protection import Expected
+from onhand.planning.safety_stock import Targets, described, for_fill_rate
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Bool = npt.NDArray[np.bool_]
 
-OUTSIDE = -1
+DAYS_MAX: Final = 365
+"""Longest replenishment of a tree: the work grows with its square, and a year ahead no forecast knows anything."""
+REVIEW_DAYS: Final = 1
+"""From one chance to send over a lane to the next: it can be planned every day."""
+OUTSIDE: Final = -1
 """Source of a node that is fed from outside."""
-NOWHERE = -2
+NOWHERE: Final = -2
 """Source of a node that nothing reaches."""
 
 
@@ -97,6 +104,62 @@ def quickest_sources(is_fed: Bool, keeps: Bool, feeds: Bool, days: Int64, cost: 
         is_better = is_open & ~is_fed & np.isfinite(pays) & ((there < reached) | ((there == reached) & (pays < paid)))
         reached[is_better], paid[is_better], source[is_better] = there[is_better], pays[is_better], node
     return source
+
+
+def trees_of(source: Int64) -> list[Int64]:
+    """Nodes that are fed through the same one, rising; those that feed nobody and are fed by nobody are left out.
+    Raises ValueError where nodes feed each other in a circle."""
+    root = np.where(source == NOWHERE, NOWHERE, np.arange(len(source)))
+    for node in np.flatnonzero(source >= 0).tolist():
+        above, steps = node, 0
+        while source[above] != OUTSIDE:
+            above, steps = int(source[above]), steps + 1
+            if steps > len(source):
+                raise ValueError("expected no circle of nodes that feed each other")
+        root[node] = above
+    groups = [np.flatnonzero(root == node) for node in np.flatnonzero(source == OUTSIDE).tolist()]
+    return [group for group in groups if len(group) > 1]
+
+
+def own_days(source: Int64, lane_days: Int64, lead_days: npt.ArrayLike, review_days: int, share: float) -> Int64:
+    """int64[n], the own time of each node of a tree: over a lane its days and the wait for the next sending; from
+    outside what `share` of the deliveries took at most, lead_days int[K] equally likely, and the wait for the next
+    order."""
+    lead = np.sort(np.asarray(lead_days, np.int64))
+    kept = lead[min(max(int(np.ceil(share * len(lead) - 1e-9)), 1), len(lead)) - 1]
+    return np.where(source == OUTSIDE, kept + review_days, lane_days + REVIEW_DAYS)
+
+
+def place_forecast(
+    tree: Tree, expected: Expected, *, fill_rate: float | None = None, paths: int, correlation: float = 0.5,
+    seed: int = 0,
+) -> Across:  # fmt: skip
+    """`place_across` on draws of a forecast with a row a node; days beyond it are like those of its last week.
+
+    fill_rate  instead of the service of the tree: that of the level which leaves at most so much of demand unserved,
+               at each node over its own time
+
+    Raises ValueError.
+    """
+    longest = tree.longest()
+    if longest > DAYS_MAX:
+        raise ValueError(f"expected at most {DAYS_MAX} days until every node is replenished, got {longest}")
+    known, days = expected.quantiles.shape[1], np.arange(longest)
+    week = min(known, 7)
+    days = np.where(days < known, days, known - week + (days - known) % week)
+    drawn = sample_paths(
+        expected.levels, expected.quantiles[:, days], paths=paths, correlation=correlation, seed=seed
+    )  # fmt: skip
+    service = tree.service if fill_rate is None else _service_of_fill(drawn, tree.days, fill_rate)
+    # The largest draw stands for all that is larger.
+    return place_across(replace(tree, service=np.minimum(service, 1 - 1 / paths)), drawn)
+
+
+def _service_of_fill(demand: Int64, days: Int64, fill_rate: float) -> Float64:
+    lasting = np.stack([demand[:, n, : max(d, 1)].sum(axis=1) for n, d in enumerate(days.tolist())]).astype(np.int32)
+    lasting.sort(axis=1)
+    level = for_fill_rate(lasting, lasting.mean(axis=1) / np.maximum(days, 1), fill_rate).order_up_to
+    return described(lasting, level).service
 
 
 def place_across(tree: Tree, demand: npt.NDArray[np.integer]) -> Across:

@@ -9,12 +9,22 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from onhand.demand.paths import sample_paths
 from onhand.flows.demand.outlook import Outlook
 from onhand.flows.plans.read import Stock, Terms, Ways
 from onhand.flows.plans.request import Request, Scope
-from onhand.planning.across import NOWHERE, OUTSIDE, Across, Tree, place_across, quickest_sources
-from onhand.planning.safety_stock import Targets, described, for_fill_rate, service_of_costs
+from onhand.planning.across import (
+    DAYS_MAX,
+    OUTSIDE,
+    REVIEW_DAYS,
+    Across,
+    Tree,
+    own_days,
+    place_forecast,
+    quickest_sources,
+    trees_of,
+)
+from onhand.planning.protection import Expected
+from onhand.planning.safety_stock import Targets, service_of_costs
 from onhand.planning.wording import placed_across, placed_alone
 
 Float64 = npt.NDArray[np.float64]
@@ -25,10 +35,6 @@ Alone = Literal["no_lanes", "no_unit_cost", "no_price_or_stockout_cost", "too_lo
 """Why an item is planned node by node after all."""
 
 _YEAR: Final = 365.0
-# Service times are tried day by day: the work grows with their square, and a year ahead no forecast knows anything.
-_DAYS_MAX: Final = 365
-# A transfer can be planned every day.
-_REVIEW_DAYS: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,7 @@ def place_items(
             continue
         moving = ways.lanes.unit_minor + np.nan_to_num(scope.weight_kg[item]) * ways.lanes.kg_minor
         source = quickest_sources(is_fed, keeps, is_fed | stock.has[item], ways.days, moving)
-        trees = _trees(source)
+        trees = trees_of(source)
         if not trees:
             alone[item] = "no_lanes"
         for nodes in trees:
@@ -104,11 +110,14 @@ def place_items(
             if np.isnan(costs.stockout).any() and not told:
                 alone[item] = "no_price_or_stockout_cost"
                 continue
-            made = _place(outlook, item, nodes, rows, terms[item], ways, costs, request, paths)
-            if made is None:
+            tree = _tree(rows, nodes, terms[item], ways, costs, request)
+            if tree.longest() > DAYS_MAX:
                 alone[item] = "too_long"
                 continue
-            tree, across = made
+            expected = Expected(levels=outlook.levels, quantiles=outlook.quantiles[item, nodes])
+            across = place_forecast(
+                tree, expected, fill_rate=request.fill_rate, paths=paths, seed=request.seed + item
+            )  # fmt: skip
             item_of.append(np.full(len(nodes), item))
             node_of.append(nodes)
             found.append(across)
@@ -145,7 +154,7 @@ def note_alone(reason: Alone) -> str:
             "no_lanes": "no lane leads from here to a node without supply of its own",
             "no_unit_cost": "what a unit costs is not known everywhere",
             "no_price_or_stockout_cost": "neither a price nor the cost of a stock-out is known everywhere",
-            "too_long": f"it takes more than {_DAYS_MAX} days until every node is replenished",
+            "too_long": f"it takes more than {DAYS_MAX} days until every node is replenished",
         }[reason]
     )
 
@@ -158,24 +167,12 @@ def _floats(parts: list[Float64]) -> Float64:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _trees(source: Int64) -> list[Int64]:
-    """Nodes that are fed through the same one, rising; those that feed nobody and are fed by nobody are left out."""
-    root = np.where(source == NOWHERE, NOWHERE, np.arange(len(source)))
-    for node in np.flatnonzero(source >= 0).tolist():
-        above = int(source[node])
-        while source[above] != OUTSIDE:
-            above = int(source[above])
-        root[node] = above
-    groups = [np.flatnonzero(root == node) for node in np.flatnonzero(source == OUTSIDE).tolist()]
-    return [group for group in groups if len(group) > 1]
-
-
 def _costs(
     scope: Scope, item: int, nodes: Int64, rows: Int64, terms: Mapping[int, Terms], moving: Float64, request: Request,
     today: date,
 ) -> _Costs:  # fmt: skip
     unit, stockout, rate = (np.full(len(nodes), np.nan) for _ in range(3))
-    review = np.full(len(nodes), _REVIEW_DAYS, np.int64)
+    review = np.full(len(nodes), REVIEW_DAYS, np.int64)
     root = int(np.flatnonzero(rows == OUTSIDE)[0])
     bought = terms[int(nodes[root])]
     unit[root] = scope.unit_cost[item] if bought.unit_cost_minor is None else bought.unit_cost_minor
@@ -195,51 +192,18 @@ def _costs(
     return _Costs(unit, stockout, unit * rate / _YEAR, review)
 
 
-def _place(
-    outlook: Outlook, item: int, nodes: Int64, rows: Int64, terms: Mapping[int, Terms], ways: Ways, costs: _Costs,
-    request: Request, paths: int,
-) -> tuple[Tree, Across] | None:  # fmt: skip
-    """None: it takes too long."""
+def _tree(
+    rows: Int64, nodes: Int64, terms: Mapping[int, Terms], ways: Ways, costs: _Costs, request: Request
+) -> Tree:  # fmt: skip
     root = int(np.flatnonzero(rows == OUTSIDE)[0])
-    days = np.zeros(len(nodes), np.int64)
-    for row in np.flatnonzero(rows != OUTSIDE).tolist():
-        days[row] = ways.days[nodes[rows[row]], nodes[row]] + _REVIEW_DAYS
+    lane_days = np.where(rows == OUTSIDE, 0, ways.days[nodes[rows], nodes])
     if request.service_level is not None:
         service = np.full(len(nodes), request.service_level)
     else:
         service = service_of_costs(np.nan_to_num(costs.stockout), costs.holding * costs.review_days)
-    # As long as all but those deliveries took which a node may miss.
-    lead = np.sort(np.array(terms[int(nodes[root])].lead_days, np.int64))
     share = float(service.max()) if request.fill_rate is None else request.fill_rate
-    days[root] = lead[min(int(np.ceil(share * len(lead) - 1e-9)), len(lead)) - 1] + costs.review_days[root]
-    tree = Tree(source=rows, days=days, holding=costs.holding, service=np.minimum(service, 1 - 1 / paths))
-    longest = tree.longest()
-    if longest > _DAYS_MAX:
-        return None
-    demand = sample_paths(
-        outlook.levels, _lasting(outlook.quantiles[item, nodes], longest), paths=paths, seed=request.seed + item
-    )
-    if request.fill_rate is not None:
-        service = _service_of_fill(demand, days, request.fill_rate)
-        tree = Tree(source=rows, days=days, holding=costs.holding, service=np.minimum(service, 1 - 1 / paths))
-    return tree, place_across(tree, demand)
-
-
-def _lasting(quantiles: npt.NDArray[np.float32], days: int) -> Float64:
-    """[n, days, Q]: days beyond the forecast are like its last week."""
-    known = quantiles.shape[1]
-    at = np.arange(days)
-    at = np.where(at < known, at, known - 7 + (at - known) % 7) if known >= 7 else at % known
-    return quantiles[:, at].astype(np.float64)
-
-
-def _service_of_fill(demand: Int64, days: Int64, fill: float) -> Float64:
-    """Of each node the chance to serve everything that the level for this share comes to, over its own time."""
-    drawn = np.stack([demand[:, n, : max(d, 1)].sum(axis=1) for n, d in enumerate(days.tolist())])
-    drawn.sort(axis=1)
-    units = drawn.astype(np.int32)
-    level = for_fill_rate(units, units.mean(axis=1) / np.maximum(days, 1), fill).order_up_to
-    return described(units, level).service
+    days = own_days(rows, lane_days, terms[int(nodes[root])].lead_days, int(costs.review_days[root]), share)
+    return Tree(source=rows, days=days, holding=costs.holding, service=service)
 
 
 def _notes(scope: Scope, nodes: Int64, tree: Tree, across: Across, serves: npt.NDArray[np.bool_]) -> list[str]:
