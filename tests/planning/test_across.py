@@ -93,11 +93,11 @@ def test_own_customers_of_a_node_that_feeds_others_do_not_wait():
 @st.composite
 def networks(draw):
     count = draw(st.integers(2, 6))
-    bits = st.lists(st.booleans(), min_size=count, max_size=count)
-    cost = np.array(draw(st.lists(st.sampled_from([np.inf, 1.0, 2.0]), min_size=count**2, max_size=count**2)))
-    days = np.array(draw(st.lists(st.integers(0, 3), min_size=count**2, max_size=count**2)))
-    masks = [np.array(draw(bits)) for _ in range(3)]
-    return masks[0], masks[1], masks[2], days.reshape(count, count), cost.reshape(count, count)
+    bits = st.lists(st.sampled_from([True, True, False]), min_size=count, max_size=count)
+    cost = np.array(draw(st.lists(st.sampled_from([np.inf, 1.0, 2.0, 3.0]), min_size=count**2, max_size=count**2)))
+    days = np.array(draw(st.lists(st.integers(0, 2), min_size=count**2, max_size=count**2)))
+    not_fed, keeps, feeds = (np.array(draw(bits)) for _ in range(3))
+    return ~not_fed, keeps, feeds, days.reshape(count, count), cost.reshape(count, count)
 
 
 def reached_by_trying(is_fed, keeps, feeds, days, cost):

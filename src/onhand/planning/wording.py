@@ -49,7 +49,7 @@ def placed_across(
     source: str | None, *, inbound_days: int, days: int, quoted_days: int | None, has_customers: bool
 ) -> str:
     """The service times of a node, in a sentence. source: node that feeds it; quoted_days: to those it feeds"""
-    fed = "what is bought is there" if source is None else f"{source} sends within {_days(inbound_days)}, it is there"
+    fed = "what is bought is there" if source is None else f"{source} sends {_within(inbound_days)}, it is there"
     later = f"after {_days(days)}" if source is None else f"{_days(days)} later"
     quotes = [] if quoted_days is None else [f"it quotes {_days(quoted_days)} to the nodes that it feeds"]
     if has_customers:
@@ -60,6 +60,10 @@ def placed_across(
 def placed_alone(reason: str) -> str:
     """Why a node is planned by itself."""
     return f"Planned for this node alone: {reason}."
+
+
+def _within(days: int) -> str:
+    return f"within {_days(days)}" if days else "at once"
 
 
 def _days(count: int) -> str:
