@@ -41,6 +41,7 @@ from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
+from onhand.flows.plans.forget import forget_plans
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -240,7 +241,8 @@ class App:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
         listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
-        forget old idempotency keys, and have compiled what planning needs. Any number of processes may do it."""
+        forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
+        may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -257,6 +259,7 @@ class App:
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
+            ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)

@@ -469,6 +469,7 @@ def _documents(shop: Shop) -> Iterator[Bad]:
         ("working_days", [0], "[0]"), ("working_days", [8], "[0]"), ("working_days", ["someday"], "[0]"),
         ("closed_days", ["2026-02-30"], "[0]"),
         ("capacity", {"orders": -1}, ".orders"), ("capacity", {"pallets": 1}, ".pallets"), ("methods", ["fly"], "[0]"),
+        ("docks", {"units_in": -1}, ".units_in"), ("docks", {"units": 5}, ".units"), ("docks", [], ""),
         ("safety_stock_default", -1), ("handling_cost_minor", 1.5), ("holidays", "DE-XX"),
         ("labour", {"minor_per_hour": -1}, ".minor_per_hour"), ("labour", {"seconds_per_line": 1}, ".minor_per_hour"),
     ):  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from onhand.api.routes_plans import BuyingIn, PruningIn, RebalancingIn
+from onhand.api.routes_plans import BuyingIn, KeepingIn, PruningIn, RebalancingIn
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/plan-stock.md"
 _REQUEST = re.compile(r"^<!-- request: (?P<method>\w+) (?P<path>\S+) -->\n```json\n(?P<body>.*?)^```$", re.M | re.S)
@@ -17,7 +17,7 @@ def test_every_request_of_the_page_is_taken(server):
         place = {"node_type": "store", "country": "DE", "latitude": 50, "longitude": 8, "timezone": "UTC"}
         server.client.put(f"/v1/nodes/{code}", json={"name": code} | place)
     requests = list(_REQUEST.finditer(text))
-    assert len(requests) == text.count("```json") == 3
+    assert len(requests) == text.count("```json") == 4
     for request in requests:
         answer = server.client.request(request["method"], request["path"], json=json.loads(request["body"]))
         assert answer.status_code in (200, 202), answer.text
@@ -29,5 +29,5 @@ def test_every_request_of_the_page_is_taken(server):
 
 def test_every_setting_is_on_the_page():
     text = PAGE.read_text("utf-8")
-    for name in BuyingIn.model_fields | RebalancingIn.model_fields | PruningIn.model_fields:
+    for name in KeepingIn.model_fields | BuyingIn.model_fields | RebalancingIn.model_fields | PruningIn.model_fields:
         assert f"`{name}`" in text, name

@@ -5,7 +5,6 @@ skipped out loud.
 """
 
 import fcntl
-import gzip
 import json
 import os
 import re
@@ -24,6 +23,9 @@ from urllib.parse import parse_qsl, urlsplit
 import graphql
 import jsonschema_rs
 import pytest
+
+from onhand.connectors._sdk.contracts.described import content_of, document_of
+from onhand.connectors._sdk.contracts.spoken import schema_of
 
 from .running import CONTRACTS
 
@@ -274,8 +276,7 @@ class Described:
 
 
 def _unpacked(path):
-    raw = path.read_bytes()
-    return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+    return json.loads(content_of(path))
 
 
 def _resolved(part, document):
@@ -345,8 +346,7 @@ def judged(connection, file):
 
 @cache
 def graphql_schema(file):
-    introspection = _unpacked(CONTRACTS / file)
-    return graphql.build_client_schema(introspection.get("data", introspection), assume_valid=True)
+    return schema_of(document_of(CONTRACTS / file)[1])
 
 
 @cache

@@ -82,6 +82,57 @@ def test_safety_stock_by_fill_rate_by_costs_and_with_lead_times_that_scatter():
     assert for_all["order_up_to"][0] == pytest.approx(scattered["order_up_to"][0], rel=0.05)
 
 
+def fed(*rows):
+    return pl.DataFrame([{"source": k, "target": to, "lead_days": days} for k, to, days in rows])
+
+
+def test_safety_stock_of_series_that_feed_one_another():
+    series = forecast({"centre": 0.0, "north": 20.0, "south": 20.0, "alone": 20.0})
+    ways = fed(("centre", "north", 1), ("centre", "south", 1))
+    cost = {"unique_id": ["centre", "north", "south", "alone"], "carrying_minor": [1, 20, 20, 20]}
+    found = onhand.safety_stock(series, 10, service_level=0.95, review_days=4, lanes=ways, carrying=pl.DataFrame(cost))
+    assert found.columns[-2:] == ["inbound_days", "quoted_days"]
+    cheap = {row["unique_id"]: row for row in found.to_dicts()}
+    assert (cheap["centre"]["quoted_days"], cheap["north"]["inbound_days"]) == (0, 0)
+    assert cheap["centre"]["mean"] == pytest.approx(14 * 40, rel=0.03)
+    assert cheap["north"]["mean"] == pytest.approx(2 * 20, rel=0.05)
+    # Pooled: less than the two would keep for that time themselves.
+    assert cheap["alone"]["safety_stock"] < cheap["centre"]["safety_stock"] < 1.7 * cheap["alone"]["safety_stock"]
+    by_itself = onhand.safety_stock(series, 10, service_level=0.95, review_days=4).to_dicts()
+    assert {**cheap["alone"]} == {
+        **next(r for r in by_itself if r["unique_id"] == "alone"), "inbound_days": 0, "quoted_days": 0
+    }  # fmt: skip
+    cost["carrying_minor"][:1] = [900]
+    found = onhand.safety_stock(series, 10, service_level=0.95, review_days=4, lanes=ways, carrying=pl.DataFrame(cost))
+    dear = {row["unique_id"]: row for row in found.to_dicts()}
+    assert (dear["centre"]["quoted_days"], dear["centre"]["safety_stock"], dear["south"]["inbound_days"]) == (14, 0, 14)
+    assert dear["south"]["safety_stock"] > 2 * cheap["south"]["safety_stock"]
+    costs = pl.DataFrame(cost).with_columns(stockout_minor=pl.lit(9_000.0))
+    for given in ({"costs": costs}, {"fill_rate": 0.98}):
+        found = onhand.safety_stock(series, 10, **given, lanes=ways)
+        assert (found.filter(pl.col("unique_id") != "centre")["safety_stock"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"lanes": fed(("x", "y", 1), ("y", "x", 1))}, "lanes: expected no circle"),
+        ({"lanes": fed(("x", "x", 1))}, "lanes: expected no circle"),
+        ({"lanes": fed(("x", "z", 1), ("y", "z", 1))}, "lanes.target: expected each series to be fed by one other"),
+        ({"lanes": fed(("q", "z", 1))}, "lanes.source: no series 'q'"),
+        ({"lanes": fed(("x", "q", 1))}, "lanes.target: no series 'q'"),
+        ({"lanes": fed(("x", "z", 0.5))}, "lanes.lead_days: expected whole numbers"),
+        ({"lanes": fed(("x", "z", 400))}, "lanes: expected at most 365 days"),
+        ({"carrying": pl.DataFrame({"unique_id": ["x"], "carrying_minor": [1]})}, "carrying.carrying_minor: expected"),
+        ({"lanes": None, "carrying": pl.DataFrame()}, "carrying: expected it with lanes"),
+    ],
+)
+def test_safety_stock_across_says_what_is_wrong(change, told):
+    given = {"service_level": 0.9, "lanes": fed(("x", "y", 1)), "paths": 50} | change
+    with pytest.raises(onhand.InvalidInput, match=told):
+        onhand.safety_stock(forecast({"x": 1.0, "y": 1.0, "z": 1.0}), 3, **given)
+
+
 def test_frames_of_another_library_are_taken_and_given_back():
     given = Table(forecast({"x": 10.0}).with_columns(pl.col("ds").cast(pl.String)).to_dict(as_series=False))
     found = onhand.safety_stock(given, 3, service_level=0.9)

@@ -37,6 +37,7 @@ FULL = NODE | {
     "working_days": [1, 2, 6],
     "closed_days": ["2026-12-25", "2027-01-01"],
     "capacity": {"orders": 1200, "units": 0},
+    "docks": {"units_out": 0, "units_in": 700},
     "methods": ["pickup", "ship"],
     "safety_stock_default": 2,
     "co2_g_per_order": 12,
@@ -60,6 +61,7 @@ def test_a_node_comes_back_as_written_and_again_is_unchanged(db):
     assert written == "created"
     assert (node.node_id, node.code, node.cutoff, node.working_days) == (1, "LYON", "16:45", [1, 2, 6])
     assert (node.capacity_orders, node.capacity_lines, node.capacity_units) == (1200, None, 0)
+    assert (node.dock_units_out, node.dock_units_in) == (0, 700)
     assert [d.isoformat() for d in node.closed_days] == FULL["closed_days"]
     for name in ("handling_line_minor", "handling_unit_minor", "labour", "holidays"):
         assert getattr(node, name) == FULL[name]

@@ -39,6 +39,7 @@ _NODE: Json = {
     "cutoff": "15:00", "working_days": [1, 2, 3, 4, 5, 6], "closed_days": ["2026-12-24"], "holidays": "DE-BE",
     "methods": ["ship", "pickup"], "safety_stock_default": 2, "co2_g_per_order": 40, "attributes": {}, "active": True,
     "created_at": _MONDAY, "updated_at": _MONDAY, "capacity": {"orders": 120, "lines": None, "units": None},
+    "docks": {"units_out": None, "units_in": 400},
 }  # fmt: skip
 _GROUP: Json = {"code": "EUROPE", "name": "Europe", "nodes": ["LYON", "BERLIN"], "updated_at": _MONDAY}
 _CARRIER: Json = {

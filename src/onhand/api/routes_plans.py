@@ -84,6 +84,18 @@ class EnoughIn(Strict):
     ] = 0.25
 
 
+class KeepingIn(EnoughIn):
+    """How much to keep, and whether nodes rely on one another."""
+
+    across: Annotated[
+        Literal["nodes"] | None,
+        Field(
+            description="nodes: where lanes feed nodes that buy nothing, safety stocks of an item are placed together,"
+            " so that all of them cost least; null: each node for itself"
+        ),
+    ] = None
+
+
 class BuyingIn(EnoughIn):
     """How to buy."""
 
@@ -132,7 +144,7 @@ class SafetyStockPlanIn(_StockPlanIn):
     )
 
     kind: Literal["safety_stock"]
-    settings: EnoughIn = EnoughIn()
+    settings: KeepingIn = KeepingIn()
 
 
 class ReplenishPlanIn(_StockPlanIn):

@@ -177,8 +177,9 @@ def approve(proposal_id: _ProposalId, app: TheApp, by: By, once: OnceDep) -> Res
     `proposal.approved`, and sourcing knows it as a markdown.
 
     What has changed since the plan is looked at: 409 where the units are not free any more (`proposal.stock_gone`), the
-    lane is full or closed (`proposal.lane_full`, `proposal.lane_closed`), another supplies the item
-    (`proposal.supplier_changed`), or it is over (`proposal.expired`, `.superseded`, `.dismissed`).
+    lane is full or closed (`proposal.lane_full`, `proposal.lane_closed`), a dock takes no more today
+    (`proposal.dock_full`), another supplies the item (`proposal.supplier_changed`), or it is over (`proposal.expired`,
+    `.superseded`, `.dismissed`).
     """
     done: list[Decided] = []
 

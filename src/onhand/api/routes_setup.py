@@ -468,6 +468,7 @@ def public_node(node: Node) -> dict[str, Any]:
     """A node, without its id."""
     row = without(node, "node_id")
     row["capacity"] = {limit: row.pop(f"capacity_{limit}") for limit in ("orders", "lines", "units")}
+    row["docks"] = {way: row.pop(f"dock_{way}") for way in ("units_out", "units_in")}
     return row
 
 

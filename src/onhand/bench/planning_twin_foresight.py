@@ -101,20 +101,23 @@ class Clairvoyant:
         self._market, self._knows = market, knows
 
     def __call__(self, seen: Seen) -> Outlook:
-        span = slice(seen.day, seen.day + HORIZON)
+        return self.on(seen.day)
+
+    def on(self, day: int) -> Outlook:
+        span = slice(day, day + HORIZON)
         if self._knows == "orders":
             came = self._market.demand[:, :, span].astype(np.float32)
             levels = len(LEVELS)
             whole, regional = (np.repeat(of[..., None], levels, axis=-1) for of in (came.sum(axis=1), came))
         else:
             rate = self._market.rate[:, :, span]
-            random = np.random.default_rng(seen.day)
+            random = np.random.default_rng(day)
             drawn = random.poisson(rate * random.gamma(SCATTER, 1 / SCATTER, (_DRAWS, *rate.shape)))
             whole, regional = (
                 np.moveaxis(np.quantile(of, LEVELS, axis=0), 0, -1).astype(np.float32)
                 for of in (drawn.sum(axis=2), drawn)
             )
-        return _outlook(seen.day, whole, regional.reshape(-1, *regional.shape[2:]))
+        return _outlook(day, whole, regional.reshape(-1, *regional.shape[2:]))
 
 
 def _outlook(day: int, whole: npt.NDArray[np.float32], regional: npt.NDArray[np.float32]) -> Outlook:

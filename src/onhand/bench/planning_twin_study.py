@@ -215,7 +215,8 @@ class Found:
     curve    for each of Setting.carrying (by forecast, by average with as much capital), suppliers deliver to all nodes
     rates    the first of them by somebody who knows the rates of demand
     flow     the first of them with transfers before the demand
-    breaks   promotions whose stock ran out within a day of the day foretold, and all that were looked at
+    breaks   promotions whose stock ran out within a day of the day foretold, of whom that somebody told who knows the
+             rates, and all that were looked at
     centres  suppliers deliver to two centres: nothing is moved (still), filled up by averages (filled), and before the
              demand by forecasts (flow); the same purchases in all
     """
@@ -225,7 +226,7 @@ class Found:
     rates: Figures
     flow: Figures
     centres: Mapping[str, Figures]
-    breaks: tuple[int, int]
+    breaks: tuple[int, int, int]
 
     @property
     def ours(self) -> Figures:
@@ -253,14 +254,17 @@ def one(setting: Setting, seed: int) -> Found:
     )  # fmt: skip
 
 
-def break_days(twin: Twin) -> tuple[int, int]:
-    """(hits, all) of promotions in the days that count: a week before each the day is foretold on which its stock will
-    have run out, with no supply; drawn is stock that is thought to last until some day of the promotion or the three
-    after it. A hit is within a day of what comes."""
+def break_days(twin: Twin) -> tuple[int, int, int]:
+    """(hits, hits of somebody who knows the rates, all) of promotions in the days that count.
+
+    A week before each the day is foretold on which its stock will have run out, with no supply; drawn is stock that is
+    thought to last until some day of the promotion or the three after it. A hit is within a day of what comes.
+    """
     market, rng = twin.market, np.random.default_rng([twin.seed, 53])
     begins = twin.setting.history + twin.setting.settle
-    foretold: dict[int, Outlook] = {}
-    hits = looked = 0
+    knowing = Clairvoyant(market, "rates")
+    foretold: dict[int, tuple[Outlook, Outlook]] = {}
+    hits, looked = [0, 0], 0
     is_on: npt.NDArray[np.bool_] = np.any(market.discount > 0, axis=1)
     for item, day in np.argwhere(is_on[:, 1:] & ~is_on[:, :-1]).tolist():
         start, today = day + 1, day + 1 - _ASSESSED_BEFORE
@@ -268,15 +272,20 @@ def break_days(twin: Twin) -> tuple[int, int]:
             continue
         if today not in foretold:
             demand = market.demand[:, :, :today]
-            foretold[today] = twin.forecasts.outlook(today, demand.astype(np.float64), demand)
-        whole = foretold[today].whole
-        paths = sample_paths(
-            whole.levels, whole.quantiles[item : item + 1, :_LOOKED_AHEAD], paths=_PATHS, correlation=_KEPT, seed=today
-        )[:, 0].cumsum(axis=1)
+            foretold[today] = twin.forecasts.outlook(today, demand.astype(np.float64), demand), knowing.on(today)
+        ours, known = (_paths(of, item, today) for of in foretold[today])
         ends = start + int((~is_on[item, start:]).argmax())
-        stock = paths[:, rng.integers(_ASSESSED_BEFORE, min(ends + 3 - today, _LOOKED_AHEAD - 4))].mean()
-        runs_out = np.sort((paths <= stock).sum(axis=1))[_PATHS // 2]
+        stock = ours[:, rng.integers(_ASSESSED_BEFORE, min(ends + 3 - today, _LOOKED_AHEAD - 4))].mean()
         came = (market.demand[item, :, today : today + _LOOKED_AHEAD].sum(axis=0).cumsum() <= stock).sum()
         looked += 1
-        hits += abs(int(runs_out) - int(came)) <= 1
-    return hits, looked
+        for who, paths in enumerate((ours, known)):
+            runs_out = np.sort((paths <= stock).sum(axis=1))[_PATHS // 2]
+            hits[who] += abs(int(runs_out) - int(came)) <= 1
+    return hits[0], hits[1], looked
+
+
+def _paths(outlook: Outlook, item: int, today: int) -> npt.NDArray[np.float64]:
+    """float64[path, day] units of an item that are asked for until then."""
+    whole = outlook.whole
+    quantiles = whole.quantiles[item : item + 1, :_LOOKED_AHEAD]
+    return sample_paths(whole.levels, quantiles, paths=_PATHS, correlation=_KEPT, seed=today)[:, 0].cumsum(axis=1)

@@ -94,9 +94,21 @@ def new(
 
 
 @commands.command()
-def lint(folders: Annotated[list[Path], typer.Argument(help="Folders of connectors.")]) -> None:
-    """Say what is wrong with connectors, by line and column. Exits 1 for errors, 2 if one cannot be read."""
-    from onhand.connectors import FILE, lint_folder
+def lint(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of connectors.")],
+    *,
+    contract: Annotated[
+        Path | None,
+        typer.Option(
+            help="Description of the interface: OpenAPI, GraphQL, a WordPress index; or the folder of those named."
+        ),
+    ] = None,
+) -> None:
+    """Say what is wrong with connectors, by line and column. Exits 1 for errors, 2 if one cannot be read.
+
+    Where a description of the channel's interface is named or given, requests are held against it as well.
+    """
+    from onhand.connectors import FILE, Uncheckable, against_contract, lint_folder
 
     failed = False
     for given in folders:
@@ -110,9 +122,21 @@ def lint(folders: Annotated[list[Path], typer.Argument(help="Folders of connecto
         for finding in linted.findings:
             out.print(f"{folder / FILE}:{finding}")
         failed |= linted.connector is None
+        try:
+            told = [] if linted.connector is None else against_contract(folder.resolve(), linted.connector, contract)
+        except (Uncheckable, OSError) as error:
+            err.print(f"error: {_why(error)}")
+            raise typer.Exit(2) from None
+        for one in told:
+            out.print(f"{folder}/{one}")
+        failed |= any(one.finding.severity == "error" for one in told)
     if failed:
         raise typer.Exit(1)
     out.print(f"{len(folders)} {'connector is' if len(folders) == 1 else 'connectors are'} fit for use")
+
+
+def _why(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 @commands.command()

@@ -60,6 +60,9 @@ def run(
         float | None, typer.Option(help="Chance to serve all demand: 0.95. Left out: that of the costs.")
     ] = None,
     fill_rate: Annotated[float | None, typer.Option(help="Or the share of demand to serve: 0.98.")] = None,
+    across_nodes: Annotated[
+        bool, typer.Option("--across-nodes", help="safety_stock: place it over all nodes that lanes connect.")
+    ] = False,
     budget: Annotated[int | None, typer.Option(min=0, help="Most to spend, in minor units (cents).")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, max=365, help="Days ahead for which stock is valued.")] = None,
     valid: Annotated[int, typer.Option(min=1, max=336, help="Hours for which proposals may be approved.")] = 24,
@@ -87,6 +90,7 @@ def run(
         nodes=tuple(node or ()),
         service_level=service_level,
         fill_rate=fill_rate,
+        across="nodes" if across_nodes else None,
         budget_minor=budget,
         horizon_days=horizon,
         valid_hours=valid,

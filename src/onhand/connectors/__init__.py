@@ -5,6 +5,7 @@ may have happened is `unknown`), and never shows a secret. Start reading at _sdk
 _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put to work).
 """
 
+from onhand.connectors._sdk.contracts import Uncheckable, against_contract
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.filled_in import completed, credential_problems, setting_problems
 from onhand.connectors._sdk.interface import (
@@ -56,7 +57,9 @@ __all__ = [
     "Refused",
     "Shipper",
     "Unavailable",
+    "Uncheckable",
     "Unusable",
+    "against_contract",
     "built_in",
     "completed",
     "credential_problems",

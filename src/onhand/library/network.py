@@ -221,7 +221,7 @@ def _catalogue(given: NetworkIn, errors: list[FieldError]) -> Catalogue:
 def _document(given: NetworkIn, node_ids: Mapping[str, int], errors: list[FieldError]) -> bytes:
     """The JSON document that `compile_network` reads."""
     nodes = [
-        node.model_dump(mode="json", exclude={"capacity", "name"})
+        node.model_dump(mode="json", exclude={"capacity", "docks", "name"})
         | {f"capacity_{what}": getattr(node.capacity, what) for what in ("orders", "lines", "units")}
         | {"node_id": node_ids[node.code]}
         for node in given.nodes

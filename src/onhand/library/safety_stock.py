@@ -1,5 +1,6 @@
 """`onhand.safety_stock`: how much to keep against what is not known of demand and of lead time."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 
 from onhand.errors import InvalidInput
 from onhand.library.tables import Frame, expected_of, in_range, read, same_library
+from onhand.planning.across import OUTSIDE, Across, Tree, own_days, place_forecast, trees_of
 from onhand.planning.protection import DAYS_MAX, Expected, drawn_totals
 from onhand.planning.safety_stock import Targets, for_fill_rate, for_service, service_of_costs
 
@@ -22,6 +24,8 @@ def safety_stock(
     service_level: float | None = None,
     fill_rate: float | None = None,
     costs: Frame | None = None,
+    lanes: Frame | None = None,
+    carrying: Frame | None = None,
     review_days: int = 1,
     correlation: float = 0.5,
     paths: int = 2_000,
@@ -36,13 +40,21 @@ def safety_stock(
     fill_rate         share of demand that is served at least, in [0, 1); or
     costs             unique_id, stockout_minor of a unit not served, carrying_minor of a unit kept for a day: the level
                       at which the last unit costs as much as it saves
+    lanes             source, target, lead_days: a series that feeds another, such as an item at a central node and at
+                      a store. What is kept is then placed where it costs least: each series quotes those it feeds a
+                      time in which it delivers, and serves its own demand at once. A target has one source, can be
+                      sent to every day, and needs no lead time; a series without demand of its own has quantiles of 0
+    carrying          unique_id, carrying_minor of a unit kept for a day, which lanes are used by; that of `costs` if
+                      these are given, and else the same for all
     review_days       days from one chance to order to the next
     correlation       of one day's deviation from its forecast with the next day's
     paths             draws of demand and lead time, even
 
     Returns a frame of the same library: unique_id, order_up_to, safety_stock (units beyond mean demand), mean (demand
-    of lead and review time), service_level (reached), short (units expected to be missing). Days beyond the forecast
-    are like its last week. Raises InvalidInput.
+    of lead and review time), service_level (reached), short (units expected to be missing); with lanes also
+    inbound_days (that its source quotes it) and quoted_days (that it quotes those it feeds), and the others are of the
+    days and the demand that its stock covers, that of those it feeds included. Days beyond the forecast are like its
+    last week. Raises InvalidInput.
     """
     chosen = [name for name, given in (("service_level", service_level), ("fill_rate", fill_rate), ("costs", costs))
               if given is not None]  # fmt: skip
@@ -67,10 +79,66 @@ def safety_stock(
         )
         for rows in (slice(n, min(n + _ROWS_AT_ONCE, count)) for n in range(0, count, _ROWS_AT_ONCE))
     ]  # fmt: skip
+    if carrying is not None and (lanes is None or costs is not None):
+        raise InvalidInput.at("carrying", "expected it with lanes, and without costs, which say it too")
     told = {"order_up_to": "order_up_to", "safety_stock": "safety_stock", "mean": "mean", "service_level": "service",
             "short": "short"}  # fmt: skip
     columns = {name: np.concatenate([getattr(part, field) for part in parts]) for name, field in told.items()}
+    if lanes is not None:
+        told_costs = costs if carrying is None else carrying
+        holding = np.ones(count)
+        if told_costs is not None:
+            holding = _carrying_of(told_costs, series, "costs" if carrying is None else "carrying")
+        columns |= {"inbound_days": np.zeros(count, np.int64), "quoted_days": np.zeros(count, np.int64)}
+        for rows, across in _placed(
+            _sources(lanes, series["unique_id"]), expected, (lead, review_days), share, holding,
+            fill_rate=fill_rate, draws=(paths, correlation, seed),
+        ):  # fmt: skip
+            for name, field in told.items():
+                columns[name][rows] = getattr(across.targets, field)
+            columns["inbound_days"][rows], columns["quoted_days"][rows] = across.inbound_days, across.quoted_days
     return same_library(demand_quantiles, {"unique_id": series["unique_id"].to_list()} | columns)
+
+
+def _placed(
+    fed: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], expected: Expected,
+    time: tuple[npt.NDArray[np.int64], int], share: npt.NDArray[np.float64], holding: npt.NDArray[np.float64], *,
+    fill_rate: float | None, draws: tuple[int, float, int],
+) -> Iterator[tuple[npt.NDArray[np.int64], Across]]:  # fmt: skip
+    """(rows of the series, what is kept at them) of those that lanes connect. fed: source and days of the lane of each
+    series; time: lead times int64[n, K], and days from one chance to order to the next"""
+    (source, lane_days), (lead, review_days), (paths, correlation, seed) = fed, time, draws
+    try:
+        for rows in trees_of(source):
+            at = {row: n for n, row in enumerate(rows.tolist())}
+            fed_by = np.array([at.get(int(row), OUTSIDE) for row in source[rows]], np.int64)
+            root = rows[fed_by == OUTSIDE][0]
+            days = own_days(fed_by, lane_days[rows], lead[root], review_days, float(share[rows].max()))
+            yield (
+                rows,
+                place_forecast(
+                    Tree(source=fed_by, days=days, holding=holding[rows], service=share[rows]),
+                    Expected(levels=expected.levels, quantiles=expected.quantiles[rows]),
+                    fill_rate=fill_rate, paths=paths, correlation=correlation, seed=seed + int(root),
+                ),
+            )  # fmt: skip
+    except ValueError as error:
+        raise InvalidInput.at("lanes", str(error)) from None
+
+
+def _sources(lanes: Frame, ids: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(row of the series that feeds each, or OUTSIDE; days of the lane)."""
+    table = read(lanes, "lanes", {"source": "text", "target": "text", "lead_days": "whole"})
+    if table["target"].is_duplicated().any():
+        raise InvalidInput.at("lanes.target", "expected each series to be fed by one other")
+    row = {unique_id: n for n, unique_id in enumerate(ids.to_list())}
+    source, days = np.full(len(ids), OUTSIDE, np.int64), np.zeros(len(ids), np.int64)
+    for k, to, lasts in table.select("source", "target", "lead_days").iter_rows():
+        for name, end in (("source", k), ("target", to)):
+            if end not in row:
+                raise InvalidInput.at(f"lanes.{name}", f"no series {end!r} in demand_quantiles")
+        source[row[to]], days[row[to]] = row[k], lasts
+    return source, days
 
 
 def _targets(
@@ -113,6 +181,14 @@ def _lead_days(lead_time: float | Frame, ids: pl.Series) -> npt.NDArray[np.int64
     most = min(max(map(len, lists)), 200)
     ranks = (np.arange(most) + 0.5) / most
     return np.array([[days[int(rank * len(days))] for rank in ranks] for days in lists], np.int64)
+
+
+def _carrying_of(given: Frame, series: pl.DataFrame, what: str) -> npt.NDArray[np.float64]:
+    table = read(given, what, {"unique_id": "text", "carrying_minor": "number"}).unique("unique_id")
+    joined = series.join(table, on="unique_id", how="left", maintain_order="left")["carrying_minor"]
+    if joined.null_count() or (joined < 0).any():
+        raise InvalidInput.at(f"{what}.carrying_minor", "expected a number of at least 0 for every series")
+    return joined.to_numpy()
 
 
 def _service_of(costs: Frame, series: pl.DataFrame, review_days: int) -> npt.NDArray[np.float64]:

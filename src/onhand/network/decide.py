@@ -95,6 +95,8 @@ def node_of(code: str, row: NodeIn, node_id: int) -> Node:
         handling_unit_minor=row.handling_unit_minor,
         labour=None if row.labour is None else row.labour.model_dump(mode="json"),
         holidays=row.holidays,
+        dock_units_out=row.docks.units_out,
+        dock_units_in=row.docks.units_in,
         attributes=row.attributes,
         active=row.active,
     )

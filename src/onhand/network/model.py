@@ -119,6 +119,14 @@ class CapacityIn(Strict):
     units: _PerDay | None = None
 
 
+class DocksIn(Strict):
+    """Most units that transfers may take out of a node, and bring to it, of what is sent on one day; null or left out:
+    without limit."""
+
+    units_out: Limit | None = None
+    units_in: Limit | None = None
+
+
 class LabourIn(Strict):
     """What the work on an order costs a node, from time standards; added to its handling costs."""
 
@@ -149,6 +157,7 @@ class NodeIn(Strict):
                     "holidays": "FR",
                     "labour": {"minor_per_hour": 2400, "seconds_per_line": 40, "seconds_per_unit": 6},
                     "capacity": {"orders": 1200, "units": 5000},
+                    "docks": {"units_out": 800, "units_in": 1500},
                     "methods": ["ship", "pickup"],
                 }
             ]
@@ -190,6 +199,7 @@ class NodeIn(Strict):
         AfterValidator(_holidays),
     ] = None
     capacity: CapacityIn = CapacityIn()
+    docks: DocksIn = DocksIn()
     methods: Annotated[list[Method], Field(max_length=3), AfterValidator(_unique)] = ["ship"]
     safety_stock_default: Annotated[Limit, Field(description="units per item kept back")] = 0
     co2_g_per_order: Cost = 0
@@ -530,6 +540,8 @@ class Node:
     handling_unit_minor: int = 0
     labour: dict[str, Any] | None = None
     holidays: str | None = None
+    dock_units_out: int | None = None
+    dock_units_in: int | None = None
     attributes: dict[str, Any] = field(default_factory=dict[str, Any])
     active: bool = True
     created_at: datetime | None = None

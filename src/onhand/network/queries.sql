@@ -10,14 +10,14 @@ SELECT coalesce(max(node_id), 0) FROM node;
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
        handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
        capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, handling_line_minor,
-       handling_unit_minor, labour, holidays, attributes, active, created_at, updated_at
+       handling_unit_minor, labour, holidays, dock_units_out, dock_units_in, attributes, active, created_at, updated_at
 FROM node WHERE code = ANY (%(codes)s);
 
 -- name: list_nodes
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
        handling_cost_minor, to_char(cutoff, 'HH24:MI') AS cutoff, working_days, closed_days, capacity_orders,
        capacity_lines, capacity_units, methods, safety_stock_default, co2_g_per_order, handling_line_minor,
-       handling_unit_minor, labour, holidays, attributes, active, created_at, updated_at
+       handling_unit_minor, labour, holidays, dock_units_out, dock_units_in, attributes, active, created_at, updated_at
 FROM node
 WHERE code > %(after)s
   AND (%(node_type)s::text IS NULL OR node_type = %(node_type)s)
@@ -31,16 +31,18 @@ SELECT code, node_id FROM node WHERE code = ANY (%(codes)s);
 -- name: write_nodes
 INSERT INTO node AS n (node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
     handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
-    safety_stock_default, co2_g_per_order, handling_line_minor, handling_unit_minor, labour, holidays, attributes, active)
+    safety_stock_default, co2_g_per_order, handling_line_minor, handling_unit_minor, labour, holidays, dock_units_out,
+    dock_units_in, attributes, active)
 SELECT node_id, code, name, node_type, country, region, postal_code, latitude, longitude, timezone,
     handling_cost_minor, cutoff, working_days, closed_days, capacity_orders, capacity_lines, capacity_units, methods,
     safety_stock_default, co2_g_per_order, handling_line_minor, handling_unit_minor, nullif(labour, 'null'), holidays,
-    attributes, active
+    dock_units_out, dock_units_in, attributes, active
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (node_id int, code text, name text, node_type text, country text,
     region text, postal_code text, latitude float8, longitude float8, timezone text, handling_cost_minor int,
     cutoff time, working_days smallint[], closed_days date[], capacity_orders int, capacity_lines int,
     capacity_units int, methods text[], safety_stock_default int, co2_g_per_order int,
-    handling_line_minor int, handling_unit_minor int, labour jsonb, holidays text, attributes jsonb, active bool)
+    handling_line_minor int, handling_unit_minor int, labour jsonb, holidays text, dock_units_out int,
+    dock_units_in int, attributes jsonb, active bool)
 ON CONFLICT (node_id) DO UPDATE SET
     name = excluded.name, node_type = excluded.node_type, country = excluded.country, region = excluded.region,
     postal_code = excluded.postal_code, latitude = excluded.latitude, longitude = excluded.longitude,
@@ -50,7 +52,8 @@ ON CONFLICT (node_id) DO UPDATE SET
     capacity_units = excluded.capacity_units, methods = excluded.methods,
     safety_stock_default = excluded.safety_stock_default, co2_g_per_order = excluded.co2_g_per_order,
     handling_line_minor = excluded.handling_line_minor, handling_unit_minor = excluded.handling_unit_minor,
-    labour = excluded.labour, holidays = excluded.holidays, attributes = excluded.attributes, active = excluded.active,
+    labour = excluded.labour, holidays = excluded.holidays, dock_units_out = excluded.dock_units_out,
+    dock_units_in = excluded.dock_units_in, attributes = excluded.attributes, active = excluded.active,
     updated_at = now();
 
 -- name: stop_promises
@@ -239,6 +242,13 @@ ORDER BY i.sku, coalesce(n.code, ' ') LIMIT %(limit)s;
 -- name: lock_lane
 SELECT days, units_per_day FROM lane
 WHERE (from_node_id, to_node_id) = (%(source)s, %(target)s) AND active FOR UPDATE;
+
+-- name: lock_docks
+-- In the order of their ids, so that two transfers between the same nodes cannot deadlock. Who refers to a node, as
+-- every entry does, does not wait for this lock.
+SELECT node_id, code, dock_units_out, dock_units_in FROM node
+WHERE node_id IN (%(source)s, %(target)s) AND num_nonnulls(dock_units_out, dock_units_in) > 0
+ORDER BY node_id FOR NO KEY UPDATE;
 
 -- name: supplier_of
 -- A row of the node, even an inactive one, comes before that of every node.

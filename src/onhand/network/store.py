@@ -80,7 +80,9 @@ def write_nodes(conn: Connection[TupleRow], changes: NodeChanges) -> None:
         return
     if changes.now_limited:
         conn.execute(SQL["stop_promises"])
-    rows = [{name: getattr(node, name) for name in _WRITTEN} for node in changes.written]
+    # In the order in which docks are locked.
+    written = sorted(changes.written, key=lambda node: node.node_id)
+    rows = [{name: getattr(node, name) for name in _WRITTEN} for node in written]
     conn.execute(SQL["write_nodes"], {"rows": msgspec.json.encode(rows).decode()})
     if changes.now_limited:
         conn.execute(SQL["count_promised"], {"node_ids": changes.now_limited})
@@ -276,6 +278,13 @@ def lock_lane(conn: Connection[TupleRow], source: int, target: int) -> tuple[int
     """(days, units_per_day) of an active lane, which nobody else changes or fills until the transaction ends."""
     row = conn.execute(SQL["lock_lane"], {"source": source, "target": target}).fetchone()
     return None if row is None else (row[0], row[1])
+
+
+def lock_docks(conn: Connection[TupleRow], source: int, target: int) -> dict[int, tuple[str, int | None, int | None]]:
+    """(code, units out a day, units in a day) by node, of those of the two whose docks have a limit; which nobody else
+    changes or fills until the transaction ends."""
+    rows = conn.execute(SQL["lock_docks"], {"source": source, "target": target})
+    return {node_id: (code, out, into) for node_id, code, out, into in rows}
 
 
 def supplier_of(conn: Connection[TupleRow], item_id: int, node_id: int) -> str | None:

@@ -39,6 +39,26 @@ WHERE kind = 'transfer' AND status = 'approved' AND (from_node_id, node_id) = (%
   AND decided_at >= %(day)s::date::timestamp AT TIME ZONE 'UTC'
   AND decided_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC';
 
+-- name: docked_today
+-- Units that have been sent out of a node, and to a node, on a day (UTC), by approved proposals.
+SELECT coalesce(sum(quantity) FILTER (WHERE from_node_id = %(source)s), 0)::bigint,
+       coalesce(sum(quantity) FILTER (WHERE node_id = %(target)s), 0)::bigint
+FROM proposal
+WHERE kind = 'transfer' AND status = 'approved' AND (from_node_id = %(source)s OR node_id = %(target)s)
+  AND decided_at >= %(day)s::date::timestamp AT TIME ZONE 'UTC'
+  AND decided_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC';
+
+-- name: purge
+-- What is over: not approved in time, dismissed, superseded, done, or come in full. What is on its way is followed,
+-- however long that takes. Nothing is over before it was proposed, which the index knows.
+DELETE FROM proposal WHERE proposal_id IN (
+    SELECT p.proposal_id FROM proposal p LEFT JOIN inbound i USING (inbound_id)
+    WHERE p.created_at < %(before)s
+      AND CASE WHEN p.status IN ('proposed', 'superseded') THEN p.expires_at
+               WHEN p.status = 'approved' THEN i.closed_at
+               ELSE p.decided_at END < %(before)s
+    LIMIT 10000 FOR UPDATE OF p SKIP LOCKED);
+
 -- name: get
 SELECT * FROM proposal_shown_v1(%(now)s) WHERE proposal_id = %(proposal_id)s;
 

@@ -157,6 +157,18 @@ def sent_today(conn: Connection[TupleRow], source: int, target: int, day: date) 
     return row[0]
 
 
+def docked_today(conn: Connection[TupleRow], source: int, target: int, day: date) -> tuple[int, int]:
+    """Units sent on that day (UTC): out of one node wherever to, and to the other wherever from."""
+    row = conn.execute(SQL["docked_today"], {"source": source, "target": target, "day": day}).fetchone()
+    assert row is not None, "a sum is a row"
+    return row[0], row[1]
+
+
+def purge(conn: Connection[TupleRow], before: datetime) -> int:
+    """Forget proposals that have been over since then; how many."""
+    return conn.execute(SQL["purge"], {"before": before}).rowcount
+
+
 def get_proposal(conn: Connection[TupleRow], proposal_id: str, *, now: datetime) -> Kept | None:
     """A proposal by its id, as it stands now."""
     with conn.cursor(row_factory=class_row(Kept)) as rows:

@@ -43,3 +43,28 @@ def _chance(p: Proposal) -> str:
     before, after = p.effect.service_before, p.effect.service_after
     assert before is not None and after is not None, "known of purchases and safety stocks"
     return f"the chance to serve all demand goes from {before:.0%} to {after:.0%}"
+
+
+def placed_across(
+    source: str | None, *, inbound_days: int, days: int, quoted_days: int | None, has_customers: bool
+) -> str:
+    """The service times of a node, in a sentence. source: node that feeds it; quoted_days: to those it feeds"""
+    fed = "what is bought is there" if source is None else f"{source} sends {_within(inbound_days)}, it is there"
+    later = f"after {_days(days)}" if source is None else f"{_days(days)} later"
+    quotes = [] if quoted_days is None else [f"it quotes {_days(quoted_days)} to the nodes that it feeds"]
+    if has_customers:
+        quotes.append("its own customers do not wait")
+    return f"Placed across nodes: {fed} {later}{'; ' if quotes else ''}{', and '.join(quotes)}."
+
+
+def placed_alone(reason: str) -> str:
+    """Why a node is planned by itself."""
+    return f"Planned for this node alone: {reason}."
+
+
+def _within(days: int) -> str:
+    return f"within {_days(days)}" if days else "at once"
+
+
+def _days(count: int) -> str:
+    return f"{count} day" if count == 1 else f"{count} days"

@@ -65,7 +65,10 @@ class CredentialIn(Strict):
 
 
 class ContractIn(Strict):
-    """Where the vendor's own description of the interface is: tests hold what is asked against each version."""
+    """The vendor's own description of the interface, which `onhand channel lint` holds requests against.
+
+    file  in the connector's folder, or in that given by --contract; with `{version}`, one for each version
+    """
 
     kind: Literal["openapi", "graphql", "wordpress"]
     file: Text

@@ -155,6 +155,10 @@ class EdiX12(Program):
     ) -> None:
         self._now, self._records = now, records
 
+    def timed(self, now: Callable[[], datetime]) -> "EdiX12":
+        """The same, by another clock."""
+        return EdiX12(now=now, records=self._records)
+
     @property
     def settings(self) -> Mapping[str, SettingIn]:
         """What the operator fills in."""

@@ -20,7 +20,7 @@ from onhand.ledger import inbound, store
 from onhand.ledger.inbound import InboundIn, InboundKind, InboundLineIn
 from onhand.ledger.model import Entry
 from onhand.network.decide import MarkdownChanges
-from onhand.planning.store import Held, Kept, decide, get_proposal, lock_proposal, sent_today
+from onhand.planning.store import Held, Kept, decide, docked_today, get_proposal, lock_proposal, sent_today
 
 # What comes on a day is there at its noon.
 _NOON = time(12)
@@ -42,7 +42,7 @@ def approve_proposal(
     A transfer leaves its node at once and is inbound supply at the other; a purchase is inbound supply; a safety stock
     holds from now on; a price is known to sourcing as what units fetch there until the plan's horizon. Raises NotFound,
     and Conflict: `proposal.dismissed`, `.superseded`, `.expired`, `.stock_gone`, `.lane_closed`, `.lane_full`,
-    `.supplier_changed`.
+    `.dock_full`, `.supplier_changed`.
     """
     held = lock_proposal(conn, proposal_id)
     if held is None:
@@ -56,6 +56,7 @@ def approve_proposal(
     if held.kind == "transfer":
         assert held.from_node_id is not None, "a transfer comes from a node"
         days = _room_on_lane(conn, held, now)
+        _room_at_docks(conn, held, now)
         expected_at = now.date() + timedelta(days=days)
         reference = f"TRANSFER-{proposal_id}"
         positions = [(held.item_id, held.from_node_id)]
@@ -143,6 +144,29 @@ def _room_on_lane(conn: Connection[TupleRow], held: Held, now: datetime) -> int:
                 free=free,
             )
     return days
+
+
+def _room_at_docks(conn: Connection[TupleRow], held: Held, now: datetime) -> None:
+    """Both docks take the units today, and nobody else fills them until the transaction ends."""
+    assert held.from_node_id is not None
+    docks = network.lock_docks(conn, held.from_node_id, held.node_id)
+    if not docks:
+        return
+    gone, come = docked_today(conn, held.from_node_id, held.node_id, now.date())
+    nobody = ("", None, None)
+    source, most_out, _ = docks.get(held.from_node_id, nobody)
+    target, _, most_in = docks.get(held.node_id, nobody)
+    for node, does, most, used in ((source, "sends out", most_out, gone), (target, "takes in", most_in, come)):
+        free = held.quantity if most is None else max(most - used, 0)
+        if held.quantity > free:
+            raise Conflict(
+                "proposal.dock_full",
+                f"{held.quantity} units are to be moved, and the dock of {node!r} {does} {free} more today: plan again,"
+                " or approve it tomorrow",
+                node=node,
+                wanted=held.quantity,
+                free=free,
+            )
 
 
 def _send(db: Database, conn: Connection[TupleRow], held: Held, reference: str, by: Actor) -> None:

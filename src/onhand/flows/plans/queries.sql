@@ -51,11 +51,31 @@ SELECT l.from_node_id, l.to_node_id, l.days, l.unit_cost_minor, l.kg_cost_minor,
 FROM lane l
 WHERE l.active AND l.from_node_id = ANY (%(nodes)s::int[]) AND l.to_node_id = ANY (%(nodes)s::int[]);
 
+-- name: docks
+-- Limits of docks, and the units that have been sent out of each node and to it today, over whichever lanes.
+WITH moved AS (
+    SELECT from_node_id, node_id AS to_node_id, quantity FROM proposal
+    WHERE kind = 'transfer' AND status = 'approved' AND decided_at >= %(today)s::date::timestamp AT TIME ZONE 'UTC'
+)
+SELECT node_id, dock_units_out, dock_units_in,
+       (SELECT coalesce(sum(quantity), 0)::bigint FROM moved WHERE from_node_id = node_id),
+       (SELECT coalesce(sum(quantity), 0)::bigint FROM moved WHERE to_node_id = node_id)
+FROM node
+WHERE num_nonnulls(dock_units_out, dock_units_in) > 0 AND node_id = ANY (%(nodes)s::int[]);
+
 -- name: moved_lately
 SELECT item_id, from_node_id, node_id, extract(epoch FROM %(now)s::timestamptz - decided_at)::float8 / 86400
 FROM proposal
 WHERE kind = 'transfer' AND status = 'approved' AND decided_at > %(now)s::timestamptz - interval '60 days'
   AND item_id = ANY (%(items)s::int[]) AND from_node_id = ANY (%(nodes)s::int[]) AND node_id = ANY (%(nodes)s::int[]);
+
+-- name: forget_jobs
+-- Plans of which no proposal is left.
+DELETE FROM job WHERE job_id IN (
+    SELECT job_id FROM job j
+    WHERE kind = %(kind)s AND finished_at < %(before)s
+      AND NOT EXISTS (SELECT FROM proposal p WHERE p.job_id = j.job_id)
+    LIMIT 1000 FOR UPDATE SKIP LOCKED);
 
 -- name: clearing
 -- What a unit will fetch at a node when it must be cleared there.

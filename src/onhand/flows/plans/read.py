@@ -100,7 +100,7 @@ def read_supply(conn: Connection[TupleRow], scope: Scope) -> dict[tuple[int, int
 
 
 def read_ways(conn: Connection[TupleRow], scope: Scope, today: date) -> Ways:
-    """Lanes with the room that is left of today."""
+    """Lanes and docks with the room that is left of today."""
     place, nodes = _Place.of(scope), len(scope.nodes)
     unit, kg, room = np.full((nodes, nodes), np.inf), np.zeros((nodes, nodes)), np.zeros((nodes, nodes))
     days, co2 = np.zeros((nodes, nodes), np.int64), np.zeros((nodes, nodes))
@@ -109,10 +109,16 @@ def read_ways(conn: Connection[TupleRow], scope: Scope, today: date) -> Ways:
     ):
         at = place.node[source], place.node[target]
         unit[at], kg[at], days[at], co2[at] = unit_minor, kg_minor, lasts, g_per_kg
-        room[at] = np.inf if most is None else max(most - sent, 0)
-    free = np.full(nodes, np.inf)
-    lanes = Lanes(unit_minor=unit, kg_minor=kg, room=room, dock_out=free, dock_in=free)
+        room[at] = _left_of(most, sent)
+    out, into = np.full(nodes, np.inf), np.full(nodes, np.inf)
+    for node_id, most_out, most_in, gone, come in conn.execute(SQL["docks"], place.ids | {"today": today}):
+        out[place.node[node_id]], into[place.node[node_id]] = _left_of(most_out, gone), _left_of(most_in, come)
+    lanes = Lanes(unit_minor=unit, kg_minor=kg, room=room, dock_out=out, dock_in=into)
     return Ways(lanes=lanes, days=days, co2_g_per_kg=co2)
+
+
+def _left_of(most: int | None, used: int) -> float:
+    return np.inf if most is None else max(most - used, 0)
 
 
 def read_recent(conn: Connection[TupleRow], scope: Scope, now: datetime) -> list[Recent]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ class Request:
     service_level   chance to serve all demand until the next order is there; or fill_rate: share of demand. Neither:
                     that at which the last unit costs as much as it saves
     carrying_rate   share of its cost that keeping a unit a year costs, where its supply does not say
+    across          "nodes": safety stocks of nodes that supply one another are placed together; None: each by itself
     budget_minor    most that may be spent; None: no limit
     smoothing       see replenish.damped
     horizon_days    how far ahead stock is valued
@@ -47,6 +48,7 @@ class Request:
     service_level: float | None = None
     fill_rate: float | None = None
     carrying_rate: float = 0.25
+    across: Literal["nodes"] | None = None
     budget_minor: int | None = None
     smoothing: float = 1.0
     horizon_days: int | None = None

@@ -16,6 +16,7 @@ from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.flows.demand.fold import fold
 from onhand.flows.demand.outlook import Outlook, read_days, read_outlook, responses_of
+from onhand.flows.plans.across import Placed, joined_targets, note_alone, place_items
 from onhand.flows.plans.read import (
     Stock,
     Terms,
@@ -35,7 +36,7 @@ from onhand.planning.protection import Expected, drawn_totals, lasting_demand
 from onhand.planning.prune import prune
 from onhand.planning.rebalance import Caution, Recent, Stocked, Transfers, local_worth, rebalance
 from onhand.planning.replenish import Buying, replenish
-from onhand.planning.safety_stock import described, for_fill_rate, for_service, service_of_costs
+from onhand.planning.safety_stock import Targets, described, for_fill_rate, for_service, service_of_costs
 from onhand.planning.search import tuned_service
 from onhand.planning.served import sold_after_arrival, sold_from, with_served
 from onhand.planning.store import Kept, best_of, replace_open
@@ -68,11 +69,13 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a plan proposes, and what else is to be said of it. kept: safety stocks until now, by (sku, node)."""
+    """What a plan proposes, and what else is to be said of it. By (sku, node): `kept` safety stocks until now, `notes`
+    a sentence more."""
 
     proposals: list[Proposal]
     facts: dict[str, Any]
     kept: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    notes: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
 
 def _silent(_what: str, _done: int, _of: int) -> None:
@@ -173,33 +176,95 @@ def plan(world: World, request: Request, now: datetime) -> Planned:
 # What is bought -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """Safety stocks as they are decided, arrays[n] of items at nodes; see told.of_safety_stock."""
+
+    item: Int64
+    node: Int64
+    demand: npt.NDArray[np.int32]
+    targets: Targets
+    stockout: Float64
+    carrying: Float64
+
+
 def _safety_stock(world: World, request: Request, frame: told.Frame) -> Planned:
-    rows = buying_rows(world.scope, world.stock, world.outlook, world.supply, request, frame.now.date())
-    if not len(rows.item):
-        return Planned(proposals=[], facts={"left_out": rows.left_out})
-    demand = _asked(rows, world.outlook, np.arange(len(rows.item)), request.seed)
-    carrying = rows.carrying * rows.review_days
+    scope = world.scope
+    rows = buying_rows(scope, world.stock, world.outlook, world.supply, request, frame.now.date())
     facts: dict[str, Any] = {"left_out": rows.left_out}
-    if request.fill_rate is not None:
-        days = (rows.lead_days.mean(axis=1) + rows.review_days) / rows.review_days
-        targets = for_fill_rate(demand, demand.mean(axis=1) / days, request.fill_rate)
-    else:
-        service, simulated = _service(rows, world, request, frame.now.date())
-        targets = for_service(demand, service)
-        facts["simulated"] = simulated
-    kept = world.stock.safety[rows.item, rows.node]
-    names = [(sku, node) for sku, node, _ in rows.names(world.scope)]
-    proposals = told.of_safety_stock(targets, kept, demand, names, (rows.stockout, carrying), frame)
+    if not len(rows.item):
+        return Planned(proposals=[], facts=facts)
+    found = _alone(world, request, rows, facts, frame.now.date())
+    notes: dict[tuple[str, str], str] = {}
+    if request.across is not None:
+        placed = place_items(
+            scope, world.stock, world.outlook, world.supply, world.ways, request, frame.now.date(), paths=_PATHS
+        )
+        found, notes = _with_placed(scope, found, placed)
+        # Those that lanes feed need no supply of their own.
+        bought = {*zip(rows.item.tolist(), rows.node.tolist(), strict=True)}
+        fed = sum(at not in bought for at in zip(placed.item.tolist(), placed.node.tolist(), strict=True))
+        without = rows.left_out.get("no_supply", 0) - fed
+        facts["left_out"] = {r: n for r, n in (rows.left_out | {"no_supply": without}).items() if n}
+        facts["across"] = placed.facts()
+    kept = world.stock.safety[found.item, found.node]
+    names = _names(scope, found.item, found.node)
+    proposals = told.of_safety_stock(
+        found.targets, kept, found.demand, names, (found.stockout, found.carrying), frame
+    )  # fmt: skip
     at = {name: n for n, name in enumerate(names)}
     changed = np.array([at[p.sku, p.node] for p in proposals], np.int64)
-    new = targets.order_up_to[changed]
+    new = found.targets.order_up_to[changed]
     old = new - (np.array([p.quantity for p in proposals], np.int64) - kept[changed])
-    asked = demand[changed]
+    asked = found.demand[changed]
     return Planned(
         proposals=with_served(proposals, asked, sold_from(asked, old), sold_from(asked, new)),
         facts=facts,
         kept=dict(zip(names, kept.tolist(), strict=True)),
+        notes=notes,
     )
+
+
+def _names(scope: Scope, item: Int64, node: Int64) -> list[tuple[str, str]]:
+    return [(scope.skus[int(i)], scope.nodes[int(n)]) for i, n in zip(item, node, strict=True)]
+
+
+def _alone(world: World, request: Request, rows: Rows, facts: dict[str, Any], today: date) -> _Kept:
+    """Each node by itself."""
+    demand = _asked(rows, world.outlook, np.arange(len(rows.item)), request.seed)
+    if request.fill_rate is not None:
+        days = (rows.lead_days.mean(axis=1) + rows.review_days) / rows.review_days
+        targets = for_fill_rate(demand, demand.mean(axis=1) / days, request.fill_rate)
+    else:
+        service, facts["simulated"] = _service(rows, world, request, today)
+        targets = for_service(demand, service)
+    carrying = rows.carrying * rows.review_days
+    return _Kept(
+        item=rows.item, node=rows.node, demand=demand, targets=targets, stockout=rows.stockout, carrying=carrying
+    )
+
+
+def _with_placed(scope: Scope, alone: _Kept, placed: Placed) -> tuple[_Kept, dict[tuple[str, str], str]]:
+    """Nodes that were placed together, and by themselves those that were not; with a note of each."""
+    together = {*zip(placed.item.tolist(), placed.node.tolist(), strict=True)}
+    at = zip(alone.item.tolist(), alone.node.tolist(), strict=True)
+    left = np.array([n for n, key in enumerate(at) if key not in together], np.int64)
+    t = alone.targets
+    remaining = Targets(
+        order_up_to=t.order_up_to[left], safety_stock=t.safety_stock[left], mean=t.mean[left],
+        service=t.service[left], short=t.short[left],
+    )  # fmt: skip
+    kept = _Kept(
+        item=np.concatenate([alone.item[left], placed.item]),
+        node=np.concatenate([alone.node[left], placed.node]),
+        demand=np.concatenate([alone.demand[left], placed.demand]),
+        targets=joined_targets([remaining, placed.targets]),
+        stockout=np.concatenate([alone.stockout[left], placed.stockout]),
+        carrying=np.concatenate([alone.carrying[left], placed.carrying]),
+    )
+    reasons = [note_alone(placed.alone.get(item, "no_lanes")) for item in alone.item[left].tolist()]
+    notes = dict(zip(_names(scope, kept.item, kept.node), [*reasons, *placed.notes], strict=True))
+    return kept, notes
 
 
 def _service(rows: Rows, world: World, request: Request, today: date) -> tuple[Float64, int]:
@@ -387,7 +452,7 @@ def _keep(
 ) -> tuple[int, list[str]]:
     scope = world.scope
     currency = dict(zip(scope.skus, scope.currencies, strict=True))
-    rows = [(p, explained(p, currency[p.sku], kept=planned.kept.get((p.sku, p.node)))) for p in planned.proposals]
+    rows = [(p, _told(p, planned, currency[p.sku])) for p in planned.proposals]
     superseded, ids = replace_open(
         conn, request.plan, rows, item_ids=scope.item_id.tolist(), node_ids=scope.node_id.tolist(),
         basis=world.outlook.basis, horizon_days=_horizon(request), job_id=job_id, now=now,
@@ -395,6 +460,12 @@ def _keep(
     data = {"plan": request.plan, "proposals": len(rows), "superseded": superseded, "job_id": job_id}
     write_event(conn, "plan.made", request.plan, data, actor=by, origin=db.origin)
     return superseded, ids
+
+
+def _told(proposal: Proposal, planned: Planned, currency: str | None) -> str:
+    at = proposal.sku, proposal.node
+    said = explained(proposal, currency, kept=planned.kept.get(at))
+    return f"{said} {planned.notes[at]}" if at in planned.notes else said
 
 
 def _document(request: Request, world: World, planned: Planned, superseded: int) -> dict[str, Any]:

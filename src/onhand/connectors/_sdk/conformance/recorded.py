@@ -1,7 +1,7 @@
 """What a channel once said, kept beside its connector, and what was understood of it: `fixtures/` and `golden/`.
 
-A fixture is one call and the answers it got; a golden file is what was asked and understood. Both are JSON that people
-read: a change of a connector shows as a change of golden files.
+A fixture is one call and the answers it got, or the files that lay there; a golden file is what was asked and
+understood, and written. Both are JSON that people read: a change of a connector shows as a change of golden files.
 """
 
 import json
@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from onhand.connectors._sdk.conformance.bench import Turns
+from onhand.connectors._sdk.conformance.filed import Timed, passed
 from onhand.connectors._sdk.interface import (
     Connection,
     Connector,
@@ -39,8 +40,9 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     of       who said it: the vendor itself, or a fake
     call     a capability, or `message`
-    given    its arguments: since, at; id; writes; parcel; id, reason, key; headers, body, now
+    given    its arguments: since, at; id; writes; parcel; id, reason, key; headers, body, now; of files see filed.py
     answers  in turn: status, headers, body
+    files    lines by path, where files are passed, in `letters`: utf-8, latin-1, ...
     """
 
     of: str
@@ -49,6 +51,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     credentials: dict[str, str] = {}
     given: dict[str, Any] = {}
     answers: list[dict[str, Any]] = []
+    files: dict[str, list[str]] = {}
+    letters: str = "utf-8"
 
 
 @dataclass(slots=True)
@@ -95,6 +99,12 @@ class Recording:
 
 async def understood(connector: Connector, fixture: Fixture) -> dict[str, Any]:
     """What a connector asks and makes of a fixture, as JSON."""
+    if getattr(connector, "passes_files", False):
+        told = await passed(
+            cast("Timed", connector), fixture.call, fixture.given, fixture.files, settings=fixture.settings,
+            letters=fixture.letters,
+        )  # fmt: skip
+        return {"understood": _plain(told.result), "files": told.files}
     wire, tokens = Replay(list(fixture.answers)), MemoryTokens()
     await tokens.put("recorded", None)  # signing in is not recorded: its answer is a secret
     connection = Connection(
