@@ -182,7 +182,7 @@ def test_a_schedule_is_kept(shop):
     assert (made.json()["hour"], made.json()["horizon"], made.json()["active"]) == (4, 14, True)
     assert shop.client.get("/v1/forecasts/schedule").json() == made.json()
     off = shop.client.put("/v1/forecasts/schedule", json={"active": False}).json()
-    assert (off["active"], off["horizon"]) == (False, 28)
+    assert (off["active"], off["horizon"]) == (False, 42)
 
 
 def test_campaigns_rest_on_the_forecast_that_is_kept(shop):

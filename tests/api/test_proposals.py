@@ -371,7 +371,7 @@ def test_what_was_never_sold_is_bought_for_where_its_siblings_sell(shop, monkeyp
     ]
     shop.post("/v1/supply/batch", {"supply": rows})
     assert shop.plan("replenish")[1] == [], "nobody knows that it will sell"
-    shop.forecast(horizon=42)
+    shop.forecast()
     (shown, *_) = shop.client.get("/v1/forecasts", params={"sku": "BOWL"}).json()["data"]
     assert (shown["in_charge"], shown["segment"], shown["models"]) == ("cold_start", "never_sold", {"cold_start": 1.0})
     made, proposals = shop.plan("replenish")

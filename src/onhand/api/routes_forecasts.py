@@ -48,7 +48,7 @@ class ForecastIn(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"horizon": 42, "levels": [0.1, 0.5, 0.9]}]})
 
     freq: Annotated[Literal["D", "W"], Field(description="days, or weeks of seven days from the origin on")] = "D"
-    horizon: Annotated[int | None, Field(ge=1, le=_HORIZON_MAX, description="periods; null: 28 days or 13 weeks")] = (
+    horizon: Annotated[int | None, Field(ge=1, le=_HORIZON_MAX, description="periods; null: 42 days or 13 weeks")] = (
         None
     )
     levels: Annotated[

@@ -43,7 +43,7 @@ def root() -> None:
 def run(
     *,
     freq: Freq = "D",
-    horizon: Annotated[int | None, typer.Option(min=1, help="Periods; left out: 28 days or 13 weeks.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Periods; left out: 42 days or 13 weeks.")] = None,
     levels: Levels = None,
     origin: Annotated[str | None, typer.Option(help="First day; left out: after the last day with demand.")] = None,
     by_channel: Annotated[bool, typer.Option("--by-channel", help="A forecast for each channel.")] = False,

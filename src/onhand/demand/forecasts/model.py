@@ -15,7 +15,8 @@ from onhand.demand.rivals import Why
 
 LEVELS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 """Unless others are asked for: enough for lead times and for what is short once in forty days."""
-HORIZON: Final[Mapping[str, int]] = {"D": 28, "W": 13}
+HORIZON: Final[Mapping[str, int]] = {"D": 42, "W": 13}
+"""Plans that buy look 35 days ahead, and a forecast is good for the days after its origin too."""
 DAYS_OF: Final[Mapping[str, int]] = {"D": 1, "W": 7}
 JUDGED: Final[Mapping[str, int]] = {"D": 7, "W": 4}
 """Periods after which an origin is judged; origins that count lie as far apart."""
