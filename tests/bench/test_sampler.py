@@ -38,6 +38,14 @@ def test_a_busy_thread_is_counted_and_a_waiting_one_is_not(tmp_path: Path) -> No
     assert shares.get("threading", 0) < 0.2
 
 
+def test_nothing_is_counted_any_more_when_it_is_written() -> None:
+    sampler = Sampler()
+    sampler.start()
+    assert "sampler" in {thread.name for thread in threading.enumerate()}
+    sampler.stop()
+    assert "sampler" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_only_whole_seconds_of_the_windows_count(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     path.write_text(json.dumps([[10, "a", 100], [11, "b", 30], [11, "a", 10], [12, "a", 70]]))

@@ -42,13 +42,19 @@ class Sampler:
 
     def __init__(self) -> None:
         self._counted: Counter[tuple[int, str]] = Counter()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="sampler", daemon=True).start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            time.sleep(INTERVAL_S)
+        while not self._stop.wait(INTERVAL_S):
             self.look()
 
     def look(self) -> None:
@@ -115,7 +121,9 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     sampler = Sampler()
     sampler.start()
+    # What ends first is registered last: what is still counted cannot be written.
     atexit.register(sampler.save, Path(path))
+    atexit.register(sampler.stop)
     # A server that has shut down may raise its SIGTERM again, which would end us without a word.
     signal.signal(signal.SIGTERM, _leave)
     module, _, function = entry.partition(":")
