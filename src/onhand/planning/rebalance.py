@@ -145,8 +145,8 @@ def rebalance(
 
     Never moves more than is movable, nor more over a lane or dock than its room; no item moves to a node and away from
     it. With the moves made (their units `coming`), the same call proposes none, but that a node which gave a unit or
-    two too many (in one of some 500 made-up networks) may be sent them from elsewhere. Told of the moves by `recent`, it
-    proposes nothing to or from nodes that moved lately. Raises ValueError.
+    two too many (in one of some 500 made-up networks) may be sent them from elsewhere. Told of the moves by `recent`,
+    it proposes nothing to or from nodes that moved lately. Raises ValueError.
     """
     careful = caution or Caution()
     items, nodes = stocked.stock.shape
