@@ -163,48 +163,71 @@ def _roll_out(demand, on_hand, level, low, lead, review, minimum, multiple, stoc
 roll_out_paths: Any = compiled(_roll_out)
 
 
-def _missed_and_wanted(before, after, stock, coming):
+def _missed_and_later(before, after, coming):
     """Turn draws of demand before and after transfers arrive, in place, into: missed[row, path], so that the n-th unit
-    of the stock is sold where missed >= n, and wanted[row, path], units that more stock would sell."""
+    of the stock is sold where missed >= n, and later[row, path], units that nothing that is coming serves."""
     rows, paths = before.shape
     for row in range(rows):
-        x, c = stock[row], coming[row]
+        c = coming[row]
         for path in range(paths):
             early, late = before[row, path], after[row, path]
             before[row, path] = max(early, early + late - c)
-            after[row, path] = max(0, late - max(0, x - early) - c)
+            after[row, path] = max(0, late - c)
 
 
-missed_and_wanted: Any = compiled(_missed_and_wanted)
+missed_and_later: Any = compiled(_missed_and_later)
 
 
-def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, give_value, take_units, take_value):
-    """Steps of what units are worth, for each row, that may go (down to stock − movable) and that may come beyond
-    `come` that do already. Draws are as of `missed_and_wanted`; a step ends where another share of them is passed."""
-    rows, paths = missed.shape
+def _missed_of(missed, later, come):
+    """As of `missed_and_later`, were so many more units coming."""
+    return missed - min(later, come)
+
+
+missed_of = inner(_missed_of)
+
+
+def _wanted_of(missed, later, stock, come):
+    """Units that would be sold if still more came."""
+    return max(0, min(missed_of(missed, later, come) - stock, later - come))
+
+
+wanted_of = inner(_wanted_of)
+
+
+def _worth_steps(rows, missed, later, stock, movable, come, worth, left, give_units, give_value, take_units,
+                 take_value):  # fmt: skip
+    """Steps of what units are worth at some rows, that may go (down to stock − movable) and that may come, where `come`
+    come already that are not in the draws. A step ends where another share of the draws is passed."""
+    paths = missed.shape[1]
     steps = give_units.shape[1]
     share = max(1, paths // steps)
-    for row in range(rows):
+    drawn = np.empty(paths, np.int64)
+    for place in range(len(rows)):
+        row = rows[place]
         gap, least = worth[row] - left[row], left[row]
         for step in range(steps):
-            give_units[row, step] = 0
-            take_units[row, step] = 0
-        drawn = np.sort(missed[row])
+            give_units[place, step] = 0
+            take_units[place, step] = 0
+        for path in range(paths):
+            drawn[path] = missed_of(missed[row, path], later[row, path], come[row])
+        drawn.sort()
         at, step, floor = stock[row], 0, stock[row] - movable[row]
         while at > floor and step < steps:
             end = floor
             rank = np.searchsorted(drawn, at, side="left") - share
             if step < steps - 1 and rank >= 0:
                 end = max(floor, min(drawn[rank], at - 1))
-            give_units[row, step] = at - end
+            give_units[place, step] = at - end
             sold = 0
             for path in range(paths):
                 sold += min(drawn[path], at) - min(drawn[path], end)
-            give_value[row, step] = least + gap * sold / (paths * (at - end))
+            give_value[place, step] = least + gap * sold / (paths * (at - end))
             at = end
             step += 1
-        drawn = np.sort(wanted[row])
-        at, step = come[row], 0
+        for path in range(paths):
+            drawn[path] = wanted_of(missed[row, path], later[row, path], stock[row], come[row])
+        drawn.sort()
+        at, step = 0, 0
         # One draw in a hundred may ask for more: that is no reason to move.
         most = drawn[paths - 1 - paths // 100]
         while at < most and step < steps:
@@ -212,11 +235,11 @@ def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, 
             if step < steps - 1:
                 rank = np.searchsorted(drawn, at, side="right") + share - 1
                 end = min(most, max(drawn[min(rank, paths - 1)], at + 1))
-            take_units[row, step] = end - at
+            take_units[place, step] = end - at
             sold = 0
             for path in range(paths):
                 sold += min(drawn[path], end) - min(drawn[path], at)
-            take_value[row, step] = least + gap * sold / (paths * (end - at))
+            take_value[place, step] = least + gap * sold / (paths * (end - at))
             at = end
             step += 1
 
@@ -224,13 +247,14 @@ def _worth_steps(missed, wanted, stock, movable, come, worth, left, give_units, 
 worth_steps: Any = compiled(_worth_steps)
 
 
-def _gain_of(missed, wanted, rest, come, units, gap_from, gap_to, left):
-    """(mean, variance) of what moving so many units brings: `rest` stay at the giver, `come` others come."""
-    paths = len(missed)
+def _gain_of(missed, later, a, b, rest, come_a, stock_b, come_b, units, gap_from, gap_to, left):
+    """(mean, variance) of what moving so many units from row a to row b brings: `rest` stay there, to a `come_a` come,
+    to b `come_b` others."""
+    paths = missed.shape[1]
     total, squares = 0.0, 0.0
     for path in range(paths):
-        lost = min(max(missed[path] - rest, 0), units)
-        sold = min(max(wanted[path] - come, 0), units)
+        lost = min(max(missed_of(missed[a, path], later[a, path], come_a) - rest, 0), units)
+        sold = min(wanted_of(missed[b, path], later[b, path], stock_b, come_b), units)
         brings = gap_to * sold - gap_from * lost
         total += brings
         squares += brings * brings
@@ -241,28 +265,30 @@ def _gain_of(missed, wanted, rest, come, units, gap_from, gap_to, left):
 gain_of = inner(_gain_of)
 
 
-def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left, given, come, made_given, made_come,
-                sd_share, gain_minor, kept):  # fmt: skip
+def _sure_moves(source, target, units, cost, missed, later, stock, worth, left, given, come, gives, takes, sd_share,
+                gain_minor, kept):  # fmt: skip
     """kept[move]: of each move, in turn, the units worth making beside the others: as many as each still gain, if all
     of them gain more than they cost by `sd_share` standard deviations; else half, a quarter, one of them, or none.
 
-    source, target  rows of giver and taker; given, come: of all moves, as planned, updated by what is kept
-    made_given, made_come  of those made before: nothing passes through a node
+    source, target  rows of giver and taker; given, come: of all moves, those made before and those planned, updated by
+                    what is kept
+    gives, takes    bool[row], updated: nothing passes through a node
     """
     for move in range(len(units)):
         a, b, most = source[move], target[move], units[move]
-        others_given, others_come = given[a] - most, come[b] - most
+        others_come = come[b] - most
+        stock_b = stock[b] - given[b]
         gap_from, gap_to = worth[a] - left[a], worth[b] - left[b]
         between = left[b] - left[a]
-        top = stock[a] - others_given
+        top = stock[a] - (given[a] - most)
         best = 0
-        if made_come[a] == 0 and made_given[b] == 0:
+        if not takes[a] and not gives[b]:
             # Each unit gains less than the one before it: the last that gains, by bisection.
             low, high = 0, most
             while low < high:
                 middle = (low + high + 1) // 2
-                mean, _ = gain_of(missed[a], wanted[b], top - middle, others_come + middle - 1, 1, gap_from, gap_to,
-                                  between)  # fmt: skip
+                mean, _ = gain_of(missed, later, a, b, top - middle, come[a], stock_b, others_come + middle - 1, 1,
+                                  gap_from, gap_to, between)  # fmt: skip
                 if mean > cost[move]:
                     low = middle
                 else:
@@ -271,35 +297,34 @@ def _sure_moves(source, target, units, cost, missed, wanted, stock, worth, left,
                 tried = -(-low // part)
                 if tried == 0:
                     break
-                mean, variance = gain_of(
-                    missed[a], wanted[b], top - tried, others_come, tried, gap_from, gap_to, between
-                )
+                mean, variance = gain_of(missed, later, a, b, top - tried, come[a], stock_b, others_come, tried,
+                                         gap_from, gap_to, between)  # fmt: skip
                 if mean - cost[move] * tried > max(sd_share * np.sqrt(variance), gain_minor):
                     best = tried
                     break
         kept[move] = best
         given[a] += best - most
         come[b] += best - most
-        made_given[a] += best
-        made_come[b] += best
+        if best > 0:
+            gives[a] = True
+            takes[b] = True
 
 
 sure_moves: Any = compiled(_sure_moves)
 
 
-def _moved_gains(source, target, units, missed, wanted, stock, worth, left, given, come, gain, low, high, saved):
+def _moved_gains(source, target, units, missed, later, stock, worth, left, given, come, gain, low, high, saved):
     """What each of the moves made brings beside all others, before its cost: its mean, the 5 % and the 95 % quantile of
     the draws, and the mean of units sold more."""
     paths = missed.shape[1]
     brings = np.empty(paths)
     for move in range(len(units)):
         a, b, most = source[move], target[move], units[move]
-        rest = stock[a] - given[a]
-        others = come[b] - most
+        rest, others = stock[a] - given[a], come[b] - most
         sold_more = 0
         for path in range(paths):
             lost = min(max(missed[a, path] - rest, 0), most)
-            sold = min(max(wanted[b, path] - others, 0), most)
+            sold = min(wanted_of(missed[b, path], later[b, path], stock[b], others), most)
             sold_more += sold - lost
             brings[path] = left[b] * most + (worth[b] - left[b]) * sold - left[a] * most - (worth[a] - left[a]) * lost
         brings.sort()

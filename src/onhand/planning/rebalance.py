@@ -8,13 +8,14 @@ noise moves stock to and fro.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from onhand.planning.kernels import missed_and_wanted, moved_gains, sure_moves, worth_steps
+from onhand.planning.kernels import missed_and_later, moved_gains, sure_moves, worth_steps
 from onhand.planning.protection import Expected, drawn_totals, in_parts
 from onhand.planning.transfers import NO_LIMIT, Lanes, Moved, Steps, best_transfers
 
@@ -23,8 +24,8 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 
 STEPS = 8
-# Plans after the first one only take up what it left.
-_ROUNDS_MAX = 6
+# Plans after the first only take up what it left: seldom more than seven.
+_ROUNDS_MAX = 12
 UNITS_MAX = 100_000_000
 
 
@@ -144,9 +145,8 @@ def rebalance(
     paths         draws of demand a row, even; divided among the horizons
 
     Never moves more than is movable, nor more over a lane or dock than its room; no item moves to a node and away from
-    it. With the moves made (their units `coming`), the same call proposes none, but that a node which gave a unit or
-    two too many (in one of some 500 made-up networks) may be sent them from elsewhere. Told of the moves by `recent`,
-    it proposes nothing to or from nodes that moved lately. Raises ValueError.
+    it. With the moves made (their units `coming`), the same call proposes none where no room is short and no way round
+    is cheaper. Told of them by `recent`, it proposes nothing to or from nodes that moved lately. Raises ValueError.
     """
     careful = caution or Caution()
     items, nodes = stocked.stock.shape
@@ -172,14 +172,16 @@ def rebalance(
     solved = best_transfers(steps, room, banned=banned, gap=gap, time_limit_s=time_limit_s, seed=seed)
     again = planner.accept(solved, careful)
     # Steps are means over several units, and what was held back leaves others more to do: items that moved are looked
-    # at again from where they then are, until nothing more is to be done.
+    # at again as they then are, as another call would, until nothing more is to be done.
     for _ in range(_ROUNDS_MAX):
         if not len(again):
             break
         steps, room, banned = planner.open(again)
         part = best_transfers(steps, room, banned=banned, known=solved, seed=seed)
         again = planner.accept(replace(part, item=again[part.item]), careful)
-    return planner.told(solved)
+    while planner.drop(found := planner.told(solved), careful.gain_minor):
+        pass
+    return found
 
 
 def _arrivals(lanes: Lanes, lead_days: Int64) -> Int64:
@@ -193,37 +195,35 @@ def _arrivals(lanes: Lanes, lead_days: Int64) -> Int64:
 class _Planner:
     """Moves that are decided, and what they leave to be decided.
 
-    missed, wanted  int32[item * node, path], see kernels.missed_and_wanted
-    still           bool[item, node]: moved lately
-    banned          (item, from, to) that would go back
-    made            (item, from, to, units)
-    given, come     int64[item, node], units of the moves made
+    missed, later  int32[item * node, path], see kernels.missed_and_later
+    still          bool[item, node]: moved lately
+    banned         (item, from, to) that would go back, or round
+    made           units of each (from, to), by item; of an item no node gives and takes
+    given, come    int64[item * node], units of the moves made
     """
 
     stocked: Stocked
     lanes: Lanes
     missed: Int32
-    wanted: Int32
+    later: Int32
     still: npt.NDArray[np.bool_]
     given: Int64
     come: Int64
     banned: set[tuple[int, int, int]] = field(default_factory=set[tuple[int, int, int]])
-    made: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
+    made: dict[int, Counter[tuple[int, int]]] = field(default_factory=dict[int, Counter[tuple[int, int]]])
 
     @classmethod
     def of(cls, stocked: Stocked, lanes: Lanes, before: Int32, after: Int32) -> "_Planner":
-        stock, coming = stocked.stock.ravel(), stocked.coming.ravel()
+        coming = stocked.coming.ravel()
 
         def part(start: int, end: int) -> None:
-            rows = slice(start, end)
-            missed_and_wanted(before[rows], after[rows], stock[rows], coming[rows])
+            missed_and_later(before[start:end], after[start:end], coming[start:end])
 
         in_parts(len(before), part)
-        shape = stocked.stock.shape
+        rows, shape = len(before), stocked.stock.shape
         return cls(
-            stocked, lanes, before, after, np.zeros(shape, np.bool_), np.zeros(shape, np.int64),
-            np.zeros(shape, np.int64),
-        )  # fmt: skip
+            stocked, lanes, before, after, np.zeros(shape, np.bool_), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        )
 
     def remember(self, recent: Sequence[Recent], lead_days: Int64, caution: Caution) -> None:
         """Keep still what moved lately, and close the ways back."""
@@ -243,23 +243,19 @@ class _Planner:
         rows: Int64 = (items[:, None] * nodes + np.arange(nodes, dtype=np.int64)).ravel()
         give, take = np.zeros((len(rows), STEPS), np.int64), np.zeros((len(rows), STEPS), np.int64)
         give_value, take_value = np.zeros((len(rows), STEPS)), np.zeros((len(rows), STEPS))
-        gone, come = self.given.ravel()[rows], self.come.ravel()[rows]
-        still = self.still.ravel()[rows]
-        stock, movable, worth, left = (
-            getattr(self.stocked, name).ravel()[rows] for name in ("stock", "movable", "worth", "left")
-        )
-        missed, wanted = self.missed[rows], self.wanted[rows]
-        given = (stock - gone, np.where(still | (come > 0), 0, movable - gone), come, worth, left)
+        still = self.still.ravel()
+        stock = self.stocked.stock.ravel() - self.given
+        movable = np.where(still, 0, self.stocked.movable.ravel() - self.given)
+        worth, left = self.stocked.worth.ravel(), self.stocked.left.ravel()
 
         def part(start: int, end: int) -> None:
             worth_steps(
-                missed[start:end], wanted[start:end], *(g[start:end] for g in given), give[start:end],
+                rows[start:end], self.missed, self.later, stock, movable, self.come, worth, left, give[start:end],
                 give_value[start:end], take[start:end], take_value[start:end],
             )  # fmt: skip
 
         in_parts(len(rows), part)
-        # Who gave does not take; who takes does not give, see above.
-        take[still | (gone > 0)] = 0
+        take[still[rows]] = 0
         shape = (len(items), nodes, STEPS)
         steps = Steps(
             give_units=give.reshape(shape), give_value=give_value.reshape(shape), take_units=take.reshape(shape),
@@ -272,8 +268,8 @@ class _Planner:
 
     def _room(self) -> Lanes:
         lane = np.zeros(self.lanes.unit_minor.shape)
-        made = np.array(self.made, np.int64).reshape(-1, 4)
-        np.add.at(lane, (made[:, 1], made[:, 2]), self.stocked.size[made[:, 0]] * made[:, 3])
+        item, source, target, units = self._moves()
+        np.add.at(lane, (source, target), self.stocked.size[item] * units)
         return replace(
             self.lanes,
             room=_left_of(self.lanes.room, lane),
@@ -285,37 +281,110 @@ class _Planner:
         """Make the moves that are sure enough, or as much of each as is; the items that move."""
         nodes = self.stocked.stock.shape[1]
         source, target = solved.item * nodes + solved.source, solved.item * nodes + solved.target
-        given, come = self.given.ravel().copy(), self.come.ravel().copy()
+        given, come = self.given.copy(), self.come.copy()
         np.add.at(given, source, solved.units)
         np.add.at(come, target, solved.units)
         kept = np.zeros(len(source), np.int64)
         cost = self._costs(solved.item, solved.source, solved.target)
         stocked = self.stocked
         sure_moves(
-            source, target, solved.units, cost, self.missed, self.wanted, stocked.stock.ravel(), stocked.worth.ravel(),
-            stocked.left.ravel(), given, come, self.given.reshape(-1), self.come.reshape(-1), caution.sd_share,
-            caution.gain_minor, kept,
+            source, target, solved.units, cost, self.missed, self.later, stocked.stock.ravel(), stocked.worth.ravel(),
+            stocked.left.ravel(), given, come, np.zeros(len(given), np.bool_), np.zeros(len(given), np.bool_),
+            caution.sd_share, caution.gain_minor, kept,
         )  # fmt: skip
-        moves = zip(*(a[kept > 0].tolist() for a in (solved.item, solved.source, solved.target, kept)), strict=True)
-        self.made += moves
-        return np.unique(solved.item[kept > 0])
+        made = kept > 0
+        free = self._room().room
+        np.subtract.at(free, (solved.source, solved.target), stocked.size[solved.item] * kept)
+        moves = (solved.item[made], solved.source[made], solved.target[made], kept[made])
+        for item, source, target, units in zip(*(a.tolist() for a in moves), strict=True):
+            self._make(item, source, target, units, free)
+        self._count()
+        return np.unique(solved.item[made])
+
+    def _make(self, item: int, source: int, target: int, units: int, free: Float64) -> None:
+        """Add a move to those made. What came to its source comes to its target, what left its target leaves from its
+        source: no unit goes two ways where one does as well, and no further where none does.
+
+        free  room of lanes that is left when this move and those after it are made, updated
+        """
+        made, size = self.made.setdefault(item, Counter()), float(self.stocked.size[item])
+        while units:
+            came = [way for way in made if way[1] == source]
+            left = [way for way in made if way[0] == target]
+            if not came and not left:
+                made[source, target] += units
+                return
+            back = (target, source)
+            firsts, lasts = ([back], [None]) if back in made else (came or [None], left or [None])
+            _, way, most, ways = min(
+                self._instead(item, [w for w in (first, (source, target), last) if w], free)
+                for first in firsts
+                for last in lasts
+            )
+            taken = min(units, most, *(made[w] for w in ways if w != (source, target)))
+            if taken <= 0:
+                self.banned.add((item, source, target))
+                free[source, target] += size * units
+                return
+            for w in ways:
+                free[w] += size * taken
+                if w != (source, target):
+                    made[w] -= taken
+                    if not made[w]:
+                        del made[w]
+            if way[0] != way[1]:
+                free[way] -= size * taken
+                made[way] += taken
+            units -= taken
+
+    def _instead(
+        self, item: int, ways: list[tuple[int, int]], free: Float64
+    ) -> tuple[float, tuple[int, int], int, list[tuple[int, int]]]:
+        """(what it costs more, the way, how many units may take it, ways) of one way instead of several."""
+        way = ways[0][0], ways[-1][1]
+        spared = sum(float(self._costs(item, *w)) for w in ways)
+        if way[0] == way[1]:
+            return -spared, way, UNITS_MAX, ways
+        more = float(self._costs(item, *way)) - spared
+        if not more <= 0 or (item, *way) in self.banned:
+            return math.inf, way, 0, ways
+        return more, way, int(min(max(free[way], 0.0) / float(self.stocked.size[item]) + 1e-9, UNITS_MAX)), ways
+
+    def _moves(self) -> tuple[Int64, Int64, Int64, Int64]:
+        """item, source, target, units of those made."""
+        moves = sorted((item, *way, units) for item, made in self.made.items() for way, units in made.items())
+        item, source, target, units = np.array(moves, np.int64).reshape(-1, 4).T.copy()
+        return item, source, target, units
+
+    def _count(self) -> None:
+        nodes = self.stocked.stock.shape[1]
+        item, source, target, units = self._moves()
+        self.given[:], self.come[:] = 0, 0
+        np.add.at(self.given, item * nodes + source, units)
+        np.add.at(self.come, item * nodes + target, units)
+
+    def drop(self, found: Transfers, least: float) -> bool:
+        """Take back, of each item, the move that gains least, where others that came after it left it no gain."""
+        losing = np.flatnonzero(found.gain <= least)
+        losing = losing[np.lexsort((found.gain[losing], found.item[losing]))]
+        _, first = np.unique(found.item[losing], return_index=True)
+        for move in losing[first].tolist():
+            del self.made[int(found.item[move])][int(found.source[move]), int(found.target[move])]
+        self._count()
+        return bool(len(losing))
 
     def told(self, solved: Moved) -> Transfers:
-        # A lane may have been chosen in several rounds: one transfer.
-        moves = np.array(self.made, np.int64).reshape(-1, 4)
-        ways, place = np.unique(moves[:, :3], axis=0, return_inverse=True)
-        units = np.bincount(place.ravel(), moves[:, 3], minlength=len(ways)).astype(np.int64)
-        item, source, target = (np.ascontiguousarray(c) for c in ways.T)
         nodes = self.stocked.stock.shape[1]
+        item, source, target, units = self._moves()
         gain, low, high, saved = (np.zeros(len(units)) for _ in range(4))
         rows = item * nodes + source, item * nodes + target
         stocked = self.stocked
 
         def part(start: int, end: int) -> None:
             moved_gains(
-                rows[0][start:end], rows[1][start:end], units[start:end], self.missed, self.wanted,
-                stocked.stock.ravel(), stocked.worth.ravel(), stocked.left.ravel(), self.given.ravel(),
-                self.come.ravel(), gain[start:end], low[start:end], high[start:end], saved[start:end],
+                rows[0][start:end], rows[1][start:end], units[start:end], self.missed, self.later,
+                stocked.stock.ravel(), stocked.worth.ravel(), stocked.left.ravel(), self.given, self.come,
+                gain[start:end], low[start:end], high[start:end], saved[start:end],
             )  # fmt: skip
 
         in_parts(len(units), part)
@@ -325,7 +394,7 @@ class _Planner:
             gain_high=high - cost, saved=saved, solved=solved,
         )  # fmt: skip
 
-    def _costs(self, item: Int64, source: Int64, target: Int64) -> Float64:
+    def _costs(self, item: Int64 | int, source: Int64 | int, target: Int64 | int) -> Float64:
         """float64[move], of a unit."""
         return (
             self.lanes.unit_minor[source, target] + self.lanes.kg_minor[source, target] * self.stocked.weight_kg[item]
