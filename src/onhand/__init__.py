@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onhand.app import App
     from onhand.errors import Conflict, FieldError, InvalidInput, NotFound, OnhandError, Overloaded
     from onhand.library.batch import source_batch
+    from onhand.library.delivery import DeliveryModel, delivery_model
     from onhand.library.forecast import forecast, forecast_files
     from onhand.library.network import Network
     from onhand.library.plan import JointPlan, Plan, PlannedFulfilment, Substitution
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "App": "onhand.app",
     "Comparison": "onhand.simulation.compare",
+    "DeliveryModel": "onhand.library.delivery",
     "Settings": "onhand.settings",
     "JointPlan": "onhand.library.plan",
     "Network": "onhand.library.network",
@@ -47,6 +49,7 @@ _HOMES = {
     "Policy": "onhand.sourcing.policy",
     "Rebalancing": "onhand.library.rebalance",
     "TermBatch": "onhand.sourcing.term_batch",
+    "delivery_model": "onhand.library.delivery",
     "forecast": "onhand.library.forecast",
     "forecast_files": "onhand.library.forecast",
     "rebalance": "onhand.library.rebalance",
@@ -63,6 +66,7 @@ __all__ = [
     "App",
     "Comparison",
     "Conflict",
+    "DeliveryModel",
     "FieldError",
     "InvalidInput",
     "JointPlan",
@@ -78,6 +82,7 @@ __all__ = [
     "Settings",
     "Substitution",
     "TermBatch",
+    "delivery_model",
     "forecast",
     "forecast_files",
     "rebalance",

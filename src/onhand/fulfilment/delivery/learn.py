@@ -1,0 +1,193 @@
+"""A model of how long deliveries take: learned of a history as it is known at a moment, asked at that moment.
+
+The target is the logarithm of days, or of days over promised days where the promise says more of how long it takes.
+Its middle and spread are forecast by quantile trees (extra `forecast`) or by lanes, each row of the history by a model
+that has not seen its week; what was left over gives the distribution of errors (`calibrate.py`). Quantiles, the chance
+of being late, and what is left of both once some days have gone by without a delivery are all read from it: truncated
+at the days gone by, which is what a hazard for each day would say, without a second model. Once handed over, a model
+that counts from the hand-over takes the place of the one that counts from the order.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final
+
+import numpy as np
+
+from onhand.fulfilment.delivery.calibrate import Errors, learn_errors
+from onhand.fulfilment.delivery.censoring import seen_weights
+from onhand.fulfilment.delivery.late import LateOdds, learn_late
+from onhand.fulfilment.delivery.model import Float64, Rows, Shipments
+from onhand.fulfilment.delivery.regress import Guess, Learning, Regression
+
+DELIVERED_MIN: Final = 30
+# Fewer teach trees nothing that lanes do not say.
+_DELIVERED_FOR_TREES: Final = 300
+_HANDED_OVER_MIN: Final = 100
+_ROWS_MAX: Final = 150_000
+_HALF_LIFE_DAYS: Final = 400.0
+_DAYS_MIN: Final = 0.25
+_SPREAD_MIN: Final = 0.03
+# Past origins at which chances of being late were tried, and how much a trial of long ago counts.
+_ORIGINS: Final = 20
+_ORIGINS_APART_DAYS: Final = 14.0
+_TRIAL_HALF_LIFE_DAYS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """quantiles  float64[n, Q], days from the start, rising
+    late  float64[n], the chance of a delivery after the promise; NaN without a promise"""
+
+    quantiles: Float64
+    late: Float64
+
+
+class DeliveryModel:
+    """Learned of shipments, `days` NaN of those that were not delivered by `now` (days since 1970).
+
+    Without a row that is on its way the history is taken to be of delivered shipments only, and the slow ones among
+    the last to be missing. trees: whether to use them; None: if the extra is there. Raises ValueError with fewer than
+    DELIVERED_MIN delivered ones.
+    """
+
+    def __init__(self, history: Shipments, now: float, *, trees: bool | None = None, seed: int = 0) -> None:
+        use = find_spec("lightgbm") is not None if trees is None else trees
+        self._ordered = _Stage(history, now, trees=use, seed=seed)
+        known = np.isfinite(history.handed_over) & (history.start + history.handed_over <= now)
+        after = history.rows(known & ~(history.handed_over >= history.days)).from_hand_over()
+        enough = np.isfinite(after.days).sum() >= _HANDED_OVER_MIN
+        self._handed_over = _Stage(after, now, trees=use, seed=seed) if enough else None
+
+    def predict(self, shipments: Shipments, levels: Float64, elapsed: Float64) -> Delivery:
+        """At levels in (0, 1), rising; elapsed: float64[n], days from the start that went by without a delivery."""
+        made = self._ordered.predict(shipments, levels, elapsed)
+        handed = np.isfinite(shipments.handed_over)
+        if self._handed_over is None or not handed.any():
+            return made
+        waited = shipments.handed_over[handed]
+        after = self._handed_over.predict(
+            shipments.rows(handed).from_hand_over(), levels, np.maximum(elapsed[handed] - waited, 0.0)
+        )
+        made.quantiles[handed], made.late[handed] = after.quantiles + waited[:, None], after.late
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Log days of each row: the middle, and a unit of error below and above it, float64[n]."""
+
+    middle: Float64
+    below: Float64
+    above: Float64
+
+    def error(self, days: Float64) -> Float64:
+        off = np.log(np.maximum(days, _DAYS_MIN)) - self.middle
+        return off / np.where(off < 0, self.below, self.above)
+
+    def days(self, error: Float64) -> Float64:
+        """Of errors float64[n, Q]."""
+        unit = np.where(error < 0, self.below[:, None], self.above[:, None])
+        return np.exp(self.middle[:, None] + error * unit)
+
+    def rows(self, which: Rows) -> "_Shape":
+        return _Shape(middle=self.middle[which], below=self.below[which], above=self.above[which])
+
+
+class _Stage:
+    """Days from one start, the order or the hand-over."""
+
+    def __init__(self, history: Shipments, now: float, *, trees: bool, seed: int) -> None:
+        history = history.rows(np.argsort(history.start, kind="stable")[-_ROWS_MAX:])
+        seen, room = np.isfinite(history.days), now - history.start
+        if seen.sum() < DELIVERED_MIN:
+            raise ValueError(f"expected {DELIVERED_MIN} delivered shipments or more, got {int(seen.sum())}")
+        age = 0.5 ** (room / _HALF_LIFE_DAYS)
+        weight = seen_weights(history.days, room, age)
+        self._usual = _usual_promise(history, weight)
+        late, sure = _lateness(history, room, weight, age)
+        self._regression = Regression(
+            history,
+            Learning(
+                target=np.log(np.maximum(history.days, _DAYS_MIN)) - self._base(history), weight=weight,
+                late=late, late_weight=sure,
+            ),
+            trees=trees and int(seen.sum()) >= _DELIVERED_FOR_TREES, seed=seed,
+        )  # fmt: skip
+        guess = self._regression.out_of_fold
+        shape = self._shape(guess, history)
+        self._errors = learn_errors(shape.error(history.days), shape.error(room), seen, room)
+        self._odds = _odds(history, shape, guess.late, (late, sure), now)
+
+    def predict(self, shipments: Shipments, levels: Float64, elapsed: Float64) -> Delivery:
+        guess = self._regression.predict(shipments)
+        shape = self._shape(guess, shipments)
+        gone = np.where(elapsed > 0, self._errors.share(shape.error(elapsed)), 0.0)
+        error = self._errors.quantile(gone[:, None] + (1 - gone[:, None]) * levels)
+        quantiles = np.maximum(shape.days(error), elapsed[:, None])
+        in_time = self._errors.share(shape.error(shipments.promised))
+        late = self._odds.at(1 - in_time, guess.late)
+        # Bayes: of those in time this part would be there by now, of those late none.
+        still = np.clip(1 - gone / np.maximum(in_time, 1e-9), 0.0, 1.0)
+        late = late / np.maximum(late + (1 - late) * still, 1e-12)
+        late = np.where(shipments.promised <= elapsed, 1.0, late)
+        return Delivery(quantiles=quantiles, late=np.where(np.isnan(shipments.promised), np.nan, late))
+
+    def _base(self, shipments: Shipments) -> Float64:
+        """Log days that the target starts from."""
+        if self._usual is None:
+            return np.zeros(len(shipments))
+        return np.log(np.maximum(np.nan_to_num(shipments.promised, nan=self._usual), _DAYS_MIN))
+
+    def _shape(self, guess: Guess, shipments: Shipments) -> _Shape:
+        below, above = (np.maximum(unit, _SPREAD_MIN) for unit in (guess.below, guess.above))
+        return _Shape(middle=guess.middle + self._base(shipments), below=below, above=above)
+
+
+def _usual_promise(history: Shipments, weight: Float64) -> float | None:
+    """The median of promised days, if days are nearer to a multiple of the promise than to one number; else None."""
+    rows = (weight > 0) & np.isfinite(history.promised)
+    if rows.sum() < 0.9 * (weight > 0).sum():
+        return None
+    days, weight = history.days[rows], weight[rows]
+    promised = np.maximum(history.promised[rows], _DAYS_MIN)
+    off = [np.average(np.abs(days - guess), weights=weight)
+           for guess in (np.full(len(days), np.median(days)), promised * np.median(days / promised))]  # fmt: skip
+    return float(np.median(promised)) if off[1] < off[0] else None
+
+
+def _lateness(history: Shipments, room: Float64, weight: Float64, age: Float64) -> tuple[Float64, Float64]:
+    """(1.0 late, 0.0 in time, NaN not known; weight). What is due and not there is late, before it is delivered."""
+    promised = np.isfinite(history.promised)
+    late = np.where(promised, (~(history.days <= history.promised)).astype(float), np.nan)
+    # With rows on their way those that are due are all known, however they came out; without, only those that came.
+    known = promised & ((weight > 0) if np.isfinite(history.days).all() else (history.promised <= room))
+    return np.where(known, late, np.nan), np.where(known, weight if np.isfinite(history.days).all() else age, 0.0)
+
+
+def _odds(
+    history: Shipments, shape: _Shape, direct: Float64, lateness: tuple[Float64, Float64], now: float
+) -> LateOdds:
+    """Learned at past origins, each knowing what had come by then: so that chances allow for how far errors drift."""
+    late, sure = lateness
+    tried: list[tuple[Float64, Float64, Float64, Float64]] = []
+    for back in range(1, _ORIGINS + 1):
+        origin = now - back * _ORIGINS_APART_DAYS
+        past = history.start < origin
+        ahead = ~past & (history.start < origin + _ORIGINS_APART_DAYS) & (sure > 0)
+        room = origin - history.start
+        came = history.days <= room
+        if not np.isfinite(history.days).any() or (came & past).sum() < DELIVERED_MIN:
+            break
+        if not ahead.any():
+            continue
+        of = past if not np.isfinite(history.days).all() else past & came
+        then = shape.rows(of)
+        errors = learn_errors(then.error(history.days[of]), then.error(room[of]), came[of], room[of])
+        chance = 1 - errors.share(shape.rows(ahead).error(history.promised[ahead]))
+        counts = np.minimum(sure[ahead] / max(float(sure[sure > 0].mean()), 1e-12), 3.0)
+        aged = 0.5 ** (back * _ORIGINS_APART_DAYS / _TRIAL_HALF_LIFE_DAYS)
+        tried.append((chance, direct[ahead], late[ahead], counts * aged))
+    nothing = np.zeros(0)
+    columns = [np.concatenate(column) for column in zip(*tried, strict=True)] if tried else [nothing] * 4
+    return learn_late(columns[0], columns[1], columns[2], columns[3])
