@@ -18,9 +18,9 @@ DAYS = pl.Float64
 def measure(
     shipments: pl.DataFrame, origin: datetime, until: datetime | None, refit_days: int, *, trees: bool | None = None
 ) -> dict[str, float | int]:
-    """shipments  the columns of a history, and predicted_at: when each is asked about, which is not before it is
-    ordered. Those with predicted_at from the origin (until `until`) are predicted"""
-    ahead = shipments.filter(pl.col("predicted_at") >= origin)
+    """shipments  the columns of a history, and predicted_at: when each is asked about, not before the origin, not before
+    it is ordered and not once it is delivered; empty of those that are not asked about"""
+    ahead = shipments.filter(pl.col("predicted_at").is_not_null())
     if until is not None:
         ahead = ahead.filter(pl.col("predicted_at") < until)
     last = ahead["predicted_at"].max()
@@ -31,13 +31,17 @@ def measure(
     made: list[pl.DataFrame] = []
     at = origin
     while at <= last:
-        asked = ahead.filter(pl.col("predicted_at") >= at, pl.col("predicted_at") < at + step).drop("predicted_at")
+        asked = ahead.filter(pl.col("predicted_at") >= at, pl.col("predicted_at") < at + step)
         if len(asked):
             # What is handed to the model has no delivery of after the moment it is learned at.
             came = pl.when(pl.col("delivered_at") < at).then("delivered_at")
             history = shipments.filter(pl.col("ordered_at") < at).drop("predicted_at").with_columns(delivered_at=came)
             model = onhand.delivery_model(history, as_of=at, trees=trees)
-            made.append(asked.join(model.predict(asked.drop("delivered_at")), on="shipment_id"))
+            made.append(
+                asked.join(
+                    model.predict(asked.rename({"predicted_at": "scanned_at"}).drop("delivered_at")), on="shipment_id"
+                )
+            )
         at += step
     of = pl.concat(made)
 
@@ -57,7 +61,7 @@ def measure(
     }
 
 
-def main(load: Callable[[Path], pl.DataFrame], told: str | None) -> int:
+def main(load: Callable[[Path, datetime], pl.DataFrame], told: str | None) -> int:
     parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--origin", type=datetime.fromisoformat, required=True)
@@ -68,7 +72,7 @@ def main(load: Callable[[Path], pl.DataFrame], told: str | None) -> int:
     options = parser.parse_args()
     try:
         found = measure(
-            load(options.data), options.origin, options.until, options.refit_days,
+            load(options.data, options.origin), options.origin, options.until, options.refit_days,
             trees=False if options.lanes_only else None,
         )  # fmt: skip
     except (FileNotFoundError, ValueError) as error:

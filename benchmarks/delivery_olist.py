@@ -17,6 +17,7 @@ n_train, n_test    orders delivered before the origin, and orders predicted
 """
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +26,7 @@ from delivering import main
 TABLES = ("orders", "order_items", "order_payments", "customers", "sellers", "products", "geolocation")
 
 
-def load(folder: Path) -> pl.DataFrame:
+def load(folder: Path, origin: datetime) -> pl.DataFrame:
     """Orders that were delivered, with what was known of them when they were made."""
     folder = folder / "olist" if (folder / "olist").is_dir() else folder
     if missing := [name for name in TABLES if not (folder / f"{name}.parquet").exists()]:
@@ -62,12 +63,13 @@ def load(folder: Path) -> pl.DataFrame:
     for end, prefix in (("origin", "seller"), ("destination", "customer")):
         there = place.rename({"latitude": f"{end}_latitude", "longitude": f"{end}_longitude"})
         orders = orders.join(there, left_on=f"{prefix}_zip_code_prefix", right_on="zip", how="left")
+    ordered = pl.col("order_purchase_timestamp")
     return orders.select(
         "origin_latitude", "origin_longitude", "destination_latitude", "destination_longitude", "weight_g",
         "volume_cm3", "seller_id", "category", "price", "freight", "items", "seller_state", "customer_state",
         "payment_type",
         shipment_id="order_id", ordered_at="order_purchase_timestamp", promised_at="order_estimated_delivery_date",
-        delivered_at="order_delivered_customer_date", predicted_at="order_purchase_timestamp",
+        delivered_at="order_delivered_customer_date", predicted_at=pl.when(ordered >= origin).then(ordered),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What remains between a forecast middle and what came, of late: the distribution that quantiles are read from.
 
-A conformal predictive distribution (Vovk et al. 2017; two-sided and scaled by the spread as in CQR: Romano, Patterson and
-Candès 2019) of forecasts that had not seen what they were tried on. Recent shipments count more, by a half-life that is
+A conformal predictive distribution (Vovk et al. 2017) of errors scaled by the spread (Lei et al. 2018), of forecasts that
+had not seen what they were tried on. Recent shipments count more, by a half-life that is
 as short as their number allows, so that it follows drift; those still on their way are counted in (`censoring.py`).
 """
 

@@ -1,7 +1,7 @@
 """A model of how long deliveries take: learned of a history as it is known at a moment, asked at that moment.
 
 The target is the logarithm of days, or of days over promised days where the promise says more of how long it takes.
-Its middle and spread are forecast by quantile trees (extra `forecast`) or by lanes, each row of the history by a model
+Its middle and spread are forecast by boosted trees (extra `forecast`) or by lanes, each row of the history by a model
 that has not seen its week; what was left over gives the distribution of errors (`calibrate.py`). Quantiles, the chance
 of being late, and what is left of both once some days have gone by without a delivery are all read from it: truncated
 at the days gone by, which is what a hazard for each day would say, without a second model. Once handed over, a model
@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from onhand.fulfilment.delivery.calibrate import Errors, learn_errors
+from onhand.fulfilment.delivery.calibrate import learn_errors
 from onhand.fulfilment.delivery.censoring import seen_weights
 from onhand.fulfilment.delivery.late import LateOdds, learn_late
 from onhand.fulfilment.delivery.model import Float64, Rows, Shipments
@@ -75,23 +75,20 @@ class DeliveryModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """Log days of each row: the middle, and a unit of error below and above it, float64[n]."""
+    """Log days of each row: the middle, and a unit of error, float64[n]."""
 
     middle: Float64
-    below: Float64
-    above: Float64
+    unit: Float64
 
     def error(self, days: Float64) -> Float64:
-        off = np.log(np.maximum(days, _DAYS_MIN)) - self.middle
-        return off / np.where(off < 0, self.below, self.above)
+        return (np.log(np.maximum(days, _DAYS_MIN)) - self.middle) / self.unit
 
     def days(self, error: Float64) -> Float64:
         """Of errors float64[n, Q]."""
-        unit = np.where(error < 0, self.below[:, None], self.above[:, None])
-        return np.exp(self.middle[:, None] + error * unit)
+        return np.exp(self.middle[:, None] + error * self.unit[:, None])
 
     def rows(self, which: Rows) -> "_Shape":
-        return _Shape(middle=self.middle[which], below=self.below[which], above=self.above[which])
+        return _Shape(middle=self.middle[which], unit=self.unit[which])
 
 
 class _Stage:
@@ -140,8 +137,7 @@ class _Stage:
         return np.log(np.maximum(np.nan_to_num(shipments.promised, nan=self._usual), _DAYS_MIN))
 
     def _shape(self, guess: Guess, shipments: Shipments) -> _Shape:
-        below, above = (np.maximum(unit, _SPREAD_MIN) for unit in (guess.below, guess.above))
-        return _Shape(middle=guess.middle + self._base(shipments), below=below, above=above)
+        return _Shape(middle=guess.middle + self._base(shipments), unit=np.maximum(guess.spread, _SPREAD_MIN))
 
 
 def _usual_promise(history: Shipments, weight: Float64) -> float | None:

@@ -1,17 +1,20 @@
 """The middle and the spread of a target, and the chance of being late, by trees or by lanes; and out of fold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from onhand.fulfilment.delivery import features
 from onhand.fulfilment.delivery.features import FOLDS, Groups
-from onhand.fulfilment.delivery.lanes import Effects, learn_effects
-from onhand.fulfilment.delivery.model import Bool, Float64, Shipments
-from onhand.fulfilment.delivery.trees import LateTrees, Trees
+from onhand.fulfilment.delivery.lanes import learn_effects
+from onhand.fulfilment.delivery.model import Bool, Float64, Int64, Shipments
+from onhand.fulfilment.delivery.trees import LateTrees, MiddleTrees, SpreadTrees
 
-# That a rate of so few is not taken for one of a group.
+# A share of fewer is not one that groups could differ by.
 _LATE_MIN = 10
+# Added to distances of log days, so that what was met exactly has a logarithm too.
 _SMALL = 0.05
 
 
@@ -27,11 +30,10 @@ class Learning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """float64[n] each: the middle of the target, a unit of distance below and above it, the chance of being late."""
+    """float64[n] each: the middle of the target, a unit of distance from it, the chance of being late."""
 
     middle: Float64
-    below: Float64
-    above: Float64
+    spread: Float64
     late: Float64
 
 
@@ -40,31 +42,53 @@ class _Table:
     groups: Groups
     features: Float64
 
+    def rows(self, which: Bool) -> "_Table":
+        return _Table(groups=self.groups.rows(which), features=self.features[which])
+
+
+_Predict: TypeAlias = Callable[[_Table], Float64]
+
+
+class _Learner(Protocol):
+    """Each learns of rows float64[n]: their target and their weight."""
+
+    def middle(self, table: _Table, target: Float64, weight: Float64) -> _Predict: ...
+
+    def spread(self, table: _Table, log_distance: Float64, weight: Float64) -> _Predict: ...
+
+    def late(self, table: _Table, late: Float64, weight: Float64) -> _Predict: ...
+
 
 class Regression:
     """out_of_fold  of each row of the history, by models that have not seen its week."""
 
     def __init__(self, history: Shipments, learning: Learning, *, trees: bool, seed: int) -> None:
-        self._trees, self._seed = trees, seed
         self._numbers, self._season = sorted(history.numbers), features.has_seasons(history)
         self._groups, folds = features.groups_of(history), features.folds_of(history)
-        level, rate = (
-            float(np.average(np.nan_to_num(of), weights=weight)) if weight.any() else 0.0
-            for of, weight in ((learning.target, learning.weight), (learning.late, learning.late_weight))
-        )
-        days, self._means = self._encoded(learning.target - level, learning.weight, folds)
-        lates, self._rates = self._encoded(learning.late - rate, learning.late_weight, folds)
+        days, self._means = self._encoded(learning.target, learning.weight, folds)
+        lates, self._rates = self._encoded(learning.late, learning.late_weight, folds)
         plain = features.plain(history, self._numbers, season=self._season)
         table = _Table(groups=self._groups, features=np.column_stack([plain, days, lates]))
-        parts = [self._learn(table, learning, folds != fold) for fold in range(FOLDS)]
-        guesses = [part.predict(table) for part in parts]
-        self.out_of_fold = Guess(
-            **{
-                name: np.stack([getattr(guess, name) for guess in guesses])[folds, np.arange(len(folds))]
-                for name in ("middle", "below", "above", "late")
-            }
-        )
-        self._whole = self._learn(table, learning, np.ones(len(folds), bool))
+        by: _Learner = _ByTrees(seed) if trees else _ByLanes()
+
+        def learned(
+            learn: Callable[[_Table, Float64, Float64], _Predict], target: Float64, weight: Float64
+        ) -> tuple[Float64, _Predict]:
+            """(out of fold, a model of all)."""
+            models = [
+                learn(table.rows(rows), target[rows], weight[rows])
+                for rows in (*((folds != fold) & (weight > 0) for fold in range(FOLDS)), weight > 0)
+            ]
+            out = np.empty(len(folds))
+            for fold, model in enumerate(models[:FOLDS]):
+                out[folds == fold] = model(table.rows(folds == fold))
+            return out, models[FOLDS]
+
+        middle, self._middle = learned(by.middle, learning.target, learning.weight)
+        distance = np.log(np.abs(learning.target - middle) + _SMALL)
+        spread, self._spread = learned(by.spread, distance, learning.weight)
+        late, self._late = learned(by.late, learning.late, learning.late_weight)
+        self.out_of_fold = Guess(middle=middle, spread=spread, late=late)
 
     def predict(self, shipments: Shipments) -> Guess:
         groups = features.groups_of(shipments, self._groups)
@@ -72,54 +96,56 @@ class Regression:
             features.plain(shipments, self._numbers, season=self._season),
             features.looked_up(groups, self._means), features.looked_up(groups, self._rates),
         ]  # fmt: skip
-        return self._whole.predict(_Table(groups=groups, features=np.column_stack(columns)))
+        table = _Table(groups=groups, features=np.column_stack(columns))
+        return Guess(middle=self._middle(table), spread=self._spread(table), late=self._late(table))
 
-    def _encoded(self, target: Float64, weight: Float64, folds: features.Int64) -> tuple[Float64, dict[str, Float64]]:
-        return features.group_means(self._groups, np.nan_to_num(target), weight, folds)
-
-    def _learn(self, table: _Table, learning: Learning, rows: Bool) -> "_ByTrees | _ByLanes":
-        make = _ByTrees if self._trees else _ByLanes
-        return make(table, learning, rows & (learning.weight > 0), rows & (learning.late_weight > 0), self._seed)
+    def _encoded(self, target: Float64, weight: Float64, folds: Int64) -> tuple[Float64, dict[str, Float64]]:
+        known = np.nan_to_num(target)
+        level = float(np.average(known, weights=weight)) if weight.any() else 0.0
+        return features.group_means(self._groups, np.where(weight > 0, known - level, 0.0), weight, folds)
 
 
 class _ByTrees:
-    def __init__(self, table: _Table, learning: Learning, rows: Bool, late_rows: Bool, seed: int) -> None:
-        self._trees = Trees(table.features[rows], learning.target[rows], learning.weight[rows], seed=seed)
-        late, weight = learning.late[late_rows], learning.late_weight[late_rows]
-        self._rate = _rate(late, weight)
-        self._late = LateTrees(table.features[late_rows], late, weight, seed=seed) if _tells(late) else None
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
 
-    def predict(self, table: _Table) -> Guess:
-        middle, below, above = self._trees.predict(table.features)
-        late = np.full(len(middle), self._rate) if self._late is None else self._late.predict(table.features)
-        return Guess(middle=middle, below=below, above=above, late=late)
+    def middle(self, table: _Table, target: Float64, weight: Float64) -> _Predict:
+        model = MiddleTrees(table.features, target, weight, seed=self._seed)
+        return lambda of: model.predict(of.features)
+
+    def spread(self, table: _Table, log_distance: Float64, weight: Float64) -> _Predict:
+        model = SpreadTrees(table.features, log_distance, weight, seed=self._seed)
+        return lambda of: model.predict(of.features)
+
+    def late(self, table: _Table, late: Float64, weight: Float64) -> _Predict:
+        if not _tells(late):
+            return _rate(late, weight)
+        model = LateTrees(table.features, late, weight, seed=self._seed)
+        return lambda of: model.predict(of.features)
 
 
 class _ByLanes:
-    def __init__(self, table: _Table, learning: Learning, rows: Bool, late_rows: Bool, seed: int) -> None:
-        del seed  # nothing is drawn
+    def middle(self, table: _Table, target: Float64, weight: Float64) -> _Predict:
+        effects = learn_effects(table.groups, target, weight)
+        return lambda of: effects.at(of.groups)
 
-        def effects(which: Bool, target: Float64, weight: Float64) -> Effects:
-            return learn_effects(table.groups.rows(which), target[which], weight[which])
+    def spread(self, table: _Table, log_distance: Float64, weight: Float64) -> _Predict:
+        effects = learn_effects(table.groups, log_distance, weight)
+        return lambda of: np.exp(effects.at(of.groups))
 
-        self._middle = effects(rows, learning.target, learning.weight)
-        off = np.abs(learning.target - self._middle.at(table.groups))
-        self._spread = effects(rows, np.log(off + _SMALL), learning.weight)
-        late, weight = learning.late[late_rows], learning.late_weight[late_rows]
-        self._rate = _rate(late, weight)
-        self._late = effects(late_rows, learning.late, learning.late_weight) if _tells(late) else None
-
-    def predict(self, table: _Table) -> Guess:
-        middle, spread = self._middle.at(table.groups), np.exp(self._spread.at(table.groups))
-        late = np.full(len(middle), self._rate) if self._late is None else self._late.at(table.groups)
-        return Guess(middle=middle, below=spread, above=spread, late=np.clip(late, 0.0, 1.0))
+    def late(self, table: _Table, late: Float64, weight: Float64) -> _Predict:
+        if not _tells(late):
+            return _rate(late, weight)
+        effects = learn_effects(table.groups, late, weight)
+        return lambda of: np.clip(effects.at(of.groups), 0.0, 1.0)
 
 
 def _tells(late: Float64) -> bool:
     return _LATE_MIN <= late.sum() <= len(late) - _LATE_MIN
 
 
-def _rate(late: Float64, weight: Float64) -> float:
-    """Of few or none, one late in ten is added."""
+def _rate(late: Float64, weight: Float64) -> _Predict:
+    """The same of all; to few or none, one late in ten is added."""
     weight = weight / weight.mean() if len(weight) else weight
-    return float((weight @ late + 1) / (weight.sum() + 10))
+    rate = float((weight @ late + 1) / (weight.sum() + 10))
+    return lambda of: np.full(len(of.features), rate)

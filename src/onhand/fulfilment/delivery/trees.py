@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM (extra `forecast`): quantiles of log days, and the chance of being late."""
+"""Boosted trees by LightGBM (extra `forecast`): the middle and the spread of log days, and the chance of being late."""
 
 import os
 from typing import Any, Final, cast
@@ -14,25 +14,32 @@ _COMMON: Final[dict[str, Any]] = {
 _TREES: Final = 150
 # Leaves of shallow trees for some thousand shipments; deeper ones pay from some ten thousand on.
 _LEAVES: Final = ((20_000, 31, 100), (6_000, 15, 50), (0, 6, 30))
-_TAIL: Final = 0.1
+# Distances scatter more than what they are distances from.
+_SPREAD: Final[dict[str, Any]] = {"objective": "l2", "lambda_l2": 20.0, "learning_rate": 0.02}
 
 
-class Trees:
-    """The middle, and quantiles at 0.1 and 0.9, of a target; features float64[n, F] may have NaN."""
+class MiddleTrees:
+    """The middle of a target, half mean and half median; features float64[n, F] may have NaN."""
 
     def __init__(self, features: Float64, target: Float64, weight: Float64, *, seed: int) -> None:
-        def learn(objective: dict[str, Any]) -> Any:
-            return _trained(features, target, weight, objective, seed)
+        self._models = [
+            _trained(features, target, weight, objective, seed)
+            for objective in ({"objective": "l2"}, {"objective": "quantile", "alpha": 0.5})
+        ]
 
-        self._mean = learn({"objective": "l2"})
-        self._quantiles = [learn({"objective": "quantile", "alpha": alpha}) for alpha in (_TAIL, 0.5, 1 - _TAIL)]
+    def predict(self, features: Float64) -> Float64:
+        mean, median = (cast(Float64, model.predict(features)) for model in self._models)
+        return (mean + median) / 2
 
-    def predict(self, features: Float64) -> tuple[Float64, Float64, Float64]:
-        """(middle, distance of the quantile at 0.1 below it, of the one at 0.9 above it), float64[n] each."""
-        mean: Float64 = self._mean.predict(features)
-        low, median, high = (cast(Float64, model.predict(features)) for model in self._quantiles)
-        middle = (mean + median) / 2
-        return middle, middle - low, high - middle
+
+class SpreadTrees:
+    """How far a target lies from its middle: the exponential of the mean logarithm of distances."""
+
+    def __init__(self, features: Float64, log_distance: Float64, weight: Float64, *, seed: int) -> None:
+        self._model = _trained(features, log_distance, weight, _SPREAD, seed)
+
+    def predict(self, features: Float64) -> Float64:
+        return np.exp(cast(Float64, self._model.predict(features)))
 
 
 class LateTrees:
