@@ -18,8 +18,8 @@ DAYS = pl.Float64
 def measure(
     shipments: pl.DataFrame, origin: datetime, until: datetime | None, refit_days: int, *, trees: bool | None = None
 ) -> dict[str, float | int]:
-    """shipments  the columns of a history, and predicted_at: when each is asked about, not before the origin, not before
-    it is ordered and not once it is delivered; empty of those that are not asked about"""
+    """shipments  the columns of a history, and predicted_at: when each is asked about, not before the origin, nor
+    before it is ordered, nor once it is delivered; empty of those that are not asked about"""
     ahead = shipments.filter(pl.col("predicted_at").is_not_null())
     if until is not None:
         ahead = ahead.filter(pl.col("predicted_at") < until)

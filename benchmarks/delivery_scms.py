@@ -3,8 +3,8 @@
     python benchmarks/delivery_scms.py --data DIR --origin 2013-01-01 --json
 
 DIR has deliveries.parquet, as the public data set of the Supply Chain Management System has them; lines of one ASN/DN #
-are one shipment. It is taken to be ordered when the purchase order was sent; what comes from a regional warehouse has no
-such date, and counts from ORDER_DAYS before it is due. A shipment is asked about ASKED_DAYS before it is due (or when
+are one shipment. It is taken to be ordered when the purchase order was sent; what comes from a regional warehouse has
+no such date, and counts from ORDER_DAYS before it is due. A shipment is asked about ASKED_DAYS before it is due (or when
 it is ordered, or at the origin, if that is later) if it is not there by then, and answered by a model of all that was
 known by then; it is learned at the origin and again every --refit-days (7; 0: at the origin only). Weight, freight
 and insurance are left out: they are known when it is shipped.
@@ -29,7 +29,7 @@ KINDS = {
 
 
 def load(folder: Path, origin: datetime) -> pl.DataFrame:
-    """Shipments, with what was known of them when they were ordered. Places have no coordinates: countries are kinds."""
+    """Shipments, with what was known of them when they were ordered. They have no coordinates: countries are kinds."""
     folder = folder / "scms" if (folder / "scms").is_dir() else folder
     path = folder / "deliveries.parquet"
     if not path.exists():
@@ -50,7 +50,6 @@ def load(folder: Path, origin: datetime) -> pl.DataFrame:
     nowhere = pl.lit(None, pl.Float64)
     made = shipments.with_columns(
         ordered_at=pl.coalesce("sent", due - pl.duration(days=ORDER_DAYS)),
-        # The day of the month at which dates are set: many are moved to its end.
         due_day=pl.col("promised_at").dt.day(),
         due_month=pl.col("promised_at").dt.month(),
         **dict.fromkeys(

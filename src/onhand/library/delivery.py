@@ -132,11 +132,11 @@ class _Table:
         for name, column in self._columns.items():
             if name in known or column.null_count() == len(column):
                 continue
-            if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Categorical, pl.Enum)):
+            if not (column.dtype.is_numeric() or _is(column, pl.Boolean, pl.String, pl.Categorical, pl.Enum)):
                 raise InvalidInput.at(
                     f"{self._what}.{name}", "expected numbers or texts; of a moment give the days from ordered_at"
                 )
-            made[name] = "quantity" if column.dtype.is_numeric() or column.dtype == pl.Boolean else "kind"
+            made[name] = "quantity" if column.dtype.is_numeric() or _is(column, pl.Boolean) else "kind"
         return made
 
     def shipments(self, sorts: Mapping[str, _Sort]) -> Shipments:
@@ -178,7 +178,7 @@ class _Table:
         if name not in self.names:
             return np.full(len(self._start), np.nan)
         column = self._columns[name]
-        if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
+        if not (column.dtype.is_numeric() or _is(column, pl.Boolean, pl.Null)):
             raise InvalidInput.at(f"{self._what}.{name}", "expected numbers")
         numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy().copy()
         numbers[np.isinf(numbers)] = np.nan
@@ -191,6 +191,10 @@ class _Table:
         if column.dtype.is_numeric():
             raise InvalidInput.at(f"{self._what}.{name}", "expected texts, as in the history")
         return column.cast(pl.String).fill_null("").to_numpy().astype(np.str_)
+
+
+def _is(column: pl.Series, *kinds: type[pl.DataType]) -> bool:
+    return any(column.dtype == kind for kind in kinds)
 
 
 def _day_of(moment: datetime) -> float:

@@ -1,8 +1,8 @@
 """What remains between a forecast middle and what came, of late: the distribution that quantiles are read from.
 
-A conformal predictive distribution (Vovk et al. 2017) of errors scaled by the spread (Lei et al. 2018), of forecasts that
-had not seen what they were tried on. Recent shipments count more, by a half-life that is
-as short as their number allows, so that it follows drift; those still on their way are counted in (`censoring.py`).
+A conformal predictive distribution (Vovk et al. 2017) of errors scaled by the spread (Lei et al. 2018), those of
+forecasts that had not seen what they were tried on. Recent shipments count more, by a half-life that is as short as
+their number allows, so that it follows drift; those still on their way are counted in (`censoring.py`).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Errors:
         """At or below each value, in [0, 1)."""
         body = np.minimum(np.interp(value, self.values, self.shares, left=0.0), 1 - _TAIL)
         beyond = np.maximum(value - self.tail_from, 0.0)
-        return np.where(beyond > 0, 1 - _TAIL * np.exp(-beyond / self.tail_scale), body)
+        return np.where(beyond > 0, 1 - np.maximum(_TAIL * np.exp(-beyond / self.tail_scale), 1e-12), body)
 
     def quantile(self, level: Float64) -> Float64:
         """Of levels in [0, 1)."""
