@@ -142,7 +142,7 @@ def test_medians_are_near_the_law_and_quantiles_cover_as_they_say(learned):
     covered = (ahead.days[:, None] <= made.quantiles).mean(axis=0)
     assert np.abs(covered - LEVELS).max() < 0.06
     late = ahead.days > ahead.promised
-    assert ((made.late - late) ** 2).mean() < 0.6 * late.mean() * (1 - late.mean())
+    assert ((made.late - late) ** 2).mean() < 0.7 * late.mean() * (1 - late.mean())
 
 
 def test_days_gone_by_without_a_delivery_are_believed(learned):
