@@ -5,8 +5,8 @@
 DIR has deliveries.parquet, as the public data set of the Supply Chain Management System has them; lines of one ASN/DN #
 are one shipment. It is taken to be ordered when the purchase order was sent; what comes from a regional warehouse has
 no such date, and counts from ORDER_DAYS before it is due. A shipment is asked about ASKED_DAYS before it is due (or
-when it is ordered, or at the origin, if that is later) if it is not there by then, and answered by a model of all that was
-known by then; it is learned at the origin and again every --refit-days (7; 0: at the origin only). Weight, freight
+when it is ordered, or at the origin, if that is later) if it is not there by then, and answered by a model of all that
+was known by then; it is learned at the origin and again every --refit-days (7; 0: at the origin only). Weight, freight
 and insurance are left out: they are known when it is shipped.
 
 The keys are those of delivery_olist.py; late is delivered after the scheduled date.
