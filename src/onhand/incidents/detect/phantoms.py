@@ -10,7 +10,8 @@ size r, and the hazard ρ that units vanish in a day, a day of no sales does
 A Poisson's e^-λ instead of (r / (r + λ))^r would be far too sure. λ is not known: its distribution over items is learned
 from all of them without assuming its shape (the nonparametric maximum likelihood of Robbins 1956 and Laird 1978 on a
 grid, by EM), of departments shrunk to that of all; the posterior of each item follows from what it sold, and the belief
-is averaged over it. Item-nodes that never sold anything are so not taken for phantoms.
+is averaged over it. Item-nodes that never sold anything are so not taken for phantoms. What the same item sells at
+other nodes, and the node of other items, tells more (`across`): then the distribution is that of λ over this base.
 """
 
 from collections.abc import Sequence
@@ -30,25 +31,32 @@ Int64 = npt.NDArray[np.int64]
 # Points of the grid of velocities: 20 % from one to the next.
 _POINTS: Final = 64
 _ROUNDS: Final = 200
-# A department with this many item-nodes has half its own distribution of velocities.
+# A department, or a range of bases in it, with this many item-nodes has half its own distribution of velocities.
 _OF_ALL_WEIGHT: Final = 200.0
 _SIZES: Final = (0.05, 50.0)
 # Item-nodes with the same units and days are one; beyond this many units they are counted by the twentieth.
 _FINE_UNITS: Final = 200
+# Bases are told apart by a quarter.
+_BASE_STEP: Final = 0.25
+_BASE_BINS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Velocities:
     """What was learned of a shop's velocities.
 
-    rate  float64[department, point], units a day, rising
-    prior float64[department, point], shares of item-nodes that add up to 1
-    size  float64[department], of the negative binomial of a day's demand
+    rate  float64[group, point], units a day, rising; groups are departments, or departments and ranges of bases
+    prior float64[group, point], shares of item-nodes that add up to 1
+    size  float64[group], of the negative binomial of a day's demand
+    departments  how many there are
+    first_base   logarithm of the middle of the lowest range; None: bases tell nothing here, or none were given
     """
 
     rate: Float64
     prior: Float64
     size: Float64
+    departments: int
+    first_base: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,7 @@ class Positions:
     rejections  int64[n], of the node since then: looked for and not found
     prior       float64[n], chance that nothing was there when the run began; 0 after a sale or a scan that saw one
     hazard      float64[n], chance that the rest vanishes in a day, see `hazards`
+    base        float64[n] > 0, units a day that its item and its node let expect, see `across`; None where `learn` had none
     factor      float64[n], what is wanted on a day of the run as a share of a usual day (season, forecast, what the other
                 nodes sell: see `shared_factor`); None: 1
     """
@@ -74,11 +83,12 @@ class Positions:
     rejections: Int64
     prior: Float64
     hazard: Float64
+    base: Float64 | None = None
     factor: Float64 | None = None
 
     def __post_init__(self) -> None:
         n = len(self.department)
-        for name in ("units", "days", "run_days", "rejections", "prior", "hazard", "factor"):
+        for name in ("units", "days", "run_days", "rejections", "prior", "hazard", "base", "factor"):
             values = getattr(self, name)
             if values is None:
                 continue
@@ -118,14 +128,16 @@ class Counts:
 
 
 def learn(
-    department: Int64, units: Float64, squares: Float64, days: Float64, *, departments: int | None = None
-) -> Velocities:
+    department: Int64, units: Float64, squares: Float64, days: Float64, *, base: Float64 | None = None,
+    departments: int | None = None,
+) -> Velocities:  # fmt: skip
     """Velocities and sizes from past sales of item-nodes.
 
     department  int64[n]
     units       float64[n], sold in those days
     squares     float64[n], sum of the squares of the units of each day
     days        float64[n] >= 1, in which there were units to sell
+    base        float64[n] > 0, see `across`; used only if what was sold is then likelier than without
 
     r by the method of moments over all item-nodes of a department, E[s² - m] = λ² / r and E[m² - s² / days] = λ² (s², m:
     variance and mean of an item-node's days); shrunk to that of all. Raises ValueError.
@@ -137,15 +149,54 @@ def learn(
         raise ValueError("expected days of at least 1, units of at least 0, and squares that they may have")
     count = departments or int(department.max()) + 1
     size = _sizes(department, units, squares, days, count)
+    overall = _overall_size(units, squares, days)
     fastest = max(float((units / days).max()) * 1.5, 0.1)
     # What sold nothing in all these days may still sell a tenth of one in as many.
     grid = np.geomspace(min(0.1 / float(days.max()), fastest / 10), fastest, _POINTS)
-    of_all = _mixed(units, days, grid, float(_overall_size(units, squares, days)), None)
-    prior = np.empty((count, _POINTS))
-    for d in range(count):
-        own = department == d
-        prior[d] = _mixed(units[own], days[own], grid, float(size[d]), of_all) if own.any() else of_all
-    return Velocities(rate=np.tile(grid, (count, 1)), prior=prior, size=size)
+    of_all, likelihood = _mixed(units, days, np.zeros(n), grid, overall, None)
+    if base is not None:
+        if base.shape != (n,) or not (base.min() > 0 and np.isfinite(base).all()):
+            raise ValueError("expected a base above 0 for each item-node")
+        first = float(np.log(np.quantile(base, 0.001)))
+        place = _base_bin(base, first)
+        relative = np.geomspace(0.01, 100.0, _POINTS)
+        shares, explained = _mixed(units, days, first + _BASE_STEP * place, relative, overall, None)
+        if explained > likelihood:
+            rate = np.tile(np.exp(first + _BASE_STEP * np.arange(_BASE_BINS))[:, None] * relative, (count, 1))
+            prior = _by_group(
+                department * _BASE_BINS + place, units, days, rate, np.repeat(size, _BASE_BINS), shares
+            )
+            return Velocities(
+                rate=rate, prior=prior, size=np.repeat(size, _BASE_BINS), departments=count, first_base=first
+            )
+    rate = np.tile(grid, (count, 1))
+    return Velocities(
+        rate=rate, prior=_by_group(department, units, days, rate, size, of_all), size=size, departments=count
+    )
+
+
+def across(item: Int64, node: Int64, units: Float64, days: Float64, *, weight_units: float = 1.0) -> Float64:
+    """float64[n]: units a day that an item-node is expected to sell by what its item sells at other nodes and its node
+    sells of other items: `item's rate x node's factor`, a table of rank one (Farias, Li and Peng 2021 look for
+    phantoms as what departs from a table of low rank).
+
+    item, node    int64[n]
+    units, days   float64[n], as `learn` takes them
+    weight_units  units of the mean item-node that an item's rate begins with: what hardly sells anywhere is not known
+
+    Its own sales are left out.
+    """
+    overall = (units.sum() + 1e-9) / days.sum()
+    rate = (np.bincount(item, units) + weight_units) / (np.bincount(item, days) + weight_units / overall)
+    factor = np.ones(int(node.max()) + 1)
+    # Each in turn, given the other: twice is within a per cent of where it settles.
+    for _ in range(2):
+        factor = (np.bincount(node, units) + weight_units) / (np.bincount(node, days * rate[item]) + weight_units)
+        exposure = days * factor[node]
+        rate = (np.bincount(item, units) + weight_units) / (np.bincount(item, exposure) + weight_units / overall)
+    exposure = days * factor[node]
+    others = np.bincount(item, units)[item] - units, np.bincount(item, exposure)[item] - exposure
+    return (others[0] + weight_units) / (others[1] + weight_units / overall) * factor[node]
 
 
 def believed(positions: Positions, learned: Velocities, *, per_rejection: float = 20.0) -> Beliefs:
@@ -157,13 +208,18 @@ def believed(positions: Positions, learned: Velocities, *, per_rejection: float 
     """
     if not per_rejection > 1:
         raise ValueError(f"expected per_rejection above 1, got {per_rejection}")
-    if len(positions) and positions.department.max() >= len(learned.size):
-        raise ValueError(f"expected departments below {len(learned.size)}, got {positions.department.max()}")
+    if len(positions) and positions.department.max() >= learned.departments:
+        raise ValueError(f"expected departments below {learned.departments}, got {positions.department.max()}")
+    group = positions.department
+    if learned.first_base is not None:
+        if positions.base is None:
+            raise ValueError("expected a base for each position, as velocities were learned with them")
+        group = group * _BASE_BINS + _base_bin(positions.base, learned.first_base)
     out, velocity = np.zeros(len(positions)), np.zeros(len(positions))
     size = learned.size[:, None]
     factor = np.ones(len(positions)) if positions.factor is None else positions.factor
     absent(
-        positions.department, positions.units, positions.days, positions.run_days, factor, positions.rejections,
+        group, positions.units, positions.days, positions.run_days, factor, positions.rejections,
         positions.prior, positions.hazard, np.log(np.maximum(learned.prior, 1e-300)),
         size * np.log1p(learned.rate / size), np.log(learned.rate / (learned.rate + size)), learned.rate, learned.size,
         per_rejection, out, velocity,
@@ -277,23 +333,40 @@ def _sizes(department: Int64, units: Float64, squares: Float64, days: Float64, c
     return np.clip(squared_sum / np.maximum(over_sum, 1e-12), *_SIZES)
 
 
-def _mixed(units: Float64, days: Float64, grid: Float64, size: float, of_all: Float64 | None) -> Float64:
-    """float64[point]: shares of the grid's velocities among item-nodes, by EM; of_all: what it is shrunk to."""
+def _base_bin(base: Float64, first: float) -> Int64:
+    return np.clip(np.rint((np.log(base) - first) / _BASE_STEP), 0, _BASE_BINS - 1).astype(np.int64)
+
+
+def _by_group(
+    group: Int64, units: Float64, days: Float64, rate: Float64, size: Float64, of_all: Float64
+) -> Float64:
+    """float64[group, point]: each group's own distribution, shrunk to that of all."""
+    prior = np.tile(of_all, (len(rate), 1))
+    order = np.argsort(group, kind="stable")
+    named, begin = np.unique(group[order], return_index=True)
+    for g, rows in zip(named, np.split(order, begin[1:]), strict=True):
+        prior[g], _ = _mixed(units[rows], days[rows], np.zeros(len(rows)), rate[g], float(size[g]), of_all)
+    return prior
+
+
+def _mixed(
+    units: Float64, days: Float64, log_base: Float64, grid: Float64, size: float, of_all: Float64 | None
+) -> tuple[Float64, float]:
+    """(float64[point], shares of the grid's velocities over bases among item-nodes, by EM; the logarithm of how likely
+    they make what was sold). of_all: what they are shrunk to."""
     # Sums of days with the same size are sufficient, and many item-nodes have the same.
     coarse = np.where(units > _FINE_UNITS, np.rint(units / _FINE_UNITS * 20) * _FINE_UNITS / 20, units)
-    (sums, lengths), many = _distinct(coarse, np.rint(days))
-    likelihood = sums[:, None] * np.log(grid / (grid + size)) - lengths[:, None] * size * np.log1p(grid / size)
-    likelihood = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    distinct, many = np.unique(np.stack([coarse, np.rint(days), log_base], axis=1), axis=0, return_counts=True)
+    sums, lengths, bases = distinct.T[:, :, None]
+    rate = np.exp(bases) * grid
+    likelihood = sums * np.log(rate / (rate + size)) - lengths * size * np.log1p(rate / size)
+    highest = likelihood.max(axis=1, keepdims=True)
+    likelihood = np.exp(likelihood - highest)
     share = np.full(len(grid), 1 / len(grid)) if of_all is None else of_all.copy()
     for _ in range(_ROUNDS):
         joint = likelihood * share
-        expected = many @ (joint / joint.sum(axis=1, keepdims=True))
+        expected = (many / joint.sum(axis=1)) @ joint
         if of_all is not None:
             expected = expected + _OF_ALL_WEIGHT * of_all
         share = expected / expected.sum()
-    return share
-
-
-def _distinct(units: Float64, days: Float64) -> tuple[tuple[Float64, Float64], Float64]:
-    pairs, many = np.unique(np.stack([units, days], axis=1), axis=0, return_counts=True)
-    return (pairs[:, 0], pairs[:, 1]), many.astype(np.float64)
+    return share, float(many @ (np.log(likelihood @ share) + highest[:, 0]))
