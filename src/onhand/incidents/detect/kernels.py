@@ -9,7 +9,7 @@ from onhand.base.compiled import bare, compiled
 
 
 def _score(tables, first_e, step_e, first_d, step_d, shift, e):
-    """The evidence of a residual e (in spreads) for a shift (in spreads, as its logarithm): nearest row, linear along."""
+    """Evidence of a residual e (in spreads) for a shift (log of spreads): of the nearest row, linear along it."""
     row = int((shift - first_d) / step_d + 0.5)
     row = min(max(row, 0), tables.shape[0] - 1)
     at = (e - first_e) / step_e

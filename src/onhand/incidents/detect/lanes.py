@@ -10,26 +10,25 @@ alarms),
 
 so that each day a shipment is overdue adds evidence: who counts deliveries only must wait for the delay itself. z is
 winsorised: bounded, and never smaller for a later shipment, so a parcel that was lost says no more than one that was
-late, and no less. Sums run in the order of shipping, S = min(2 h, max(0, S + z)); a lane is slow when S >= h. h is found
-by replaying blocks of past shipments (Künsch 1989) at the lane's own rate, open ones included, until it is passed as
-seldom as was asked for.
+late, and no less. Sums run in the order of shipping, S = min(2 h, max(0, S + z)); a lane is slow when S >= h. h is
+found by replaying blocks of past shipments (Künsch 1989) at the lane's own rate, open ones included, until it is
+passed as seldom as was asked for.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.incidents.detect.kernels import lane_sums, lane_trace, openings
+from onhand.incidents.detect.moments import DAY_US, moment
 from onhand.incidents.model import Finding, Kind, Subject
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-DAY_US: Final = 86_400_000_000
 NOT_YET: Final = np.iinfo(np.int64).max
 """`delivered_at` of what is still under way."""
 
@@ -251,7 +250,7 @@ def watch(
     delay = np.zeros(count)
     loss = np.zeros(count)
     # Only where it matters: a lane far from its threshold loses nothing.
-    for lane in np.flatnonzero(has & (total >= 0.5 * threshold)):
+    for lane in np.flatnonzero(has & (total >= 0.5 * threshold)).tolist():
         part = slice(int(since[lane]), int(end[lane]))
         age = np.where(delivered[part] > 0, 0.0, delivered[part]) - shipped[part] - bias[lane]
         delay[lane] = _delay(learned, age, delivered[part] > 0, rows.median_days[part], rows.spread_days[part])
@@ -290,7 +289,7 @@ def pooled(shipments: Shipments, group: Int64, learned: Watch, now: int) -> tupl
     sizes = np.bincount(group, minlength=groups)
     above = replace(above, is_slow=above.is_slow & (sizes > 1))
     named = np.zeros(len(group), bool)
-    for slow in np.flatnonzero(above.is_slow):
+    for slow in np.flatnonzero(above.is_slow).tolist():
         members = np.flatnonzero(group == slow)
         named[members[_step_up(single.p_value[members])]] = True
     return above, named
@@ -327,9 +326,9 @@ def findings(
     causes  of each lane the wider one, such as its carrier; none are known if it is empty
     """
     out: list[Finding] = []
-    for lane in np.flatnonzero(seen.is_slow):
+    for lane in np.flatnonzero(seen.is_slow).tolist():
         subject = Subject(what, tuple(names[lane]))
-        since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(seen.since_at[lane]))
+        since = moment(int(seen.since_at[lane]))
         out.append(
             Finding(
                 kind=Kind.LANE_SLOW, subject=subject, loss_minor=round(float(seen.loss_minor[lane])),
@@ -383,14 +382,14 @@ def _distribution(e: Float64) -> tuple[float, float, Float64, Float64]:
 def _evidence(
     first: float, step: float, density: Float64, tail: Float64, shifts: tuple[float, float]
 ) -> tuple[Float64, Float64]:
-    at = first + step * np.arange(len(density))
+    at: Float64 = first + step * np.arange(len(density), dtype=np.float64)
     mass = np.exp(density)
     seen, waiting = np.empty((_SHIFTS, len(at))), np.empty((_SHIFTS, len(at)))
     for row in range(_SHIFTS):
         before = at - np.exp(shifts[0] + row * shifts[1])
         # Beyond the grid the density goes on falling as it does at its end.
-        falls = (density[1] - density[0]) / step * np.minimum(before - first, 0.0)
-        shifted = np.interp(before, at, density) + falls
+        falls: Float64 = (density[1] - density[0]) / step * np.minimum(before - first, 0.0)
+        shifted: Float64 = np.interp(before, at, density) + falls
         seen[row] = _rising(shifted - density, mass + np.exp(shifted))
         waiting[row] = np.maximum.accumulate(np.interp(before, at, tail) - tail)
     return np.clip(seen, -_BOUND, _BOUND), np.clip(waiting, 0.0, _BOUND)
@@ -445,8 +444,8 @@ def _with_thresholds(
         shipped = np.sort(random.random(count)) * 365 * years
         looks = np.arange(1, 365 * years * looks_per_day + 1) / looks_per_day
         sums = lane_trace(
-            shipped, shipped + np.maximum(days[row], 0.0), median[row], spread[row], _log_shift(learned, spread[row]), 0.0,
-            np.inf, looks, 2 * _SETTLED_DAYS, learned.seen, learned.waiting, _grid(learned),
+            shipped, shipped + np.maximum(days[row], 0.0), median[row], spread[row], _log_shift(learned, spread[row]),
+            0.0, np.inf, looks, 2 * _SETTLED_DAYS, learned.seen, learned.waiting, _grid(learned),
         )  # fmt: skip
         thresholds[k] = _level(levels, openings(sums, levels) / years, per_year)
         usual[k] = np.quantile(sums, np.linspace(0, 1, 1_000))

@@ -1,17 +1,18 @@
 """Stock that is recorded and not there: what runs of no sales and rejections say, and which count pays for itself.
 
-A record that says there are units while there are none sells nothing and is never replenished: no sale will ever correct
-it. Each day without a sale is evidence, the more so the faster the item sells (DeHoratius, Mersereau and Schrage 2008
-keep such a belief; this is its two-state form: there, or absent). With velocity λ a day, negative-binomial demand of
-size r, and the hazard ρ that units vanish in a day, a day of no sales does
+A record that says there are units while there are none sells nothing and is never replenished: no sale will ever
+correct it. Each day without a sale is evidence, the more so the faster the item sells (DeHoratius, Mersereau and
+Schrage 2008 keep such a belief; this is its two-state form: there, or absent). With velocity λ a day,
+negative-binomial demand of size r, and the hazard ρ that units vanish in a day, a day of no sales does
 
     there  <- there (1 - ρ) (r / (r + λ))^r        absent <- absent + ρ there
 
-A Poisson's e^-λ instead of (r / (r + λ))^r would be far too sure. λ is not known: its distribution over items is learned
-from all of them without assuming its shape (the nonparametric maximum likelihood of Robbins 1956 and Laird 1978 on a
-grid, by EM), of departments shrunk to that of all; the posterior of each item follows from what it sold, and the belief
-is averaged over it. Item-nodes that never sold anything are so not taken for phantoms. What the same item sells at
-other nodes, and the node of other items, tells more (`across`): then the distribution is that of λ over this base.
+A Poisson's e^-λ instead of (r / (r + λ))^r would be far too sure. λ is not known: its distribution over items is
+learned from all of them without assuming its shape (the nonparametric maximum likelihood of Robbins 1956 and Laird
+1978 on a grid, by EM), of departments shrunk to that of all; the posterior of each item follows from what it sold, and
+the belief is averaged over it. Item-nodes that never sold anything are so not taken for phantoms. What the same item
+sells at other nodes, and the node of other items, tells more (`across`): then the distribution is that of λ over this
+base.
 """
 
 from collections.abc import Sequence
@@ -71,9 +72,9 @@ class Positions:
     rejections  int64[n], of the node since then: looked for and not found
     prior       float64[n], chance that nothing was there when the run began; 0 after a sale or a scan that saw one
     hazard      float64[n], chance that the rest vanishes in a day, see `hazards`
-    base        float64[n] > 0, units a day that its item and its node let expect, see `across`; None where `learn` had none
-    factor      float64[n], what is wanted on a day of the run as a share of a usual day (season, forecast, what the other
-                nodes sell: see `shared_factor`); None: 1
+    base        float64[n] > 0, units a day to expect by its item and its node, see `across`; None if `learn` had none
+    factor      float64[n], what is wanted on a day of the run as a share of a usual day (season, forecast, what the
+                other nodes sell: see `shared_factor`); None: 1
     """
 
     department: Int64
@@ -139,8 +140,8 @@ def learn(
     days        float64[n] >= 1, in which there were units to sell
     base        float64[n] > 0, see `across`; used only if what was sold is then likelier than without
 
-    r by the method of moments over all item-nodes of a department, E[s² - m] = λ² / r and E[m² - s² / days] = λ² (s², m:
-    variance and mean of an item-node's days); shrunk to that of all. Raises ValueError.
+    r by the method of moments over all item-nodes of a department, E[s² - m] = λ² / r and E[m² - s² / days] = λ² (s²,
+    m: variance and mean of an item-node's days); shrunk to that of all. Raises ValueError.
     """
     n = len(department)
     if not n or not units.shape == squares.shape == days.shape == (n,):
@@ -160,12 +161,12 @@ def learn(
         first = float(np.log(np.quantile(base, 0.001)))
         place = _base_bin(base, first)
         relative = np.geomspace(0.01, 100.0, _POINTS)
-        shares, explained = _mixed(units, days, first + _BASE_STEP * place, relative, overall, None)
+        shares, explained = _mixed(
+            units, days, (first + _BASE_STEP * place).astype(np.float64), relative, overall, None
+        )
         if explained > likelihood:
             rate = np.tile(np.exp(first + _BASE_STEP * np.arange(_BASE_BINS))[:, None] * relative, (count, 1))
-            prior = _by_group(
-                department * _BASE_BINS + place, units, days, rate, np.repeat(size, _BASE_BINS), shares
-            )
+            prior = _by_group(department * _BASE_BINS + place, units, days, rate, np.repeat(size, _BASE_BINS), shares)
             return Velocities(
                 rate=rate, prior=prior, size=np.repeat(size, _BASE_BINS), departments=count, first_base=first
             )
@@ -250,8 +251,8 @@ def shared_factor(
     weight_units    of the expectation (a Gamma prior): nodes that expect fewer say little
     most      a rise elsewhere proves nothing of this node: not counted unless it is allowed here
 
-    Where an item has gone out of fashion everywhere, silence at one node is no evidence. A node's own sales are left out
-    of its factor, for a phantom would excuse itself.
+    Where an item has gone out of fashion everywhere, silence at one node is no evidence. A node's own sales are left
+    out of its factor, for a phantom would excuse itself.
     """
     items = int(item.max()) + 1 if len(item) else 0
     others_sold = np.bincount(item, sold, items)[item] - sold
@@ -284,7 +285,8 @@ def findings(
     """Phantoms in words, in the order of counts; names: (sku, node) of each position. Those at one node may have one
     cause, the node."""
     out: list[Finding] = []
-    for row, gain, loss in zip(counts.row, counts.gain_minor, counts.loss_minor, strict=True):
+    for place in range(len(counts.row)):
+        row = int(counts.row[place])
         p = float(beliefs.absent[row])
         if p < confidence_min:
             continue
@@ -293,12 +295,12 @@ def findings(
         refused = f", and {rejected} times it was looked for and not found" if rejected else ""
         out.append(
             Finding(
-                kind=Kind.PHANTOM_STOCK, subject=Subject("item_node", (sku, node)), loss_minor=round(float(loss)),
-                confidence=p, since=now - timedelta(days=run),
+                kind=Kind.PHANTOM_STOCK, subject=Subject("item_node", (sku, node)),
+                loss_minor=round(float(counts.loss_minor[place])), confidence=p, since=now - timedelta(days=run),
                 causes=(Subject("item_node", (sku, node)), Subject("node", (node,))),
                 numbers={
                     "run_days": run, "velocity_per_day": float(beliefs.velocity[row]), "rejections": rejected,
-                    "count_gain_minor": float(gain),
+                    "count_gain_minor": float(counts.gain_minor[place]),
                 },
                 sentence=(
                     f"{sku} at {node} is recorded as there and sold nothing for {run:.0f} days, where"
@@ -337,9 +339,7 @@ def _base_bin(base: Float64, first: float) -> Int64:
     return np.clip(np.rint((np.log(base) - first) / _BASE_STEP), 0, _BASE_BINS - 1).astype(np.int64)
 
 
-def _by_group(
-    group: Int64, units: Float64, days: Float64, rate: Float64, size: Float64, of_all: Float64
-) -> Float64:
+def _by_group(group: Int64, units: Float64, days: Float64, rate: Float64, size: Float64, of_all: Float64) -> Float64:
     """float64[group, point]: each group's own distribution, shrunk to that of all."""
     prior = np.tile(of_all, (len(rate), 1))
     order = np.argsort(group, kind="stable")
