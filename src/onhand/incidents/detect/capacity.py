@@ -81,8 +81,7 @@ def ahead(
     likely = chance_by >= 0.5
     first: Int64 = likely.argmax(axis=1).astype(np.int64)
     return Breaches(
-        chance=chance_by[:, -1] if days else np.zeros(nodes), 
-        day=np.where(likely.any(axis=1), first, -1),
+        chance=ever.mean(axis=1), day=np.where(likely.any(axis=1), first, -1),
         units_late=by_day.sum(axis=1), late_by_day=by_day, left_by_day=left_by_day,
     )  # fmt: skip
 

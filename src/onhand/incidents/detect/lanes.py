@@ -386,9 +386,9 @@ def _evidence(
     mass = np.exp(density)
     seen, waiting = np.empty((_SHIFTS, len(at))), np.empty((_SHIFTS, len(at)))
     for row in range(_SHIFTS):
-        before = at - np.exp(shifts[0] + row * shifts[1])
+        before: Float64 = at - float(np.exp(shifts[0] + row * shifts[1]))
         # Beyond the grid the density goes on falling as it does at its end.
-        falls: Float64 = (density[1] - density[0]) / step * np.minimum(before - first, 0.0)
+        falls: Float64 = float(density[1] - density[0]) / step * np.minimum(before - first, 0.0)
         shifted: Float64 = np.interp(before, at, density) + falls
         seen[row] = _rising(shifted - density, mass + np.exp(shifted))
         waiting[row] = np.maximum.accumulate(np.interp(before, at, tail) - tail)
