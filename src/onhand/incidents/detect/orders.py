@@ -46,10 +46,12 @@ class Times:
 
     log_staying  float64[state, node, edge], logarithm of the share that stays longer than each edge
     stuck_share  float64[state], π
+    is_seen      bool[state]: π was seen, as a share that stays however long one waits; else it was given
     """
 
     log_staying: Float64
     stuck_share: Float64
+    is_seen: Bools
 
     def staying(self, state: Int64, node: Int64, hours: Float64) -> Float64:
         """float64[n]: share of orders that stay longer, S; beyond the last edge the last hazard goes on."""
@@ -60,9 +62,17 @@ class Times:
 
     def usual_hours(self, state: Int64, node: Int64, share: float) -> Float64:
         """float64[n]: hours within which so many of the orders that do leave have left; the last edge at most."""
-        stuck = self.stuck_share[state][:, None]
-        left = np.maximum(np.exp(self.log_staying[state, node]) - stuck, 0.0) / (1 - stuck)
-        return _EDGES[np.minimum((left > 1 - share).sum(axis=1), len(_EDGES) - 1)]
+        states = np.arange(len(self.stuck_share))[:, None, None]
+        left = self._leaving(states, np.exp(self.log_staying))
+        return _EDGES[np.minimum((left > 1 - share).sum(axis=2), len(_EDGES) - 1)][state, node]
+
+    def leaving(self, state: Int64, node: Int64, hours: Float64) -> Float64:
+        """float64[n]: share that stays longer of those that do leave, S0."""
+        return self._leaving(state, self.staying(state, node, hours))
+
+    def _leaving(self, state: Int64, staying: Float64) -> Float64:
+        never = np.where(self.is_seen, self.stuck_share, 0.0)[state]
+        return np.maximum(staying - never, 0.0) / (1 - never)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +138,7 @@ def learn_times(
 
     state, node  int64[n]; hours float64[n] in that state until it was left, or until now where is_over is False
     weight       of the state's hazard in a node's, in orders at risk
-    stuck_share  never left if nothing is known: what counts until more than that have been seen to stay
+    stuck_share  of all orders, in states where history does not show it
     """
     if not state.shape == node.shape == hours.shape == is_over.shape:
         raise ValueError("expected state, node, hours and is_over of equal length")
@@ -154,11 +164,8 @@ def learn_times(
     own = (leaves + weight * hazard[:, None, :]) / (at_risk + weight)
     log_staying = np.zeros((states, nodes, bins + 1))
     log_staying[:, :, 1:] = np.cumsum(np.log1p(-np.minimum(own, 0.9999)), axis=2)
-    # Who has not left in 90 days never does; with few orders seen that long the share is not known.
-    stays = np.bincount(state, hours >= _EDGES[-1], states)
-    entered = np.bincount(state, is_over | (hours >= _EDGES[-1]), states)
-    never = (stays + stuck_share * 1_000) / (entered + 1_000)
-    return Times(log_staying=log_staying, stuck_share=never)
+    share, is_seen = _never_leaving(hazard, at_risk.sum(axis=1), stuck_share)
+    return Times(log_staying=log_staying, stuck_share=share, is_seen=is_seen)
 
 
 def stuck(state: Int64, node: Int64, hours: Float64, learned: Times) -> Stuck:
@@ -166,9 +173,7 @@ def stuck(state: Int64, node: Int64, hours: Float64, learned: Times) -> Stuck:
     each other. O(n)."""
     staying = learned.staying(state, node, hours)
     share = learned.stuck_share[state]
-    leaving = np.clip((staying - share) / (1 - share), 0.0, 1.0)
-    # Where nobody was seen to stay for good, S is S0 already and falls below π.
-    leaving = np.where(staying < share, np.minimum(staying, share) * 0.5, leaving)
+    leaving = learned.leaving(state, node, hours)
     return Stuck(
         staying=staying, confidence=share / (share + (1 - share) * leaving),
         median_hours=learned.usual_hours(state, node, 0.5), most_hours=learned.usual_hours(state, node, 0.99),
@@ -289,6 +294,23 @@ def duplicate_findings(pairs: Pairs, orders: Orders, names: Sequence[str], loss_
             )
         )  # fmt: skip
     return out
+
+
+def _never_leaving(hazard: Float64, at_risk: Float64, given: float) -> tuple[Float64, Bools]:
+    """(float64[state], bool[state]): the share that stays for good, where S has levelled off while ten or more are
+    still watched: nine of ten that were there at half of the time are there at its end. Elsewhere what was given."""
+    states = len(hazard)
+    share, is_seen = np.full(states, given), np.zeros(states, bool)
+    for state in range(states):
+        watched = np.flatnonzero(at_risk[state] >= 10)
+        if not len(watched):
+            continue
+        end = int(watched[-1])
+        half = int(np.searchsorted(_EDGES, _EDGES[end] / 2))
+        staying: Float64 = np.exp(np.cumsum(np.log1p(-np.minimum(hazard[state], 0.9999))))
+        if half > 0 and staying[end - 1] >= 0.9 * staying[half - 1]:
+            share[state], is_seen[state] = min(max(float(staying[end - 1]), 1e-5), 0.5), True
+    return share, is_seen
 
 
 def _seen_before(basket: Int64, order: Int64, baskets: int) -> Float64:
