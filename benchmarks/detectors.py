@@ -260,8 +260,8 @@ def absent_stock(seeds: int) -> Iterator[Row]:
     found = np.array([_vanishing(0.2, seed) for seed in range(seeds)]).mean(axis=0)
     yield Row(suite="phantoms", measure="vanishing on any day, median 0.2: of the oracle's", value=found[0] / found[1],
               unit="", floor=0.8, aim=0.92, is_more_better=True)  # fmt: skip
-    yield Row(suite="phantoms", measure="counts of the best 1,000: gain over their cost", value=found[2], unit="",
-              floor=0.0, is_more_better=True)  # fmt: skip
+    yield Row(suite="phantoms", measure="the same, 1,000 counts: money gained, of the oracle's", value=found[2],
+              unit="", floor=0.8, is_more_better=True)  # fmt: skip
 
 
 def _apart(median: float, seed: int) -> tuple[float, float, float]:
@@ -301,8 +301,9 @@ def _alike(median: float, seed: int) -> tuple[float, float, float]:
 
 
 def _vanishing(median: float, seed: int) -> tuple[float, float, float]:
-    """Units vanish on any of 28 days, 1 in 1,000 a day; the run begins with the last sale. The oracle knows the rates
-    and that hazard. A count costs 2.00, a unit earns 8.00, the next count is in 60 days."""
+    """(recall, the oracle's, money gained by 1,000 counts as a share of what the oracle's would gain): units vanish on
+    any of 28 days, 1 in 1,000 a day; the run begins with the last sale. The oracle knows the rates and that hazard. A
+    count costs 2.00, a unit earns 3.00, the next count is in 14 days."""
     random = np.random.default_rng([23, seed, int(median * 100)])
     n, watched, hazard = ITEMS * NODES, 28, 0.001
     rate = median * np.exp(random.normal(0, 1, n))
@@ -317,9 +318,15 @@ def _vanishing(median: float, seed: int) -> tuple[float, float, float]:
     believed = phantoms.believed(_positions(units, run, 0.0, hazard, None), learned)
     stays = (1 - hazard) / (1 + rate)
     began = hazard * (1 - stays**run) / (1 - stays)
-    counts = phantoms.worth_counting(believed, np.full(n, 800.0), np.full(n, 60.0), count_minor=200.0, most=1_000)
-    earned = (is_gone[counts.row] * 800.0 * rate[counts.row] * 60 - 200.0).sum() / (200.0 * len(counts.row))
-    return recall_at(believed.absent, is_gone), recall_at(began / (began + stays**run), is_gone), float(earned)
+    oracle = phantoms.Beliefs(absent=began / (began + stays**run), velocity=rate)
+
+    def gained(beliefs: phantoms.Beliefs) -> float:
+        row = phantoms.worth_counting(
+            beliefs, np.full(n, 300.0), np.full(n, 14.0), count_minor=200.0, most=1_000
+        ).row  # fmt: skip
+        return float((is_gone[row] * 300.0 * rate[row] * 14 - 200.0).sum())
+
+    return recall_at(believed.absent, is_gone), recall_at(oracle.absent, is_gone), gained(believed) / gained(oracle)
 
 
 # Speed

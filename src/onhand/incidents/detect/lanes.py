@@ -11,10 +11,11 @@ alarms),
 so that each day a shipment is overdue adds evidence: who counts deliveries only must wait for the delay itself. z is
 winsorised: bounded, and never smaller for a later shipment, so a parcel that was lost says no more than one that was
 late, and no less. Sums run in the order of shipping, S = min(2 h, max(0, S + z)); a lane is slow when S >= h. h is
-found by replaying blocks of past shipments (Künsch 1989) at the lane's own rate, open ones included, until it is
+found by replaying blocks of past days (Künsch 1989) at the lane's own rate, open ones included, until it is
 passed as seldom as was asked for.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -44,7 +45,8 @@ _BOUND: Final = 3.0
 _HISTORY_MIN: Final = 100
 # Lanes whose prediction is wrong all the time are no news; a lane with this many shipments has half its own bias.
 _BIAS_WEIGHT: Final = 20.0
-_RATES: Final = np.array([0.25, 1.0, 4.0, 16.0, 64.0])
+# Rates that thresholds are found for lie a factor of four apart, the highest is that of the busiest lane.
+_RATES_MAX: Final = 5
 _SHIPMENTS_REPLAYED: Final = 400_000
 _YEARS_MAX: Final = 300
 _YEARS_MIN: Final = 30
@@ -123,10 +125,8 @@ class Watch:
         """h of lanes with so many shipments a day; beyond the rates replayed it grows with their logarithm."""
         at, known = np.log(np.maximum(np.asarray(per_day, np.float64), 1e-3)), np.log(self.rates)
         h = np.interp(at, known, self.thresholds)
-        if len(known) > 1:
-            slope = max(0.0, float((self.thresholds[-1] - self.thresholds[0]) / (known[-1] - known[0])))
-            h = h + slope * np.maximum(at - known[-1], 0.0)
-        return h
+        slope = max(0.0, float((self.thresholds[-1] - self.thresholds[0]) / (known[-1] - known[0])))
+        return h + slope * np.maximum(at - known[-1], 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def centred(levels: Float64, quantiles: Float64) -> tuple[Float64, Float64]:
 
 def learn(
     history: Shipments, now: int, *, shift_days: float = 2.0, false_alarms_per_year: float = 0.3,
-    looks_per_day: int = 4, block: int = 5, replayed: int = _SHIPMENTS_REPLAYED, seed: int = 0,
+    looks_per_day: int = 4, block_days: int = 2, replayed: int = _SHIPMENTS_REPLAYED, seed: int = 0,
 ) -> Watch:  # fmt: skip
     """Distribution of residuals, biases of lanes and thresholds, from shipments of lanes of one kind.
 
@@ -182,16 +182,15 @@ def learn(
                microseconds) and those not delivered by then are left out
     false_alarms_per_year  of a lane, at its own rate; one more where 0.3 are allowed costs half a delivery
     looks_per_day  how often `watch` will be asked: more looks see more chance peaks
-    block      so many shipments of a lane that follow each other are drawn together: what one bad day did to all of
-               them stays together
-    replayed   shipments replayed for each of five rates: 400,000 tell a threshold within some 0.2
+    block_days  so many days of a lane are drawn together: what one bad day did to all its shipments stays together
+    replayed   shipments replayed for each of two to five rates: 400,000 tell a threshold within some 0.2
 
     Raises ValueError: fewer than 100 settled shipments.
     """
     if not shift_days > 0 or not false_alarms_per_year > 0:
         raise ValueError("expected shift_days and false_alarms_per_year above 0")
-    if looks_per_day < 1 or block < 1 or replayed < 1:
-        raise ValueError("expected looks_per_day, block and replayed of at least 1")
+    if looks_per_day < 1 or block_days < 1 or replayed < 1:
+        raise ValueError("expected looks_per_day, block_days and replayed of at least 1")
     # Compared by subtraction: NOT_YET is the largest number there is.
     settled = (history.shipped_at <= now - int(_SETTLED_DAYS * DAY_US)) & (history.delivered_at <= now)
     order = np.lexsort((history.shipped_at[settled], history.lane[settled]))
@@ -206,14 +205,19 @@ def learn(
     low, high = float(np.log(shift_days / spread.max())), float(np.log(shift_days / spread.min()))
     shifts = (low, max((high - low) / (_SHIFTS - 1), 1e-9))
     seen, waiting = _evidence(first, step, density, tail, shifts)
+    rates = _rates_replayed(lane, history.shipped_at[settled])
     learned = Watch(
         shift_days=shift_days, first=first, step=step, log_density=density, log_tail=tail, seen=seen, waiting=waiting,
-        shifts=shifts, bias=bias, rates=_RATES, thresholds=np.zeros(len(_RATES)), usual=np.zeros((len(_RATES), 1_000)),
+        shifts=shifts, bias=bias, rates=rates, thresholds=np.zeros(len(rates)), usual=np.zeros((len(rates), 1_000)),
     )  # fmt: skip
     learned = _with_negative_drift(learned, residual / spread, np.log(shift_days / spread))
-    return _with_thresholds(
-        learned, residual + median, median, spread, false_alarms_per_year, looks_per_day, block, replayed, seed
+    kept = _Kept(
+        days=residual + median,
+        median=median,
+        spread=spread,
+        begin=_day_begins(lane, history.shipped_at[settled][order]),
     )
+    return _with_thresholds(learned, kept, false_alarms_per_year, looks_per_day, block_days, replayed, seed)
 
 
 def watch(
@@ -429,28 +433,63 @@ def _scores(learned: Watch, e: Float64, shift: Float64) -> Float64:
     return learned.seen[row, column]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """Settled shipments in order of lane, then shipped, float64[n]: days without the lane's bias, median, spread; begin
+    int64[day + 1]: where each lane's days begin."""
+
+    days: Float64
+    median: Float64
+    spread: Float64
+    begin: Int64
+
+
+def _day_begins(lane: Int64, shipped_at: Int64) -> Int64:
+    day = shipped_at // DAY_US
+    return np.r_[0, np.flatnonzero((np.diff(lane) != 0) | (np.diff(day) != 0)) + 1, len(lane)].astype(np.int64)
+
+
 def _with_thresholds(
-    learned: Watch, days: Float64, median: Float64, spread: Float64, per_year: float, looks_per_day: int, block: int,
-    replayed: int, seed: int,
-) -> Watch:  # fmt: skip
+    learned: Watch, kept: _Kept, per_year: float, looks_per_day: int, block_days: int, replayed: int, seed: int
+) -> Watch:
     random = np.random.default_rng(seed)
     levels = np.arange(0.5, 30.0, 0.1)
-    thresholds, usual = np.empty(len(_RATES)), np.empty((len(_RATES), 1_000))
-    for k, rate in enumerate(_RATES):
+    thresholds, usual = np.empty(len(learned.rates)), np.empty((len(learned.rates), 1_000))
+    for k, rate in enumerate(learned.rates.tolist()):
         years = int(np.clip(replayed / (365 * rate), _YEARS_MIN * replayed / _SHIPMENTS_REPLAYED, _YEARS_MAX)) + 1
-        count = max(int(rate * 365 * years), 1)
-        starts = random.integers(0, len(days), -(-count // block))
-        row = ((starts[:, None] + np.arange(block)) % len(days)).ravel()[:count]
-        shipped = np.sort(random.random(count)) * 365 * years
+        shipped, row = _replayed(kept, rate, 365 * years, block_days, random)
+        spread = kept.spread[row]
         looks = np.arange(1, 365 * years * looks_per_day + 1) / looks_per_day
         sums = lane_trace(
-            shipped, shipped + np.maximum(days[row], 0.0), median[row], spread[row], _log_shift(learned, spread[row]),
+            shipped, shipped + np.maximum(kept.days[row], 0.0), kept.median[row], spread, _log_shift(learned, spread),
             0.0, np.inf, looks, 2 * _SETTLED_DAYS, learned.seen, learned.waiting, _grid(learned),
         )  # fmt: skip
         thresholds[k] = _level(levels, openings(sums, levels) / years, per_year)
         usual[k] = np.quantile(sums, np.linspace(0, 1, 1_000))
     # A busier lane needs more: what chance says otherwise is left out.
     return replace(learned, thresholds=np.maximum.accumulate(thresholds), usual=usual)
+
+
+def _rates_replayed(lane: Int64, shipped_at: Int64) -> Float64:
+    """Shipments a day, rising: from the busiest lane down to the one that is less busy than 19 of 20."""
+    span = max((int(shipped_at.max()) - int(shipped_at.min())) / DAY_US, 1.0)
+    counted = np.unique(lane, return_counts=True)[1] / span
+    steps = math.ceil(math.log(counted.max() / max(float(np.quantile(counted, 0.05)), 1e-2), 4) - 0.25)
+    return counted.max() * 4.0 ** np.arange(-min(max(steps, 1), _RATES_MAX - 1), 1)
+
+
+def _replayed(
+    kept: _Kept, rate: float, days: int, block_days: int, random: np.random.Generator
+) -> tuple[Float64, Int64]:
+    """(days at which shipments leave, rising; their rows): each day has those of one day of one lane, and of the
+    days after it where that had fewer."""
+    starts = np.searchsorted(kept.begin, random.integers(0, len(kept.days), -(-days // block_days)), "right") - 1
+    of = (starts[:, None] + np.arange(block_days)).ravel()[:days] % (len(kept.begin) - 1)
+    many = random.poisson(rate, days)
+    day = np.repeat(np.arange(days), many)
+    shipped = np.sort(day + random.random(len(day)))
+    row = kept.begin[of][day] + np.arange(len(day)) - (np.cumsum(many) - many)[day]
+    return shipped, row % len(kept.days)
 
 
 def _level(levels: Float64, per_year: Float64, wanted: float) -> float:

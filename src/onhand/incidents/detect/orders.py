@@ -301,15 +301,15 @@ def _never_leaving(hazard: Float64, at_risk: Float64, given: float) -> tuple[Flo
     still watched: nine of ten that were there at half of the time are there at its end. Elsewhere what was given."""
     states = len(hazard)
     share, is_seen = np.full(states, given), np.zeros(states, bool)
+    staying: Float64 = np.exp(np.cumsum(np.log1p(-np.minimum(hazard, 0.9999)), axis=1))
     for state in range(states):
         watched = np.flatnonzero(at_risk[state] >= 10)
         if not len(watched):
             continue
         end = int(watched[-1])
-        half = int(np.searchsorted(_EDGES, _EDGES[end] / 2))
-        staying: Float64 = np.exp(np.cumsum(np.log1p(-np.minimum(hazard[state], 0.9999))))
-        if half > 0 and staying[end - 1] >= 0.9 * staying[half - 1]:
-            share[state], is_seen[state] = min(max(float(staying[end - 1]), 1e-5), 0.5), True
+        half = int(np.searchsorted(_EDGES, float(_EDGES[end]) / 2))
+        if half > 0 and staying[state, end - 1] >= 0.9 * staying[state, half - 1]:
+            share[state], is_seen[state] = min(max(float(staying[state, end - 1]), 1e-5), 0.5), True
     return share, is_seen
 
 
