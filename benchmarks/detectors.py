@@ -121,11 +121,9 @@ def slow_lanes(_seeds: int) -> Iterator[Row]:
         yield Row(suite="lanes", measure=f"{name}: deliveries until told, mean", value=float(seen.mean()), unit="",
                   floor=30, aim=18)  # fmt: skip
         yield Row(suite="lanes", measure=f"{name}: the same, of 9 in 10", value=float(np.quantile(seen, 0.9)), unit="")
-        yield Row(
-            suite="lanes", measure=f"{name}: days from the first slow shipment", value=float(days.mean()), unit="d"
-        )
-        yield Row(suite="lanes", measure=f"{name}: false alarms a lane-year", value=_false(shape, random, learned, bad_day),
-                  unit="", floor=1)  # fmt: skip
+        yield Row(suite="lanes", measure=f"{name}: days from the first slow one", value=float(days.mean()), unit="d")
+        false = _false(shape, random, learned, bad_day)
+        yield Row(suite="lanes", measure=f"{name}: false alarms a lane-year", value=false, unit="", floor=1)
         if not bad_day:
             plain = _textbook(shape, random)
             yield Row(

@@ -22,8 +22,10 @@ Int64 = npt.NDArray[np.int64]
 WEEK_HOURS: Final = 168
 # 1970-01-01 was a Thursday; hours of the week begin on Monday at midnight, UTC.
 _MONDAY: Final = 72
-# Weeks that a channel's mean rate counts in that of an hour of its week.
-_HOUR_WEIGHT: Final = 2.0
+# Weeks that an hour of the day times a day of the week counts in an hour of the week, and the mean in a day of the
+# week: one wild Monday is no Monday's pattern.
+_HOUR_WEIGHT: Final = 8.0
+_DAY_WEIGHT: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +51,8 @@ class Silence:
 def learn(counts: Float64, first_hour: int) -> Rhythm:
     """Rates from whole hours: counts float64[channel, hour], orders in each; first_hour: hours since 1970 of the first.
 
-    An hour of the week is shrunk to the mean hour with the weight of two weeks. r is the variance of days over what
-    their hours let expect, by moments. Raises ValueError: less than a week.
+    An hour of the week is shrunk to its hour of the day times its day of the week, with the weight of eight weeks. r is
+    what days vary beyond chance around what their hours let expect, by moments. Raises ValueError: less than a week.
     """
     channels, hours = counts.shape
     if hours < WEEK_HOURS:
@@ -58,8 +60,14 @@ def learn(counts: Float64, first_hour: int) -> Rhythm:
     place = (first_hour + _MONDAY + np.arange(hours, dtype=np.int64)) % WEEK_HOURS
     weeks = np.bincount(place, minlength=WEEK_HOURS).astype(np.float64)
     summed = np.stack([np.bincount(place, row, WEEK_HOURS) for row in counts])
-    mean = counts.mean(axis=1, keepdims=True)
-    per_hour = (summed + _HOUR_WEIGHT * mean) / (weeks + _HOUR_WEIGHT)
+    mean = counts.mean(axis=1)[:, None, None]
+    by_day, seen = summed.reshape(channels, 7, 24), weeks.reshape(7, 24)
+    of_hour = (by_day.sum(axis=1, keepdims=True) + mean) / (seen.sum(axis=0) + 1)
+    of_day = (by_day.sum(axis=2, keepdims=True) + _DAY_WEIGHT * 24 * mean) / (
+        seen.sum(axis=1)[:, None] + _DAY_WEIGHT * 24
+    )
+    usual = np.divide(of_hour * of_day, mean, out=np.zeros_like(by_day), where=mean > 0)
+    per_hour = ((by_day + _HOUR_WEIGHT * usual) / (seen + _HOUR_WEIGHT)).reshape(channels, WEEK_HOURS)
     days = hours // 24
     daily = counts[:, : days * 24].reshape(channels, days, 24).sum(axis=2)
     expected = per_hour[:, place][:, : days * 24].reshape(channels, days, 24).sum(axis=2)

@@ -60,8 +60,8 @@ def spikes(
     low = int(np.flatnonzero(1 - levels >= 2 * (1 - levels[-1]) - 1e-12)[-1]) if levels[0] < 2 * levels[-1] - 1 else 0
     span = np.log((1 - levels[low]) / (1 - levels[-1]))
     high = rising[:, -1]
-    # A forecast of nothing at all is no certainty: half a unit of scale at least.
-    scale = np.maximum((high - rising[:, low]) / span, 0.5 * np.sqrt(share_of_day) / np.log(1 / (1 - levels[-1])))
+    # A forecast of nothing at all is no certainty, and who comes may take two.
+    scale = np.maximum((high - rising[:, low]) / span, 0.5)
     limit = high + scale * np.log((1 - levels[-1]) / (1 - EXTREME)) + _ROOM_UNITS
     beyond = np.maximum(units - _ROOM_UNITS - high, 0.0)
     chance = np.where(units > high + _ROOM_UNITS, (1 - levels[-1]) * np.exp(-beyond / scale), 1.0)

@@ -33,7 +33,7 @@ Int64 = npt.NDArray[np.int64]
 _POINTS: Final = 64
 _ROUNDS: Final = 200
 # A department, or a range of bases in it, with this many item-nodes has half its own distribution of velocities.
-_OF_ALL_WEIGHT: Final = 200.0
+_OF_ALL_WEIGHT: Final = 50.0
 _SIZES: Final = (0.05, 50.0)
 # Item-nodes with the same units and days are one; beyond this many units they are counted by the twentieth.
 _FINE_UNITS: Final = 200
