@@ -339,13 +339,22 @@ def speed(_seeds: int) -> Iterator[Row]:
     department = random.integers(0, 20, n)
     days = random.integers(20, 57, n).astype(np.float64)
     units = random.poisson(rate * random.gamma(days, 1, n)).astype(np.float64)
+    began = time.perf_counter()
     velocities = phantoms.learn(department, units, units**2 / days + units, days)
+    learning = time.perf_counter() - began
+    yield Row(
+        suite="speed", measure="learning the velocities of 1,000,000 positions, once a day", value=learning, unit="s"
+    )
     positions = phantoms.Positions(
         department=department, units=units, days=days, run_days=random.integers(0, 30, n).astype(np.float64),
         rejections=(random.random(n) < 0.001).astype(np.int64), prior=np.zeros(n), hazard=np.full(n, 0.0005),
         factor=random.uniform(0.5, 1.0, n),
     )  # fmt: skip
-    learned = lanes.learn(_shipments("log-normal", random, LANES, 120), 120 * DAY_US)
+    history = _shipments("log-normal", random, LANES, 120)
+    began = time.perf_counter()
+    learned = lanes.learn(history, 120 * DAY_US)
+    learning = time.perf_counter() - began
+    yield Row(suite="speed", measure="learning 40 lanes from 96,000 shipments, once a day", value=learning, unit="s")
     lane = random.integers(0, LANES, 2 * count)
     shipped = random.integers(0, now, 2 * count)
     took = (np.exp(random.normal(1.5, 0.5, 2 * count)) * DAY_US).astype(np.int64)

@@ -79,6 +79,14 @@ def rhythm():
     return channels.learn(random.poisson(np.stack([by_day, by_day / 10, by_day * lively])).astype(float), MONDAY)
 
 
+def test_hours_of_the_week_begin_on_monday():
+    random = np.random.default_rng(9)
+    hours = np.arange(30, 30 + 20 * channels.WEEK_HOURS)  # from Tuesday, six in the morning
+    saturdays = np.where(hours % channels.WEEK_HOURS // 24 == 5, 3.0, 0.0)
+    learned = channels.learn(random.poisson(saturdays[None, :]).astype(float), MONDAY + 30)
+    assert np.flatnonzero(learned.per_hour[0] > 1).tolist() == list(range(120, 144))
+
+
 def quiet(rhythm, begin_hour, hours):
     """Silent since that hour of a Monday for so many hours, all three."""
     last = (MONDAY + 56 * 24 + begin_hour) * HOUR_US
@@ -183,6 +191,12 @@ def test_a_lost_decimal_point_is_a_slip_and_a_sale_is_not(prices, item, price, i
     assert bool(told) == is_told
     if told and price < seen.usual_minor[0]:
         assert told[0].loss_minor == round((seen.usual_minor[0] - price) * 10)
+
+
+def test_an_item_that_is_often_reduced_may_be_reduced(prices):
+    often, never = np.abs(money.outliers(np.array([0, 2]), np.array([670.0, 670.0]), prices).z)
+    assert often < 4
+    assert never > 8
 
 
 def test_up_and_down_are_alike(prices):

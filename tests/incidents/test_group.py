@@ -52,6 +52,12 @@ def test_two_slow_lanes_of_forty_are_not_a_strike():
     assert {i.cause for i in change.opened} == {lane(0), lane(1)}
 
 
+def test_a_wider_cause_explains_only_what_most_of_its_parts_have():
+    slow = [found(lane(n), DHL) for n in range(5)]
+    assert len(by_cause(slow, parts={DHL: 11})) == 5
+    assert set(by_cause(slow, parts={DHL: 10})) == {(Kind.LANE_SLOW, DHL)}
+
+
 def test_a_cause_whose_parts_are_not_known_needs_three_of_them():
     slow = [found(lane(n), DHL) for n in range(3)]
     assert set(by_cause(slow)) == {(Kind.LANE_SLOW, DHL)}

@@ -151,6 +151,8 @@ def test_a_hub_is_told_of_before_its_lanes_and_names_those_that_are_slow(learned
     assert above.is_slow.tolist() == [True, False]
     assert named[:6].sum() > watch(moved, learned, now).is_slow[:6].sum()
     assert not named[6:].any(), "of a group that is well none is named"
+    alone, _ = pooled(moved, np.arange(LANES), learned, now + 5 * DAY_US)
+    assert not alone.is_slow.any(), "a group of one lane is left to that lane"
 
 
 def test_what_is_already_late_is_not_a_loss_that_can_be_avoided(learned):
