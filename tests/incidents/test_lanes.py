@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from onhand.incidents.detect.lanes import NOT_YET, Shipments, centred, findings, learn, pooled, traced, watch
-from onhand.incidents.detect.moments import DAY_US
-from onhand.incidents.model import Kind, Subject
+from onhand.incidents.detect.moments import DAY_US, moment
+from onhand.incidents.group import reconciled
+from onhand.incidents.model import Incident, Kind, Subject
 
 LANES, PER_DAY, DAYS = 8, 10, 100
 
@@ -42,7 +43,8 @@ def test_the_slow_lane_is_told_of_within_days_of_overdue_shipments(learned):
     assert seen.delay_days[3] == pytest.approx(2, abs=0.5)
     assert seen.since_at[3] / DAY_US == pytest.approx(40, abs=1.5)
     assert seen.confidence[3] > 0.99
-    assert seen.confidence[:3].max() < 0.5
+    assert seen.confidence[:3].max() < 0.3
+    assert ((seen.confidence >= 0.5) == seen.is_slow).all()
     [found] = findings(seen, [(f"hub-{n}", "dhl") for n in range(LANES)], causes=[Subject("carrier", ("dhl",))] * LANES)
     assert (found.kind, found.subject.key, found.causes[1].key) == (Kind.LANE_SLOW, ("hub-3", "dhl"), ("dhl",))
     assert "2.0 days" in found.sentence or "1.75" in found.sentence or "2.2" in found.sentence
@@ -132,6 +134,25 @@ def test_a_lane_that_recovers_is_no_longer_slow(learned):
     )
     assert watch(both, learned, 50 * DAY_US).is_slow[0]
     assert not watch(both, learned, 66 * DAY_US).is_slow[0]
+
+
+def test_one_slowdown_is_one_incident_that_opens_once_and_closes_when_it_is_over(learned):
+    moved, well = shipped(13, days=48, slow=[3], since=40), shipped(14, days=40, first=48)
+    both = Shipments(
+        **{n: np.concatenate([getattr(moved, n), getattr(well, n)]) for n in Shipments.__dataclass_fields__}
+    )
+    names = [(str(n),) for n in range(LANES)]
+    known: list[Incident] = []
+    told: list[tuple[str, tuple[str, ...], float]] = []
+    for day in np.arange(35, 85, 0.25):
+        now = int(day * DAY_US)
+        change = reconciled(known, findings(watch(both, learned, now), names), moment(now))
+        told += [("opened", i.cause.key, day) for i in change.opened]
+        told += [("closed", i.cause.key, day) for i in change.closed]
+        known = [*change.opened, *change.updated, *change.unchanged]
+    assert [(word, lane) for word, lane, _ in told] == [("opened", ("3",)), ("closed", ("3",))]
+    assert 42 < told[0][2] < 47
+    assert 50 < told[1][2] < 60
 
 
 def test_a_lane_that_was_always_slower_than_foretold_is_no_news():

@@ -25,7 +25,7 @@ class Kind(StrEnum):
 class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
-    what  a word of the glossary: lane, carrier, node, item_node, order, channel, item, listing, inbound
+    what  a word of the glossary: lane, carrier, node, item_node, order, channel, item, listing, inbound, supplier
     key   what it is known by, one part or several
     """
 

@@ -220,18 +220,16 @@ def learn(
     return _with_thresholds(learned, kept, false_alarms_per_year, looks_per_day, block_days, replayed, seed)
 
 
-def watch(
-    shipments: Shipments, learned: Watch, now: int, *, lanes: int | None = None, slow_lanes_share: float = 0.02
-) -> Lanes:
+def watch(shipments: Shipments, learned: Watch, now: int, *, lanes: int | None = None) -> Lanes:
     """What is seen of each lane at `now` (Unix microseconds). Nothing later is looked at.
 
     shipments  of the last 60 days or so, open ones and delivered ones; those shipped after `now` do not count, those
                delivered after it are under way
     lanes      how many there are; those without shipments have no evidence
-    slow_lanes_share  of all lanes at a moment, before anything is seen of them
 
-    Confidence: the odds that a lane is slow, `share / (1 - share)`, times the likelihood ratio `e^S` of the most likely
-    moment of change, divided by the shipments of a fortnight, among which that moment may have been any.
+    Confidence: `1 / (1 + e^(h - S))`. False alarms at a level S are `e^(h - S)` times as many as at h (the exponential
+    law of a CUSUM of likelihood ratios: Siegmund 1985), and lanes are taken to change as often as false alarms are
+    allowed at h: then an alarm at h is as likely true as false.
 
     Raises ValueError.
     """
@@ -259,11 +257,9 @@ def watch(
         age = np.where(delivered[part] > 0, 0.0, delivered[part]) - shipped[part] - bias[lane]
         delay[lane] = _delay(learned, age, delivered[part] > 0, rows.median_days[part], rows.spread_days[part])
         loss[lane] = _loss(learned, _slice(rows, begin[lane], end[lane]), bias[lane], delay[lane], now)
-    fortnight = np.log(np.maximum(14 * per_day, 1.0))
-    odds = np.log(slow_lanes_share / (1 - slow_lanes_share)) + total - fortnight
     return Lanes(
         sum=total, threshold=threshold, is_slow=total >= threshold, p_value=_p_values(learned, total, per_day),
-        confidence=1 / (1 + np.exp(-np.clip(odds, -50, 50))), delay_days=delay,
+        confidence=1 / (1 + np.exp(threshold - total)), delay_days=delay,
         since_at=np.where(has, rows.shipped_at[np.where(has, since, 0)] if len(rows) else -1, -1),
         per_day=per_day, delivered=np.where(has, end - since, 0) - opened, open=opened, loss_minor=loss,
     )  # fmt: skip
@@ -291,7 +287,8 @@ def pooled(shipments: Shipments, group: Int64, learned: Watch, now: int) -> tupl
     above = watch(moved, replace(learned, bias=np.zeros(groups)), now, lanes=groups)
     single = watch(shipments, learned, now, lanes=len(group))
     sizes = np.bincount(group, minlength=groups)
-    above = replace(above, is_slow=above.is_slow & (sizes > 1))
+    many = sizes > 1
+    above = replace(above, is_slow=above.is_slow & many, confidence=np.where(many, above.confidence, 0.0))
     named = np.zeros(len(group), bool)
     for slow in np.flatnonzero(above.is_slow).tolist():
         members = np.flatnonzero(group == slow)
@@ -322,15 +319,17 @@ def traced(shipments: Shipments, learned: Watch, looks: Int64) -> tuple[Float64,
 
 
 def findings(
-    seen: Lanes, names: Sequence[tuple[str, ...]], *, causes: Sequence[Subject] = (), what: str = "lane"
-) -> list[Finding]:
+    seen: Lanes, names: Sequence[tuple[str, ...]], *, causes: Sequence[Subject] = (), what: str = "lane",
+    confidence_min: float = 0.3,
+) -> list[Finding]:  # fmt: skip
     """Slow lanes in words, the most money first.
 
     names   of each lane, such as ("leipzig", "dhl", "FR")
     causes  of each lane the wider one, such as its carrier; none are known if it is empty
+    confidence_min  what an incident that is open stays open for; above 0.5 a lane is slow
     """
     out: list[Finding] = []
-    for lane in np.flatnonzero(seen.is_slow).tolist():
+    for lane in np.flatnonzero((seen.confidence >= confidence_min) & (seen.since_at >= 0)).tolist():
         subject = Subject(what, tuple(names[lane]))
         since = moment(int(seen.since_at[lane]))
         out.append(
