@@ -1,6 +1,8 @@
 """`onhand.delivery_model`: from data frames to data frames, with nothing of the future in it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -171,3 +173,13 @@ def test_what_is_asked_is_checked_too(table):
         assert caught.value.errors[0].path == path
     with pytest.raises(InvalidInput, match="quantiles"):
         model.predict(asked, quantiles=[1.5])
+
+
+def test_the_example_of_the_page_predicts_what_is_on_its_way(capsys):
+    page = Path(__file__).parents[2] / "docs/how-to/predict-deliveries.md"
+    (program,) = [block.partition("```")[0] for block in page.read_text("utf-8").split("```python\n")[1:]]
+    names: dict[str, Any] = {}
+    exec(program, names)
+    on_their_way = names["history"]["delivered_at"].null_count()
+    assert on_their_way > 0
+    assert f"shape: ({on_their_way}, 9)" in capsys.readouterr().out
