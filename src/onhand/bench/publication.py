@@ -1,7 +1,7 @@
 """Publication: how fast all listings of a channel are told a new number, and how soon a sale leaves for the others.
 
 The channels are stalls (twin/fakes/stall.py), each in a process of its own on this machine. Fan-out is measured on a
-publisher in this process, sales on the real `onhand serve`.
+publisher in this process, sales on the real `onhand serve --worker-apart` with `onhand worker` beside it.
 """
 
 import json
@@ -231,7 +231,7 @@ def _fanout(world: _World, options: Options) -> list[Measure]:
 
 
 def _sales(options: Options) -> list[Measure]:
-    """Orders to `onhand serve` at a steady rate.
+    """Orders to `onhand serve` at a steady rate, told of by `onhand worker`.
 
     Measured from each order's moment until a channel's stall has a number without its units: the short way
     there is in it.
@@ -249,7 +249,8 @@ def _sales(options: Options) -> list[Measure]:
                 "INSERT INTO listing (channel_id, item_id, external_id)"
                 " SELECT channel_id, item_id, sku FROM channel CROSS JOIN item WHERE connector = 'stall'"
             )
-        api = stack.enter_context(serving(server.url, home, environ=environ))
+        # As for so many orders: in one process both would wait for one interpreter, the longer the slower the machine.
+        api = stack.enter_context(serving(server.url, home, environ=environ, worker_apart=True))
         world = World(api, _SOLD_ITEMS, _SOLD_NODES)
         skus = [sku(number) for number in range(1, _SOLD_ITEMS + 1)]
         first = UNITS_PER_POSITION * _SOLD_NODES

@@ -68,43 +68,52 @@ def program() -> list[str]:
 
 @contextmanager
 def serving(
-    url: str, home: Path, *, profile: Path | None = None, environ: Mapping[str, str] | None = None
-) -> Generator[ApiProcess]:
+    url: str, home: Path, *, profile: Path | None = None, environ: Mapping[str, str] | None = None,
+    worker_apart: bool = False,
+) -> Generator[ApiProcess]:  # fmt: skip
     """`onhand serve` on the database at `url`, ready for requests; stopped as an operator would.
 
-    With `profile`, its threads are sampled and the samples are in that file once it has stopped.
+    With `profile`, its threads are sampled and the samples are in that file once it has stopped. With `worker_apart`,
+    an `onhand worker` beside it does the work in the background.
     """
     port, key = _free_port(), secrets.token_urlsafe(24)
     command = program() if profile is None else [sys.executable, "-m", "onhand.bench.sampler", str(profile), ENTRY]
     command += ["serve", "--host", "127.0.0.1", "--port", str(port)]
+    env = {
+        **os.environ, "ONHAND_DATABASE_URL": url, "ONHAND_HOME": str(home), "ONHAND_ADMIN_KEY": key,
+        "ONHAND_LOG_LEVEL": "warning", **(environ or {}),
+    }  # fmt: skip
     log = home / "serve.log"
     began = time.perf_counter()
+    process = _started([*command, "--worker-apart"] if worker_apart else command, env, log)
+    started = [process]
+    try:
+        _wait_until_ready(process, port, log)
+        ready_s = time.perf_counter() - began
+        if worker_apart:
+            started.append(_started([*program(), "worker"], env, home / "worker.log"))
+        yield ApiProcess(port=port, key=key, pid=process.pid, ready_s=ready_s)
+    finally:
+        for one in started:
+            one.terminate()
+        for one in started:
+            try:
+                one.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
+
+
+def _started(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and program
             command,
-            env=os.environ
-            | {
-                "ONHAND_DATABASE_URL": url,
-                "ONHAND_HOME": str(home),
-                "ONHAND_ADMIN_KEY": key,
-                "ONHAND_LOG_LEVEL": "warning",
-            }
-            | dict(environ or {}),
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             start_new_session=True,  # control-C in our terminal is for us
         )
-    try:
-        _wait_until_ready(process, port, log)
-        yield ApiProcess(port=port, key=key, pid=process.pid, ready_s=time.perf_counter() - began)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
