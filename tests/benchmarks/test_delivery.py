@@ -20,7 +20,7 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("name", "origin"), [("olist", "2018-01-01"), ("scms", "2013-01-01")])
 def test_days_are_foretold_better_than_by_one_number(name: str, origin: str):
     if not (DATA / name).is_dir():
-        pytest.skip(f"no {DATA / name}: the data set is not redistributed")
+        pytest.skip(f"NOT TESTED ON REAL DELIVERIES: no {DATA / name}, which is not redistributed")
     done = run(name, "--data", str(DATA / name), "--origin", origin, "--lanes-only", "--refit-days", "60", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

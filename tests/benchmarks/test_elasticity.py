@@ -16,7 +16,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(PROGRAM), *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.skipif(not (DATA / "dominicks").is_dir(), reason=f"no {DATA}/dominicks: the data set is not redistributed")
+@pytest.mark.skipif(
+    not (DATA / "dominicks").is_dir(),
+    reason=f"NOT TESTED ON REAL SALES: no {DATA}/dominicks, which is not redistributed",
+)
 def test_prices_foretell_weeks_that_were_held_out():
     done = run("--data", str(DATA), "--json")
     assert done.returncode == 0, done.stderr

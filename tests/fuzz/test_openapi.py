@@ -83,9 +83,9 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     print(sum(map(Counter.total, seen.values())), "requests")
     assert not failures, "\n\n".join(f"{label}: {text}\n{sample}" for (label, text), sample in failures.items())
     # Requests of one operation use up what another needs (a shipped order cannot be rerouted), in an order that chance
-    # decides: that hides a success now and then, not three.
+    # decides: that hides a success now and then, not two.
     never = {label: dict(counts) for label, counts in seen.items() if not any(s // 100 == 2 for s in counts)}
-    assert len(never.keys() - PREPARED) <= 2, f"never succeeded: {never}"
+    assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
 
