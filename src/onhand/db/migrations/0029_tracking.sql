@@ -1,0 +1,1 @@
+-- What carriers tell of shipments, and when they will be delivered.

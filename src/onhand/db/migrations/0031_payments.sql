@@ -1,0 +1,1 @@
+-- Payments of orders, from authorisation to refund.

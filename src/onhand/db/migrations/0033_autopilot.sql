@@ -1,0 +1,1 @@
+-- Guardrails: what may be done without a person.
