@@ -30,9 +30,7 @@ def open_minor(lines: Iterable[Line], terms: Terms) -> int:
 
 def whole_units(lines: Iterable[Line], units: Mapping[Unit, int]) -> dict[int, int]:
     """By line number how many ordered units are complete in `units` of items: a bundle counts when all of it is."""
-    return {
-        line.line_no: min(units.get((line.line_no, item), 0) // per for item, per in line.parts) for line in lines
-    }
+    return {line.line_no: min(units.get((line.line_no, item), 0) // per for item, per in line.parts) for line in lines}
 
 
 def moved_by(movements: Iterable[Movement]) -> dict[Unit, int]:

@@ -227,12 +227,12 @@ def _status(view: _View) -> Status:
     if (p.tries and (view.short or view.future)) or (not p.token and view.wanted):
         return "declined"
     if p.refunded:
-        return "partly_refunded" if p.kept else "refunded"
+        return "partly_refunded" if p.kept or view.short else "refunded"
     if p.captured:
         return "partly_captured" if view.future or view.short or view.surplus else "captured"
     if p.held:
         return "authorised"
-    return "due" if view.short or view.future or not p.authorisations else "voided"
+    return "due" if view.short or view.future else "voided"
 
 
 # Answers --------------------------------------------------------------------------------------------------------------
@@ -385,9 +385,7 @@ def _refused(payment: Payment, operation: Operation, answer: Paid, now: datetime
         return Recorded(payment=replace(payment, ask_at=now + PAUSE), state="failed", news=news)
     if operation.kind == "void":
         return Recorded(payment=replace(payment, give_at=now + PAUSE), state="failed", news=news)
-    return Recorded(
-        payment=replace(payment, give_at=now + PAUSE_OF_REFUNDS, trouble=why), state="failed", news=news
-    )
+    return Recorded(payment=replace(payment, give_at=now + PAUSE_OF_REFUNDS, trouble=why), state="failed", news=news)
 
 
 def _declined(payment: Payment, now: datetime) -> Payment:
@@ -433,7 +431,7 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
         news.append(News(kind="payment.refunded", facts={"amount_minor": back, "elsewhere": True}))
     elif back < 0:
         trouble = f"the provider has given back {state.refunded_minor}, not {one.refunded}: a refund has failed there"
-    if one.left and (_is_over(state) or one.has_expired(now) and state.status != "authorised"):
+    if one.left and (_is_over(state) or (one.has_expired(now) and state.status != "authorised")):
         left = one.left
         one, more = _released(one)
         entries += more

@@ -275,24 +275,26 @@ class Declared:
         return await self._pay(connection, "payments.authorise", facts)
 
     async def capture(
-        self, connection: Connection, id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
+        self, connection: Connection, payment_id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
     ) -> Paid:
         """Take a part of what is held."""
-        facts = {"id": id, "amount_minor": amount_minor, "is_final": is_final, "is_many": is_many, "key": key}
+        facts = {"id": payment_id, "amount_minor": amount_minor, "is_final": is_final, "is_many": is_many, "key": key}
         return await self._pay(connection, "payments.capture", facts)
 
-    async def void(self, connection: Connection, id: str, *, reason: str, key: str) -> Paid:
+    async def void(self, connection: Connection, payment_id: str, *, reason: str, key: str) -> Paid:
         """Give back what is held."""
-        return await self._pay(connection, "payments.void", {"id": id, "reason": reason, "key": key})
+        return await self._pay(connection, "payments.void", {"id": payment_id, "reason": reason, "key": key})
 
-    async def refund(self, connection: Connection, id: str, amount_minor: int, *, reason: str, key: str) -> Paid:
+    async def refund(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, reason: str, key: str
+    ) -> Paid:
         """Give back a part of what was captured."""
-        facts = {"id": id, "amount_minor": amount_minor, "reason": reason, "key": key}
+        facts = {"id": payment_id, "amount_minor": amount_minor, "reason": reason, "key": key}
         return await self._pay(connection, "payments.refund", facts)
 
-    async def get_payment(self, connection: Connection, id: str) -> Paid:
+    async def get_payment(self, connection: Connection, payment_id: str) -> Paid:
         """How it is."""
-        return await self._pay(connection, "payments.get", {"id": id})
+        return await self._pay(connection, "payments.get", {"id": payment_id})
 
     async def _pay(self, connection: Connection, name: str, facts: Mapping[str, Any]) -> Paid:
         way = self._way(name, facts)

@@ -220,7 +220,7 @@ class Shipper(Connector, Protocol):
 
 class PaymentProvider(Connector, Protocol):
     """A connector to somebody who takes customers' money for us. Nothing here raises for a provider that fails: what
-    may have happened is UNKNOWN, and a repeat with the same key does nothing new. `id` is the provider's.
+    may have happened is UNKNOWN, and a repeat with the same key does nothing new. Ids are the provider's.
 
     payments.authorise  payments.capture  payments.void  payments.refund  payments.get
     """
@@ -230,20 +230,22 @@ class PaymentProvider(Connector, Protocol):
         ...
 
     async def capture(
-        self, connection: Connection, id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
+        self, connection: Connection, payment_id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
     ) -> Paid:
         """Take a part of what is held. is_final: what is left is given back; is_many: it need not be."""
         ...
 
-    async def void(self, connection: Connection, id: str, *, reason: str, key: str) -> Paid:
+    async def void(self, connection: Connection, payment_id: str, *, reason: str, key: str) -> Paid:
         """Give back what is held and was not captured."""
         ...
 
-    async def refund(self, connection: Connection, id: str, amount_minor: int, *, reason: str, key: str) -> Paid:
+    async def refund(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, reason: str, key: str
+    ) -> Paid:
         """Give back a part of what was captured."""
         ...
 
-    async def get_payment(self, connection: Connection, id: str) -> Paid:
+    async def get_payment(self, connection: Connection, payment_id: str) -> Paid:
         """How it is."""
         ...
 

@@ -135,9 +135,7 @@ def _is_recent(said: str, tolerance_s: int, now: datetime) -> bool:
     return is_number and abs(now.timestamp() - int(said)) <= timedelta(seconds=tolerance_s).total_seconds()
 
 
-def _check_stamped(
-    scheme: StampedIn, secrets: Sequence[str], given: str, body: bytes, now: datetime
-) -> None:
+def _check_stamped(scheme: StampedIn, secrets: Sequence[str], given: str, body: bytes, now: datetime) -> None:
     parts = [part.strip().partition("=") for part in given.split(",")]
     moments = [value for name, _, value in parts if name == scheme.moment]
     if len(moments) != 1 or not _is_recent(moments[0], scheme.tolerance_s, now):

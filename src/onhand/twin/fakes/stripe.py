@@ -8,7 +8,7 @@ key that comes again with the same parameters is answered as before, refusals an
 Payment methods tell how the bank behaves: `pm_ok...` pays; `pm_declined...` never does; `pm_later_N...` does from the
 N-th time on that it is asked.
 
-Every movement of money is a row of `ledger`, checked as it is written: the sums of it are what our books must agree with.
+Every movement of money is a row of `ledger`, checked as it is written: our books must agree with its sums.
 """
 
 import hashlib
@@ -224,7 +224,9 @@ class Account:
 
     def _tell_of(self, kind: str, thing: Mapping[str, Any]) -> None:
         self._id += 1
-        self.events.append({"id": f"evt_{self._id:08d}", "object": "event", "type": kind, "data": {"object": dict(thing)}})
+        self.events.append(
+            {"id": f"evt_{self._id:08d}", "object": "event", "type": kind, "data": {"object": dict(thing)}}
+        )
 
     def deliver(self, event: Mapping[str, Any], *, at: datetime | None = None) -> tuple[dict[str, str], bytes]:
         """Headers and body of a message that tells of an event."""

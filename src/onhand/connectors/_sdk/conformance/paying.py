@@ -13,7 +13,13 @@ from onhand.connectors._sdk.values import Charge, Fate, Paid, PaymentState
 
 _ALL: Final = ("payments.authorise", "payments.capture", "payments.void", "payments.refund", "payments.get")
 CHARGE: Final = Charge(
-    key="onhand-1", order_id="0", number="R-1", amount_minor=10_000, currency="EUR", token="pm", customer="cus_1"
+    key="onhand-1",
+    order_id="0",
+    number="R-1",
+    amount_minor=10_000,
+    currency="EUR",
+    token="pm",  # noqa: S106
+    customer="cus_1",
 )
 _NEVER: Final = (Fate.REFUSED, Fate.GONE)
 
@@ -33,9 +39,7 @@ async def _held(kit: Kit, key: str = "hold") -> PaymentState:
 
 
 async def _capture(kit: Kit, payment_id: str, amount: int, key: str) -> Paid:
-    return await _provider(kit).capture(
-        kit.connection, payment_id, amount, is_final=True, is_many=False, key=key
-    )
+    return await _provider(kit).capture(kit.connection, payment_id, amount, is_final=True, is_many=False, key=key)
 
 
 @case(*_ALL)
@@ -105,7 +109,7 @@ async def more_than_there_is_is_refused(kit: Kit) -> None:
 
 @case(*_ALL)
 async def money_that_may_have_moved_is_not_known_and_moves_once(kit: Kit) -> None:
-    """The answer breaks off, is a failure or a page for people: unknown. Asked for again with its key: once in effect."""
+    """The answer breaks off, is a failure or a page for people: unknown. Asked for again: once in effect."""
     broken = (
         Break(applied=True),
         Break(answer=answer(500), applied=True),
