@@ -21,7 +21,11 @@ from onhand.flows.take_orders import Follower
 from onhand.orders.decide import Amount
 from onhand.payments import store
 
-CARDS = {"currency": "EUR", "connector": "stripe", "credentials": {"api_key": "sk_test_fake", "webhook_secret": "whsec_fake"}}
+CARDS = {
+    "currency": "EUR",
+    "connector": "stripe",
+    "credentials": {"api_key": "sk_test_fake", "webhook_secret": "whsec_fake"},
+}
 
 
 class Till:
@@ -45,10 +49,11 @@ class Till:
 
         return asyncio.run(go())
 
-    def place(self, *lines, token="pm_ok", tax=None, **extra):  # noqa: S107
+    def place(self, *lines, token="pm_ok", tax=None, **extra):
         payment = {"provider": "cards", "token": token, "customer": "cus_1"} | extra.pop("payment", {})
         rows = [
-            {"line_id": str(n), "sku": sku, "quantity": units, "price_minor": price} | ({} if tax is None else {"tax_minor": tax})
+            {"line_id": str(n), "sku": sku, "quantity": units, "price_minor": price}
+            | ({} if tax is None else {"tax_minor": tax})
             for n, (sku, units, price) in enumerate(lines, 1)
         ]
         return self.merchant.place(lines=rows, payment=payment, **extra)["order_id"]

@@ -201,21 +201,30 @@ FROM payment_operation WHERE order_id = %(id)s ORDER BY number;
 SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
 FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
 
--- name: day_of_entries
--- Of each payment with entries until the end of a day: what they came to before it, and on it.
-SELECT e.order_id::text, p.currency, p.status, p.trouble, p.elsewhere, o.external_id,
-       sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount ELSE 0 END)
-           FILTER (WHERE e.at < %(since)s)::bigint,
-       sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.debit = 'owed' AND e.credit = 'sales')::bigint,
-       sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.debit = 'sales' AND e.credit = 'owed')::bigint,
-       sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.debit = 'cash')::bigint,
-       sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.credit = 'cash')::bigint
-FROM payment_entry e JOIN payment p USING (order_id) JOIN orders o USING (order_id)
-WHERE e.at < %(until)s
-GROUP BY 1, 2, 3, 4, 5, 6
-HAVING bool_or(e.at >= %(since)s)
-    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount ELSE 0 END) <> 0
-ORDER BY 1;
+-- name: entries_until
+-- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it.
+SELECT order_id::text,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'sales'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'cash'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND credit = 'cash'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'sales'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'cash'), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND credit = 'cash'), 0)::bigint
+FROM payment_entry
+WHERE at < %(until)s
+GROUP BY order_id
+HAVING bool_or(at >= %(since)s)
+    OR sum(CASE WHEN debit = 'owed' THEN amount WHEN credit = 'owed' THEN -amount ELSE 0 END) <> 0
+ORDER BY order_id;
+
+-- name: under_way
+-- Payments of which something is due, or will be looked at again.
+SELECT p.order_id::text FROM payment p
+WHERE p.order_id = ANY (%(ids)s::uuid[])
+  AND (p.look_at IS NOT NULL
+       OR EXISTS (SELECT FROM payment_operation o WHERE o.order_id = p.order_id AND o.state IN ('due', 'sent', 'unknown')));
 
 -- name: moved_on
 -- Orders of which goods moved on a day, and whether their payment is ours.

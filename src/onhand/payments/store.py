@@ -29,6 +29,7 @@ from onhand.payments.model import (
     Terms,
     Wanted,
 )
+from onhand.payments.reconcile import Sums
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -319,3 +320,27 @@ def _listed(conn: Connection[TupleRow], **values: object) -> list[Row]:
             row[f"{name}_minor"] = row.pop(name)
         row["payment_id"] = row["order_id"]
     return rows
+
+
+def entries_until(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, tuple[Sums, Sums]]:
+    """Of payments with entries between two moments, or with anything open at the second: sums before, and between."""
+    found: dict[str, tuple[Sums, Sums]] = {}
+    for order_id, *s in conn.execute(SQL["entries_until"], {"since": since, "until": until}):
+        before, during = (Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4))
+        found[order_id] = before, during
+    return found
+
+
+def under_way(conn: Connection[TupleRow], order_ids: Sequence[str]) -> set[str]:
+    """Those of these payments of which something is due, or will be looked at again."""
+    return {order_id for (order_id,) in conn.execute(SQL["under_way"], {"ids": list(order_ids)})}
+
+
+def moved_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> list[tuple[str, bool]]:
+    """Orders of which goods moved between two moments, and whether we look after their payment."""
+    return [(order_id, ours) for order_id, ours in conn.execute(SQL["moved_on"], {"since": since, "until": until})]
+
+
+def orders_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> list[tuple[str, int, int]]:
+    """(currency, orders, of which we look after the payment) that came in between two moments."""
+    return [(c, n, ours) for c, n, ours in conn.execute(SQL["orders_on"], {"since": since, "until": until})]
