@@ -202,22 +202,29 @@ SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
 FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
 
 -- name: entries_until
--- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it.
-SELECT order_id::text,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND credit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND credit = 'cash'), 0)::bigint
-FROM payment_entry
-WHERE at < %(until)s
-GROUP BY order_id
-HAVING bool_or(at >= %(since)s)
-    OR sum(CASE WHEN debit = 'owed' THEN amount WHEN credit = 'owed' THEN -amount ELSE 0 END) <> 0
-ORDER BY order_id;
+-- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it; and
+-- whether there are later ones. What was open then and is not any more has entries since.
+WITH touched AS (
+    SELECT order_id FROM payment_entry WHERE at >= %(since)s
+    UNION
+    SELECT order_id FROM payment WHERE invoiced - credited - captured + refunded <> 0
+)
+SELECT e.order_id::text,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.credit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.credit = 'cash'), 0)::bigint,
+       bool_or(e.at >= %(until)s)
+FROM touched JOIN payment_entry e USING (order_id)
+GROUP BY e.order_id
+HAVING bool_or(e.at >= %(since)s AND e.at < %(until)s)
+    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount END)
+       FILTER (WHERE e.at < %(until)s) <> 0
+ORDER BY e.order_id;
 
 -- name: under_way
 -- Payments of which something is due, or will be looked at again.
@@ -239,5 +246,5 @@ ORDER BY 1;
 -- name: orders_on
 SELECT o.currency, count(*)::int, count(p.order_id)::int
 FROM orders o LEFT JOIN payment p USING (order_id)
-WHERE o.created_at >= %(since)s AND o.created_at < %(until)s
+WHERE o.placed_at >= %(since)s AND o.placed_at < %(until)s
 GROUP BY 1 ORDER BY 1;

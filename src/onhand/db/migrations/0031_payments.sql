@@ -31,6 +31,7 @@ CREATE TABLE payment (
     updated_at  timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX payment_look_at ON payment (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX payment_owed ON payment (order_id) WHERE invoiced - credited - captured + refunded <> 0;
 CREATE INDEX payment_status ON payment (status, order_id);
 
 CREATE TABLE payment_authorisation (
