@@ -1,12 +1,23 @@
 """Payments by the interface: listed, shown, tried again, reconciled. No worker runs here."""
 
+import asyncio
+import json
+import re
+import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from tests.api.conftest import Server
+from tests.connectors.running import serving
+from tests.events import settle
 from tests.shop import BERLIN
 
+from onhand.cli import run
+from onhand.flows.accounts import Accounts
+from onhand.flows.payments.cashier import Cashier
 from onhand.flows.payments.tend import tend
+from onhand.twin.fakes.stripe import Account
 
 ORDER = {"channel": "web", "currency": "EUR", "destination": BERLIN}
 LINE = {"line_id": "1", "sku": "MUG", "quantity": 2, "price_minor": 1000, "tax_minor": 380}
@@ -89,3 +100,59 @@ def test_a_payment_that_names_no_provider_is_refused(shop):
     assert [e["path"] for e in answer["errors"]] == ["payment.provider"]
     batch = shop("POST", "/v1/orders/batch", {"orders": [body]})
     assert batch["results"][0]["status"] == "rejected"
+
+
+# docs/how-to/payments.md, run as it stands ----------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "payments.md"
+CHANNEL, PAID, SAID = (json.loads(text) for text in re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.M | re.S))
+(COMMAND,) = re.findall(r"^```\n(onhand .*?)\n```$", PAGE.read_text(), re.M)
+
+
+def test_the_page_does_what_it_says(server: Server, shop, monkeypatch, tmp_path, capsys):
+    shop("PUT", "/v1/items/MUG-BLUE", {"name": "mug", "weight_g": 400})
+    rows = [{"kind": "receipt", "sku": "MUG-BLUE", "node": "berlin", "quantity": 9}]
+    shop("POST", "/v1/stock/entries", {"entries": rows})
+    fake = Account()
+    state, db = server.app.state, server.app.db
+
+    def work():
+        async def go():
+            async with Accounts(db, server.app.connectors, allow_private_urls=True) as accounts:
+                return await Cashier(state).work(await accounts.get("cards"))
+
+        for _ in range(30):
+            with db.connection() as conn:
+                settle(conn)
+            if not tend(state) + asyncio.run(go()):
+                return
+
+    with serving(fake.app()) as url:
+        shop("PUT", "/v1/channels/cards", CHANNEL | {"settings": CHANNEL["settings"] | {"url": url}})
+        pickup = {"method": "pickup", "pickup_node": "berlin"}  # this shop has no carrier
+        placed = shop("POST", "/v1/orders", PAID | pickup)
+        order_id = placed["order_id"]
+        assert placed["status"] == "held"
+        work()
+        assert shop("GET", f"/v1/orders/{order_id}")["status"] == "sourced"
+        shop("POST", f"/v1/fulfilments/{order_id}-f1/ship", {"lines": [{"line_id": "1", "quantity": 2}]})
+        work()
+        back = {
+            "order_id": order_id,
+            "node": "berlin",
+            "lines": [{"line_id": "1", "quantity": 1}],
+            "disposition": "restock",
+        }
+        shop("POST", "/v1/returns", back)
+        work()
+    found = shop("GET", f"/v1/orders/{order_id}/payment")
+    assert {name: found[name] for name in SAID} == SAID
+    assert fake.totals() == {"authorise": 3571, "capture": 2381, "release": 1190, "refund": 1190}
+    # And its command, on the day that is today here.
+    monkeypatch.setenv("ONHAND_DATABASE_URL", db.url)
+    monkeypatch.setenv("ONHAND_HOME", str(tmp_path))
+    words = shlex.split(COMMAND.replace("2026-03-02", f"{datetime.now(UTC).date()}"))
+    assert run(words[1:]) == 0
+    told = capsys.readouterr().out
+    assert "in EUR: balanced; orders 1, of which 0 are paid elsewhere" in told
+    assert "= open after" in told

@@ -67,7 +67,7 @@ FOR UPDATE OF p SKIP LOCKED;
 SELECT order_id FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id FOR UPDATE;
 
 -- name: payments
-SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, tries, ask_at,
+SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, to_give, tries, ask_at,
        give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns, operations
 FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id;
 
@@ -114,7 +114,7 @@ ORDER BY n;
 -- name: save_payment
 UPDATE payment SET token = %(token)s, customer = %(customer)s, status = %(status)s, invoiced = %(invoiced)s,
     credited = %(credited)s, authorised = %(authorised)s, captured = %(captured)s, refunded = %(refunded)s,
-    voided = %(voided)s, elsewhere = %(elsewhere)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
+    voided = %(voided)s, elsewhere = %(elsewhere)s, to_give = %(to_give)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
     order_at = %(order_at)s, has_given_up = %(has_given_up)s, is_disputed = %(is_disputed)s, trouble = %(trouble)s,
     shipments = %(shipments)s, returns = %(returns)s, operations = %(operations)s, look_at = %(look_at)s,
     updated_at = %(now)s
@@ -137,7 +137,7 @@ VALUES (%(order_id)s, %(number)s, %(channel_id)s, %(kind)s, %(amount)s, %(author
 
 -- name: claim_operations
 -- What is due at one account (NULL: of orders themselves), that nobody works on; oldest first. Who dies at it leaves it
--- to others when the lease is over; `was` is what it was before.
+-- to others when the lease is over: that it was sent before, and nobody wrote down what came of it, stays known.
 WITH due AS (
     SELECT order_id, number, state FROM payment_operation
     WHERE state IN ('due', 'sent', 'unknown') AND next_try_at <= %(now)s
@@ -148,13 +148,12 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE payment_operation o
-SET state = 'sent', attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, %(now)s),
+SET state = CASE due.state WHEN 'due' THEN 'sent' ELSE 'unknown' END, attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, %(now)s),
     next_try_at = %(now)s + make_interval(secs => %(lease_s)s)
 FROM due
 WHERE o.order_id = due.order_id AND o.number = due.number
 RETURNING o.order_id::text, o.number, o.kind, o.amount, o.authorisation, o.is_final, o.key,
-    -- Sent before, and nobody wrote down what came of it: it may have happened.
-    CASE WHEN due.state = 'sent' THEN 'unknown' ELSE due.state END, o.attempts, o.first_sent_at;
+    o.state, o.attempts, o.first_sent_at;
 
 -- name: open_operation
 SELECT number, kind, amount, authorisation, is_final, key, state, attempts, first_sent_at FROM payment_operation

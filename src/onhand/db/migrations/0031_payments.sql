@@ -16,6 +16,7 @@ CREATE TABLE payment (
     refunded    bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND captured),
     voided      bigint NOT NULL DEFAULT 0 CHECK (voided BETWEEN 0 AND authorised - captured),
     elsewhere   bigint NOT NULL DEFAULT 0,    -- what others gave back at the provider, or took: negative
+    to_give     bigint NOT NULL DEFAULT 0 CHECK (to_give >= 0),  -- credited, and not given back yet
     tries       int NOT NULL DEFAULT 0,       -- declined since the last authorisation that was not
     ask_at      timestamptz,                  -- nothing is taken, given back, or done to the order before
     give_at     timestamptz,
