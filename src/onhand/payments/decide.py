@@ -145,8 +145,8 @@ def decide(payment: Payment, sold: Sold, now: datetime) -> Next:
 
 
 def _settled(payment: Payment, sold: Sold, now: datetime) -> Payment:
-    """Without what others did that has been made up for since: by a return that it paid, by goods that it paid. While it
-    is not known what happened, nothing is set off."""
+    """Without what others did that has been made up for since: by a return that it paid, by goods that it paid. While
+    it is not known what happened, nothing is set off."""
     if any(one.is_stale for one in payment.authorisations):
         return payment
     gap = _View(payment, sold, now).gap
