@@ -1,0 +1,123 @@
+-- name: lock_shipments
+-- Of tracking numbers or of keys, locked in one order.
+SELECT s.order_id::text, s.shipment_no, s.carrier, s.tracking, s.shipped_at
+FROM shipment s
+WHERE (s.order_id, s.shipment_no) IN (
+    SELECT order_id, shipment_no FROM shipment WHERE tracking = ANY (%(trackings)s::text[])
+    UNION ALL
+    SELECT order_id, shipment_no FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[]) AS t (order_id, shipment_no))
+ORDER BY s.order_id, s.shipment_no
+FOR UPDATE;
+
+-- name: add_events
+-- The numbers of those that were new.
+WITH told AS (
+    SELECT * FROM unnest(%(ns)s::int[], %(order_ids)s::uuid[], %(shipment_nos)s::smallint[], %(carriers)s::text[],
+        %(trackings)s::text[], %(milestones)s::text[], %(ats)s::timestamptz[], %(places)s::text[], %(codes)s::text[],
+        %(texts)s::text[], %(dedupes)s::bytea[])
+        AS t (n, order_id, shipment_no, carrier, tracking, milestone, at, place, code, text, dedupe)
+), added AS (
+    INSERT INTO tracking_event (order_id, shipment_no, carrier, tracking, milestone, at, place, carrier_code, carrier_text,
+        source, dedupe, actor)
+    SELECT order_id, shipment_no, carrier, tracking, milestone, at, place::jsonb, code, text, %(source)s, dedupe, %(actor)s
+    FROM told ORDER BY dedupe, order_id, shipment_no
+    ON CONFLICT DO NOTHING
+    RETURNING dedupe, order_id, shipment_no
+)
+SELECT min(t.n)
+FROM added a JOIN told t ON t.dedupe = a.dedupe AND (t.order_id, t.shipment_no) IS NOT DISTINCT FROM (a.order_id, a.shipment_no)
+GROUP BY a.dedupe, a.order_id, a.shipment_no ORDER BY 1;
+
+-- name: follow_scans
+-- Bring shipments up to date with their scans; the rows are locked.
+UPDATE shipment s SET milestone = t.milestone, scanned_at = t.scanned_at
+FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[]) AS k (order_id, shipment_no)
+JOIN LATERAL (
+    SELECT milestone, scanned_at FROM shipment_scans v WHERE (v.order_id, v.shipment_no) = (k.order_id, k.shipment_no)
+) t ON true
+WHERE (s.order_id, s.shipment_no) = (k.order_id, k.shipment_no);
+
+-- name: find_matches
+-- Shipments that have appeared lately for scans that waited for them. Asked from the side of shipments: carriers may tell
+-- of any number of parcels that are none of ours.
+SELECT e.event_id, s.order_id::text, s.shipment_no
+FROM shipment s JOIN tracking_event e ON e.order_id IS NULL AND e.tracking = s.tracking AND (s.carrier = e.carrier OR s.carrier IS NULL)
+WHERE s.shipped_at >= now() - make_interval(secs => %(lately_s)s)
+  AND s.shipped_at BETWEEN e.at - make_interval(days => %(days_before)s) AND e.at + make_interval(days => %(days_after)s)
+ORDER BY e.event_id LIMIT %(limit)s;
+
+-- name: move_events
+-- What somebody else has moved meanwhile is not there any more.
+WITH gone AS (
+    DELETE FROM tracking_event WHERE event_id = ANY (%(event_ids)s) AND order_id IS NULL RETURNING *
+)
+INSERT INTO tracking_event (order_id, shipment_no, carrier, tracking, milestone, at, place, carrier_code, carrier_text,
+    source, dedupe, recorded_at, actor)
+SELECT k.order_id, k.shipment_no, g.carrier, g.tracking, g.milestone, g.at, g.place, g.carrier_code, g.carrier_text,
+       g.source, g.dedupe, g.recorded_at, g.actor
+FROM gone g JOIN unnest(%(event_ids)s::bigint[], %(order_ids)s::uuid[], %(numbers)s::smallint[])
+    AS k (event_id, order_id, shipment_no) USING (event_id)
+ORDER BY g.dedupe, k.order_id, k.shipment_no
+ON CONFLICT DO NOTHING;
+
+-- name: find_to_deliver
+-- Orders with a shipment that is scanned as delivered and not followed: not delivered by our books yet, or of a
+-- fulfilment that waited for the rest of it, which has come.
+SELECT s.order_id::text
+FROM shipment s JOIN fulfilment f USING (order_id, fulfilment_no)
+WHERE s.milestone = 'delivered' AND (s.delivered_at IS NULL OR s.awaits_rest)
+  AND (s.delivered_at IS NULL OR (f.status = 'shipped' AND NOT EXISTS (
+      SELECT FROM shipment o WHERE (o.order_id, o.fulfilment_no) = (s.order_id, s.fulfilment_no)
+          AND o.delivered_at IS NULL AND o.milestone IS DISTINCT FROM 'delivered')))
+GROUP BY s.order_id ORDER BY min(s.scanned_at), s.order_id LIMIT %(limit)s;
+
+-- name: deliver_scanned
+-- Each as the carrier's first scan has it; never before it left, by our books.
+UPDATE shipment s SET delivered_at = greatest(t.delivered_at, s.shipped_at), awaits_rest = true
+FROM shipment_scans t
+WHERE s.order_id = ANY (%(ids)s::uuid[]) AND s.delivered_at IS NULL AND s.milestone = 'delivered'
+  AND (t.order_id, t.shipment_no) = (s.order_id, s.shipment_no);
+
+-- name: whole
+-- Fulfilments all of whose shipments are delivered, of which some wait for that.
+SELECT order_id::text, fulfilment_no FROM shipment WHERE order_id = ANY (%(ids)s::uuid[])
+GROUP BY order_id, fulfilment_no HAVING bool_and(delivered_at IS NOT NULL) AND bool_or(awaits_rest);
+
+-- name: purge_waiting
+DELETE FROM tracking_event WHERE order_id IS NULL AND recorded_at < %(before)s;
+
+-- name: forget_texts
+-- What carriers wrote in their own words of the parcels of a person.
+UPDATE tracking_event e SET carrier_text = NULL, place = NULL
+FROM orders o WHERE o.customer_id = %(customer_id)s AND e.order_id = o.order_id
+  AND (e.carrier_text IS NOT NULL OR e.place IS NOT NULL);
+
+-- name: list_shipments
+SELECT s.order_id::text, s.shipment_no, s.fulfilment_no, n.code AS node, s.carrier, s.service, s.tracking, s.milestone,
+       s.shipped_at, s.scanned_at, s.delivered_at, f.deliver_by, s.p_late, s.likely_late_since, s.foretold_at, d.days
+FROM shipment s
+JOIN fulfilment f USING (order_id, fulfilment_no)
+JOIN node n USING (node_id)
+LEFT JOIN delivery_forecast d
+    ON (d.order_id, d.shipment_no, d.forecast_no) = (s.order_id, s.shipment_no, s.forecasts)
+WHERE (%(order_id)s::uuid IS NULL OR (s.order_id, s.shipment_no) = (%(order_id)s::uuid, %(shipment_no)s::smallint))
+  AND (%(node)s::text IS NULL OR n.code = %(node)s)
+  AND (%(carrier)s::text IS NULL OR s.carrier = %(carrier)s)
+  AND (%(is_open)s::boolean IS NULL OR (s.delivered_at IS NULL) = %(is_open)s)
+  AND (%(status)s::text IS NULL OR CASE WHEN s.delivered_at IS NOT NULL THEN 'delivered'
+                                        ELSE coalesce(s.milestone, 'shipped') END = %(status)s)
+  AND (%(p_late_min)s::float8 IS NULL OR (s.delivered_at IS NULL AND s.p_late >= %(p_late_min)s))
+  AND (%(shipped_at)s::timestamptz IS NULL
+       OR (s.shipped_at, s.order_id, s.shipment_no) < (%(shipped_at)s, %(after_order)s::uuid, %(after_no)s::smallint))
+ORDER BY s.shipped_at DESC, s.order_id DESC, s.shipment_no DESC
+LIMIT %(limit)s;
+
+-- name: events_of
+SELECT milestone, at, place, carrier_code AS code, carrier_text AS text, source, recorded_at
+FROM tracking_event WHERE (order_id, shipment_no) = (%(order_id)s::uuid, %(shipment_no)s::smallint)
+ORDER BY at, milestone_rank_v1(milestone), event_id;
+
+-- name: forecasts_of
+SELECT made_at, milestone, days, due_at, p_late
+FROM delivery_forecast WHERE (order_id, shipment_no) = (%(order_id)s::uuid, %(shipment_no)s::smallint)
+ORDER BY forecast_no;
