@@ -56,6 +56,8 @@ from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.take_orders import Follower
+from onhand.flows.tracking.foretell import run_apart as foretell_apart
+from onhand.flows.tracking.settle import Settler, purge_scans
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
 from onhand.jobs.worker import run_next
@@ -239,18 +241,20 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
-        and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
+        and arbitrate them, look forward, plan unreleased orders again if a setting says so, follow what
+        carriers tell, foretell deliveries, publish stock to channels, listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
         forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
         may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
+        settler = Settler(self.state)
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
+            ("tracking", 1.0, settler.look),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),
@@ -259,6 +263,7 @@ class App:
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
+            ("purge of scans", 600.0, lambda: self.db.transact(lambda conn: purge_scans(conn, self.state.now()))),
             ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:
@@ -277,6 +282,8 @@ class App:
             threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True),
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
+        foretelling = threading.Thread(target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True)
+        jobs.append(foretelling)
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))

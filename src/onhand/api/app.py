@@ -42,6 +42,7 @@ from onhand.api import (
     routes_restocking,
     routes_setup,
     routes_stock,
+    routes_tracking,
     routes_webhooks,
 )
 from onhand.api.auth import KeyRing
@@ -73,6 +74,7 @@ ROUTERS = (
     routes_plans.router,
     routes_proposals.router,
     routes_fulfilment.router,
+    routes_tracking.router,
     routes_customers.router,
     routes_stock.router,
     routes_setup.router,

@@ -7,11 +7,14 @@ ALTER TABLE shipment
     ADD COLUMN scanned_at timestamptz,                              -- the last scan
     ADD COLUMN awaits_rest boolean NOT NULL DEFAULT false,          -- delivered before others of its fulfilment were
     ADD COLUMN forecasts smallint NOT NULL DEFAULT 0,
-    ADD COLUMN foretold_at timestamptz,
+    ADD COLUMN foretold_at timestamptz,                             -- when it was last looked at
+    ADD COLUMN foretold_of timestamptz,                             -- the scan that was the last one then
     ADD COLUMN p_late double precision CHECK (p_late BETWEEN 0 AND 1),   -- by the last forecast; NULL: nobody knows
     ADD COLUMN likely_late_since timestamptz;
 CREATE INDEX shipment_tracking ON shipment (tracking) WHERE tracking IS NOT NULL;
 CREATE INDEX shipment_shipped ON shipment (shipped_at, order_id, shipment_no);
+CREATE INDEX shipment_to_foretell ON shipment (shipped_at)
+    WHERE delivered_at IS NULL AND (foretold_at IS NULL OR scanned_at IS DISTINCT FROM foretold_of);
 CREATE INDEX shipment_open ON shipment (shipped_at, order_id, shipment_no) WHERE delivered_at IS NULL;
 -- What a carrier says is delivered and we have not followed yet.
 CREATE INDEX shipment_to_deliver ON shipment (order_id) WHERE milestone = 'delivered' AND (delivered_at IS NULL OR awaits_rest);
@@ -106,9 +109,9 @@ FROM fulfilment f JOIN shipment s USING (order_id, fulfilment_no)
 WHERE f.status = 'delivered' AND (s.delivered_at IS NULL OR s.awaits_rest);
 
 CREATE VIEW invariant_shipments_show_their_last_forecast AS
-SELECT s.order_id, s.shipment_no, s.forecasts, f.forecast_no
+SELECT s.order_id, s.shipment_no, s.forecasts, f.forecast_no, s.p_late, f.p_late AS foretold
 FROM shipment s
-LEFT JOIN LATERAL (SELECT forecast_no, p_late, made_at FROM delivery_forecast d
+LEFT JOIN LATERAL (SELECT forecast_no, p_late FROM delivery_forecast d
                    WHERE (d.order_id, d.shipment_no) = (s.order_id, s.shipment_no)
                    ORDER BY forecast_no DESC LIMIT 1) f ON true
-WHERE (s.forecasts, s.p_late, s.foretold_at) IS DISTINCT FROM (coalesce(f.forecast_no, 0::smallint), f.p_late, f.made_at);
+WHERE (s.forecasts, s.p_late) IS DISTINCT FROM (coalesce(f.forecast_no, 0::smallint), f.p_late);

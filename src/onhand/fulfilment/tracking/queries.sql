@@ -94,7 +94,7 @@ FROM orders o WHERE o.customer_id = %(customer_id)s AND e.order_id = o.order_id
 
 -- name: list_shipments
 SELECT s.order_id::text, s.shipment_no, s.fulfilment_no, n.code AS node, s.carrier, s.service, s.tracking, s.milestone,
-       s.shipped_at, s.scanned_at, s.delivered_at, f.deliver_by, s.p_late, s.likely_late_since, s.foretold_at, d.days
+       s.shipped_at, s.scanned_at, s.delivered_at, f.deliver_by, s.p_late, s.likely_late_since, d.made_at, d.days
 FROM shipment s
 JOIN fulfilment f USING (order_id, fulfilment_no)
 JOIN node n USING (node_id)
@@ -121,3 +121,70 @@ ORDER BY at, milestone_rank_v1(milestone), event_id;
 SELECT made_at, milestone, days, due_at, p_late
 FROM delivery_forecast WHERE (order_id, shipment_no) = (%(order_id)s::uuid, %(shipment_no)s::smallint)
 ORDER BY forecast_no;
+
+-- name: recent
+-- The latest shipments that somebody carried.
+SELECT s.order_id::text, s.shipment_no FROM shipment s JOIN fulfilment f USING (order_id, fulfilment_no)
+WHERE f.method <> 'pickup' AND s.shipped_at >= %(since)s AND s.milestone IS DISTINCT FROM 'returned'
+ORDER BY s.shipped_at DESC, s.order_id DESC, s.shipment_no DESC LIMIT %(limit)s;
+
+-- name: to_foretell
+-- New ones and those that were scanned since.
+SELECT s.order_id::text, s.shipment_no FROM shipment s JOIN fulfilment f USING (order_id, fulfilment_no)
+WHERE f.method <> 'pickup' AND s.delivered_at IS NULL AND (s.foretold_at IS NULL OR s.scanned_at IS DISTINCT FROM s.foretold_of)
+  AND s.shipped_at >= %(since)s
+ORDER BY s.shipped_at DESC LIMIT %(limit)s;
+
+-- name: to_foretell_again
+-- Each day without a delivery says something, too.
+SELECT s.order_id::text, s.shipment_no FROM shipment s JOIN fulfilment f USING (order_id, fulfilment_no)
+WHERE f.method <> 'pickup' AND s.delivered_at IS NULL AND s.shipped_at >= %(since)s AND s.foretold_at < %(before)s
+ORDER BY s.foretold_at LIMIT %(limit)s;
+
+-- name: facts
+-- What forecasts are made of. Moments in days since 1970; scans: of each milestone the first.
+SELECT s.order_id::text, s.shipment_no, s.carrier, s.service, n.code, n.latitude, n.longitude, f.units,
+       extract(epoch FROM s.shipped_at)::float8 / 86400, extract(epoch FROM s.delivered_at)::float8 / 86400,
+       extract(epoch FROM f.deliver_by)::float8 / 86400, f.lane, (o.request::json -> 'destination')::text,
+       s.milestone, extract(epoch FROM s.scanned_at)::float8 / 86400, s.scanned_at, t.scans
+FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[]) AS k (order_id, shipment_no)
+JOIN shipment s USING (order_id, shipment_no)
+JOIN fulfilment f USING (order_id, fulfilment_no)
+JOIN node n USING (node_id)
+JOIN orders o USING (order_id)
+LEFT JOIN LATERAL (
+    SELECT jsonb_object_agg(milestone, first) AS scans
+    FROM (SELECT milestone, extract(epoch FROM min(at))::float8 / 86400 AS first FROM tracking_event e
+          WHERE (e.order_id, e.shipment_no) = (k.order_id, k.shipment_no) GROUP BY milestone) m
+) t ON s.milestone IS NOT NULL
+ORDER BY s.shipped_at, s.order_id, s.shipment_no;
+
+-- name: lock_foretold
+-- Shipments that are still on their way and as they were when the forecast was made; who works on one, foretells it.
+SELECT s.order_id::text, s.shipment_no, s.forecasts, s.likely_late_since, s.p_late, d.days
+FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[], %(scanned)s::timestamptz[]) AS k (order_id, shipment_no, scanned_at)
+JOIN shipment s USING (order_id, shipment_no)
+LEFT JOIN delivery_forecast d ON (d.order_id, d.shipment_no, d.forecast_no) = (s.order_id, s.shipment_no, s.forecasts)
+WHERE s.delivered_at IS NULL AND s.scanned_at IS NOT DISTINCT FROM k.scanned_at
+ORDER BY s.order_id, s.shipment_no
+FOR UPDATE OF s SKIP LOCKED;
+
+-- name: add_forecasts
+INSERT INTO delivery_forecast (order_id, shipment_no, forecast_no, made_at, milestone, days, due_at, p_late)
+SELECT k.order_id, k.shipment_no, k.forecast_no, %(now)s, k.milestone, ARRAY(SELECT json_array_elements_text(k.days::json)::float8),
+       to_timestamp(k.due * 86400), k.p_late
+FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[], %(forecast_nos)s::smallint[], %(milestones)s::text[],
+    %(days)s::text[], %(dues)s::float8[], %(p_lates)s::float8[])
+    AS k (order_id, shipment_no, forecast_no, milestone, days, due, p_late);
+
+-- name: note_forecasts
+UPDATE shipment s SET forecasts = k.forecasts, p_late = k.p_late, likely_late_since = k.since, foretold_at = %(now)s,
+    foretold_of = s.scanned_at
+FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[], %(forecast_nos)s::smallint[], %(p_lates)s::float8[],
+    %(sinces)s::timestamptz[]) AS k (order_id, shipment_no, forecasts, p_late, since)
+WHERE (s.order_id, s.shipment_no) = (k.order_id, k.shipment_no);
+
+-- name: has_much
+-- Whether so many have been delivered lately, and any is on its way.
+SELECT (SELECT count(*) FROM (SELECT FROM shipment WHERE delivered_at >= %(since)s AND shipped_at >= %(since)s LIMIT %(many)s) x) >= %(many)s
+    AND EXISTS (SELECT FROM shipment WHERE delivered_at IS NULL AND shipped_at >= %(since)s);

@@ -137,7 +137,7 @@ class Shown:
     deliver_by: datetime
     p_late: float | None
     likely_late_since: datetime | None
-    foretold_at: datetime | None
+    made_at: datetime | None
     days: list[float] | None
 
     @property
@@ -161,7 +161,7 @@ class Shown:
             "deliver_by": self.deliver_by,
             "p_late": self.p_late if self.delivered_at is None else None,
             "likely_late_since": self.likely_late_since if self.delivered_at is None else None,
-            "prediction": None if self.days is None else moments(self.shipped_at, self.days, self.foretold_at),
+            "prediction": None if self.days is None else moments(self.shipped_at, self.days, self.made_at),
         }
 
 
