@@ -45,6 +45,14 @@ _GROUP: Json = {"code": "EUROPE", "name": "Europe", "nodes": ["LYON", "BERLIN"],
 _CARRIER: Json = {
     "code": "POST",
     "name": "Post",
+    "transit": "learned",
+    "learned": [
+        {"service": "parcel", "p50": 2.31, "p95": 4.4, "p50_declared": 2.0, "p95_declared": 3.6, "delivered": 812,
+         "on_their_way": 64, "p50_factor": 1.155, "spread_factor": 1.096},
+        {"service": "parcel", "node": "BERLIN", "country": "DE", "region": "BY", "p50": 3.1, "p95": 5.2,
+         "p50_declared": 2.0, "p95_declared": 3.0, "delivered": 96, "on_their_way": 11},
+    ],
+    "learned_at": _MONDAY,
     "active": True,
     "updated_at": _MONDAY,
     "services": [
@@ -330,6 +338,16 @@ _ANSWER: Json = {
     "waiting": [],
     "plan_id": _PLAN_ID,
 }  # fmt: skip
+_PREDICTION: Json = {
+    "made_at": "2026-03-03T04:12:42.1Z", "p10": "2026-03-03T12:40:00Z", "p50": "2026-03-03T16:20:00Z",
+    "p90": "2026-03-04T11:30:00Z", "p95": "2026-03-04T15:00:00Z",
+}  # fmt: skip
+_TRACKED: Json = {
+    "shipment_id": f"{_ORDER_ID}-s1", "order_id": _ORDER_ID, "fulfilment_id": _FULFILMENT_ID, "node": "BERLIN",
+    "carrier": "POST", "service": "parcel", "tracking": "JD014600", "status": "at_hub", "shipped_at": _SHIPPED,
+    "scanned_at": "2026-03-03T04:12:00Z", "delivered_at": None, "deliver_by": _DELIVER_BY, "p_late": 0.03,
+    "likely_late_since": None, "prediction": _PREDICTION,
+}  # fmt: skip
 _REFUSED: Json = {
     "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
     "errors": [{"path": "lines[0].sku", "message": "no item 'MUG-BLEU'"}],
@@ -612,6 +630,29 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "TrackedShipmentList": _page(_TRACKED),
+    "ShipmentDetailOut": _TRACKED
+    | {
+        "events": [
+            {"milestone": "handed_over", "at": "2026-03-02T17:40:00Z", "place": None, "code": None, "text": None,
+             "source": "webhook", "recorded_at": "2026-03-02T17:41:07.11Z"},
+            {"milestone": "at_hub", "at": "2026-03-03T04:12:00Z", "place": {"name": "Leipzig", "country": "DE"},
+             "code": "PCK", "text": "Processed in the parcel centre", "source": "webhook",
+             "recorded_at": "2026-03-03T04:12:40.5Z"},
+        ],
+        "forecasts": [
+            {"milestone": None, "due_at": _DELIVER_BY, "p_late": 0.11, "made_at": _SHIPPED, "p10": "2026-03-03T12:00:00Z",
+             "p50": "2026-03-03T18:30:00Z", "p90": "2026-03-04T17:10:00Z", "p95": "2026-03-05T11:00:00Z"},
+            _PREDICTION | {"milestone": "at_hub", "due_at": _DELIVER_BY, "p_late": 0.03},
+        ],
+    },
+    "TrackingResults": {
+        "results": [
+            {"status": "created", "shipments": [f"{_ORDER_ID}-s1"]},
+            {"status": "rejected", "shipments": [], "code": "input.invalid",
+             "errors": [{"path": "milestone", "message": "input should be 'handed_over', ..."}]},
+        ]
+    },
     "TrialsOut": {
         "name": "standard",
         "trials": [

@@ -22,6 +22,7 @@ from onhand.base.actor import SYSTEM
 from onhand.db import Database
 from onhand.db.outbox import write_events
 from onhand.errors import DatabaseUnavailable
+from onhand.flows.tracking.transit import feed_back
 from onhand.fulfilment.delivery.learn import DELIVERED_MIN
 from onhand.fulfilment.delivery.levels import LEVELS
 from onhand.fulfilment.delivery.stages import StagedModel
@@ -201,7 +202,7 @@ def _foretell_on(url: str, parent: int) -> None:
         while os.getppid() == parent:
             try:
                 if foreteller.is_due:
-                    foreteller.learn()
+                    feed_back(db, foreteller.learn(), _clock())
                 if not foreteller.look():
                     time.sleep(_LOOK_EVERY_S)
             except DatabaseUnavailable as error:

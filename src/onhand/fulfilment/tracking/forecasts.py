@@ -41,9 +41,7 @@ class Facts:
     carriers: list[str]
     services: list[str]
     nodes: list[str]
-    lanes: list[str | None]
-    countries: list[str]
-    regions: list[str]
+    destinations: list[Destination]
 
 
 class Foretold(NamedTuple):
@@ -81,9 +79,9 @@ def load_facts(conn: Connection[TupleRow], keys: Sequence[Key]) -> Facts:
     asked = {"order_ids": [o for o, _ in keys], "numbers": [n for _, n in keys]}
     rows = conn.execute(SQL["facts"], asked).fetchall()
     start = _floats([row[8] for row in rows])
-    destinations = [_destination.decode(row[12]) for row in rows]
-    scans = {m: _floats([(row[16] or {}).get(m) for row in rows]) - start for m in MILESTONES if m != "delivered"}
-    last = [row[13] for row in rows]
+    destinations = [_destination.decode(row[11]) for row in rows]
+    scans = {m: _floats([(row[15] or {}).get(m) for row in rows]) - start for m in MILESTONES if m != "delivered"}
+    last = [row[12] for row in rows]
     carriers, services = [row[2] or "" for row in rows], [row[3] or "" for row in rows]
     kinds = {"carrier": carriers, "service": services, "node": [row[4] for row in rows],
              "country": [d.country for d in destinations]}  # fmt: skip
@@ -98,9 +96,9 @@ def load_facts(conn: Connection[TupleRow], keys: Sequence[Key]) -> Facts:
     return Facts(
         keys=[(row[0], row[1]) for row in rows], shipments=shipments, scans=scans, last=last,
         last_at=np.array([scans[m][n] if m in scans else np.nan for n, m in enumerate(last)], np.float64),
-        silent_from=np.fmax(start, _floats([row[14] for row in rows])), scanned_at=[row[15] for row in rows],
-        carriers=carriers, services=services, nodes=[row[4] for row in rows], lanes=[row[11] for row in rows],
-        countries=[d.country for d in destinations], regions=[d.region or "" for d in destinations],
+        silent_from=np.fmax(start, _floats([row[13] for row in rows])), scanned_at=[row[14] for row in rows],
+        carriers=carriers, services=services, nodes=[row[4] for row in rows],
+        destinations=destinations,
     )  # fmt: skip
 
 

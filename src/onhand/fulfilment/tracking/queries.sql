@@ -145,7 +145,7 @@ ORDER BY s.foretold_at LIMIT %(limit)s;
 -- What forecasts are made of. Moments in days since 1970; scans: of each milestone the first.
 SELECT s.order_id::text, s.shipment_no, s.carrier, s.service, n.code, n.latitude, n.longitude, f.units,
        extract(epoch FROM s.shipped_at)::float8 / 86400, extract(epoch FROM s.delivered_at)::float8 / 86400,
-       extract(epoch FROM f.deliver_by)::float8 / 86400, f.lane, (o.request::json -> 'destination')::text,
+       extract(epoch FROM f.deliver_by)::float8 / 86400, (o.request::json -> 'destination')::text,
        s.milestone, extract(epoch FROM s.scanned_at)::float8 / 86400, s.scanned_at, t.scans
 FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[]) AS k (order_id, shipment_no)
 JOIN shipment s USING (order_id, shipment_no)
