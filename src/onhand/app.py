@@ -241,10 +241,10 @@ class App:
 
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
-        and arbitrate them, look forward, plan unreleased orders again if a setting says so, follow what
-        carriers tell, foretell deliveries, publish stock to channels, listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
-        forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
-        may do it."""
+        and arbitrate them, look forward, plan unreleased orders again if a setting says so, follow what carriers tell,
+        foretell deliveries, publish stock to channels, listen to them, deliver webhooks, follow demand, fetch signals,
+        ask for the forecast of the day, work on jobs, forget old idempotency keys, messages and plans, and have
+        compiled what planning needs. Any number of processes may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         settler = Settler(self.state)
@@ -282,7 +282,9 @@ class App:
             threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True),
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
-        foretelling = threading.Thread(target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True)
+        foretelling = threading.Thread(
+            target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True
+        )
         jobs.append(foretelling)
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

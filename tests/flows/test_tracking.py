@@ -127,7 +127,12 @@ def test_a_fulfilment_whose_rest_is_taken_away_is_delivered_then(merchant):
 
 
 def test_scans_wait_for_a_shipment_of_their_number_for_some_weeks(merchant):
-    rows = [scan("delivered", 4), scan("in_transit", 2), scan("in_transit", 2, tracking="JD2"), scan("at_hub", 1, carrier="ups")]
+    rows = [
+        scan("delivered", 4),
+        scan("in_transit", 2),
+        scan("in_transit", 2, tracking="JD2"),
+        scan("at_hub", 1, carrier="ups"),
+    ]
     assert told(merchant, *rows) == [("created", [])] * 4
     assert told(merchant, rows[0]) == [("unchanged", [])]
     settler = Settler(merchant.state)

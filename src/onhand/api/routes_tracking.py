@@ -42,7 +42,8 @@ class TrackingBatch(BaseModel):
             "examples": [
                 {
                     "events": [
-                        {"carrier": "dhl", "tracking": "JD014600", "milestone": "handed_over", "at": "2026-03-02T17:40:00Z"},
+                        {"carrier": "dhl", "tracking": "JD014600", "milestone": "handed_over",
+                         "at": "2026-03-02T17:40:00Z"},
                         {"carrier": "dhl", "tracking": "JD014600", "milestone": "at_hub", "at": "2026-03-03T04:12:00Z",
                          "place": {"name": "Leipzig", "country": "DE"}, "code": "PCK"},
                     ]

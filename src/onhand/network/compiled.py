@@ -541,9 +541,7 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
         network.parcels[:] = network.service_parcels[:, np.newaxis]
 
 
-def _compile_transit(
-    network: Network, times: Sequence[Times], lanes: Sequence[Sequence[Mapping[str, Any]]]
-) -> None:
+def _compile_transit(network: Network, times: Sequence[Times], lanes: Sequence[Sequence[Mapping[str, Any]]]) -> None:
     """Transit times in days: of service s its bands in columns 0 to band_count[s] - 1, then one column per lane, then
     one for each lane that was learned."""
     columns: list[list[Mapping[str, float]]] = []

@@ -1,2 +1,2 @@
-"""What carriers tell of shipments is kept (record.py, receive.py), followed (settle.py), and foretold from (foretell.py,
-learn.py)."""
+"""What carriers tell of shipments is kept (record.py), followed (settle.py) and foretold from (foretell.py); how long
+they really take becomes what is promised (transit.py)."""

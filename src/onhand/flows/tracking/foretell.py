@@ -159,7 +159,11 @@ def _event(made: Forecast, start: float) -> tuple[str, str, dict[str, object]]:
         "order_id": order_id, "p_late": made.p_late, "deliver_by": due.isoformat(timespec="seconds"),
         "expected_at": expected.isoformat(timespec="seconds"), "milestone": made.milestone,
     }  # fmt: skip
-    return "shipment.likely_late" if made.since is not None else "shipment.likely_in_time", f"{order_id}-s{number}", data
+    return (
+        "shipment.likely_late" if made.since is not None else "shipment.likely_in_time",
+        f"{order_id}-s{number}",
+        data,
+    )
 
 
 def run_apart(db: Database, stop: threading.Event) -> None:

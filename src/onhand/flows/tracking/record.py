@@ -1,7 +1,7 @@
 """Take in scans of parcels: each once, in any order, whether or not their shipment is known yet.
 
-What follows from them, such as that an order is delivered, is done after the commit and by the worker (settle.py): scans
-are never refused for the state of an order.
+What follows from them, such as that an order is delivered, is done by the worker (settle.py): scans are never refused
+for the state of an order.
 """
 
 from collections.abc import Sequence

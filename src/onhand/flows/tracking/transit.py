@@ -23,7 +23,6 @@ from onhand.fulfilment.delivery.transit import Learned, Travelled, learn_transit
 from onhand.fulfilment.tracking.decide import telling
 from onhand.fulfilment.tracking.forecasts import Facts
 from onhand.network.compiled import Network, compile_network, read_document
-from onhand.network.parcels import lane_key
 from onhand.simulation.replay import transit_column
 
 # Times that differ by less change no promise worth mentioning.
@@ -76,7 +75,7 @@ def learned_rows(document: Mapping[str, Any], facts: Facts, now: datetime) -> di
     told: dict[Key, tuple[float, float]] = {}
     for g, key in enumerate(trips.names[0]):
         if np.isfinite(of_service.shift[g]):
-            service = network.services[key[0]]
+            service = network.services[int(key[0])]
             assert service.carrier is not None
             usual = float(np.log(of_service.p95_declared[g] / of_service.p50_declared[g]))
             told[key] = float(of_service.shift[g]), float(of_service.spread[g])
@@ -97,7 +96,7 @@ def learned_rows(document: Mapping[str, Any], facts: Facts, now: datetime) -> di
             if max(abs(shift - above[0]), abs(shift + spread - sum(above))) < _MATTERS:
                 continue
             told[key] = shift, spread
-            service = network.services[key[0]]
+            service = network.services[int(key[0])]
             assert service.carrier is not None
             place = {"lane": key[2]} if is_lane else {
                 "node": key[2], "country": key[3], "region": key[4] if level == 2 else None
@@ -144,7 +143,7 @@ def _trips(network: Network, facts: Facts, now: datetime) -> _Trips:
     of, handed = service[rows], np.nan_to_num(shipments.handed_over[rows])
     keys: list[list[Key | None]] = [[], [], []]
     for n, s, c in zip(rows.tolist(), of.tolist(), column.tolist(), strict=True):
-        to, lane = facts.destinations[n], network.lane_key(s, c) if c >= network.band_count[s] else None
+        to, lane = facts.destinations[int(n)], network.lane_key(s, c) if c >= network.band_count[s] else None
         way: Key = (s, "way", facts.nodes[n], to.country) if lane is None else (s, "lane", lane)
         keys[0].append((s,))
         keys[1].append(way)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from onhand.fulfilment.delivery.censoring import distribution
-from onhand.fulfilment.delivery.model import Float64, Int64
+from onhand.fulfilment.delivery.model import Bool, Float64, Int64
 
 _SHORTEST_DAYS: Final = 0.05
 _HALF_LIFE_DAYS: Final = 45.0
@@ -40,8 +40,8 @@ class Travelled:
     days      float64[n] from hand-over to delivery, NaN: not yet
     room      float64[n], days from hand-over until now
     p50, p95  float64[n], declared days
-    groups    int64[L][n]: the group of each at each level, from the coarsest; -1: of none. Each group lies in one of the
-              level before
+    groups    int64[L][n]: the group of each at each level, from the coarsest; -1: of none. Each lies in one group of
+              the level before
     """
 
     days: Float64
@@ -80,7 +80,7 @@ def learn_transit(travelled: Travelled) -> list[Learned]:
     bound = np.log(np.maximum(travelled.room, _SHORTEST_DAYS) / travelled.p50)
     declared = np.log(travelled.p95 / travelled.p50)
     made: list[Learned] = []
-    parent = np.full(len(z), _NO_PARENT)
+    parent = np.full(len(z), _NO_PARENT, np.int64)
     for level, groups in enumerate(travelled.groups):
         made.append(_level(travelled, z, bound, declared, groups, parent, made[-1] if level else None))
         parent = groups
@@ -90,50 +90,62 @@ def learn_transit(travelled: Travelled) -> list[Learned]:
 def _level(
     t: Travelled, z: Float64, bound: Float64, declared: Float64, groups: Int64, parents: Int64, above: Learned | None
 ) -> Learned:
-    count = int(groups.max(initial=-1)) + 1
-    out = Learned(**{name: np.full(count, np.nan) for name in _FLOATS}, **{name: np.zeros(count, np.int64) for name in _COUNTS})
-    order = np.argsort(groups, kind="stable")
-    order = order[np.searchsorted(groups[order], 0):]
-    begin = np.searchsorted(groups[order], np.arange(count + 1))
-    least = _GROUP_MIN if above is not None else _SERVICE_MIN
-    parent = np.full(count, _NO_PARENT)
-    found = np.full((count, 3), np.nan)  # median, spread, deliveries that count
-    for g in range(count):
-        rows = order[begin[g]:begin[g + 1]]
+    """The groups of one level; above: the level that their parents are of, None: there is none."""
+    rows_of = _rows_of(groups)
+    out = _nothing(len(rows_of))
+    parent = np.array([parents[rows[0]] if len(rows) else _NO_PARENT for rows in rows_of], np.int64)
+    least = _SERVICE_MIN if above is None else _GROUP_MIN
+    # What is declared, or known of the parent.
+    shift = np.zeros(len(rows_of)) if above is None else above.shift[parent]
+    spread = np.array([declared[rows].mean() if len(rows) else np.nan for rows in rows_of])
+    spread = np.maximum(spread, _SPREAD_MIN) if above is None else above.spread[parent]
+    median, wide, counted = (np.full(len(rows_of), np.nan) for _ in range(3))
+    for g, rows in enumerate(rows_of):
+        if not len(rows):
+            continue
         seen = np.isfinite(t.days[rows])
         out.delivered[g], out.on_their_way[g] = seen.sum(), (~seen).sum()
         out.p50_declared[g], out.p95_declared[g] = (np.exp(np.log(of[rows]).mean()) for of in (t.p50, t.p95))
         out.varies[g] = np.log(t.p50[rows]).std()
-        parent[g] = parents[rows[0]] if len(rows) else _NO_PARENT
-        if seen.sum() < least[0] or len(np.unique(np.floor(t.room[rows]))) < least[1]:
-            continue
-        weight = 0.5 ** (t.room[rows] / _HALF_LIFE_DAYS)
-        usual = float(declared[rows].mean()) if above is None else float(above.spread[parent[g]])
-        if np.isfinite(usual):
-            middle, spread = _quantiles(z[rows], bound[rows], seen, weight, usual)
-            found[g] = middle, spread, weight[seen].sum() ** 2 / (weight[seen] ** 2).sum()
+        enough = seen.sum() >= least[0] and len(np.unique(np.floor(t.room[rows]))) >= least[1]
+        if enough and np.isfinite(spread[g]):
+            weight = 0.5 ** (t.room[rows] / _HALF_LIFE_DAYS)
+            median[g], wide[g] = _quantiles(z[rows], bound[rows], seen, weight, float(spread[g]))
+            counted[g] = weight[seen].sum() ** 2 / (weight[seen] ** 2).sum()
     if above is None:
-        share = found[:, 2] / (found[:, 2] + _DECLARED_ROWS)
-        out.shift[:] = share * found[:, 0]
-        usual = np.array([declared[order[begin[g]:begin[g + 1]]].mean() if begin[g] < begin[g + 1] else np.nan for g in range(count)])
-        out.spread[:] = np.clip(share * found[:, 1] + (1 - share) * usual, _SPREAD_MIN, _SPREAD_MAX)
+        share = counted / (counted + _DECLARED_ROWS)
+        out.shift[:], out.spread[:] = share * median, share * wide + (1 - share) * spread
     else:
-        shift, spread = above.shift[parent], above.spread[parent]
-        sigma = spread / _Z95
-        out.shift[:] = _drawn(found[:, 0], shift, _OF_MEDIAN * sigma**2 / found[:, 2], parent)
-        error = (_OF_P95 + _OF_MEDIAN) * sigma**2 / found[:, 2] / spread**2
-        log_spread = _drawn(np.log(found[:, 1]), np.log(spread), error, parent)
-        out.spread[:] = np.clip(np.exp(log_spread), _SPREAD_MIN, _SPREAD_MAX)
+        variance = (spread / _Z95) ** 2 / counted
+        out.shift[:] = _drawn(median, shift, _OF_MEDIAN * variance, parent)
+        # Of the logarithm, by the delta method.
+        of_log = (_OF_P95 + _OF_MEDIAN) * variance / spread**2
+        out.spread[:] = np.exp(_drawn(np.log(wide), np.log(spread), of_log, parent))
+    out.spread[:] = np.clip(out.spread, _SPREAD_MIN, _SPREAD_MAX)
     out.p50[:] = out.p50_declared * np.exp(out.shift)
     out.p95[:] = out.p50 * np.exp(out.spread)
     return out
 
 
-_FLOATS: Final = ("shift", "spread", "p50", "p95", "p50_declared", "p95_declared", "varies")
-_COUNTS: Final = ("delivered", "on_their_way")
+def _rows_of(groups: Int64) -> list[Int64]:
+    """The rows of each group; those of none are left out."""
+    order = np.argsort(groups, kind="stable")
+    begin = np.searchsorted(groups[order], np.arange(int(groups.max(initial=-1)) + 2))
+    return [order[a:b] for a, b in zip(begin[:-1].tolist(), begin[1:].tolist(), strict=True)]
 
 
-def _quantiles(z: Float64, bound: Float64, seen: np.ndarray, weight: Float64, usual: float) -> tuple[float, float]:
+def _nothing(count: int) -> Learned:
+    def unknown() -> Float64:
+        return np.full(count, np.nan)
+
+    return Learned(
+        shift=unknown(), spread=unknown(), p50=unknown(), p95=unknown(), p50_declared=unknown(),
+        p95_declared=unknown(), varies=unknown(), delivered=np.zeros(count, np.int64),
+        on_their_way=np.zeros(count, np.int64),
+    )  # fmt: skip
+
+
+def _quantiles(z: Float64, bound: Float64, seen: Bool, weight: Float64, usual: float) -> tuple[float, float]:
     """(median, 95 % quantile less median). What so many are still on their way that it cannot be seen is taken to go on
     as a normal distribution of the usual spread does."""
     if seen.all():
@@ -156,7 +168,7 @@ def _quantiles(z: Float64, bound: Float64, seen: np.ndarray, weight: Float64, us
 def _drawn(found: Float64, to: Float64, error: Float64, parent: Int64) -> Float64:
     """Each drawn to that of its parent by the part of its distance that chance explains."""
     made = np.full(len(found), np.nan)
-    for p in np.unique(parent):
+    for p in np.unique(parent).tolist():
         rows = np.flatnonzero((parent == p) & np.isfinite(found) & np.isfinite(to) & np.isfinite(error))
         if not len(rows):
             continue

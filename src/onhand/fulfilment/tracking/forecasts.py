@@ -80,7 +80,8 @@ def load_facts(conn: Connection[TupleRow], keys: Sequence[Key]) -> Facts:
     rows = conn.execute(SQL["facts"], asked).fetchall()
     start = _floats([row[8] for row in rows])
     destinations = [_destination.decode(row[11]) for row in rows]
-    scans = {m: _floats([(row[15] or {}).get(m) for row in rows]) - start for m in MILESTONES if m != "delivered"}
+    first: list[dict[str, float]] = [row[15] or {} for row in rows]
+    scans = {m: _floats([of.get(m) for of in first]) - start for m in MILESTONES if m != "delivered"}
     last = [row[12] for row in rows]
     carriers, services = [row[2] or "" for row in rows], [row[3] or "" for row in rows]
     kinds = {"carrier": carriers, "service": services, "node": [row[4] for row in rows],

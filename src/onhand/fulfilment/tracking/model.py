@@ -38,7 +38,7 @@ class TrackingRow(Strict):
             "examples": [
                 {
                     "carrier": "dhl", "tracking": "JD014600", "milestone": "at_hub", "at": "2026-03-03T04:12:00Z",
-                    "place": {"name": "Leipzig", "country": "DE"}, "code": "PCK", "text": "Processed in the parcel centre",
+                    "place": {"name": "Leipzig", "country": "DE"}, "code": "PCK", "text": "Processed in the centre",
                 }
             ]
         }

@@ -103,8 +103,8 @@ def find_to_deliver(conn: Connection[TupleRow], *, limit: int) -> list[str]:
 
 
 def deliver_scanned(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[Key]:
-    """Deliver the shipments of orders, which are locked, that are scanned so; the (order_id, fulfilment_no) of which all
-    shipments are delivered now."""
+    """Deliver the shipments of orders, which are locked, that are scanned so; the (order_id, fulfilment_no) whose
+    shipments are all delivered now."""
     conn.execute(SQL["deliver_scanned"], {"ids": order_ids})
     return [(order_id, number) for order_id, number in conn.execute(SQL["whole"], {"ids": order_ids})]
 
@@ -167,7 +167,9 @@ class Shown:
 
 def moments(shipped_at: datetime, days: Sequence[float], made_at: datetime | None) -> dict[str, Any]:
     """A forecast as moments: by p50 it is there with a chance of one half."""
-    return {"made_at": made_at} | {name: shipped_at + timedelta(days=days[LEVELS.index(at)]) for name, at in _SHOWN.items()}
+    return {"made_at": made_at} | {
+        name: shipped_at + timedelta(days=days[LEVELS.index(at)]) for name, at in _SHOWN.items()
+    }
 
 
 def list_shipments(
