@@ -56,6 +56,7 @@ from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.take_orders import Follower
+from onhand.flows.tracking.carriers import read_messages
 from onhand.flows.tracking.foretell import run_apart as foretell_apart
 from onhand.flows.tracking.settle import Settler, purge_scans
 from onhand.flows.transactor import Transactor
@@ -255,6 +256,7 @@ class App:
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
             ("tracking", 1.0, settler.look),
+            ("carriers' messages", 1.0, lambda: read_messages(self.db, self.state.now())),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),

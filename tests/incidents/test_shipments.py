@@ -1,4 +1,4 @@
-"""Shipments that are likely to be late: told of before they are, from when, for how much, and by what was known then."""
+"""Shipments that are likely to be late: told of before they are, since when, for how much, by what was known."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

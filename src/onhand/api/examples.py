@@ -361,6 +361,15 @@ _PREDICTION: Json = {
     "made_at": "2026-03-03T04:12:42.1Z", "p10": "2026-03-03T12:40:00Z", "p50": "2026-03-03T16:20:00Z",
     "p90": "2026-03-04T11:30:00Z", "p95": "2026-03-04T15:00:00Z",
 }  # fmt: skip
+_TRACKING: Json = {
+    "verify": {"scheme": "hmac", "digest": "sha256", "encoding": "hex", "over": "body", "header": "X-Signature",
+               "prefix": "", "tolerance_s": 300},
+    "records": "shipments[].{number: number, events: events}", "each": "events",
+    "map": {
+        "tracking": "parent.number", "at": "moment(child.time)", "code": "child.status",
+        "milestone": {"path": "child.status", "table": {"AR": "at_hub", "OK": "delivered"}},
+    },
+}  # fmt: skip
 _TRACKED: Json = {
     "shipment_id": f"{_ORDER_ID}-s1", "order_id": _ORDER_ID, "fulfilment_id": _FULFILMENT_ID, "node": "BERLIN",
     "carrier": "POST", "service": "parcel", "tracking": "JD014600", "status": "at_hub", "shipped_at": _SHIPPED,
@@ -649,6 +658,11 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "CarrierMessageList": _page(
+        {"message_id": 712, "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3, "skipped": 1,
+         "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
+    ),
+    "CarrierTrackingOut": _TRACKING,
     "TrackedShipmentList": _page(_TRACKED),
     "ShipmentDetailOut": _TRACKED
     | {

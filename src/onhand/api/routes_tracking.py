@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import Query
+from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from onhand.api.auth import require
+from onhand.api.body import read_body
 from onhand.api.context import By, TheApp
 from onhand.api.idempotent import OnceDep
 from onhand.api.paging import Page, pages
@@ -16,8 +18,11 @@ from onhand.api.routing import routes
 from onhand.api.setup_answers import BATCH_MAX, AnyRow, ListOut, RowErrorOut, found, page_answer
 from onhand.base.fields import Code
 from onhand.errors import InvalidInput, NotFound
+from onhand.flows.receive import BODY_BYTES_MAX
+from onhand.flows.tracking import carriers
 from onhand.flows.tracking.record import Told, record_tracking
-from onhand.fulfilment.tracking import store
+from onhand.fulfilment.tracking import inbox, store
+from onhand.fulfilment.tracking.messages import CarrierTrackingIn, HmacBy, ScanMap, SharedBy, StandardBy
 from onhand.fulfilment.tracking.model import Milestone, PlaceIn, TrackingRow
 from onhand.fulfilment.tracking.store import Place
 from onhand.orders.store import numbered_id, order_uuid
@@ -132,6 +137,34 @@ class ShipmentDetailOut(TrackedShipmentOut):
     forecasts: list[ForecastOut]
 
 
+class CarrierTrackingOut(BaseModel):
+    """How the messages of a carrier are known and read. The secret is never shown."""
+
+    verify: Annotated[HmacBy | StandardBy | SharedBy, Field(discriminator="scheme")]
+    records: str
+    each: str | None = None
+    map: ScanMap
+    dedupe_header: str | None = None
+
+
+class CarrierMessageOut(BaseModel):
+    """A message of a carrier. parked: nothing in it could be used; it is read again when the map is changed."""
+
+    message_id: int
+    status: Literal["due", "done", "parked"]
+    received_at: datetime
+    scans: Annotated[int | None, Field(description="that were found in it")]
+    skipped: Annotated[int | None, Field(description="of codes that mean nothing to us")]
+    error: str | None
+    done_at: datetime | None
+
+
+class CarrierMessageList(ListOut):
+    """A page of messages, the latest first."""
+
+    data: list[CarrierMessageOut]
+
+
 # Routes -------------------------------------------------------------------------------------------
 
 
@@ -202,3 +235,61 @@ def get_shipment(shipment_id: str, app: TheApp) -> Response:
     with app.db.connection() as conn, conn.transaction():
         row = store.get_shipment(conn, key)
     return found("shipment", shipment_id, row)
+
+
+# Messages of carriers -----------------------------------------------------------------------------
+
+CarrierCode = Annotated[Code, Path(examples=["dhl"])]
+
+
+@router.put(
+    "/v1/carriers/{code}/tracking", dependencies=[require("config:write")], response_model=CarrierTrackingOut,
+    responses=problem_responses(404, 422),
+)  # fmt: skip
+def put_carrier_tracking(code: CarrierCode, body: CarrierTrackingIn, app: TheApp, by: By) -> Response:
+    """Say how the messages that a carrier sends to `/v1/carriers/{code}/inbound` are known to be its own, and how scans
+    are read from them. Messages that could not be read so far are read again.
+    """
+    carriers.set_feed(app.db, app.connectors.seal, code, body, by=by)
+    return found("carrier_tracking", code, carriers.get_feed(app.db, code))
+
+
+@router.get(
+    "/v1/carriers/{code}/tracking", dependencies=[require("read")], response_model=CarrierTrackingOut,
+    responses=problem_responses(404, 422),
+)  # fmt: skip
+def get_carrier_tracking(code: CarrierCode, app: TheApp) -> Response:
+    """How the messages of a carrier are known and read."""
+    return found("carrier_tracking", code, carriers.get_feed(app.db, code))
+
+
+@router.get(
+    "/v1/carriers/{code}/messages", dependencies=[require("read")], response_model=CarrierMessageList,
+    responses=problem_responses(404, 422),
+)  # fmt: skip
+def list_carrier_messages(
+    code: CarrierCode,
+    app: TheApp,
+    page: Annotated[Page, pages("carrier-messages", int)],
+    status: Annotated[Literal["due", "done", "parked"] | None, Query()] = None,
+) -> Response:
+    """Messages of a carrier, the latest first, without what they say. What was read is forgotten after 30 days."""
+    before = None if page.after is None else int(page.after[0])
+    with app.db.connection() as conn:
+        if inbox.get_feed(conn, code) is None:
+            raise NotFound("carrier", code)
+        rows = inbox.list_messages(conn, code, status=status, before=before, limit=page.limit + 1)
+    return page_answer(page.answer(rows, lambda row: (row["message_id"],)))
+
+
+@router.post("/v1/carriers/{code}/inbound", include_in_schema=False)
+async def receive_carrier_message(code: str, request: Request, app: TheApp) -> Response:
+    """A carrier's own message: known by its signature, not by a key."""
+    body = await read_body(request.receive, BODY_BYTES_MAX)
+    # Of several headers of one name the last counts.
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    url = str(request.url)
+    await run_in_threadpool(
+        lambda: carriers.receive(app.db, app.connectors.seal, code, headers, body, url=url, now=app.state.now())
+    )
+    return Response(status_code=202)

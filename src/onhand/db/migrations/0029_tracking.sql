@@ -59,11 +59,14 @@ CREATE TABLE delivery_forecast (
 );
 
 -- Transit times as learned of a carrier's own deliveries: a list of {service, node, country, region, lane, p50, p95, ...}
--- (fulfilment/delivery/transit.py), NULL: nothing yet. credentials: sealed, of its messages.
+-- (network/transit.py), NULL: nothing yet. tracking: how its messages are read (fulfilment/tracking/messages.py), secret:
+-- by which they are known, sealed.
 ALTER TABLE carrier
     ADD COLUMN transit jsonb,
     ADD COLUMN transit_at timestamptz,
-    ADD COLUMN credentials text;
+    ADD COLUMN tracking jsonb,
+    ADD COLUMN secret text,
+    ADD CHECK ((tracking IS NULL) = (secret IS NULL));
 
 -- A carrier's message as it came: kept before it is answered, worked on later; what cannot be read is parked.
 CREATE TABLE carrier_message (
@@ -73,8 +76,9 @@ CREATE TABLE carrier_message (
     body        bytea,                          -- forgotten once it was worked on: it may name people
     status      text NOT NULL DEFAULT 'due' CHECK (status IN ('due', 'done', 'parked')),
     received_at timestamptz NOT NULL DEFAULT now(),
-    events      int,                            -- scans that were found in it
-    error       text,
+    scans       int,                            -- that were found in it
+    skipped     int,                            -- of codes that mean nothing to us
+    error       text,                           -- why it, or some of its scans, could not be read
     done_at     timestamptz,
     UNIQUE (carrier_id, dedupe),
     CHECK (status = 'done' OR body IS NOT NULL)

@@ -44,7 +44,7 @@ def record_tracking(
     db: Database, rows: Sequence[object], *, source: str, now: datetime, by: Actor, transact: Transactor | None = None
 ) -> list[Told]:
     """Record scans; a refused row stops no other. Results in their order: created, unchanged (a repeat), rejected."""
-    read = [_read(row, now) for row in rows]
+    read = read_scans(rows, now)
     told = (transact or db.transact)(lambda conn: record_in(db, conn, read, source=source, by=by))
     db.notify()
     return told
@@ -104,6 +104,11 @@ def _scans(row: TrackingRow, shipment: Known | None, by_number: dict[str, list[K
     number = row.carrier, row.tracking
     of = [s for s in by_number.get(row.tracking or "", ()) if s.may_be_of(row.carrier, row.at)]
     return [scan_of(row, s.key, number) for s in of] or [scan_of(row, None, number)]
+
+
+def read_scans(rows: Sequence[object], now: datetime) -> list[TrackingRow | Told]:
+    """Rows as scans, or as the reasons why they are none."""
+    return [_read(row, now) for row in rows]
 
 
 def _read(row: object, now: datetime) -> TrackingRow | Told:

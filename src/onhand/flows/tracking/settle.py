@@ -11,6 +11,7 @@ from onhand.flows.change_orders import Change, Written, write_changes
 from onhand.flows.state import State
 from onhand.fulfilment import decide
 from onhand.fulfilment.tracking import store
+from onhand.fulfilment.tracking.inbox import purge_messages
 from onhand.orders.model import Order
 from onhand.orders.store import deliver_shipments, lock_orders
 
@@ -87,5 +88,5 @@ def _is_shipped(order: Order, number: int) -> bool:
 
 
 def purge_scans(conn: Connection[TupleRow], now: datetime) -> int:
-    """Forget scans that no shipment has been found for; how many."""
-    return store.purge_waiting(conn, now)
+    """Forget scans that no shipment has been found for, and messages that were read long ago; how many."""
+    return store.purge_waiting(conn, now) + purge_messages(conn, now)

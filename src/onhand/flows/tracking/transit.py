@@ -144,7 +144,7 @@ def _trips(network: Network, facts: Facts, now: datetime) -> _Trips:
     keys: list[list[Key | None]] = [[], [], []]
     for n, s, c in zip(rows.tolist(), of.tolist(), column.tolist(), strict=True):
         to, lane = facts.destinations[int(n)], network.lane_key(s, c) if c >= network.band_count[s] else None
-        way: Key = (s, "way", facts.nodes[n], to.country) if lane is None else (s, "lane", lane)
+        way: Key = (s, "way", facts.nodes[int(n)], to.country) if lane is None else (s, "lane", lane)
         keys[0].append((s,))
         keys[1].append(way)
         keys[2].append((*way, to.region) if lane is None and to.region else None)

@@ -188,3 +188,41 @@ WHERE (s.order_id, s.shipment_no) = (k.order_id, k.shipment_no);
 -- Whether so many have been delivered lately, and any is on its way.
 SELECT (SELECT count(*) FROM (SELECT FROM shipment WHERE delivered_at >= %(since)s AND shipped_at >= %(since)s LIMIT %(many)s) x) >= %(many)s
     AND EXISTS (SELECT FROM shipment WHERE delivered_at IS NULL AND shipped_at >= %(since)s);
+
+-- name: get_feed
+SELECT carrier_id, code, tracking AS document, secret FROM carrier WHERE code = %(code)s;
+
+-- name: lock_feed
+SELECT carrier_id, code, tracking AS document, secret FROM carrier WHERE code = %(code)s FOR UPDATE;
+
+-- name: write_feed
+UPDATE carrier SET tracking = %(document)s::jsonb, secret = %(secret)s WHERE code = %(code)s;
+
+-- name: add_message
+-- A repeat changes nothing.
+INSERT INTO carrier_message (carrier_id, dedupe, body) VALUES (%(carrier_id)s, %(dedupe)s, %(body)s)
+ON CONFLICT (carrier_id, dedupe) DO NOTHING RETURNING message_id;
+
+-- name: lock_messages
+SELECT m.message_id, c.code, m.body, c.tracking AS document
+FROM carrier_message m JOIN carrier c USING (carrier_id)
+WHERE m.status = 'due' ORDER BY m.message_id LIMIT %(limit)s FOR UPDATE OF m SKIP LOCKED;
+
+-- name: end_message
+UPDATE carrier_message SET status = %(status)s, scans = %(scans)s, skipped = %(skipped)s, error = %(error)s, done_at = now(),
+    body = CASE WHEN %(status)s = 'done' THEN NULL ELSE body END
+WHERE message_id = %(message_id)s;
+
+-- name: read_again
+-- What could not be read may be readable by another map.
+UPDATE carrier_message SET status = 'due' WHERE carrier_id = %(carrier_id)s AND status = 'parked';
+
+-- name: list_messages
+SELECT m.message_id, m.status, m.received_at, m.scans, m.skipped, m.error, m.done_at
+FROM carrier_message m JOIN carrier c USING (carrier_id)
+WHERE c.code = %(code)s AND (%(status)s::text IS NULL OR m.status = %(status)s)
+  AND (%(before)s::bigint IS NULL OR m.message_id < %(before)s)
+ORDER BY m.message_id DESC LIMIT %(limit)s;
+
+-- name: purge_messages
+DELETE FROM carrier_message WHERE status = 'done' AND done_at < %(before)s;
