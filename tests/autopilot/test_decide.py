@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -144,7 +145,7 @@ def test_nothing_goes_to_and_fro(wanted):
             past.append(Past(now, direction, "rebalance"))
     for first in past:
         span = [p for p in past if first.at <= p.at < first.at + looks_back(RAILS)]
-        assert sum(a.direction != b.direction for a, b in zip(span, span[1:], strict=False)) <= 3
+        assert sum(a.direction != b.direction for a, b in pairwise(span)) <= 3
 
 
 def test_what_is_held_out_is_a_share_of_all_and_another_one_each_week():

@@ -47,10 +47,12 @@ WHERE key = ANY (SELECT string_to_array(k, E'\x1f') FROM unnest(%(keys)s::text[]
 ORDER BY key FOR UPDATE;
 
 -- name: own
+-- Fewer rows than keys: somebody else has come to own one of them since the owners were read.
 INSERT INTO autopilot_owner (key, domain, until, action_id)
 SELECT string_to_array(k, E'\x1f'), %(domain)s, %(until)s, %(action_id)s
 FROM unnest(%(keys)s::text[]) AS k ORDER BY k
-ON CONFLICT (key) DO UPDATE SET domain = excluded.domain, until = excluded.until, action_id = excluded.action_id;
+ON CONFLICT (key) DO UPDATE SET domain = excluded.domain, until = excluded.until, action_id = excluded.action_id
+WHERE autopilot_owner.domain = excluded.domain OR autopilot_owner.until <= %(at)s;
 
 -- name: add
 INSERT INTO autopilot_action (action_id, domain, key, direction, reference, held_out, money_minor, currency, units, orders,

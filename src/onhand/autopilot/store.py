@@ -172,22 +172,30 @@ def lock_owners(conn: Connection[TupleRow], keys: tuple[tuple[str, ...], ...]) -
     return [Owner(tuple(key), domain, until) for key, domain, until in rows]
 
 
-def add_action(conn: Connection[TupleRow], action: Action, now: datetime, *, held_out: bool, own: timedelta) -> str:
-    """Write down that it is done, or left undone on purpose; its id."""
+class OwnedMeanwhile(Exception):
+    """Another domain has acted on it since its owners were read."""
+
+
+def add_action(conn: Connection[TupleRow], action: Action, now: datetime, *, own: timedelta) -> str:
+    """Write down that it is done, and who owns what it acts on; its id.
+
+    Raises OwnedMeanwhile, with nothing written: of what nobody owned there was no row to lock.
+    """
     action_id = new_id()
-    values = {
-        "action_id": action_id, "domain": action.domain.value, "key": list(action.key), "direction": action.direction,
-        "reference": action.reference, "held_out": held_out, "money_minor": 0 if held_out else action.money_minor,
-        "currency": action.currency, "units": 0 if held_out else action.units,
-        "orders": 0 if held_out else action.orders, "confidence": action.confidence,
-        "stake_minor": action.stake_minor, "gain_minor": action.gain_minor, "at": now, "judge_at": action.judge_at,
-    }  # fmt: skip
-    conn.execute(SQL["add"], values)
-    if not held_out:
-        conn.execute(
-            SQL["own"],
-            {"keys": _joined(action.keys), "domain": action.domain.value, "until": now + own, "action_id": action_id},
-        )
+    keys = _joined(action.keys)
+    with conn.transaction():
+        conn.execute(SQL["add"], _row(action_id, action, now))
+        owned = {"keys": keys, "domain": action.domain.value, "until": now + own, "action_id": action_id, "at": now}
+        if conn.execute(SQL["own"], owned).rowcount < len(keys):
+            raise OwnedMeanwhile
+    return action_id
+
+
+def hold_out(conn: Connection[TupleRow], action: Action, now: datetime) -> str:
+    """Write down that it is left undone to compare with, which uses nothing and owns nothing; its id."""
+    action_id = new_id()
+    unused = {"held_out": True, "money_minor": 0, "units": 0, "orders": 0}
+    conn.execute(SQL["add"], _row(action_id, action, now) | unused)
     return action_id
 
 
@@ -252,6 +260,15 @@ def purge(conn: Connection[TupleRow], before: datetime) -> None:
 
 def document_of(rails: Guardrails) -> dict[str, Any]:
     return msgspec.json.decode(rails.model_dump_json(by_alias=True))
+
+
+def _row(action_id: str, action: Action, now: datetime) -> dict[str, Any]:
+    return {
+        "action_id": action_id, "domain": action.domain.value, "key": list(action.key), "direction": action.direction,
+        "reference": action.reference, "held_out": False, "money_minor": action.money_minor,
+        "currency": action.currency, "units": action.units, "orders": action.orders, "confidence": action.confidence,
+        "stake_minor": action.stake_minor, "gain_minor": action.gain_minor, "at": now, "judge_at": action.judge_at,
+    }  # fmt: skip
 
 
 def _joined(keys: tuple[tuple[str, ...], ...]) -> list[str]:

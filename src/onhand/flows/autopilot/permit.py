@@ -1,5 +1,6 @@
 """Ask whether something may be done without a person, inside the transaction that does it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from psycopg import Connection
@@ -35,10 +36,13 @@ def permit(conn: Connection[TupleRow], action: Action, *, now: datetime) -> Verd
         stopped=stopped,
         now=now,
     )
+    action_id: str | None = None
+    if verdict.do == "act":
+        try:
+            action_id = store.add_action(conn, action, now, own=timedelta(seconds=rails.own_s))
+        except store.OwnedMeanwhile:
+            verdict = Verdict(do="refuse", code="owned", detail="another domain has just acted on it")
+    elif verdict.code == "held_out":
+        action_id = store.hold_out(conn, action, now)
     store.note(conn, action, verdict, now)
-    if verdict.do != "act" and verdict.code != "held_out":
-        return verdict
-    action_id = store.add_action(
-        conn, action, now, held_out=verdict.do != "act", own=timedelta(seconds=rails.own_s)
-    )  # fmt: skip
-    return Verdict(do=verdict.do, code=verdict.code, detail=verdict.detail, action_id=action_id)
+    return replace(verdict, action_id=action_id)
