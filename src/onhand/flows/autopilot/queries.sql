@@ -17,11 +17,14 @@ FROM proposal WHERE proposal_id = %(proposal_id)s;
 
 -- name: out_share
 -- Share of a time in which a position had nothing to sell; NULL: it was never heard of.
-SELECT sum(extract(epoch FROM least(until, %(until)s) - greatest(at, %(since)s))) FILTER (WHERE free <= 0)
-       / nullif(sum(extract(epoch FROM least(until, %(until)s) - greatest(at, %(since)s))), 0)
+SELECT sum(CASE WHEN free <= 0 THEN seconds ELSE 0 END) / nullif(sum(seconds), 0)
 FROM (
-    SELECT recorded_at AS at, on_hand - unavailable - allocated AS free,
-           coalesce(lead(recorded_at) OVER (ORDER BY version), 'infinity') AS until
-    FROM ledger_entry WHERE item_id = %(item_id)s AND node_id = %(node_id)s AND recorded_at < %(until)s
-) AS stretches
-WHERE until > %(since)s AND at < %(until)s;
+    SELECT extract(epoch FROM least(until, %(until)s) - greatest(at, %(since)s)) AS seconds, free
+    FROM (
+        SELECT recorded_at AS at, on_hand - unavailable - allocated AS free,
+               coalesce(lead(recorded_at) OVER (ORDER BY version), 'infinity') AS until
+        FROM ledger_entry
+        WHERE item_id = %(item_id)s AND node_id = %(node_id)s AND recorded_at < %(until)s
+    ) AS stretches
+    WHERE until > %(since)s AND at < %(until)s
+) AS told;
