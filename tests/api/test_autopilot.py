@@ -1,6 +1,9 @@
 """Acting without a person, over HTTP: approved within the guardrails, stopped, compared, taken back."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.plan_shop import NODES, SKUS, Shop
@@ -177,3 +180,14 @@ def test_bad_guardrails_are_told_by_name(server, domain, body, path):
     answer = server.client.put(f"/v1/autopilot/{domain}", json=body)
     assert answer.status_code == 422
     assert path in {e["path"] for e in answer.json()["errors"]}
+
+
+def test_the_guardrails_of_the_documentation_can_be_set(server):
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "autopilot.md").read_text("utf-8")
+    found = re.search(r"^<!-- request: PUT (\S+) -->\n```json\n(.*?)^```$", page, re.M | re.S)
+    answer = server.client.put(found[1], json=json.loads(found[2]))
+    assert answer.status_code == 200 and answer.json()["mode"] == "auto"
+    asked = json.loads(found[2])["guardrails"]
+    assert {name: answer.json()["guardrails"][name] for name in asked} == asked
+    table = {name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert {*answer.json()["guardrails"]} - {"currency"} <= table

@@ -150,8 +150,8 @@ def log(*, limit: Annotated[int, typer.Option(min=1, max=1_000, help="Rows.")] =
         left.add_column(name, overflow="fold")
     for noted in verdicts:
         left.add_row(f"{noted.at:%Y-%m-%d %H:%M}", noted.domain, noted.reference, noted.verdict, noted.detail)
-    out.print(done)
-    out.print(left)
+    for table, rows in ((done, actions), (left, verdicts)):
+        out.print(table if rows else f"{table.title}: nothing")
 
 
 def _turn(*, stopped: bool, reason: str | None) -> None:
