@@ -41,6 +41,8 @@ from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.intake import Intake
+from onhand.flows.payments.cashier import Cashier
+from onhand.flows.payments.tend import tend
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
 from onhand.flows.plans.forget import forget_plans
@@ -267,6 +269,7 @@ class App:
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("autopilot", 5.0, self._act),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
+            ("payments", 1.0, lambda: tend(self.state)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
@@ -282,7 +285,10 @@ class App:
         follower = Follower(self.state)
         elsewhere = Elsewhere(self.state)
         listening = Listening(
-            Ear(self.db, follower), self.listener, self._accounts, more={"asks": elsewhere.ask, "ships": elsewhere.hear}
+            Ear(self.db, follower),
+            self.listener,
+            self._accounts,
+            more={"asks": elsewhere.ask, "ships": elsewhere.hear, "payments": Cashier(self.state).work},
         )
         jobs = [
             threading.Thread(target=listening.run, args=(stop,), name="onhand listening", daemon=True),
