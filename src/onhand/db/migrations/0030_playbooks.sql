@@ -127,3 +127,6 @@ CREATE TABLE count_request (
     at      timestamptz NOT NULL,
     PRIMARY KEY (item_id, node_id)
 );
+
+-- Parcels under way, by the node that they left: what a slow lane touches.
+CREATE INDEX fulfilment_under_way ON fulfilment (node_id, order_id) WHERE status = 'shipped';
