@@ -29,6 +29,8 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
+from onhand.flows.autopilot.judge import judge_actions
+from onhand.flows.autopilot.proposals import act_on_proposals
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
@@ -240,9 +242,9 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
-        forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
-        may do it."""
+        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, approve
+        what guardrails allow and tell what came of it, work on jobs, forget old idempotency keys, messages and plans,
+        and have compiled what planning needs. Any number of processes may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -256,6 +258,8 @@ class App:
             ("demand", 30.0, lambda: self._fold(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
+            ("autopilot", 5.0, self._act),
+            ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
@@ -313,6 +317,9 @@ class App:
             self.db, self.connectors, allow_private_urls=self.settings.allow_private_urls, now=self.state.now,
             go_on=lambda: not stop.is_set(),
         )  # fmt: skip
+
+    def _act(self) -> None:
+        self._learn(act_on_proposals(self.db, self.state.now()).positions)
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onhand.api import (
     metrics,
     openapi,
+    routes_autopilot,
     routes_campaigns,
     routes_channel_health,
     routes_channel_orders,
@@ -72,6 +73,7 @@ ROUTERS = (
     routes_orders.router,
     routes_plans.router,
     routes_proposals.router,
+    routes_autopilot.router,
     routes_fulfilment.router,
     routes_customers.router,
     routes_stock.router,

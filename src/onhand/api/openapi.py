@@ -38,6 +38,10 @@ TAGS = [
     {"name": "policies", "description": "Sourcing policies: documents in immutable versions, and their life."},
     {"name": "campaigns", "description": "Whether the network can serve a campaign, and those that were accepted."},
     {"name": "planning", "description": "What plans propose to keep, buy, move and clear; approved or dismissed."},
+    {
+        "name": "autopilot",
+        "description": "What may be done without a person, what was done, and the switch that stops it.",
+    },
     {"name": "demand", "description": "What was wanted by day and place, and the signals that may explain it."},
     {"name": "forecasts", "description": "What will be wanted by day and place, who says so, and what came of it."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
