@@ -19,13 +19,12 @@ from onhand.workflows.model import Part, Run, Status, Taken
 
 SQL = queries(__file__)
 
+
 class Fenced(Exception):
     """Another worker has taken the run: nothing was written, and nothing may be."""
 
 
-def start(
-    conn: Connection[TupleRow], kind: str, name: str, version: int, subject: str, *, now: datetime
-) -> str | None:
+def start(conn: Connection[TupleRow], kind: str, name: str, version: int, subject: str, *, now: datetime) -> str | None:
     """Begin a run; None if one of that kind, name and subject is open already."""
     values = {"run_id": new_id(), "kind": kind, "name": name, "version": version, "subject": subject, "now": now}
     row = conn.execute(SQL["start"], values).fetchone()
@@ -67,7 +66,9 @@ def record(conn: Connection[TupleRow], run: Run, part: Part, *, now: datetime) -
     )  # fmt: skip
 
 
-def record_undone(conn: Connection[TupleRow], run: Run, part: Part, came_to: Mapping[str, Any], *, now: datetime) -> None:
+def record_undone(
+    conn: Connection[TupleRow], run: Run, part: Part, came_to: Mapping[str, Any], *, now: datetime
+) -> None:
     """Write that a part was put back, in the transaction that did it."""
     values = {"run_id": run.run_id, "step_no": part.step_no, "part_no": part.part_no, "undone": _json(came_to)}
     conn.execute(SQL["record_undone"], values | {"now": now})

@@ -96,7 +96,7 @@ CREATE TABLE new_promise (
 -- sent again: nobody is told twice.
 CREATE TABLE customer_message (
     message_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key        text COLLATE "C" NOT NULL UNIQUE,      -- the same message again is none
+    key        text COLLATE "C" NOT NULL,     -- the same message again is none
     run_id     uuid NOT NULL REFERENCES run (run_id),
     step_no    smallint NOT NULL,
     order_id   uuid NOT NULL,
@@ -110,6 +110,7 @@ CREATE TABLE customer_message (
     lease_until timestamptz,                  -- while it is being sent
     sent_at    timestamptz
 );
+CREATE UNIQUE INDEX customer_message_once ON customer_message (key) WHERE status <> 'dropped';
 CREATE INDEX customer_message_due ON customer_message (due_at) WHERE status IN ('due', 'sending');
 CREATE INDEX customer_message_order ON customer_message (order_id);
 

@@ -12,7 +12,7 @@ from onhand.base.actor import Actor
 from onhand.flows.change_orders import Written
 from onhand.flows.state import State
 from onhand.incidents.playbooks.facts import Case
-from onhand.incidents.playbooks.model import Domain, LimitIn
+from onhand.incidents.playbooks.model import LimitIn
 from onhand.workflows import store
 from onhand.workflows.model import Part, Run
 
@@ -72,7 +72,7 @@ class Did:
 class Meant:
     """What a part is about to do, for the guardrails and for people; `do` does it, in the same transaction.
 
-    key            what it acts on
+    key            what it acts on, as the guardrails name it: ("order", id), ("item_node", sku, node), ...
     direction      1: more of what its domain moves (price, stock, listed units), -1: less
     """
 
@@ -107,17 +107,3 @@ class Undone:
     result: dict[str, Any] = field(default_factory=dict[str, Any])
     written: Written | None = None
     stock: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """What the guardrails are asked; fields as in Meant. confidence: of the incident; gain_minor: at risk otherwise."""
-
-    domain: Domain
-    key: tuple[str, ...]
-    direction: int
-    money_minor: int
-    units: int
-    orders: int
-    confidence: float
-    gain_minor: int

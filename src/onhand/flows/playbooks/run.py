@@ -1,8 +1,8 @@
 """Take the steps of runs, one transaction each: the run is held, the next move decided, made and recorded together.
 
 A worker that dies leaves its run where the last commit left it, and another goes on from there. One that comes late,
-after its lease, finds the run under another attempt and stops. A step that fails is tried again, later each time; in the
-end what was done is taken back, the last first.
+after its lease, finds the run under another attempt and stops. A step that fails is tried again, later each time; in
+the end what was done is taken back, the last first.
 """
 
 import threading
@@ -10,16 +10,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.autopilot.model import Action, Domain, Verdict
+from onhand.autopilot.store import enter, lock_domain
 from onhand.base.actor import Actor
 from onhand.errors import DatabaseUnavailable
-from onhand.flows.playbooks.base import Action, At, Did, Meant, Nothing, Place
-from onhand.flows.playbooks.permission import Permit, ask_always
+from onhand.flows.autopilot.permit import permit
+from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place
 from onhand.flows.playbooks.steps import DOING
 from onhand.flows.playbooks.telling import KIND, tell
 from onhand.flows.state import State
@@ -42,31 +44,39 @@ Fault = Callable[[str, int, str], None]
 number of the step, what is done)."""
 
 
+class Permit(Protocol):
+    """Whether an action may be taken without a person; asked inside the transaction that takes it."""
+
+    def __call__(self, conn: Connection[TupleRow], action: Action, /, *, now: datetime) -> Verdict: ...
+
+
 def _no_fault(when: str, step_no: int, what: str) -> None:
     """Nothing goes wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
-    """What one transaction came to: whether the run can go on at once, and what memory must learn."""
+    """What one transaction came to: whether the run can go on at once, what memory must learn, and which step it was
+    of."""
 
     goes_on: bool
     did: Did | None = None
+    of: tuple[int, str] | None = None
 
 
-class _Asked(Exception):
-    """The guardrails want a person to say yes: nothing is written of what was meant."""
+class _NotPermitted(Exception):
+    """The guardrails keep a person between, or refuse: nothing is written of what was meant."""
 
-    def __init__(self, why: str, says: dict[str, Any]) -> None:
-        self.why, self.says = why, says
-        super().__init__(why)
+    def __init__(self, action: Action, says: dict[str, Any]) -> None:
+        self.action, self.says = action, says
+        super().__init__(action.reference)
 
 
 class Runner:
     """Works on runs of playbooks. Any number of processes may have one."""
 
     def __init__(
-        self, state: State, *, permit: Permit = ask_always, lease_s: float = LEASE_S, fault: Fault = _no_fault
+        self, state: State, *, permit: Permit = permit, lease_s: float = LEASE_S, fault: Fault = _no_fault
     ) -> None:
         self._state = state
         self._permit = permit
@@ -98,6 +108,8 @@ class Runner:
                     db.transact(lambda conn, error=error: self._failed(conn, taken, error))
                     break
                 self._learn(made.did)
+                if made.of is not None:
+                    self._fault("after", *made.of)
                 if not made.goes_on:
                     break
             with db.connection() as conn:
@@ -166,24 +178,32 @@ class Runner:
     ) -> _Made:
         step = playbook.steps[step_no - 1]
         self._fault("before", step_no, step.do)
-        at = At[Any](
+        at: At[Any] = At(
             state=self._state, conn=conn, run=run, case=case, known=known, now=now, step=step, parts=tuple(parts),
             left=_left(step.limit, [p for p in parts if p.step_no == step_no]), by=_actor(run, case),
         )  # fmt: skip
+        asks = step.approval == "auto" and run.approved != step_no
+        if asks:
+            # Whoever acts in a domain takes turns, and takes this lock before those of orders and positions.
+            enter(conn)
+            lock_domain(conn, Domain(domain_of(step)))
+        meant: Meant | Nothing | _Refused
         try:
             # What was claimed and locked for something that is not done is let go of again.
             with conn.transaction():
                 meant = DOING[step.do].mean(at)
-                if isinstance(meant, Meant) and step.approval == "auto" and run.approved != step_no:
-                    verdict = self._permit(conn, _action(step, meant, case), now=now)
-                    if verdict.answer == "recommend":
-                        raise _Asked(verdict.reason, _says(meant))
-                    if verdict.answer == "refuse":
-                        meant = _Refused(verdict.reason)
+                if isinstance(meant, Meant) and asks:
+                    action = _action(run, step, meant, case)
+                    if self._permit(conn, action, now=now).do != "act":
+                        raise _NotPermitted(action, _says(meant))
                 did = meant.do() if isinstance(meant, Meant) and step.approval != "notify_only" else None
-        except _Asked as asked:
-            self._ask(conn, run, step_no, asked.why, asked.says, now)
-            return _Made(goes_on=False)
+        except _NotPermitted as stopped:
+            # Asked again, so that the answer is kept: the domain is locked, so it is the same.
+            verdict = self._permit(conn, stopped.action, now=now)
+            if verdict.do == "recommend":
+                self._ask(conn, run, step_no, verdict.detail, stopped.says, now)
+                return _Made(goes_on=False)
+            meant, did = _Refused(verdict.detail), None
         except Unanswerable as error:
             meant, did = _Refused(str(error)), None
         if isinstance(meant, Nothing) and meant.cursor is not None:
@@ -218,7 +238,7 @@ class Runner:
         else:
             self._next_step(conn, run, now)
             goes_on = True
-        return _Made(goes_on=goes_on, did=did)
+        return _Made(goes_on=goes_on, did=did, of=(step_no, step.do))
 
     def _put_back(
         self, conn: Connection[TupleRow], run: Run, case: Case, known: dict[str, Any], part: Part, now: datetime
@@ -238,7 +258,8 @@ class Runner:
             waited=run.waited, due_at=now, why=run.why, error=run.error, now=now,
         )  # fmt: skip
         self._fault("inside", part.step_no, f"undo {part.kind}")
-        return _Made(goes_on=True, did=Did(written=undone.written, stock=undone.stock))
+        did = Did(written=undone.written, stock=undone.stock)
+        return _Made(goes_on=True, did=did, of=(part.step_no, f"undo {part.kind}"))
 
     def _record(
         self,
@@ -304,7 +325,9 @@ class _Refused:
 
 def _spent(parts: list[Part]) -> Spent:
     return Spent(
-        orders=sum(p.orders for p in parts), units=sum(p.units for p in parts), cost_minor=sum(p.cost_minor for p in parts)
+        orders=sum(p.orders for p in parts),
+        units=sum(p.units for p in parts),
+        cost_minor=sum(p.cost_minor for p in parts),
     )
 
 
@@ -321,10 +344,13 @@ def _left(limit: LimitIn, parts: list[Part]) -> LimitIn:
     )
 
 
-def _action(step: Any, meant: Meant, case: Case) -> Action:
+def _action(run: Run, step: Any, meant: Meant, case: Case) -> Action:
+    """A part of a step as guardrails look at it: what is at stake is the incident's money at risk."""
     return Action(
-        domain=domain_of(step), key=meant.key, direction=meant.direction, money_minor=meant.money_minor,
-        units=meant.units, orders=meant.orders, confidence=case.confidence, gain_minor=case.risk_minor,
+        domain=Domain(domain_of(step)), key=meant.key, direction=meant.direction, money_minor=meant.money_minor,
+        currency=case.currency, units=meant.units, orders=meant.orders, confidence=case.confidence,
+        stake_minor=case.risk_minor, gain_minor=case.risk_minor - meant.money_minor, seen_at=case.seen_at,
+        reference=f"run:{run.run_id}/{run.step_no}/{run.part_no}",
     )  # fmt: skip
 
 

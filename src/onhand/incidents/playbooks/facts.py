@@ -1,5 +1,6 @@
 """What the conditions and the numbers of a playbook may ask. Pure."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,7 @@ class Case:
     confidence: float
     currency: str
     opened_at: datetime
+    seen_at: datetime
     findings: tuple[Seen, ...]
 
     @property
@@ -133,7 +135,7 @@ def number(value: float | str, known: Mapping[str, Any]) -> float:
     if not isinstance(value, str):
         return float(value)
     answer = evaluated(value, known)
-    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or answer != answer:
+    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not math.isfinite(answer):
         raise Unanswerable(f"{value!r} answers {answer!r}, and not a number")
     return float(answer)
 

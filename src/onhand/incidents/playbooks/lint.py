@@ -112,7 +112,10 @@ def _expressions(playbook: PlaybookIn, document: Document) -> Iterator[Finding]:
             words = _VOCABULARIES.get(named.vocabulary)
             if words is not None and named.text not in words:
                 place = document.place_within(location, named.offset)
-                message, remedy = f"no kind of incident is called {named.text!r}", did_you_mean(named.text, words, "see `on`")
+                message, remedy = (
+                    f"no kind of incident is called {named.text!r}",
+                    did_you_mean(named.text, words, "see `on`"),
+                )
                 yield found_at("error", place, path_of(location), message, remedy)
         if checked.constant is False:
             yield found_in(document, location, "warning", "this never holds", "remove the step, or the condition")

@@ -1,6 +1,6 @@
 """What a playbook can say: the strict document, for YAML and JSON alike."""
 
-# ruff: noqa: RUF012 - pydantic copies a default for each document
+
 
 import re
 from datetime import timedelta
@@ -231,7 +231,8 @@ class PlaybookIn(Strict):
 
     summary: Annotated[Name, Field(description="in a sentence, for people")]
     on: Annotated[
-        list[Annotated[str, AfterValidator(_kind)]], Field(min_length=1, max_length=30, description="kinds of incidents")
+        list[Annotated[str, AfterValidator(_kind)]],
+        Field(min_length=1, max_length=30, description="kinds of incidents"),
     ]
     when: Annotated[Expression | None, Field(description="CEL over `incident`; left out: always")] = None
     active: Annotated[bool, Field(description="false: it begins no runs")] = True

@@ -15,7 +15,8 @@ INSERT INTO playbook (name, version, document, text, actor)
 VALUES (%(name)s, %(version)s, %(document)s::jsonb, %(text)s, %(actor)s);
 
 -- name: get_incident
-SELECT incident_id::text, kind, cause_what, cause_key, status, loss_minor, risk_minor, confidence, currency, opened_at
+SELECT incident_id::text, kind, cause_what, cause_key, status, loss_minor, risk_minor, confidence, currency, opened_at,
+    seen_at
 FROM incident WHERE incident_id = %(incident_id)s;
 
 -- name: findings

@@ -1,5 +1,6 @@
 """The SQL of playbooks' versions, and of incidents as a playbook sees them."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Version:
         return PlaybookIn.model_validate(self.document)
 
 
+@functools.cache
 def shipped() -> dict[str, str]:
     """Texts of the playbooks that ship, by name."""
     folder = resources.files(__package__ or "")
@@ -69,7 +71,9 @@ def get_version(conn: Connection[TupleRow], name: str, version: int) -> Version 
         return rows.execute(SQL["get_version"], {"name": name, "version": version}).fetchone()
 
 
-def add_version(conn: Connection[TupleRow], name: str, number: int, playbook: PlaybookIn, text: str, *, by: int) -> None:
+def add_version(
+    conn: Connection[TupleRow], name: str, number: int, playbook: PlaybookIn, text: str, *, by: int
+) -> None:
     """Write a version; the playbook is locked."""
     document = json.dumps(playbook.model_dump(mode="json", by_alias=True))
     values = {"name": name, "version": number, "document": document, "text": text, "actor": by}
@@ -88,6 +92,7 @@ def kept_version(conn: Connection[TupleRow], version: Version) -> int:
     return version.version
 
 
+@functools.cache
 def _shipped(name: str, text: str) -> Version:
     playbook = lint(text).playbook
     assert playbook is not None, f"{name}.yaml ships and is unfit for use"
@@ -117,10 +122,10 @@ def wake_ended(conn: Connection[TupleRow], now: datetime) -> int:
 
 
 def _case(row: TupleRow, findings: list[TupleRow]) -> Case:
-    incident_id, kind, what, key, status, loss, risk, confidence, currency, opened_at = row
+    incident_id, kind, what, key, status, loss, risk, confidence, currency, opened_at, seen_at = row
     return Case(
         incident_id=incident_id, kind=kind, cause=Subject(what, tuple(key)), status=status, loss_minor=loss,
-        risk_minor=risk, confidence=confidence, currency=currency, opened_at=opened_at,
+        risk_minor=risk, confidence=confidence, currency=currency, opened_at=opened_at, seen_at=seen_at,
         findings=tuple(
             Seen(subject=Subject(w, tuple(k)), numbers=_numbers(numbers), loss_minor=loss, confidence=confidence)
             for w, k, numbers, loss, confidence in findings

@@ -5,10 +5,10 @@ is the larger of the one that earns most, p*, and the one at which the stock jus
 
     p = max(p*, ln(a t / n) / b)        p* = c + 1/b        b = elasticity / p_now        a = rate_now exp(b p_now)
 
-with unit cost c, time t and stock n. A fixed price is asymptotically optimal; where stock is small against the market it
-is not even nearly so, hence it is reckoned anew at each step with what is left by then. The elasticity that is usual is
-2.62 (Bijmolt, van Heerde and Pieters 2005). p* says nothing about scarcity, and what a merchant asks is taken for it: a
-throttle never lowers a price, and raises it in steps within limits.
+with unit cost c, time t and stock n. A fixed price is asymptotically optimal; where stock is small against the market
+it is not even nearly so, hence it is reckoned anew at each step with what is left by then. The elasticity that is usual
+is 2.62 (Bijmolt, van Heerde and Pieters 2005). p* says nothing about scarcity, and what a merchant asks is taken for
+it: a throttle never lowers a price, and raises it in steps within limits.
 """
 
 import math

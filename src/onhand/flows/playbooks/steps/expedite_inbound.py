@@ -38,5 +38,7 @@ class ExpediteInbound:
 
 def _tell(at: Place, kind: str, rows: list[list[str]]) -> None:
     facts = {"run_id": at.run.run_id, "incident_id": at.case.incident_id}
-    events = [(kind, reference, {"reference": reference, "supplier": supplier, **facts}) for reference, supplier in rows]
+    events = [
+        (kind, reference, {"reference": reference, "supplier": supplier, **facts}) for reference, supplier in rows
+    ]
     write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)

@@ -32,7 +32,7 @@ class Hold:
                 cursor=batch.cursor, written=written,
             )  # fmt: skip
 
-        return Meant(key=("order", *ids_of(batch.orders)[:1]), direction=-1, do=do, orders=len(batch.orders))
+        return Meant(key=("order", batch.orders[0].order_id), direction=-1, do=do, orders=len(batch.orders))
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         found = [o for o in locked(at, undo["orders"]) if is_held_for(o, undo["reason"])]

@@ -50,7 +50,7 @@ class QuarantineStock:
             undo = {"stock": [list(row) for row in rows]}
             return Did(result={"set_aside": total}, undo=undo, units=total, stock=written[0])
 
-        return Meant(key=("stock", *rows[0][:2]), direction=-1, do=do, units=total)
+        return Meant(key=("item_node", *rows[0][:2]), direction=-1, do=do, units=total)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = [(sku, node, units) for sku, node, units in undo["stock"]]

@@ -29,7 +29,7 @@ JOIN customer c USING (customer_id)
 WHERE c.email IS NOT NULL AND c.erased_at IS NULL
   AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
 ORDER BY t.order_id
-ON CONFLICT (key) DO NOTHING
+ON CONFLICT (key) WHERE status <> 'dropped' DO NOTHING
 RETURNING message_id;
 
 -- name: drop_messages

@@ -40,7 +40,7 @@ class RaiseGate:
             keep(at, rules, set(rules))
             return Did(result={"channels": sorted(rules), "units": units}, undo={"gates": undo})
 
-        return Meant(key=("gate", *sorted(rules)[:1]), direction=1, do=do, units=units)
+        return Meant(key=("channel", min(rules)), direction=1, do=do, units=units)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         network.lock_network(at.conn)

@@ -41,7 +41,11 @@ class RePromise:
             }  # fmt: skip
             numbers = dict(at.conn.execute(SQL["promise"], values).fetchall())
             events = [
-                ("order.promised_anew", a.order_id, {"order_id": a.order_id, "was": b.deliver_by, "deliver_by": a.deliver_by})
+                (
+                    "order.promised_anew",
+                    a.order_id,
+                    {"order_id": a.order_id, "was": b.deliver_by, "deliver_by": a.deliver_by},
+                )
                 for b, a in changes
             ]
             write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)
@@ -61,7 +65,11 @@ class RePromise:
         ids = [*rows]
         at.conn.execute(SQL["withdraw"], {"ids": ids, "numbers": [rows[i][0] for i in ids], "now": at.now})
         events = [
-            ("order.promised_anew", o.order_id, {"order_id": o.order_id, "was": o.deliver_by, "deliver_by": rows[o.order_id][1]})
+            (
+                "order.promised_anew",
+                o.order_id,
+                {"order_id": o.order_id, "was": o.deliver_by, "deliver_by": rows[o.order_id][1]},
+            )
             for o in still
         ]
         write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)

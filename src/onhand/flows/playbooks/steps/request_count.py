@@ -27,7 +27,7 @@ class RequestCount:
             undo = {"counts": [list(key) for key in asked]} if asked else None
             return Did(result={"asked": len(asked), "asked_before": len(named) - len(asked)}, undo=undo)
 
-        return Meant(key=("stock", *named[0]), direction=1, do=do, says={"counts": [joined(key) for key in named]})
+        return Meant(key=("item_node", *named[0]), direction=1, do=do, says={"counts": [joined(key) for key in named]})
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         skus, nodes = zip(*undo["counts"], strict=True)

@@ -46,7 +46,7 @@ class Reroute:
             )  # fmt: skip
 
         return Meant(
-            key=("node", *sorted(nodes_of(at.case))[:1]), direction=-1, do=do, orders=len(changes), units=units,
+            key=("order", changes[0].before.order_id), direction=-1, do=do, orders=len(changes), units=units,
             money_minor=max(cost, 0),
         )  # fmt: skip
 

@@ -60,7 +60,7 @@ class Substitute:
             )  # fmt: skip
 
         return Meant(
-            key=("item", *values["skus"][:1]), direction=-1, do=do, orders=len(changes), units=units,
+            key=("order", rows[0][0]), direction=-1, do=do, orders=len(changes), units=units,
             money_minor=max(cost, 0),
         )  # fmt: skip
 

@@ -49,7 +49,7 @@ class ThrottlePrice:
             )  # fmt: skip
 
         says = {"prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()}}
-        return Meant(key=("price", *sorted(asked)[:1]), direction=1, do=do, says=says)
+        return Meant(key=("item", min(asked)), direction=1, do=do, says=says)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = {sku: (was, new) for sku, was, new in undo["prices"]}

@@ -71,7 +71,7 @@ class Transfer:
                 cost_minor=cost, units=units, cursor=cursor, stock=((item_id, from_id),),
             )  # fmt: skip
 
-        return Meant(key=("stock", sku, node), direction=1, do=do, units=units, money_minor=cost)
+        return Meant(key=("item_node", sku, node), direction=1, do=do, units=units, money_minor=cost)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         reference = undo["reference"]
