@@ -53,7 +53,9 @@ def test_what_it_does_and_how_that_is_taken_back(merchant, name):
     if os.environ.get("ONHAND_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
-    assert path.read_text("utf-8") == text, f"differs from {path.name}: ONHAND_GOLDEN=write rewrites it, and is reviewed"
+    assert path.read_text("utf-8") == text, (
+        f"differs from {path.name}: ONHAND_GOLDEN=write rewrites it, and is reviewed"
+    )
 
 
 def shipped_steps(t):

@@ -87,7 +87,9 @@ class Trouble:
                 " ORDER BY 1, 2"
             ),
             "prices": rows("SELECT sku, price_minor FROM item ORDER BY 1"),
-            "listings": rows("SELECT channel_id, item_id, external_id, external_sku, status FROM listing ORDER BY 1, 2"),
+            "listings": rows(
+                "SELECT channel_id, item_id, external_id, external_sku, status FROM listing ORDER BY 1, 2"
+            ),
             "channels": rows("SELECT code, gate, quota FROM channel ORDER BY 1"),
             "orders": rows("SELECT order_id, status, queue, deliver_by FROM orders ORDER BY 1"),
             "lines": rows(

@@ -1,7 +1,5 @@
 """What a playbook can say: the strict document, for YAML and JSON alike."""
 
-
-
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Nothing, Place
@@ -9,8 +10,8 @@ from onhand.flows.playbooks.targets import affected_orders
 from onhand.flows.sourcer import Sourcer, tried
 from onhand.network.compiled import Network
 from onhand.orders.decide import park
-from onhand.orders.model import Order, Unit, total
-from onhand.orders.states import ORDER_STEPS, allowed
+from onhand.orders.model import Order, Unit, Wait, total
+from onhand.orders.states import ORDER_STEPS, allowed, settle
 from onhand.orders.store import Plan, lock_orders
 
 
@@ -48,6 +49,36 @@ def locked(at: Place, ids: Iterable[str]) -> list[Order]:
     return lock_orders(at.conn, ids)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What an order had before a step, JSON-ready: units by node and unit that live fulfilments held unshipped, units by
+    unit that waited without a date, with their queue, and its promise."""
+
+    held: dict[str, dict[str, int]]
+    waited: dict[str, tuple[str, int]]
+    deliver_by: datetime | None
+
+    @classmethod
+    def of(cls, order: Order) -> dict[str, Any]:
+        """As a document."""
+        waited: dict[str, list[Any]] = {}
+        for w in order.waiting:
+            if not w.is_dated:
+                there = waited.setdefault(_key(w.unit), [w.queue, 0])
+                there[1] += w.quantity
+        return {"held": holdings(order), "waited": waited, "deliver_by": order.deliver_by}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Before":
+        """The reverse."""
+        promised = document["deliver_by"]
+        return cls(
+            held=document["held"],
+            waited={key: (queue, n) for key, (queue, n) in document["waited"].items()},
+            deliver_by=None if promised is None else datetime.fromisoformat(promised),
+        )
+
+
 def holdings(order: Order) -> dict[str, dict[str, int]]:
     """Node -> unit -> quantity that live fulfilments hold unshipped, JSON-ready."""
     held: dict[str, dict[str, int]] = {}
@@ -59,14 +90,14 @@ def holdings(order: Order) -> dict[str, dict[str, int]]:
 
 
 def placed_as_before(
-    sourcer: Sourcer, order: Order, before: Mapping[str, Mapping[str, int]], network: Network, *, because: str
+    sourcer: Sourcer, order: Order, before: Before, network: Network, *, because: str
 ) -> tuple[Order, tuple[Plan, ...], bool]:
     """`order` with what waits in `to_source` back at the nodes that held it, as far as they can still; else anywhere,
-    else it goes on waiting. Whether all of it is where it was."""
+    else it goes on waiting. What it was promised is promised again. Whether all of it is where it was."""
     codes = {code: n for n, code in enumerate(network.node_codes) if n}
     plans: tuple[Plan, ...] = ()
     exact = True
-    for node, units in sorted(before.items()):
+    for node, units in sorted(before.held.items()):
         others = [n for code, n in codes.items() if code != node]
         for_node = _waits(order, {_unit(key): n for key, n in units.items()})
         if not for_node:
@@ -75,21 +106,23 @@ def placed_as_before(
         exact &= sourced.found
         if sourced.found:
             order, plans = sourced.order, plans + sourced.plans
-    rest = [w for w in order.waiting if w.queue == "to_source"]
+    rest = _waits(order, None)
     if rest:
         sourced = sourcer.place(order, rest, because=because, excluded=tried(order, sourcer.now), insist=True)
         order, plans = sourced.order, plans + (sourced.plans if sourced.found else ())
         exact = False
-    return order, plans, exact
+    return replace(settle(order), deliver_by=before.deliver_by), plans, exact
 
 
-def _waits(order: Order, units: Mapping[Unit, int]) -> list[Any]:
-    return [w for w in order.waiting if w.queue == "to_source" and units.get(w.unit, 0) >= w.quantity]
+def _waits(order: Order, units: Mapping[Unit, int] | None) -> list[Wait]:
+    """What was parked to be placed now, of these units, or all of it."""
+    fresh = [w for w in order.waiting if w.queue == "to_source" and w.wait_id is None]
+    return fresh if units is None else [w for w in fresh if units.get(w.unit, 0) >= w.quantity]
 
 
-def uncancelled(order: Order, lines: Mapping[int, int], before: Mapping[str, Mapping[str, int]]) -> Order:
-    """`order` with so many units of its lines wanted again. They wait in `to_source`, those of one node in one wait.
-    Not settled."""
+def uncancelled(order: Order, lines: Mapping[int, int], before: Before) -> Order:
+    """`order` with so many units of its lines wanted again: those that waited wait in their queue, the others in
+    `to_source`, those of one node in one wait. Not settled."""
     units = total(
         ((line.line_no, item), per * lines[line.line_no])
         for line in order.lines
@@ -98,11 +131,12 @@ def uncancelled(order: Order, lines: Mapping[int, int], before: Mapping[str, Map
     )
     grown = tuple(replace(line, cancelled=line.cancelled - lines.get(line.line_no, 0)) for line in order.lines)
     order = replace(order, lines=grown)
-    for _, held in sorted(before.items()):
-        mine = {unit: min(n, units.get(unit, 0)) for key, n in held.items() if (unit := _unit(key))}
-        mine = {unit: n for unit, n in mine.items() if n}
+    shares = [("to_source", {_unit(k): n for k, n in held.items()}) for _, held in sorted(before.held.items())]
+    shares += [(queue, {_unit(key): n}) for key, (queue, n) in sorted(before.waited.items())]
+    for queue, most in shares:
+        mine = {unit: take for unit, n in most.items() if (take := min(n, units.get(unit, 0)))}
         units = {unit: n - mine.get(unit, 0) for unit, n in units.items()}
-        order = park(order, mine, "to_source")
+        order = park(order, mine, queue)
     return park(order, {unit: n for unit, n in units.items() if n}, "to_source")
 
 

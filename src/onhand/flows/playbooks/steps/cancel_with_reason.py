@@ -7,7 +7,7 @@ from onhand.db import queries
 from onhand.errors import Conflict
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import holdings, locked, next_orders, placed_as_before, uncancelled
+from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, placed_as_before, uncancelled
 from onhand.flows.playbooks.targets import UNSHIPPED, WAITING
 from onhand.flows.sourcer import Sourcer
 from onhand.incidents.playbooks.model import CancelWithReasonIn
@@ -38,7 +38,7 @@ class CancelWithReason:
         def do() -> Did:
             changes = [Change(before=b, after=a, command="cancel", facts={"reason": at.step.reason}) for b, a in pairs]
             written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
-            undo = {"orders": [[a.order_id, _lines(b, a), holdings(b)] for b, a in pairs]}
+            undo = {"orders": [[a.order_id, _lines(b, a), Before.of(b)] for b, a in pairs]}
             units = sum(sum(_lines(b, a).values()) for b, a in pairs)
             return Did(
                 result={"cancelled": len(pairs)}, undo=undo, cost_minor=cost, orders=len(pairs), units=units,
@@ -50,7 +50,7 @@ class CancelWithReason:
         )
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
-        rows = {order_id: (lines, before) for order_id, lines, before in undo["orders"]}
+        rows = {order_id: (lines, Before.read(before)) for order_id, lines, before in undo["orders"]}
         again: list[tuple[Order, Order]] = []
         for order in locked(at, rows):
             lines, before = rows[order.order_id]

@@ -1,11 +1,12 @@
 """Source orders again that the incident touches and that no node has begun to work on."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Batch, holdings, locked, next_orders, placed_as_before
+from onhand.flows.playbooks.steps.batch import Batch, Before, holdings, locked, next_orders, placed_as_before
 from onhand.flows.playbooks.targets import UNRELEASED, nodes_of
 from onhand.flows.sourcer import Sourcer, tried
 from onhand.incidents.playbooks.model import RerouteIn
@@ -36,7 +37,7 @@ class Reroute:
         units = sum(n for c in changes for f in _new(c) for n in f.left.values())
 
         def do() -> Did:
-            undo = {"orders": [[c.after.order_id, [f.number for f in _new(c)], holdings(c.before)] for c in changes]}
+            undo = {"orders": [[c.after.order_id, [f.number for f in _new(c)], Before.of(c.before)] for c in changes]}
             written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
             return Did(
                 result={
@@ -51,7 +52,7 @@ class Reroute:
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
-        rows = {order_id: (set(numbers), before) for order_id, numbers, before in undo["orders"]}
+        rows = {order_id: (set(numbers), Before.read(before)) for order_id, numbers, before in undo["orders"]}
         withdrawn: list[tuple[Order, Order]] = []
         for order in locked(at, rows):
             numbers, _ = rows[order.order_id]
@@ -66,7 +67,7 @@ class Reroute:
         elsewhere = 0
         for order, back in withdrawn:
             _, before = rows[order.order_id]
-            stays = _less(before, holdings(back))
+            stays = replace(before, held=_less(before.held, holdings(back)))
             after, plans, exact = placed_as_before(
                 sourcer, back, stays, at.state.network, because="an incident's reroute is taken back"
             )

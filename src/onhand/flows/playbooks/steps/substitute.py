@@ -1,13 +1,14 @@
 """Give customers who wait for an item another one, at the price of the first."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from onhand.db import queries
 from onhand.errors import Conflict
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import locked, next_orders, uncancelled
+from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, uncancelled
 from onhand.flows.playbooks.targets import WAITING, skus_of
 from onhand.flows.sourcer import Sourcer
 from onhand.incidents.playbooks.model import SubstituteIn
@@ -46,11 +47,11 @@ class Substitute:
             sourced = sourcer.place(trial, waits, because="a substitute", insist=True)
             if sourced.found and not any(w.queue == "to_source" for w in sourced.order.waiting):
                 changes.append(Change(before=before, after=sourced.order, command="extend", plans=sourced.plans))
-                rows.append([before.order_id, lines])
+                rows.append([before.order_id, lines, Before.of(before)])
                 cost += extra
         if not changes:
             return Nothing("no order that waits is better served by another item", batch.cursor)
-        units = sum(n for _, lines in rows for _, _, n in lines)
+        units = sum(n for _, lines, _ in rows for _, _, n in lines)
 
         def do() -> Did:
             written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
@@ -65,15 +66,16 @@ class Substitute:
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
-        rows = dict(undo["orders"])
+        rows = {order_id: (lines, Before.read(before)) for order_id, lines, before in undo["orders"]}
         changes: list[Change] = []
         for order in locked(at, rows):
+            lines, before = rows[order.order_id]
             try:
-                without = cancel(order, [Amount(new, n) for _, new, n in rows[order.order_id]], reason="taken back")
+                without = cancel(order, [Amount(new, n) for _, new, n in lines], reason="taken back")
             except Conflict:
                 continue  # it is on its way
-            wanted = {line_no: n for line_no, _, n in rows[order.order_id]}
-            after = settle(uncancelled(without, wanted, {}))
+            after = settle(uncancelled(without, {line_no: n for line_no, _, n in lines}, before))
+            after = replace(after, deliver_by=before.deliver_by)
             changes.append(Change(before=order, after=after, command="extend"))
         written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
         return Undone(result={"as_before": len(changes), "left": len(rows) - len(changes)}, written=written)
