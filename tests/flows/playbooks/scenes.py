@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .world import Trouble  # noqa: TID252
+from .world import Trouble
 
 
 def prepare(merchant):

@@ -2,28 +2,34 @@
 exactly."""
 
 import os
+import re
 from pathlib import Path
 
 from onhand.base.actor import Actor
 from onhand.flows.playbooks.commands import approve_step, undo_runs
 from onhand.incidents.playbooks.store import shipped
 
-from .scenes import SCENES, prepare, scenes  # noqa: TID252
+from .scenes import SCENES, prepare, scenes
 
 BY = Actor(key_id=7, reason="it was wrong")
 TRACES = Path(__file__).parent / "traces"
-_DAYS = 12
+_TURNS = 60
 
 
 def through(t, incident_id, **more):
-    """Work until nothing is to be waited for any more, saying yes to whatever asks."""
-    start = t.merchant.now
+    """Work until nothing is waited for any more, saying yes to whatever asks."""
     t.turn(**more)
-    for _ in range(_DAYS * 4):
-        if t.merchant.rows("SELECT FROM run WHERE subject = %s AND status = 'needs_approval'", incident_id):
+    for _ in range(_TURNS):
+        ((status, due_at),) = t.merchant.rows(
+            "SELECT status, due_at FROM run WHERE subject = %s ORDER BY run_id DESC LIMIT 1", incident_id
+        )
+        if status in ("standing", "done", "undone"):
+            return
+        if status == "needs_approval":
             approve_step(t.merchant.state, incident_id, by=BY)
-        t.later(hours=6, **more)
-    return start
+        t.merchant.now = max(t.merchant.now, due_at)
+        t.turn(**more)
+    raise AssertionError(f"still {status} after {_TURNS} turns")
 
 
 def taken_back(t, incident_id, **more):
@@ -47,9 +53,9 @@ def test_what_it_does_and_how_that_is_taken_back(merchant, name):
     taken_back(t, incident_id)
     assert t.everything() == before
     assert [r[1] for r in t.runs()] == ["undone"]
-    text = "\n".join([*done, "", "taken back:", *(line for line in t.trace() if "-> undone" in line)]) + "\n"
+    said = [line for line in t.trace() if "-> undone" in line]
+    text = "\n".join([*done, "", "taken back:", *reversed(said)]) + "\n"
     path = TRACES / f"{name}.txt"
-    text = readable(t, text)
     if os.environ.get("ONHAND_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
@@ -58,13 +64,72 @@ def test_what_it_does_and_how_that_is_taken_back(merchant, name):
     )
 
 
+class Died(BaseException):
+    """The process ends here."""
+
+
+class Faults:
+    """Boundaries that were passed, and the one where something happens. error: raised there; always, or once."""
+
+    def __init__(self, at=None, error=None, *, always=False):
+        self.at, self.error, self.always = at, error, always
+        self.seen = []
+
+    def __call__(self, *boundary):
+        self.seen.append(boundary)
+        if self.error is not None and boundary == self.at:
+            error = self.error
+            if not self.always:
+                self.error = None
+            raise error
+
+
+@scenes
+def test_a_failure_at_any_boundary_leaves_nothing_behind(merchant, name):
+    """Before a step, inside its transaction, after its commit; doing it and taking it back."""
+    t = prepare(merchant)
+    happens = SCENES[name](t)
+    before = t.everything()
+    passed = Faults()
+    incident_id = happens()
+    through(t, incident_id, fault=passed)
+    taken_back(t, incident_id, fault=passed)
+    boundaries = list(dict.fromkeys(passed.seen))
+    assert {when for when, *_ in boundaries} == {"before", "inside", "after"}
+    finished = t.trace()
+    t.close(incident_id)
+
+    for boundary in boundaries:
+        when, _, what = boundary
+        incident_id = happens()
+        if when == "after" or what.startswith("undo"):
+            # The process ends, and another one goes on from there.
+            error = Died() if when == "after" else RuntimeError("injected")
+            faults = Faults(boundary, error)
+            for work in (through, taken_back):
+                try:
+                    work(t, incident_id, fault=faults, lease_s=0.0)
+                except Died:
+                    work(t, incident_id, fault=faults, lease_s=0.0)
+            t.later(minutes=11, fault=faults, lease_s=0.0)
+            assert faults.error is None, f"{boundary} was not reached"
+            mine = [row[1] for row in t.runs() if row[1] != "undone"]
+            assert mine == []
+            assert timeless(t.trace()[-len(finished) :]) == timeless(finished)
+        else:
+            # It fails again and again, until what was done is taken back.
+            faults = Faults(boundary, RuntimeError("injected"), always=True)
+            through(t, incident_id, fault=faults)
+            assert [row[1:2] for row in t.runs() if "injected" in (row[3] or "")]
+            assert {row[1] for row in t.runs()} == {"undone"}
+        assert t.everything() == before, boundary
+        t.close(incident_id)
+
+
 def shipped_steps(t):
     ((document,),) = t.merchant.rows("SELECT document FROM playbook")
     return document["steps"]
 
 
-def readable(t, text):
-    """Ids by what they are."""
-    for (run,) in t.merchant.rows("SELECT run_id::text FROM run"):
-        text = text.replace(run, "RUN")
-    return text
+def timeless(lines):
+    return [re.sub(r"20\d\d-\d\d-\d\dT[\d:]+Z", "THEN", line) for line in lines]

@@ -1,13 +1,16 @@
 """A merchant in trouble: incidents as detectors write them, and all that a playbook may change, to be compared."""
 
 import json
-from contextlib import contextmanager
+import re
 from datetime import timedelta
 
 from onhand.autopilot.model import Verdict
 from onhand.base.ids import new_id
 from onhand.flows.playbooks.begin import begin_runs
 from onhand.flows.playbooks.run import Runner
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def act(conn, action, /, *, now):
@@ -61,10 +64,10 @@ class Trouble:
         begin_runs(self.merchant.db, now=self.merchant.now)
         return self.runner(**more).work()
 
-    def later(self, **span):
+    def later(self, minutes=1, **more):
         """Some time passes, and a worker takes its turn."""
-        self.merchant.now += timedelta(**span)
-        return self.turn()
+        self.merchant.now += timedelta(minutes=minutes)
+        return self.turn(**more)
 
     def runs(self):
         return self.merchant.rows("SELECT name, status, step_no, why, error FROM run ORDER BY name, run_id")
@@ -76,7 +79,7 @@ class Trouble:
             " s.cost_minor, s.undone::text FROM run_step s JOIN run r USING (run_id)"
             " ORDER BY r.name, r.run_id, s.step_no, s.part_no"
         )
-        return [line(*row) for row in rows]
+        return [_UUID.sub("RUN", line(*row)) for row in rows]
 
     def everything(self):
         """Stock, prices, listings, gates, orders and what nodes hold of them, promises, open counts and messages."""
@@ -93,12 +96,13 @@ class Trouble:
             "channels": rows("SELECT code, gate, quota FROM channel ORDER BY 1"),
             "orders": rows("SELECT order_id, status, queue, deliver_by FROM orders ORDER BY 1"),
             "lines": rows(
-                "SELECT order_id, item_id, quantity - cancelled FROM order_line WHERE quantity > cancelled ORDER BY 1, 2"
+                "SELECT order_id, item_id, quantity - cancelled FROM order_line WHERE quantity > cancelled"
+                " ORDER BY 1, 2"
             ),
             "held": rows(
                 "SELECT f.order_id, f.node_id, l.item_id, sum(l.quantity - l.shipped) FROM fulfilment f"
-                " JOIN fulfilment_line l USING (order_id, fulfilment_no) WHERE f.status NOT IN ('cancelled', 'rejected')"
-                " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+                " JOIN fulfilment_line l USING (order_id, fulfilment_no)"
+                " WHERE f.status NOT IN ('cancelled', 'rejected') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             ),
             "waiting": rows("SELECT order_id, item_id, sum(quantity) FROM queue_line GROUP BY 1, 2 ORDER BY 1, 2"),
             "inbound": rows("SELECT reference, closed_at FROM inbound ORDER BY 1"),
@@ -114,11 +118,3 @@ def line(name, step, part, kind, outcome, why, result, orders, units, cost, undo
     said += f" {result}" if result != "{}" else ""
     said += "".join(f" {what}={n}" for what, n in (("orders", orders), ("units", units), ("cost", cost)) if n)
     return said + (f" -> undone {undone}" if undone else "")
-
-
-@contextmanager
-def changed(trouble):
-    """Something has changed in between."""
-    before = trouble.everything()
-    yield
-    assert trouble.everything() != before

@@ -84,8 +84,8 @@ def shown_runs(conn: Connection[TupleRow], incident_id: str) -> list[Shown]:
 def approve_step(
     state: State, incident_id: str, run_id: str | None = None, *, by: Actor, transact: Transactor | None = None
 ) -> list[Shown]:
-    """Say yes to the steps that wait, of one run or of all runs for the incident. The worker takes them. Raises NotFound;
-    Conflict `run.nothing_waits`."""
+    """Say yes to the steps that wait, of one run or of all runs for the incident. The worker takes them. Raises
+    NotFound; Conflict `run.nothing_waits`."""
 
     def work(conn: Connection[TupleRow]) -> list[Shown]:
         waiting = [r for r in _locked(conn, incident_id, run_id) if r.status == "needs_approval"]
@@ -102,8 +102,8 @@ def approve_step(
 def undo_runs(
     state: State, incident_id: str, run_id: str | None = None, *, by: Actor, transact: Transactor | None = None
 ) -> list[Shown]:
-    """Take back what was done about an incident, the last first: of one run or of all. The worker does it; a run that is
-    being taken back, or was, stays so. Raises NotFound; Conflict `run.nothing_done`."""
+    """Take back what was done about an incident, the last first: of one run or of all. The worker does it; a run that
+    is being taken back, or was, stays so. Raises NotFound; Conflict `run.nothing_done`."""
 
     def work(conn: Connection[TupleRow]) -> list[Shown]:
         # The youngest first, as with the steps of each.

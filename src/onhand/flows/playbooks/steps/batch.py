@@ -51,8 +51,8 @@ def locked(at: Place, ids: Iterable[str]) -> list[Order]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What an order had before a step, JSON-ready: units by node and unit that live fulfilments held unshipped, units by
-    unit that waited without a date, with their queue, and its promise."""
+    """What an order had before a step, JSON-ready: units by node and unit that live fulfilments held unshipped, units
+    by unit that waited without a date, with their queue, and its promise."""
 
     held: dict[str, dict[str, int]]
     waited: dict[str, tuple[str, int]]
