@@ -132,4 +132,5 @@ def shipped_steps(t):
 
 
 def timeless(lines):
+    lines = [re.sub(r" cost=-?\d+", "", line) for line in lines]  # carbon and time have their price
     return [re.sub(r"20\d\d-\d\d-\d\dT[\d:]+Z", "THEN", line) for line in lines]

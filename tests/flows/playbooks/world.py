@@ -9,7 +9,6 @@ from onhand.base.ids import new_id
 from onhand.flows.playbooks.begin import begin_runs
 from onhand.flows.playbooks.run import Runner
 
-
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -99,7 +99,7 @@ def context(kinds: Collection[str]) -> Mapping[str, Type]:
 
 def facts(case: Case, spent: Spent, now: datetime) -> dict[str, Any]:
     """The same of one incident and run, for the engine."""
-    first = case.findings[0].numbers if case.findings else {}
+    first: Mapping[str, float] = case.findings[0].numbers if case.findings else {}
     return {
         "incident": {
             "kind": case.kind,

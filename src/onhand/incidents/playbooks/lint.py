@@ -93,7 +93,7 @@ def _expressions(playbook: PlaybookIn, document: Document) -> Iterator[Finding]:
     known = context(playbook.on)
     texts: list[tuple[Location, str | None, Literal["bool", "number"]]] = [(("when",), playbook.when, "bool")]
     for n, step in enumerate(playbook.steps):
-        texts += [(("steps", n, name), getattr(step, name), "bool") for name in ("when", "restore_when")]
+        texts += [(("steps", n, "when"), step.when, "bool"), (("steps", n, "restore_when"), step.restore_when, "bool")]
         for name in NUMBERS:
             value = getattr(step, name, None)
             if isinstance(value, str):
