@@ -46,6 +46,8 @@ from onhand.flows.payments.tend import tend
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
 from onhand.flows.plans.forget import forget_plans
+from onhand.flows.playbooks.messages import Smtp
+from onhand.flows.playbooks.worker import work_on_playbooks
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -245,12 +247,8 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
-        and arbitrate them, look forward, plan unreleased orders again if a setting says so, follow what carriers tell,
-        foretell deliveries, publish stock to channels, listen to them, deliver webhooks, follow demand, fetch signals,
-        ask for the forecast of the day, approve what guardrails allow and tell what came of it, work on jobs, forget
-        old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes may do
-        it."""
+        """Do what nobody waits for, until `stop` is set: what is listed here, each in a thread of its own. Any number of
+        processes may do it at once: each piece of work is taken by one of them."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         settler = Settler(self.state)
@@ -268,6 +266,7 @@ class App:
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("autopilot", 5.0, self._act),
+            ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._mailer(), stop)),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
             ("payments", 1.0, lambda: tend(self.state)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
@@ -321,6 +320,10 @@ class App:
                 log.warning("the worker waits for the database", job=name, error=str(error))
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
+
+    def _mailer(self) -> Smtp | None:
+        url, sender = self.settings.smtp_url, self.settings.mail_from
+        return Smtp(url=url, sender=sender) if url is not None and sender is not None else None
 
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()
