@@ -182,13 +182,20 @@ def stuck(state: Int64, node: Int64, hours: Float64, learned: Times) -> Stuck:
 
 def stuck_findings(
     seen: Stuck, hours: Float64, names: Sequence[str], state: Sequence[str], node: Sequence[str], loss_minor: Float64,
-    now: datetime, *, confidence_min: float = 0.5,
+    now: datetime, *, confidence_min: float = 0.3, called: Sequence[str] | None = None,
 ) -> list[Finding]:  # fmt: skip
-    """Stuck orders in words: order, state and node of each row; loss_minor float64[n] if it stays so."""
+    """Stuck orders in words: order, state and node ("": a queue, which is nowhere) of each row; loss_minor float64[n]
+    if it stays so.
+
+    confidence_min  what an incident that is open stays open for
+    called          what people call each order; None: by its name
+    """
     out: list[Finding] = []
     for row in np.flatnonzero(seen.confidence >= confidence_min).tolist():
-        where = Subject("node", (node[row],))
         subject = Subject("order", (names[row],))
+        # In a queue orders wait for the same thing, wherever they would be served from.
+        where = Subject("node", (node[row],)) if node[row] else Subject("queue", (state[row],))
+        place = f"{state[row]} at {node[row]}" if node[row] else f"in the queue {state[row]}"
         since = now - timedelta(hours=float(hours[row]))
         out.append(
             Finding(
@@ -199,7 +206,7 @@ def stuck_findings(
                     "most_hours": float(seen.most_hours[row]), "staying_share": float(seen.staying[row]),
                 },
                 sentence=(
-                    f"Order {names[row]} has been {state[row]} at {node[row]} for {hours[row]:,.0f} hours; half of them"
+                    f"Order {(called or names)[row]} has been {place} for {hours[row]:,.0f} hours; half of them"
                     f" leave within {seen.median_hours[row]:,.1f}, 99 of 100 within {seen.most_hours[row]:,.0f}."
                 ),
             )
@@ -271,8 +278,12 @@ def duplicates(orders: Orders, habits: Habits, *, within_hours: float = 48.0, co
     return Pairs(earlier=one[best], later=two[best], confidence=p[best], hours=gap[best])
 
 
-def duplicate_findings(pairs: Pairs, orders: Orders, names: Sequence[str], loss_minor: Float64) -> list[Finding]:
-    """Orders placed twice in words; loss_minor float64[n]: what it costs to ship an order that nobody wants."""
+def duplicate_findings(
+    pairs: Pairs, orders: Orders, names: Sequence[str], loss_minor: Float64, *, called: Sequence[str] | None = None
+) -> list[Finding]:
+    """Orders placed twice in words; loss_minor float64[n]: what it costs to ship an order that nobody wants. called:
+    what people call each order; None: by its name."""
+    called = called or names
     out: list[Finding] = []
     for pair in range(len(pairs.later)):
         first, second = int(pairs.earlier[pair]), int(pairs.later[pair])
@@ -288,7 +299,7 @@ def duplicate_findings(pairs: Pairs, orders: Orders, names: Sequence[str], loss_
                 loss_minor=round(float(loss_minor[second])), since=moment(int(orders.placed_at[second])),
                 numbers={"hours_between": gap, "same_parts": len(same)},
                 sentence=(
-                    f"Order {names[second]} came {gap * 60:,.0f} minutes after {names[first]}, with the same"
+                    f"Order {called[second]} came {gap * 60:,.0f} minutes after {called[first]}, with the same"
                     f" {', '.join(same)}: {p:.0%} likely the same order again."
                 ),
             )
