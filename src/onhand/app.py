@@ -38,6 +38,7 @@ from onhand.flows.forecasts import job as forecasts
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
+from onhand.flows.incidents.watch import Watch, forget_incidents
 from onhand.flows.intake import Intake
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
@@ -58,6 +59,7 @@ from onhand.flows.state import State
 from onhand.flows.take_orders import Follower
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
+from onhand.incidents.detect.warm import is_detectors_kept, warm_detectors
 from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
@@ -240,11 +242,12 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
-        forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
-        may do it."""
+        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, look for
+        incidents, work on jobs, forget old idempotency keys, messages, plans and incidents, and have compiled what
+        planning needs. Any number of processes may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
+        watch, compiled = Watch(self.db, now=self.state.now), threading.Event()
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
@@ -256,10 +259,12 @@ class App:
             ("demand", 30.0, lambda: self._fold(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
+            ("incidents", 2.0, lambda: compiled.is_set() and self._watch(watch)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
             ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
+            ("purge of incidents", 600.0, lambda: self.db.transact(lambda c: forget_incidents(c, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)
@@ -280,7 +285,9 @@ class App:
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))
-        jobs.append(threading.Thread(target=_compile_apart, args=(stop,), name="onhand compiling", daemon=True))
+        jobs.append(
+            threading.Thread(target=_compile_apart, args=(stop, compiled), name="onhand compiling", daemon=True)
+        )
         for job in jobs:
             job.start()
         stop.wait()
@@ -303,6 +310,10 @@ class App:
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()
         foreseer.look()
+
+    def _watch(self, watch: Watch) -> None:
+        give_way()
+        watch.look()
 
     def _fold(self, stop: threading.Event) -> None:
         give_way()
@@ -386,12 +397,15 @@ def _spare_the_collector() -> None:
 def _compile_quietly() -> None:
     compile_quietly()
     warm_gates()
+    warm_detectors()
 
 
-def _compile_apart(stop: threading.Event) -> None:
-    """Have the loops of joint planning and of gates compiled, where that has not been done, by a process of low
-    priority: here it would hold up orders for half a minute, the first time that somebody plans."""
-    if is_together_kept() and is_gates_kept():
+def _compile_apart(stop: threading.Event, compiled: threading.Event) -> None:
+    """Have the loops of joint planning, of gates and of detectors compiled, where that has not been done, by a process
+    of low priority: here it would hold up orders for half a minute, the first time that somebody plans. `compiled` is
+    set in the end."""
+    if is_together_kept() and is_gates_kept() and is_detectors_kept():
+        compiled.set()
         return
     child = multiprocessing.get_context("spawn").Process(target=_compile_quietly, name="onhand compiling", daemon=True)
     child.start()
@@ -400,6 +414,7 @@ def _compile_apart(stop: threading.Event) -> None:
     if child.is_alive():
         child.terminate()
     child.join()
+    compiled.set()
 
 
 class _PerThread(Generic[T]):

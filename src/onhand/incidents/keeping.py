@@ -96,7 +96,8 @@ def writes(
         old = known[updated.key]
         is_due = now - old.incident.seen_at >= REFRESHED
         before = {f.subject: f for f in old.incident.findings}
-        changed = [f for f in updated.findings if is_due or _says_another(before.get(f.subject), f)]
+        goes_on = [_as_old(f, before.get(f.subject)) for f in updated.findings]
+        changed = [f for f in goes_on if is_due or _says_another(before.get(f.subject), f)]
         gone = _gone(old.incident, updated)
         if not changed and not gone:
             continue
@@ -131,6 +132,11 @@ def writes(
 def _gone(old: Incident, new: Incident) -> list[Subject]:
     there = {f.subject for f in new.findings}
     return [f.subject for f in old.findings if f.subject not in there]
+
+
+def _as_old(finding: Finding, before: Finding | None) -> Finding:
+    """Evidence that goes on is as old as it was."""
+    return finding if before is None or before.since >= finding.since else replace(finding, since=before.since)
 
 
 def _says_another(old: Finding | None, new: Finding) -> bool:

@@ -57,15 +57,17 @@ def _stuck(scene: Scene, ids: Sequence[UUID] | None) -> Seen:
     seen = orders.stuck(rows["state"], node, hours, learned)
     some = np.flatnonzero(seen.confidence >= _CONFIDENCE_MIN)
     # Of an order that waits in several places the surest one counts; only what is found is read.
-    order, state, where = rows["order_id"][some], rows["state"][some], rows["node"][some]
+    order = rows["order_id"][some]
+    state: list[int] = rows["state"][some].tolist()
+    where: list[int] = rows["node"][some].tolist()
     facts = _facts(scene, order)
     chosen = orders.Stuck(
         staying=seen.staying[some], confidence=seen.confidence[some], median_hours=seen.median_hours[some],
         most_hours=seen.most_hours[some],
     )  # fmt: skip
     found = orders.stuck_findings(
-        chosen, hours[some], [f.order_id for f in facts], [STATES[s] for s in state.tolist()],
-        [scene.nodes.get(n, "") for n in where.tolist()], np.array([f.margin_minor for f in facts], np.float64),
+        chosen, hours[some], [f.order_id for f in facts], [STATES[s] for s in state],
+        [scene.nodes.get(n, "") for n in where], np.array([f.margin_minor for f in facts], np.float64),
         scene.now, confidence_min=_CONFIDENCE_MIN, called=[f.called for f in facts],
     )  # fmt: skip
     scope = None if ids is None else frozenset(Subject("order", (str(i),)) for i in ids)
