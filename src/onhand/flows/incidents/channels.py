@@ -54,10 +54,10 @@ def silent(scene: Scene) -> Seen | Unseen:
     )
     seen = channels.silent(last_at, scene.now_us, heard.rhythm)
     of = [scene.channels.get(c) for c in heard.ids]
-    worth = _worth(scene)
+    earned = worth(scene)
     found = channels.findings(
         seen, ["" if c is None else c.code for c in of], last_at,
-        np.array([worth.order_minor.get(c, 0.0) for c in heard.ids], np.float64),
+        np.array([earned.order_minor.get(c, 0.0) for c in heard.ids], np.float64),
     )  # fmt: skip
     active = {c.code for c in of if c is not None and c.active}
     return Seen(findings=_apart([f for f in found if f.subject.key[0] in active], scene))
@@ -89,7 +89,9 @@ class _Worth:
     daily_minor: Mapping[int, float]
 
 
-def _worth(scene: Scene) -> _Worth:
+def worth(scene: Scene) -> _Worth:
+    """What orders of each channel earn."""
+
     def learn() -> _Worth:
         asked = {"now": scene.now, "first": scene.id_at(scene.now - _HISTORY)}
         order: dict[int, float] = {}
@@ -113,21 +115,21 @@ def faults(scene: Scene) -> Seen:
     """Channels that show other numbers than ours, and channels that refuse what they are sent."""
     asked = {"now": scene.now, "since": scene.now - _READING_HOLDS}
     rows = _named(scene, scene.conn.execute(SQL["readings"], asked).fetchall())
-    worth = _worth(scene)
-    names, daily = [c.code for _, c, _ in rows], _floats(worth.daily_minor.get(i, 0.0) for i, _, _ in rows)
+    earned = worth(scene)
+    names, daily = [c.code for _, c, _ in rows], _floats(earned.daily_minor.get(i, 0.0) for i, _, _ in rows)
     read, foreign, lost, unheard, at = (_ints(row[n] for _, _, row in rows) for n in range(5))
     readings = publication.Readings(read=read, foreign=foreign, lost=lost, unheard=unheard, at=at)
     found = publication.drift_findings(readings, publication.drifting(readings), names, daily)
 
     rows = _named(scene, scene.conn.execute(SQL["faults"], asked | {"since": scene.now - _NOTICES}).fetchall())
-    names, daily = [c.code for _, c, _ in rows], _floats(worth.daily_minor.get(i, 0.0) for i, _, _ in rows)
+    names, daily = [c.code for _, c, _ in rows], _floats(earned.daily_minor.get(i, 0.0) for i, _, _ in rows)
     is_out = np.array([row[0] for _, _, row in rows], np.bool_)
     listings, failing, parked = (_ints(row[n] for _, _, row in rows) for n in (2, 3, 4))
     since = _ints(scene.now_us if row[5] is None else row[5] for _, _, row in rows)
     states = publication.Faults(is_out=is_out, listings=listings, failing=failing, parked=parked, since=since)
     found += publication.refusal_findings(
         states, publication.refusing(states), names, [" ".join(str(row[1]).split())[:_ERROR_MAX] for _, _, row in rows],
-        daily, _floats(worth.order_minor.get(i, 0.0) for i, _, _ in rows),
+        daily, _floats(earned.order_minor.get(i, 0.0) for i, _, _ in rows),
     )  # fmt: skip
     return Seen(findings=_apart(found, scene))
 
@@ -136,12 +138,12 @@ def breaches(scene: Scene) -> Seen:
     """Channels whose computed gate lets more oversells through than it is set to."""
     since = scene.now - _OUTCOMES
     rows = _named(scene, scene.conn.execute(SQL["gate_outcomes"], {"now": scene.now, "since": since}).fetchall())
-    worth = _worth(scene)
+    earned = worth(scene)
     outcomes = gates.Outcomes(
         target=_floats(row[0] for _, _, row in rows), orders=_ints(row[1] for _, _, row in rows),
         oversold=_ints(row[2] for _, _, row in rows),
     )  # fmt: skip
-    cost = _floats(worth.order_minor.get(i, 0.0) + c.penalty_minor for i, c, _ in rows)
+    cost = _floats(earned.order_minor.get(i, 0.0) + c.penalty_minor for i, c, _ in rows)
     found = gates.findings(outcomes, gates.breached(outcomes), [c.code for _, c, _ in rows], cost, since)
     return Seen(findings=_apart(found, scene))
 

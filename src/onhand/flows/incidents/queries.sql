@@ -326,3 +326,159 @@ JOIN channel_gate g USING (channel_id)
 JOIN channel c USING (channel_id)
 WHERE c.active AND c.gate ->> 'mode' = 'adaptive'
 GROUP BY placed.channel_id, g.alpha;
+
+-- Nodes ----------------------------------------------------------------------------------------------------------------
+
+-- name: working_nodes
+-- What nodes can do in a day by their own word, and when they are closed.
+SELECT node_id, code, timezone, capacity_units, capacity_lines, capacity_orders, working_days, closed_days, holidays
+FROM node WHERE active ORDER BY node_id;
+
+-- name: open_work
+-- What nodes have to do yet, by the day it is to leave: fulfilments, lines, units.
+SELECT node_id::bigint, (ship_day - date '1970-01-01')::bigint, count(*), sum(lines)::bigint, sum(units)::bigint
+FROM fulfilment
+WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped') AND updated_at <= %(now)s
+GROUP BY node_id, ship_day;
+
+-- name: past_work
+-- What was to leave nodes on each of the last days, done or not.
+SELECT f.node_id::bigint, (f.ship_day - date '1970-01-01')::bigint, count(*), sum(f.lines)::bigint, sum(f.units)::bigint
+FROM orders o JOIN fulfilment f USING (order_id)
+WHERE o.order_id >= %(first)s::uuid AND o.created_at <= %(now)s AND f.status NOT IN ('cancelled', 'rejected')
+  AND f.ship_day >= %(since)s::date AND f.ship_day < %(now)s::date
+GROUP BY f.node_id, f.ship_day;
+
+-- name: shipped_work
+-- What has left nodes on each of the last days.
+SELECT f.node_id::bigint, (s.shipped_at::date - date '1970-01-01')::bigint, count(*), sum(l.lines)::bigint, sum(l.units)::bigint
+FROM orders o
+JOIN shipment s USING (order_id)
+JOIN fulfilment f USING (order_id, fulfilment_no)
+CROSS JOIN LATERAL (SELECT count(*) AS lines, sum(quantity) AS units FROM shipment_line l
+                    WHERE (l.order_id, l.shipment_no) = (s.order_id, s.shipment_no)) l
+WHERE o.order_id >= %(first)s::uuid AND s.shipped_at >= %(since)s::date AND s.shipped_at < %(now)s::date
+GROUP BY 1, 2;
+
+-- Supply ---------------------------------------------------------------------------------------------------------------
+
+-- name: past_inbound
+-- Lines of suppliers that have come: how late their document was closed, and what came of it.
+SELECT coalesce(i.supplier, ''), (extract(epoch FROM i.closed_at - l.expected_at) / 86400)::float8,
+       (l.received::float8 / l.quantity)
+FROM inbound i JOIN inbound_line l USING (inbound_id)
+WHERE i.closed_at > %(since)s AND i.closed_at <= %(now)s AND i.kind IN ('purchase', 'shipping_notice');
+
+-- name: open_inbound
+-- Lines of suppliers that are awaited, and what there is of the item meanwhile, at all nodes.
+SELECT i.reference, l.line_no, coalesce(i.supplier, ''), l.item_id,
+       (extract(epoch FROM l.expected_at) * 1000000)::bigint, (l.quantity - l.received)::float8,
+       coalesce((SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p WHERE p.item_id = l.item_id), 0)::float8
+FROM inbound i JOIN inbound_line l USING (inbound_id)
+WHERE i.closed_at IS NULL AND i.created_at <= %(now)s AND l.received < l.quantity
+  AND i.kind IN ('purchase', 'shipping_notice')
+ORDER BY i.reference, l.line_no;
+
+-- name: daily_demand
+-- Units a day that were wanted of some items in the last weeks, wherever; over the counter too.
+SELECT item_id, (sum(units) / %(days)s)::float8 FROM (
+    SELECT item_id, units - cancelled AS units FROM demand_line
+    WHERE item_id = ANY (%(items)s::int[]) AND day >= %(since)s::date AND day <= %(now)s::date
+    UNION ALL
+    SELECT item_id, -d_on_hand FROM ledger_entry
+    WHERE item_id = ANY (%(items)s::int[]) AND reason = 'sale' AND occurred_at >= %(since)s AND occurred_at <= %(now)s
+) d GROUP BY item_id;
+
+-- name: next_inbound
+-- Days until the next supply of some items.
+SELECT item_id, (extract(epoch FROM min(expected_at) - %(now)s) / 86400)::float8
+FROM inbound_line WHERE item_id = ANY (%(items)s::int[]) AND received < quantity AND expected_at > %(now)s GROUP BY item_id;
+
+-- Lanes ----------------------------------------------------------------------------------------------------------------
+
+-- name: shipments
+-- From where, by whom, to where; -1: under way.
+SELECT f.node_id, coalesce(s.carrier, ''), coalesce(o.request::json #>> '{destination,country}', ''),
+       (extract(epoch FROM s.shipped_at) * 1000000)::bigint,
+       coalesce((extract(epoch FROM CASE WHEN s.delivered_at <= %(now)s THEN s.delivered_at END) * 1000000)::bigint, -1),
+       (extract(epoch FROM f.deliver_by) * 1000000)::bigint, o.channel_id, o.currency
+FROM orders o
+JOIN shipment s USING (order_id)
+JOIN fulfilment f USING (order_id, fulfilment_no)
+WHERE o.order_id >= %(first)s::uuid AND s.shipped_at > %(since)s AND s.shipped_at <= %(now)s AND f.method = 'ship'
+ORDER BY o.order_id DESC LIMIT %(limit)s;
+
+-- Money ----------------------------------------------------------------------------------------------------------------
+
+-- name: margins
+-- What orders of each listing brought and cost: revenue of their lines, the items' costs, and the share of what it costs to
+-- send them. Orders in another currency than the channel's, and lines of items whose cost nobody knows, are left out.
+WITH line AS (
+    SELECT o.order_id, o.channel_id, (l ->> 1)::int AS item_id, ((l ->> 2)::bigint - coalesce((l ->> 5)::bigint, 0)) AS units,
+           (l ->> 3)::bigint AS price_minor
+    FROM orders o
+    JOIN channel c ON c.channel_id = o.channel_id AND c.currency = o.currency
+    CROSS JOIN LATERAL json_array_elements(o.lines::json) AS l
+    WHERE o.order_id >= %(first)s::uuid AND o.created_at > %(since)s AND o.created_at <= %(now)s AND o.status <> 'cancelled'
+), whole AS (
+    SELECT order_id, sum(units * price_minor)::float8 AS minor FROM line GROUP BY order_id
+), sent AS (
+    SELECT f.order_id, sum(f.cost_minor)::float8 AS minor FROM fulfilment f JOIN whole USING (order_id)
+    WHERE f.status NOT IN ('cancelled', 'rejected') GROUP BY f.order_id
+)
+SELECT l.channel_id::bigint, l.item_id::bigint, (l.units * l.price_minor)::float8,
+       (l.units * i.unit_cost_minor + coalesce(s.minor, 0) * l.units * l.price_minor / w.minor)::float8
+FROM line l
+JOIN channel c USING (channel_id)
+JOIN item i ON i.item_id = l.item_id AND coalesce(i.currency, c.currency) = c.currency
+JOIN whole w USING (order_id)
+LEFT JOIN sent s USING (order_id)
+WHERE l.units > 0 AND i.unit_cost_minor IS NOT NULL AND w.minor > 0;
+
+-- name: floors
+-- The least margin that a channel's settings ask for.
+SELECT channel_id, (settings ->> 'margin_floor')::float8 FROM channel
+WHERE jsonb_typeof(settings -> 'margin_floor') = 'number';
+
+-- name: prices
+-- What items were sold for on each channel, and when; lines of bundles' components have no price.
+SELECT d.channel_id::bigint, d.item_id::bigint, d.price_minor::float8, (d.day - date '1970-01-01')::bigint, sum(d.units)::bigint
+FROM demand_line d
+WHERE d.day > %(since)s::date AND d.day <= %(now)s::date AND d.price_minor > 0 AND d.order_id < %(before)s::uuid
+GROUP BY 1, 2, 3, 4;
+
+-- name: categories_of
+SELECT item_id, coalesce(category, '') FROM item WHERE item_id = ANY (%(items)s::int[]);
+
+-- Demand ---------------------------------------------------------------------------------------------------------------
+
+-- name: wanted_today
+-- What was wanted on a day, until now: by item and place.
+SELECT item_id::bigint, place_id::bigint, sum(units)::float8 FROM (
+    SELECT item_id, place_id, units FROM demand_line WHERE day = %(day)s::date AND order_id < %(before)s::uuid
+    UNION ALL
+    SELECT e.item_id, p.place_id, -e.d_on_hand
+    FROM ledger_entry e JOIN demand_place p ON p.node_id = e.node_id
+    WHERE e.kind = 'adjustment' AND e.reason = 'sale' AND e.d_on_hand < 0
+      AND e.occurred_at >= %(day)s::date AND e.occurred_at < %(day)s::date + 1 AND e.occurred_at <= %(now)s
+) d GROUP BY item_id, place_id HAVING sum(units) >= %(least)s;
+
+-- name: free_units
+-- Units of some items that are free, by node; those of all nodes together stand under 0.
+SELECT item_id, coalesce(node_id, 0), sum(on_hand - unavailable - allocated)::float8
+FROM stock_position WHERE item_id = ANY (%(items)s::int[])
+GROUP BY GROUPING SETS ((item_id, node_id), (item_id));
+
+-- name: scores
+-- Losses of the model in charge, by segment and day: of each day the forecast from the latest origin counts.
+SELECT DISTINCT ON (r.kind, s.segment, r.origin) r.kind, s.segment, r.origin, s.sums
+FROM forecast_run r JOIN forecast_score s USING (run_id)
+WHERE s.part = 'champion' AND r.finished_at <= %(now)s AND r.origin > %(since)s::date AND r.scored > 0
+ORDER BY r.kind, s.segment, r.origin, r.run_id DESC;
+
+-- name: worth_of_demand
+-- Units a day that were wanted of all items in the last weeks, and what a unit earns, in one currency.
+SELECT coalesce(sum(d.units) / %(days)s, 0)::float8,
+       coalesce(sum(d.units * coalesce(i.price_minor - i.unit_cost_minor, i.price_minor * %(rate)s, 0)) / nullif(sum(d.units), 0), 0)::float8
+FROM demand_line d JOIN item i USING (item_id)
+WHERE d.day > %(since)s::date AND d.day <= %(now)s::date AND coalesce(i.currency, %(main)s) = %(main)s;

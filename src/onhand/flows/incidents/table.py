@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from onhand.flows.incidents import channels, orders, stock
+from onhand.flows.incidents import channels, demand, lanes, money, nodes, orders, stock, supply
 from onhand.flows.incidents.scene import FACTS, Detector
 from onhand.incidents.model import Kind
 
@@ -35,5 +35,29 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         name="gate_breaches", kinds=frozenset({Kind.GATE_BREACH}), every=timedelta(minutes=30),
         look=channels.breaches,
+    ),
+    Detector(
+        name="slow_lanes", kinds=frozenset({Kind.LANE_SLOW}), every=timedelta(minutes=30), look=lanes.slow,
+    ),
+    Detector(
+        name="capacity_breaches", kinds=frozenset({Kind.CAPACITY_BREACH}), every=timedelta(minutes=30),
+        look=nodes.breaches,
+    ),
+    Detector(
+        name="demand_spikes", kinds=frozenset({Kind.DEMAND_SPIKE}), every=timedelta(minutes=15), look=demand.spikes,
+    ),
+    Detector(
+        name="forecast_drifts", kinds=frozenset({Kind.FORECAST_DRIFT}), every=timedelta(hours=6), look=demand.drifts,
+    ),
+    Detector(
+        name="late_inbound", kinds=frozenset({Kind.INBOUND_LATE, Kind.INBOUND_SHORT}), every=timedelta(hours=1),
+        look=supply.late,
+    ),
+    Detector(
+        name="low_margins", kinds=frozenset({Kind.MARGIN_BREACH}), every=timedelta(hours=1), look=money.margins,
+        patience=money.SURE,
+    ),
+    Detector(
+        name="odd_prices", kinds=frozenset({Kind.PRICE_OUTLIER}), every=timedelta(minutes=15), look=money.outliers,
     ),
 )  # fmt: skip

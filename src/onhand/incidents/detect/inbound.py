@@ -99,15 +99,17 @@ def foreseen(
 def findings(
     seen: Late, names: Sequence[str], suppliers: Sequence[str], needed_at: Int64, units: Float64, margin_minor: Float64,
     now: datetime, *, daily_units: Float64, chance_min: float = 0.3, short_min: float = 0.1,
+    keys: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Finding]:  # fmt: skip
     """Late and short lines in words.
 
     margin_minor  float64[line], of a unit; daily_units: wanted a day once the stock has run out
     short_min     share of the units that must be missing
+    keys          what each line is known by; None: by its name
     """
     out: list[Finding] = []
     for line in np.flatnonzero((seen.chance >= chance_min) | (seen.units_short >= short_min * units)).tolist():
-        subject = Subject("inbound", (names[line],))
+        subject = Subject("inbound", (names[line],) if keys is None else keys[line])
         causes = (subject, Subject("supplier", (suppliers[line],)))
         if seen.chance[line] >= chance_min:
             lost = min(float(daily_units[line]) * float(seen.missing_days[line]), float(units[line]))
