@@ -1,9 +1,10 @@
 """Demand beyond what was forecast, and forecasts that have become worse."""
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from onhand.db import queries
 from onhand.demand.forecasts import store
@@ -16,6 +17,8 @@ from onhand.incidents.detect import demand
 from onhand.incidents.model import Finding, Subject
 
 SQL = queries(__file__)
+
+Float64 = npt.NDArray[np.float64]
 
 # Fewer units on a day are no spike of anything that sells.
 _UNITS_LEAST: Final = 3
@@ -47,16 +50,16 @@ def spikes(scene: Scene) -> Seen | Unseen:
     in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
     is_model = np.array([in_charge.get(SEGMENTS[s]) == "model" for s in rows.segment.tolist()], np.bool_)[place]
     day = (today - run.origin).days
-    quantiles = np.where(
+    quantiles: Float64 = np.where(
         is_model[:, None], rows.champion.quantiles[place, day], rows.baseline.quantiles[place, day]
     )  # fmt: skip
-    mean = np.where(is_model, rows.champion.mean[place, day], rows.baseline.mean[place, day])
+    mean: Float64 = np.where(is_model, rows.champion.mean[place, day], rows.baseline.mean[place, day])
     # A day that is not over is held against all of it: what is beyond that already is beyond it for certain.
     seen = demand.spikes(units, levels, quantiles, of=run.series)
     return _told(scene, seen, units, mean, rows.item[place].tolist(), rows.place[place].tolist())
 
 
-def _told(scene: Scene, seen: demand.Spikes, units: Any, mean: Any, item: list[int], place: list[int]) -> Seen:
+def _told(scene: Scene, seen: demand.Spikes, units: Float64, mean: Float64, item: list[int], place: list[int]) -> Seen:
     some = np.flatnonzero(seen.is_spike)
     ids = sorted({item[n] for n in some.tolist()})
     if not ids:
@@ -76,11 +79,9 @@ def _told(scene: Scene, seen: demand.Spikes, units: Any, mean: Any, item: list[i
         at = [places[place[n]] for n in mine]
         of = [items[item[n]] for n in mine]
         part = demand.Spikes(
-            limit=seen.limit[mine],
-            chance=seen.chance[mine],
-            confidence=seen.confidence[mine],
+            limit=seen.limit[mine], chance=seen.chance[mine], confidence=seen.confidence[mine],
             is_spike=seen.is_spike[mine],
-        )
+        )  # fmt: skip
         days = [min(max(next_in.get(item[n], _SUPPLY_DAYS), 1.0), _SUPPLY_DAYS_MAX) for n in mine]
         # What is sent to a region comes from any node.
         there = [free.get((item[n], (p.node_id or 0) if is_node else 0), 0.0) for n, p in zip(mine, at, strict=True)]

@@ -142,5 +142,6 @@ def _shipments(
     median, spread = lanes.centred(levels, quantiles)
     return lanes.Shipments(
         lane=lane, shipped_at=read.shipped[rows], delivered_at=read.delivered[rows],
-        median_days=np.maximum(median, 0.1), spread_days=spread, due_at=read.due[rows], late_minor=read.late_minor[rows],
+        median_days=np.maximum(median, 0.1), spread_days=spread, due_at=read.due[rows],
+        late_minor=read.late_minor[rows],
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Listings that earn less than they may, and prices that are most likely a slip."""
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -68,11 +68,12 @@ def outliers(scene: Scene) -> Seen | Unseen:
     )
     learned = money.learn_prices(place[~is_new], rows["price"][~is_new], category)
     item, price = place[is_new], rows["price"][is_new]
+    listed: list[int] = item.tolist()
     seen = money.outliers(item, price, learned)
     # As many again until somebody looks.
     begun = datetime.combine(scene.now.date(), time(), UTC)
     found = money.outlier_findings(
-        seen, price, [names[i] for i in item.tolist()], rows["units"][is_new].astype(np.float64), begun,
+        seen, price, [names[i] for i in listed], rows["units"][is_new].astype(np.float64), begun,
         confidence_min=0.3,
     )  # fmt: skip
     return Seen(findings=_apart(found, currency))
@@ -93,5 +94,4 @@ def _named(scene: Scene, keys: list[int]) -> tuple[list[tuple[str, str]], dict[t
 
 
 def _apart(found: list[Finding], currency: dict[tuple[str, str], str]) -> dict[str, list[Finding]]:
-    of: Any = currency
-    return by_currency(found, [of[f.subject.key] for f in found])
+    return by_currency(found, [currency[f.subject.key[0], f.subject.key[1]] for f in found])

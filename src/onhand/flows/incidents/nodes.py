@@ -24,8 +24,8 @@ _PAST: Final = timedelta(days=28)
 _RECENT_DAYS: Final = 7
 # What counts against a limit: fulfilments, lines or units, in the order of the columns that are read.
 _ORDERS, _LINES, _UNITS = range(3)
-# A node that says what it can do, and has more than this share of it left over from days that have passed, can do what it
-# has been seen to do of late.
+# A node that says what it can do, and has more than this share of it left over from days that have passed, can do what
+# it has been seen to do of late.
 _BEHIND: Final = 0.2
 _WORK: Final[dict[str, Column]] = {"node": "int", "day": "int", "orders": "int", "lines": "int", "units": "int"}
 
@@ -45,8 +45,8 @@ def breaches(scene: Scene) -> Seen | Unseen:
     if not told:
         return Unseen(reason="no node has a limit, and none has sent anything yet")
     seen = capacity.ahead(
-        np.array([t.overdue for t in told]), np.stack([t.arrivals for t in told]), np.stack([t.deviation for t in told]),
-        np.stack([t.capacity for t in told]), np.zeros(len(told), np.int64),
+        np.array([t.overdue for t in told]), np.stack([t.arrivals for t in told]),
+        np.stack([t.deviation for t in told]), np.stack([t.capacity for t in told]), np.zeros(len(told), np.int64),
     )  # fmt: skip
     # Half of what an order earns, for a customer who was let down; by what an order is to the node.
     earned, known = worth(scene).order_minor, scene.channels

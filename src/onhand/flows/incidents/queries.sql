@@ -355,7 +355,7 @@ SELECT f.node_id::bigint, (s.shipped_at::date - date '1970-01-01')::bigint, coun
 FROM orders o
 JOIN shipment s USING (order_id)
 JOIN fulfilment f USING (order_id, fulfilment_no)
-CROSS JOIN LATERAL (SELECT count(*) AS lines, sum(quantity) AS units FROM shipment_line l
+CROSS JOIN LATERAL (SELECT count(*) AS lines, coalesce(sum(quantity), 0) AS units FROM shipment_line l
                     WHERE (l.order_id, l.shipment_no) = (s.order_id, s.shipment_no)) l
 WHERE o.order_id >= %(first)s::uuid AND s.shipped_at >= %(since)s::date AND s.shipped_at < %(now)s::date
 GROUP BY 1, 2;

@@ -34,7 +34,7 @@ def late(scene: Scene) -> Seen | Unseen:
         return Seen()
     reference, line, supplier, item_ids, due, units, free = zip(*rows, strict=True)
     per_day = np.array([daily[item] for item in item_ids])
-    # Of several lines of an item each is looked at as if it were the next: the first is, and the others wait their turn.
+    # Of several lines of an item each is looked at as if it were the next.
     lasts = np.array(free) / per_day
     needed = (scene.now_us + np.maximum(lasts, 0.0) * DAY_US).astype(np.int64)
     # Of a supplier who was never heard of nothing is known but what all are like.
