@@ -3,8 +3,8 @@
     python benchmarks/incidents.py [--orders 100000] [--items 50000] [--nodes 20] [--json]
 
 Makes an embedded PostgreSQL of its own with that much in it (COPY, some minutes; removed in the end), lets all
-detectors look twice, and then, as orders and stock change, only at what has changed. The first pass learns what times in
-states, velocities and rhythms are like; that is done again once in some hours or a day.
+detectors look twice, and then, as orders and stock change, only at what has changed. The first pass learns what times
+in states, velocities and rhythms are like; that is done again once in some hours or a day.
 """
 
 import argparse
@@ -140,8 +140,10 @@ def fill(conn: Any, now: datetime, orders: int, items: int, nodes: int) -> list[
         " SELECT n, 'SKU-' || n, 'x', 2000, 1200, 'EUR', 'c' || n %% 20 FROM generate_series(1, %s) n", (items,)
     )  # fmt: skip
     conn.execute(
-        "INSERT INTO node (node_id, code, name, node_type, country, latitude, longitude, timezone, capacity_orders)"
-        " SELECT n, 'N' || n, 'x', 'store', 'DE', 50, 8, 'UTC', 100000 FROM generate_series(1, %s) n", (nodes,)
+        "INSERT INTO node (node_id, code, name, node_type, country, latitude, longitude, timezone, capacity_orders,"
+        " working_days)"
+        " SELECT n, 'N' || n, 'x', 'store', 'DE', 50, 8, 'UTC', 100000, '{1,2,3,4,5,6,7}' FROM generate_series(1, %s) n",
+        (nodes,),
     )  # fmt: skip
     conn.execute(
         "INSERT INTO channel (channel_id, code, name, currency, margin_rate)"

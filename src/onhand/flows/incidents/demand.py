@@ -19,6 +19,7 @@ from onhand.incidents.model import Finding, Subject
 SQL = queries(__file__)
 
 Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
 
 # Fewer units on a day are no spike of anything that sells.
 _UNITS_LEAST: Final = 3
@@ -44,16 +45,18 @@ def spikes(scene: Scene) -> Seen | Unseen:
     if rows is None:
         return Seen()
     key = {(i, p): n for n, (i, p) in enumerate(zip(rows.item.tolist(), rows.place.tolist(), strict=True))}
-    place = np.array([key.get(k, -1) for k in zip(wanted["item"].tolist(), wanted["place"].tolist(), strict=True)])
+    asked_for = zip(wanted["item"].tolist(), wanted["place"].tolist(), strict=True)
+    place: Int64 = np.array([key.get(k, -1) for k in asked_for], np.int64)
     known = place >= 0
     place, units = place[known], wanted["units"][known]
     in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
     is_model = np.array([in_charge.get(SEGMENTS[s]) == "model" for s in rows.segment.tolist()], np.bool_)[place]
     day = (today - run.origin).days
+    champion, baseline = rows.champion, rows.baseline
     quantiles: Float64 = np.where(
-        is_model[:, None], rows.champion.quantiles[place, day], rows.baseline.quantiles[place, day]
+        is_model[:, None], champion.quantiles[place, day], baseline.quantiles[place, day]
     )  # fmt: skip
-    mean: Float64 = np.where(is_model, rows.champion.mean[place, day], rows.baseline.mean[place, day])
+    mean: Float64 = np.where(is_model, champion.mean[place, day], baseline.mean[place, day])
     # A day that is not over is held against all of it: what is beyond that already is beyond it for certain.
     seen = demand.spikes(units, levels, quantiles, of=run.series)
     return _told(scene, seen, units, mean, rows.item[place].tolist(), rows.place[place].tolist())
@@ -66,7 +69,7 @@ def _told(scene: Scene, seen: demand.Spikes, units: Float64, mean: Float64, item
         return Seen()
     items, places = scene.items(ids), load_places(scene.conn)
     free: dict[tuple[int, int], float] = {
-        (i, n): u for i, n, u in scene.conn.execute(SQL["free_units"], {"items": ids})
+        (i, n): u for i, n, u in scene.conn.execute(SQL["free_units"], {"items": ids, "now": scene.now})
     }
     next_in = dict(scene.conn.execute(SQL["next_inbound"], {"items": ids, "now": scene.now}).fetchall())
     begun = datetime.combine(scene.now.date(), time(), UTC)
@@ -110,7 +113,7 @@ def drifts(scene: Scene) -> Seen | Unseen:
         return Unseen(reason=f"fewer than {_ORIGINS_MIN} stored forecasts have come true")
     of = {
         "now": scene.now, "since": scene.now - _DEMAND_OF, "days": float(_DEMAND_OF.days), "rate": MARGIN_RATE,
-        "main": scene.currency,
+        "main": scene.currency, "before": scene.id_at(scene.now),
     }  # fmt: skip
     units, margin = scene.conn.execute(SQL["worth_of_demand"], of).fetchone() or (0.0, 0.0)
     found: list[Finding] = []

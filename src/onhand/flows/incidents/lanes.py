@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.db import queries
+from onhand.demand.store import Kind as Column
+from onhand.demand.store import fetch
 from onhand.flows.incidents.channels import worth
 from onhand.flows.incidents.scene import Scene, Seen, Unseen
 from onhand.incidents.detect import lanes
@@ -32,13 +34,17 @@ _OWN_MIN: Final = 30
 # Where fewer of the settled ones were ever told to have arrived, nobody tells: no news is none.
 _TOLD_MIN: Final = 0.8
 _LEVELS: Final = (0.1, 0.5, 0.9)
+_COLUMNS: Final[dict[str, Column]] = {
+    "node": "int", "way": "int", "shipped": "int", "delivered": "int", "due": "int", "channel": "int", "is_main": "int",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """Shipments of lanes that tell of deliveries."""
+    """Shipments, each with its place in `lanes`."""
 
-    lane: list[Lane]
+    lanes: list[Lane]
+    lane: Int64
     shipped: Int64
     delivered: Int64
     due: Int64
@@ -64,8 +70,7 @@ def slow(scene: Scene) -> Seen | Unseen:
         return Unseen(reason=f"too few shipments that have arrived: {error}")
     number = dict(learned.number)
     read = _read(scene, _WATCHED)
-    keep = [learned.told.get(lane, 1.0) >= _TOLD_MIN for lane in read.lane]
-    shipments = _shipments(read, number, learned.days, np.array(keep, np.bool_))
+    shipments = _shipments(read, number, learned.days, learned.told)
     seen = lanes.watch(shipments, learned.watch, scene.now_us, lanes=len(number))
     names = sorted(number, key=lambda lane: number[lane])
     found = lanes.findings(seen, names, causes=[Subject("carrier", (carrier,)) for _, carrier, _ in names])
@@ -81,21 +86,23 @@ def _read(scene: Scene, back: timedelta) -> _Read:
     since = scene.now - back
     asked = {
         "now": scene.now, "since": since, "first": scene.id_at(since - timedelta(days=_SETTLED_DAYS)),
-        "limit": _SHIPMENTS_MAX,
+        "limit": _SHIPMENTS_MAX, "main": scene.currency,
     }  # fmt: skip
-    rows = scene.conn.execute(SQL["shipments"], asked).fetchall()
-    node, carrier, country, shipped, delivered, due, channel, currency = list(zip(*rows, strict=True)) or [()] * 8
-    earned, main = worth(scene).order_minor, scene.currency
-    at = np.array(delivered, np.int64)
-    began = np.array(shipped, np.int64)
+    rows = fetch(scene.conn, SQL["shipments"], asked, _COLUMNS)
+    ways = scene.memory.get("ways of carriers", scene.now, _LEARN_EVERY, dict[int, tuple[str, str]])
+    if not set(np.unique(rows["way"]).tolist()) <= ways.keys():
+        ways.update({way: (carrier, to) for way, carrier, to in scene.conn.execute(SQL["ways"], asked)})
+    pairs, lane = np.unique(np.stack([rows["node"], rows["way"]], axis=1), axis=0, return_inverse=True)
+    earned = worth(scene).order_minor
+    channels, place = np.unique(rows["channel"], return_inverse=True)
+    # Half of what an order earns, for a customer who was let down. Other currencies are left out, not added.
+    late = np.array([0.5 * earned.get(channel, 0.0) for channel in channels.tolist()])
     return _Read(
-        lane=[(scene.nodes.get(n, ""), c, to) for n, c, to in zip(node, carrier, country, strict=True)], shipped=began,
+        lanes=[(scene.nodes.get(node, ""), *ways[way]) for node, way in pairs.tolist()], lane=lane.reshape(-1),
+        shipped=rows["shipped"],
         # A clock of a carrier may be behind ours.
-        delivered=np.where(at < 0, lanes.NOT_YET, np.maximum(at, began)), due=np.array(due, np.int64),
-        # Half of what an order earns, for a customer who was let down. Other currencies are left out, not added.
-        late_minor=np.array(
-            [0.5 * earned.get(c, 0.0) if k == main else 0.0 for c, k in zip(channel, currency, strict=True)], np.float64
-        ),
+        delivered=np.where(rows["delivered"] < 0, lanes.NOT_YET, np.maximum(rows["delivered"], rows["shipped"])),
+        due=rows["due"], late_minor=np.where(rows["is_main"] == 1, late[place], 0.0) if len(late) else np.zeros(0),
     )  # fmt: skip
 
 
@@ -104,44 +111,39 @@ def _learn(scene: Scene) -> _Learned:
     read = _read(scene, _HISTORY)
     settled = read.shipped <= scene.now_us - _SETTLED_DAYS * DAY_US
     arrived = settled & (read.delivered != lanes.NOT_YET)
-    took = np.where(arrived, read.delivered - read.shipped, 0) / DAY_US
-    told: dict[Lane, list[int]] = {}
-    by: dict[tuple[str, str] | None, list[float]] = {None: []}
-    for n in np.flatnonzero(settled).tolist():
-        lane = read.lane[n]
-        counts = told.setdefault(lane, [0, 0])
-        counts[0] += int(arrived[n])
-        counts[1] += 1
-        if arrived[n]:
-            by[None].append(float(took[n]))
-            by.setdefault((lane[1], lane[2]), []).append(float(took[n]))
-    if not by[None]:
+    if not arrived.any():
         raise ValueError("none that is older than a month was told to have arrived")
-    days = {
-        key: np.quantile(np.array(values), _LEVELS)
-        for key, values in by.items() if key is None or len(values) >= _OWN_MIN
-    }  # fmt: skip
-    share = {lane: some / of for lane, (some, of) in told.items()}
+    took = np.where(arrived, read.delivered - read.shipped, 0) / DAY_US
+    of = np.bincount(read.lane[settled], minlength=len(read.lanes))
+    some = np.bincount(read.lane[arrived], minlength=len(read.lanes))
+    share = {lane: float(some[n] / of[n]) for n, lane in enumerate(read.lanes) if of[n]}
+    days: dict[tuple[str, str] | None, Float64] = {None: np.quantile(took[arrived], _LEVELS)}
+    for way in {(carrier, to) for _, carrier, to in read.lanes}:
+        mine = np.array([lane[1:] == way for lane in read.lanes], np.bool_)[read.lane] & arrived
+        if mine.sum() >= _OWN_MIN:
+            days[way] = np.quantile(took[mine], _LEVELS)
     number: dict[Lane, int] = {}
-    keep = np.array([share.get(lane, 1.0) >= _TOLD_MIN for lane in read.lane], np.bool_)
-    history = _shipments(read, number, days, keep)
-    watch = lanes.learn(history, scene.now_us, replayed=_REPLAYED)
+    watch = lanes.learn(_shipments(read, number, days, share), scene.now_us, replayed=_REPLAYED)
     return _Learned(number=number, days=days, told=share, watch=watch)
 
 
 def _shipments(
-    read: _Read, number: dict[Lane, int], days: dict[tuple[str, str] | None, Float64], keep: npt.NDArray[np.bool_]
+    read: _Read, number: dict[Lane, int], days: dict[tuple[str, str] | None, Float64], told: dict[Lane, float]
 ) -> lanes.Shipments:
-    """What is to be kept of them, as the detector takes it; lanes without a number are given one."""
-    rows = np.flatnonzero(keep)
-    chosen = [read.lane[n] for n in rows.tolist()]
-    lane = np.array([number.setdefault(one, len(number)) for one in chosen], np.int64)
-    levels = np.array(_LEVELS)
-    found = [days.get((carrier, country), days[None]) for _, carrier, country in chosen]
-    quantiles: Any = np.stack(found) if found else np.ones((0, len(_LEVELS)))
-    median, spread = lanes.centred(levels, quantiles)
+    """Those of lanes that tell of deliveries, as the detector takes them; lanes without a number are given one."""
+    tells = np.array([told.get(lane, 1.0) >= _TOLD_MIN for lane in read.lanes], np.bool_)
+    of = np.array(
+        [number.setdefault(lane, len(number)) if ok else -1 for lane, ok in zip(read.lanes, tells, strict=True)],
+        np.int64,
+    )
+    quantiles = np.array([days.get((carrier, to), days[None]) for _, carrier, to in read.lanes]).reshape(
+        -1, len(_LEVELS)
+    )
+    median, spread = lanes.centred(np.array(_LEVELS), quantiles)
+    rows = np.flatnonzero(tells[read.lane]) if len(read.lane) else np.zeros(0, np.int64)
+    lane = read.lane[rows]
     return lanes.Shipments(
-        lane=lane, shipped_at=read.shipped[rows], delivered_at=read.delivered[rows],
-        median_days=np.maximum(median, 0.1), spread_days=spread, due_at=read.due[rows],
+        lane=of[lane], shipped_at=read.shipped[rows], delivered_at=read.delivered[rows],
+        median_days=np.maximum(median[lane], 0.1), spread_days=spread[lane], due_at=read.due[rows],
         late_minor=read.late_minor[rows],
     )  # fmt: skip

@@ -20,6 +20,8 @@ SURE: Final = Patience(open_at=0.95, close_at=0.7)
 """Of many listings some always look bad by chance."""
 
 _ORDERS_OF: Final = timedelta(days=7)
+# Of a week with more, the last ones.
+_ORDERS_MAX: Final = 50_000
 _PRICES_OF: Final = timedelta(days=90)
 _PRICES_MIN: Final = 30
 _MARGIN: Final[dict[str, Column]] = {"channel": "int", "item": "int", "revenue": "float", "cost": "float"}
@@ -30,7 +32,7 @@ def margins(scene: Scene) -> Seen:
     """Listings whose orders of the last week earned less than the channel's `margin_floor` (a setting of the channel, a
     share of revenue), or nothing where it has none."""
     since = scene.now - _ORDERS_OF
-    asked = {"now": scene.now, "since": since, "first": scene.id_at(since)}
+    asked = {"now": scene.now, "since": since, "first": scene.id_at(since), "limit": _ORDERS_MAX}
     rows = fetch(scene.conn, SQL["margins"], asked, _MARGIN)
     if not len(rows["item"]):
         return Seen()

@@ -141,10 +141,15 @@ SELECT o.order_id, (extract(epoch FROM o.placed_at) * 1000000)::bigint,
                    & 9223372036854775807
         FROM json_array_elements(o.lines::json) l),
        (o.status IN ('sourced', 'backordered', 'held', 'unfillable'))::int::bigint
-FROM orders o LEFT JOIN customer c USING (customer_id)
-WHERE o.placed_at > %(since)s AND o.placed_at <= %(now)s AND o.status <> 'cancelled'
-  AND (o.order_id = ANY (%(ids)s::uuid[]) OR o.customer_id IN (
-        SELECT n.customer_id FROM orders n WHERE n.order_id = ANY (%(ids)s::uuid[])));
+FROM (
+    SELECT order_id FROM orders WHERE order_id = ANY (%(ids)s::uuid[])
+    UNION
+    SELECT s.order_id FROM orders n JOIN orders s ON s.customer_id = n.customer_id
+    WHERE n.order_id = ANY (%(ids)s::uuid[])
+) AS some
+JOIN orders o USING (order_id)
+LEFT JOIN customer c USING (customer_id)
+WHERE o.placed_at > %(since)s AND o.placed_at <= %(now)s AND o.status <> 'cancelled';
 
 -- Stock ----------------------------------------------------------------------------------------------------------------
 
@@ -174,9 +179,11 @@ WITH shelf AS (
 )
 SELECT item_id::bigint, coalesce(s.units, 0)::bigint, coalesce(w.units, 0)::bigint, coalesce(w.orders, 0)::bigint,
        coalesce(w.penalty_minor, 0)::float8, (extract(epoch FROM least(s.since, w.since)) * 1000000)::bigint,
-       coalesce((SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p
-                 WHERE p.item_id = coalesce(s.item_id, w.item_id)), 0)::bigint
-FROM shelf s FULL JOIN waiting w USING (item_id);
+       (coalesce((SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p WHERE p.item_id = t.item_id), 0)
+        - coalesce((SELECT sum(e.d_on_hand - e.d_unavailable - e.d_allocated) FROM ledger_entry e
+                    WHERE e.item_id = t.item_id AND e.recorded_at > %(now)s), 0))::bigint
+FROM (SELECT coalesce(s.item_id, w.item_id) AS item_id FROM shelf s FULL JOIN waiting w USING (item_id)) AS t
+LEFT JOIN shelf s USING (item_id) LEFT JOIN waiting w USING (item_id);
 
 -- name: items_of_orders
 SELECT DISTINCT q.item_id FROM queue_line q WHERE q.order_id = ANY (%(ids)s::uuid[])
@@ -228,6 +235,10 @@ LEFT JOIN moved m USING (item_id, node_id)
 LEFT JOIN later l USING (item_id, node_id)
 WHERE p.on_hand - coalesce(l.on_hand, 0) > p.unavailable - coalesce(l.unavailable, 0)
   AND (%(items)s::int[] IS NULL OR p.item_id = ANY (%(items)s::int[]) AND p.node_id = ANY (%(nodes)s::int[]));
+
+-- name: moved_positions
+-- Positions that entries were recorded at.
+SELECT DISTINCT item_id::bigint, node_id::bigint FROM ledger_entry WHERE recorded_at > %(since)s AND recorded_at <= %(now)s;
 
 -- name: rejections
 -- Of nodes that looked for an item and did not find it.
@@ -373,7 +384,9 @@ WHERE i.closed_at > %(since)s AND i.closed_at <= %(now)s AND i.kind IN ('purchas
 -- Lines of suppliers that are awaited, and what there is of the item meanwhile, at all nodes.
 SELECT i.reference, l.line_no, coalesce(i.supplier, ''), l.item_id,
        (extract(epoch FROM l.expected_at) * 1000000)::bigint, (l.quantity - l.received)::float8,
-       coalesce((SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p WHERE p.item_id = l.item_id), 0)::float8
+       (coalesce((SELECT sum(p.on_hand - p.unavailable - p.allocated) FROM stock_position p WHERE p.item_id = l.item_id), 0)
+        - coalesce((SELECT sum(e.d_on_hand - e.d_unavailable - e.d_allocated) FROM ledger_entry e
+                    WHERE e.item_id = l.item_id AND e.recorded_at > %(now)s), 0))::float8
 FROM inbound i JOIN inbound_line l USING (inbound_id)
 WHERE i.closed_at IS NULL AND i.created_at <= %(now)s AND l.received < l.quantity
   AND i.kind IN ('purchase', 'shipping_notice')
@@ -384,6 +397,7 @@ ORDER BY i.reference, l.line_no;
 SELECT item_id, (sum(units) / %(days)s)::float8 FROM (
     SELECT item_id, units - cancelled AS units FROM demand_line
     WHERE item_id = ANY (%(items)s::int[]) AND day >= %(since)s::date AND day <= %(now)s::date
+      AND order_id < %(before)s::uuid
     UNION ALL
     SELECT item_id, -d_on_hand FROM ledger_entry
     WHERE item_id = ANY (%(items)s::int[]) AND reason = 'sale' AND occurred_at >= %(since)s AND occurred_at <= %(now)s
@@ -397,29 +411,39 @@ FROM inbound_line WHERE item_id = ANY (%(items)s::int[]) AND received < quantity
 -- Lanes ----------------------------------------------------------------------------------------------------------------
 
 -- name: shipments
--- From where, by whom, to where; -1: under way.
-SELECT f.node_id, coalesce(s.carrier, ''), coalesce(o.request::json #>> '{destination,country}', ''),
+-- From where; by whom and to where, as a number that is equal where these are; when it left and arrived (-1: it is under
+-- way), and was to arrive; of which channel, and whether in the currency of most orders.
+SELECT f.node_id::bigint, hashtextextended(concat_ws('/', s.carrier, o.request::json #>> '{destination,country}'), 0),
        (extract(epoch FROM s.shipped_at) * 1000000)::bigint,
        coalesce((extract(epoch FROM CASE WHEN s.delivered_at <= %(now)s THEN s.delivered_at END) * 1000000)::bigint, -1),
-       (extract(epoch FROM f.deliver_by) * 1000000)::bigint, o.channel_id, o.currency
+       (extract(epoch FROM f.deliver_by) * 1000000)::bigint, o.channel_id::bigint, (o.currency = %(main)s)::int::bigint
 FROM orders o
 JOIN shipment s USING (order_id)
 JOIN fulfilment f USING (order_id, fulfilment_no)
 WHERE o.order_id >= %(first)s::uuid AND s.shipped_at > %(since)s AND s.shipped_at <= %(now)s AND f.method = 'ship'
 ORDER BY o.order_id DESC LIMIT %(limit)s;
 
+-- name: ways
+-- The carriers and countries of the same, by that number.
+SELECT DISTINCT hashtextextended(concat_ws('/', s.carrier, o.request::json #>> '{destination,country}'), 0),
+       coalesce(s.carrier, ''), coalesce(o.request::json #>> '{destination,country}', '')
+FROM orders o
+JOIN shipment s USING (order_id)
+WHERE o.order_id >= %(first)s::uuid AND s.shipped_at > %(since)s AND s.shipped_at <= %(now)s;
+
 -- Money ----------------------------------------------------------------------------------------------------------------
 
 -- name: margins
--- What orders of each listing brought and cost: revenue of their lines, the items' costs, and the share of what it costs to
+-- What the last orders of each listing brought and cost: revenue of their lines, the items' costs, and the share of what it costs to
 -- send them. Orders in another currency than the channel's, and lines of items whose cost nobody knows, are left out.
 WITH line AS (
     SELECT o.order_id, o.channel_id, (l ->> 1)::int AS item_id, ((l ->> 2)::bigint - coalesce((l ->> 5)::bigint, 0)) AS units,
            (l ->> 3)::bigint AS price_minor
-    FROM orders o
+    FROM (SELECT * FROM orders
+          WHERE order_id >= %(first)s::uuid AND created_at > %(since)s AND created_at <= %(now)s AND status <> 'cancelled'
+          ORDER BY order_id DESC LIMIT %(limit)s) o
     JOIN channel c ON c.channel_id = o.channel_id AND c.currency = o.currency
     CROSS JOIN LATERAL json_array_elements(o.lines::json) AS l
-    WHERE o.order_id >= %(first)s::uuid AND o.created_at > %(since)s AND o.created_at <= %(now)s AND o.status <> 'cancelled'
 ), whole AS (
     SELECT order_id, sum(units * price_minor)::float8 AS minor FROM line GROUP BY order_id
 ), sent AS (
@@ -464,9 +488,13 @@ SELECT item_id::bigint, place_id::bigint, sum(units)::float8 FROM (
 ) d GROUP BY item_id, place_id HAVING sum(units) >= %(least)s;
 
 -- name: free_units
--- Units of some items that are free, by node; those of all nodes together stand under 0.
-SELECT item_id, coalesce(node_id, 0), sum(on_hand - unavailable - allocated)::float8
-FROM stock_position WHERE item_id = ANY (%(items)s::int[])
+-- Units of some items that were free then, by node; those of all nodes together stand under 0.
+SELECT item_id, coalesce(node_id, 0), sum(units)::float8 FROM (
+    SELECT item_id, node_id, on_hand - unavailable - allocated AS units FROM stock_position WHERE item_id = ANY (%(items)s::int[])
+    UNION ALL
+    SELECT item_id, node_id, -(d_on_hand - d_unavailable - d_allocated) FROM ledger_entry
+    WHERE item_id = ANY (%(items)s::int[]) AND recorded_at > %(now)s
+) AS free
 GROUP BY GROUPING SETS ((item_id, node_id), (item_id));
 
 -- name: scores
@@ -481,4 +509,5 @@ ORDER BY r.kind, s.segment, r.origin, r.run_id DESC;
 SELECT coalesce(sum(d.units) / %(days)s, 0)::float8,
        coalesce(sum(d.units * coalesce(i.price_minor - i.unit_cost_minor, i.price_minor * %(rate)s, 0)) / nullif(sum(d.units), 0), 0)::float8
 FROM demand_line d JOIN item i USING (item_id)
-WHERE d.day > %(since)s::date AND d.day <= %(now)s::date AND coalesce(i.currency, %(main)s) = %(main)s;
+WHERE d.day > %(since)s::date AND d.day <= %(now)s::date AND d.order_id < %(before)s::uuid
+  AND coalesce(i.currency, %(main)s) = %(main)s;

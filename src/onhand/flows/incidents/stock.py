@@ -6,7 +6,7 @@ nothing to take, for an online order does not see the shelf. What an online orde
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -75,6 +75,10 @@ _COUNT_MINOR, _REJECTION_MINOR = 200.0, 500.0
 # Days until somebody would count it anyway.
 _NEXT_COUNT_DAYS: Final = 60.0
 _COUNTS_MAX: Final = 1_000
+# An entry is recorded as of the beginning of its transaction, which may have ended after we looked.
+_OVERLAP: Final = timedelta(minutes=5)
+# When so many positions have moved, all of them are read again.
+_REREAD_SHARE: Final = 0.2
 # Vanished items in a day as long as no counts tell: of one in 2,000 item-nodes, with the weight of 10,000 days.
 _VANISHED, _VANISHED_DAYS = 5.0, 10_000.0
 # Units with which an item is taken to sell as before, until its sales say otherwise.
@@ -103,9 +107,7 @@ def _phantoms(scene: Scene, keys: Sequence[tuple[int, int]] | None) -> Seen | Un
     if learned is None:
         return Unseen(reason="nothing was sold over a counter in the last weeks: phantoms are told by that")
     asked = learned.lists | _asked(scene, keys)
-    rows = fetch(scene.conn, SQL["positions"], asked, _POSITION)
-    if keys is not None:
-        rows = _only(rows, keys)
+    rows = learned.board.followed(scene, asked) if keys is None else _only(_read(scene, asked), keys)
     run = rows["run_days"] = np.maximum(rows["run_days"], 0.0)
     rejected = _rejections(scene, asked, rows)
     days = np.maximum(rows["open_days"] - run, 0.0)
@@ -146,6 +148,7 @@ class _Learned:
     factors   float64[item_id], what an item sells over all counters now as a share of before
     counters  node_ids that sell over the counter
     lists     categories and currencies, in the order in which rows number them
+    board     all positions as they were read last
     """
 
     velocities: absence.Velocities
@@ -153,12 +156,49 @@ class _Learned:
     factors: Float64
     counters: Int64
     lists: dict[str, list[str]]
+    board: "_Board"
 
     def factor(self, rows: Rows) -> Float64:
         """float64[n]: see phantoms.Positions. Silence proves nothing where nobody buys at the shelf."""
         known = rows["item"] < len(self.factors)
         of_item = np.where(known, self.factors[np.where(known, rows["item"], 0)], 1.0)
         return np.where(np.isin(rows["node"], self.counters), of_item, 0.0)
+
+
+class _Board:
+    """All positions with units, as of when each was read: one that no entry was recorded at since then is as it was, but
+    for the time that has passed. Reading all of them takes many times as long as reading what has moved."""
+
+    def __init__(self, rows: Rows, at: datetime) -> None:
+        self.rows, self._at = rows, at
+        self._read = np.full(len(rows["item"]), at.timestamp())
+
+    def followed(self, scene: Scene, asked: dict[str, Any]) -> Rows:
+        """They as they are now."""
+        since = {"since": self._at - _OVERLAP, "now": scene.now}
+        moved = fetch(scene.conn, SQL["moved_positions"], since, {"item": "int", "node": "int"})
+        if len(moved["item"]) > _REREAD_SHARE * len(self.rows["item"]):
+            self.rows = _read(scene, asked)
+            self._read = np.full(len(self.rows["item"]), scene.now.timestamp())
+        elif len(moved["item"]):
+            keys = [*zip(moved["item"].tolist(), moved["node"].tolist(), strict=True)]
+            new = _only(_read(scene, asked | _asked(scene, keys)), keys)
+            stays = ~np.isin(_key(self.rows), _key(moved))
+            self.rows = {name: np.concatenate([values[stays], new[name]]) for name, values in self.rows.items()}
+            self._read = np.concatenate([self._read[stays], np.full(len(new["item"]), scene.now.timestamp())])
+        self._at = scene.now
+        passed = (scene.now.timestamp() - self._read) / 86_400
+        return self.rows | {
+            "run_days": self.rows["run_days"] + passed, "open_days": self.rows["open_days"] + passed
+        }  # fmt: skip
+
+
+def _read(scene: Scene, asked: dict[str, Any]) -> Rows:
+    return fetch(scene.conn, SQL["positions"], asked, _POSITION)
+
+
+def _key(rows: Rows) -> Int64:
+    return rows["item"] << 32 | rows["node"]
 
 
 def _learn(scene: Scene) -> _Learned | None:
@@ -168,11 +208,12 @@ def _learn(scene: Scene) -> _Learned | None:
     lists = {"categories": categories, "currencies": currencies}
     asked = lists | _asked(scene, None)
     squares = fetch(scene.conn, SQL["squares"], asked, {"item": "int", "node": "int", "squares": "float"})
-    rows = fetch(scene.conn, SQL["positions"], asked, _POSITION) if len(squares["item"]) else None
-    if rows is None:
+    if not len(squares["item"]):
         return None
+    board = _Board(_read(scene, asked), scene.now)
     counters = np.unique(squares["node"])
-    rows = {name: values[np.isin(rows["node"], counters)] for name, values in rows.items()}
+    here = np.isin(board.rows["node"], counters)
+    rows = {name: values[here] for name, values in board.rows.items()}
     if not len(rows["item"]):
         return None
     units, days = rows["units"], np.maximum(rows["open_days"], 1.0)
@@ -192,7 +233,8 @@ def _learn(scene: Scene) -> _Learned | None:
     # A rise elsewhere proves nothing of any one.
     factors = np.minimum((sold + _SHARED_UNITS) / (expected + _SHARED_UNITS), 1.0)
     return _Learned(
-        velocities=velocities, hazard=min(hazard, 0.01), factors=factors, counters=counters, lists=lists
+        velocities=velocities, hazard=min(hazard, 0.01), factors=factors, counters=counters, lists=lists,
+        board=board,
     )  # fmt: skip
 
 
@@ -207,18 +249,18 @@ def _asked(scene: Scene, keys: Sequence[tuple[int, int]] | None) -> dict[str, An
 
 def _only(rows: Rows, keys: Sequence[tuple[int, int]]) -> Rows:
     chosen = np.array([item << 32 | node for item, node in keys], np.int64)
-    mine = np.isin(rows["item"] << 32 | rows["node"], chosen)
+    mine = np.isin(_key(rows), chosen)
     return {name: values[mine] for name, values in rows.items()}
 
 
 def _looked_up(rows: Rows, table: Rows, column: str) -> Float64:
     """float64[n]: a column of another table for each position; 0 where it has none."""
-    key = table["item"] << 32 | table["node"]
+    key = _key(table)
     order = np.argsort(key)
-    place = np.searchsorted(key, rows["item"] << 32 | rows["node"], sorter=order)
+    place = np.searchsorted(key, _key(rows), sorter=order)
     place = np.minimum(place, len(key) - 1)
     found = order[place]
-    same = key[found] == (rows["item"] << 32 | rows["node"])
+    same = key[found] == _key(rows)
     return np.where(same, table[column][found], 0.0)
 
 
@@ -229,11 +271,11 @@ def _rejections(scene: Scene, asked: dict[str, Any], rows: Rows) -> Int64:
     if not len(some):
         return out
     told = fetch(scene.conn, SQL["rejections"], asked, {"item": "int", "node": "int", "age_days": "float"})
-    key = rows["item"][some] << 32 | rows["node"][some]
+    key = _key(rows)[some]
     order = np.argsort(key)
-    place = np.minimum(np.searchsorted(key, told["item"] << 32 | told["node"], sorter=order), len(key) - 1)
+    place = np.minimum(np.searchsorted(key, _key(told), sorter=order), len(key) - 1)
     row = some[order[place]]
-    same = (rows["item"][row] << 32 | rows["node"][row]) == (told["item"] << 32 | told["node"])
+    same = _key(rows)[row] == _key(told)
     counts = same & (told["age_days"] <= rows["run_days"][row])
     np.add.at(out, row[counts], 1)
     return out

@@ -68,5 +68,6 @@ def _learn(scene: Scene) -> tuple[dict[str, int], inbound.Suppliers] | None:
 
 def daily_demand(scene: Scene, items: Any) -> dict[int, float]:
     """Units a day of some items over the last four weeks, by item_id; of those that were not wanted nothing."""
-    asked = {"now": scene.now, "since": scene.now - _DEMAND, "days": float(_DEMAND.days), "items": sorted(set(items))}
+    asked = {"now": scene.now, "since": scene.now - _DEMAND, "days": float(_DEMAND.days), "items": sorted(set(items)),
+             "before": scene.id_at(scene.now)}  # fmt: skip
     return dict(scene.conn.execute(SQL["daily_demand"], asked).fetchall())

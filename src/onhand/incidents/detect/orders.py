@@ -34,8 +34,10 @@ _NEIGHBOURS: Final = 3
 _SOON_H: Final = 0.25
 _LATER_H: Final = 12.0
 _LATER_SHARE: Final = 0.2
-# How alike an order is that was meant to be the same one: one line may have been added.
-_SAME_BASKET: Final = 0.9
+# Who has forgotten something comes back within some hours.
+_FORGOT_H: Final = 6.0
+# How alike an order is that was meant to be the same one: now and then a line was added.
+_SAME_BASKET: Final = 0.98
 _SAME_ADDRESS: Final = 0.97
 _SAME_CUSTOMER: Final = 0.9
 
@@ -112,12 +114,14 @@ class Habits:
     same_basket   share of those that are the same as the one before
     same_address  share of those that go to the same address
     twice         share of orders that are placed twice
+    soon          share of orders that another, different one follows within hours: something was forgotten
     """
 
     per_hour: float
     same_basket: float
     same_address: float
     twice: float = 0.002
+    soon: float = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +220,7 @@ def stuck_findings(
 
 def learn_habits(history: Orders, *, twice: float = 0.002) -> Habits:
     """How customers come back, from past orders: of those that follow another of the customer by two days to a month,
-    for sooner ones may be the same order."""
+    for sooner ones may be the same order; and of sooner ones that have another basket, which are not."""
     known = history.customer >= 0
     order = np.lexsort((history.placed_at[known], history.customer[known]))
     customer, address = history.customer[known][order], history.address[known][order]
@@ -228,7 +232,10 @@ def learn_habits(history: Orders, *, twice: float = 0.002) -> Habits:
     # Two of ten orders the same and nine of ten to the same address, until ten have been seen.
     same_basket = (int((basket[1:] == basket[:-1])[again].sum()) + 2) / (count + 10)
     same_address = (int((address[1:] == address[:-1])[again].sum()) + 9) / (count + 10)
+    forgot = (customer[1:] == customer[:-1]) & (gap <= 2 * DAY_US) & (basket[1:] != basket[:-1])
     return Habits(
+        # As long as few orders were seen, one in 200.
+        soon=(int(forgot.sum()) + 1) / (len(customer) + 200),
         per_hour=(count + 1) / (hours + 30 * 24),
         same_basket=same_basket,
         same_address=min(same_address, 0.99),
@@ -242,7 +249,7 @@ def duplicates(orders: Orders, habits: Habits, *, within_hours: float = 48.0, co
 
     With g hours between them, and s the share of orders with that basket, the odds are
 
-        twice f(g) / (per_hour e^(-per_hour g)) x P(basket, address, customer | same) / P(... | customer came back),
+        twice f(g) / (per_hour e^(-per_hour g) + soon e^(-g / 6) / 6) x P(basket, address, customer | same) / P(... | customer came back),
         P(same basket | came back) = same_basket + (1 - same_basket) s
 
     of customers who are not known to be the same, but whose address is, the rate is that of an address.
@@ -335,7 +342,8 @@ def _seen_before(basket: Int64, order: Int64, baskets: int) -> Float64:
 
 def _log_odds(orders: Orders, habits: Habits, first: Int64, second: Int64, gap: Float64, usual: Float64) -> Float64:
     soon = (1 - _LATER_SHARE) / _SOON_H * np.exp(-gap / _SOON_H) + _LATER_SHARE / _LATER_H * np.exp(-gap / _LATER_H)
-    odds = np.log(habits.twice * soon) - np.log(habits.per_hour) + habits.per_hour * gap
+    again = habits.per_hour * np.exp(-habits.per_hour * gap) + habits.soon / _FORGOT_H * np.exp(-gap / _FORGOT_H)
+    odds = np.log(habits.twice * soon) - np.log(again)
 
     def told(values: Int64, if_same: float, if_not: Float64 | float) -> Float64:
         alike = values[first] == values[second]
