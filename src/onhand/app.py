@@ -40,6 +40,7 @@ from onhand.flows.forecasts import job as forecasts
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
+from onhand.flows.incidents.watch import Watch, forget_incidents
 from onhand.flows.intake import Intake
 from onhand.flows.payments.cashier import Cashier
 from onhand.flows.payments.tend import tend
@@ -67,6 +68,7 @@ from onhand.flows.tracking.foretell import run_apart as foretell_apart
 from onhand.flows.tracking.settle import Settler, purge_scans
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
+from onhand.incidents.detect.warm import is_detectors_kept, warm_detectors
 from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
@@ -252,6 +254,7 @@ class App:
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         settler = Settler(self.state)
+        watch, compiled = Watch(self.db, now=self.state.now), threading.Event()
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
@@ -269,11 +272,13 @@ class App:
             ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._mailer(), stop)),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
             ("payments", 1.0, lambda: tend(self.state)),
+            ("incidents", 2.0, lambda: compiled.is_set() and self._watch(watch)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
             ("purge of scans", 600.0, lambda: self.db.transact(lambda conn: purge_scans(conn, self.state.now()))),
             ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
+            ("purge of incidents", 600.0, lambda: self.db.transact(lambda c: forget_incidents(c, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)
@@ -301,7 +306,9 @@ class App:
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))
-        jobs.append(threading.Thread(target=_compile_apart, args=(stop,), name="onhand compiling", daemon=True))
+        jobs.append(
+            threading.Thread(target=_compile_apart, args=(stop, compiled), name="onhand compiling", daemon=True)
+        )
         for job in jobs:
             job.start()
         stop.wait()
@@ -328,6 +335,10 @@ class App:
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()
         foreseer.look()
+
+    def _watch(self, watch: Watch) -> None:
+        give_way()
+        watch.look()
 
     def _fold(self, stop: threading.Event) -> None:
         give_way()
@@ -414,12 +425,15 @@ def _spare_the_collector() -> None:
 def _compile_quietly() -> None:
     compile_quietly()
     warm_gates()
+    warm_detectors()
 
 
-def _compile_apart(stop: threading.Event) -> None:
-    """Have the loops of joint planning and of gates compiled, where that has not been done, by a process of low
-    priority: here it would hold up orders for half a minute, the first time that somebody plans."""
-    if is_together_kept() and is_gates_kept():
+def _compile_apart(stop: threading.Event, compiled: threading.Event) -> None:
+    """Have the loops of joint planning, of gates and of detectors compiled, where that has not been done, by a process
+    of low priority: here it would hold up orders for half a minute, the first time that somebody plans. `compiled` is
+    set in the end."""
+    if is_together_kept() and is_gates_kept() and is_detectors_kept():
+        compiled.set()
         return
     child = multiprocessing.get_context("spawn").Process(target=_compile_quietly, name="onhand compiling", daemon=True)
     child.start()
@@ -428,6 +442,7 @@ def _compile_apart(stop: threading.Event) -> None:
     if child.is_alive():
         child.terminate()
     child.join()
+    compiled.set()
 
 
 class _PerThread(Generic[T]):
