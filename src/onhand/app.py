@@ -30,6 +30,7 @@ from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.campaigns import job as campaigns
+from onhand.flows.costs.follow import follow_costs
 from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
 from onhand.flows.enquire import Enquirer, Enquiry
@@ -240,9 +241,9 @@ class App:
     def run_worker(self, stop: threading.Event) -> None:
         """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
         and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand, fetch signals, ask for the forecast of the day, work on jobs,
-        forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of processes
-        may do it."""
+        listen to them, deliver webhooks, follow demand and costs, fetch signals, ask for the forecast of the day, work
+        on jobs, forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of
+        processes may do it."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         periodic = (
@@ -254,6 +255,7 @@ class App:
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),
+            ("costs", 30.0, lambda: self._follow_costs(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
@@ -307,6 +309,10 @@ class App:
     def _fold(self, stop: threading.Event) -> None:
         give_way()
         fold(self.db, go_on=lambda: not stop.is_set())
+
+    def _follow_costs(self, stop: threading.Event) -> None:
+        give_way()
+        follow_costs(self.db, go_on=lambda: not stop.is_set())
 
     def _read_feeds(self, stop: threading.Event) -> None:
         read_feeds(

@@ -29,6 +29,7 @@ class What(StrEnum):
     SIGNALS = "signals"
     LANES = "lanes"
     SUPPLY = "supply"
+    COSTS = "costs"
 
 
 class CellError(ValueError):
@@ -288,6 +289,17 @@ COLUMNS: Mapping[What, Columns] = {
             "carrying_rate": number,
             "co2_g_per_unit": integer,
             "active": boolean,
+        },
+    ),
+    What.COSTS: Columns(
+        required={"reference": text, "amount_minor": integer, "currency": text},
+        optional={
+            "tracking": text,
+            "order": text,
+            "term": text,
+            "carrier": text,
+            "cause": text,
+            "at": text,
         },
     ),
 }
