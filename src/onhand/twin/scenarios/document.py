@@ -100,7 +100,7 @@ class Scenario(Strict):
     days: Annotated[int, Field(ge=3, le=60, description="that are counted; two weeks lie before them")] = 21
     orders_per_day: Annotated[int, Field(ge=20, le=5_000)] = 800
     items: Annotated[int, Field(ge=20, le=1_000)] = 240
-    cover_days: Annotated[float, Field(ge=1, le=60, description="that stock is bought for, beyond lead times")] = 10.0
+    cover_days: Annotated[float, Field(ge=1, le=60, description="that stock is bought for, beyond lead times")] = 6.0
     phantoms: Annotated[_Share, Field(description="of items at stores, from the beginning")] = 0.005
     lost: Annotated[_Share, Field(description="of parcels")] = 0.001
     payment_failures: _Share = 0.005

@@ -11,7 +11,7 @@ from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import throttled, units_to_expedite, units_to_hold, worth_quarantining
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import NODES, node_code, sku
-from onhand.twin.scenarios.watching import LANE_NAMES, Watcher, purchase_of
+from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, purchase_of
 from onhand.twin.scenarios.world import (
     ELASTICITY,
     EXPEDITED_DAYS,
@@ -35,13 +35,15 @@ _NODE_OF = {node_code(k): k for k in range(NODES)}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Guardrails: orders moved a step, counts a day, money for purchases in a hurry a day (minor units); how sure an
-    incident has to be; gain below which no order is moved."""
+    incident has to be; gain below which no order is moved, loss below which nothing is bought; days between two purchases
+    of an item, and days that one is for."""
 
     moves: int = 300
     counts: int = 40
     expedite_minor: float = 1_000_000.0
     confidence: float = 0.5
     gain_min_minor: float = 40.0
+    loss_min_minor: float = 10_000.0
     again_days: float = 2.0
     horizon_days: float = 6.0
 
@@ -69,22 +71,19 @@ class Auto:
         self._demand(seen, hands, sure)
 
     def _lanes(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> Float64:
-        """Promise what is true, go by other carriers, and send what has not left by them."""
+        """Promise what is true, and send by the other carrier what has not left and would be late."""
         delays = np.zeros((NODES, len(CARRIERS)))
-        slow: set[int] = set()
         for incident in incidents:
             if incident.kind is not Kind.LANE_SLOW:
                 continue
             found = {f.subject.key: f.numbers["delay_days"] for f in incident.findings}
             if incident.cause.what == "carrier":
                 carrier = CARRIERS.index(incident.cause.key[0])
-                slow.add(carrier)
                 delays[:, carrier] = np.maximum(delays[:, carrier], float(np.median(list(found.values()))))
             for key, days in found.items():
                 lane = LANE_NAMES.index((key[0], key[1]))
                 delays[divmod(lane, len(CARRIERS))] = max(delays[divmod(lane, len(CARRIERS))], days)
         hands.delay_promises(delays)
-        hands.avoid(frozenset(slow) if len(slow) < len(CARRIERS) else frozenset())
         for carrier in range(len(CARRIERS)):
             other = 1 - carrier
             parcels = [
@@ -145,7 +144,7 @@ class Auto:
                 hands.count(item, node)
                 margin = seen.shop.margin[[item]]
                 elsewhere = float(np.maximum(seen.available[item], 0).sum() > 2 * max(seen.available[item, node], 1))
-                if worth_quarantining(absent, margin, LATE_MINOR, 0.95 * elsewhere)[0]:
+                if worth_quarantining(absent, margin, REJECTION_MINOR, 0.95 * elsewhere)[0]:
                     hands.quarantine(item, node)
 
     def _purchases(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
@@ -192,8 +191,8 @@ class Auto:
         if self._factor is None:
             self._factor = np.ones(items)
         day = int(np.ceil(seen.day) - 1)
-        share = max(seen.day - day, 1 / STEPS_A_DAY)
-        per_day = np.maximum(seen.wanted[:, day] / share, shop.rate)
+        # The day that runs, and the one before.
+        per_day = np.maximum(seen.wanted[:, day - 1 : day + 1].sum(axis=1) / (seen.day - day + 1), shop.rate)
         stock = np.maximum(seen.available, 0).sum(axis=1).astype(np.float64)
         wanted = np.zeros(items)
         scarce = np.zeros(items, bool)
@@ -203,6 +202,8 @@ class Auto:
                     item = _item(finding.subject.key[0])
                     scarce[item] = True
                     wanted[item] = per_day[item]
+                    if finding.loss_minor < self._limits.loss_min_minor:
+                        continue
                     self._hurry(seen, hands, item, float(per_day[item]), seen.day + self._limits.horizon_days)
         shares = np.diff(shop.channels, prepend=0.0)
         a_step = wanted * STEP_H / 24

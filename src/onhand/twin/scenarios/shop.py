@@ -20,7 +20,7 @@ BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
 WAREHOUSES, STORES, SUPPLIERS, DEPARTMENTS = 4, 16, 6, 6
 NODES: Final = WAREHOUSES + STORES
 LEAD_DAYS, REVIEW_DAYS = 5.0, 7.0
-_WAREHOUSE_SHARE, _STORE_SHARE = 0.18, 0.0175
+_WAREHOUSE_SHARE, _STORE_SHARE = 0.13, 0.03
 # What nodes can do, over what is asked of all of them on a usual day.
 _ROOM: Final = 1.4
 _CHANNEL_SHARES: Final = (0.55, 0.35, 0.10)

@@ -18,7 +18,7 @@ from onhand.incidents.model import Finding, Incident, Kind, Subject
 from onhand.twin.scenarios import chance
 from onhand.twin.scenarios.chance import Chance, normal
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
-from onhand.twin.scenarios.shop import BEGIN, DEPARTMENTS, NODES, SUPPLIERS, node_code, sku
+from onhand.twin.scenarios.shop import BEGIN, DEPARTMENTS, NODES, SUPPLIERS, WAREHOUSES, node_code, sku
 from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Purchase, Seen
 
 Float64 = npt.NDArray[np.float64]
@@ -30,7 +30,11 @@ _Z90: Final = 1.2815515655446004
 _Z95: Final = 1.6448536269514722
 _LEVELS: Final = np.array([0.5, 0.9, 0.975])
 _LEVELS_Z: Final = np.array([0.0, _Z90, 1.959963984540054])
+REJECTION_MINOR: Final = 250.0
+"""What a rejection costs, as it is taken for: another parcel, and a chance to be late."""
 _COUNTS_A_DAY: Final = 40
+# What is due on a day comes in its morning: at noon it is late.
+_NOON: Final = 0.5
 _UNTIL_COUNTED_DAYS: Final = 60.0
 # A count pays for itself at odds at which nobody would call it an incident of another kind.
 _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
@@ -66,7 +70,7 @@ def learned_suppliers() -> inbound.Suppliers:
     luck = Chance(7_927)
     n = np.arange(600 * SUPPLIERS)
     u = luck.many(chance.HISTORY, 3, n)
-    late = np.where(u < 0.1, -4.0 * np.log(np.maximum(u, 1e-12) / 0.1), 0.0)
+    late = np.where(u < 0.1, -4.0 * np.log(np.maximum(u, 1e-12) / 0.1), 0.0) - _NOON
     return inbound.learn(n % SUPPLIERS, late, np.ones(len(n)), suppliers=SUPPLIERS)
 
 
@@ -93,7 +97,7 @@ class Watcher:
             *self._lanes(seen), *self._nodes(seen), *self._spikes(seen), *self._channels(seen),
         ]  # fmt: skip
         kinds = {Kind.LANE_SLOW, Kind.CAPACITY_BREACH, Kind.DEMAND_SPIKE, Kind.CHANNEL_SILENT}
-        if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == 0:
+        if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2:
             findings += self._inbound(seen)
             kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
         rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK]
@@ -171,24 +175,25 @@ class Watcher:
         supplier = np.array([p.supplier for p in open_ones])
         units = np.array([float(p.units.sum()) for p in open_ones])
         found = inbound.foreseen(
-            supplier, at_us([p.due for p in open_ones]), at_us(needed), units, learned_suppliers(), int(at_us(seen.day))
-        )
+            supplier, at_us([p.due + _NOON for p in open_ones]), at_us(needed), units, learned_suppliers(),
+            int(at_us(seen.day)),
+        )  # fmt: skip
         return inbound.findings(
             found, [str(p.number) for p in open_ones], [f"supplier-{s + 1}" for s in supplier.tolist()], at_us(needed),
             units, seen.shop.margin[item], seen.now, daily_units=seen.shop.rate[item], short_min=2.0,
         )  # fmt: skip
 
     def _phantoms(self, seen: Seen) -> list[Finding]:
-        items = seen.shop.items
         department = np.repeat(seen.shop.department, NODES)
+        is_store = np.tile(np.arange(NODES) >= WAREHOUSES, seen.shop.items)
         if self._velocities is None:
             days = np.maximum(seen.in_stock, 1.0).ravel()
-            squares = np.maximum(seen.squares, seen.sold_at**2 / days.reshape(items, NODES)).ravel()
+            units = seen.sold_at.ravel()
+            squares = np.maximum(seen.squares.ravel(), units**2 / days)
             self._velocities = phantoms.learn(
-                department, seen.sold_at.ravel(), squares, days, departments=DEPARTMENTS
+                department[is_store], units[is_store], squares[is_store], days[is_store], departments=DEPARTMENTS
             )  # fmt: skip
-        has = (seen.available > 0).ravel()
-        rows = np.flatnonzero(has)
+        rows = np.flatnonzero((seen.available > 0).ravel() & is_store)
         run = np.maximum(seen.day - seen.proof_day, 0.0).ravel()[rows]
         positions = phantoms.Positions(
             department=department[rows], units=seen.sold_at.ravel()[rows],
@@ -197,10 +202,11 @@ class Watcher:
             hazard=np.full(len(rows), 0.0005),
         )  # fmt: skip
         beliefs = phantoms.believed(positions, self._velocities)
-        margin = np.repeat(seen.shop.margin, NODES)[rows]
+        # Each rejection takes a unit off the record, so there are no more of them than units.
+        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, seen.available.ravel()[rows])
         counts = phantoms.worth_counting(
-            beliefs, 0.1 * margin, np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=LATE_MINOR,
-            rejections_expected=beliefs.velocity * _UNTIL_COUNTED_DAYS, count_minor=COUNT_MINOR, most=_COUNTS_A_DAY,
+            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=REJECTION_MINOR,
+            rejections_expected=rejections, count_minor=COUNT_MINOR, most=_COUNTS_A_DAY,
         )  # fmt: skip
         names = [(sku(r // NODES), node_code(r % NODES)) for r in rows.tolist()]
         return phantoms.findings(counts, positions, beliefs, names, seen.now, confidence_min=0.05)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from onhand.incidents.respond.reroute import late_chance, worth_moving
 from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD
-from onhand.sourcing.solve import Ask, Attempts, Decisions, Stock, asked, decide_asked
+from onhand.sourcing.solve import Ask, Decisions, Stock, asked, decide_asked
 from onhand.twin.scenarios import chance
 from onhand.twin.scenarios.chance import Chance, normal, poisson
 from onhand.twin.scenarios.document import (
@@ -61,7 +61,12 @@ WEB, MARKETPLACE, SOCIAL = range(3)
 _PICK_UP_H: Final = 18
 _RETRIED_DAYS: Final = 2.0
 _PATIENT_DAYS, _OUT_OF_PATIENCE_DAYS = 2.0, 5.0
+_SEARCHED_DAYS: Final = 1.0
+# Units sold over counters of stores, for each that is sold from there by order.
+_COUNTER_SHARE: Final = 1.0
 _BACKORDER_DAYS: Final = 7.0
+# Sales that are lost for each day that a promise is later (Fisher, Gallino and Xu 2019: 1.45 %).
+PROMISE_DAY_SHARE: Final = 0.0145
 _MARKETPLACE_PROMISE_DAYS: Final = 6.0
 _PAID = tuple(TERMS.index(name) for name in ("shipping", "handling"))
 _PROMISE_OF_SUPPLY_DAYS: Final = 5.0
@@ -73,7 +78,7 @@ _POLICY: Final = replace(
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Order:
     """key: (item, step, number) of whoever bought; day: days since the beginning when it was placed; promise: days."""
 
@@ -97,7 +102,7 @@ class Order:
     from_supply: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Parcel:
     """Lines of an order that leave a node (from 0) together. departs, due: days, as planned and promised; attempt: the
     how-manieth of its order."""
@@ -116,7 +121,7 @@ class Parcel:
     is_open: bool = True
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Purchase:
     """A line of a purchase: int64[N] units to nodes; arrives: days, unknown to anybody; expected: what is told."""
 
@@ -151,8 +156,8 @@ class Seen:
 
     day       days since the beginning
     available int32[I, N], by the records
-    sold_at   float64[I, N] units that nodes sent since the last count or the beginning; squares of days; in_stock: days
-    proof_day float64[I, N], when one was last sold or counted; rejections int64[I, N] since then
+    sold_at   float64[I, N] units sold over counters of stores; squares: sum of those of days; in_stock: days with any
+    proof_day float64[I, N], when one was last sold, sent or counted; rejections int64[I, N] since then
     wanted    float64[I, days], bought or asked for on each day so far
     done      float64[N, steps], parcels worked on; starved bool[N, steps]: nothing was left to do
     came      float64[N, steps], parcels that were decided for each node
@@ -202,7 +207,6 @@ class Hands(Protocol):
 
     def move(self, parcels: Sequence[Parcel], *, carrier: int | None = None, leave: int | None = None,
              late_now: Float64, delays: Float64, gain_min_minor: float) -> int: ...  # fmt: skip
-    def avoid(self, carriers: frozenset[int]) -> None: ...
     def delay_promises(self, days: Float64) -> None: ...
     def cap(self, node: int, per_day: float | None) -> None: ...
     def quarantine(self, item: int, node: int) -> None: ...
@@ -267,9 +271,10 @@ class World:
         shape = items + 1, NODES + 1
         self.stock = Stock(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
         self._true = np.zeros((items, NODES), np.int64)
-        self._target = np.ceil(
-            shop.rate[:, None] * shop.share * (LEAD_DAYS + REVIEW_DAYS + scenario.cover_days)
-        ).astype(np.int64)
+        is_store = np.arange(NODES) >= WAREHOUSES
+        self._counter = shop.rate[:, None] * np.where(is_store, shop.share, 0.0) * _COUNTER_SHARE
+        kept_days = LEAD_DAYS + REVIEW_DAYS + scenario.cover_days
+        self._target = np.ceil((shop.rate[:, None] * shop.share + self._counter) * kept_days).astype(np.int64)
         self._foreseen = self._foreseen_factors()
         self._opening()
         self.queues: list[list[Parcel]] = [[] for _ in range(NODES)]
@@ -277,12 +282,12 @@ class World:
         self.waiting: list[Order] = []
         self._held: list[Order] = []
         self._unpaid: list[tuple[float, Order]] = []
+        self._searched: list[tuple[float, Order]] = []
         self.purchases: list[Purchase] = []
         self._counts: list[tuple[float, int, int]] = []
         self._numbers = self._ordered = 0
         self.outcome = Outcome()
         self.orders: list[Order] = []
-        self._avoided: frozenset[int] = frozenset()
         self._delays = np.zeros((NODES, len(CARRIERS)))
         self._caps: dict[int, float] = {}
         self._gates = np.zeros((len(CHANNELS), items), np.int64)
@@ -299,7 +304,6 @@ class World:
             hourly=np.zeros((len(CHANNELS), self._days * 24)), last_told=np.zeros(len(CHANNELS)), sent=Sent(),
             queues=self.queues, purchases=self.purchases, declared=self._declared(0), price=self._price,
         )  # fmt: skip
-        self._today_sold = np.zeros((items, NODES))
 
     # Truth ------------------------------------------------------------------------------------------
 
@@ -388,8 +392,6 @@ class World:
 
     def _morning(self, day: int) -> None:
         seen = self._seen
-        seen.squares += self._today_sold**2
-        self._today_sold[:] = 0
         seen.in_stock += self.stock.available[1:, 1:] > 0
         seen.declared = self._declared(day)
         # What nodes say that they can do on the ship days ahead.
@@ -399,6 +401,7 @@ class World:
             if more.any() and day + slot < self._days:
                 self._grant(day + slot, more)
         self._vanish(day)
+        self._sell_over_counters(day)
         self._purchase(day)
 
     def _grant(self, day: int, more: npt.NDArray[Any]) -> None:
@@ -414,6 +417,19 @@ class World:
                 return
             self._room.left[node + 1, slots[0], 0] += more[node]
         self._granted.add(day)
+
+    def _sell_over_counters(self, day: int) -> None:
+        """Stores sell what lies on their shelves, as far as it is there and not kept for orders."""
+        seen = self._seen
+        where = np.arange(self.shop.items)[:, None], np.arange(NODES)
+        wanted = poisson(self._luck.many(chance.COUNTER, *where, day), self._counter)
+        sold = np.minimum(wanted, np.minimum(self._true, np.maximum(self.stock.available[1:, 1:], 0)))
+        self._true -= sold
+        self.stock.available[1:, 1:] -= sold.astype(np.int32)
+        seen.sold_at += sold
+        seen.squares += sold**2
+        seen.proof_day[sold > 0] = day
+        seen.rejections[sold > 0] = 0
 
     def _vanish(self, day: int) -> None:
         for n, event in self._of(Phantoms):
@@ -470,7 +486,6 @@ class World:
             self.stock.available[item + 1, node + 1] = max(found - allocated, 0)
             self._seen.proof_day[item, node] = self.day
             self._seen.rejections[item, node] = 0
-            self._seen.sold_at[item, node] = self._seen.sold_at[item, node]
         self._counts = left
 
     def _sell(self, step: int) -> list[Order]:
@@ -592,8 +607,10 @@ class World:
         """Orders that wait for units, and those that have been paid after all."""
         paid = [o for day, o in self._unpaid if day <= self.day]
         self._unpaid = [(day, o) for day, o in self._unpaid if day > self.day]
+        missed = [o for day, o in self._searched if day <= self.day]
+        self._searched = [(day, o) for day, o in self._searched if day > self.day]
         waiting, self.waiting = self.waiting, []
-        return [o for o in waiting if o.cancelled is None] + paid
+        return [o for o in dict.fromkeys([*waiting, *missed]) if o.cancelled is None and o.waits] + paid
 
     # Deciding ---------------------------------------------------------------------------------------
 
@@ -619,18 +636,6 @@ class World:
             for o, s in zip(orders, services, strict=True)
         ]  # fmt: skip
         batch = asked(asks, self._room)
-        if self._avoided:
-            allowed = np.array([[c not in self._avoided for c in range(len(CARRIERS))]])
-            rows = np.arange(len(orders), dtype=np.int32)
-            # With the carriers that are well, then with any.
-            batch.attempts = Attempts(
-                first=(2 * np.arange(len(orders) + 1)).astype(np.int32),
-                candidates=np.repeat(batch.channel, 2), fulfilments_max=np.repeat(batch.fulfilments_max, 2),
-                objective=np.repeat(batch.objective, 2), km_max=np.full(2 * len(rows), np.inf),
-                supply=np.zeros(2 * len(rows), np.int32), dip=np.zeros(2 * len(rows), np.int32),
-                services=np.tile(np.array([0, 1], np.int32), len(rows)),
-                allowed=np.concatenate([allowed, np.ones_like(allowed)]),
-            )  # fmt: skip
         found = decide_asked(
             batch, self.stock, self._room, _POLICY, shop.network.catalogue.goods, now=moment(self.day).timestamp(),
             consume=True,
@@ -640,9 +645,22 @@ class World:
         return found
 
     def _plan(self, order: Order, d: Decisions, n: int) -> None:
-        for parcel in self._parcels(order, d, n):
+        is_new = order.promise == np.inf
+        parcels = self._parcels(order, d, n)
+        later = max(float(self._delays[p.node, p.carrier]) for p in parcels)
+        if is_new and later and self._luck.at(chance.PATIENCE, 2, *order.key) >= (1 - PROMISE_DAY_SHARE) ** later:
+            self._leave(order, parcels)
+            return
+        for parcel in parcels:
             self._enqueue(parcel)
         order.waits = []
+
+    def _leave(self, order: Order, parcels: Sequence[Parcel]) -> None:
+        """Somebody sees a later date, and does not buy."""
+        for parcel in parcels:
+            order.open += 1
+            self._give_back(parcel)
+        order.waits, order.cancelled = [], "left"
 
     def _parcels(self, order: Order, d: Decisions, n: int) -> list[Parcel]:
         """Fulfilments of row n, not yet given to nodes; the order's promise, where it has none."""
@@ -708,7 +726,6 @@ class World:
     # Nodes and carriers -----------------------------------------------------------------------------
 
     def _work(self, step: int) -> None:
-        again: list[Order] = []
         declared = self._declared(step // STEPS_A_DAY)
         for node in range(NODES):
             noise = 0.9 + 0.3 * self._luck.at(chance.NODE, node, step)
@@ -719,14 +736,13 @@ class World:
                 parcel = queue.pop(0)
                 self._budget[node] -= 1
                 done += 1
-                if not self._pick(parcel):
-                    again.append(parcel.order)
+                self._pick(parcel)
             self._seen.done[node, step] = done
             self._seen.starved[node, step] = not queue
-        self._decide([o for o in dict.fromkeys(map(id, again)) for o in [next(a for a in again if id(a) == o)]])
 
-    def _pick(self, parcel: Parcel) -> bool:
-        """Send a parcel; False where its node does not find it: then the order wants it from elsewhere."""
+    def _pick(self, parcel: Parcel) -> None:
+        """Send a parcel. Where its node does not find it, somebody looks for it for a day, and then the order wants it
+        from elsewhere."""
         order, node, seen = parcel.order, parcel.node, self._seen
         parcel.is_open = False
         order.open -= 1
@@ -740,11 +756,10 @@ class World:
                     self.stock.available[item + 1, node + 1] += units
             order.tried |= {node}
             order.waits = order.waits + list(parcel.lines)
-            return False
+            self._searched.append((self.day + _SEARCHED_DAYS, order))
+            return
         for item, units in parcel.lines:
             self._true[item, node] -= units
-            seen.sold_at[item, node] += units
-            self._today_sold[item, node] += units
             seen.proof_day[item, node] = self.day
             seen.rejections[item, node] = 0
         shipped = float(np.floor(self.day)) + _PICK_UP_H / 24
@@ -763,23 +778,22 @@ class World:
         sent.p50.append(p50)
         sent.p95.append(p95)
         sent.due.append(order.promise)
-        return True
 
     def _lose_patience(self) -> None:
         if round(self.day * STEPS_A_DAY) % STEPS_A_DAY:
             return
         for order in {id(p.order): p.order for queue in self.queues for p in queue}.values():
             self._judge(order)
-        for order in self.waiting:
+        for order in (*self.waiting, *(o for _, o in self._searched)):
             self._judge(order)
 
     def _judge(self, order: Order) -> None:
         over = self.day - order.promise
-        if order.cancelled is None and order.parcels == 0 and over >= _PATIENT_DAYS:
-            if over >= _OUT_OF_PATIENCE_DAYS or (
-                over < _PATIENT_DAYS + 1 and self._luck.at(chance.PATIENCE, 1, *order.key) < 0.5
-            ):
-                self._cancel(order, "out_of_patience")
+        if order.cancelled is not None or order.parcels or over < _PATIENT_DAYS:
+            return
+        gives_up = over < _PATIENT_DAYS + 1 and self._luck.at(chance.PATIENCE, 1, *order.key) < 0.5
+        if gives_up or over >= _OUT_OF_PATIENCE_DAYS:
+            self._cancel(order, "out_of_patience")
 
     def _apply_caps(self) -> None:
         for node, per_day in self._caps.items():
@@ -841,10 +855,6 @@ class World:
     def _has(self, p: Parcel) -> bool:
         return all(self.stock.available[i + 1, p.node + 1] >= u for i, u in p.lines)
 
-    def avoid(self, carriers: frozenset[int]) -> None:
-        """New orders go with other carriers as far as they can."""
-        self._avoided = carriers
-
     def delay_promises(self, days: Float64) -> None:
         """float64[N, carriers]: new orders are promised so much later."""
         self._delays = days
@@ -901,6 +911,11 @@ class World:
         for order in self.orders:
             if order.cancelled == "unpaid":
                 out.unpaid += 1
+                continue
+            if order.cancelled == "left":
+                out.accepted -= 1
+                out.margin_unsold += order.margin
+                out.unsold_units += sum(u for _, u in order.lines)
                 continue
             out.freight[order.key] = order.freight
             if order.cancelled is not None:
