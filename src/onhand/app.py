@@ -32,6 +32,7 @@ from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.autopilot.judge import judge_actions
 from onhand.flows.autopilot.proposals import act_on_proposals
 from onhand.flows.campaigns import job as campaigns
+from onhand.flows.costs.follow import follow_costs
 from onhand.flows.demand.feeds import read_feeds
 from onhand.flows.demand.fold import fold
 from onhand.flows.enquire import Enquirer, Enquiry
@@ -266,6 +267,7 @@ class App:
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),
+            ("costs", 30.0, lambda: self._follow_costs(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("autopilot", 5.0, self._act),
@@ -343,6 +345,10 @@ class App:
     def _fold(self, stop: threading.Event) -> None:
         give_way()
         fold(self.db, go_on=lambda: not stop.is_set())
+
+    def _follow_costs(self, stop: threading.Event) -> None:
+        give_way()
+        follow_costs(self.db, go_on=lambda: not stop.is_set())
 
     def _read_feeds(self, stop: threading.Event) -> None:
         read_feeds(

@@ -42,7 +42,10 @@ def test_an_order_that_nobody_works_on_is_told_of_once_until_somebody_does(merch
     merchant.now += timedelta(days=20)
     age(merchant, order_id, days=19)
     fared = look(watch)
-    assert {n: f.problem for n, f in fared.items() if n.endswith("orders")} == {"stuck_orders": None, "duplicate_orders": None}
+    assert {n: f.problem for n, f in fared.items() if n.endswith("orders")} == {
+        "stuck_orders": None,
+        "duplicate_orders": None,
+    }
     (kept,) = incidents(merchant, kind="order_stuck")
     print(kept, findings(merchant, kept), fared)
     assert 0

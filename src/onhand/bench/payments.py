@@ -64,11 +64,21 @@ class Life:
 
     @classmethod
     def begin(
-        cls, account: Account, clock: Clock, lines: tuple[Line, ...], terms: Terms, *, name: str, token: str, given: str = ""
+        cls,
+        account: Account,
+        clock: Clock,
+        lines: tuple[Line, ...],
+        terms: Terms,
+        *,
+        name: str,
+        token: str,
+        given: str = "",
     ) -> "Life":
         """An order that was just placed."""
         parts = (
-            (Authorisation(number=1, provider_id=given, amount=0, is_stale=True, granted_at=clock.now),) if given else ()
+            (Authorisation(number=1, provider_id=given, amount=0, is_stale=True, granted_at=clock.now),)
+            if given
+            else ()
         )
         return cls(
             account,
@@ -90,7 +100,9 @@ class Life:
 
     def ship(self, line: Line, units: int) -> None:
         """So many units of a line leave."""
-        self.sold = replace(self.sold, shipments=(*self.sold.shipments, self._movement(line, units, self.sold.shipments)))
+        self.sold = replace(
+            self.sold, shipments=(*self.sold.shipments, self._movement(line, units, self.sold.shipments))
+        )
 
     def bring_back(self, line: Line, units: int) -> None:
         """So many units of a line come back."""
@@ -157,9 +169,7 @@ class Life:
         asked = self.operation
         if asked is None:
             return
-        sent = replace(
-            asked, attempts=asked.attempts + 1, first_sent_at=asked.first_sent_at or self.clock.now
-        )
+        sent = replace(asked, attempts=asked.attempts + 1, first_sent_at=asked.first_sent_at or self.clock.now)
         answer = self._answer(sent) if fault in ("none", "lost") else Paid(fate=Fate.RETRY)
         if fault == "lost" and sent.kind not in ("hold", "release", "cancel"):
             answer = Paid(fate=Fate.UNKNOWN)
@@ -180,7 +190,9 @@ class Life:
         if asked.kind == "read":
             return self._said(lambda: (200, a.get(theirs)))
         amount = str(asked.amount)
-        many = {"payment_method_options[card][request_multicapture]": "if_available"} if p.terms.captures == "many" else {}
+        many = (
+            {"payment_method_options[card][request_multicapture]": "if_available"} if p.terms.captures == "many" else {}
+        )
         forms: dict[str, tuple[str, dict[str, str], Callable[[dict[str, str]], dict[str, Any]]]] = {
             "authorise": (
                 "/v1/payment_intents",
