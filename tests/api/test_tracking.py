@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.shop import open_shop
@@ -65,6 +67,20 @@ def test_the_same_request_again_gives_the_first_answer(shop, server):
     first, again = (server.client.post("/v1/tracking/events", json=body, headers=headers) for _ in range(2))
     assert first.json() == again.json() and first.json()["results"][0]["status"] == "created"
     assert server.client.post("/v1/tracking/events", json=body).json()["results"][0]["status"] == "unchanged"
+
+
+def test_the_page_does_what_it_says(shop, server, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs/how-to/track-shipments.md").read_text("utf-8")
+    (f,) = shop.order("page", ("PLATE", 1))["fulfilments"]
+    ship = f"/v1/fulfilments/{f['fulfilment_id']}/ship"
+    shipment = shop.call("POST", ship, {"carrier": "dhl", "tracking": "JD014600"})["shipment"]["shipment_id"]
+    monkeypatch.setenv("ONHAND_URL", server.base_url)
+    monkeypatch.setenv("ONHAND_KEY", server.admin_key)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith(f"created ['{shipment}']\nat_hub ")
+    (feed,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert shop.call("PUT", "/v1/carriers/dhl/tracking", json.loads(feed))["each"] == "events"
 
 
 def test_shipments_are_found_page_by_page(shop, server):
