@@ -1,11 +1,14 @@
 """Shipments are foretold from our own deliveries: when they leave, and anew after every scan."""
 
+import multiprocessing
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from tests.flows.tracked import BY, NOW, history, iso, one, shown
 
-from onhand.flows.tracking.foretell import Foreteller
+from onhand.flows.tracking.foretell import Foreteller, run_apart
 from onhand.flows.tracking.record import record_tracking
 
 
@@ -94,3 +97,21 @@ def test_two_foretellers_foretell_a_shipment_once(merchant, foreteller):
     keys = [(order, 1)]
     assert (foreteller.foretell(keys), other.foretell(keys)) == (1, 1)
     assert len(shown(merchant, order)["forecasts"]) == 1, "the second says nothing else"
+
+
+def test_a_process_of_its_own_learns_foretells_and_ends_with_its_worker(merchant):
+    history(merchant, 60, days=lambda chance: chance.uniform(4.0, 6.0))
+    order = one(merchant, "X", 0.25)
+    stop = threading.Event()
+    worker = threading.Thread(target=run_apart, args=(merchant.db, stop), kwargs={"start_every_s": 0.05})
+    worker.start()
+    try:
+        until = time.monotonic() + 60
+        while shown(merchant, order)["prediction"] is None and time.monotonic() < until:
+            stop.wait(0.1)
+    finally:
+        stop.set()
+        worker.join(20)
+    assert not worker.is_alive() and not multiprocessing.active_children()
+    assert shown(merchant, order)["prediction"] is not None
+    assert merchant.rows("SELECT count(*) FROM event WHERE kind = 'carrier.transit_learned'") == [(1,)]
