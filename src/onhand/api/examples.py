@@ -550,7 +550,23 @@ _FEED: Json = {
     "failures": 0, "error": None, "updated_at": _MONDAY,
 }  # fmt: skip
 
+_COST_ENTRY: Json = {
+    "entry_id": 41, "at": _MONDAY, "kind": "actual", "term": "shipping", "minor": 122, "currency": "EUR",
+    "cause": "invoice", "fulfilment_id": _FULFILMENT_ID, "shipment_id": f"{_ORDER_ID}-s1", "sku": "MUG-BLUE",
+    "node": "BERLIN", "carrier": "dhl", "source": "f1 s1 invoiced",
+}  # fmt: skip
+
 ANSWERS: dict[str, object] = {
+    "ChargeResults": {"results": [{"status": "created", "reference": "DHL-2026-03/1"}]},
+    "CostList": _page(
+        {"key": "invoice", "currency": "EUR", "orders": 1204, "promised_minor": 0, "not_shipped_minor": 0,
+         "actual_minor": 48211, "difference_minor": 48211, "failures_minor": 48211}
+    ),
+    "OrderCosts": _page(_COST_ENTRY)
+    | {
+        "order_id": _ORDER_ID,
+        "totals": [{"currency": "EUR", "promised_minor": 612, "actual_minor": 734, "failures_minor": 122}],
+    },
     "CampaignOut": _CAMPAIGN,
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,

@@ -20,6 +20,10 @@ class Kind(StrEnum):
     INBOUND_SHORT = "inbound_short"
     MARGIN_BREACH = "margin_breach"
     PRICE_OUTLIER = "price_outlier"
+    OVERSELL = "oversell"
+    CHANNEL_DRIFT = "channel_drift"
+    CHANNEL_REFUSING = "channel_refusing"
+    GATE_BREACH = "gate_breach"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -52,6 +52,7 @@ SELECT jsonb_build_object(
         || CASE WHEN transit IS NULL OR document ->> 'transit' = 'declared' THEN '{}'
                 ELSE jsonb_build_object('transit', transit) END ORDER BY carrier_id), '[]') FROM carrier WHERE active),
     'channels', (SELECT coalesce(jsonb_agg(jsonb_build_object('channel_id', channel_id, 'code', c.code,
+                      'connected', c.connector <> 'api',
         'node_ids', coalesce(c.node_ids, g.node_ids), 'active', active) ORDER BY channel_id), '[]')
         FROM channel c LEFT JOIN node_group g ON g.code = c.node_group),
     'cartons', (SELECT coalesce(jsonb_agg(document || jsonb_build_object('code', code) ORDER BY code), '[]')
@@ -77,12 +78,14 @@ _NO_PARCELS = {"parcels": np.zeros((0, 0, 0), np.int32), "lanes": np.zeros((0, L
 @dataclass(frozen=True, slots=True)
 class Channel:
     """A sales channel as sourcing sees it: its index into the candidate lists, which is its channel_id, so that an
-    order that was checked against one network can be decided with the next."""
+    order that was checked against one network can be decided with the next. is_connected: we talk to it, so that it may
+    be where orders are paid."""
 
     channel_id: int
     code: str
     index: int
     active: bool
+    is_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,7 +607,8 @@ def _compile_channels(network: Network, channels: list[dict[str, Any]]) -> None:
     for channel in channels:
         channel_id, code = channel["channel_id"], channel["code"]
         nodes[channel_id] = everywhere if channel["node_ids"] is None else channel["node_ids"]
-        network.channels[code] = Channel(channel_id, code, channel_id, channel["active"])
+        is_connected = channel.get("connected", False)
+        network.channels[code] = Channel(channel_id, code, channel_id, channel["active"], is_connected)
     lists = [nodes.get(channel_id, []) for channel_id in range(max(nodes, default=-1) + 1)]
     network.candidate_offsets = np.cumsum([0, *map(len, lists)]).astype(np.int32)
     network.candidates = np.array([node for each in lists for node in each], np.int32)

@@ -30,6 +30,7 @@ class What(StrEnum):
     LANES = "lanes"
     SUPPLY = "supply"
     TRACKING = "tracking"
+    COSTS = "costs"
 
 
 class CellError(ValueError):
@@ -307,6 +308,17 @@ COLUMNS: Mapping[What, Columns] = {
             "carrying_rate": number,
             "co2_g_per_unit": integer,
             "active": boolean,
+        },
+    ),
+    What.COSTS: Columns(
+        required={"reference": text, "amount_minor": integer, "currency": text},
+        optional={
+            "tracking": text,
+            "order": text,
+            "term": text,
+            "carrier": text,
+            "cause": text,
+            "at": text,
         },
     ),
 }

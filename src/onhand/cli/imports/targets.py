@@ -54,6 +54,7 @@ _ROUTES = {
     What.LANES: ("/v1/lanes/batch", "lanes"),
     What.SUPPLY: ("/v1/supply/batch", "supply"),
     What.TRACKING: ("/v1/tracking/events", "events"),
+    What.COSTS: ("/v1/costs", "charges"),
 }
 
 
@@ -150,7 +151,7 @@ def _once(
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
-    """Items, nodes, lanes and supply; sales, signals and scans, which need no more than they do."""
+    """Items, nodes, lanes and supply; sales, signals, scans and costs, which need no more than they do."""
 
     db: "Database"
     what: What
@@ -170,11 +171,14 @@ class _SetUp:
 
     def _write(self, documents: list[dict[str, Any]], transact: "Transactor") -> list[RowResult]:
         from onhand.flows import set_up
+        from onhand.flows.costs.charges import tell_charges
         from onhand.flows.demand.sales import import_sales
         from onhand.flows.demand.tell_signals import tell_signals
 
         if self.what is What.SIGNALS:
             return tell_signals(self.db, documents, now=datetime.now(UTC), by=self.by, transact=transact)
+        if self.what is What.COSTS:
+            return tell_charges(self.db, documents, now=datetime.now(UTC), by=self.by, transact=transact)
         flow = {
             What.ITEMS: set_up.set_items,
             What.NODES: set_up.set_nodes,
