@@ -132,10 +132,10 @@ def test_a_carrier_sends_its_own_messages(shop, server):
         assert stranger.post("/v1/carriers/dhl/inbound", content=body).status_code == 401
         assert stranger.post("/v1/carriers/dhl/inbound", content=body, headers=signed).status_code == 202
     assert read_messages(server.app.db, NOW) == 1
-    (message,) = shop.call("GET", "/v1/carriers/dhl/messages?status=done")["data"]
+    (message,) = shop.call("GET", "/v1/carrier-messages?carrier=dhl&status=done")["data"]
     assert message["scans"] == 1 and message["error"] is None
     assert shop.call("GET", f"/v1/shipments/{shipment}")["status"] == "at_hub"
-    assert server.client.get("/v1/carriers/nobody/messages").status_code == 404
+    assert shop.call("GET", "/v1/carrier-messages?carrier=nobody")["data"] == []
     assert server.client.get("/v1/carriers/nobody/tracking").status_code == 404
 
 

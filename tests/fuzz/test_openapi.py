@@ -271,7 +271,6 @@ def _config(
     }
     of_channels = {
         "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
-        "/v1/carriers/{code}/messages": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
