@@ -58,9 +58,13 @@ class Trouble:
     def runner(self, **more):
         return Runner(self.merchant.state, permit=self.permit, **more)
 
+    def begin(self):
+        """Incidents begin runs."""
+        return begin_runs(self.merchant.db, now=self.merchant.now)
+
     def turn(self, **more):
         """What a worker does in one turn."""
-        begin_runs(self.merchant.db, now=self.merchant.now)
+        self.begin()
         return self.runner(**more).work()
 
     def later(self, minutes=1, **more):
