@@ -32,7 +32,7 @@ def now():
 
 
 def let(shop, domain="rebalance", mode="auto", **rails):
-    answer = shop.client.put(f"/v1/autopilot/{domain}", json={"mode": mode, "guardrails": AUTO | rails})
+    answer = shop.client.put(f"/v1/autopilot/domains/{domain}", json={"mode": mode, "guardrails": AUTO | rails})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -177,7 +177,7 @@ def test_outcomes_that_are_worse_than_promised_return_it_to_people(uneven):
     ],
 )
 def test_bad_guardrails_are_told_by_name(server, domain, body, path):
-    answer = server.client.put(f"/v1/autopilot/{domain}", json=body)
+    answer = server.client.put(f"/v1/autopilot/domains/{domain}", json=body)
     assert answer.status_code == 422
     assert path in {e["path"] for e in answer.json()["errors"]}
 

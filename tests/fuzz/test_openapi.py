@@ -62,6 +62,7 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     server.client.post("/v1/plans/run", json={"kind": "sourcing", "apply": False}, timeout=240).raise_for_status()
     jobs = _some_jobs(server, shop)
     message_id = _connected(server, shop)
+    _a_carrier_that_tells(shop)
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
     proposals = _some_proposals(server, shop)
@@ -138,6 +139,12 @@ def _connected(server: Server, shop: Shop) -> int:
         )
     (message,) = shop.call("GET", f"/v1/channels/{CONNECTED}/messages")["data"]
     return message["message_id"]
+
+
+def _a_carrier_that_tells(shop: Shop) -> None:
+    scans = {"tracking": "number", "milestone": {"path": "status", "table": {"AR": "at_hub"}}, "at": "moment(time)"}
+    feed = {"verify": {"scheme": "shared", "header": "X-Key"}, "secret": "agreed upon", "map": scans}
+    shop.call("PUT", "/v1/carriers/dhl/tracking", feed)
 
 
 def _some_signals(shop: Shop) -> None:
@@ -250,6 +257,7 @@ def _config(
         "job_id": jobs,
         "line_id": ["1", "2"],
         "proposal_id": proposals,
+        "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
     # Steps that only some are ready for: more-0 to more-3 are still at their nodes, and the last ones as well.
@@ -272,7 +280,7 @@ def _config(
         "/v1/signal-feeds/{name}": SIGNALS,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
-    lists |= {"category": ["kitchen"]}
+    lists |= {"category": ["kitchen"], "carrier": ["dhl"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
@@ -287,6 +295,8 @@ def _config(
         "/v1/forecasts/runs/{run_id}": {"path.run_id": "forecast"},
     }
     of_channels = {
+        "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
+        "/v1/carriers/{code}/messages": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},

@@ -56,7 +56,7 @@ class DomainIn(Strict):
     )
 
     mode: Mode
-    guardrails: Guardrails = Guardrails()
+    guardrails: Annotated[Guardrails, Field(default_factory=lambda: Guardrails.model_validate({}))]
 
 
 class UsedOut(BaseModel):
@@ -171,7 +171,7 @@ def get_autopilot(app: TheApp) -> Response:
 
 
 @router.put(
-    "/v1/autopilot/{domain}",
+    "/v1/autopilot/domains/{domain}",
     dependencies=[require("plan:approve")],
     response_model=DomainOut,
     responses=problem_responses(404, 422),

@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from onhand.base.fields import MONEY_MAX, ShortText, Strict
+from onhand.base.fields import MONEY_MAX, Moment, ShortText, Strict
 from onhand.base.money import is_currency
 
 Mode = Literal["off", "recommend", "auto"]
@@ -34,9 +34,9 @@ class Freeze(Strict):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    from_: Annotated[AwareDatetime, Field(alias="from", strict=False)]
-    until: Annotated[AwareDatetime, Field(strict=False)]
-    note: ShortText
+    from_: Annotated[Moment, Field(alias="from")]
+    until: Moment
+    note: Annotated[ShortText, Field(min_length=1)]
 
     @model_validator(mode="after")
     def _is_a_time(self) -> Self:
@@ -71,7 +71,7 @@ class Guardrails(Strict):
     hold_out_share: Annotated[
         float, Field(ge=0, le=0.5, description="left undone on purpose, to compare with; drawn by what is acted on")
     ] = 0.1
-    freezes: Annotated[tuple[Freeze, ...], Field(max_length=100, strict=False)] = ()
+    freezes: Annotated[list[Freeze], Field(max_length=100, default_factory=list[Freeze])]
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -124,6 +124,11 @@ class Action:
             raise ValueError(f"expected a confidence in [0, 1]: {self!r}")
 
     @property
+    def cause(self) -> str:
+        """What it is a part of: steps of one run are meant to follow each other."""
+        return self.reference.partition("/")[0]
+
+    @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
         return (self.key, *self.also)
 
@@ -159,11 +164,12 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An action on the same key, by whatever domain."""
+    """An action on the same key, by whatever domain; cause: see `Action.cause`."""
 
     at: datetime
     direction: int
     domain: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""Every detector on real PostgreSQL: what is planted in the shop of incident_world.py is found, in words and money, and
+nothing that lies ahead matters."""
+
+from datetime import timedelta
+
+import pytest
+
+from onhand.flows.incidents.scene import Memory, Scene, Seen
+from onhand.flows.incidents.table import DETECTORS
+from onhand.flows.incidents.watch import Watch
+from onhand.incidents import store
+
+from .incident_world import fill, go_on, noon  # noqa: TID252
+
+# Histories that no flow has written: orders without plans, entries without orders.
+pytestmark = pytest.mark.broken_invariants
+
+
+@pytest.fixture
+def world(db):
+    now = noon()
+    fill(db, now)
+    return db, now
+
+
+PLANTED = {
+    # kind: (what it is about, words of the sentence)
+    "order_stuck": ("order", "has been allocated at hamburg for 240 hours"),
+    "order_duplicate": ("order", "again of web came 10 minutes after first of web, with the same customer, basket"),
+    "oversell": ("item", "3 units of F were sold and are not there: 3 in 1 order without a date"),
+    "phantom_stock": ("item_node", "A at berlin is recorded as there and sold nothing for 21 days"),
+    "channel_silent": ("channel", "market sent no order since"),
+    "channel_drift": ("channel", "20 of 200 listings of market showed another number than ours"),
+    "channel_refusing": ("channel", "market cannot be reached (last: 503 from the shop)"),
+    "gate_breach": ("channel", "orders of web since"),
+    "lane_slow": ("lane", "lane munich/dhl/DE takes about"),
+    "capacity_breach": ("node", "paris is 100% likely to be late"),
+    "demand_spike": ("item_region", "40 of item_region B/DE are wanted"),
+    "forecast_drift": ("forecast", "The forecast of forecast"),
+    "inbound_late": ("inbound", "PO-LATE line 1 (E) of acme is"),
+    "margin_breach": ("listing", "C earned -50"),
+    "price_outlier": ("listing", "listing web/D is asked for at 0.1 times its usual price"),
+}  # fmt: skip
+
+
+def test_everything_that_was_planted_is_found_in_words_and_money(world):
+    db, now = world
+    fared = {one.detector: one for one in Watch(db, now=lambda: now).look(is_due=True)}
+    assert {name: one.problem for name, one in fared.items() if one.problem} == {}
+    with db.connection() as conn:
+        found = store.list_incidents(conn, main="EUR", limit=1_000)
+        told = [(kept, finding) for kept in found for finding in store.findings_of(conn, kept)]
+    for kind, (what, words) in PLANTED.items():
+        mine = [(kept, f) for kept, f in told if kept.kind == kind]
+        said = [f.sentence for _, f in mine]
+        right = [(kept, f) for kept, f in mine if words in f.sentence]
+        assert right, f"{kind}: {said}"
+        kept, finding = right[0]
+        assert finding.subject.what == what and finding.loss_minor > 0 and kept.currency == "EUR", finding
+        assert len(mine) <= 4, f"{kind}: one thing was planted, told are {said}"
+    assert [kept.risk_minor for kept in found] == sorted((kept.risk_minor for kept in found), reverse=True)
+
+
+def test_no_detector_reads_the_future(world):
+    """At a moment the answer is the same, whatever has come since."""
+    db, now = world
+
+    def asked():
+        with db.connect() as conn:
+            scene = Scene(conn=conn, now=now, memory=Memory())
+            return {d.name: d.look(scene) for d in DETECTORS}
+
+    before = asked()
+    go_on(db, now)
+    after = asked()
+    with db.connect() as conn:
+        later = Scene(conn=conn, now=now + timedelta(days=1), memory=Memory())
+        assert {d.name for d in DETECTORS if d.look(later) != before[d.name]} >= {
+            "stuck_orders", "duplicate_orders", "oversells", "phantom_stock", "capacity_breaches", "demand_spikes",
+        }, "what came later is there to be seen"  # fmt: skip
+    for name, seen in before.items():
+        assert isinstance(seen, Seen) and seen == after[name], name
