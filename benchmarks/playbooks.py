@@ -64,7 +64,7 @@ steps:
 """
 
 
-def act(conn, action, /, *, now):
+def act(conn: object, action: object, /, *, now: datetime) -> Verdict:  # noqa: ARG001
     return Verdict(do="act", code="within", detail="")
 
 
@@ -102,7 +102,10 @@ def place(state: State, count: int) -> None:
             "channel": "web", "external_id": str(n), "currency": "EUR",
             "destination": {"country": "DE", "postal_code": "10115", "latitude": latitude, "longitude": longitude},
             "lines": [
-                {"line_id": str(k), "sku": f"I{1 + (n * 7 + k * 13) % ITEMS}", "quantity": 1 + k % 2, "price_minor": 900}
+                {
+                    "line_id": str(k), "sku": f"I{1 + (n * 7 + k * 13) % ITEMS}", "quantity": 1 + k % 2,
+                    "price_minor": 900,
+                }
                 for k in range(3)
             ],
         }

@@ -29,11 +29,15 @@ def call(server):
 @pytest.fixture
 def incident(server):
     incident_id = new_id()
-    with server.app.db.connection() as conn:
+    with server.app.db.connection() as conn, conn.transaction():
         conn.execute(
             "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
             " currency, since, opened_at, seen_at)"
             " VALUES (%s, 'margin_breach', 'item', '{MUG}', 100, 90, 0.9, 'EUR', now(), now(), now())",
+            (incident_id,),
+        )
+        conn.execute(
+            "INSERT INTO incident_finding VALUES (%s, 'item', '{MUG}', '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
             (incident_id,),
         )
     return incident_id

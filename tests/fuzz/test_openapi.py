@@ -107,6 +107,10 @@ def _some_runs(server: Server) -> list[str]:
                 " VALUES (%s, 'margin_breach', 'item', %s, 100, 90, 0.9, 'EUR', now(), now(), now())",
                 (incident_id, [f"sku-{n}"]),
             )
+            conn.execute(
+                "INSERT INTO incident_finding VALUES (%s, 'item', %s, '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+                (incident_id, [f"sku-{n}"]),
+            )
     begin_runs(server.app.db, now=server.app.state.now())
     Runner(server.app.state).work()
     return incidents
