@@ -56,7 +56,7 @@ def put(server, name, text):
 
 def test_a_version_is_written_once_and_says_where_it_is_wrong(server, call):
     names = [p["name"] for p in call("GET", "/v1/playbooks")["data"]]
-    assert len(names) == 10 and "carrier-lane-slow" in names
+    assert len(names) == 11 and "carrier-lane-slow" in names
     first = put(server, "margins", TEXT)
     assert (first.status_code, first.json()["version"], first.json()["steps"]) == (201, 1, ["open_ticket"])
     assert put(server, "margins", "# the same\n" + TEXT).json()["version"] == 1
