@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
@@ -22,6 +23,8 @@ from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
 from onhand.flows.payments.tend import tend
 from onhand.flows.plans import job as plans
+from onhand.flows.playbooks.begin import begin_runs
+from onhand.flows.playbooks.run import Runner
 from onhand.flows.simulation import job as simulation
 from onhand.jobs.worker import run_next
 
@@ -67,9 +70,10 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     proposals = _some_proposals(server, shop)
     forecast = _a_forecast(server, shop)
     payments = _some_payments(server, shop)
+    runs = _some_runs(server)
     schema = schemathesis.openapi.from_url(
         f"{server.base_url}/openapi.json",
-        config=_config(server, shop, jobs, message_id, campaign, proposals, forecast, payments),
+        config=_config(server, shop, jobs, message_id, campaign, proposals, forecast, payments, runs),
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -93,6 +97,26 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
+
+
+def _some_runs(server: Server) -> list[str]:
+    """Incidents whose playbook waits for a person."""
+    incidents = [str(uuid4()) for _ in range(24)]
+    with server.app.db.connection() as conn:
+        for n, incident_id in enumerate(incidents):
+            conn.execute(
+                "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
+                " currency, since, opened_at, seen_at)"
+                " VALUES (%s, 'margin_breach', 'item', %s, 100, 90, 0.9, 'EUR', now(), now(), now())",
+                (incident_id, [f"sku-{n}"]),
+            )
+            conn.execute(
+                "INSERT INTO incident_finding VALUES (%s, 'item', %s, '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+                (incident_id, [f"sku-{n}"]),
+            )
+    begin_runs(server.app.db, now=server.app.state.now())
+    Runner(server.app.state).work()
+    return incidents
 
 
 def _some_jobs(server: Server, shop: Shop) -> list[str]:
@@ -236,6 +260,7 @@ def _config(
     proposals: list[str],
     forecast: str,
     payments: list[str],
+    runs: list[str],
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -268,6 +293,9 @@ def _config(
         "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/proposals/{proposal_id}/approve": proposals[::2],
         "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
+        "/v1/incidents/{incident_id}/runs": runs,
+        "/v1/incidents/{incident_id}/approve": runs[::2],
+        "/v1/incidents/{incident_id}/undo": runs[1::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
