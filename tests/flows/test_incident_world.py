@@ -10,7 +10,7 @@ from onhand.flows.incidents.table import DETECTORS
 from onhand.flows.incidents.watch import Watch
 from onhand.incidents import store
 
-from .incident_world import fill, go_on, noon  # noqa: TID252
+from .incident_world import fill, go_on, noon
 
 # Histories that no flow has written: orders without plans, entries without orders.
 pytestmark = pytest.mark.broken_invariants
@@ -36,7 +36,7 @@ PLANTED = {
     "lane_slow": ("lane", "lane munich/dhl/DE takes about"),
     "capacity_breach": ("node", "paris is 100% likely to be late"),
     "demand_spike": ("item_region", "40 of item_region B/DE are wanted"),
-    "forecast_drift": ("forecast", "The forecast of forecast"),
+    "forecast_drift": ("forecast", "The forecast of D10 at 0.1,0.5,0.9, lumpy is off by"),
     "inbound_late": ("inbound", "PO-LATE line 1 (E) of acme is"),
     "margin_breach": ("listing", "C earned -50"),
     "price_outlier": ("listing", "listing web/D is asked for at 0.1 times its usual price"),
