@@ -20,8 +20,12 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
+from onhand.flows.incidents.scene import Detector, Scene, Seen
+from onhand.flows.incidents.watch import Watch
 from onhand.flows.plans import job as plans
 from onhand.flows.simulation import job as simulation
+from onhand.incidents.model import Finding, Kind, Subject
+from onhand.incidents.store import list_incidents
 from onhand.jobs.worker import run_next
 
 from ..api.conftest import Server  # noqa: TID252
@@ -59,12 +63,15 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     server.client.post("/v1/plans/run", json={"kind": "sourcing", "apply": False}, timeout=240).raise_for_status()
     jobs = _some_jobs(server, shop)
     message_id = _connected(server, shop)
+    _a_carrier_that_tells(shop)
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
     proposals = _some_proposals(server, shop)
+    incidents = _some_incidents(server)
     forecast = _a_forecast(server, shop)
     schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign, proposals, forecast)
+        f"{server.base_url}/openapi.json",
+        config=_config(server, shop, jobs, message_id, campaign, proposals, incidents, forecast),
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -119,6 +126,12 @@ def _connected(server: Server, shop: Shop) -> int:
     return message["message_id"]
 
 
+def _a_carrier_that_tells(shop: Shop) -> None:
+    scans = {"tracking": "number", "milestone": {"path": "status", "table": {"AR": "at_hub"}}, "at": "moment(time)"}
+    feed = {"verify": {"scheme": "shared", "header": "X-Key"}, "secret": "agreed upon", "map": scans}
+    shop.call("PUT", "/v1/carriers/dhl/tracking", feed)
+
+
 def _some_signals(shop: Shop) -> None:
     """Signals and feeds of them, enough to delete. No worker fetches any."""
     rows = [{"name": name, "at": "2026-03-01", "value": 1} for name in SIGNALS]
@@ -157,6 +170,27 @@ def _some_proposals(server: Server, shop: Shop) -> list[str]:
     assert run_next(server.app.db, {plans.KIND: plans.WORK}, threading.Event())
     found = [row["proposal_id"] for row in shop.call("GET", "/v1/proposals")["data"]]
     assert len(found) > 1
+    return found
+
+
+def _some_incidents(server: Server) -> list[str]:
+    """Incidents that nobody has decided on. No worker looks for others, or closes these."""
+    now = datetime.now(UTC)
+
+    def look(_: Scene) -> Seen:
+        subjects = [Subject("channel", (f"c{n}",)) for n in range(12)]
+        found = [
+            Finding(kind=Kind.CHANNEL_SILENT, subject=s, numbers={"orders": 3.0}, sentence="no orders", loss_minor=100,
+                    confidence=0.9, since=now)
+            for s in subjects
+        ]  # fmt: skip
+        return Seen(findings={"EUR": found})
+
+    detector = Detector(name="made", kinds=frozenset({Kind.CHANNEL_SILENT}), every=timedelta(hours=1), look=look)
+    Watch(server.app.db, now=lambda: now, detectors=(detector,)).look()
+    with server.app.db.connection() as conn:
+        found = [str(kept.incident_id) for kept in list_incidents(conn, main="EUR", limit=100)]
+    assert len(found) == 12
     return found
 
 
@@ -211,6 +245,7 @@ def _config(
     message_id: int,
     campaign: tuple[str, str],
     proposals: list[str],
+    incidents: list[str],
     forecast: str,
 ) -> schemathesis.Config:
     groups = {
@@ -228,6 +263,8 @@ def _config(
         "job_id": jobs,
         "line_id": ["1", "2"],
         "proposal_id": proposals,
+        "incident_id": incidents,
+        "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
     # Steps that only some are ready for: more-0 to more-3 are still at their nodes, and the last ones as well.
@@ -241,13 +278,14 @@ def _config(
         "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/proposals/{proposal_id}/approve": proposals[::2],
         "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
+        "/v1/incidents/{incident_id}/dismiss": incidents[::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
         "/v1/signal-feeds/{name}": SIGNALS,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
-    lists |= {"category": ["kitchen"]}
+    lists |= {"category": ["kitchen"], "carrier": ["dhl"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
@@ -262,6 +300,8 @@ def _config(
         "/v1/forecasts/runs/{run_id}": {"path.run_id": "forecast"},
     }
     of_channels = {
+        "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
+        "/v1/carriers/{code}/messages": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},

@@ -45,6 +45,33 @@ _GROUP: Json = {"code": "EUROPE", "name": "Europe", "nodes": ["LYON", "BERLIN"],
 _CARRIER: Json = {
     "code": "POST",
     "name": "Post",
+    "transit": "learned",
+    "learned": [
+        {
+            "service": "parcel",
+            "p50": 2.31,
+            "p95": 4.4,
+            "p50_declared": 2.0,
+            "p95_declared": 3.6,
+            "delivered": 812,
+            "on_their_way": 64,
+            "p50_factor": 1.155,
+            "spread_factor": 1.096,
+        },
+        {
+            "service": "parcel",
+            "node": "BERLIN",
+            "country": "DE",
+            "region": "BY",
+            "p50": 3.1,
+            "p95": 5.2,
+            "p50_declared": 2.0,
+            "p95_declared": 3.0,
+            "delivered": 96,
+            "on_their_way": 11,
+        },
+    ],
+    "learned_at": _MONDAY,
     "active": True,
     "updated_at": _MONDAY,
     "services": [
@@ -330,6 +357,25 @@ _ANSWER: Json = {
     "waiting": [],
     "plan_id": _PLAN_ID,
 }  # fmt: skip
+_PREDICTION: Json = {
+    "made_at": "2026-03-03T04:12:42.1Z", "p10": "2026-03-03T12:40:00Z", "p50": "2026-03-03T16:20:00Z",
+    "p90": "2026-03-04T11:30:00Z", "p95": "2026-03-04T15:00:00Z",
+}  # fmt: skip
+_TRACKING: Json = {
+    "verify": {"scheme": "hmac", "digest": "sha256", "encoding": "hex", "over": "body", "header": "X-Signature",
+               "prefix": "", "tolerance_s": 300},
+    "records": "shipments[].{number: number, events: events}", "each": "events",
+    "map": {
+        "tracking": "parent.number", "at": "moment(child.time)", "code": "child.status",
+        "milestone": {"path": "child.status", "table": {"AR": "at_hub", "OK": "delivered"}},
+    },
+}  # fmt: skip
+_TRACKED: Json = {
+    "shipment_id": f"{_ORDER_ID}-s1", "order_id": _ORDER_ID, "fulfilment_id": _FULFILMENT_ID, "node": "BERLIN",
+    "carrier": "POST", "service": "parcel", "tracking": "JD014600", "status": "at_hub", "shipped_at": _SHIPPED,
+    "scanned_at": "2026-03-03T04:12:00Z", "delivered_at": None, "deliver_by": _DELIVER_BY, "p_late": 0.03,
+    "likely_late_since": None, "prediction": _PREDICTION,
+}  # fmt: skip
 _REFUSED: Json = {
     "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
     "errors": [{"path": "lines[0].sku", "message": "no item 'MUG-BLEU'"}],
@@ -504,7 +550,23 @@ _FEED: Json = {
     "failures": 0, "error": None, "updated_at": _MONDAY,
 }  # fmt: skip
 
+_COST_ENTRY: Json = {
+    "entry_id": 41, "at": _MONDAY, "kind": "actual", "term": "shipping", "minor": 122, "currency": "EUR",
+    "cause": "invoice", "fulfilment_id": _FULFILMENT_ID, "shipment_id": f"{_ORDER_ID}-s1", "sku": "MUG-BLUE",
+    "node": "BERLIN", "carrier": "dhl", "source": "f1 s1 invoiced",
+}  # fmt: skip
+
 ANSWERS: dict[str, object] = {
+    "ChargeResults": {"results": [{"status": "created", "reference": "DHL-2026-03/1"}]},
+    "CostList": _page(
+        {"key": "invoice", "currency": "EUR", "orders": 1204, "promised_minor": 0, "not_shipped_minor": 0,
+         "actual_minor": 48211, "difference_minor": 48211, "failures_minor": 48211}
+    ),
+    "OrderCosts": _page(_COST_ENTRY)
+    | {
+        "order_id": _ORDER_ID,
+        "totals": [{"currency": "EUR", "promised_minor": 612, "actual_minor": 734, "failures_minor": 122}],
+    },
     "CampaignOut": _CAMPAIGN,
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
@@ -612,6 +674,35 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "CarrierMessageList": _page(
+        {"message_id": 712, "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3, "skipped": 1,
+         "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
+    ),
+    "CarrierTrackingOut": _TRACKING,
+    "TrackedShipmentList": _page(_TRACKED),
+    "ShipmentDetailOut": _TRACKED
+    | {
+        "events": [
+            {"milestone": "handed_over", "at": "2026-03-02T17:40:00Z", "place": None, "code": None, "text": None,
+             "source": "webhook", "recorded_at": "2026-03-02T17:41:07.11Z"},
+            {"milestone": "at_hub", "at": "2026-03-03T04:12:00Z", "place": {"name": "Leipzig", "country": "DE"},
+             "code": "PCK", "text": "Processed in the parcel centre", "source": "webhook",
+             "recorded_at": "2026-03-03T04:12:40.5Z"},
+        ],
+        "forecasts": [
+            {"milestone": None, "due_at": _DELIVER_BY, "p_late": 0.11, "made_at": _SHIPPED,
+             "p10": "2026-03-03T12:00:00Z", "p50": "2026-03-03T18:30:00Z", "p90": "2026-03-04T17:10:00Z",
+             "p95": "2026-03-05T11:00:00Z"},
+            _PREDICTION | {"milestone": "at_hub", "due_at": _DELIVER_BY, "p_late": 0.03},
+        ],
+    },
+    "TrackingResults": {
+        "results": [
+            {"status": "created", "shipments": [f"{_ORDER_ID}-s1"]},
+            {"status": "rejected", "shipments": [], "code": "input.invalid",
+             "errors": [{"path": "milestone", "message": "input should be 'handed_over', ..."}]},
+        ]
+    },
     "TrialsOut": {
         "name": "standard",
         "trials": [

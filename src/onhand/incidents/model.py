@@ -8,6 +8,7 @@ from enum import StrEnum
 
 class Kind(StrEnum):
     LANE_SLOW = "lane_slow"
+    SHIPMENT_LATE = "shipment_late"
     PHANTOM_STOCK = "phantom_stock"
     ORDER_STUCK = "order_stuck"
     ORDER_DUPLICATE = "order_duplicate"
@@ -29,7 +30,8 @@ class Kind(StrEnum):
 class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
-    what  a word of the glossary: lane, carrier, node, item_node, order, channel, item, listing, inbound, supplier
+    what  a word of the glossary: lane, carrier, shipment, node, item_node, order, channel, item, listing, inbound,
+          supplier
     key   what it is known by, one part or several
     """
 

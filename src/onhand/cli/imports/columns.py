@@ -29,6 +29,8 @@ class What(StrEnum):
     SIGNALS = "signals"
     LANES = "lanes"
     SUPPLY = "supply"
+    TRACKING = "tracking"
+    COSTS = "costs"
 
 
 class CellError(ValueError):
@@ -264,6 +266,24 @@ COLUMNS: Mapping[What, Columns] = {
             "known_at": text,
         },
     ),
+    What.TRACKING: Columns(
+        required={"milestone": text, "at": text},
+        optional={
+            "shipment_id": text,
+            "carrier": text,
+            "tracking": text,
+            "code": text,
+            "text": text,
+            "event_id": text,
+            "place": from_json,
+            "place.name": text,
+            "place.country": text,
+            "place.region": text,
+            "place.postal_code": text,
+            "place.latitude": number,
+            "place.longitude": number,
+        },
+    ),
     What.LANES: Columns(
         required={"from": text, "to": text, "days": integer},
         optional={
@@ -288,6 +308,17 @@ COLUMNS: Mapping[What, Columns] = {
             "carrying_rate": number,
             "co2_g_per_unit": integer,
             "active": boolean,
+        },
+    ),
+    What.COSTS: Columns(
+        required={"reference": text, "amount_minor": integer, "currency": text},
+        optional={
+            "tracking": text,
+            "order": text,
+            "term": text,
+            "carrier": text,
+            "cause": text,
+            "at": text,
         },
     ),
 }

@@ -1,0 +1,1 @@
+"""Costs to serve: followed from the outbox, charged by carriers."""

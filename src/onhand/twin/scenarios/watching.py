@@ -1,0 +1,218 @@
+"""What a merchant notices: the detectors of `incidents/detect` over what is seen, and incidents made of it.
+
+Nothing of the scenario is known here; what is usual is learned from a quiet past.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onhand.incidents.detect import capacity, channels, demand, inbound, lanes, phantoms
+from onhand.incidents.detect.moments import DAY_US
+from onhand.incidents.group import Patience, reconciled
+from onhand.incidents.model import Finding, Incident, Kind, Subject
+from onhand.twin.scenarios import chance
+from onhand.twin.scenarios.chance import Chance, normal
+from onhand.twin.scenarios.document import CARRIERS, CHANNELS
+from onhand.twin.scenarios.shop import BEGIN, DEPARTMENTS, NODES, SUPPLIERS, WAREHOUSES, node_code, sku
+from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Purchase, Seen
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+LANE_NAMES: Final = tuple((node_code(k // len(CARRIERS)), CARRIERS[k % len(CARRIERS)]) for k in range(NODES * 2))
+_BEGIN_US: Final = int(BEGIN.timestamp()) * 1_000_000
+_Z90: Final = 1.2815515655446004
+_Z95: Final = 1.6448536269514722
+_LEVELS: Final = np.array([0.5, 0.9, 0.975])
+_LEVELS_Z: Final = np.array([0.0, _Z90, 1.959963984540054])
+REJECTION_MINOR: Final = 250.0
+"""What a rejection costs, as it is taken for: another parcel, and a chance to be late."""
+_COUNTS_A_DAY: Final = 40
+# What is due on a day comes in its morning: at noon it is late.
+_NOON: Final = 0.5
+_UNTIL_COUNTED_DAYS: Final = 60.0
+# A count pays for itself at odds at which nobody would call it an incident of another kind.
+_PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
+_OTHERS: Final = Patience()
+_PARTS: Final = {Subject("carrier", (name,)): NODES for name in CARRIERS}
+
+
+def at_us(days: npt.ArrayLike) -> Int64:
+    """int64: Unix microseconds of days since the beginning; infinite ones are NOT_YET."""
+    given = np.asarray(days, np.float64)
+    whole = np.where(np.isfinite(given), given, 0.0) * DAY_US
+    return np.where(np.isfinite(given), _BEGIN_US + whole.astype(np.int64), lanes.NOT_YET)
+
+
+@lru_cache(maxsize=1)
+def learned_lanes() -> lanes.Watch:
+    """From 150 quiet days of 40 lanes."""
+    luck = Chance(7_919)
+    days, per_day = 150, 12
+    n = np.arange(NODES * 2 * days * per_day)
+    lane = n % (NODES * 2)
+    shipped = luck.many(chance.HISTORY, 0, n) * days
+    p50 = np.choose((luck.many(chance.HISTORY, 1, n) * 3).astype(np.int64), [1.2, 1.8, 2.6])
+    p95 = p50 * 1.5
+    took = p50 * np.exp(np.log(1.5) / _Z95 * normal(luck.many(chance.HISTORY, 2, n)))
+    past = _shipments(lane, shipped - days, shipped - days + took, p50, p95)
+    return lanes.learn(past, now=_BEGIN_US, replayed=100_000)
+
+
+@lru_cache(maxsize=1)
+def learned_suppliers() -> inbound.Suppliers:
+    """From 600 lines of each supplier: a tenth came late."""
+    luck = Chance(7_927)
+    n = np.arange(600 * SUPPLIERS)
+    u = luck.many(chance.HISTORY, 3, n)
+    late = np.where(u < 0.1, -4.0 * np.log(np.maximum(u, 1e-12) / 0.1), 0.0) - _NOON
+    return inbound.learn(n % SUPPLIERS, late, np.ones(len(n)), suppliers=SUPPLIERS)
+
+
+def _shipments(lane: Int64, shipped: Float64, delivered: Float64, p50: Float64, p95: Float64) -> lanes.Shipments:
+    sigma = np.log(p95 / p50) / _Z95
+    spread = np.maximum(p50 * (np.exp(_Z90 * sigma) - np.exp(-_Z90 * sigma)), 0.25)
+    return lanes.Shipments(
+        lane=lane, shipped_at=at_us(shipped), delivered_at=at_us(delivered), median_days=p50, spread_days=spread
+    )
+
+
+class Watcher:
+    """Incidents that are open, kept from step to step."""
+
+    def __init__(self) -> None:
+        self.incidents: tuple[Incident, ...] = ()
+        self._velocities: phantoms.Velocities | None = None
+        self._rhythm: channels.Rhythm | None = None
+        self.throughput = np.zeros(NODES)
+
+    def look(self, seen: Seen) -> tuple[Incident, ...]:
+        """Those that are open after what is seen now, the most money at risk first."""
+        findings: list[Finding] = [
+            *self._lanes(seen), *self._nodes(seen), *self._spikes(seen), *self._channels(seen),
+        ]  # fmt: skip
+        kinds = {Kind.LANE_SLOW, Kind.CAPACITY_BREACH, Kind.DEMAND_SPIKE, Kind.CHANNEL_SILENT}
+        if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2:
+            findings += self._inbound(seen)
+            kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
+        rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK]
+        change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS, patience=_OTHERS)
+        kept = [*change.opened, *change.updated, *change.unchanged, *change.closed]
+        stock = [i for i in self.incidents if i.kind is Kind.PHANTOM_STOCK]
+        doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
+        kept += [*doubted.opened, *doubted.updated, *doubted.unchanged, *doubted.closed]
+        young = seen.now - timedelta(hours=24)
+        self.incidents = tuple(i for i in kept if i.closed_at is None or i.closed_at >= young)
+        return tuple(i for i in self.incidents if i.closed_at is None)
+
+    def _lanes(self, seen: Seen) -> list[Finding]:
+        sent = seen.sent
+        shipped = np.array(sent.shipped)
+        # What is shipped later, and what is known later, is not known.
+        rows = (shipped <= seen.day) & (shipped > seen.day - 45)
+        delivered = np.array(sent.delivered)[rows]
+        known = np.where(delivered <= seen.day, delivered, np.inf)
+        past = _shipments(
+            np.array(sent.lane)[rows], shipped[rows], known, np.array(sent.p50)[rows], np.array(sent.p95)[rows]
+        )
+        now = int(at_us(seen.day))
+        found = lanes.watch(past, learned_lanes(), now, lanes=NODES * len(CARRIERS))
+        causes = [Subject("carrier", (carrier,)) for _, carrier in LANE_NAMES]
+        return lanes.findings(found, LANE_NAMES, causes=causes)
+
+    def _nodes(self, seen: Seen) -> list[Finding]:
+        step = round(seen.day * STEPS_A_DAY)
+        last = slice(max(step - STEPS_A_DAY, 0), step)
+        busy = ~seen.starved[:, last]
+        done = np.where(busy, seen.done[:, last], 0).sum(axis=1) / np.maximum(busy.sum(axis=1), 1)
+        self.throughput = np.where(busy.sum(axis=1) >= 2, done * STEPS_A_DAY, seen.declared)
+        before = slice(max(step - 2 * STEPS_A_DAY, 0), step)
+        coming = seen.came[:, before].mean(axis=1) * STEPS_A_DAY
+        days = 3
+        arrivals = np.repeat(coming[:, None], days, axis=1)
+        ahead = capacity.ahead(
+            np.array([float(len(q)) for q in seen.queues]), arrivals, np.sqrt(arrivals + (0.2 * arrivals) ** 2),
+            np.repeat(np.maximum(self.throughput, 0.0)[:, None], days, axis=1), np.ones(NODES, np.int64), paths=60,
+        )  # fmt: skip
+        names = [node_code(k) for k in range(NODES)]
+        return capacity.findings(ahead, names, np.full(NODES, LATE_MINOR), seen.now)
+
+    def _spikes(self, seen: Seen) -> list[Finding]:
+        # The day that has just ended, or the one that runs.
+        day = int(np.ceil(seen.day) - 1)
+        share = seen.day - day
+        past = seen.wanted[:, max(day - 28, 0) : day]
+        mean = np.maximum(np.median(past, axis=1), past[:, :WARM_UP_DAYS].mean(axis=1)) + 0.1
+        deviation = np.sqrt(mean + 0.1 * mean**2)
+        quantiles = np.maximum(mean[:, None] + _LEVELS_Z * deviation[:, None], 0.0)
+        units = seen.wanted[:, day]
+        found = demand.spikes(units, _LEVELS, quantiles, share_of_day=share)
+        stock = np.maximum(seen.available, 0).sum(axis=1).astype(np.float64)
+        names = [(sku(k),) for k in range(len(units))]
+        return demand.spike_findings(found, units, names, stock, mean * 5, seen.shop.margin, seen.now)
+
+    def _channels(self, seen: Seen) -> list[Finding]:
+        if self._rhythm is None:
+            self._rhythm = channels.learn(seen.hourly[:, : WARM_UP_DAYS * 24], int(BEGIN.timestamp()) // 3600)
+        last = at_us(seen.last_told)
+        found = channels.silent(last, int(at_us(seen.day)), self._rhythm)
+        margin = np.full(len(CHANNELS), float(seen.shop.margin @ seen.shop.rate / seen.shop.rate.sum()))
+        return channels.findings(found, CHANNELS, last, margin)
+
+    def _inbound(self, seen: Seen) -> list[Finding]:
+        open_ones = [p for p in seen.purchases if not p.is_in and p.supplier >= 0]
+        if not open_ones:
+            return []
+        item = np.array([p.item for p in open_ones])
+        stock = np.maximum(seen.available, 0).sum(axis=1).astype(np.float64)
+        lasts = stock[item] / np.maximum(seen.shop.rate[item], 1e-6)
+        needed = seen.day + np.minimum(lasts, 60.0)
+        supplier = np.array([p.supplier for p in open_ones])
+        units = np.array([float(p.units.sum()) for p in open_ones])
+        found = inbound.foreseen(
+            supplier, at_us([p.due + _NOON for p in open_ones]), at_us(needed), units, learned_suppliers(),
+            int(at_us(seen.day)),
+        )  # fmt: skip
+        return inbound.findings(
+            found, [str(p.number) for p in open_ones], [f"supplier-{s + 1}" for s in supplier.tolist()], at_us(needed),
+            units, seen.shop.margin[item], seen.now, daily_units=seen.shop.rate[item], short_min=2.0,
+        )  # fmt: skip
+
+    def _phantoms(self, seen: Seen) -> list[Finding]:
+        department = np.repeat(seen.shop.department, NODES)
+        is_store = np.tile(np.arange(NODES) >= WAREHOUSES, seen.shop.items)
+        if self._velocities is None:
+            days = np.maximum(seen.in_stock, 1.0).ravel()
+            units = seen.sold_at.ravel()
+            squares = np.maximum(seen.squares.ravel(), units**2 / days)
+            self._velocities = phantoms.learn(
+                department[is_store], units[is_store], squares[is_store], days[is_store], departments=DEPARTMENTS
+            )  # fmt: skip
+        rows = np.flatnonzero((seen.available > 0).ravel() & is_store)
+        run = np.maximum(seen.day - seen.proof_day, 0.0).ravel()[rows]
+        positions = phantoms.Positions(
+            department=department[rows], units=seen.sold_at.ravel()[rows],
+            days=np.maximum(seen.in_stock.ravel()[rows] - run, 1.0), run_days=run,
+            rejections=seen.rejections.ravel()[rows], prior=np.full(len(rows), 0.01),
+            hazard=np.full(len(rows), 0.0005),
+        )  # fmt: skip
+        beliefs = phantoms.believed(positions, self._velocities)
+        # Each rejection takes a unit off the record, so there are no more of them than units.
+        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, seen.available.ravel()[rows])
+        counts = phantoms.worth_counting(
+            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=REJECTION_MINOR,
+            rejections_expected=rejections, count_minor=COUNT_MINOR, most=_COUNTS_A_DAY,
+        )  # fmt: skip
+        names = [(sku(r // NODES), node_code(r % NODES)) for r in rows.tolist()]
+        return phantoms.findings(counts, positions, beliefs, names, seen.now, confidence_min=0.05)
+
+
+def purchase_of(subject: Subject, purchases: Sequence[Purchase]) -> Purchase:
+    """The purchase that a finding is about."""
+    number = int(subject.key[0])
+    return next(p for p in purchases if p.number == number)

@@ -1,0 +1,96 @@
+"""Shipments are foretold from our own deliveries: when they leave, and anew after every scan."""
+
+from datetime import timedelta
+
+import pytest
+from tests.flows.tracked import BY, NOW, history, iso, one, shown
+
+from onhand.flows.tracking.foretell import Foreteller
+from onhand.flows.tracking.record import record_tracking
+
+
+def days_to(row, name):
+    return (row["prediction"][name] - row["shipped_at"]) / timedelta(days=1)
+
+
+@pytest.fixture
+def foreteller(merchant):
+    return Foreteller(merchant.db, now=lambda: NOW, trees=False)
+
+
+def test_nothing_is_foretold_before_anything_was_learned(merchant, foreteller):
+    order = one(merchant, "X", 0.5)
+    foreteller.learn()
+    assert foreteller.look() == 0 and shown(merchant, order)["prediction"] is None
+
+
+def test_shipments_are_foretold_when_they_leave_and_after_each_scan(merchant, foreteller):
+    history(merchant, 150, days=lambda chance: chance.uniform(2.0, 4.0))
+    order = one(merchant, "X", 0.25)
+    foreteller.learn()
+    assert foreteller.look() > 0
+    first = shown(merchant, order)
+    assert 2.7 < days_to(first, "p50") < 3.3 and 3.5 < days_to(first, "p95") < 4.3
+    assert first["p_late"] < 0.1 and [f["milestone"] for f in first["forecasts"]] == [None]
+    assert foreteller.look() == 0, "nothing has changed"
+    # Half of the way took a quarter of a day: the rest will not take long either.
+    scan = {"carrier": "dhl", "tracking": "X", "milestone": "at_hub", "at": iso(0.0)}
+    record_tracking(merchant.db, [scan], source="api", now=NOW, by=BY)
+    assert foreteller.look() == 1
+    after = shown(merchant, order)
+    assert [f["milestone"] for f in after["forecasts"]] == [None, "at_hub"]
+    assert days_to(after, "p50") < days_to(first, "p50") - 0.5
+    # The same scan again is no news.
+    record_tracking(merchant.db, [scan], source="api", now=NOW, by=BY)
+    assert foreteller.look() == 0
+
+
+def test_a_shipment_that_gets_likely_late_is_told_of_once_before_it_is_late(merchant, foreteller):
+    history(merchant, 150, days=lambda chance: chance.uniform(2.0, 4.0))
+    in_time, late = one(merchant, "X", 1.0), one(merchant, "Y", 1.0, promised=2.2)
+    foreteller.learn()
+    foreteller.look()
+    row = shown(merchant, late)
+    assert row["p_late"] > 0.6 and row["likely_late_since"] == NOW and row["deliver_by"] > NOW
+    assert shown(merchant, in_time)["likely_late_since"] is None
+    assert merchant.events(f"{late}-s1") == ["shipment.likely_late"]
+    ((data,),) = merchant.rows("SELECT data FROM event WHERE kind = 'shipment.likely_late'")
+    assert data["order_id"] == late and data["p_late"] == row["p_late"] and data["expected_at"] > data["deliver_by"]
+    # A day later it is as likely as before: nobody is told again.
+    later = Foreteller(merchant.db, now=lambda: NOW + timedelta(days=1.5), trees=False)
+    later.learn()
+    later.look()
+    assert merchant.events(f"{late}-s1") == ["shipment.likely_late"]
+    assert merchant.events(f"{in_time}-s1") == []
+
+
+def test_it_follows_its_carriers_and_allows_for_those_on_their_way(merchant, foreteller):
+    history(merchant, 120, days=lambda chance: chance.uniform(1.0, 2.0), seed=1)
+    history(merchant, 120, days=lambda chance: chance.uniform(5.0, 7.0), carrier="ups", seed=2)
+    quick, slow = one(merchant, "X", 0.1), one(merchant, "Y", 0.1, carrier="ups")
+    foreteller.learn()
+    while foreteller.look():
+        pass
+    assert days_to(shown(merchant, quick), "p50") < 2.2
+    assert 5.0 < days_to(shown(merchant, slow), "p50") < 7.5
+
+
+def test_a_carrier_that_never_tells_does_not_teach_that_parcels_never_come(merchant, foreteller):
+    history(merchant, 120, days=lambda chance: chance.uniform(1.0, 2.0), seed=1)
+    history(merchant, 120, days=lambda _: 1_000.0, carrier="mute", seed=2)
+    order = one(merchant, "X", 0.1)
+    foreteller.learn()
+    while foreteller.look():
+        pass
+    assert days_to(shown(merchant, order), "p50") < 2.2
+
+
+def test_two_foretellers_foretell_a_shipment_once(merchant, foreteller):
+    history(merchant, 60, days=lambda chance: chance.uniform(2.0, 4.0))
+    order = one(merchant, "X", 0.25)
+    other = Foreteller(merchant.db, now=lambda: NOW, trees=False)
+    foreteller.learn()
+    other.learn()
+    keys = [(order, 1)]
+    assert (foreteller.foretell(keys), other.foretell(keys)) == (1, 1)
+    assert len(shown(merchant, order)["forecasts"]) == 1, "the second says nothing else"
