@@ -66,6 +66,7 @@ def rails(**changed):
         ("refuse", "cool_down", {}, {"past": [Past(NOW - timedelta(minutes=59), 1, "rebalance")]}),
         ("refuse", "turns_back", {}, {"past": [Past(NOW - timedelta(minutes=119), -1, "rebalance")]}),
         ("refuse", "turns_back", {}, {"past": [Past(NOW - timedelta(minutes=119), -1, "price")]}),
+        ("refuse", "cool_down", {"reference": "run:7/2/1"}, {"past": [Past(NOW, 1, "rebalance", "run:8")]}),
         ("refuse", "held_out", {}, rails(hold_out_share=0.5) | {"now": NOW + timedelta(weeks=1)}),
         (
             "recommend",
@@ -102,6 +103,7 @@ def test_a_limit_is_not_passed(do, code, action, changed):
         ({}, {"owners": [Owner(KEY, "rebalance", NOW + timedelta(days=1))]}),
         ({}, {"past": [Past(NOW - timedelta(minutes=60), 1, "rebalance")]}),
         ({}, {"past": [Past(NOW - timedelta(minutes=1), 1, "price")]}),
+        ({"reference": "run:7/2/1"}, {"past": [Past(NOW, -1, "rebalance", "run:7")]}),
         ({}, {"past": [Past(NOW - timedelta(minutes=120), -1, "rebalance")]}),
         ({}, rails(freezes=[{"from": NOW - timedelta(hours=1), "until": NOW, "note": "over"}])),
         ({"judge_at": None}, rails(hold_out_share=0.5)),

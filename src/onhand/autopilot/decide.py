@@ -106,7 +106,8 @@ def turns(past: Sequence[Past]) -> int:
 
 
 def _by_the_past(action: Action, rails: Guardrails, past: Sequence[Past], now: datetime) -> Verdict | None:
-    """Not the same again before it can have worked, not back at once, and not to and fro."""
+    """Not the same again before it can have worked, not back at once, and not to and fro; what one cause does in several
+    steps is one thing."""
     within = [p for p in past if now - looks_back(rails) < p.at <= now]
     if turns(within) >= TURNS_MAX:
         return _no(
@@ -116,6 +117,8 @@ def _by_the_past(action: Action, rails: Guardrails, past: Sequence[Past], now: d
         )
     wait = timedelta(seconds=rails.cool_down_s)
     for p in within:
+        if p.cause == action.cause:
+            continue
         if p.direction * action.direction < 0 and now - p.at < _BACK * wait:
             return _no("refuse", "turns_back", f"the opposite was done at {p.at:%Y-%m-%d %H:%M} UTC")
         if p.domain == action.domain and now - p.at < wait:

@@ -124,6 +124,11 @@ class Action:
             raise ValueError(f"expected a confidence in [0, 1]: {self!r}")
 
     @property
+    def cause(self) -> str:
+        """What it is a part of: steps of one run are meant to follow each other."""
+        return self.reference.partition("/")[0]
+
+    @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
         return (self.key, *self.also)
 
@@ -159,11 +164,12 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An action on the same key, by whatever domain."""
+    """An action on the same key, by whatever domain; cause: see `Action.cause`."""
 
     at: datetime
     direction: int
     domain: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ SELECT coalesce(sum(money_minor), 0)::bigint, coalesce(sum(units), 0)::bigint, c
 FROM autopilot_action WHERE domain = %(domain)s AND at > %(since)s AND NOT held_out;
 
 -- name: past
-SELECT at, direction, domain FROM autopilot_action
+SELECT at, direction, domain, split_part(reference, '/', 1) FROM autopilot_action
 WHERE key = %(key)s AND at > %(since)s AND NOT held_out AND void IS NULL;
 
 -- name: owners

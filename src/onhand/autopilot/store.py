@@ -164,7 +164,7 @@ def used_since(conn: Connection[TupleRow], domain: Domain, since: datetime) -> U
 
 def past_of(conn: Connection[TupleRow], key: tuple[str, ...], since: datetime) -> list[Past]:
     rows = conn.execute(SQL["past"], {"key": list(key), "since": since})
-    return [Past(at, direction, domain) for at, direction, domain in rows]
+    return [Past(*row) for row in rows]
 
 
 def lock_owners(conn: Connection[TupleRow], keys: tuple[tuple[str, ...], ...]) -> list[Owner]:
