@@ -21,11 +21,15 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
+from onhand.flows.incidents.scene import Detector, Scene, Seen
+from onhand.flows.incidents.watch import Watch
 from onhand.flows.payments.tend import tend
 from onhand.flows.plans import job as plans
 from onhand.flows.playbooks.begin import begin_runs
 from onhand.flows.playbooks.run import Runner
 from onhand.flows.simulation import job as simulation
+from onhand.incidents.model import Finding, Kind, Subject
+from onhand.incidents.store import list_incidents
 from onhand.jobs.worker import run_next
 
 from ..api.conftest import Server  # noqa: TID252
@@ -68,12 +72,15 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
     proposals = _some_proposals(server, shop)
+    incidents = _some_incidents(server)
     forecast = _a_forecast(server, shop)
     payments = _some_payments(server, shop)
     runs = _some_runs(server)
     schema = schemathesis.openapi.from_url(
         f"{server.base_url}/openapi.json",
-        config=_config(server, shop, jobs, message_id, campaign, proposals, forecast, payments, runs),
+        config=_config(
+            server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs
+        ),  # fmt: skip
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -195,6 +202,27 @@ def _some_proposals(server: Server, shop: Shop) -> list[str]:
     return found
 
 
+def _some_incidents(server: Server) -> list[str]:
+    """Incidents that nobody has decided on. No worker looks for others, or closes these."""
+    now = datetime.now(UTC)
+
+    def look(_: Scene) -> Seen:
+        subjects = [Subject("channel", (f"c{n}",)) for n in range(12)]
+        found = [
+            Finding(kind=Kind.CHANNEL_SILENT, subject=s, numbers={"orders": 3.0}, sentence="no orders", loss_minor=100,
+                    confidence=0.9, since=now)
+            for s in subjects
+        ]  # fmt: skip
+        return Seen(findings={"EUR": found})
+
+    detector = Detector(name="made", kinds=frozenset({Kind.CHANNEL_SILENT}), every=timedelta(hours=1), look=look)
+    Watch(server.app.db, now=lambda: now, detectors=(detector,)).look()
+    with server.app.db.connection() as conn:
+        found = [str(kept.incident_id) for kept in list_incidents(conn, main="EUR", limit=100)]
+    assert len(found) == 12
+    return found
+
+
 def _a_forecast(server: Server, shop: Shop) -> str:
     """A forecast that is made, of some weeks of sales; its run."""
     today = datetime.now(UTC).date()
@@ -258,6 +286,7 @@ def _config(
     message_id: int,
     campaign: tuple[str, str],
     proposals: list[str],
+    incidents: list[str],
     forecast: str,
     payments: list[str],
     runs: list[str],
@@ -279,6 +308,7 @@ def _config(
         "proposal_id": proposals,
         "payment_id": payments,
         "provider": [PROVIDER],
+        "incident_id": incidents,
         "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
@@ -296,6 +326,7 @@ def _config(
         "/v1/incidents/{incident_id}/runs": runs,
         "/v1/incidents/{incident_id}/approve": runs[::2],
         "/v1/incidents/{incident_id}/undo": runs[1::2],
+        "/v1/incidents/{incident_id}/dismiss": incidents[::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
