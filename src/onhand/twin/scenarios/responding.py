@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import throttled, units_to_expedite, units_to_hold, worth_quarantining
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import NODES, node_code, sku
-from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, purchase_of
+from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, supplier_code
 from onhand.twin.scenarios.world import (
     ELASTICITY,
     EXPEDITED_DAYS,
@@ -29,6 +30,11 @@ from onhand.twin.scenarios.world import (
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+# What is bought for a spike: for so many days, in which it halves every so often.
+_SPIKE_DAYS, _HALVED_DAYS = 6.0, 4.0
+# Units at other nodes from which an order is served all the same.
+_ELSEWHERE_UNITS: Final = 3
+_COUNTED_AGAIN_DAYS: Final = 2.0
 _NODE_OF = {node_code(k): k for k in range(NODES)}
 
 
@@ -44,8 +50,8 @@ class Limits:
     confidence: float = 0.5
     gain_min_minor: float = 40.0
     loss_min_minor: float = 10_000.0
-    again_days: float = 2.0
-    horizon_days: float = 6.0
+    again_days: float = 1.0
+    horizon_days: float = 10.0
 
 
 class Auto:
@@ -134,51 +140,59 @@ class Auto:
                 continue
             for finding in incident.findings:
                 item, node = _place(finding.subject.key)
-                if begun >= self._limits.counts or seen.day - self._counting.get((item, node), -9.0) < 2:
-                    continue
+                stock = np.maximum(seen.available[item], 0)
+                elsewhere = 0.95 if stock.sum() - stock[node] >= _ELSEWHERE_UNITS else 0.0
                 absent = np.array([finding.confidence])
-                if finding.numbers["count_gain_minor"] <= 0:
-                    continue
-                self._counting[item, node] = seen.day
-                begun += 1
-                hands.count(item, node)
-                margin = seen.shop.margin[[item]]
-                elsewhere = float(np.maximum(seen.available[item], 0).sum() > 2 * max(seen.available[item, node], 1))
-                if worth_quarantining(absent, margin, REJECTION_MINOR, 0.95 * elsewhere)[0]:
+                if worth_quarantining(absent, seen.shop.margin[[item]], REJECTION_MINOR, elsewhere)[0]:
                     hands.quarantine(item, node)
+                waits = seen.day - self._counting.get((item, node), -9.0) < _COUNTED_AGAIN_DAYS
+                if finding.numbers["count_gain_minor"] > 0 and not waits and begun < self._limits.counts:
+                    self._counting[item, node] = seen.day
+                    begun += 1
+                    hands.count(item, node)
 
     def _purchases(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
-        """Promise from late purchases only as they will come."""
+        """Promise from late purchases only as they will come, and buy elsewhere what will be missing. Of a supplier whose
+        lines are late what is not due yet will be as late."""
+        late: dict[int, float] = {}
         for incident in incidents:
             if incident.kind is not Kind.INBOUND_LATE:
                 continue
             for finding in incident.findings:
-                p = purchase_of(finding.subject, seen.purchases)
-                expected = max(p.due + finding.numbers["expected_days_late"], seen.day + 1)
-                if not p.is_in and expected > p.expected + 0.5:
-                    hands.expect(p, expected)
-                self._hurry(seen, hands, p.item, float(seen.shop.rate[p.item]), expected)
+                late[int(finding.subject.key[0])] = finding.numbers["expected_days_late"]
+            if incident.cause.what == "supplier":
+                days = float(np.median([f.numbers["expected_days_late"] for f in incident.findings]))
+                for p in seen.purchases:
+                    if not p.is_in and supplier_code(p.supplier) == incident.cause.key[0]:
+                        late.setdefault(p.number, days)
+        for p in seen.purchases:
+            if p.is_in or p.number not in late:
+                continue
+            expected = max(p.due + late[p.number], seen.day + 1)
+            if abs(expected - p.expected) > 0.5:
+                hands.expect(p, expected)
+            until = min(expected, seen.day + self._limits.horizon_days)
+            self._hurry(seen, hands, p.item, float(seen.shop.rate[p.item]) * (until - seen.day), until)
 
-    def _hurry(self, seen: Seen, hands: Hands, item: int, per_day: float, until: float) -> None:
-        """Buy what will be missing until `until`, where that pays."""
+    def _hurry(self, seen: Seen, hands: Hands, item: int, wanted: float, until: float) -> None:
+        """Buy what will be missing of what is wanted until `until`, where that pays."""
         day, spent = self._spent
         if day != int(seen.day):
             spent = 0.0
-        if seen.day - self._bought.get(item, -9.0) < self._limits.again_days:
+        if seen.day - self._bought.get(item, -9.0) < self._limits.again_days or until <= seen.day + EXPEDITED_DAYS:
             return
         stock = float(np.maximum(seen.available[item], 0).sum())
         # What is on its way and comes before, as far as it is believed.
         coming = sum(float(p.units.sum()) for p in seen.purchases
                      if not p.is_in and p.item == item and p.expected < until)  # fmt: skip
-        days = until - seen.day
-        # What sells until it is there cannot be helped.
-        lost = max(per_day * EXPEDITED_DAYS - stock, 0.0)
-        short = per_day * days - stock - coming - lost
+        # What is wanted and not there before it can come is lost either way.
+        lost = max(wanted * EXPEDITED_DAYS / (until - seen.day) - stock, 0.0)
         premium = EXPEDITED_SHARE * seen.shop.cost[[item]]
         most = max(self._limits.expedite_minor - spent, 0.0) / max(float(seen.shop.cost[item]), 1.0)
         units = units_to_expedite(
-            np.array([short]), seen.shop.margin[[item]], premium, EXPEDITED_ORDER_MINOR, np.array([most])
-        )
+            np.array([wanted - stock - coming - lost]), seen.shop.margin[[item]], premium, EXPEDITED_ORDER_MINOR,
+            np.array([most]),
+        )  # fmt: skip
         if units[0] > 0:
             hands.expedite(item, int(units[0]))
             self._bought[item] = seen.day
@@ -204,7 +218,8 @@ class Auto:
                     wanted[item] = per_day[item]
                     if finding.loss_minor < self._limits.loss_min_minor:
                         continue
-                    self._hurry(seen, hands, item, float(per_day[item]), seen.day + self._limits.horizon_days)
+                    expected = _faded(float(per_day[item]), float(shop.rate[item]), _SPIKE_DAYS)
+                    self._hurry(seen, hands, item, expected, seen.day + _SPIKE_DAYS)
         shares = np.diff(shop.channels, prepend=0.0)
         a_step = wanted * STEP_H / 24
         oversold = shop.margin + LATE_MINOR
@@ -225,6 +240,12 @@ class Auto:
             if (factor != self._factor).any():
                 self._factor = factor
                 hands.set_price(factor)
+
+
+def _faded(per_day: float, usual: float, days: float) -> float:
+    """Units wanted in days to come: what a spike is beyond the usual halves every so often."""
+    kept = _HALVED_DAYS / np.log(2) * (1 - 0.5 ** (days / _HALVED_DAYS))
+    return usual * days + max(per_day - usual, 0.0) * float(kept)
 
 
 def _item(code: str) -> int:

@@ -3,7 +3,7 @@
 Nothing of the scenario is known here; what is usual is learned from a quiet past.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
@@ -19,7 +19,7 @@ from onhand.twin.scenarios import chance
 from onhand.twin.scenarios.chance import Chance, normal
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import BEGIN, DEPARTMENTS, NODES, SUPPLIERS, WAREHOUSES, node_code, sku
-from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Purchase, Seen
+from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Seen
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -32,9 +32,9 @@ _LEVELS: Final = np.array([0.5, 0.9, 0.975])
 _LEVELS_Z: Final = np.array([0.0, _Z90, 1.959963984540054])
 REJECTION_MINOR: Final = 250.0
 """What a rejection costs, as it is taken for: another parcel, and a chance to be late."""
-_COUNTS_A_DAY: Final = 40
 # What is due on a day comes in its morning: at noon it is late.
 _NOON: Final = 0.5
+_LATELY_DAYS: Final = 7.0
 _UNTIL_COUNTED_DAYS: Final = 60.0
 # A count pays for itself at odds at which nobody would call it an incident of another kind.
 _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
@@ -101,7 +101,14 @@ class Watcher:
             findings += self._inbound(seen)
             kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
         rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK]
-        change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS, patience=_OTHERS)
+        # A supplier is late where half of what it was to bring in the last week is: lines of each.
+        lines = {
+            Subject("supplier", (supplier_code(s),)): sum(
+                1 for p in seen.purchases if p.supplier == s and seen.day - _LATELY_DAYS <= p.due <= seen.day
+            )
+            for s in range(SUPPLIERS)
+        }
+        change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS | lines, patience=_OTHERS)
         kept = [*change.opened, *change.updated, *change.unchanged, *change.closed]
         stock = [i for i in self.incidents if i.kind is Kind.PHANTOM_STOCK]
         doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
@@ -179,7 +186,7 @@ class Watcher:
             int(at_us(seen.day)),
         )  # fmt: skip
         return inbound.findings(
-            found, [str(p.number) for p in open_ones], [f"supplier-{s + 1}" for s in supplier.tolist()], at_us(needed),
+            found, [str(p.number) for p in open_ones], [supplier_code(s) for s in supplier.tolist()], at_us(needed),
             units, seen.shop.margin[item], seen.now, daily_units=seen.shop.rate[item], short_min=2.0,
         )  # fmt: skip
 
@@ -193,7 +200,7 @@ class Watcher:
             self._velocities = phantoms.learn(
                 department[is_store], units[is_store], squares[is_store], days[is_store], departments=DEPARTMENTS
             )  # fmt: skip
-        rows = np.flatnonzero((seen.available > 0).ravel() & is_store)
+        rows = np.flatnonzero((seen.available + seen.hidden > 0).ravel() & is_store)
         run = np.maximum(seen.day - seen.proof_day, 0.0).ravel()[rows]
         positions = phantoms.Positions(
             department=department[rows], units=seen.sold_at.ravel()[rows],
@@ -202,17 +209,18 @@ class Watcher:
             hazard=np.full(len(rows), 0.0005),
         )  # fmt: skip
         beliefs = phantoms.believed(positions, self._velocities)
-        # Each rejection takes a unit off the record, so there are no more of them than units.
-        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, seen.available.ravel()[rows])
+        # What is hidden is doubted all the same. Each rejection takes a unit off the record, so there are no more of them
+        # than units.
+        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, (seen.available + seen.hidden).ravel()[rows])
         counts = phantoms.worth_counting(
             beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=REJECTION_MINOR,
-            rejections_expected=rejections, count_minor=COUNT_MINOR, most=_COUNTS_A_DAY,
+            rejections_expected=rejections,
         )  # fmt: skip
+        counts = replace(counts, gain_minor=counts.gain_minor - COUNT_MINOR)
         names = [(sku(r // NODES), node_code(r % NODES)) for r in rows.tolist()]
         return phantoms.findings(counts, positions, beliefs, names, seen.now, confidence_min=0.05)
 
 
-def purchase_of(subject: Subject, purchases: Sequence[Purchase]) -> Purchase:
-    """The purchase that a finding is about."""
-    number = int(subject.key[0])
-    return next(p for p in purchases if p.number == number)
+def supplier_code(supplier: int) -> str:
+    """Of a supplier, from 0."""
+    return f"supplier-{supplier + 1}"

@@ -155,7 +155,7 @@ class Seen:
     """What a merchant sees: records, orders, work, shipments, purchases; never what is only true.
 
     day       days since the beginning
-    available int32[I, N], by the records
+    available int32[I, N], by the records; hidden int32[I, N]: quarantined besides
     sold_at   float64[I, N] units sold over counters of stores; squares: sum of those of days; in_stock: days with any
     proof_day float64[I, N], when one was last sold, sent or counted; rejections int64[I, N] since then
     wanted    float64[I, days], bought or asked for on each day so far
@@ -167,6 +167,7 @@ class Seen:
     shop: Shop
     day: float
     available: Int32
+    hidden: Int32
     sold_at: Float64
     squares: Float64
     in_stock: Float64
@@ -297,7 +298,7 @@ class World:
         self._shown = np.zeros(items, np.int64)
         steps = self._days * STEPS_A_DAY
         self._seen = Seen(
-            shop=shop, day=0.0, available=self.stock.available[1:, 1:], sold_at=np.zeros((items, NODES)),
+            shop=shop, day=0.0, available=self.stock.available[1:, 1:], hidden=np.zeros((items, NODES), np.int32), sold_at=np.zeros((items, NODES)),
             squares=np.zeros((items, NODES)), in_stock=np.zeros((items, NODES)), proof_day=np.zeros((items, NODES)),
             rejections=np.zeros((items, NODES), np.int64), wanted=np.zeros((items, self._days + 1)),
             done=np.zeros((NODES, steps)), starved=np.zeros((NODES, steps), bool), came=np.zeros((NODES, steps)),
@@ -423,8 +424,13 @@ class World:
         seen = self._seen
         where = np.arange(self.shop.items)[:, None], np.arange(NODES)
         wanted = poisson(self._luck.many(chance.COUNTER, *where, day), self._counter)
-        sold = np.minimum(wanted, np.minimum(self._true, np.maximum(self.stock.available[1:, 1:], 0)))
+        shelf = np.maximum(self.stock.available[1:, 1:], 0) + seen.hidden
+        sold = np.minimum(wanted, np.minimum(self._true, shelf))
         self._true -= sold
+        # One that was sold was there: what was hidden is seen again.
+        shown = np.where(sold > 0, seen.hidden, 0)
+        self.stock.available[1:, 1:] += shown
+        seen.hidden -= shown
         self.stock.available[1:, 1:] -= sold.astype(np.int32)
         seen.sold_at += sold
         seen.squares += sold**2
@@ -454,7 +460,9 @@ class World:
         coming = self._foreseen[:, day : day + days].mean(axis=1)
         target = np.ceil(self._target * coming[:, None]).astype(np.int64)
         for item in items.tolist():
-            units = np.maximum(target[item] - self.stock.available[item + 1, 1:] - ordered[item], 0)
+            units = np.maximum(
+                target[item] - self.stock.available[item + 1, 1:] - self._seen.hidden[item] - ordered[item], 0
+            )
             if units.sum() == 0:
                 continue
             supplier, due = int(shop.supplier[item]), day + LEAD_DAYS
@@ -484,6 +492,7 @@ class World:
             allocated = sum(u for p in self.queues[node] for i, u in p.lines if i == item)
             found = int(self._true[item, node])
             self.stock.available[item + 1, node + 1] = max(found - allocated, 0)
+            self._seen.hidden[item, node] = 0
             self._seen.proof_day[item, node] = self.day
             self._seen.rejections[item, node] = 0
         self._counts = left
@@ -867,9 +876,12 @@ class World:
             self._caps[node] = per_day
 
     def quarantine(self, item: int, node: int) -> None:
-        """Nothing of it is sold until somebody has counted."""
-        self.stock.available[item + 1, node + 1] = 0
-        self.outcome.acted["quarantined"] += 1
+        """No order gets any of it until one is seen: counted, or sold over the counter."""
+        units = max(int(self.stock.available[item + 1, node + 1]), 0)
+        if units:
+            self.stock.available[item + 1, node + 1] -= units
+            self._seen.hidden[item, node] += units
+            self.outcome.acted["quarantined"] += 1
 
     def count(self, item: int, node: int) -> None:
         """Somebody counts by tomorrow."""
@@ -887,7 +899,7 @@ class World:
         self._price[:] = factor
 
     def expedite(self, item: int, units: int) -> None:
-        """Buy in a hurry for the warehouses: there in three days, at a premium."""
+        """Buy in a hurry for the warehouses: there in two days, at a premium."""
         split = np.zeros(NODES, np.int64)
         split[:WAREHOUSES] = units // WAREHOUSES
         split[0] += units - int(split.sum())
@@ -931,8 +943,8 @@ class World:
         return out
 
 
-COUNT_MINOR: Final = 250.0
-EXPEDITED_DAYS: Final = 3.0
-EXPEDITED_ORDER_MINOR: Final = 2_000.0
-EXPEDITED_SHARE: Final = 0.25
+COUNT_MINOR: Final = 100.0
+EXPEDITED_DAYS: Final = 2.0
+EXPEDITED_ORDER_MINOR: Final = 1_000.0
+EXPEDITED_SHARE: Final = 0.15
 """Of the cost of a unit, beyond it."""
