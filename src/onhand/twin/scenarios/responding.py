@@ -32,6 +32,8 @@ Int64 = npt.NDArray[np.int64]
 
 # What is bought for a spike: for so many days, in which it halves every so often.
 _SPIKE_DAYS, _HALVED_DAYS = 6.0, 4.0
+# What a purchase gains has to be so many times its cost: what is expected does not always happen.
+_WORTH: Final = 4.0
 # Units at other nodes from which an order is served all the same.
 _ELSEWHERE_UNITS: Final = 3
 _COUNTED_AGAIN_DAYS: Final = 2.0
@@ -50,7 +52,7 @@ class Limits:
     confidence: float = 0.5
     gain_min_minor: float = 40.0
     loss_min_minor: float = 10_000.0
-    again_days: float = 1.0
+    again_days: float = 2.0
     horizon_days: float = 10.0
 
 
@@ -190,8 +192,8 @@ class Auto:
         premium = EXPEDITED_SHARE * seen.shop.cost[[item]]
         most = max(self._limits.expedite_minor - spent, 0.0) / max(float(seen.shop.cost[item]), 1.0)
         units = units_to_expedite(
-            np.array([wanted - stock - coming - lost]), seen.shop.margin[[item]], premium, EXPEDITED_ORDER_MINOR,
-            np.array([most]),
+            np.array([wanted - stock - coming - lost]), seen.shop.margin[[item]], premium,
+            _WORTH * EXPEDITED_ORDER_MINOR, np.array([most]),
         )  # fmt: skip
         if units[0] > 0:
             hands.expedite(item, int(units[0]))

@@ -3,6 +3,7 @@
 Nothing of the scenario is known here; what is usual is learned from a quiet past.
 """
 
+from bisect import bisect_left
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
@@ -30,11 +31,13 @@ _Z90: Final = 1.2815515655446004
 _Z95: Final = 1.6448536269514722
 _LEVELS: Final = np.array([0.5, 0.9, 0.975])
 _LEVELS_Z: Final = np.array([0.0, _Z90, 1.959963984540054])
-REJECTION_MINOR: Final = 250.0
+REJECTION_MINOR: Final = 120.0
 """What a rejection costs, as it is taken for: another parcel, and a chance to be late."""
 # What is due on a day comes in its morning: at noon it is late.
 _NOON: Final = 0.5
 _LATELY_DAYS: Final = 7.0
+_WATCHED_DAYS: Final = 25.0
+_DOUBTED: Final = 0.05
 _UNTIL_COUNTED_DAYS: Final = 60.0
 # A count pays for itself at odds at which nobody would call it an incident of another kind.
 _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
@@ -97,7 +100,8 @@ class Watcher:
             *self._lanes(seen), *self._nodes(seen), *self._spikes(seen), *self._channels(seen),
         ]  # fmt: skip
         kinds = {Kind.LANE_SLOW, Kind.CAPACITY_BREACH, Kind.DEMAND_SPIKE, Kind.CHANNEL_SILENT}
-        if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2:
+        is_noon = round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2
+        if is_noon:
             findings += self._inbound(seen)
             kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
         rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK]
@@ -111,22 +115,26 @@ class Watcher:
         change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS | lines, patience=_OTHERS)
         kept = [*change.opened, *change.updated, *change.unchanged, *change.closed]
         stock = [i for i in self.incidents if i.kind is Kind.PHANTOM_STOCK]
-        doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
-        kept += [*doubted.opened, *doubted.updated, *doubted.unchanged, *doubted.closed]
+        if is_noon:
+            doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
+            stock = [*doubted.opened, *doubted.updated, *doubted.unchanged, *doubted.closed]
+        kept += stock
         young = seen.now - timedelta(hours=24)
         self.incidents = tuple(i for i in kept if i.closed_at is None or i.closed_at >= young)
         return tuple(i for i in self.incidents if i.closed_at is None)
 
     def _lanes(self, seen: Seen) -> list[Finding]:
         sent = seen.sent
-        shipped = np.array(sent.shipped)
+        # In the order of work, so that what left long ago comes first.
+        first = bisect_left(sent.shipped, seen.day - _WATCHED_DAYS)
+        shipped, delivered = np.array(sent.shipped[first:]), np.array(sent.delivered[first:])
         # What is shipped later, and what is known later, is not known.
-        rows = (shipped <= seen.day) & (shipped > seen.day - 45)
-        delivered = np.array(sent.delivered)[rows]
-        known = np.where(delivered <= seen.day, delivered, np.inf)
+        rows = shipped <= seen.day
+        known = np.where(delivered <= seen.day, delivered, np.inf)[rows]
         past = _shipments(
-            np.array(sent.lane)[rows], shipped[rows], known, np.array(sent.p50)[rows], np.array(sent.p95)[rows]
-        )
+            np.array(sent.lane[first:], np.int64)[rows], shipped[rows], known, np.array(sent.p50[first:])[rows],
+            np.array(sent.p95[first:])[rows],
+        )  # fmt: skip
         now = int(at_us(seen.day))
         found = lanes.watch(past, learned_lanes(), now, lanes=NODES * len(CARRIERS))
         causes = [Subject("carrier", (carrier,)) for _, carrier in LANE_NAMES]
@@ -209,16 +217,26 @@ class Watcher:
             hazard=np.full(len(rows), 0.0005),
         )  # fmt: skip
         beliefs = phantoms.believed(positions, self._velocities)
+        doubted = np.flatnonzero(beliefs.absent >= _DOUBTED)
+        rows = rows[doubted]
+        beliefs = phantoms.Beliefs(absent=beliefs.absent[doubted], velocity=beliefs.velocity[doubted])
         # What is hidden is doubted all the same. Each rejection takes a unit off the record, so there are no more of them
-        # than units.
+        # than units. What counters do not sell is not counted here.
         rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, (seen.available + seen.hidden).ravel()[rows])
         counts = phantoms.worth_counting(
-            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=REJECTION_MINOR,
-            rejections_expected=rejections,
+            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS),
+            rejection_minor=REJECTION_MINOR, rejections_expected=rejections,
         )  # fmt: skip
         counts = replace(counts, gain_minor=counts.gain_minor - COUNT_MINOR)
         names = [(sku(r // NODES), node_code(r % NODES)) for r in rows.tolist()]
-        return phantoms.findings(counts, positions, beliefs, names, seen.now, confidence_min=0.05)
+        return phantoms.findings(counts, _some(positions, doubted), beliefs, names, seen.now, confidence_min=_DOUBTED)
+
+
+def _some(of: phantoms.Positions, rows: npt.NDArray[np.intp]) -> phantoms.Positions:
+    return phantoms.Positions(
+        department=of.department[rows], units=of.units[rows], days=of.days[rows], run_days=of.run_days[rows],
+        rejections=of.rejections[rows], prior=of.prior[rows], hazard=of.hazard[rows],
+    )  # fmt: skip
 
 
 def supplier_code(supplier: int) -> str:

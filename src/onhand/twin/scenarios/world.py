@@ -51,7 +51,7 @@ Int32 = npt.NDArray[np.int32]
 STEP_H: Final = 6
 STEPS_A_DAY: Final = 24 // STEP_H
 WARM_UP_DAYS: Final = 14
-SETTLING_DAYS: Final = 10
+SETTLING_DAYS: Final = 8
 """Days after the counted ones, in which what was ordered comes, or does not."""
 LATE_MINOR: Final = 500.0
 """What an order that is late costs, as the policy has it."""
@@ -227,7 +227,7 @@ def moment(day: float) -> datetime:
 class Outcome:
     """What came of orders that were placed in the counted days.
 
-    lost_margin   minor units: of what was wanted and not sold, of what was cancelled, what failures cost (late orders,
+    lost_margin   minor units: of what was ordered and not sold, of what was cancelled, what failures cost (late orders,
                   lost parcels) and what actions cost; of freight nothing: see `freight`, by the key of the order
     cancelled     of accepted orders, for which we are to blame, by cause; unpaid ones apart
     """
@@ -760,9 +760,9 @@ class World:
             self.outcome.rejections += 1
             for item, _ in missing:
                 seen.rejections[item, node] += 1
+            # What was found of it goes back.
             for item, units in parcel.lines:
-                if (item, units) not in missing:
-                    self.stock.available[item + 1, node + 1] += units
+                self.stock.available[item + 1, node + 1] += min(units, int(self._true[item, node]))
             order.tried |= {node}
             order.waits = order.waits + list(parcel.lines)
             self._searched.append((self.day + _SEARCHED_DAYS, order))
