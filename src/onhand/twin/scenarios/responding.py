@@ -31,11 +31,15 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 # What is bought for a spike: for so many days, in which it halves every so often.
-_SPIKE_DAYS, _HALVED_DAYS = 6.0, 4.0
+_SPIKE_DAYS, _HALVED_DAYS = 5.0, 4.0
 # What a purchase gains has to be so many times its cost: what is expected does not always happen.
 _WORTH: Final = 4.0
+# What an order costs more from another node than from the best.
+_FARTHER_MINOR: Final = 100.0
 # Units at other nodes from which an order is served all the same.
 _ELSEWHERE_UNITS: Final = 3
+# Of a carrier's lanes that are seen to be slow: then it is taken to be so in all.
+_MOST_LANES: Final = 0.7
 _COUNTED_AGAIN_DAYS: Final = 2.0
 _NODE_OF = {node_code(k): k for k in range(NODES)}
 
@@ -53,7 +57,7 @@ class Limits:
     gain_min_minor: float = 40.0
     loss_min_minor: float = 10_000.0
     again_days: float = 2.0
-    horizon_days: float = 10.0
+    horizon_days: float = 5.0
 
 
 class Auto:
@@ -85,7 +89,7 @@ class Auto:
             if incident.kind is not Kind.LANE_SLOW:
                 continue
             found = {f.subject.key: f.numbers["delay_days"] for f in incident.findings}
-            if incident.cause.what == "carrier":
+            if incident.cause.what == "carrier" and len(found) >= _MOST_LANES * NODES:
                 carrier = CARRIERS.index(incident.cause.key[0])
                 delays[:, carrier] = np.maximum(delays[:, carrier], float(np.median(list(found.values()))))
             for key, days in found.items():
@@ -135,7 +139,7 @@ class Auto:
             self._move(seen, hands, parcels, delays, np.maximum(leaves, [p.departs for p in parcels]), leave=node)
 
     def _stock(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
-        """Count what is doubtful; do not sell it until then."""
+        """Do not sell what is doubtful where others have it; count it where they do not."""
         begun = sum(1 for day in self._counting.values() if day > seen.day - 1)
         for incident in incidents:
             if incident.kind is not Kind.PHANTOM_STOCK:
@@ -145,8 +149,10 @@ class Auto:
                 stock = np.maximum(seen.available[item], 0)
                 elsewhere = 0.95 if stock.sum() - stock[node] >= _ELSEWHERE_UNITS else 0.0
                 absent = np.array([finding.confidence])
-                if worth_quarantining(absent, seen.shop.margin[[item]], REJECTION_MINOR, elsewhere)[0]:
+                if worth_quarantining(absent, seen.shop.margin[[item]], REJECTION_MINOR, elsewhere, _FARTHER_MINOR)[0]:
+                    # Nobody asks for it any more, so a count can wait for the next cycle.
                     hands.quarantine(item, node)
+                    continue
                 waits = seen.day - self._counting.get((item, node), -9.0) < _COUNTED_AGAIN_DAYS
                 if finding.numbers["count_gain_minor"] > 0 and not waits and begun < self._limits.counts:
                     self._counting[item, node] = seen.day

@@ -38,6 +38,7 @@ _NOON: Final = 0.5
 _LATELY_DAYS: Final = 7.0
 _WATCHED_DAYS: Final = 25.0
 _DOUBTED: Final = 0.05
+_HAZARD_MIN, _HAZARD_MAX = 0.0005, 0.005
 _UNTIL_COUNTED_DAYS: Final = 60.0
 # A count pays for itself at odds at which nobody would call it an incident of another kind.
 _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
@@ -198,6 +199,14 @@ class Watcher:
             units, seen.shop.margin[item], seen.now, daily_units=seen.shop.rate[item], short_min=2.0,
         )  # fmt: skip
 
+    def _hazard(self, seen: Seen) -> float:
+        """Chance that stock vanishes in a day, by what pickers found in the last week."""
+        day = int(seen.day)
+        week = slice(max(day - 7, 0), day + 1)
+        absent = np.array([seen.rejected[WAREHOUSES:, week].sum()])
+        exposed = np.array([seen.exposed[WAREHOUSES:, week].sum() + 1.0])
+        return float(np.clip(phantoms.hazards(absent, exposed)[0], _HAZARD_MIN, _HAZARD_MAX))
+
     def _phantoms(self, seen: Seen) -> list[Finding]:
         department = np.repeat(seen.shop.department, NODES)
         is_store = np.tile(np.arange(NODES) >= WAREHOUSES, seen.shop.items)
@@ -214,15 +223,15 @@ class Watcher:
             department=department[rows], units=seen.sold_at.ravel()[rows],
             days=np.maximum(seen.in_stock.ravel()[rows] - run, 1.0), run_days=run,
             rejections=seen.rejections.ravel()[rows], prior=np.full(len(rows), 0.01),
-            hazard=np.full(len(rows), 0.0005),
+            hazard=np.full(len(rows), self._hazard(seen)),
         )  # fmt: skip
         beliefs = phantoms.believed(positions, self._velocities)
         doubted = np.flatnonzero(beliefs.absent >= _DOUBTED)
         rows = rows[doubted]
         beliefs = phantoms.Beliefs(absent=beliefs.absent[doubted], velocity=beliefs.velocity[doubted])
-        # What is hidden is doubted all the same. Each rejection takes a unit off the record, so there are no more of them
-        # than units. What counters do not sell is not counted here.
-        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, (seen.available + seen.hidden).ravel()[rows])
+        # What is hidden is doubted all the same. After one more rejection it would be hidden: no more of them are to be
+        # expected. What counters do not sell is not counted here.
+        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, 1.0)
         counts = phantoms.worth_counting(
             beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS),
             rejection_minor=REJECTION_MINOR, rejections_expected=rejections,

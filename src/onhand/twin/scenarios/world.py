@@ -158,6 +158,7 @@ class Seen:
     available int32[I, N], by the records; hidden int32[I, N]: quarantined besides
     sold_at   float64[I, N] units sold over counters of stores; squares: sum of those of days; in_stock: days with any
     proof_day float64[I, N], when one was last sold, sent or counted; rejections int64[I, N] since then
+    rejected  float64[N, days], picks that found nothing; exposed: days since the last proof, of those that found one
     wanted    float64[I, days], bought or asked for on each day so far
     done      float64[N, steps], parcels worked on; starved bool[N, steps]: nothing was left to do
     came      float64[N, steps], parcels that were decided for each node
@@ -173,6 +174,8 @@ class Seen:
     in_stock: Float64
     proof_day: Float64
     rejections: Int64
+    rejected: Float64
+    exposed: Float64
     wanted: Float64
     done: Float64
     starved: npt.NDArray[np.bool_]
@@ -300,7 +303,8 @@ class World:
         self._seen = Seen(
             shop=shop, day=0.0, available=self.stock.available[1:, 1:], hidden=np.zeros((items, NODES), np.int32), sold_at=np.zeros((items, NODES)),
             squares=np.zeros((items, NODES)), in_stock=np.zeros((items, NODES)), proof_day=np.zeros((items, NODES)),
-            rejections=np.zeros((items, NODES), np.int64), wanted=np.zeros((items, self._days + 1)),
+            rejections=np.zeros((items, NODES), np.int64), rejected=np.zeros((NODES, self._days + 1)),
+            exposed=np.zeros((NODES, self._days + 1)), wanted=np.zeros((items, self._days + 1)),
             done=np.zeros((NODES, steps)), starved=np.zeros((NODES, steps), bool), came=np.zeros((NODES, steps)),
             hourly=np.zeros((len(CHANNELS), self._days * 24)), last_told=np.zeros(len(CHANNELS)), sent=Sent(),
             queues=self.queues, purchases=self.purchases, declared=self._declared(0), price=self._price,
@@ -758,6 +762,7 @@ class World:
         missing = [(i, u) for i, u in parcel.lines if self._true[i, node] < u]
         if missing:
             self.outcome.rejections += 1
+            seen.rejected[node, int(self.day)] += 1
             for item, _ in missing:
                 seen.rejections[item, node] += 1
             # What was found of it goes back.
@@ -769,6 +774,7 @@ class World:
             return
         for item, units in parcel.lines:
             self._true[item, node] -= units
+            seen.exposed[node, int(self.day)] += self.day - seen.proof_day[item, node]
             seen.proof_day[item, node] = self.day
             seen.rejections[item, node] = 0
         shipped = float(np.floor(self.day)) + _PICK_UP_H / 24
