@@ -2,8 +2,9 @@
 
     python benchmarks/scenarios.py [--seeds 10] [--first 1] [--scenario NAME|FILE ...] [--processes 2] [--json]
 
-For each scenario late orders, cancelled orders and lost margin of both, and the paired difference with its 95 % interval.
-Exits with 1 if a floor is missed: 30 % less of each on average over the scenarios that have any, and worse in none.
+For each scenario late orders, cancelled orders and lost margin of both, and the paired difference with its 95 %
+interval. Exits with 1 if a floor is missed: 30 % less of each on average over the scenarios that have any, and worse in
+none.
 """
 
 import argparse

@@ -102,10 +102,9 @@ def _print(measures: "Sequence[Measure]", seeds: int) -> None:
         table.add_column(heading, justify="right")
     for m in measures:
         scale = 100 if m.name == "lost_margin" else 1
-        table.add_row(
-            m.name.replace("_", " "), f"{m.off / scale:,.0f}", f"{m.auto / scale:,.0f}", f"{m.difference / scale:+,.0f}",
-            f"± {m.half_width / scale:,.0f}", "nothing to gain" if m.share is None else f"{m.share:+.0%}",
-        )  # fmt: skip
+        share = "nothing to gain" if m.share is None else f"{m.share:+.0%}"
+        figures = (f"{m.off / scale:,.0f}", f"{m.auto / scale:,.0f}", f"{m.difference / scale:+,.0f}")
+        table.add_row(m.name.replace("_", " "), *figures, f"± {m.half_width / scale:,.0f}", share)
     out.print(table)
 
 

@@ -67,7 +67,7 @@ def throttled(
     factor: Float64, demand_units: Float64, stock_units: Float64, elasticity: float, *, step_max: float = 0.05,
     total_max: float = 0.15,
 ) -> Float64:  # fmt: skip
-    """float64[n]: price over the usual one, a step nearer to the run-out price, at which stock lasts until there is more
+    """float64[n]: price over the usual one, a step nearer to the run-out price, at which stock lasts until more comes
     (Gallego and van Ryzin 1994, for demand ~ price^-elasticity): `(demand / stock)^(1 / elasticity)`.
 
     factor        float64[n], price over the usual one now

@@ -40,8 +40,8 @@ _T: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Both arms of one seed. lost_margin in minor units, of `auto` with what its freight costs beyond that of `off` for the
-    orders that both served."""
+    """Both arms of one seed. lost_margin in minor units, of `auto` with what its freight costs beyond that of `off` for
+    the orders that both served."""
 
     seed: int
     off: dict[str, float]

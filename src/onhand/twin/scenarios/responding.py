@@ -47,8 +47,8 @@ _NODE_OF = {node_code(k): k for k in range(NODES)}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Guardrails: orders moved a step, counts a day, money for purchases in a hurry a day (minor units); how sure an
-    incident has to be; gain below which no order is moved, loss below which nothing is bought; days between two purchases
-    of an item, and days that one is for."""
+    incident has to be; gain below which no order is moved, loss below which nothing is bought; days between two
+    purchases of an item, and days that one is for."""
 
     moves: int = 300
     counts: int = 40
@@ -119,7 +119,7 @@ class Auto:
         rows = np.flatnonzero(late * LATE_MINOR > self._limits.gain_min_minor)
         rows = rows[np.argsort(-late[rows], kind="stable")][: self._limits.moves]
         hands.move(
-            [parcels[n] for n in rows.tolist()], carrier=carrier, leave=leave, late_now=late[rows], delays=delays,
+            [parcels[int(n)] for n in rows], carrier=carrier, leave=leave, late_now=late[rows], delays=delays,
             gain_min_minor=self._limits.gain_min_minor,
         )  # fmt: skip
 
@@ -132,7 +132,7 @@ class Auto:
         for node in sorted(breached):
             per_day = max(float(self.watcher.throughput[node]), 1.0)
             hands.cap(node, per_day)
-            parcels = list(seen.queues[node])
+            parcels: list[Parcel] = list(seen.queues[node])
             # Worked on in turn; each leaves at the pick-up after that.
             done = seen.day + (np.arange(len(parcels)) + 1) / per_day
             leaves = np.floor(done - 0.75) + 1.75
@@ -160,8 +160,8 @@ class Auto:
                     hands.count(item, node)
 
     def _purchases(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
-        """Promise from late purchases only as they will come, and buy elsewhere what will be missing. Of a supplier whose
-        lines are late what is not due yet will be as late."""
+        """Promise from late purchases only as they will come, and buy elsewhere what will be missing. Of a supplier
+        whose lines are late what is not due yet will be as late."""
         late: dict[int, float] = {}
         for incident in incidents:
             if incident.kind is not Kind.INBOUND_LATE:

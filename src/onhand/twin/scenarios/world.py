@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from onhand.base.dates import EPOCH
 from onhand.incidents.respond.reroute import late_chance, worth_moving
 from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD
@@ -88,7 +89,6 @@ class Order:
     channel: int
     day: float
     margin: float
-    paid: float = 0.0
     promise: float = np.inf
     parcels: int = 0
     open: int = 0
@@ -117,8 +117,6 @@ class Parcel:
     ship_day: int
     freight: float
     attempt: int
-    decided: float
-    is_open: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -283,6 +281,7 @@ class World:
         self._opening()
         self.queues: list[list[Parcel]] = [[] for _ in range(NODES)]
         self._budget = np.zeros(NODES)
+        self._granted: set[int] = set()
         self.waiting: list[Order] = []
         self._held: list[Order] = []
         self._unpaid: list[tuple[float, Order]] = []
@@ -301,7 +300,8 @@ class World:
         self._shown = np.zeros(items, np.int64)
         steps = self._days * STEPS_A_DAY
         self._seen = Seen(
-            shop=shop, day=0.0, available=self.stock.available[1:, 1:], hidden=np.zeros((items, NODES), np.int32), sold_at=np.zeros((items, NODES)),
+            shop=shop, day=0.0, available=self.stock.available[1:, 1:], hidden=np.zeros((items, NODES), np.int32),
+            sold_at=np.zeros((items, NODES)),
             squares=np.zeros((items, NODES)), in_stock=np.zeros((items, NODES)), proof_day=np.zeros((items, NODES)),
             rejections=np.zeros((items, NODES), np.int64), rejected=np.zeros((NODES, self._days + 1)),
             exposed=np.zeros((NODES, self._days + 1)), wanted=np.zeros((items, self._days + 1)),
@@ -411,11 +411,9 @@ class World:
 
     def _grant(self, day: int, more: npt.NDArray[Any]) -> None:
         """Room beyond the usual on a day, once."""
-        if not hasattr(self, "_granted"):
-            self._granted: set[int] = set()
         if day in self._granted:
             return
-        number = (moment(day).date() - datetime(1970, 1, 1).date()).days  # noqa: DTZ001 - a day, not a moment
+        number = (moment(day).date() - EPOCH).days
         for node in range(NODES):
             slots = (self._room.slot_day[node + 1] == number).nonzero()[0]
             if not len(slots):
@@ -642,7 +640,8 @@ class World:
         shop = self.shop
         asks = [
             Ask(
-                demand=[(i + 1, u) for i, u in o.waits], latitude=shop.where[o.city, 0], longitude=shop.where[o.city, 1],
+                demand=[(i + 1, u) for i, u in o.waits], latitude=shop.where[o.city, 0],
+                longitude=shop.where[o.city, 1],
                 channel=self._channels[o.channel], excluded=[n + 1 for n in o.tried], fulfilments_max=2,
                 service=None if s is None else CARRIERS[s],
             )
@@ -694,7 +693,7 @@ class World:
                 Parcel(
                     number=self._numbers, order=order, node=node, carrier=carrier,
                     band=self.shop.band(node, order.city), lines=tuple(lines[number]), departs=departs,
-                    ship_day=int(d.day[f]) if len(d.day) else 0, attempt=order.attempts, decided=self.day,
+                    ship_day=int(d.day[f]) if len(d.day) else 0, attempt=order.attempts,
                     freight=float(sum(d.terms[f, k] for k in _PAID)),
                 )
             )  # fmt: skip
@@ -757,7 +756,6 @@ class World:
         """Send a parcel. Where its node does not find it, somebody looks for it for a day, and then the order wants it
         from elsewhere."""
         order, node, seen = parcel.order, parcel.node, self._seen
-        parcel.is_open = False
         order.open -= 1
         missing = [(i, u) for i, u in parcel.lines if self._true[i, node] < u]
         if missing:
@@ -854,7 +852,6 @@ class World:
                 for m in made[n]:
                     self._enqueue(m)
                 moved += 1
-                p.is_open = False
                 continue
             for m in made[n]:
                 for item, units in m.lines:
