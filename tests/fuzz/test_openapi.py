@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
@@ -20,9 +21,15 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
+from onhand.flows.incidents.scene import Detector, Scene, Seen
+from onhand.flows.incidents.watch import Watch
 from onhand.flows.payments.tend import tend
 from onhand.flows.plans import job as plans
+from onhand.flows.playbooks.begin import begin_runs
+from onhand.flows.playbooks.run import Runner
 from onhand.flows.simulation import job as simulation
+from onhand.incidents.model import Finding, Kind, Subject
+from onhand.incidents.store import list_incidents
 from onhand.jobs.worker import run_next
 
 from ..api.conftest import Server  # noqa: TID252
@@ -65,11 +72,15 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
     proposals = _some_proposals(server, shop)
+    incidents = _some_incidents(server)
     forecast = _a_forecast(server, shop)
     payments = _some_payments(server, shop)
+    runs = _some_runs(server)
     schema = schemathesis.openapi.from_url(
         f"{server.base_url}/openapi.json",
-        config=_config(server, shop, jobs, message_id, campaign, proposals, forecast, payments),
+        config=_config(
+            server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs
+        ),  # fmt: skip
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -93,6 +104,26 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
+
+
+def _some_runs(server: Server) -> list[str]:
+    """Incidents whose playbook waits for a person."""
+    incidents = [str(uuid4()) for _ in range(24)]
+    with server.app.db.connection() as conn:
+        for n, incident_id in enumerate(incidents):
+            conn.execute(
+                "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
+                " currency, since, opened_at, seen_at)"
+                " VALUES (%s, 'margin_breach', 'item', %s, 100, 90, 0.9, 'EUR', now(), now(), now())",
+                (incident_id, [f"sku-{n}"]),
+            )
+            conn.execute(
+                "INSERT INTO incident_finding VALUES (%s, 'item', %s, '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+                (incident_id, [f"sku-{n}"]),
+            )
+    begin_runs(server.app.db, now=server.app.state.now())
+    Runner(server.app.state).work()
+    return incidents
 
 
 def _some_jobs(server: Server, shop: Shop) -> list[str]:
@@ -171,6 +202,27 @@ def _some_proposals(server: Server, shop: Shop) -> list[str]:
     return found
 
 
+def _some_incidents(server: Server) -> list[str]:
+    """Incidents that nobody has decided on. No worker looks for others, or closes these."""
+    now = datetime.now(UTC)
+
+    def look(_: Scene) -> Seen:
+        subjects = [Subject("channel", (f"c{n}",)) for n in range(12)]
+        found = [
+            Finding(kind=Kind.CHANNEL_SILENT, subject=s, numbers={"orders": 3.0}, sentence="no orders", loss_minor=100,
+                    confidence=0.9, since=now)
+            for s in subjects
+        ]  # fmt: skip
+        return Seen(findings={"EUR": found})
+
+    detector = Detector(name="made", kinds=frozenset({Kind.CHANNEL_SILENT}), every=timedelta(hours=1), look=look)
+    Watch(server.app.db, now=lambda: now, detectors=(detector,)).look()
+    with server.app.db.connection() as conn:
+        found = [str(kept.incident_id) for kept in list_incidents(conn, main="EUR", limit=100)]
+    assert len(found) == 12
+    return found
+
+
 def _a_forecast(server: Server, shop: Shop) -> str:
     """A forecast that is made, of some weeks of sales; its run."""
     today = datetime.now(UTC).date()
@@ -234,8 +286,10 @@ def _config(
     message_id: int,
     campaign: tuple[str, str],
     proposals: list[str],
+    incidents: list[str],
     forecast: str,
     payments: list[str],
+    runs: list[str],
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -254,6 +308,7 @@ def _config(
         "proposal_id": proposals,
         "payment_id": payments,
         "provider": [PROVIDER],
+        "incident_id": incidents,
         "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
@@ -268,6 +323,10 @@ def _config(
         "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/proposals/{proposal_id}/approve": proposals[::2],
         "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
+        "/v1/incidents/{incident_id}/runs": runs,
+        "/v1/incidents/{incident_id}/approve": runs[::2],
+        "/v1/incidents/{incident_id}/undo": runs[1::2],
+        "/v1/incidents/{incident_id}/dismiss": incidents[::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
@@ -291,7 +350,6 @@ def _config(
     }
     of_channels = {
         "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
-        "/v1/carriers/{code}/messages": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
