@@ -148,7 +148,7 @@ def _connected(server: Server, shop: Shop) -> int:
         add_message(conn, row[0], dedupe="1", topic="order.updated", body=b"{}")
         conn.execute(
             "INSERT INTO channel_order (channel_id, external_id, said, said_at, read_at, status)"
-            " VALUES (%s, %s, '{}', now(), now(), 'refused')",
+            " VALUES (%s, %s, '{\"status\": \"open\"}', now(), now(), 'refused')",
             (row[0], STUCK),
         )
     (message,) = shop.call("GET", f"/v1/channels/{CONNECTED}/messages")["data"]

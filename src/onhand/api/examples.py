@@ -392,6 +392,39 @@ _TRACKED: Json = {
     "scanned_at": "2026-03-03T04:12:00Z", "delivered_at": None, "deliver_by": _DELIVER_BY, "p_late": 0.03,
     "likely_late_since": None, "prediction": _PREDICTION,
 }  # fmt: skip
+_PAYMENT: Json = {
+    "payment_id": _ORDER_ID, "order_id": _ORDER_ID, "external_id": "1001", "provider": "cards", "currency": "EUR",
+    "status": "partly_refunded", "authorised_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
+    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "trouble": None, "is_disputed": False,
+    "tries": 0, "look_at": None, "created_at": _PLACED, "updated_at": _SHIPPED,
+}  # fmt: skip
+_PAYMENT_DETAIL: Json = _PAYMENT | {
+    "authorisations": [
+        {"provider_id": "pi_3PqT", "amount_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
+         "released_minor": 1190, "is_open": False, "granted_at": _PLACED, "expires_at": "2026-03-09T09:15:16Z"}
+    ],
+    "operations": [
+        {"number": 1, "kind": "authorise", "amount_minor": 3571, "state": "done", "attempts": 1, "code": None,
+         "error": None, "created_at": _PLACED, "first_sent_at": _PLACED, "done_at": _PLACED, "next_try_at": None}
+    ],
+    "documents": [
+        {"number": "INV-2026-000001", "kind": "invoice", "of": f"{_ORDER_ID}-s1", "net_minor": 2000, "tax_minor": 381,
+         "gross_minor": 2381, "moved_at": _SHIPPED, "issued_at": _SHIPPED,
+         "lines": [{"line_no": 1, "line_id": "1", "sku": "MUG-BLUE", "quantity": 2, "net_minor": 2000,
+                    "tax_minor": 381, "gross_minor": 2381}]}
+    ],
+}  # fmt: skip
+_RECONCILIATION: Json = {
+    "day": "2026-03-02", "balanced": True,
+    "statements": [
+        {"currency": "EUR", "balanced": True, "orders": 2, "orders_elsewhere": 1, "shipped_minor": 2381,
+         "returned_minor": 0, "shipped_elsewhere_minor": 4990, "returned_elsewhere_minor": 0, "invoiced_minor": 2381,
+         "credited_minor": 0, "captured_minor": 0, "refunded_minor": 0, "open_before_minor": 0,
+         "open_after_minor": 2381, "differences_count": 1,
+         "differences": [{"order_id": _ORDER_ID, "external_id": "1001", "amount_minor": 2381, "reason": "under_way",
+                          "detail": ""}]}
+    ],
+}  # fmt: skip
 _REFUSED: Json = {
     "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
     "errors": [{"path": "lines[0].sku", "message": "no item 'MUG-BLEU'"}],
@@ -678,6 +711,9 @@ ANSWERS: dict[str, object] = {
     "NodeResults": {"results": [{"status": "created", "node": "BERLIN"}, _MISNAMED | {"node": "LYON"}]},
     "OrderAnswer": _ANSWER,
     "OrderDetailOut": _DETAIL,
+    "PaymentDetailOut": _PAYMENT_DETAIL,
+    "PaymentList": _page(_PAYMENT),
+    "ReconciliationOut": _RECONCILIATION,
     "OrderList": _page(_BRIEF),
     "OrderOut": _ORDER,
     "PlanOut": _PLAN,
