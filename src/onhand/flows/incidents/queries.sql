@@ -146,7 +146,7 @@ FROM (
     UNION
     SELECT s.order_id FROM orders n JOIN orders s ON s.customer_id = n.customer_id
     WHERE n.order_id = ANY (%(ids)s::uuid[])
-) AS some
+) AS these
 JOIN orders o USING (order_id)
 LEFT JOIN customer c USING (customer_id)
 WHERE o.placed_at > %(since)s AND o.placed_at <= %(now)s AND o.status <> 'cancelled';

@@ -25,6 +25,11 @@ NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.INBOUND_SHORT: ("units_short",),
     Kind.MARGIN_BREACH: ("margin_rate", "floor", "orders"),
     Kind.PRICE_OUTLIER: ("price_minor", "usual_minor", "z"),
+    Kind.OVERSELL: ("shelf_units", "waiting_units", "orders", "free_units"),
+    Kind.CHANNEL_DRIFT: ("listings_read", "foreign", "lost", "unheard"),
+    Kind.CHANNEL_REFUSING: ("is_out", "listings", "failing", "parked"),
+    Kind.GATE_BREACH: ("orders", "oversold", "target"),
+    Kind.SHIPMENT_LATE: ("p_late", "expected_days_late", "forecasts", "hours_left"),
 }
 
 _RUN: Final = object_of(
@@ -145,5 +150,5 @@ def evaluated(text: str, known: Mapping[str, Any]) -> object:
     """What an expression comes to. Raises Unanswerable."""
     try:
         return cel.evaluate(text, dict(known))
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise Unanswerable(f"{text!r}: {str(error)[:200]}") from None
