@@ -142,7 +142,8 @@ def fill(conn: Any, now: datetime, orders: int, items: int, nodes: int) -> list[
     conn.execute(
         "INSERT INTO node (node_id, code, name, node_type, country, latitude, longitude, timezone, capacity_orders,"
         " working_days)"
-        " SELECT n, 'N' || n, 'x', 'store', 'DE', 50, 8, 'UTC', 100000, '{1,2,3,4,5,6,7}' FROM generate_series(1, %s) n",
+        " SELECT n, 'N' || n, 'x', 'store', 'DE', 50, 8, 'UTC', 100000, '{1,2,3,4,5,6,7}'"
+        " FROM generate_series(1, %s) n",
         (nodes,),
     )  # fmt: skip
     conn.execute(

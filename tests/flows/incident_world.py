@@ -53,9 +53,9 @@ def _masters(conn):
 
 
 def _orders(conn, now, random):
-    """Two orders an hour on web, and one on market until two days ago, from the four nodes in turn; each is packed within
-    hours and delivered by dhl after three days or so. The lane from munich takes three days more since 15 days; at
-    hamburg one order has been waiting for ten days; the last two are the same one twice."""
+    """Two orders an hour on web, and one on market until two days ago, from the four nodes in turn; each is packed
+    within hours and delivered by dhl after three days or so. The lane from munich takes three days more since 15 days;
+    at hamburg one order has been waiting for ten days; the last two are the same one twice."""
     hours = np.arange(DAYS * 24, 6, -0.5)
     channel = np.where(np.arange(len(hours)) % 3 == 2, MARKET, WEB)
     keep = (channel == WEB) | (hours > 48)
@@ -68,7 +68,7 @@ def _orders(conn, now, random):
         left = at + timedelta(hours=float(random.exponential(4)))
         days = 3 * float(np.exp(random.normal(0, 0.2))) + (3 if node == 2 and age < 15 * 24 else 0)
         arrived = left + timedelta(days=days)
-        is_sent = left < now and node != 4 or age > 30
+        is_sent = (left < now and node != 4) or age > 30
         status = "shipped" if is_sent else "sourced"
         state = "shipped" if is_sent else "allocated"
         rows.append((order_id, of, f"{n}", status, at, at, f'[["1", {item}, 1, 2000]]'))
@@ -97,8 +97,8 @@ def _orders(conn, now, random):
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO orders (order_id, channel_id, external_id, body_hash, status, currency, placed_at, created_at,"
-            """ request, lines, actor) VALUES (%s, %s, %s, '', %s, 'EUR', %s, %s, '{"destination": {"country": "DE"}}',"""
-            " %s, 0)", rows,
+            " request, lines, actor) VALUES (%s, %s, %s, '', %s, 'EUR', %s, %s,"
+            """ '{"destination": {"country": "DE"}}', %s, 0)""", rows,
         )  # fmt: skip
         cursor.executemany(
             "INSERT INTO fulfilment (order_id, fulfilment_no, plan_no, node_id, status, carrier, ship_day, ship_by,"
@@ -121,7 +121,8 @@ def _orders(conn, now, random):
 
 
 def _counters(conn, now, random):
-    """Customers take two of each item a day from each node; nobody has taken A at berlin for 20 days. Of B and E little is left."""
+    """Customers take two of each item a day from each node; nobody has taken A at berlin for 20 days. Of B and E
+    little is left."""
     for item in range(1, 7):
         for node in range(1, 5):
             entries = [(now - timedelta(days=60), "receipt", {2: 150, 5: 200}.get(item, 500), None)]
@@ -145,8 +146,8 @@ def _counters(conn, now, random):
 
 
 def _channels(conn, now):
-    """market cannot be reached, and a tenth of its listings showed another number; web let 12 of its orders through that
-    nothing could serve, one of which waits."""
+    """market cannot be reached, and a tenth of its listings showed another number; web let 12 of its orders
+    through that nothing could serve, one of which waits."""
     conn.execute(
         "INSERT INTO channel_health (channel_id, at, publication, reconciled_at, drift) VALUES (2, %s,"
         """ '{"breaker": "open", "last_error": "503 from the shop"}', %s,"""
@@ -163,7 +164,8 @@ def _channels(conn, now):
             (order_id, f"over-{number}", "unfillable" if number == 0 else "cancelled", since, since),
         )
     conn.execute(
-        "INSERT INTO queue_line (order_id, line_no, item_id, queue, quantity, since) VALUES (%s, 1, 6, 'unfillable', 3, %s)",
+        "INSERT INTO queue_line (order_id, line_no, item_id, queue, quantity, since)"
+        " VALUES (%s, 1, 6, 'unfillable', 3, %s)",
         (ids[0], since),
     )
     conn.execute(
@@ -268,18 +270,21 @@ def go_on(db, now):
                 (order_id, "shipped" if n % 2 else "allocated", at.date(), at, at, at),
             )
             conn.execute(
-                "INSERT INTO event (at, kind, actor, origin, data, orders) VALUES (%s, 'order.unfillable', 0, 1, '{}', %s)",
+                "INSERT INTO event (at, kind, actor, origin, data, orders)"
+                " VALUES (%s, 'order.unfillable', 0, 1, '{}', %s)",
                 (at, [order_id]),
             )
             if n % 2:
-                conn.execute("INSERT INTO shipment (order_id, shipment_no, fulfilment_no, carrier, shipped_at,"
-                             " delivered_at) VALUES (%s, 1, 1, 'dhl', %s, %s)", (order_id, at, at + timedelta(days=9)))  # fmt: skip
+                conn.execute(
+                    "INSERT INTO shipment (order_id, shipment_no, fulfilment_no, carrier, shipped_at, delivered_at)"
+                    " VALUES (%s, 1, 1, 'dhl', %s, %s)", (order_id, at, at + timedelta(days=9)),
+                )  # fmt: skip
             else:
                 conn.execute("INSERT INTO queue_line (order_id, line_no, item_id, queue, quantity, since)"
                              " VALUES (%s, 1, %s, 'to_source', 4, %s)", (order_id, n % 6 + 1, at))  # fmt: skip
             conn.execute(
-                "INSERT INTO demand_line (order_id, line_no, item_id, place_id, channel_id, day, hour, units, price_minor)"
-                " SELECT %s, 1, %s, place_id, 1, %s, 12, 30, %s FROM demand_place WHERE region = 'DE'",
+                "INSERT INTO demand_line (order_id, line_no, item_id, place_id, channel_id, day, hour, units,"
+                " price_minor) SELECT %s, 1, %s, place_id, 1, %s, 12, 30, %s FROM demand_place WHERE region = 'DE'",
                 (order_id, n % 6 + 1, at.date(), 100 + n),
             )
         for item in range(1, 7):

@@ -3,14 +3,18 @@ nothing that lies ahead matters."""
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from onhand.base.actor import SYSTEM
+from onhand.db.outbox import write_event
+from onhand.flows.incidents import stock
 from onhand.flows.incidents.scene import Memory, Scene, Seen
 from onhand.flows.incidents.table import DETECTORS
 from onhand.flows.incidents.watch import Watch
 from onhand.incidents import store
 
-from .incident_world import fill, go_on, noon  # noqa: TID252
+from .incident_world import fill, go_on, noon
 
 # Histories that no flow has written: orders without plans, entries without orders.
 pytestmark = pytest.mark.broken_invariants
@@ -36,7 +40,7 @@ PLANTED = {
     "lane_slow": ("lane", "lane munich/dhl/DE takes about"),
     "capacity_breach": ("node", "paris is 100% likely to be late"),
     "demand_spike": ("item_region", "40 of item_region B/DE are wanted"),
-    "forecast_drift": ("forecast", "The forecast of forecast"),
+    "forecast_drift": ("forecast", "The forecast of D10 at 0.1,0.5,0.9, lumpy is off by"),
     "inbound_late": ("inbound", "PO-LATE line 1 (E) of acme is"),
     "margin_breach": ("listing", "C earned -50"),
     "price_outlier": ("listing", "listing web/D is asked for at 0.1 times its usual price"),
@@ -80,3 +84,44 @@ def test_no_detector_reads_the_future(world):
         }, "what came later is there to be seen"  # fmt: skip
     for name, seen in before.items():
         assert isinstance(seen, Seen) and seen == after[name], name
+
+
+def test_a_sale_at_the_shelf_proves_that_there_is_one_and_the_phantom_is_gone_at_once(world):
+    db, now = world
+    at = [now]
+    watch = Watch(db, now=lambda: at[0])
+    watch.look(is_due=True)
+    watch.look()  # from here on changes are followed
+    at[0] += timedelta(seconds=10)
+    with db.connect() as conn, conn.transaction():
+        conn.execute(
+            "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable,"
+            " d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, reason, occurred_at,"
+            " recorded_at) SELECT 1, 1, version + 1, 'adjustment', -1, -1, 0, 0, 0, on_hand - 1, 0, 0, 0, 0, 'sale', %s, %s"
+            " FROM stock_position WHERE (item_id, node_id) = (1, 1)", (at[0], at[0]),
+        )  # fmt: skip
+        conn.execute("UPDATE stock_position SET on_hand = on_hand - 1, version = version + 1"
+                     " WHERE (item_id, node_id) = (1, 1)")  # fmt: skip
+        write_event(conn, "stock.changed", "stock", {"items": [1], "nodes": [1]}, actor=SYSTEM, origin=0)
+    fared = {one.detector: one for one in watch.look()}
+    assert not any(one.is_full for one in fared.values())
+    assert (fared["phantom_stock"].closed, fared["oversells"].closed) == (1, 0)
+    at[0] += timedelta(hours=2)
+    fared = {one.detector: one for one in watch.look(only=["phantom_stock"], is_due=True)}
+    assert fared["phantom_stock"].opened == 0, "what is kept of positions has heard of it too"
+
+
+def test_what_is_kept_of_positions_is_what_would_be_read_anew(world):
+    db, now = world
+    later = now + timedelta(hours=3)
+    with db.connect() as conn:
+        lists = {"categories": ["kitchen"], "currencies": ["EUR"]}
+        first, then = (Scene(conn=conn, now=at, memory=Memory()) for at in (now, later))
+        board = stock._Board(stock._read(first, lists | stock._asked(first, None)), now)
+        go_on(db, now)
+        kept = board.followed(then, lists | stock._asked(then, None))
+        read = stock._read(then, lists | stock._asked(then, None))
+    order, of_read = np.argsort(stock._key(kept)), np.argsort(stock._key(read))
+    assert len(order) < 24, "some ran out"
+    for name, values in read.items():
+        assert kept[name][order] == pytest.approx(values[of_read], abs=1e-6), name

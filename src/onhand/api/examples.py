@@ -703,8 +703,8 @@ ANSWERS: dict[str, object] = {
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
     "CarrierMessageList": _page(
-        {"message_id": 712, "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3, "skipped": 1,
-         "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
+        {"message_id": 712, "carrier": "POST", "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3,
+         "skipped": 1, "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
     ),
     "CarrierTrackingOut": _TRACKING,
     "TrackedShipmentList": _page(_TRACKED),

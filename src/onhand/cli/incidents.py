@@ -108,6 +108,12 @@ def _money(minor: int, currency: str) -> str:
     return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"
 
 
+def _number(value: float) -> str:
+    if value == round(value) or abs(value) >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 0.01 else f"{value:.2g}"
+
+
 def _ago(at: datetime, now: datetime) -> str:
     seconds = (now - at).total_seconds()
     for unit, length in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
@@ -155,7 +161,7 @@ def _told(kept: "Kept", findings: "Sequence[Finding]") -> Generator[str]:
         yield f"  part of {kept.wider[0]} {'/'.join(kept.wider[1:])} ({kept.merged_in})"
     for finding in findings:
         yield f"- {finding.sentence}"
-        numbers = ", ".join(f"{name} {value:,.4g}" for name, value in finding.numbers.items())
+        numbers = ", ".join(f"{name} {_number(value)}" for name, value in finding.numbers.items())
         yield f"    {_money(finding.loss_minor, kept.currency)}, {finding.confidence:.0%} sure; {numbers}"
     if kept.findings > len(findings):
         yield f"and {kept.findings - len(findings):,} more"

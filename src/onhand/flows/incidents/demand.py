@@ -52,14 +52,17 @@ def spikes(scene: Scene) -> Seen | Unseen:
     in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
     is_model = np.array([in_charge.get(SEGMENTS[s]) == "model" for s in rows.segment.tolist()], np.bool_)[place]
     day = (today - run.origin).days
-    champion, baseline = rows.champion, rows.baseline
-    quantiles: Float64 = np.where(
-        is_model[:, None], champion.quantiles[place, day], baseline.quantiles[place, day]
-    )  # fmt: skip
-    mean: Float64 = np.where(is_model, champion.mean[place, day], baseline.mean[place, day])
+    quantiles = _of_day(rows.champion.quantiles, rows.baseline.quantiles, place, day, is_model[:, None])
+    mean = _of_day(rows.champion.mean, rows.baseline.mean, place, day, is_model)
     # A day that is not over is held against all of it: what is beyond that already is beyond it for certain.
     seen = demand.spikes(units, levels, quantiles, of=run.series)
     return _told(scene, seen, units, mean, rows.item[place].tolist(), rows.place[place].tolist())
+
+
+def _of_day(champion: Float64, baseline: Float64, row: Int64, day: int, is_model: npt.NDArray[np.bool_]) -> Float64:
+    """What whoever is in charge forecast of some series for a day."""
+    made: Float64 = np.where(is_model, champion[:, day][row], baseline[:, day][row])
+    return made
 
 
 def _told(scene: Scene, seen: demand.Spikes, units: Float64, mean: Float64, item: list[int], place: list[int]) -> Seen:

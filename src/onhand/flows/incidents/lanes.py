@@ -132,14 +132,10 @@ def _shipments(
 ) -> lanes.Shipments:
     """Those of lanes that tell of deliveries, as the detector takes them; lanes without a number are given one."""
     tells = np.array([told.get(lane, 1.0) >= _TOLD_MIN for lane in read.lanes], np.bool_)
-    of = np.array(
-        [number.setdefault(lane, len(number)) if ok else -1 for lane, ok in zip(read.lanes, tells, strict=True)],
-        np.int64,
-    )
-    quantiles = np.array([days.get((carrier, to), days[None]) for _, carrier, to in read.lanes]).reshape(
-        -1, len(_LEVELS)
-    )
-    median, spread = lanes.centred(np.array(_LEVELS), quantiles)
+    told_of = zip(read.lanes, tells.tolist(), strict=True)
+    of = np.array([number.setdefault(lane, len(number)) if tell else -1 for lane, tell in told_of], np.int64)
+    quantiles = [days.get((carrier, to), days[None]) for _, carrier, to in read.lanes]
+    median, spread = lanes.centred(np.array(_LEVELS), np.array(quantiles).reshape(-1, len(_LEVELS)))
     rows = np.flatnonzero(tells[read.lane]) if len(read.lane) else np.zeros(0, np.int64)
     lane = read.lane[rows]
     return lanes.Shipments(

@@ -166,8 +166,8 @@ class _Learned:
 
 
 class _Board:
-    """All positions with units, as of when each was read: one that no entry was recorded at since then is as it was, but
-    for the time that has passed. Reading all of them takes many times as long as reading what has moved."""
+    """All positions with units, as of when each was read: one that no entry was recorded at since then is as it was,
+    but for the time that has passed. Reading all of them takes many times as long as reading what has moved."""
 
     def __init__(self, rows: Rows, at: datetime) -> None:
         self.rows, self._at = rows, at

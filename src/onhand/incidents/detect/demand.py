@@ -132,8 +132,8 @@ def drift_findings(
                 confidence=1 - min(losses.shape[1] / 930, 1.0),
                 numbers={"loss_before": before, "loss_after": after},
                 sentence=(
-                    f"The forecast of {', '.join(subject.key)} is off by {after:.2f} since {periods[begun]:%Y-%m-%d}, where"
-                    f" {before:.2f} were usual (scaled loss)."
+                    f"The forecast of {', '.join(subject.key)} is off by {after:.2f} since {periods[begun]:%Y-%m-%d},"
+                    f" where {before:.2f} were usual (scaled loss)."
                 ),
             )
         )  # fmt: skip

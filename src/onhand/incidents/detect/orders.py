@@ -164,7 +164,11 @@ def learn_times(
         # Few at risk say little: the rate of the hours before goes on, with the weight of three orders.
         usual = -np.expm1(-rate * width[b])
         hazard[:, b] = (of_state[:, b] + 3 * usual) / (risk_of_state[:, b] + 3)
-        rate = -np.log1p(-np.minimum(hazard[:, b], 0.999)) / width[b]
+        # In hours that were waited, not in bins: six hours without one are six, however finely they are divided.
+        share = np.minimum(of_state[:, b] / np.maximum(risk_of_state[:, b], 1e-9), 0.999)
+        some = of_state[:, b] > 0
+        each = np.where(some, share / -np.log1p(-np.where(some, share, 0.5)), 1.0)
+        rate = (3 + of_state[:, b]) / (3 / rate + risk_of_state[:, b] * width[b] * each)
     own = (leaves + weight * hazard[:, None, :]) / (at_risk + weight)
     log_staying = np.zeros((states, nodes, bins + 1))
     log_staying[:, :, 1:] = np.cumsum(np.log1p(-np.minimum(own, 0.9999)), axis=2)
@@ -233,10 +237,13 @@ def learn_habits(history: Orders, *, twice: float = 0.002) -> Habits:
     same_basket = (int((basket[1:] == basket[:-1])[again].sum()) + 2) / (count + 10)
     same_address = (int((address[1:] == address[:-1])[again].sum()) + 9) / (count + 10)
     forgot = (customer[1:] == customer[:-1]) & (gap <= 2 * DAY_US) & (basket[1:] != basket[:-1])
+    per_hour = (count + 1) / (hours + 30 * 24)
+    # Beyond those that come back within two days as they do within any two.
+    more = max(int(forgot.sum()) - per_hour * 48 * len(customer), 0.0)
     return Habits(
+        per_hour=per_hour,
         # As long as few orders were seen, one in 200.
-        soon=(int(forgot.sum()) + 1) / (len(customer) + 200),
-        per_hour=(count + 1) / (hours + 30 * 24),
+        soon=(more + 1) / (len(customer) + 200),
         same_basket=same_basket,
         same_address=min(same_address, 0.99),
         twice=twice,
@@ -249,7 +256,8 @@ def duplicates(orders: Orders, habits: Habits, *, within_hours: float = 48.0, co
 
     With g hours between them, and s the share of orders with that basket, the odds are
 
-        twice f(g) / (per_hour e^(-per_hour g) + soon e^(-g / 6) / 6) x P(basket, address, customer | same) / P(... | customer came back),
+        twice f(g) / (per_hour e^(-per_hour g) + soon e^(-g / 6) / 6)
+            x P(basket, address, customer | same) / P(... | customer came back),
         P(same basket | came back) = same_basket + (1 - same_basket) s
 
     of customers who are not known to be the same, but whose address is, the rate is that of an address.

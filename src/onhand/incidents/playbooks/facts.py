@@ -13,6 +13,7 @@ from onhand.incidents.model import Kind, Subject
 # What the detectors of incidents/detect say in numbers, by kind; a kind that is not here is asked with has().
 NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.LANE_SLOW: ("delay_days", "sum", "threshold", "delivered", "open", "p_value"),
+    Kind.SHIPMENT_LATE: ("p_late", "expected_days_late", "forecasts", "hours_left"),
     Kind.PHANTOM_STOCK: ("run_days", "velocity_per_day", "rejections", "count_gain_minor"),
     Kind.ORDER_STUCK: ("hours", "median_hours", "most_hours", "staying_share"),
     Kind.ORDER_DUPLICATE: ("hours_between", "same_parts"),
