@@ -2,7 +2,7 @@
 
     python benchmarks/payments.py --orders 100000 [--seed 1] [--json]
 
-The pure core of payments and the ledger of a fake provider, in one process; what the database adds is proven by the tests.
+The pure core of payments and the ledger of a fake provider, in one process; what the database adds the tests prove.
 Exits with 1 unless captures - refunds = shipped - returned, of every single order and by the provider's own ledger.
 """
 
@@ -61,7 +61,8 @@ def measure(orders: int, seed: int) -> dict[str, int | float | bool]:
     seconds = time.perf_counter() - began
     ledgers_agree = (theirs["capture"], theirs["refund"]) == (sums["captured"], sums["refunded"])
     return {
-        "orders": orders, **sums, **counts, "provider_captured": theirs["capture"], "provider_refunded": theirs["refund"],
+        "orders": orders, **sums, **counts,
+        "provider_captured": theirs["capture"], "provider_refunded": theirs["refund"],
         "captures_less_refunds": sums["captured"] - sums["refunded"],
         "shipped_less_returned": sums["shipped"] - sums["returned"],
         "to_the_cent": not sums["differing"] and ledgers_agree

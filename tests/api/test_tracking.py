@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.shop import open_shop
@@ -67,6 +69,20 @@ def test_the_same_request_again_gives_the_first_answer(shop, server):
     assert server.client.post("/v1/tracking/events", json=body).json()["results"][0]["status"] == "unchanged"
 
 
+def test_the_page_does_what_it_says(shop, server, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs/how-to/track-shipments.md").read_text("utf-8")
+    (f,) = shop.order("page", ("PLATE", 1))["fulfilments"]
+    ship = f"/v1/fulfilments/{f['fulfilment_id']}/ship"
+    shipment = shop.call("POST", ship, {"carrier": "dhl", "tracking": "JD014600"})["shipment"]["shipment_id"]
+    monkeypatch.setenv("ONHAND_URL", server.base_url)
+    monkeypatch.setenv("ONHAND_KEY", server.admin_key)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith(f"created ['{shipment}']\nat_hub ")
+    (feed,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert shop.call("PUT", "/v1/carriers/dhl/tracking", json.loads(feed))["each"] == "events"
+
+
 def test_shipments_are_found_page_by_page(shop, server):
     made = shipped(shop, "A", 5)
     shop.call("POST", "/v1/tracking/events", {"events": [scan("A-1", "at_hub"), scan("A-2", "at_hub")]})
@@ -116,10 +132,10 @@ def test_a_carrier_sends_its_own_messages(shop, server):
         assert stranger.post("/v1/carriers/dhl/inbound", content=body).status_code == 401
         assert stranger.post("/v1/carriers/dhl/inbound", content=body, headers=signed).status_code == 202
     assert read_messages(server.app.db, NOW) == 1
-    (message,) = shop.call("GET", "/v1/carriers/dhl/messages?status=done")["data"]
+    (message,) = shop.call("GET", "/v1/carrier-messages?carrier=dhl&status=done")["data"]
     assert message["scans"] == 1 and message["error"] is None
     assert shop.call("GET", f"/v1/shipments/{shipment}")["status"] == "at_hub"
-    assert server.client.get("/v1/carriers/nobody/messages").status_code == 404
+    assert shop.call("GET", "/v1/carrier-messages?carrier=nobody")["data"] == []
     assert server.client.get("/v1/carriers/nobody/tracking").status_code == 404
 
 

@@ -1,12 +1,18 @@
 """Shipments are foretold from our own deliveries: when they leave, and anew after every scan."""
 
+import multiprocessing
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from tests.flows.tracked import BY, NOW, history, iso, one, shown
 
-from onhand.flows.tracking.foretell import Foreteller
+from onhand.flows.incidents.watch import Watch
+from onhand.flows.tracking.foretell import Foreteller, run_apart
 from onhand.flows.tracking.record import record_tracking
+from onhand.incidents import store
+from onhand.incidents.model import Subject
 
 
 def days_to(row, name):
@@ -94,3 +100,56 @@ def test_two_foretellers_foretell_a_shipment_once(merchant, foreteller):
     keys = [(order, 1)]
     assert (foreteller.foretell(keys), other.foretell(keys)) == (1, 1)
     assert len(shown(merchant, order)["forecasts"]) == 1, "the second says nothing else"
+
+
+def test_a_process_of_its_own_learns_foretells_and_ends_with_its_worker(merchant):
+    history(merchant, 60, days=lambda chance: chance.uniform(4.0, 6.0))
+    order = one(merchant, "X", 0.25)
+    stop = threading.Event()
+    worker = threading.Thread(target=run_apart, args=(merchant.db, stop), kwargs={"start_every_s": 0.05})
+    worker.start()
+    try:
+        until = time.monotonic() + 60
+        while shown(merchant, order)["prediction"] is None and time.monotonic() < until:
+            stop.wait(0.1)
+    finally:
+        stop.set()
+        worker.join(20)
+    assert not worker.is_alive() and not multiprocessing.active_children()
+    assert shown(merchant, order)["prediction"] is not None
+    assert merchant.rows("SELECT count(*) FROM event WHERE kind = 'carrier.transit_learned'") == [(1,)]
+
+
+def test_a_likely_late_shipment_is_an_incident_until_it_comes(merchant, foreteller):
+    history(merchant, 150, days=lambda chance: chance.uniform(2.0, 4.0))
+    late = one(merchant, "Y", 1.0, promised=2.2)
+    one(merchant, "X", 1.0)
+    foreteller.learn()
+    while foreteller.look():
+        pass
+    watch = Watch(merchant.db, now=lambda: NOW + timedelta(minutes=1))
+
+    def incidents():
+        (fared,) = watch.look(only=["late_shipments"], is_due=True)
+        assert fared.problem is None
+        with merchant.db.connection() as conn:
+            kept = store.list_incidents(conn, main="EUR", limit=10, kind="shipment_late")
+            return [(i, store.findings_of(conn, i)) for i in kept]
+
+    told = {f.subject.key[0]: (i, f) for i, findings in incidents() for f in findings}
+    _, finding = told[f"{late}-s1"]
+    assert finding.confidence == shown(merchant, late)["p_late"] and finding.since == NOW
+    assert finding.causes[1:] == (Subject("lane", ("berlin", "dhl", "DE")), Subject("carrier", ("dhl",)))
+    assert finding.loss_minor > 0 and finding.numbers["hours_left"] == pytest.approx(28.8, abs=0.1)
+    assert "likely to come after" in finding.sentence
+    # Before it was foretold nobody could know.
+    assert Watch(merchant.db, now=lambda: NOW - timedelta(minutes=1)).look(only=["late_shipments"], is_due=True)[
+        0
+    ].findings == len(told) - sum(f.since == NOW for _, f in told.values())
+    scan = {"carrier": "dhl", "tracking": "Y", "milestone": "delivered", "at": iso(0.0)}
+    record_tracking(merchant.db, [scan], source="api", now=NOW, by=BY)
+    later = Watch(merchant.db, now=lambda: NOW + timedelta(hours=8))
+    later.look(only=["late_shipments"], is_due=True)
+    with merchant.db.connection() as conn:
+        left = store.list_incidents(conn, main="EUR", limit=10, kind="shipment_late", status="open")
+        assert f"{late}-s1" not in [f.subject.key[0] for i in left for f in store.findings_of(conn, i)]

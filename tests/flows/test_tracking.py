@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from onhand.base.actor import Actor
+from onhand.flows.customers import erase_customer, find_customers
 from onhand.flows.fulfil import deliver, reject, ship
 from onhand.flows.tracking.record import record_tracking
 from onhand.flows.tracking.settle import Settler, deliver_scanned, purge_scans
@@ -222,3 +223,17 @@ def test_the_same_scan_told_and_followed_by_many_at_once_takes_effect_once(merch
     for order, fulfilment in made:
         assert merchant.status(order)[0] == "delivered"
         assert merchant.events(fulfilment).count("fulfilment.delivered") == 1
+
+
+def test_what_a_carrier_wrote_is_forgotten_with_the_customer(merchant):
+    merchant.stock("berlin", A=2)
+    orders = [merchant.place(("A", 1), customer={"email": email}) for email in ("ada@example.org", "grace@example.org")]
+    for n, placed in enumerate(orders):
+        ship(merchant.state, placed["fulfilments"][0]["fulfilment_id"], tracking=f"N{n}", by=BY)
+        told(merchant, scan("delivered", tracking=f"N{n}", text="signed by a neighbour", place={"name": "Ulm"}))
+    (customer,) = find_customers(merchant.db, "ada@example.org")
+    erase_customer(merchant.db, str(customer["customer_id"]), by=BY)
+    kept = [shown(merchant, placed["order_id"])["events"][0] for placed in orders]
+    assert [(e["text"], e["place"], e["milestone"]) for e in kept] == [
+        (None, None, "delivered"), ("signed by a neighbour", {"name": "Ulm"}, "delivered")
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
@@ -22,13 +23,17 @@ from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
 from onhand.flows.incidents.scene import Detector, Scene, Seen
 from onhand.flows.incidents.watch import Watch
+from onhand.flows.payments.tend import tend
 from onhand.flows.plans import job as plans
+from onhand.flows.playbooks.begin import begin_runs
+from onhand.flows.playbooks.run import Runner
 from onhand.flows.simulation import job as simulation
 from onhand.incidents.model import Finding, Kind, Subject
 from onhand.incidents.store import list_incidents
 from onhand.jobs.worker import run_next
 
 from ..api.conftest import Server  # noqa: TID252
+from ..events import settle  # noqa: TID252
 from ..shop import Shop, open_shop  # noqa: TID252
 
 SEED = int(os.environ.get("ONHAND_SEED", "1"))
@@ -37,7 +42,7 @@ EXAMPLES = 10
 # A stream has no end to wait for: tests/api/test_events.py.
 ENDLESS = "/v1/events"
 
-CONNECTED, STUCK = "partner", "order-1"
+CONNECTED, STUCK, PROVIDER = "partner", "order-1", "cards"
 SIGNALS = [f"signal-{n}" for n in range(20)]
 # Days of a campaign.
 _SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
@@ -69,9 +74,13 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     proposals = _some_proposals(server, shop)
     incidents = _some_incidents(server)
     forecast = _a_forecast(server, shop)
+    payments = _some_payments(server, shop)
+    runs = _some_runs(server)
     schema = schemathesis.openapi.from_url(
         f"{server.base_url}/openapi.json",
-        config=_config(server, shop, jobs, message_id, campaign, proposals, incidents, forecast),
+        config=_config(
+            server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs
+        ),  # fmt: skip
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -95,6 +104,26 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
+
+
+def _some_runs(server: Server) -> list[str]:
+    """Incidents whose playbook waits for a person."""
+    incidents = [str(uuid4()) for _ in range(24)]
+    with server.app.db.connection() as conn:
+        for n, incident_id in enumerate(incidents):
+            conn.execute(
+                "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
+                " currency, since, opened_at, seen_at)"
+                " VALUES (%s, 'margin_breach', 'item', %s, 100, 90, 0.9, 'EUR', now(), now(), now())",
+                (incident_id, [f"sku-{n}"]),
+            )
+            conn.execute(
+                "INSERT INTO incident_finding VALUES (%s, 'item', %s, '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+                (incident_id, [f"sku-{n}"]),
+            )
+    begin_runs(server.app.db, now=server.app.state.now())
+    Runner(server.app.state).work()
+    return incidents
 
 
 def _some_jobs(server: Server, shop: Shop) -> list[str]:
@@ -209,6 +238,18 @@ def _a_forecast(server: Server, shop: Shop) -> str:
     return run_id
 
 
+def _some_payments(server: Server, shop: Shop) -> list[str]:
+    """Orders that are to be paid at an account that nobody asks: no worker runs here."""
+    document = {"currency": "EUR", "connector": "stripe", "credentials": {"api_key": "sk_test_1"}}
+    shop.call("PUT", f"/v1/channels/{PROVIDER}", document | {"settings": {"url": "https://1.1.1.1"}})
+    payment = {"provider": PROVIDER, "token": "pm_1"}
+    ids = [shop.order(f"paid-{n}", ("MUG-BLUE", 1), payment=payment)["order_id"] for n in range(4)]
+    with server.app.db.connection() as conn:
+        settle(conn)
+    assert tend(server.app.state) == len(ids)
+    return ids
+
+
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
     for case_id, checks in recorder.checks.items():
         for check in checks:
@@ -247,6 +288,8 @@ def _config(
     proposals: list[str],
     incidents: list[str],
     forecast: str,
+    payments: list[str],
+    runs: list[str],
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -263,6 +306,8 @@ def _config(
         "job_id": jobs,
         "line_id": ["1", "2"],
         "proposal_id": proposals,
+        "payment_id": payments,
+        "provider": [PROVIDER],
         "incident_id": incidents,
         "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
@@ -278,11 +323,15 @@ def _config(
         "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/proposals/{proposal_id}/approve": proposals[::2],
         "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
+        "/v1/incidents/{incident_id}/runs": runs,
+        "/v1/incidents/{incident_id}/approve": runs[::2],
+        "/v1/incidents/{incident_id}/undo": runs[1::2],
         "/v1/incidents/{incident_id}/dismiss": incidents[::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
         "/v1/signal-feeds/{name}": SIGNALS,
+        "/v1/orders/{order_id}/payment": payments,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
     lists |= {"category": ["kitchen"], "carrier": ["dhl"]}
@@ -301,7 +350,6 @@ def _config(
     }
     of_channels = {
         "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
-        "/v1/carriers/{code}/messages": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
@@ -329,6 +377,7 @@ def _config(
         "body.lanes[*].to": ("node", 0.9),
         "body.items[*]": ("sku", 0.9),
         "body.nodes[*]": ("node", 0.9),
+        "body.payment.provider": ("provider", 0.9),
         "body.categories[*]": ("category", 0.9),
     }
     return schemathesis.Config.from_dict(

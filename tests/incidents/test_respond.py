@@ -48,6 +48,7 @@ def test_stock_that_is_likely_absent_is_hidden_the_sooner_the_dearer_a_rejection
     assert worth_quarantining(p, f(1000, 1000, 1000), 500, 0.0).tolist() == [False, False, True]
     assert worth_quarantining(p, f(1000, 1000, 1000), 500, 0.9).tolist() == [False, True, True]
     assert worth_quarantining(p, f(1000, 1000, 1000), 500, 1.0).tolist() == [True, True, True]
+    assert worth_quarantining(p, f(1000, 1000, 1000), 500, 1.0, 600).tolist() == [False, False, True]
 
 
 @given(st.floats(0, 200), st.floats(1, 5_000), st.floats(1, 5_000))

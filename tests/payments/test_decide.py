@@ -175,6 +175,51 @@ def test_what_was_never_told_is_read_once_the_key_may_be_forgotten(life):
     assert life.account.totals()["capture"] == 2_000
 
 
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+def test_who_was_away_for_a_day_does_not_ask_by_a_key_that_is_forgotten(life, kind):
+    work(life)
+    life.ship(life.sold.lines[0], 2)
+    if kind == "refund":
+        work(life)
+        life.bring_back(life.sold.lines[0], 1)
+    life.look()
+    assert life.operation.kind == kind
+    life.ask("lost")
+    life.clock.now += timedelta(days=2)
+    life.settle()
+    assert life.account.totals()[kind] == {"capture": 2_000, "refund": 1_000}[kind]
+    assert (life.worth, life.payment.elsewhere) == (life.payment.kept, 0)
+
+
+def test_goods_that_leave_while_a_refund_is_unknown_are_paid_in_full(life):
+    """What the refund came to is read when more is earned already: it was ours, and is not taken for a gift."""
+    work(life)
+    life.ship(life.sold.lines[0], 1)
+    work(life)
+    life.bring_back(life.sold.lines[0], 1)
+    life.look()
+    life.ask("lost")
+    life.ship(life.sold.lines[0], 1)
+    life.clock.now += timedelta(days=2)
+    life.settle()
+    assert (life.worth, life.payment.kept, life.payment.elsewhere) == (1_000, 1_000, 0)
+
+
+def test_a_gift_stays_a_gift_when_more_leaves(life):
+    work(life)
+    life.ship(life.sold.lines[0], 1)
+    work(life)
+    life.account.refund({"payment_intent": "pi_00000001", "amount": "300"})
+    life.hear()
+    life.settle()
+    life.ship(life.sold.lines[0], 1)
+    life.settle()
+    assert (life.worth, life.payment.kept, life.payment.elsewhere) == (2_000, 1_700, 300)
+    life.bring_back(life.sold.lines[0], 2)
+    life.settle()
+    assert (life.worth, life.payment.kept, life.payment.elsewhere) == (0, 0, 0)
+
+
 def test_an_old_answer_takes_nothing_back(life):
     work(life)
     life.ship(life.sold.lines[0], 2)

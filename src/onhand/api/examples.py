@@ -315,6 +315,22 @@ _SUPPLY: Json = {
     "order_days": [1], "minimum": 48, "multiple": 12, "unit_cost_minor": 310, "order_cost_minor": 0,
     "stockout_minor": None, "carrying_rate": None, "co2_g_per_unit": 40, "active": True, "updated_at": _MONDAY,
 }  # fmt: skip
+_PLAYBOOK: Json = {
+    "name": "counts", "version": 2, "summary": "Have doubted units counted.", "on": ["phantom_stock"], "active": True,
+    "steps": ["request_count"], "created_at": _MONDAY, "created_by": 1,
+}  # fmt: skip
+_RUN: Json = {
+    "run_id": "019cae2b-1d20-7000-8a44-90b1c2d3e4f5", "version": 2, "status": "standing", "due_at": _SHIPPED,
+    "why": None, "error": None, "created_at": _PLACED, "finished_at": None, "playbook": "counts", "step": 2,
+    "steps": ["request_count"], "cost_minor": 0, "orders": 0, "units": 0,
+    "parts": [
+        {
+            "step": 1, "part": 1, "do": "request_count", "name": "request_count", "outcome": "done", "why": None,
+            "result": {"asked": 1, "asked_before": 0}, "cost_minor": 0, "orders": 0, "units": 0, "at": _PLACED,
+            "undone_at": None, "undone": None,
+        },
+    ],
+}  # fmt: skip
 _PROPOSAL: Json = {
     "proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c915", "job_id": _JOB_ID, "plan": "rebalance", "kind": "transfer",
     "status": "approved", "sku": "MUG-BLUE", "node": "BERLIN", "from": "LYON", "supplier": None, "quantity": 24,
@@ -577,6 +593,18 @@ ANSWERS: dict[str, object] = {
     "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
     "ProposalOut": _PROPOSAL,
     "ProposalList": _page(_PROPOSAL),
+    "RunList": {"data": [_RUN]},
+    "PlaybookList": {"data": [_PLAYBOOK]},
+    "PlaybookOut": _PLAYBOOK
+    | {
+        "document": {
+            "summary": _PLAYBOOK["summary"], "on": _PLAYBOOK["on"], "when": None, "active": True,
+            "steps": [{"do": "request_count"}],
+        },
+        "text": "summary: Have doubted units counted.\non: [phantom_stock]\nsteps:\n  - do: request_count\n",
+        "warnings": [],
+    },
+    "MessagesOut": {"customer_id": _CUSTOMER_ID, "messages": False},
     "CampaignList": _page(_CAMPAIGN),
     "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
     "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},
@@ -675,8 +703,8 @@ ANSWERS: dict[str, object] = {
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
     "CarrierMessageList": _page(
-        {"message_id": 712, "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3, "skipped": 1,
-         "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
+        {"message_id": 712, "carrier": "POST", "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3,
+         "skipped": 1, "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
     ),
     "CarrierTrackingOut": _TRACKING,
     "TrackedShipmentList": _page(_TRACKED),

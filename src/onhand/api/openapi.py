@@ -40,6 +40,7 @@ TAGS = [
     {"name": "costs", "description": "What orders cost to serve: promised, actual, and failures with their cause."},
     {"name": "campaigns", "description": "Whether the network can serve a campaign, and those that were accepted."},
     {"name": "planning", "description": "What plans propose to keep, buy, move and clear; approved or dismissed."},
+    {"name": "incidents", "description": "What fails or is about to, and what playbooks do about it."},
     {
         "name": "autopilot",
         "description": "What may be done without a person, what was done, and the switch that stops it.",

@@ -225,8 +225,8 @@ def get_payment(order_id: str, app: TheApp) -> Response:
     responses=problem_responses(404, 409, 422),
 )
 def post_retry(payment_id: str, app: TheApp, by: By, once: OnceDep, body: RetryPayment | None = None) -> Response:
-    """Try it again now, by another way to pay if one is given. Declines so far are forgotten; what is under way is asked
-    for again, and moves no money twice."""
+    """Try it again now, by another way to pay if one is given. Declines so far are forgotten; what is under way is
+    asked for again, and moves no money twice."""
     what = body or RetryPayment()
     return once.run(
         lambda transact: retry_payment(

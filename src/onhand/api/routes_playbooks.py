@@ -35,7 +35,7 @@ router = routes("incidents")
 
 _ID: Final = "019cae2a-8c30-7000-9b1e-2f6d7a80c915"
 _IncidentId = Annotated[UUID, Path(examples=[_ID])]
-_CustomerId = Annotated[UUID, Path(examples=["019cae1f-2b3f-7000-b8e1-54d52b1b6ff0"])]
+_CustomerId = Annotated[str, Path(max_length=200, examples=["019cae1f-2b3f-7000-b8e1-54d52b1b6ff0"])]
 _PlaybookName = Annotated[str, Path(pattern=NAME_PATTERN, examples=["carrier-lane-slow"])]
 
 _SCHEMA = inlined(PlaybookIn.model_json_schema())
@@ -230,16 +230,14 @@ def undo_incident(
 
 
 @router.put(
-    "/v1/customers/{customer_id:uuid}/messages",
+    "/v1/customers/{customer_id}/messages",
     dependencies=[require("orders:write")],
     response_model=MessagesOut,
     responses=problem_responses(404, 422),
 )
 def put_customer_messages(customer_id: _CustomerId, body: MessagesIn, app: TheApp, by: By, once: OnceDep) -> Response:
     """Whether a customer is written to about incidents. Messages that wait are not sent once they are not wanted."""
-    return once.run(
-        lambda transact: want_messages(app.db, str(customer_id), wanted=body.wanted, by=by, transact=transact)
-    )
+    return once.run(lambda transact: want_messages(app.db, customer_id, wanted=body.wanted, by=by, transact=transact))
 
 
 def _by(by: Actor, reason: str | None) -> Actor:

@@ -151,6 +151,7 @@ class CarrierMessageOut(BaseModel):
     """A message of a carrier. parked: nothing in it could be used; it is read again when the map is changed."""
 
     message_id: int
+    carrier: str
     status: Literal["due", "done", "parked"]
     received_at: datetime
     scans: Annotated[int | None, Field(description="that were found in it")]
@@ -264,21 +265,19 @@ def get_carrier_tracking(code: CarrierCode, app: TheApp) -> Response:
 
 
 @router.get(
-    "/v1/carriers/{code}/messages", dependencies=[require("read")], response_model=CarrierMessageList,
-    responses=problem_responses(404, 422),
+    "/v1/carrier-messages", dependencies=[require("read")], response_model=CarrierMessageList,
+    responses=problem_responses(422),
 )  # fmt: skip
 def list_carrier_messages(
-    code: CarrierCode,
     app: TheApp,
     page: Annotated[Page, pages("carrier-messages", int)],
+    carrier: Annotated[Code | None, Query()] = None,
     status: Annotated[Literal["due", "done", "parked"] | None, Query()] = None,
 ) -> Response:
-    """Messages of a carrier, the latest first, without what they say. What was read is forgotten after 30 days."""
+    """Messages of carriers, the latest first, without what they say. What was read is forgotten after 30 days."""
     before = None if page.after is None else int(page.after[0])
     with app.db.connection() as conn:
-        if inbox.get_feed(conn, code) is None:
-            raise NotFound("carrier", code)
-        rows = inbox.list_messages(conn, code, status=status, before=before, limit=page.limit + 1)
+        rows = inbox.list_messages(conn, carrier, status=status, before=before, limit=page.limit + 1)
     return page_answer(page.answer(rows, lambda row: (row["message_id"],)))
 
 

@@ -1,4 +1,4 @@
-"""Lives of orders that are paid: shipped, cancelled, returned in parts, by customers whose banks decline, through a wire
+"""Lives of orders that are paid: shipped, cancelled, returned in parts, by customers whose banks decline, over a wire
 that loses answers. The pure core of payments against the ledger of a fake provider, without a database.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from onhand.connectors._sdk.values import Fate, Paid, PaymentState, PaymentStatus
 from onhand.orders.model import Line
 from onhand.payments.amounts import moved_by, whole_units
-from onhand.payments.decide import decide, record
+from onhand.payments.decide import credited, decide, invoiced, is_forgotten, record
 from onhand.payments.documents import Billed, due_documents
 from onhand.payments.model import (
     HOLD,
@@ -158,10 +158,7 @@ class Life:
                 self.billed[draft.kind, line.line_no] = Billed(
                     was.units + line.quantity, was.net_minor + line.net_minor, was.tax_minor + line.tax_minor
                 )
-            if draft.kind == "invoice":
-                p = replace(p, invoiced=p.invoiced + draft.gross_minor)
-            else:
-                p = replace(p, credited=p.credited + draft.gross_minor)
+            p = (invoiced if draft.kind == "invoice" else credited)(p, draft.gross_minor)
         self.payment = replace(p, shipments=len(self.sold.shipments), returns=len(self.sold.returns))
 
     def ask(self, fault: Fault = "none") -> None:
@@ -170,7 +167,12 @@ class Life:
         if asked is None:
             return
         sent = replace(asked, attempts=asked.attempts + 1, first_sent_at=asked.first_sent_at or self.clock.now)
-        answer = self._answer(sent) if fault in ("none", "lost") else Paid(fate=Fate.RETRY)
+        if is_forgotten(asked, self.clock.now):
+            answer = Paid(fate=Fate.UNKNOWN)
+        elif fault in ("none", "lost"):
+            answer = self._answer(sent)
+        else:
+            answer = Paid(fate=Fate.RETRY)
         if fault == "lost" and sent.kind not in ("hold", "release", "cancel"):
             answer = Paid(fate=Fate.UNKNOWN)
         recorded = record(self.payment, sent, answer, self.clock.now)
@@ -246,7 +248,7 @@ class Life:
                 self.clock.now = max(self.clock.now, again)
             else:
                 return
-        raise AssertionError(f"there is always something due: {self.payment}")
+        raise AssertionError(f"there is always something due of {self.sold.order_id}, {self.payment.status}")
 
     @property
     def worth(self) -> int:

@@ -33,6 +33,8 @@ from onhand.payments.model import (
 # goods leave and not earlier: what waits for supply for months is not authorised every week.
 GRACE: Final = timedelta(hours=12)
 LEAD: Final = timedelta(days=2)
+# What is so late may never leave: it is authorised when it does.
+STUCK: Final = timedelta(days=30)
 # What the provider or the order refuses is tried again after so long, once what it knows has been read.
 PAUSE: Final = timedelta(hours=1)
 PAUSE_OF_REFUNDS: Final = timedelta(hours=6)
@@ -109,7 +111,8 @@ class _View:
     @property
     def is_near(self) -> bool:
         """Whether goods leave so soon that they have to be covered; at the beginning they have to be anyhow."""
-        soon = self.sold.ships_at is not None and self.now >= self.sold.ships_at - LEAD
+        at = self.sold.ships_at
+        soon = at is not None and at - LEAD <= self.now < at + STUCK
         return soon or self.payment.authorised == 0
 
     def lasts(self, one: Authorisation) -> bool:
@@ -142,11 +145,32 @@ def decide(payment: Payment, sold: Sold, now: datetime) -> Next:
 
 
 def _settled(payment: Payment, sold: Sold, now: datetime) -> Payment:
-    """Without what others did that has been made up for since: by a return that it paid, by goods that it paid."""
+    """Without what others did that has been made up for since: by a return that it paid, by goods that it paid. While
+    it is not known what happened, nothing is set off."""
+    if any(one.is_stale for one in payment.authorisations):
+        return payment
     gap = _View(payment, sold, now).gap
     elsewhere = payment.elsewhere
     elsewhere = min(elsewhere, max(0, gap)) if elsewhere > 0 else max(elsewhere, min(0, gap))
-    return replace(payment, elsewhere=elsewhere)
+    # Where nothing is to be taken, what is to be given back is what there is too much of.
+    to_give = payment.to_give if gap > 0 else min(payment.to_give, -gap)
+    return replace(payment, elsewhere=elsewhere, to_give=to_give)
+
+
+def invoiced(payment: Payment, amount: int) -> Payment:
+    """An invoice was written."""
+    return replace(payment, invoiced=payment.invoiced + amount)
+
+
+def credited(payment: Payment, amount: int) -> Payment:
+    """A credit note was written: what others gave back at the provider pays it first."""
+    paid = min(max(0, payment.elsewhere), amount)
+    return replace(
+        payment,
+        credited=payment.credited + amount,
+        elsewhere=payment.elsewhere - paid,
+        to_give=payment.to_give + amount - paid,
+    )
 
 
 def _due(view: _View) -> Wanted | None:
@@ -243,6 +267,13 @@ def retry_s(attempts: int) -> float:
     return min(2.0 * 2.0 ** min(attempts, 20), _RETRY_MAX_S)
 
 
+def is_forgotten(operation: Operation, now: datetime) -> bool:
+    """Whether an operation that may have taken place must not be asked for again: its key may be forgotten by now, and
+    then money would move twice. Who finds this does not ask, and records UNKNOWN."""
+    began = operation.first_sent_at
+    return operation.state != "due" and began is not None and now - began > KEY_LIVES
+
+
 def record(payment: Payment, operation: Operation, answer: Paid, now: datetime) -> Recorded:
     """What an answer to an operation that was open makes of it."""
     fate = answer.fate
@@ -273,7 +304,7 @@ def _later(payment: Payment, operation: Operation, answer: Paid, now: datetime) 
         state: OperationState = "unknown" if operation.state == "unknown" else "due"
     else:
         state = "unknown"
-    if state == "unknown" and operation.first_sent_at is not None and now - operation.first_sent_at > KEY_LIVES:
+    if state == "unknown" and is_forgotten(operation, now):
         # What became of it is read instead; a hold that nobody knows of lapses by itself.
         if operation.authorisation:
             payment = _with(payment, replace(payment.authorisation(operation.authorisation), is_stale=True))
@@ -355,6 +386,7 @@ def _voided(payment: Payment, operation: Operation) -> Recorded:
 def _refunded(payment: Payment, operation: Operation) -> Recorded:
     one = payment.authorisation(operation.authorisation)
     one = replace(one, refunded=one.refunded + operation.amount)
+    payment = replace(payment, to_give=max(0, payment.to_give - operation.amount))
     return Recorded(
         payment=_with(_calm(payment), one),
         state="done",
@@ -418,7 +450,9 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
     captured = min(state.captured_minor - one.captured, one.left)
     if captured > 0:
         one = replace(one, captured=one.captured + captured)
-        payment = replace(payment, elsewhere=payment.elsewhere - captured)
+        # What we were about to take ourselves, and perhaps did without ever being told, is nobody else's.
+        ours = min(captured, max(0, payment.owed + payment.to_give))
+        payment = replace(payment, elsewhere=payment.elsewhere - (captured - ours))
         entries.append(Entry(debit="cash", credit="owed", amount=captured))
         entries.append(Entry(debit="limit", credit="held", amount=captured))
         news.append(News(kind="payment.captured", facts={"amount_minor": captured, "elsewhere": True}))
@@ -426,7 +460,8 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
     trouble = None
     if back > 0:
         one = replace(one, refunded=one.refunded + back)
-        payment = replace(payment, elsewhere=payment.elsewhere + back)
+        ours = min(back, payment.to_give)
+        payment = replace(payment, to_give=payment.to_give - ours, elsewhere=payment.elsewhere + back - ours)
         entries.append(Entry(debit="owed", credit="cash", amount=back))
         news.append(News(kind="payment.refunded", facts={"amount_minor": back, "elsewhere": True}))
     elif back < 0:

@@ -83,7 +83,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is to be done, or was; `key` is the same however often it is asked for."""
+    """What is to be done, or was; `key` is the same however often it is asked for.
+
+    state  sent: for the first time, just now; unknown: it may have taken place, also while it is asked for again
+    """
 
     number: int
     kind: Kind
@@ -103,6 +106,7 @@ class Payment:
     token, customer   the provider's names for how to pay, and for who does; never data of a card
     invoiced, credited  sums of the documents
     elsewhere         what somebody gave back at the provider (negative: took) and nothing of the order says so yet
+    to_give           credited, and neither given back yet nor set off against what was to be taken
     tries             authorisations that were declined since the last that was not
     ask_at, give_at, order_at  nothing is taken, given back, or done to the order before
     has_given_up      the order was cancelled because nobody pays
@@ -120,6 +124,7 @@ class Payment:
     invoiced: int = 0
     credited: int = 0
     elsewhere: int = 0
+    to_give: int = 0
     tries: int = 0
     ask_at: datetime | None = None
     give_at: datetime | None = None

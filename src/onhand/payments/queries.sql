@@ -67,7 +67,7 @@ FOR UPDATE OF p SKIP LOCKED;
 SELECT order_id FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id FOR UPDATE;
 
 -- name: payments
-SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, tries, ask_at,
+SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, to_give, tries, ask_at,
        give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns, operations
 FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id;
 
@@ -114,7 +114,7 @@ ORDER BY n;
 -- name: save_payment
 UPDATE payment SET token = %(token)s, customer = %(customer)s, status = %(status)s, invoiced = %(invoiced)s,
     credited = %(credited)s, authorised = %(authorised)s, captured = %(captured)s, refunded = %(refunded)s,
-    voided = %(voided)s, elsewhere = %(elsewhere)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
+    voided = %(voided)s, elsewhere = %(elsewhere)s, to_give = %(to_give)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
     order_at = %(order_at)s, has_given_up = %(has_given_up)s, is_disputed = %(is_disputed)s, trouble = %(trouble)s,
     shipments = %(shipments)s, returns = %(returns)s, operations = %(operations)s, look_at = %(look_at)s,
     updated_at = %(now)s
@@ -137,7 +137,7 @@ VALUES (%(order_id)s, %(number)s, %(channel_id)s, %(kind)s, %(amount)s, %(author
 
 -- name: claim_operations
 -- What is due at one account (NULL: of orders themselves), that nobody works on; oldest first. Who dies at it leaves it
--- to others when the lease is over; `was` is what it was before.
+-- to others when the lease is over: that it was sent before, and nobody wrote down what came of it, stays known.
 WITH due AS (
     SELECT order_id, number, state FROM payment_operation
     WHERE state IN ('due', 'sent', 'unknown') AND next_try_at <= %(now)s
@@ -148,13 +148,12 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE payment_operation o
-SET state = 'sent', attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, %(now)s),
+SET state = CASE due.state WHEN 'due' THEN 'sent' ELSE 'unknown' END, attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, %(now)s),
     next_try_at = %(now)s + make_interval(secs => %(lease_s)s)
 FROM due
 WHERE o.order_id = due.order_id AND o.number = due.number
 RETURNING o.order_id::text, o.number, o.kind, o.amount, o.authorisation, o.is_final, o.key,
-    -- Sent before, and nobody wrote down what came of it: it may have happened.
-    CASE WHEN due.state = 'sent' THEN 'unknown' ELSE due.state END, o.attempts, o.first_sent_at;
+    o.state, o.attempts, o.first_sent_at;
 
 -- name: open_operation
 SELECT number, kind, amount, authorisation, is_final, key, state, attempts, first_sent_at FROM payment_operation
@@ -202,22 +201,29 @@ SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
 FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
 
 -- name: entries_until
--- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it.
-SELECT order_id::text,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND debit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND credit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'owed' AND credit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'sales'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND debit = 'cash'), 0)::bigint,
-       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND credit = 'cash'), 0)::bigint
-FROM payment_entry
-WHERE at < %(until)s
-GROUP BY order_id
-HAVING bool_or(at >= %(since)s)
-    OR sum(CASE WHEN debit = 'owed' THEN amount WHEN credit = 'owed' THEN -amount ELSE 0 END) <> 0
-ORDER BY order_id;
+-- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it; and
+-- whether there are later ones. What was open then and is not any more has entries since.
+WITH touched AS (
+    SELECT order_id FROM payment_entry WHERE at >= %(since)s
+    UNION
+    SELECT order_id FROM payment WHERE invoiced - credited - captured + refunded <> 0
+)
+SELECT e.order_id::text,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.credit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.credit = 'cash'), 0)::bigint,
+       bool_or(e.at >= %(until)s)
+FROM touched JOIN payment_entry e USING (order_id)
+GROUP BY e.order_id
+HAVING bool_or(e.at >= %(since)s AND e.at < %(until)s)
+    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount END)
+       FILTER (WHERE e.at < %(until)s) <> 0
+ORDER BY e.order_id;
 
 -- name: under_way
 -- Payments of which something is due, or will be looked at again.
@@ -239,5 +245,5 @@ ORDER BY 1;
 -- name: orders_on
 SELECT o.currency, count(*)::int, count(p.order_id)::int
 FROM orders o LEFT JOIN payment p USING (order_id)
-WHERE o.created_at >= %(since)s AND o.created_at < %(until)s
+WHERE o.placed_at >= %(since)s AND o.placed_at < %(until)s
 GROUP BY 1 ORDER BY 1;

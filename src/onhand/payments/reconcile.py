@@ -48,7 +48,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """One order whose payment is ours: its entries before the day and on it, and whether anything more is due of it."""
+    """One order whose payment is ours: its entries before the day and on it.
+
+    is_under_way  more is due of it, or was done after the day
+    """
 
     payment: Payment
     sold: Sold
@@ -169,8 +172,7 @@ def _differences(one: Facts, worth: int, after: Sums) -> Iterable[Difference]:
         yield tell(owed, "paid_early")
     elif payment.status == "declined":
         yield tell(owed, "declined", f"declined {payment.tries} times")
-    elif one.is_under_way or payment.owed != after.documented - after.cash:
-        # Something is due, or has been done since.
+    elif one.is_under_way:
         yield tell(owed, "under_way")
     else:
         yield tell(owed, "unexplained")

@@ -322,12 +322,13 @@ def _listed(conn: Connection[TupleRow], **values: object) -> list[Row]:
     return rows
 
 
-def entries_until(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, tuple[Sums, Sums]]:
-    """Of payments with entries between two moments, or with anything open at the second: sums before, and between."""
-    found: dict[str, tuple[Sums, Sums]] = {}
-    for order_id, *s in conn.execute(SQL["entries_until"], {"since": since, "until": until}):
+def entries_until(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, tuple[Sums, Sums, bool]]:
+    """Of payments with entries between two moments, or with anything open at the second: sums before, and between, and
+    whether anything came later."""
+    found: dict[str, tuple[Sums, Sums, bool]] = {}
+    for order_id, *s, is_later in conn.execute(SQL["entries_until"], {"since": since, "until": until}):
         before, during = (Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4))
-        found[order_id] = before, during
+        found[order_id] = before, during, is_later
     return found
 
 

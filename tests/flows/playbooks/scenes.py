@@ -115,7 +115,16 @@ def duplicate_order(t):
     return lambda: t.incident("order_duplicate", ("order", (second,), {"hours_between": 0.2, "same_parts": 3}))
 
 
+def shipment_late(t):
+    m = t.merchant
+    m.stock("berlin", A=10)
+    order = ordered(m, ("A", 1), n=0)
+    numbers = {"p_late": 0.9, "expected_days_late": 2.3, "forecasts": 3, "hours_left": 20.0}
+    return lambda: t.incident("shipment_late", ("shipment", (f"{order}-s1",), numbers))
+
+
 SCENES = {
+    "shipment-late": shipment_late,
     "carrier-lane-slow": carrier_lane_slow,
     "phantom-stock": phantom_stock,
     "node-backlog": node_backlog,

@@ -38,7 +38,18 @@ class Trouble:
             conn.execute(
                 "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
                 " currency, since, opened_at, seen_at) VALUES (%s, %s, %s, %s, %s, %s, %s, 'EUR', %s, %s, %s)",
-                (incident_id, kind, what, list(key), loss, int(loss * confidence), confidence, now, now, now),
+                (
+                    incident_id,
+                    kind,
+                    what,
+                    list(key),
+                    loss * len(findings),
+                    int(loss * len(findings) * confidence),
+                    confidence,
+                    now,
+                    now,
+                    now,
+                ),
             )
             for subject, subject_key, numbers in findings:
                 conn.execute(
@@ -58,9 +69,13 @@ class Trouble:
     def runner(self, **more):
         return Runner(self.merchant.state, permit=self.permit, **more)
 
+    def begin(self):
+        """Incidents begin runs."""
+        return begin_runs(self.merchant.db, now=self.merchant.now)
+
     def turn(self, **more):
         """What a worker does in one turn."""
-        begin_runs(self.merchant.db, now=self.merchant.now)
+        self.begin()
         return self.runner(**more).work()
 
     def later(self, minutes=1, **more):

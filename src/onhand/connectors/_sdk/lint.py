@@ -377,6 +377,8 @@ def _topic(connector: ConnectorIn, location: Location, topic: TopicIn) -> Iterat
     if topic.map is not None and topic.map not in connector.maps:
         remedy = did_you_mean(topic.map, connector.maps, _listed(connector.maps))
         yield (*location, "map"), f"no map is called {topic.map!r}", remedy
+    if _maps_to(connector, topic.map, "payment"):
+        yield (*location, "map"), "a payment is not read from a message", "write get: payments.get, and id"
     if topic.get is not None and (topic.id is None or topic.get not in connector.operations):
         yield location, "what it is a hint to is not said, or not possible", f"add id, and the operation {topic.get}"
 

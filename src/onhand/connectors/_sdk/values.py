@@ -213,7 +213,7 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     is_many: bool = False
 
 
-Said = ChannelOrder | Level | Offer | Sale | Shipment | PaymentHint
+Said = ChannelOrder | Level | Offer | Sale | Shipment | PaymentState | PaymentHint
 """What a message of a channel may say."""
 
 
@@ -233,7 +233,7 @@ class Page:
     next  what to ask with for what follows; None: no more now
     """
 
-    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment]
+    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment | PaymentState]
     rejects: Sequence[Reject] = ()
     next: str | None = None
     cursor: str | None = None  # from where to begin the next time, once `next` is None

@@ -16,6 +16,7 @@ CREATE TABLE payment (
     refunded    bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND captured),
     voided      bigint NOT NULL DEFAULT 0 CHECK (voided BETWEEN 0 AND authorised - captured),
     elsewhere   bigint NOT NULL DEFAULT 0,    -- what others gave back at the provider, or took: negative
+    to_give     bigint NOT NULL DEFAULT 0 CHECK (to_give >= 0),  -- credited, and not given back yet
     tries       int NOT NULL DEFAULT 0,       -- declined since the last authorisation that was not
     ask_at      timestamptz,                  -- nothing is taken, given back, or done to the order before
     give_at     timestamptz,
@@ -31,6 +32,7 @@ CREATE TABLE payment (
     updated_at  timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX payment_look_at ON payment (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX payment_owed ON payment (order_id) WHERE invoiced - credited - captured + refunded <> 0;
 CREATE INDEX payment_status ON payment (status, order_id);
 
 CREATE TABLE payment_authorisation (

@@ -2,5 +2,5 @@
 `incidents/detect`, and what they find is grouped, kept and told.
 
 watch.py runs a pass; table.py lists the detectors, each with its period; reading for each family of them lies in a
-module of its own (orders, stock, channels, demand, money, nodes, lanes, supply).
+module of its own (orders, stock, channels, demand, money, nodes, lanes, shipments, supply).
 """

@@ -511,3 +511,23 @@ SELECT coalesce(sum(d.units) / %(days)s, 0)::float8,
 FROM demand_line d JOIN item i USING (item_id)
 WHERE d.day > %(since)s::date AND d.day <= %(now)s::date AND d.order_id < %(before)s::uuid
   AND coalesce(i.currency, %(main)s) = %(main)s;
+
+-- name: foretold_shipments
+-- Shipments on their way that were ever likely enough to be late, or are late, with all that was foretold of them:
+-- [when, in Unix microseconds, chance, days].
+SELECT s.order_id::text, s.shipment_no, o.channel_id, n.code, s.carrier, o.request::json -> 'destination' ->> 'country',
+       (extract(epoch FROM s.shipped_at) * 1000000)::bigint, (extract(epoch FROM f.deliver_by) * 1000000)::bigint, t.made
+FROM shipment s
+JOIN fulfilment f USING (order_id, fulfilment_no)
+JOIN node n USING (node_id)
+JOIN orders o USING (order_id)
+JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array((extract(epoch FROM d.made_at) * 1000000)::bigint, d.p_late, to_jsonb(d.days))) AS made,
+           max(d.p_late) AS p_late
+    FROM delivery_forecast d
+    WHERE (d.order_id, d.shipment_no) = (s.order_id, s.shipment_no) AND d.made_at <= %(now)s AND d.p_late IS NOT NULL
+) t ON t.made IS NOT NULL
+WHERE s.delivered_at IS NULL AND s.milestone IS DISTINCT FROM 'delivered' AND s.milestone IS DISTINCT FROM 'returned'
+  AND s.shipped_at BETWEEN %(since)s AND %(now)s
+  AND (t.p_late >= %(p_late_min)s OR f.deliver_by < %(now)s)
+ORDER BY s.shipped_at, s.order_id, s.shipment_no;

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from onhand.flows.incidents import channels, demand, lanes, money, nodes, orders, stock, supply
+from onhand.flows.incidents import channels, demand, lanes, money, nodes, orders, shipments, stock, supply
 from onhand.flows.incidents.scene import FACTS, Detector
 from onhand.incidents.model import Kind
 
@@ -38,6 +38,9 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     ),
     Detector(
         name="slow_lanes", kinds=frozenset({Kind.LANE_SLOW}), every=timedelta(minutes=30), look=lanes.slow,
+    ),
+    Detector(
+        name="late_shipments", kinds=frozenset({Kind.SHIPMENT_LATE}), every=timedelta(minutes=5), look=shipments.late,
     ),
     Detector(
         name="capacity_breaches", kinds=frozenset({Kind.CAPACITY_BREACH}), every=timedelta(minutes=30),

@@ -20,6 +20,7 @@ from onhand.flows.accounts import Account
 from onhand.flows.payments.look import finish
 from onhand.flows.state import State
 from onhand.payments import store
+from onhand.payments.decide import is_forgotten
 from onhand.payments.model import Payment
 from onhand.payments.store import Claimed
 
@@ -76,7 +77,10 @@ class Cashier:
     async def _carry_out(self, account: Account, task: _Task) -> None:
         operation, order_id = task.claimed.operation, task.claimed.order_id
         try:
-            answer = await _ask(account, task)
+            if is_forgotten(operation, self._state.now()):
+                answer = Paid(fate=Fate.UNKNOWN, message="too old to be asked for again")
+            else:
+                answer = await _ask(account, task)
         except Exception as error:
             log.exception("a provider cannot be asked", channel=account.code, operation=operation.key)
             answer = Paid(fate=Fate.UNKNOWN, message=f"{type(error).__name__}: {error}")

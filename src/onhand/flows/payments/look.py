@@ -15,7 +15,7 @@ from onhand.base.actor import SYSTEM
 from onhand.connectors._sdk.values import Paid, PaymentHint
 from onhand.db.outbox import write_events
 from onhand.payments import store
-from onhand.payments.decide import decide, record
+from onhand.payments.decide import credited, decide, invoiced, record
 from onhand.payments.documents import due_documents
 from onhand.payments.model import Draft, Entry, News, Payment, Sold
 
@@ -73,13 +73,8 @@ def _document(conn: Connection[TupleRow], payment: Payment, sold: Sold, now: dat
         entries = _booked(draft)
         store.add_entries(conn, sold.order_id, entries, now, document=number)
         _tell(conn, payment, [_told(draft, number)], origin=origin)
-    return replace(
-        payment,
-        invoiced=payment.invoiced + sum(d.gross_minor for d in drafts if d.kind == "invoice"),
-        credited=payment.credited + sum(d.gross_minor for d in drafts if d.kind == "credit_note"),
-        shipments=shipments,
-        returns=returns,
-    )
+        payment = (invoiced if draft.kind == "invoice" else credited)(payment, draft.gross_minor)
+    return replace(payment, shipments=shipments, returns=returns)
 
 
 def _booked(draft: Draft) -> list[Entry]:

@@ -15,7 +15,7 @@ from onhand.payments.reconcile import Facts, Statement, Sums, state_day
 
 _CHUNK: Final = 1_000
 _LISTED_MAX: Final = 1_000
-_NOTHING: Final = (Sums(), Sums())
+_NOTHING: Final = (Sums(), Sums(), False)
 
 
 def reconcile(db: Database, day: date) -> dict[str, Any]:
@@ -40,14 +40,14 @@ def _state(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict
     for ids in _chunks(ours):
         sold = store.load_sold(conn, ids)
         for payment in store.load(conn, ids):
-            before, during = sums.get(payment.order_id, _NOTHING)
+            before, during, is_later = sums.get(payment.order_id, _NOTHING)
             facts.append(
                 Facts(
                     payment=payment,
                     sold=sold[payment.order_id],
                     before=before,
                     during=during,
-                    is_under_way=payment.order_id in busy,
+                    is_under_way=is_later or payment.order_id in busy,
                 )
             )
     others = [order_id for order_id, is_ours in moved if not is_ours]

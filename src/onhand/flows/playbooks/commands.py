@@ -18,6 +18,7 @@ from onhand.flows.transactor import Transactor
 from onhand.incidents.playbooks import store
 from onhand.incidents.playbooks.lint import lint
 from onhand.incidents.playbooks.store import Version
+from onhand.orders.store import order_uuid
 from onhand.workflows import store as runs
 from onhand.workflows.model import Part, Run
 
@@ -133,6 +134,7 @@ def want_messages(
     db: Database, customer_id: str, *, wanted: bool, by: Actor, transact: Transactor | None = None
 ) -> dict[str, Any]:
     """Whether a customer is written to about incidents. Raises NotFound."""
+    customer_id = order_uuid(customer_id, "customer")
 
     def work(conn: Connection[TupleRow]) -> dict[str, Any]:
         values = {"customer_id": customer_id}

@@ -145,14 +145,13 @@ def send_messages(
         if found is None:
             break
         if isinstance(found, _Ready):
-            fault("before")
-            sent += _hand(db, mailer, found, now())
-            fault("after")
+            sent += _hand(db, mailer, found, now(), fault)
     return sent
 
 
-def _hand(db: Database, mailer: Mailer, ready: _Ready, now: datetime) -> int:
+def _hand(db: Database, mailer: Mailer, ready: _Ready, now: datetime, fault: Callable[[str], None]) -> int:
     values: dict[str, Any] = {"message_id": ready.message_id, "now": now}
+    fault("before")
     try:
         mailer(ready.mail)
     except NotTaken as error:
@@ -165,6 +164,7 @@ def _hand(db: Database, mailer: Mailer, ready: _Ready, now: datetime) -> int:
         values["why"] = str(error)[:300]
         db.transact(lambda conn: conn.execute(SQL["is_unknown"], values).rowcount)
         return 0
+    fault("after")
     db.transact(lambda conn: conn.execute(SQL["sent"], values).rowcount)
     return 1
 

@@ -166,10 +166,10 @@ def _event(made: Forecast, start: float) -> tuple[str, str, dict[str, object]]:
     )
 
 
-def run_apart(db: Database, stop: threading.Event) -> None:
+def run_apart(db: Database, stop: threading.Event, *, start_every_s: float = _START_EVERY_S) -> None:
     """Have a process of its own foretell until `stop` is set, while there is anything to learn from; another one only
     where no other worker has one."""
-    while not stop.wait(_START_EVERY_S):
+    while not stop.wait(start_every_s):
         try:
             with db.connection() as conn:
                 if not forecasts.has_much(conn, since=_clock() - HISTORY, many=DELIVERED_MIN):

@@ -71,9 +71,9 @@ def end_message(
 
 
 def list_messages(
-    conn: Connection[TupleRow], code: str, *, status: Status | None, before: int | None, limit: int
+    conn: Connection[TupleRow], code: str | None, *, status: Status | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Messages of a carrier, the latest first, without what they say."""
+    """Messages of a carrier, None: of all, the latest first, without what they say."""
     asked = {"code": code, "status": status, "before": before, "limit": limit}
     with conn.cursor(row_factory=dict_row) as rows:
         return rows.execute(SQL["list_messages"], asked).fetchall()

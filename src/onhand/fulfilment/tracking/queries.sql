@@ -218,9 +218,9 @@ WHERE message_id = %(message_id)s;
 UPDATE carrier_message SET status = 'due' WHERE carrier_id = %(carrier_id)s AND status = 'parked';
 
 -- name: list_messages
-SELECT m.message_id, m.status, m.received_at, m.scans, m.skipped, m.error, m.done_at
+SELECT m.message_id, c.code AS carrier, m.status, m.received_at, m.scans, m.skipped, m.error, m.done_at
 FROM carrier_message m JOIN carrier c USING (carrier_id)
-WHERE c.code = %(code)s AND (%(status)s::text IS NULL OR m.status = %(status)s)
+WHERE (%(code)s::text IS NULL OR c.code = %(code)s) AND (%(status)s::text IS NULL OR m.status = %(status)s)
   AND (%(before)s::bigint IS NULL OR m.message_id < %(before)s)
 ORDER BY m.message_id DESC LIMIT %(limit)s;
 

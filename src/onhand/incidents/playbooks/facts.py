@@ -13,6 +13,7 @@ from onhand.incidents.model import Kind, Subject
 # What the detectors of incidents/detect say in numbers, by kind; a kind that is not here is asked with has().
 NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.LANE_SLOW: ("delay_days", "sum", "threshold", "delivered", "open", "p_value"),
+    Kind.SHIPMENT_LATE: ("p_late", "expected_days_late", "forecasts", "hours_left"),
     Kind.PHANTOM_STOCK: ("run_days", "velocity_per_day", "rejections", "count_gain_minor"),
     Kind.ORDER_STUCK: ("hours", "median_hours", "most_hours", "staying_share"),
     Kind.ORDER_DUPLICATE: ("hours_between", "same_parts"),
@@ -24,6 +25,11 @@ NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.INBOUND_SHORT: ("units_short",),
     Kind.MARGIN_BREACH: ("margin_rate", "floor", "orders"),
     Kind.PRICE_OUTLIER: ("price_minor", "usual_minor", "z"),
+    Kind.OVERSELL: ("shelf_units", "waiting_units", "orders", "free_units"),
+    Kind.CHANNEL_DRIFT: ("listings_read", "foreign", "lost", "unheard"),
+    Kind.CHANNEL_REFUSING: ("is_out", "listings", "failing", "parked"),
+    Kind.GATE_BREACH: ("orders", "oversold", "target"),
+    Kind.SHIPMENT_LATE: ("p_late", "expected_days_late", "forecasts", "hours_left"),
 }
 
 _RUN: Final = object_of(
@@ -144,5 +150,5 @@ def evaluated(text: str, known: Mapping[str, Any]) -> object:
     """What an expression comes to. Raises Unanswerable."""
     try:
         return cel.evaluate(text, dict(known))
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise Unanswerable(f"{text!r}: {str(error)[:200]}") from None

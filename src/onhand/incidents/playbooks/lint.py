@@ -22,6 +22,7 @@ from onhand.incidents.playbooks.model import (
 )
 
 _Problem = tuple[Location, Severity, str, str]
+_Text = tuple[Location, str | None, Literal["bool", "number"]]
 _VOCABULARIES = {"kinds": frozenset(kind.value for kind in Kind)}
 
 
@@ -91,9 +92,10 @@ def _message(step: NotifyCustomerIn, before: list[StepIn], at: Location) -> Iter
 
 def _expressions(playbook: PlaybookIn, document: Document) -> Iterator[Finding]:
     known = context(playbook.on)
-    texts: list[tuple[Location, str | None, Literal["bool", "number"]]] = [(("when",), playbook.when, "bool")]
+    texts: list[_Text] = [(("when",), playbook.when, "bool")]
     for n, step in enumerate(playbook.steps):
-        texts += [(("steps", n, "when"), step.when, "bool"), (("steps", n, "restore_when"), step.restore_when, "bool")]
+        texts.append((("steps", n, "when"), step.when, "bool"))
+        texts.append((("steps", n, "restore_when"), step.restore_when, "bool"))
         for name in NUMBERS:
             value = getattr(step, name, None)
             if isinstance(value, str):

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from onhand.base.fields import MONEY_MAX, Code, Name, Strict, TimeOfDay
 from onhand.incidents.model import Kind
@@ -226,6 +226,19 @@ StepIn = Annotated[
 
 class PlaybookIn(Strict):
     """What is done about incidents of some kinds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "summary": "Have doubted units counted.",
+                    "on": ["phantom_stock"],
+                    "when": "incident.confidence >= 0.5",
+                    "steps": [{"do": "request_count"}],
+                }
+            ]
+        }
+    )
 
     summary: Annotated[Name, Field(description="in a sentence, for people")]
     on: Annotated[

@@ -8,19 +8,22 @@ Bool = npt.NDArray[np.bool_]
 
 
 def worth_quarantining(
-    absent: Float64, margin_minor: Float64, rejection_minor: npt.ArrayLike, elsewhere: npt.ArrayLike
-) -> Bool:
-    """bool[n]: whether stock that may not be there had better not be sold until somebody has counted it.
+    absent: Float64, margin_minor: Float64, rejection_minor: npt.ArrayLike, elsewhere: npt.ArrayLike,
+    farther_minor: npt.ArrayLike = 0.0,
+) -> Bool:  # fmt: skip
+    """bool[n]: whether stock that may not be there had better not be sold until one of it is seen.
 
     absent           float64[n], chance that nothing is there
     margin_minor     float64[n], of a unit
     rejection_minor  what a rejection costs: the other parcel, and being late
-    elsewhere        chance that another node serves the order at about the same cost
+    elsewhere        chance that another node serves the order; farther_minor: what that costs more
 
-    Each order that comes while it is doubtful costs a rejection if it is not there, and if it is hidden, and is there,
-    the margin of those that nobody else serves: hide where `p rejection > (1 - p) margin (1 - elsewhere)`.
+    Each order that comes while it is doubtful costs a rejection if it is not there; if it is hidden and is there, it
+    costs the margin of those that nobody else serves, and the longer way of the others. Hide where
+    `p rejection > (1 - p) (margin (1 - elsewhere) + farther elsewhere)`.
     """
-    hidden = (1 - absent) * margin_minor * (1 - np.asarray(elsewhere, np.float64))
+    served = np.asarray(elsewhere, np.float64)
+    hidden = (1 - absent) * (margin_minor * (1 - served) + np.asarray(farther_minor, np.float64) * served)
     return absent * np.asarray(rejection_minor, np.float64) > hidden
 
 
@@ -64,7 +67,7 @@ def throttled(
     factor: Float64, demand_units: Float64, stock_units: Float64, elasticity: float, *, step_max: float = 0.05,
     total_max: float = 0.15,
 ) -> Float64:  # fmt: skip
-    """float64[n]: price over the usual one, a step nearer to the run-out price, at which stock lasts until there is more
+    """float64[n]: price over the usual one, a step nearer to the run-out price, at which stock lasts until more comes
     (Gallego and van Ryzin 1994, for demand ~ price^-elasticity): `(demand / stock)^(1 / elasticity)`.
 
     factor        float64[n], price over the usual one now

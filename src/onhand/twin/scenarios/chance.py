@@ -60,8 +60,8 @@ def _mixed_many(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def poisson(u: Float64, mean: Float64) -> Int64:
-    """int64[n]: Poisson counts at quantiles u float64[n]: by inversion, so that a larger mean never gives fewer. Means of
-    up to some 500."""
+    """int64[n]: Poisson counts at quantiles u float64[n]: by inversion, so that a larger mean never gives fewer. Means
+    of up to some 500."""
     count = np.zeros(mean.shape, np.int64)
     term = np.exp(-mean)
     below = term.copy()

@@ -72,7 +72,7 @@ class SupplierDelay(_EventIn):
 
 
 class ChannelOutage(_EventIn):
-    """A channel goes on selling, but neither tells its orders nor takes new numbers; its orders come when it is over."""
+    """A channel goes on selling, but neither tells its orders nor takes new numbers; they come when it is over."""
 
     kind: Literal["channel_outage"]
     channel: Literal["web", "marketplace", "social"] = "marketplace"
@@ -113,7 +113,7 @@ def parse(text: str) -> tuple[Scenario | None, list[Finding]]:
     try:
         document = read(text)
     except Unreadable as error:
-        return None, [found_at("error", error.place, "", error.message, error.remedy)]
+        return None, [found_at("error", error.place, "", str(error), error.remedy)]
     scenario = validate(document, Scenario, found, what="a scenario", begin="name:")
     if scenario is not None:
         found += _odd(document, scenario)
@@ -149,4 +149,4 @@ def shipped(name: str) -> Scenario:
 
 def text_of(name: str) -> str:
     """The document of a scenario that comes with the package."""
-    return resources.files(__package__).joinpath("shipped", f"{name}.yaml").read_text("utf-8")
+    return resources.files("onhand.twin.scenarios").joinpath("shipped", f"{name}.yaml").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import throttled, units_to_expedite, units_to_hold, worth_quarantining
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import NODES, node_code, sku
-from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, purchase_of
+from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, supplier_code
 from onhand.twin.scenarios.world import (
     ELASTICITY,
     EXPEDITED_DAYS,
@@ -29,14 +30,25 @@ from onhand.twin.scenarios.world import (
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+# What is bought for a spike: for so many days, in which it halves every so often.
+_SPIKE_DAYS, _HALVED_DAYS = 5.0, 4.0
+# What a purchase gains has to be so many times its cost: what is expected does not always happen.
+_WORTH: Final = 4.0
+# What an order costs more from another node than from the best.
+_FARTHER_MINOR: Final = 100.0
+# Units at other nodes from which an order is served all the same.
+_ELSEWHERE_UNITS: Final = 3
+# Of a carrier's lanes that are seen to be slow: then it is taken to be so in all.
+_MOST_LANES: Final = 0.7
+_COUNTED_AGAIN_DAYS: Final = 2.0
 _NODE_OF = {node_code(k): k for k in range(NODES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Guardrails: orders moved a step, counts a day, money for purchases in a hurry a day (minor units); how sure an
-    incident has to be; gain below which no order is moved, loss below which nothing is bought; days between two purchases
-    of an item, and days that one is for."""
+    incident has to be; gain below which no order is moved, loss below which nothing is bought; days between two
+    purchases of an item, and days that one is for."""
 
     moves: int = 300
     counts: int = 40
@@ -45,7 +57,7 @@ class Limits:
     gain_min_minor: float = 40.0
     loss_min_minor: float = 10_000.0
     again_days: float = 2.0
-    horizon_days: float = 6.0
+    horizon_days: float = 5.0
 
 
 class Auto:
@@ -77,7 +89,7 @@ class Auto:
             if incident.kind is not Kind.LANE_SLOW:
                 continue
             found = {f.subject.key: f.numbers["delay_days"] for f in incident.findings}
-            if incident.cause.what == "carrier":
+            if incident.cause.what == "carrier" and len(found) >= _MOST_LANES * NODES:
                 carrier = CARRIERS.index(incident.cause.key[0])
                 delays[:, carrier] = np.maximum(delays[:, carrier], float(np.median(list(found.values()))))
             for key, days in found.items():
@@ -107,7 +119,7 @@ class Auto:
         rows = np.flatnonzero(late * LATE_MINOR > self._limits.gain_min_minor)
         rows = rows[np.argsort(-late[rows], kind="stable")][: self._limits.moves]
         hands.move(
-            [parcels[n] for n in rows.tolist()], carrier=carrier, leave=leave, late_now=late[rows], delays=delays,
+            [parcels[int(n)] for n in rows], carrier=carrier, leave=leave, late_now=late[rows], delays=delays,
             gain_min_minor=self._limits.gain_min_minor,
         )  # fmt: skip
 
@@ -120,65 +132,75 @@ class Auto:
         for node in sorted(breached):
             per_day = max(float(self.watcher.throughput[node]), 1.0)
             hands.cap(node, per_day)
-            parcels = list(seen.queues[node])
+            parcels: list[Parcel] = list(seen.queues[node])
             # Worked on in turn; each leaves at the pick-up after that.
             done = seen.day + (np.arange(len(parcels)) + 1) / per_day
             leaves = np.floor(done - 0.75) + 1.75
             self._move(seen, hands, parcels, delays, np.maximum(leaves, [p.departs for p in parcels]), leave=node)
 
     def _stock(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
-        """Count what is doubtful; do not sell it until then."""
+        """Do not sell what is doubtful where others have it; count it where they do not."""
         begun = sum(1 for day in self._counting.values() if day > seen.day - 1)
         for incident in incidents:
             if incident.kind is not Kind.PHANTOM_STOCK:
                 continue
             for finding in incident.findings:
                 item, node = _place(finding.subject.key)
-                if begun >= self._limits.counts or seen.day - self._counting.get((item, node), -9.0) < 2:
-                    continue
+                stock = np.maximum(seen.available[item], 0)
+                elsewhere = 0.95 if stock.sum() - stock[node] >= _ELSEWHERE_UNITS else 0.0
                 absent = np.array([finding.confidence])
-                if finding.numbers["count_gain_minor"] <= 0:
-                    continue
-                self._counting[item, node] = seen.day
-                begun += 1
-                hands.count(item, node)
-                margin = seen.shop.margin[[item]]
-                elsewhere = float(np.maximum(seen.available[item], 0).sum() > 2 * max(seen.available[item, node], 1))
-                if worth_quarantining(absent, margin, REJECTION_MINOR, 0.95 * elsewhere)[0]:
+                if worth_quarantining(absent, seen.shop.margin[[item]], REJECTION_MINOR, elsewhere, _FARTHER_MINOR)[0]:
+                    # Nobody asks for it any more, so a count can wait for the next cycle.
                     hands.quarantine(item, node)
+                    continue
+                waits = seen.day - self._counting.get((item, node), -9.0) < _COUNTED_AGAIN_DAYS
+                if finding.numbers["count_gain_minor"] > 0 and not waits and begun < self._limits.counts:
+                    self._counting[item, node] = seen.day
+                    begun += 1
+                    hands.count(item, node)
 
     def _purchases(self, seen: Seen, hands: Hands, incidents: Iterable[Incident]) -> None:
-        """Promise from late purchases only as they will come."""
+        """Promise from late purchases only as they will come, and buy elsewhere what will be missing. Of a supplier
+        whose lines are late what is not due yet will be as late."""
+        late: dict[int, float] = {}
         for incident in incidents:
             if incident.kind is not Kind.INBOUND_LATE:
                 continue
             for finding in incident.findings:
-                p = purchase_of(finding.subject, seen.purchases)
-                expected = max(p.due + finding.numbers["expected_days_late"], seen.day + 1)
-                if not p.is_in and expected > p.expected + 0.5:
-                    hands.expect(p, expected)
-                self._hurry(seen, hands, p.item, float(seen.shop.rate[p.item]), expected)
+                late[int(finding.subject.key[0])] = finding.numbers["expected_days_late"]
+            if incident.cause.what == "supplier":
+                days = float(np.median([f.numbers["expected_days_late"] for f in incident.findings]))
+                for p in seen.purchases:
+                    if not p.is_in and supplier_code(p.supplier) == incident.cause.key[0]:
+                        late.setdefault(p.number, days)
+        for p in seen.purchases:
+            if p.is_in or p.number not in late:
+                continue
+            expected = max(p.due + late[p.number], seen.day + 1)
+            if abs(expected - p.expected) > 0.5:
+                hands.expect(p, expected)
+            until = min(expected, seen.day + self._limits.horizon_days)
+            self._hurry(seen, hands, p.item, float(seen.shop.rate[p.item]) * (until - seen.day), until)
 
-    def _hurry(self, seen: Seen, hands: Hands, item: int, per_day: float, until: float) -> None:
-        """Buy what will be missing until `until`, where that pays."""
+    def _hurry(self, seen: Seen, hands: Hands, item: int, wanted: float, until: float) -> None:
+        """Buy what will be missing of what is wanted until `until`, where that pays."""
         day, spent = self._spent
         if day != int(seen.day):
             spent = 0.0
-        if seen.day - self._bought.get(item, -9.0) < self._limits.again_days:
+        if seen.day - self._bought.get(item, -9.0) < self._limits.again_days or until <= seen.day + EXPEDITED_DAYS:
             return
         stock = float(np.maximum(seen.available[item], 0).sum())
         # What is on its way and comes before, as far as it is believed.
         coming = sum(float(p.units.sum()) for p in seen.purchases
                      if not p.is_in and p.item == item and p.expected < until)  # fmt: skip
-        days = until - seen.day
-        # What sells until it is there cannot be helped.
-        lost = max(per_day * EXPEDITED_DAYS - stock, 0.0)
-        short = per_day * days - stock - coming - lost
+        # What is wanted and not there before it can come is lost either way.
+        lost = max(wanted * EXPEDITED_DAYS / (until - seen.day) - stock, 0.0)
         premium = EXPEDITED_SHARE * seen.shop.cost[[item]]
         most = max(self._limits.expedite_minor - spent, 0.0) / max(float(seen.shop.cost[item]), 1.0)
         units = units_to_expedite(
-            np.array([short]), seen.shop.margin[[item]], premium, EXPEDITED_ORDER_MINOR, np.array([most])
-        )
+            np.array([wanted - stock - coming - lost]), seen.shop.margin[[item]], premium,
+            _WORTH * EXPEDITED_ORDER_MINOR, np.array([most]),
+        )  # fmt: skip
         if units[0] > 0:
             hands.expedite(item, int(units[0]))
             self._bought[item] = seen.day
@@ -204,7 +226,8 @@ class Auto:
                     wanted[item] = per_day[item]
                     if finding.loss_minor < self._limits.loss_min_minor:
                         continue
-                    self._hurry(seen, hands, item, float(per_day[item]), seen.day + self._limits.horizon_days)
+                    expected = _faded(float(per_day[item]), float(shop.rate[item]), _SPIKE_DAYS)
+                    self._hurry(seen, hands, item, expected, seen.day + _SPIKE_DAYS)
         shares = np.diff(shop.channels, prepend=0.0)
         a_step = wanted * STEP_H / 24
         oversold = shop.margin + LATE_MINOR
@@ -225,6 +248,12 @@ class Auto:
             if (factor != self._factor).any():
                 self._factor = factor
                 hands.set_price(factor)
+
+
+def _faded(per_day: float, usual: float, days: float) -> float:
+    """Units wanted in days to come: what a spike is beyond the usual halves every so often."""
+    kept = _HALVED_DAYS / np.log(2) * (1 - 0.5 ** (days / _HALVED_DAYS))
+    return usual * days + max(per_day - usual, 0.0) * float(kept)
 
 
 def _item(code: str) -> int:

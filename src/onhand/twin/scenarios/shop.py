@@ -1,5 +1,7 @@
 """The merchant of the scenarios: items, nodes, carriers, suppliers, and how much of what lies where."""
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -36,7 +38,8 @@ _RATES: Final = (
 class Shop:
     """price, cost, rate  float64[I], minor units and units a day; department, supplier int64[I]
     share    float64[N], of an item's stock that lies at each node; capacity int64[N], orders a day that it says
-    where    float64[C, 2], degrees of cities, people float64[C] cumulated shares; channels float64[3] the same
+    where    float64[C, 2], degrees of cities, node_at float64[N, 2] of nodes; people float64[C], channels float64[3]:
+             shares, cumulated
     quantiles  float64[K, 3, 2], p50 and p95 days of each carrier by distance
     """
 
@@ -65,15 +68,16 @@ class Shop:
 
     def band(self, node: int, city: int) -> int:
         """Distance band from a node (from 0) to a city."""
-        (a, b), (c, d) = self.node_at[node], self.where[city]
-        km = 111.2 * np.hypot(a - c, (b - d) * np.cos(np.radians((a + c) / 2)))
-        return int(np.searchsorted(_KM, km))
+        a, b = self.node_at[node].tolist()
+        c, d = self.where[city].tolist()
+        km = 111.2 * math.hypot(a - c, (b - d) * math.cos(math.radians((a + c) / 2)))
+        return bisect_left(_KM, km)
 
 
 def open_shop(scenario: Scenario, luck: Chance) -> Shop:
     """The shop of a seed."""
     n = np.arange(scenario.items)
-    price = np.round(2_500 * np.exp(0.5 * normal(luck.many(chance.ITEM, n, 0))))
+    price = np.rint(np.float64(2_500) * np.exp(np.float64(0.5) * normal(luck.many(chance.ITEM, n, 0))))
     cost = np.round(price * (0.45 + 0.2 * luck.many(chance.ITEM, n, 1)))
     popular = np.exp(0.9 * normal(luck.many(chance.ITEM, n, 2)))
     rate = scenario.orders_per_day / 1.35 * popular / popular.sum()

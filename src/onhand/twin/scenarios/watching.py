@@ -3,7 +3,8 @@
 Nothing of the scenario is known here; what is usual is learned from a quiet past.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
@@ -19,7 +20,7 @@ from onhand.twin.scenarios import chance
 from onhand.twin.scenarios.chance import Chance, normal
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import BEGIN, DEPARTMENTS, NODES, SUPPLIERS, WAREHOUSES, node_code, sku
-from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Purchase, Seen
+from onhand.twin.scenarios.world import COUNT_MINOR, LATE_MINOR, STEPS_A_DAY, WARM_UP_DAYS, Seen
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -30,11 +31,14 @@ _Z90: Final = 1.2815515655446004
 _Z95: Final = 1.6448536269514722
 _LEVELS: Final = np.array([0.5, 0.9, 0.975])
 _LEVELS_Z: Final = np.array([0.0, _Z90, 1.959963984540054])
-REJECTION_MINOR: Final = 250.0
+REJECTION_MINOR: Final = 120.0
 """What a rejection costs, as it is taken for: another parcel, and a chance to be late."""
-_COUNTS_A_DAY: Final = 40
 # What is due on a day comes in its morning: at noon it is late.
 _NOON: Final = 0.5
+_LATELY_DAYS: Final = 7.0
+_WATCHED_DAYS: Final = 25.0
+_DOUBTED: Final = 0.05
+_HAZARD_MIN, _HAZARD_MAX = 0.0005, 0.005
 _UNTIL_COUNTED_DAYS: Final = 60.0
 # A count pays for itself at odds at which nobody would call it an incident of another kind.
 _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30))
@@ -97,29 +101,41 @@ class Watcher:
             *self._lanes(seen), *self._nodes(seen), *self._spikes(seen), *self._channels(seen),
         ]  # fmt: skip
         kinds = {Kind.LANE_SLOW, Kind.CAPACITY_BREACH, Kind.DEMAND_SPIKE, Kind.CHANNEL_SILENT}
-        if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2:
+        is_noon = round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == STEPS_A_DAY // 2
+        if is_noon:
             findings += self._inbound(seen)
             kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
         rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK]
-        change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS, patience=_OTHERS)
+        # A supplier is late where half of what it was to bring in the last week is: lines of each.
+        lines = {
+            Subject("supplier", (supplier_code(s),)): sum(
+                1 for p in seen.purchases if p.supplier == s and seen.day - _LATELY_DAYS <= p.due <= seen.day
+            )
+            for s in range(SUPPLIERS)
+        }
+        change = reconciled(rest, findings, seen.now, looked_at=kinds, parts=_PARTS | lines, patience=_OTHERS)
         kept = [*change.opened, *change.updated, *change.unchanged, *change.closed]
         stock = [i for i in self.incidents if i.kind is Kind.PHANTOM_STOCK]
-        doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
-        kept += [*doubted.opened, *doubted.updated, *doubted.unchanged, *doubted.closed]
+        if is_noon:
+            doubted = reconciled(stock, self._phantoms(seen), seen.now, parts={}, patience=_PHANTOMS)
+            stock = [*doubted.opened, *doubted.updated, *doubted.unchanged, *doubted.closed]
+        kept += stock
         young = seen.now - timedelta(hours=24)
         self.incidents = tuple(i for i in kept if i.closed_at is None or i.closed_at >= young)
         return tuple(i for i in self.incidents if i.closed_at is None)
 
     def _lanes(self, seen: Seen) -> list[Finding]:
         sent = seen.sent
-        shipped = np.array(sent.shipped)
+        # In the order of work, so that what left long ago comes first.
+        first = bisect_left(sent.shipped, seen.day - _WATCHED_DAYS)
+        shipped, delivered = np.array(sent.shipped[first:]), np.array(sent.delivered[first:])
         # What is shipped later, and what is known later, is not known.
-        rows = (shipped <= seen.day) & (shipped > seen.day - 45)
-        delivered = np.array(sent.delivered)[rows]
-        known = np.where(delivered <= seen.day, delivered, np.inf)
+        rows = shipped <= seen.day
+        known = np.where(delivered <= seen.day, delivered, np.inf)[rows]
         past = _shipments(
-            np.array(sent.lane)[rows], shipped[rows], known, np.array(sent.p50)[rows], np.array(sent.p95)[rows]
-        )
+            np.array(sent.lane[first:], np.int64)[rows], shipped[rows], known, np.array(sent.p50[first:])[rows],
+            np.array(sent.p95[first:])[rows],
+        )  # fmt: skip
         now = int(at_us(seen.day))
         found = lanes.watch(past, learned_lanes(), now, lanes=NODES * len(CARRIERS))
         causes = [Subject("carrier", (carrier,)) for _, carrier in LANE_NAMES]
@@ -179,9 +195,17 @@ class Watcher:
             int(at_us(seen.day)),
         )  # fmt: skip
         return inbound.findings(
-            found, [str(p.number) for p in open_ones], [f"supplier-{s + 1}" for s in supplier.tolist()], at_us(needed),
+            found, [str(p.number) for p in open_ones], [supplier_code(s) for s in supplier.tolist()], at_us(needed),
             units, seen.shop.margin[item], seen.now, daily_units=seen.shop.rate[item], short_min=2.0,
         )  # fmt: skip
+
+    def _hazard(self, seen: Seen) -> float:
+        """Chance that stock vanishes in a day, by what pickers found in the last week."""
+        day = int(seen.day)
+        week = slice(max(day - 7, 0), day + 1)
+        absent = np.array([seen.rejected[WAREHOUSES:, week].sum()])
+        exposed = np.array([seen.exposed[WAREHOUSES:, week].sum() + 1.0])
+        return float(np.clip(phantoms.hazards(absent, exposed)[0], _HAZARD_MIN, _HAZARD_MAX))
 
     def _phantoms(self, seen: Seen) -> list[Finding]:
         department = np.repeat(seen.shop.department, NODES)
@@ -193,26 +217,37 @@ class Watcher:
             self._velocities = phantoms.learn(
                 department[is_store], units[is_store], squares[is_store], days[is_store], departments=DEPARTMENTS
             )  # fmt: skip
-        rows = np.flatnonzero((seen.available > 0).ravel() & is_store)
+        rows = np.flatnonzero((seen.available + seen.hidden > 0).ravel() & is_store)
         run = np.maximum(seen.day - seen.proof_day, 0.0).ravel()[rows]
         positions = phantoms.Positions(
             department=department[rows], units=seen.sold_at.ravel()[rows],
             days=np.maximum(seen.in_stock.ravel()[rows] - run, 1.0), run_days=run,
             rejections=seen.rejections.ravel()[rows], prior=np.full(len(rows), 0.01),
-            hazard=np.full(len(rows), 0.0005),
+            hazard=np.full(len(rows), self._hazard(seen)),
         )  # fmt: skip
         beliefs = phantoms.believed(positions, self._velocities)
-        # Each rejection takes a unit off the record, so there are no more of them than units.
-        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, seen.available.ravel()[rows])
+        doubted = np.flatnonzero(beliefs.absent >= _DOUBTED)
+        rows = rows[doubted]
+        beliefs = phantoms.Beliefs(absent=beliefs.absent[doubted], velocity=beliefs.velocity[doubted])
+        # What is hidden is doubted all the same. After one more rejection it would be hidden: no more of them are to be
+        # expected. What counters do not sell is not counted here.
+        rejections = np.minimum(beliefs.velocity * _UNTIL_COUNTED_DAYS, 1.0)
         counts = phantoms.worth_counting(
-            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS), rejection_minor=REJECTION_MINOR,
-            rejections_expected=rejections, count_minor=COUNT_MINOR, most=_COUNTS_A_DAY,
+            beliefs, np.zeros(len(rows)), np.full(len(rows), _UNTIL_COUNTED_DAYS),
+            rejection_minor=REJECTION_MINOR, rejections_expected=rejections,
         )  # fmt: skip
+        counts = replace(counts, gain_minor=counts.gain_minor - COUNT_MINOR)
         names = [(sku(r // NODES), node_code(r % NODES)) for r in rows.tolist()]
-        return phantoms.findings(counts, positions, beliefs, names, seen.now, confidence_min=0.05)
+        return phantoms.findings(counts, _some(positions, doubted), beliefs, names, seen.now, confidence_min=_DOUBTED)
 
 
-def purchase_of(subject: Subject, purchases: Sequence[Purchase]) -> Purchase:
-    """The purchase that a finding is about."""
-    number = int(subject.key[0])
-    return next(p for p in purchases if p.number == number)
+def _some(of: phantoms.Positions, rows: npt.NDArray[np.intp]) -> phantoms.Positions:
+    return phantoms.Positions(
+        department=of.department[rows], units=of.units[rows], days=of.days[rows], run_days=of.run_days[rows],
+        rejections=of.rejections[rows], prior=of.prior[rows], hazard=of.hazard[rows],
+    )  # fmt: skip
+
+
+def supplier_code(supplier: int) -> str:
+    """Of a supplier, from 0."""
+    return f"supplier-{supplier + 1}"

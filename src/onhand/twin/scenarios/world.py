@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from onhand.base.dates import EPOCH
 from onhand.incidents.respond.reroute import late_chance, worth_moving
 from onhand.orders.model import TERMS
 from onhand.sourcing.policy import STANDARD
@@ -51,7 +52,7 @@ Int32 = npt.NDArray[np.int32]
 STEP_H: Final = 6
 STEPS_A_DAY: Final = 24 // STEP_H
 WARM_UP_DAYS: Final = 14
-SETTLING_DAYS: Final = 10
+SETTLING_DAYS: Final = 8
 """Days after the counted ones, in which what was ordered comes, or does not."""
 LATE_MINOR: Final = 500.0
 """What an order that is late costs, as the policy has it."""
@@ -88,7 +89,6 @@ class Order:
     channel: int
     day: float
     margin: float
-    paid: float = 0.0
     promise: float = np.inf
     parcels: int = 0
     open: int = 0
@@ -117,8 +117,6 @@ class Parcel:
     ship_day: int
     freight: float
     attempt: int
-    decided: float
-    is_open: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -155,9 +153,10 @@ class Seen:
     """What a merchant sees: records, orders, work, shipments, purchases; never what is only true.
 
     day       days since the beginning
-    available int32[I, N], by the records
+    available int32[I, N], by the records; hidden int32[I, N]: quarantined besides
     sold_at   float64[I, N] units sold over counters of stores; squares: sum of those of days; in_stock: days with any
     proof_day float64[I, N], when one was last sold, sent or counted; rejections int64[I, N] since then
+    rejected  float64[N, days], picks that found nothing; exposed: days since the last proof, of those that found one
     wanted    float64[I, days], bought or asked for on each day so far
     done      float64[N, steps], parcels worked on; starved bool[N, steps]: nothing was left to do
     came      float64[N, steps], parcels that were decided for each node
@@ -167,11 +166,14 @@ class Seen:
     shop: Shop
     day: float
     available: Int32
+    hidden: Int32
     sold_at: Float64
     squares: Float64
     in_stock: Float64
     proof_day: Float64
     rejections: Int64
+    rejected: Float64
+    exposed: Float64
     wanted: Float64
     done: Float64
     starved: npt.NDArray[np.bool_]
@@ -226,7 +228,7 @@ def moment(day: float) -> datetime:
 class Outcome:
     """What came of orders that were placed in the counted days.
 
-    lost_margin   minor units: of what was wanted and not sold, of what was cancelled, what failures cost (late orders,
+    lost_margin   minor units: of what was ordered and not sold, of what was cancelled, what failures cost (late orders,
                   lost parcels) and what actions cost; of freight nothing: see `freight`, by the key of the order
     cancelled     of accepted orders, for which we are to blame, by cause; unpaid ones apart
     """
@@ -279,6 +281,7 @@ class World:
         self._opening()
         self.queues: list[list[Parcel]] = [[] for _ in range(NODES)]
         self._budget = np.zeros(NODES)
+        self._granted: set[int] = set()
         self.waiting: list[Order] = []
         self._held: list[Order] = []
         self._unpaid: list[tuple[float, Order]] = []
@@ -297,9 +300,11 @@ class World:
         self._shown = np.zeros(items, np.int64)
         steps = self._days * STEPS_A_DAY
         self._seen = Seen(
-            shop=shop, day=0.0, available=self.stock.available[1:, 1:], sold_at=np.zeros((items, NODES)),
+            shop=shop, day=0.0, available=self.stock.available[1:, 1:], hidden=np.zeros((items, NODES), np.int32),
+            sold_at=np.zeros((items, NODES)),
             squares=np.zeros((items, NODES)), in_stock=np.zeros((items, NODES)), proof_day=np.zeros((items, NODES)),
-            rejections=np.zeros((items, NODES), np.int64), wanted=np.zeros((items, self._days + 1)),
+            rejections=np.zeros((items, NODES), np.int64), rejected=np.zeros((NODES, self._days + 1)),
+            exposed=np.zeros((NODES, self._days + 1)), wanted=np.zeros((items, self._days + 1)),
             done=np.zeros((NODES, steps)), starved=np.zeros((NODES, steps), bool), came=np.zeros((NODES, steps)),
             hourly=np.zeros((len(CHANNELS), self._days * 24)), last_told=np.zeros(len(CHANNELS)), sent=Sent(),
             queues=self.queues, purchases=self.purchases, declared=self._declared(0), price=self._price,
@@ -406,11 +411,9 @@ class World:
 
     def _grant(self, day: int, more: npt.NDArray[Any]) -> None:
         """Room beyond the usual on a day, once."""
-        if not hasattr(self, "_granted"):
-            self._granted: set[int] = set()
         if day in self._granted:
             return
-        number = (moment(day).date() - datetime(1970, 1, 1).date()).days  # noqa: DTZ001 - a day, not a moment
+        number = (moment(day).date() - EPOCH).days
         for node in range(NODES):
             slots = (self._room.slot_day[node + 1] == number).nonzero()[0]
             if not len(slots):
@@ -423,8 +426,13 @@ class World:
         seen = self._seen
         where = np.arange(self.shop.items)[:, None], np.arange(NODES)
         wanted = poisson(self._luck.many(chance.COUNTER, *where, day), self._counter)
-        sold = np.minimum(wanted, np.minimum(self._true, np.maximum(self.stock.available[1:, 1:], 0)))
+        shelf = np.maximum(self.stock.available[1:, 1:], 0) + seen.hidden
+        sold = np.minimum(wanted, np.minimum(self._true, shelf))
         self._true -= sold
+        # One that was sold was there: what was hidden is seen again.
+        shown = np.where(sold > 0, seen.hidden, 0)
+        self.stock.available[1:, 1:] += shown
+        seen.hidden -= shown
         self.stock.available[1:, 1:] -= sold.astype(np.int32)
         seen.sold_at += sold
         seen.squares += sold**2
@@ -454,7 +462,9 @@ class World:
         coming = self._foreseen[:, day : day + days].mean(axis=1)
         target = np.ceil(self._target * coming[:, None]).astype(np.int64)
         for item in items.tolist():
-            units = np.maximum(target[item] - self.stock.available[item + 1, 1:] - ordered[item], 0)
+            units = np.maximum(
+                target[item] - self.stock.available[item + 1, 1:] - self._seen.hidden[item] - ordered[item], 0
+            )
             if units.sum() == 0:
                 continue
             supplier, due = int(shop.supplier[item]), day + LEAD_DAYS
@@ -484,6 +494,7 @@ class World:
             allocated = sum(u for p in self.queues[node] for i, u in p.lines if i == item)
             found = int(self._true[item, node])
             self.stock.available[item + 1, node + 1] = max(found - allocated, 0)
+            self._seen.hidden[item, node] = 0
             self._seen.proof_day[item, node] = self.day
             self._seen.rejections[item, node] = 0
         self._counts = left
@@ -629,7 +640,8 @@ class World:
         shop = self.shop
         asks = [
             Ask(
-                demand=[(i + 1, u) for i, u in o.waits], latitude=shop.where[o.city, 0], longitude=shop.where[o.city, 1],
+                demand=[(i + 1, u) for i, u in o.waits], latitude=shop.where[o.city, 0],
+                longitude=shop.where[o.city, 1],
                 channel=self._channels[o.channel], excluded=[n + 1 for n in o.tried], fulfilments_max=2,
                 service=None if s is None else CARRIERS[s],
             )
@@ -681,7 +693,7 @@ class World:
                 Parcel(
                     number=self._numbers, order=order, node=node, carrier=carrier,
                     band=self.shop.band(node, order.city), lines=tuple(lines[number]), departs=departs,
-                    ship_day=int(d.day[f]) if len(d.day) else 0, attempt=order.attempts, decided=self.day,
+                    ship_day=int(d.day[f]) if len(d.day) else 0, attempt=order.attempts,
                     freight=float(sum(d.terms[f, k] for k in _PAID)),
                 )
             )  # fmt: skip
@@ -744,22 +756,23 @@ class World:
         """Send a parcel. Where its node does not find it, somebody looks for it for a day, and then the order wants it
         from elsewhere."""
         order, node, seen = parcel.order, parcel.node, self._seen
-        parcel.is_open = False
         order.open -= 1
         missing = [(i, u) for i, u in parcel.lines if self._true[i, node] < u]
         if missing:
             self.outcome.rejections += 1
+            seen.rejected[node, int(self.day)] += 1
             for item, _ in missing:
                 seen.rejections[item, node] += 1
+            # What was found of it goes back.
             for item, units in parcel.lines:
-                if (item, units) not in missing:
-                    self.stock.available[item + 1, node + 1] += units
+                self.stock.available[item + 1, node + 1] += min(units, int(self._true[item, node]))
             order.tried |= {node}
             order.waits = order.waits + list(parcel.lines)
             self._searched.append((self.day + _SEARCHED_DAYS, order))
             return
         for item, units in parcel.lines:
             self._true[item, node] -= units
+            seen.exposed[node, int(self.day)] += self.day - seen.proof_day[item, node]
             seen.proof_day[item, node] = self.day
             seen.rejections[item, node] = 0
         shipped = float(np.floor(self.day)) + _PICK_UP_H / 24
@@ -839,7 +852,6 @@ class World:
                 for m in made[n]:
                     self._enqueue(m)
                 moved += 1
-                p.is_open = False
                 continue
             for m in made[n]:
                 for item, units in m.lines:
@@ -867,9 +879,12 @@ class World:
             self._caps[node] = per_day
 
     def quarantine(self, item: int, node: int) -> None:
-        """Nothing of it is sold until somebody has counted."""
-        self.stock.available[item + 1, node + 1] = 0
-        self.outcome.acted["quarantined"] += 1
+        """No order gets any of it until one is seen: counted, or sold over the counter."""
+        units = max(int(self.stock.available[item + 1, node + 1]), 0)
+        if units:
+            self.stock.available[item + 1, node + 1] -= units
+            self._seen.hidden[item, node] += units
+            self.outcome.acted["quarantined"] += 1
 
     def count(self, item: int, node: int) -> None:
         """Somebody counts by tomorrow."""
@@ -887,7 +902,7 @@ class World:
         self._price[:] = factor
 
     def expedite(self, item: int, units: int) -> None:
-        """Buy in a hurry for the warehouses: there in three days, at a premium."""
+        """Buy in a hurry for the warehouses: there in two days, at a premium."""
         split = np.zeros(NODES, np.int64)
         split[:WAREHOUSES] = units // WAREHOUSES
         split[0] += units - int(split.sum())
@@ -931,8 +946,8 @@ class World:
         return out
 
 
-COUNT_MINOR: Final = 250.0
-EXPEDITED_DAYS: Final = 3.0
-EXPEDITED_ORDER_MINOR: Final = 2_000.0
-EXPEDITED_SHARE: Final = 0.25
+COUNT_MINOR: Final = 100.0
+EXPEDITED_DAYS: Final = 2.0
+EXPEDITED_ORDER_MINOR: Final = 1_000.0
+EXPEDITED_SHARE: Final = 0.15
 """Of the cost of a unit, beyond it."""

@@ -1,0 +1,294 @@
+"""Scenarios: their documents, their chance, and what may and may not differ between two arms."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from onhand.cli import build
+from onhand.incidents.model import Kind
+from onhand.twin.scenarios import chance
+from onhand.twin.scenarios.chance import Chance, normal, poisson
+from onhand.twin.scenarios.compare import FEW, Pair, averages, measured
+from onhand.twin.scenarios.document import NAMES, parse, shipped, text_of
+from onhand.twin.scenarios.responding import Auto
+from onhand.twin.scenarios.world import STEPS_A_DAY, WARM_UP_DAYS, Off, World
+
+SMALL = {"days": 6, "orders_per_day": 60, "items": 30}
+
+
+def small(name="carrier_strike", **changes):
+    scenario = shipped(name)
+    given = scenario.model_dump(by_alias=True) | SMALL | changes
+    made, found = parse(_json(given))
+    assert made is not None, found
+    return made
+
+
+def _json(value):
+    import json
+
+    return json.dumps(value)
+
+
+# Chance -------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**31), st.integers(0, 18), st.lists(st.integers(0, 10**9), min_size=1, max_size=4))
+def test_a_draw_is_that_of_its_numbers_however_it_is_asked_for(seed, matter, numbers):
+    luck = Chance(seed)
+    alone = luck.at(matter, *numbers)
+    many = luck.many(matter, *[np.array([7, n, 9]) for n in numbers])
+    assert many[1] == alone
+    assert 0 < alone < 1
+    assert Chance(seed + 1).at(matter, *numbers) != alone
+
+
+def test_draws_are_even_and_do_not_depend_on_each_other():
+    luck = Chance(5)
+    u = luck.many(chance.DEMAND, np.arange(300)[:, None], np.arange(300))
+    assert abs(u.mean() - 0.5) < 0.005
+    assert abs(u.var() - 1 / 12) < 0.001
+    for other in (
+        np.roll(u, 1, axis=0),
+        np.roll(u, 1, axis=1),
+        luck.many(chance.CITY, np.arange(300)[:, None], np.arange(300)),
+    ):
+        assert abs(np.corrcoef(u.ravel(), other.ravel())[0, 1]) < 0.015
+
+
+def test_more_is_wanted_where_the_mean_is_higher_never_less():
+    u = Chance(1).many(chance.DEMAND, np.arange(20_000))
+    few, many = poisson(u, np.full(20_000, 2.0)), poisson(u, np.full(20_000, 2.5))
+    assert (many >= few).all()
+    assert few.mean() == pytest.approx(2.0, abs=0.04)
+    assert few.var() == pytest.approx(2.0, abs=0.1)
+    z = normal(u)
+    assert z.mean() == pytest.approx(0, abs=0.02)
+    assert z.std() == pytest.approx(1, abs=0.02)
+
+
+# Documents ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_those_that_come_with_the_package_are_sound(name):
+    scenario, found = parse(text_of(name))
+    assert found == []
+    assert scenario.name == name
+    assert scenario.events
+
+
+def test_what_is_wrong_has_its_line_and_a_remedy(tmp_path):
+    text = (
+        "name: mine\ndescription: x\ndays: 10\nevents:\n  - {kind: carrier_dely, carrier: swift}\n"
+        "  - kind: demand_surge\n    factor: 0\n  - {kind: node_slow, from_day: 12, share: 0.5}\n"
+    )
+    scenario, found = parse(text)
+    assert scenario is None
+    assert [(f.line, f.path) for f in found] == [(5, "events[0]"), (7, "events[1].factor")]
+    assert "carrier_delay" in found[0].remedy
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("dely", "delay").replace("factor: 0", "factor: 2"))
+    done = CliRunner().invoke(build(), ["twin", "lint", str(file)])
+    assert done.exit_code == 1
+    assert "mine.yaml:8:" in done.output
+    assert "begins after the 10 days that are counted; begin earlier, or add days" in done.output
+    assert "changes nothing; say delay_days, or lost" in done.output
+    assert CliRunner().invoke(build(), ["twin", "lint", str(tmp_path / "none.yaml")]).exit_code == 2
+    (tmp_path / "sound.yaml").write_text(text_of("viral_item"))
+    assert CliRunner().invoke(build(), ["twin", "lint", str(tmp_path / "sound.yaml")]).exit_code == 0
+
+
+def test_scenarios_are_listed_and_shown():
+    listed = CliRunner().invoke(build(), ["twin", "list"]).output
+    assert all(name in listed for name in NAMES)
+    assert CliRunner().invoke(build(), ["twin", "show", "viral_item"]).output == text_of("viral_item")
+    assert CliRunner().invoke(build(), ["twin", "show", "mood"]).exit_code != 0
+
+
+# Arms ---------------------------------------------------------------------------------------------
+
+
+class Wild:
+    """Does what it can, sensible or not."""
+
+    def __init__(self):
+        self.turn = 0
+
+    def respond(self, seen, hands):
+        self.turn += 1
+        items = seen.shop.items
+        for queue in seen.queues:
+            some = list(queue)[::2]
+            hands.move(
+                some, carrier=self.turn % 2, late_now=np.ones(len(some)), delays=np.zeros((20, 2)), gain_min_minor=-1e9
+            )
+        hands.cap(self.turn % 20, 3.0)
+        hands.quarantine(self.turn % items, 5)
+        hands.count((self.turn + 3) % items, 6)
+        hands.expedite(self.turn % items, 9)
+        hands.hold_back(1, np.full(items, self.turn % 5))
+        hands.delay_promises(np.full((20, 2), 0.5))
+        hands.set_price(np.full(items, 1.0 + 0.02 * (self.turn % 5)))
+
+
+class Recorded(World):
+    """Writes down what chance was asked for and said."""
+
+    def __init__(self, *arguments):
+        self.said = {}
+        super().__init__(*arguments)
+
+    def _transit(self, parcel, shipped):
+        days = super()._transit(parcel, shipped)
+        self.said["transit", parcel.order.key, parcel.attempt, parcel.carrier, parcel.band] = (
+            days is None if days is None else float(self.shop.quantiles[parcel.carrier, parcel.band, 0])
+        )
+        return days
+
+
+def test_what_one_arm_does_shifts_no_draw_of_the_other():
+    scenario = small(events=[])
+    off, wild = (Recorded(scenario, 3, responder) for responder in (Off(), Wild()))
+    outcomes = [world.run() for world in (off, wild)]
+    # Whoever comes, comes to both; what they buy may differ.
+    assert outcomes[0].wanted == outcomes[1].wanted
+    assert (off._seen.wanted == wild._seen.wanted).all()
+    keys = [{o.key: o for o in world.orders} for world in (off, wild)]
+    both = keys[0].keys() & keys[1].keys()
+    assert len(both) > 100
+    for key in both:
+        a, b = keys[0][key], keys[1][key]
+        assert (a.lines, a.city, a.channel, a.day) == (b.lines, b.city, b.channel, b.day)
+    # The same parcel of the same order takes as long, if the same carrier brings it as far.
+    same = off.said.keys() & wild.said.keys()
+    assert len(same) > 50
+    assert all(off.said[key] == wild.said[key] for key in same)
+    assert wild.outcome.acted["moved"] > 20, "else it was not wild"
+
+
+def test_equal_seeds_are_equal_worlds_and_others_are_not():
+    scenario = small()
+    first, again, other = (World(scenario, seed, Auto()).run() for seed in (1, 1, 2))
+    assert first == again
+    assert first.wanted != other.wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_unit_is_made_or_lost(name):
+    """What records and shelves say differs only by what was taken away from the shelves."""
+
+    class Checked(World):
+        def _work(self, step):
+            super()._work(step)
+            allocated = np.zeros_like(self._true)
+            for node, queue in enumerate(self.queues):
+                for parcel in queue:
+                    for item, units in parcel.lines:
+                        allocated[item, node] += units
+            recorded = self.stock.available[1:, 1:] + self._seen.hidden + allocated
+            assert (self._true >= 0).all()
+            assert (recorded >= self._true).all(), "a shelf never has more than its record"
+
+    Checked(small(name, events=_soon(name)), 1, Auto()).run()
+
+
+def _soon(name):
+    """Its events, early enough for a short run, and small enough for its items."""
+    events = [event.model_dump() for event in shipped(name).events]
+    return [e | {"from_day": 1.0} | ({"items": min(e["items"], 30)} if "items" in e else {}) for e in events]
+
+
+def test_nobody_sees_what_is_only_true():
+    """A detector that is shown a world whose truth differs from now on says the same now."""
+    scenario = small("store_phantoms", events=[])
+    later = small("store_phantoms", events=[{"kind": "phantoms", "from_day": 3.0, "share": 0.5}])
+    heard = []
+    for s in (scenario, later):
+        found = []
+
+        class Listening(Auto):
+            def respond(self, seen, hands):
+                super().respond(seen, hands)
+                if seen.day <= WARM_UP_DAYS + 3:
+                    found.append(self.watcher.incidents)  # noqa: B023
+
+        World(s, 2, Listening()).run()
+        heard.append(found)
+    assert heard[0] == heard[1]
+    assert len(heard[0]) == 3 * STEPS_A_DAY + 1
+
+
+def test_a_strike_is_found_as_one_incident_and_answered():
+    found = []
+
+    class Listening(Auto):
+        def respond(self, seen, hands):
+            super().respond(seen, hands)
+            found.extend(
+                (seen.day - WARM_UP_DAYS, i)
+                for i in self.watcher.incidents
+                if i.kind is Kind.LANE_SLOW and not i.closed_at
+            )
+
+    scenario = small(days=12, orders_per_day=300)
+    auto, off = World(scenario, 1, Listening()).run(), World(scenario, 1, Off()).run()
+    wide = [(day, i) for day, i in found if i.cause.what == "carrier"]
+    assert wide, "no incident of the carrier"
+    day, incident = wide[0]
+    assert incident.cause.key == ("northpost",)
+    assert 5 < day < 9, "not before it can be seen, and not when it is over"
+    assert incident.opened_at - incident.since < timedelta(days=20)
+    assert auto.late < 0.6 * off.late
+
+
+# Comparing ----------------------------------------------------------------------------------------
+
+
+def test_differences_are_paired_and_what_cannot_be_gained_has_no_share():
+    pairs = [
+        Pair(
+            seed=n, acted={}, off={"late": 100.0 + n, "cancelled": 1.0, "lost_margin": 1000.0},
+            auto={"late": 50.0 + n, "cancelled": 0.0, "lost_margin": 1100.0},
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    late, cancelled, lost = measured("x", pairs)
+    assert (late.difference, late.half_width) == (-50.0, 0.0), "the seeds differ, the arms differ by 50 in each"
+    assert late.share == pytest.approx(-50 / 101.5)
+    assert cancelled.off < FEW
+    assert cancelled.share is None
+    assert lost.is_worse
+    assert averages([late, cancelled, lost]).keys() == {"late", "lost_margin"}
+    with pytest.raises(ValueError, match="two or more"):
+        measured("x", pairs[:1])
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 25))
+def test_intervals_are_wider_for_fewer_seeds(n):
+    rng = np.random.default_rng(0)
+    gains = rng.normal(0, 10, 26)
+
+    def half(count):
+        some = [
+            Pair(seed=k, acted={}, off=dict.fromkeys(("late", "cancelled", "lost_margin"), 50.0),
+                 auto=dict.fromkeys(("late", "cancelled", "lost_margin"), 50.0 + gains[k])) for k in range(count)
+        ]  # fmt: skip
+        return measured("x", some)[0].half_width
+
+    assert half(n) > 0
+    assert half(26) < half(2)
+
+
+def test_the_command_prints_both_arms(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ndescription: A small one.\ndays: 3\norders_per_day: 40\nitems: 20\n")
+    done = CliRunner().invoke(build(), ["twin", "run", "--scenario", str(file), "--seeds", "2"])
+    assert done.exit_code == 0, done.output
+    assert "lost margin" in done.output
+    assert "mine, 2 seeds" in done.output
