@@ -857,6 +857,10 @@ class World:
                 for item, units in m.lines:
                     self.stock.available[item + 1, m.node + 1] += units
                 self._give_room(m, 1)
+            if not self._has(p):  # another one took its units, and there is no other way
+                p.order.waits = p.order.waits + list(p.lines)
+                self.waiting.append(p.order)
+                continue
             for item, units in p.lines:
                 self.stock.available[item + 1, p.node + 1] -= units
             self._give_room(p, -1)
