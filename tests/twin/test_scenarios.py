@@ -18,7 +18,7 @@ from onhand.twin.scenarios.document import NAMES, parse, shipped, text_of
 from onhand.twin.scenarios.responding import Auto
 from onhand.twin.scenarios.world import STEPS_A_DAY, WARM_UP_DAYS, Off, World
 
-SMALL = {"days": 3, "orders_per_day": 60, "items": 30}
+SMALL = {"days": 3, "orders_per_day": 50, "items": 24}
 
 
 def small(name="carrier_strike", **changes):
@@ -31,7 +31,7 @@ def small(name="carrier_strike", **changes):
 def _soon(name):
     """Its events, early enough for a short run, and small enough for its items."""
     events = [event.model_dump() for event in shipped(name).events]
-    return [e | {"from_day": 1.0} | ({"items": min(e["items"], 30)} if "items" in e else {}) for e in events]
+    return [e | {"from_day": 1.0} | ({"items": min(e["items"], 24)} if "items" in e else {}) for e in events]
 
 
 def _json(value):
@@ -177,9 +177,9 @@ def test_what_one_arm_does_shifts_no_draw_of_the_other():
 
 def test_equal_seeds_are_equal_worlds_and_others_are_not():
     scenario = small()
-    first, again, other = (World(scenario, seed, Auto()).run() for seed in (1, 1, 2))
+    first, again = (World(scenario, 1, Auto()).run() for _ in range(2))
     assert first == again
-    assert first.wanted != other.wanted
+    assert first.wanted != World(scenario, 2, Off()).run().wanted
 
 
 def test_no_unit_is_made_or_lost():
@@ -242,7 +242,7 @@ def test_a_strike_is_found_as_one_incident_and_answered():
     events = [
         {"kind": "carrier_delay", "from_day": 1, "days": 6, "carrier": "northpost", "delay_days": 4, "lost": 0.01}
     ]
-    scenario = small(days=7, orders_per_day=300, items=60, events=events)
+    scenario = small(days=7, orders_per_day=200, items=40, events=events)
     auto, off = World(scenario, 1, Listening()).run(), World(scenario, 1, Off()).run()
     wide = [(day, i) for day, i in found if i.cause.what == "carrier"]
     assert wide, "no incident of the carrier"
