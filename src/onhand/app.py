@@ -29,6 +29,8 @@ from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
+from onhand.flows.autopilot.judge import judge_actions
+from onhand.flows.autopilot.proposals import act_on_proposals
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.costs.follow import follow_costs
 from onhand.flows.demand.feeds import read_feeds
@@ -39,10 +41,15 @@ from onhand.flows.forecasts import job as forecasts
 from onhand.flows.foresight import Foreseer
 from onhand.flows.give_up import cancel_overdue
 from onhand.flows.hear_channels import Ear, Listening
+from onhand.flows.incidents.watch import Watch, forget_incidents
 from onhand.flows.intake import Intake
+from onhand.flows.payments.cashier import Cashier
+from onhand.flows.payments.tend import tend
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
 from onhand.flows.plans.forget import forget_plans
+from onhand.flows.playbooks.messages import Smtp
+from onhand.flows.playbooks.worker import work_on_playbooks
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
 from onhand.flows.receive import Doors
@@ -57,8 +64,12 @@ from onhand.flows.simulation import job as simulation
 from onhand.flows.source_again import source_orders, source_waiting
 from onhand.flows.state import State
 from onhand.flows.take_orders import Follower
+from onhand.flows.tracking.carriers import read_messages
+from onhand.flows.tracking.foretell import run_apart as foretell_apart
+from onhand.flows.tracking.settle import Settler, purge_scans
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
+from onhand.incidents.detect.warm import is_detectors_kept, warm_detectors
 from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
@@ -239,29 +250,37 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: expire reservations, source waiting orders, repair oversells
-        and arbitrate them, look forward, plan unreleased orders again if a setting says so, publish stock to channels,
-        listen to them, deliver webhooks, follow demand and costs, fetch signals, ask for the forecast of the day, work
-        on jobs, forget old idempotency keys, messages and plans, and have compiled what planning needs. Any number of
-        processes may do it."""
+        """Do what nobody waits for, until `stop` is set: what is listed here, each in a thread of its own. Any number of
+        processes may do it at once: each piece of work is taken by one of them."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
+        settler = Settler(self.state)
+        watch, compiled = Watch(self.db, now=self.state.now), threading.Event()
         periodic = (
             ("expiry", 1.0, self._expire),
             ("sourcing", 1.0, lambda: source_waiting(self.state)),
             ("oversell", 1.0, lambda: repair_oversold(self.state)),
             ("foresight", 10.0, lambda: self._foresee(foreseer)),
             ("arbitration", 2.0, lambda: arbitrate_oversells(self.state)),
+            ("tracking", 1.0, settler.look),
+            ("carriers' messages", 1.0, lambda: read_messages(self.db, self.state.now())),
             ("giving up", 30.0, lambda: cancel_overdue(self.state)),
             ("policies", 5.0, lambda: watch_trials(self.db)),
             ("demand", 30.0, lambda: self._fold(stop)),
             ("costs", 30.0, lambda: self._follow_costs(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
+            ("autopilot", 5.0, self._act),
+            ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._mailer(), stop)),
+            ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
+            ("payments", 1.0, lambda: tend(self.state)),
+            ("incidents", 2.0, lambda: compiled.is_set() and self._watch(watch)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
+            ("purge of scans", 600.0, lambda: self.db.transact(lambda conn: purge_scans(conn, self.state.now()))),
             ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
+            ("purge of incidents", 600.0, lambda: self.db.transact(lambda c: forget_incidents(c, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:
             every_s = float(self.settings.reoptimise_every_s)
@@ -272,17 +291,26 @@ class App:
         follower = Follower(self.state)
         elsewhere = Elsewhere(self.state)
         listening = Listening(
-            Ear(self.db, follower), self.listener, self._accounts, more={"asks": elsewhere.ask, "ships": elsewhere.hear}
+            Ear(self.db, follower),
+            self.listener,
+            self._accounts,
+            more={"asks": elsewhere.ask, "ships": elsewhere.hear, "payments": Cashier(self.state).work},
         )
         jobs = [
             threading.Thread(target=listening.run, args=(stop,), name="onhand listening", daemon=True),
             threading.Thread(target=deliverer.run, args=(stop,), name="onhand webhooks", daemon=True),
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
+        foretelling = threading.Thread(
+            target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True
+        )
+        jobs.append(foretelling)
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)
             jobs.append(threading.Thread(target=self._repeat, args=arguments, name=f"onhand {name}", daemon=True))
-        jobs.append(threading.Thread(target=_compile_apart, args=(stop,), name="onhand compiling", daemon=True))
+        jobs.append(
+            threading.Thread(target=_compile_apart, args=(stop, compiled), name="onhand compiling", daemon=True)
+        )
         for job in jobs:
             job.start()
         stop.wait()
@@ -302,9 +330,17 @@ class App:
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
 
+    def _mailer(self) -> Smtp | None:
+        url, sender = self.settings.smtp_url, self.settings.mail_from
+        return Smtp(url=url, sender=sender) if url is not None and sender is not None else None
+
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()
         foreseer.look()
+
+    def _watch(self, watch: Watch) -> None:
+        give_way()
+        watch.look()
 
     def _fold(self, stop: threading.Event) -> None:
         give_way()
@@ -319,6 +355,9 @@ class App:
             self.db, self.connectors, allow_private_urls=self.settings.allow_private_urls, now=self.state.now,
             go_on=lambda: not stop.is_set(),
         )  # fmt: skip
+
+    def _act(self) -> None:
+        self._learn(act_on_proposals(self.db, self.state.now()).positions)
 
     def _expire(self) -> None:
         self._learn(expire_reservations(self.db, now=self.state.now()).positions)
@@ -392,12 +431,15 @@ def _spare_the_collector() -> None:
 def _compile_quietly() -> None:
     compile_quietly()
     warm_gates()
+    warm_detectors()
 
 
-def _compile_apart(stop: threading.Event) -> None:
-    """Have the loops of joint planning and of gates compiled, where that has not been done, by a process of low
-    priority: here it would hold up orders for half a minute, the first time that somebody plans."""
-    if is_together_kept() and is_gates_kept():
+def _compile_apart(stop: threading.Event, compiled: threading.Event) -> None:
+    """Have the loops of joint planning, of gates and of detectors compiled, where that has not been done, by a process
+    of low priority: here it would hold up orders for half a minute, the first time that somebody plans. `compiled` is
+    set in the end."""
+    if is_together_kept() and is_gates_kept() and is_detectors_kept():
+        compiled.set()
         return
     child = multiprocessing.get_context("spawn").Process(target=_compile_quietly, name="onhand compiling", daemon=True)
     child.start()
@@ -406,6 +448,7 @@ def _compile_apart(stop: threading.Event) -> None:
     if child.is_alive():
         child.terminate()
     child.join()
+    compiled.set()
 
 
 class _PerThread(Generic[T]):

@@ -1,6 +1,7 @@
 """Settings: `ONHAND_*` variables, then `onhand.toml`, then defaults. Read once, at the start of a program."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -35,6 +36,10 @@ class Settings:
     port: int = 8080
     log_level: str = "info"
     reoptimise_every_s: int = 0  # seconds between two rounds of planning unreleased orders again; 0: never
+    smtp_url: str | None = field(
+        default=None, repr=False
+    )  # smtp://user:password@host:587; None: no customer is written to
+    mail_from: str | None = None  # address that customers are written to from
     allow_private_urls: bool = False  # lets webhooks reach loopback and private addresses
 
     @classmethod
@@ -107,6 +112,24 @@ def _database_url(label: str, value: Any) -> str:
     return text
 
 
+def _smtp_url(label: str, value: Any) -> str:
+    text = _text(label, value)
+    scheme, rest, host = text.partition("://")
+    if scheme not in ("smtp", "smtps", "smtp+plain") or not rest or not host:
+        raise SettingsError(
+            f"{label}: expected smtp://user:password@host:587 (STARTTLS), smtps:// (TLS), or smtp+plain:// for a server"
+            " of this machine"
+        )
+    return text
+
+
+def _address(label: str, value: Any) -> str:
+    text = _text(label, value)
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text):
+        raise SettingsError(f"{label}: expected an e-mail address such as orders@example.org")
+    return text
+
+
 def _folder(label: str, value: Any) -> Path:
     text = _text(label, value)
     try:
@@ -160,6 +183,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "port": _port,
     "log_level": _log_level,
     "reoptimise_every_s": _seconds,
+    "smtp_url": _smtp_url,
+    "mail_from": _address,
     "allow_private_urls": _flag,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -444,6 +444,7 @@ def test_an_api_that_is_not_there_is_named(onhand, capsys, monkeypatch):
 
 def test_every_column_of_the_api_can_be_imported():
     from onhand.catalog.model import ItemRow
+    from onhand.fulfilment.tracking.model import TrackingRow
     from onhand.ledger.intake import EntryIn
     from onhand.network.model import NodeRow
     from onhand.network.restocking import LaneRow, SupplyRow
@@ -457,6 +458,7 @@ def test_every_column_of_the_api_can_be_imported():
     assert names(What.STOCK) == set(EntryIn.__struct_fields__)
     assert names(What.LANES) == {field.alias or name for name, field in LaneRow.model_fields.items()}
     assert names(What.SUPPLY) == set(SupplyRow.model_fields)
+    assert names(What.TRACKING) == set(TrackingRow.model_fields)
 
 
 @given(cells=st.dictionaries(st.sampled_from(sorted(COLUMNS[What.NODES].optional)), st.text(max_size=12)))
@@ -527,3 +529,28 @@ def test_sales_of_a_parquet_file_through_the_api(onhand, db, api):
     frame.with_columns(polars.col("day").str.to_datetime()).write_parquet("sales.parquet")
     assert onhand("import", "sales", "sales.parquet", "--url", url, "--key", key) == 0
     assert stored(db, "SELECT units FROM imported_sale ORDER BY day") == [(n,) for n in range(30)]
+
+
+def test_scans_of_parcels_with_every_kind_of_bad_row(onhand, db):
+    """Nobody knows their shipments yet: they are kept."""
+    write(
+        "scans.csv",
+        "carrier,tracking,milestone,at,place.name,place.country,code,shipment_id\n"
+        "dhl,JD1,at_hub,2026-03-04T06:10:00Z,Munich,DE,OFD,\n"  # 2
+        "dhl,JD1,at_hub,2026-03-04T06:10:00Z,Munich,DE,OFD,\n"  # 3: the same again
+        "dhl,JD1,lost,2026-03-04T06:10:00Z,,,,\n"  # 4
+        "dhl,JD1,delivered,tomorrow,,,,\n"  # 5
+        "dhl,,delivered,2026-03-04T09:10:00Z,,,,\n"  # 6
+        ",,delivered,2026-03-04T09:10:00Z,,,,nobody-s1\n",  # 7
+    )
+    assert onhand("import", "tracking", "scans.csv") == 1
+    assert stored(db, "SELECT carrier, tracking, milestone, place, carrier_code, source FROM tracking_event") == [
+        ("dhl", "JD1", "at_hub", {"name": "Munich", "country": "DE"}, "OFD", "import")
+    ]
+    found = dict(rejects("tracking.rejects.jsonl"))
+    assert {line: reason.partition(":")[0] for line, reason in found.items()} == {
+        4: "milestone", 5: "at", 6: "", 7: "shipment_id"
+    }  # fmt: skip
+    assert "carrier and tracking" in found[6] and "no shipment" in found[7]
+    assert onhand("import", "tracking", "scans.csv") == 1
+    assert len(stored(db, "SELECT FROM tracking_event")) == 1

@@ -52,6 +52,10 @@ webhooks:
 
 # replaced, by what, where it is found (its beginning), part of the message or remedy
 WRONG = [
+    ("topics: {order: {map: order}}", "topics: {order: {get: payments.get, id: id}}", "{get", "payments.get"),
+    ("scheme: hmac, header", "scheme: stamped, digst: v1, header", "digst", "did you mean"),
+    ("  orders.pull:", "  payments.get: {request: {path: /p}, map: order}\n  orders.pull:", "order}", "to: payment"),
+    ("  orders.pull:", "  payments.void: {request: {path: \"/{sum}\"}}\n  orders.pull:", "\"/{sum}", "is called sum"),
     ("title: Corner Shop", "title: Corner Shop\ntitel: x", "titel", "did you mean 'title'"),
     ("type: bearer", "type: bearr", "{type: bearr", "bearer"),
     ("token: \"{credentials.token}\"}\nerr", "tokn: \"{credentials.token}\"}\nerr", "tokn", "did you mean 'token'"),

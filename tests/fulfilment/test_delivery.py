@@ -1,12 +1,14 @@
 """How long deliveries take: laws that are known are found again, and slow shipments are not forgotten."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onhand.fulfilment.delivery import features
-from onhand.fulfilment.delivery.calibrate import learn_errors, recent_weights
+from onhand.fulfilment.delivery.calibrate import AS_FORETOLD, learn_errors, learn_ranks, recent_weights
 from onhand.fulfilment.delivery.censoring import distribution, seen_weights
 from onhand.fulfilment.delivery.late import learn_late
 from onhand.fulfilment.delivery.learn import DeliveryModel
@@ -197,3 +199,30 @@ def test_without_a_promise_there_is_no_chance_to_be_late():
 def without_hand_over(shipments):
     fields = {name: getattr(shipments, name) for name in Shipments.__dataclass_fields__}
     return Shipments(**{**fields, "handed_over": np.full(len(shipments), np.nan)})
+
+
+def test_outer_quantiles_are_moved_to_where_they_would_have_been_right():
+    chance = np.random.default_rng(5)
+    n = 20_000
+    # What came scatters by half as much again as was foretold.
+    came = chance.normal(0, 1.5, n)
+    rank = np.array([NormalDist().cdf(x) for x in came])
+    seen, weight = np.ones(n, bool), np.ones(n)
+    found = learn_ranks(rank, np.ones(n), seen, weight)
+    at = np.array([0.05, 0.1, 0.9, 0.95])
+    np.testing.assert_allclose([(rank <= r).mean() for r in found.rank(at)], at, atol=0.01)
+    assert found.rank(np.array([0.5]))[0] == pytest.approx(0.5), "the median stays"
+    assert (np.diff(found.rank(np.linspace(0, 1, 1_001))) >= 0).all()
+    # Some are still on their way: what is known of them is that their rank will be higher.
+    bound = chance.uniform(0, 1.2, n)
+    half = learn_ranks(rank, np.minimum(bound, 1.0), rank <= bound, weight)
+    np.testing.assert_allclose(half.rank(at), found.rank(at), atol=0.02)
+
+
+def test_few_ranks_move_little():
+    def moved(count):
+        ranks = learn_ranks(np.full(count, 0.99), np.ones(count), np.ones(count, bool), np.ones(count))
+        return ranks.rank(np.array([0.9]))[0]
+
+    assert moved(5) < 0.95 and moved(100) > 0.98
+    assert AS_FORETOLD.rank(np.array([0.3]))[0] == 0.3

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
@@ -20,11 +21,19 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from onhand.channels.inbound.store import add_message
 from onhand.flows.campaigns import job as campaigns
 from onhand.flows.forecasts.run import make
+from onhand.flows.incidents.scene import Detector, Scene, Seen
+from onhand.flows.incidents.watch import Watch
+from onhand.flows.payments.tend import tend
 from onhand.flows.plans import job as plans
+from onhand.flows.playbooks.begin import begin_runs
+from onhand.flows.playbooks.run import Runner
 from onhand.flows.simulation import job as simulation
+from onhand.incidents.model import Finding, Kind, Subject
+from onhand.incidents.store import list_incidents
 from onhand.jobs.worker import run_next
 
 from ..api.conftest import Server  # noqa: TID252
+from ..events import settle  # noqa: TID252
 from ..shop import Shop, open_shop  # noqa: TID252
 
 SEED = int(os.environ.get("ONHAND_SEED", "1"))
@@ -33,7 +42,7 @@ EXAMPLES = 10
 # A stream has no end to wait for: tests/api/test_events.py.
 ENDLESS = "/v1/events"
 
-CONNECTED, STUCK = "partner", "order-1"
+CONNECTED, STUCK, PROVIDER = "partner", "order-1", "cards"
 SIGNALS = [f"signal-{n}" for n in range(20)]
 # Days of a campaign.
 _SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
@@ -59,12 +68,19 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     server.client.post("/v1/plans/run", json={"kind": "sourcing", "apply": False}, timeout=240).raise_for_status()
     jobs = _some_jobs(server, shop)
     message_id = _connected(server, shop)
+    _a_carrier_that_tells(shop)
     _some_signals(shop)
     campaign = _a_campaign(server, shop)
     proposals = _some_proposals(server, shop)
+    incidents = _some_incidents(server)
     forecast = _a_forecast(server, shop)
+    payments = _some_payments(server, shop)
+    runs = _some_runs(server)
     schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json", config=_config(server, shop, jobs, message_id, campaign, proposals, forecast)
+        f"{server.base_url}/openapi.json",
+        config=_config(
+            server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs
+        ),  # fmt: skip
     )
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
@@ -88,6 +104,26 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
+
+
+def _some_runs(server: Server) -> list[str]:
+    """Incidents whose playbook waits for a person."""
+    incidents = [str(uuid4()) for _ in range(24)]
+    with server.app.db.connection() as conn:
+        for n, incident_id in enumerate(incidents):
+            conn.execute(
+                "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
+                " currency, since, opened_at, seen_at)"
+                " VALUES (%s, 'margin_breach', 'item', %s, 100, 90, 0.9, 'EUR', now(), now(), now())",
+                (incident_id, [f"sku-{n}"]),
+            )
+            conn.execute(
+                "INSERT INTO incident_finding VALUES (%s, 'item', %s, '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+                (incident_id, [f"sku-{n}"]),
+            )
+    begin_runs(server.app.db, now=server.app.state.now())
+    Runner(server.app.state).work()
+    return incidents
 
 
 def _some_jobs(server: Server, shop: Shop) -> list[str]:
@@ -117,6 +153,12 @@ def _connected(server: Server, shop: Shop) -> int:
         )
     (message,) = shop.call("GET", f"/v1/channels/{CONNECTED}/messages")["data"]
     return message["message_id"]
+
+
+def _a_carrier_that_tells(shop: Shop) -> None:
+    scans = {"tracking": "number", "milestone": {"path": "status", "table": {"AR": "at_hub"}}, "at": "moment(time)"}
+    feed = {"verify": {"scheme": "shared", "header": "X-Key"}, "secret": "agreed upon", "map": scans}
+    shop.call("PUT", "/v1/carriers/dhl/tracking", feed)
 
 
 def _some_signals(shop: Shop) -> None:
@@ -160,6 +202,27 @@ def _some_proposals(server: Server, shop: Shop) -> list[str]:
     return found
 
 
+def _some_incidents(server: Server) -> list[str]:
+    """Incidents that nobody has decided on. No worker looks for others, or closes these."""
+    now = datetime.now(UTC)
+
+    def look(_: Scene) -> Seen:
+        subjects = [Subject("channel", (f"c{n}",)) for n in range(12)]
+        found = [
+            Finding(kind=Kind.CHANNEL_SILENT, subject=s, numbers={"orders": 3.0}, sentence="no orders", loss_minor=100,
+                    confidence=0.9, since=now)
+            for s in subjects
+        ]  # fmt: skip
+        return Seen(findings={"EUR": found})
+
+    detector = Detector(name="made", kinds=frozenset({Kind.CHANNEL_SILENT}), every=timedelta(hours=1), look=look)
+    Watch(server.app.db, now=lambda: now, detectors=(detector,)).look()
+    with server.app.db.connection() as conn:
+        found = [str(kept.incident_id) for kept in list_incidents(conn, main="EUR", limit=100)]
+    assert len(found) == 12
+    return found
+
+
 def _a_forecast(server: Server, shop: Shop) -> str:
     """A forecast that is made, of some weeks of sales; its run."""
     today = datetime.now(UTC).date()
@@ -173,6 +236,18 @@ def _a_forecast(server: Server, shop: Shop) -> str:
     make(server.app.db, run_id, today, lambda *_: None)
     shop.call("PUT", "/v1/forecasts/schedule", {"hour": 3})
     return run_id
+
+
+def _some_payments(server: Server, shop: Shop) -> list[str]:
+    """Orders that are to be paid at an account that nobody asks: no worker runs here."""
+    document = {"currency": "EUR", "connector": "stripe", "credentials": {"api_key": "sk_test_1"}}
+    shop.call("PUT", f"/v1/channels/{PROVIDER}", document | {"settings": {"url": "https://1.1.1.1"}})
+    payment = {"provider": PROVIDER, "token": "pm_1"}
+    ids = [shop.order(f"paid-{n}", ("MUG-BLUE", 1), payment=payment)["order_id"] for n in range(4)]
+    with server.app.db.connection() as conn:
+        settle(conn)
+    assert tend(server.app.state) == len(ids)
+    return ids
 
 
 def _failures(recorder: ScenarioRecorder) -> Iterator[tuple[str, str, str]]:
@@ -211,7 +286,10 @@ def _config(
     message_id: int,
     campaign: tuple[str, str],
     proposals: list[str],
+    incidents: list[str],
     forecast: str,
+    payments: list[str],
+    runs: list[str],
 ) -> schemathesis.Config:
     groups = {
         "sku": shop.skus,
@@ -228,6 +306,10 @@ def _config(
         "job_id": jobs,
         "line_id": ["1", "2"],
         "proposal_id": proposals,
+        "payment_id": payments,
+        "provider": [PROVIDER],
+        "incident_id": incidents,
+        "shipment_id": [f"{order_id}-s1" for order_id in shop.orders.values()],
     }
     shipped = [shop.orders[f"more-{n}"] for n in range(4, 16)]
     # Steps that only some are ready for: more-0 to more-3 are still at their nodes, and the last ones as well.
@@ -241,13 +323,18 @@ def _config(
         "/v1/orders/{order_id}/reroute": fresh[6:],
         "/v1/proposals/{proposal_id}/approve": proposals[::2],
         "/v1/proposals/{proposal_id}/dismiss": proposals[1::2],
+        "/v1/incidents/{incident_id}/runs": runs,
+        "/v1/incidents/{incident_id}/approve": runs[::2],
+        "/v1/incidents/{incident_id}/undo": runs[1::2],
+        "/v1/incidents/{incident_id}/dismiss": incidents[::2],
         "/v1/jobs/{job_id}/cancel": jobs[4:],
         "/v1/jobs/{job_id}/result": jobs[:1],
         "/v1/signals/{name}": SIGNALS,
         "/v1/signal-feeds/{name}": SIGNALS,
+        "/v1/orders/{order_id}/payment": payments,
     }
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
-    lists |= {"category": ["kitchen"]}
+    lists |= {"category": ["kitchen"], "carrier": ["dhl"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
@@ -262,6 +349,7 @@ def _config(
         "/v1/forecasts/runs/{run_id}": {"path.run_id": "forecast"},
     }
     of_channels = {
+        "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
@@ -289,6 +377,7 @@ def _config(
         "body.lanes[*].to": ("node", 0.9),
         "body.items[*]": ("sku", 0.9),
         "body.nodes[*]": ("node", 0.9),
+        "body.payment.provider": ("provider", 0.9),
         "body.categories[*]": ("category", 0.9),
     }
     return schemathesis.Config.from_dict(

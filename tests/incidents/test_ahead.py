@@ -62,6 +62,9 @@ def test_a_breach_in_words():
     [told] = capacity.findings(seen, ["berlin"], np.array([300.0]), NOW)
     assert (told.kind, told.loss_minor, told.confidence) == (Kind.CAPACITY_BREACH, 15_000, 1)
     assert "from 2026-03-06" in told.sentence
+    unsure = node([96] * 3, [100] * 3, due=0, deviation=0.1)
+    assert 0.3 < unsure.chance[0] < 0.5 or unsure.day[0] >= 0
+    assert len(capacity.findings(unsure, ["berlin"], np.array([300.0]), NOW)) == (unsure.chance[0] >= 0.3)
     with pytest.raises(ValueError, match="capacity of at least 0"):
         node([1], [-1])
 
@@ -148,10 +151,11 @@ def test_a_spike_in_words_and_a_day_that_is_not_over():
     assert half.is_spike[0] and not demand.spikes(np.array([16.0, 0.0]), LEVELS, quantiles).is_spike[0]
     units = np.array([40.0, 2.0])
     seen = demand.spikes(units, LEVELS, quantiles)
-    [told] = demand.spike_findings(seen, units, [("sku-1",), ("sku-2",)], np.array([10.0, 0]), np.array([30.0, 0]),
-                                   np.array([250.0, 250]), NOW)  # fmt: skip
-    wanted = 30 * (1 + 0.5 * (40 / seen.limit[0] - 1)) + 40
-    assert told.loss_minor == round((wanted - 10) * 250)
+    [told] = demand.spike_findings(seen, units, [("sku-1",), ("sku-2",)], np.array([10.0, 0]), np.array([6.0, 0]),
+                                   np.array([5.0, 5]), np.array([250.0, 250]), NOW)  # fmt: skip
+    assert told.loss_minor == round(((6 + 0.5 * (40 - 6)) * 5 - 10) * 250)
+    assert not demand.spikes(np.array([20.0]), LEVELS, quantiles[:1], of=10_000).is_spike[0], "one of so many is chance"
+    assert demand.spikes(np.array([20.0]), LEVELS, quantiles[:1]).is_spike[0]
     with pytest.raises(ValueError, match=r"up to 0\.9 or more"):
         demand.spikes(units, np.array([0.1, 0.5]), quantiles[:, :2])
 
@@ -261,6 +265,8 @@ def test_late_and_short_lines_in_words(suppliers):
     told = inbound.findings(seen, ["po-1"], ["acme"], np.array([20_001 * DAY_US]), np.array([100.0]), np.array([200.0]),
                             NOW, daily_units=np.array([5.0]))  # fmt: skip
     assert [f.kind for f in told] == [Kind.INBOUND_LATE, Kind.INBOUND_SHORT]
-    assert told[0].loss_minor == round(5 * seen.expected_days[0] * 200)
+    # Needed a day after its date: the days without stock are those after that one.
+    assert seen.missing_days[0] < seen.expected_days[0]
+    assert told[0].loss_minor == round(5 * seen.missing_days[0] * 200)
     assert told[1].loss_minor == 8_000
     assert told[0].causes[1].key == ("acme",)

@@ -45,6 +45,33 @@ _GROUP: Json = {"code": "EUROPE", "name": "Europe", "nodes": ["LYON", "BERLIN"],
 _CARRIER: Json = {
     "code": "POST",
     "name": "Post",
+    "transit": "learned",
+    "learned": [
+        {
+            "service": "parcel",
+            "p50": 2.31,
+            "p95": 4.4,
+            "p50_declared": 2.0,
+            "p95_declared": 3.6,
+            "delivered": 812,
+            "on_their_way": 64,
+            "p50_factor": 1.155,
+            "spread_factor": 1.096,
+        },
+        {
+            "service": "parcel",
+            "node": "BERLIN",
+            "country": "DE",
+            "region": "BY",
+            "p50": 3.1,
+            "p95": 5.2,
+            "p50_declared": 2.0,
+            "p95_declared": 3.0,
+            "delivered": 96,
+            "on_their_way": 11,
+        },
+    ],
+    "learned_at": _MONDAY,
     "active": True,
     "updated_at": _MONDAY,
     "services": [
@@ -288,6 +315,22 @@ _SUPPLY: Json = {
     "order_days": [1], "minimum": 48, "multiple": 12, "unit_cost_minor": 310, "order_cost_minor": 0,
     "stockout_minor": None, "carrying_rate": None, "co2_g_per_unit": 40, "active": True, "updated_at": _MONDAY,
 }  # fmt: skip
+_PLAYBOOK: Json = {
+    "name": "counts", "version": 2, "summary": "Have doubted units counted.", "on": ["phantom_stock"], "active": True,
+    "steps": ["request_count"], "created_at": _MONDAY, "created_by": 1,
+}  # fmt: skip
+_RUN: Json = {
+    "run_id": "019cae2b-1d20-7000-8a44-90b1c2d3e4f5", "version": 2, "status": "standing", "due_at": _SHIPPED,
+    "why": None, "error": None, "created_at": _PLACED, "finished_at": None, "playbook": "counts", "step": 2,
+    "steps": ["request_count"], "cost_minor": 0, "orders": 0, "units": 0,
+    "parts": [
+        {
+            "step": 1, "part": 1, "do": "request_count", "name": "request_count", "outcome": "done", "why": None,
+            "result": {"asked": 1, "asked_before": 0}, "cost_minor": 0, "orders": 0, "units": 0, "at": _PLACED,
+            "undone_at": None, "undone": None,
+        },
+    ],
+}  # fmt: skip
 _PROPOSAL: Json = {
     "proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c915", "job_id": _JOB_ID, "plan": "rebalance", "kind": "transfer",
     "status": "approved", "sku": "MUG-BLUE", "node": "BERLIN", "from": "LYON", "supplier": None, "quantity": 24,
@@ -329,6 +372,25 @@ _ANSWER: Json = {
     ],
     "waiting": [],
     "plan_id": _PLAN_ID,
+}  # fmt: skip
+_PREDICTION: Json = {
+    "made_at": "2026-03-03T04:12:42.1Z", "p10": "2026-03-03T12:40:00Z", "p50": "2026-03-03T16:20:00Z",
+    "p90": "2026-03-04T11:30:00Z", "p95": "2026-03-04T15:00:00Z",
+}  # fmt: skip
+_TRACKING: Json = {
+    "verify": {"scheme": "hmac", "digest": "sha256", "encoding": "hex", "over": "body", "header": "X-Signature",
+               "prefix": "", "tolerance_s": 300},
+    "records": "shipments[].{number: number, events: events}", "each": "events",
+    "map": {
+        "tracking": "parent.number", "at": "moment(child.time)", "code": "child.status",
+        "milestone": {"path": "child.status", "table": {"AR": "at_hub", "OK": "delivered"}},
+    },
+}  # fmt: skip
+_TRACKED: Json = {
+    "shipment_id": f"{_ORDER_ID}-s1", "order_id": _ORDER_ID, "fulfilment_id": _FULFILMENT_ID, "node": "BERLIN",
+    "carrier": "POST", "service": "parcel", "tracking": "JD014600", "status": "at_hub", "shipped_at": _SHIPPED,
+    "scanned_at": "2026-03-03T04:12:00Z", "delivered_at": None, "deliver_by": _DELIVER_BY, "p_late": 0.03,
+    "likely_late_since": None, "prediction": _PREDICTION,
 }  # fmt: skip
 _REFUSED: Json = {
     "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
@@ -531,6 +593,18 @@ ANSWERS: dict[str, object] = {
     "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
     "ProposalOut": _PROPOSAL,
     "ProposalList": _page(_PROPOSAL),
+    "RunList": {"data": [_RUN]},
+    "PlaybookList": {"data": [_PLAYBOOK]},
+    "PlaybookOut": _PLAYBOOK
+    | {
+        "document": {
+            "summary": _PLAYBOOK["summary"], "on": _PLAYBOOK["on"], "when": None, "active": True,
+            "steps": [{"do": "request_count"}],
+        },
+        "text": "summary: Have doubted units counted.\non: [phantom_stock]\nsteps:\n  - do: request_count\n",
+        "warnings": [],
+    },
+    "MessagesOut": {"customer_id": _CUSTOMER_ID, "messages": False},
     "CampaignList": _page(_CAMPAIGN),
     "DemandList": _page(_DEMAND), "SignalList": _page(_SIGNAL), "FeedOut": _FEED, "FeedList": _page(_FEED),
     "SaleResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}]},
@@ -628,6 +702,35 @@ ANSWERS: dict[str, object] = {
     "StockList": _page(_STOCK),
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
+    "CarrierMessageList": _page(
+        {"message_id": 712, "carrier": "POST", "status": "done", "received_at": "2026-03-03T04:12:38.1Z", "scans": 3,
+         "skipped": 1, "error": None, "done_at": "2026-03-03T04:12:40.5Z"}
+    ),
+    "CarrierTrackingOut": _TRACKING,
+    "TrackedShipmentList": _page(_TRACKED),
+    "ShipmentDetailOut": _TRACKED
+    | {
+        "events": [
+            {"milestone": "handed_over", "at": "2026-03-02T17:40:00Z", "place": None, "code": None, "text": None,
+             "source": "webhook", "recorded_at": "2026-03-02T17:41:07.11Z"},
+            {"milestone": "at_hub", "at": "2026-03-03T04:12:00Z", "place": {"name": "Leipzig", "country": "DE"},
+             "code": "PCK", "text": "Processed in the parcel centre", "source": "webhook",
+             "recorded_at": "2026-03-03T04:12:40.5Z"},
+        ],
+        "forecasts": [
+            {"milestone": None, "due_at": _DELIVER_BY, "p_late": 0.11, "made_at": _SHIPPED,
+             "p10": "2026-03-03T12:00:00Z", "p50": "2026-03-03T18:30:00Z", "p90": "2026-03-04T17:10:00Z",
+             "p95": "2026-03-05T11:00:00Z"},
+            _PREDICTION | {"milestone": "at_hub", "due_at": _DELIVER_BY, "p_late": 0.03},
+        ],
+    },
+    "TrackingResults": {
+        "results": [
+            {"status": "created", "shipments": [f"{_ORDER_ID}-s1"]},
+            {"status": "rejected", "shipments": [], "code": "input.invalid",
+             "errors": [{"path": "milestone", "message": "input should be 'handed_over', ..."}]},
+        ]
+    },
     "TrialsOut": {
         "name": "standard",
         "trials": [

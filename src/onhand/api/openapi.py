@@ -32,6 +32,7 @@ the first answer again, with `Idempotent-Replayed: true`.
 TAGS = [
     {"name": "promise and orders", "description": "Promise, reserve, order, cancel."},
     {"name": "fulfilment", "description": "The node's side: accept, reject, pack, ship, deliver; returns."},
+    {"name": "payments", "description": "What orders' payments demand and how far they are; days reconciled."},
     {"name": "stock", "description": "Ledger entries, positions, inbound supply, availability."},
     {"name": "set-up", "description": "Items, nodes, carriers, channels, listings."},
     {"name": "channels", "description": "What passes between channels and us, and how they are doing."},
@@ -39,6 +40,11 @@ TAGS = [
     {"name": "costs", "description": "What orders cost to serve: promised, actual, and failures with their cause."},
     {"name": "campaigns", "description": "Whether the network can serve a campaign, and those that were accepted."},
     {"name": "planning", "description": "What plans propose to keep, buy, move and clear; approved or dismissed."},
+    {"name": "incidents", "description": "What fails or is about to, and what playbooks do about it."},
+    {
+        "name": "autopilot",
+        "description": "What may be done without a person, what was done, and the switch that stops it.",
+    },
     {"name": "demand", "description": "What was wanted by day and place, and the signals that may explain it."},
     {"name": "forecasts", "description": "What will be wanted by day and place, who says so, and what came of it."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},

@@ -73,7 +73,7 @@ async def _policy_text(request: Request) -> str:
 PolicyText = Annotated[str, Depends(_policy_text)]
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without references to definitions of its own: in OpenAPI they would lead nowhere."""
     definitions = schema.pop("$defs", {})
 
@@ -90,7 +90,7 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", resolved(schema))
 
 
-_SCHEMA = _inlined(PolicyIn.model_json_schema())
+_SCHEMA = inlined(PolicyIn.model_json_schema())
 _BODY = {
     "requestBody": {
         "required": True,

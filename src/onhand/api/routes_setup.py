@@ -4,7 +4,7 @@ the network needs: routes_network.py."""
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
@@ -90,12 +90,36 @@ class NodeGroupOut(NodeGroupIn):
     updated_at: datetime
 
 
+class LearnedTransitOut(BaseModel):
+    """Days that a service really takes, beside those declared for the same shipments. Without a lane or a node: of the
+    whole service, whose declared times are all corrected by `p50_factor` and `spread_factor`."""
+
+    service: str
+    lane: Annotated[str | None, Field(description="key of a lane that the service declares")] = None
+    node: Annotated[str | None, Field(description="from there to `country`, or to `region` of it")] = None
+    country: str | None = None
+    region: str | None = None
+    p50: float
+    p95: float
+    p50_declared: float
+    p95_declared: float
+    delivered: Annotated[int, Field(description="shipments it was learned of")]
+    on_their_way: Annotated[int, Field(description="and those that say that it takes longer than until now")]
+    p50_factor: float | None = None
+    spread_factor: Annotated[float | None, Field(description="of the logarithm of p95 over p50")] = None
+
+
 class CarrierOut(BaseModel):
-    """A carrier."""
+    """A carrier, as declared and as learned of its deliveries."""
 
     code: str
     name: str
     services: list[Service]
+    transit: Annotated[
+        Literal["learned", "declared"], Field(description="what promises rest on, once enough is learned")
+    ]
+    learned: list[LearnedTransitOut]
+    learned_at: datetime | None
     active: bool
     updated_at: datetime
 
@@ -475,7 +499,9 @@ def public_node(node: Node) -> dict[str, Any]:
 def public_carrier(carrier: Carrier) -> dict[str, Any]:
     """A carrier, without its id."""
     row = without(carrier, "carrier_id", "document")
-    return row | {"services": carrier.document["services"]}
+    learned = [{k: v for k, v in of.items() if k != "spread"} for of in carrier.learned or []]
+    transit = carrier.document.get("transit", "learned")
+    return row | {"services": carrier.document["services"], "transit": transit, "learned": learned}
 
 
 def public_channel(channel: Channel) -> dict[str, Any]:

@@ -72,3 +72,10 @@ INSERT INTO bundle_component (bundle_id, item_id, quantity)
 SELECT c.bundle_id, i.item_id, c.quantity
 FROM unnest(%(bundle_ids)s::int[], %(skus)s::text[], %(quantities)s::int[]) AS c (bundle_id, sku, quantity)
 JOIN item i ON i.sku = c.sku;
+
+-- name: prices
+SELECT item_id, sku, price_minor FROM item WHERE sku = ANY (%(skus)s::text[]) ORDER BY item_id;
+
+-- name: set_prices
+UPDATE item i SET price_minor = t.price_minor, updated_at = now()
+FROM unnest(%(items)s::int[], %(prices)s::bigint[]) AS t (item_id, price_minor) WHERE i.item_id = t.item_id;

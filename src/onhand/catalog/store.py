@@ -1,7 +1,7 @@
 """The SQL of items and bundles."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -110,3 +110,24 @@ def _row(item: Item) -> dict[str, Any]:
         "release_at": item.release_at,
         "attributes": item.attributes,
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What is asked for an item, in minor units; None: nobody said."""
+
+    item_id: int
+    sku: str
+    price_minor: int | None
+
+
+def lock_prices(conn: Connection[TupleRow], skus: Collection[str]) -> list[Price]:
+    """Prices of items by id; no item is written by others until the transaction ends."""
+    conn.execute(SQL["lock_catalogue"])
+    with conn.cursor(row_factory=class_row(Price)) as rows:
+        return rows.execute(SQL["prices"], {"skus": sorted(skus)}).fetchall()
+
+
+def set_prices(conn: Connection[TupleRow], prices: Mapping[int, int]) -> None:
+    """Ask these prices from now on, by item_id; they are locked."""
+    conn.execute(SQL["set_prices"], {"items": list(prices), "prices": list(prices.values())})

@@ -147,3 +147,22 @@ UNION ALL
 SELECT 5, g.item_id, g.channel_id, g.units, 0, 0, 0, 0, 0, 0
 FROM unnest(%(items)s::int[]) AS t (item_id)
 JOIN listing_gate g ON g.item_id = t.item_id;
+
+-- name: lock_rules
+SELECT code, gate, quota FROM channel WHERE code = ANY (%(codes)s::text[]) ORDER BY channel_id FOR UPDATE;
+
+-- name: set_rules
+UPDATE channel SET gate = %(gate)s::jsonb, quota = %(quota)s::jsonb, updated_at = now() WHERE code = %(code)s;
+
+-- name: lock_statuses
+SELECT c.code, i.sku, l.status
+FROM unnest(%(channels)s::text[], %(skus)s::text[]) AS t (channel, sku)
+JOIN channel c ON c.code = t.channel JOIN item i ON i.sku = t.sku JOIN listing l USING (channel_id, item_id)
+ORDER BY l.channel_id, l.item_id
+FOR UPDATE OF l;
+
+-- name: set_statuses
+UPDATE listing l SET status = t.status, updated_at = now()
+FROM unnest(%(channels)s::text[], %(skus)s::text[], %(statuses)s::text[]) AS t (channel, sku, status)
+JOIN channel c ON c.code = t.channel JOIN item i ON i.sku = t.sku
+WHERE (l.channel_id, l.item_id) = (c.channel_id, i.item_id);

@@ -1,7 +1,8 @@
 """The SQL of channels and listings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from psycopg import Connection
@@ -141,6 +142,37 @@ def write_listings(conn: Connection[TupleRow], channel_id: int, listings: Sequen
         "statuses": list(statuses),
     }  # fmt: skip
     conn.execute(SQL["write_listings"], values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a channel is not told of, and what it alone is: gate and quota as its document has them, to be changed."""
+
+    gate: dict[str, Any]
+    quota: dict[str, Any]
+
+
+def lock_rules(conn: Connection[TupleRow], codes: Collection[str]) -> dict[str, Rules]:
+    """Gates and quotas of channels, locked; under the lock of the network."""
+    rows = conn.execute(SQL["lock_rules"], {"codes": sorted(codes)})
+    return {code: Rules(gate=gate, quota=quota) for code, gate, quota in rows}
+
+
+def set_rules(conn: Connection[TupleRow], code: str, rules: Rules) -> None:
+    """Write gate and quota of a channel that is locked."""
+    conn.execute(SQL["set_rules"], {"code": code, "gate": _json(rules.gate), "quota": _json(rules.quota)})
+
+
+def lock_statuses(conn: Connection[TupleRow], keys: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """(channel, sku, status) of listings by (channel, sku), locked."""
+    values = {"channels": [channel for channel, _ in keys], "skus": [sku for _, sku in keys]}
+    return conn.execute(SQL["lock_statuses"], values).fetchall()
+
+
+def set_statuses(conn: Connection[TupleRow], rows: Sequence[tuple[str, str, str]]) -> None:
+    """Write the status of listings (channel, sku, status) that are locked."""
+    channels, skus, statuses = ([row[n] for row in rows] for n in range(3))
+    conn.execute(SQL["set_statuses"], {"channels": channels, "skus": skus, "statuses": statuses})
 
 
 def _json(value: object) -> str:

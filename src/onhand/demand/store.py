@@ -21,11 +21,13 @@ from onhand.demand.signals import ALWAYS, Known
 SQL = queries(__file__)
 
 Int64 = npt.NDArray[np.int64]
-Kind = Literal["int", "float"]
+Kind = Literal["int", "float", "uuid"]
 
 # Of one array, so that no row of an answer comes near the gigabyte that PostgreSQL allows.
 _ROWS_MAX = 1_000_000
-_ARRAYS: Mapping[Kind, tuple[int, str, Any]] = {"int": (1016, ">i8", np.int64), "float": (1022, ">f8", np.float64)}
+_ARRAYS: Mapping[Kind, tuple[int, str, Any]] = {
+    "int": (1016, ">i8", np.int64), "float": (1022, ">f8", np.float64), "uuid": (2951, "V16", "V16"),
+}  # fmt: skip
 """oid of the array's type, its elements on the wire, and what they become."""
 
 
@@ -41,9 +43,10 @@ class _Raw(Loader):
 def fetch(
     conn: Connection[TupleRow], query: LiteralString, parameters: Mapping[str, Any], columns: Mapping[str, Kind]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The rows of a query as arrays, int64 or float64, in no order, without a Python object for each.
+    """The rows of a query as arrays, int64, float64 or 16 bytes, in no order, without a Python object for each.
 
-    columns  name -> int (bigint in the query) or float (double precision), in the order of the query; no value is NULL
+    columns  name -> int (bigint in the query), float (double precision) or uuid, in the order of the query; no value is
+             NULL
     """
     names = ", ".join(columns)
     gathered = ", ".join(f"array_agg({name})" for name in columns)

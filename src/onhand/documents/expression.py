@@ -6,7 +6,7 @@ is not true or false.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from onhand.documents.cel import cel
 from onhand.documents.findings import did_you_mean
@@ -65,10 +65,17 @@ class Checked:
     constant: bool | None = None
 
 
-def check(text: str, variables: Mapping[str, Type], *, elsewhere: Mapping[str, str] | None = None) -> Checked:
-    """Read and check a condition that may ask `variables`. Pure; never raises for a bad expression.
+def check(
+    text: str,
+    variables: Mapping[str, Type],
+    *,
+    elsewhere: Mapping[str, str] | None = None,
+    answers: Literal["bool", "number"] = "bool",
+) -> Checked:
+    """Read and check an expression that may ask `variables`. Pure; never raises for a bad expression.
 
-    elsewhere  names that are known in other conditions, and what to do instead
+    elsewhere  names that are known in other expressions, and what to do instead
+    answers    what it has to come to; of a condition true or false
     """
     problem = syntax_problem(text)
     if problem is not None:
@@ -80,8 +87,10 @@ def check(text: str, variables: Mapping[str, Type], *, elsewhere: Mapping[str, s
         return Checked([Problem(error.offset, str(error), remedy)], frozenset(), [])
     checker = _Checker(variables, elsewhere or {})
     result = checker.value(tree)
-    if result.kind not in ("bool", "dyn"):
+    if answers == "bool" and result.kind not in ("bool", "dyn"):
         checker.fail(tree.at, f"this is {_a(result)}, expected true or false", "compare it, as in `order.units > 1`")
+    elif answers == "number" and result.kind not in (*_NUMBERS, "dyn"):
+        checker.fail(tree.at, f"this is {_a(result)}, expected a number", "name a fact that is one")
     problems = sorted(checker.problems, key=lambda found: found.offset)
     constant = tree.value if isinstance(tree, Constant) and isinstance(tree.value, bool) else None
     return Checked(problems, frozenset(checker.reads), checker.named, constant)

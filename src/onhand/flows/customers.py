@@ -14,6 +14,7 @@ from onhand.channels.inbound.store import erase_person
 from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.errors import NotFound
+from onhand.fulfilment.tracking.store import forget_texts
 from onhand.orders.intake import Destination, Wishes
 from onhand.orders.store import SQL, lock_orders, order_uuid
 from onhand.orders.views import get_order
@@ -61,6 +62,7 @@ def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
         if row[0] is not None:
             return row[0], _coarsen(conn, customer_id)
         _forget_at_channels(conn, customer_id)
+        forget_texts(conn, customer_id)
         erased = conn.execute(SQL["erase_customer"], name).fetchone()
         assert erased is not None, "the row is locked"
         count = _coarsen(conn, customer_id)

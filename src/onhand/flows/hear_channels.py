@@ -33,6 +33,7 @@ from onhand.errors import DatabaseUnavailable
 from onhand.flows.accounts import Account, Accounts
 from onhand.flows.channel_events import of_notice
 from onhand.flows.compare_orders import Progress, begin, compare_page, finish
+from onhand.flows.payments.look import keep_hints
 from onhand.flows.take_counts import book_counts
 from onhand.flows.take_orders import Channel, Follower, Hearing, hear
 from onhand.flows.take_sales import SALE, UNREADABLE, book_sale, keep_sales, keep_unreadable
@@ -151,6 +152,7 @@ class Ear:
                 hearing = hear(conn, channel_id, heard, can_ask=can_ask)
                 _ask(conn, channel_id, hearing.ask, at)
                 keep_sales(conn, channel_id, values)
+                keep_hints(conn, channel_id, values, self._now())
                 keep_unreadable(conn, channel_id, rejects)
                 if can_count and any(isinstance(v, Level) and v.is_free for v in values):
                     # Messages overtake each other, and a count undoes what was there: all is read instead.

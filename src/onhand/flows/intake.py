@@ -15,7 +15,7 @@ from onhand.catalog.catalogue import Catalogue
 from onhand.errors import FieldError, InvalidInput
 from onhand.network.compiled import METHODS, Channel, Network
 from onhand.network.places import locate
-from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn
+from onhand.orders.intake import COUNTRY_CODES, LINES_MAX, MONEY_MAX, QUANTITY_MAX, Destination, OrderIn, PaymentIn
 from onhand.orders.model import Order
 from onhand.sourcing import custom
 from onhand.sourcing.policy import Policy
@@ -167,6 +167,8 @@ def prepare(
         pickup = pickup_of(network, channel, method, order.pickup_node, errors)
     if order.service is not None and order.service not in network.service_codes:
         errors.append(NotInNetwork("service", f"no carrier offers {order.service!r}"))
+    if order.payment is not None:
+        _check_payment(network, order.payment, errors)
     reservation_id = None
     if order.reservation_id is not None:
         reservation_id = _uuid(order.reservation_id, "reservation_id", errors)
@@ -268,6 +270,15 @@ def active_channel(network: Network, code: str, errors: list[FieldError]) -> Cha
     elif not channel.active:
         errors.append(NotInNetwork("channel", f"channel {code!r} is not active"))
     return channel
+
+
+def _check_payment(network: Network, payment: PaymentIn, errors: list[FieldError]) -> None:
+    provider = network.channels.get(payment.provider)
+    if provider is None or not provider.active or not provider.is_connected:
+        message = f"{payment.provider!r} takes no payments: PUT /v1/channels/{{code}} with the connector of a provider"
+        errors.append(NotInNetwork("payment.provider", message))
+    if not payment.token and not payment.authorisation:
+        errors.append(FieldError("payment.token", "required, unless authorisation names one that is there already"))
 
 
 def _lines(catalogue: Catalogue, order: OrderIn, errors: list[FieldError]) -> tuple[list[OrderLine], list[str]]:

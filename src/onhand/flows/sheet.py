@@ -237,6 +237,7 @@ def read_plain(
             or order.service is not None
             or order.reservation_id is not None
             or order.hold is not None
+            or order.payment is not None
             or (order.placed_at is not None and order.placed_at.year not in YEARS)
             or order.currency not in CURRENCIES
             or destination.country not in COUNTRY_CODES

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 class Kind(StrEnum):
     LANE_SLOW = "lane_slow"
+    SHIPMENT_LATE = "shipment_late"
     PHANTOM_STOCK = "phantom_stock"
     ORDER_STUCK = "order_stuck"
     ORDER_DUPLICATE = "order_duplicate"
@@ -19,13 +20,18 @@ class Kind(StrEnum):
     INBOUND_SHORT = "inbound_short"
     MARGIN_BREACH = "margin_breach"
     PRICE_OUTLIER = "price_outlier"
+    OVERSELL = "oversell"
+    CHANNEL_DRIFT = "channel_drift"
+    CHANNEL_REFUSING = "channel_refusing"
+    GATE_BREACH = "gate_breach"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
-    what  a word of the glossary: lane, carrier, node, item_node, order, channel, item, listing, inbound, supplier
+    what  a word of the glossary: lane, carrier, shipment, node, item_node, order, channel, item, listing, inbound,
+          supplier
     key   what it is known by, one part or several
     """
 

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from onhand.errors import FieldError, InvalidInput
 from onhand.fulfilment.delivery import learn
+from onhand.fulfilment.delivery.levels import LEVELS
 from onhand.fulfilment.delivery.model import Float64, Shipments
 from onhand.library.tables import Frame, same_library, series_of
-
-LEVELS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 _Sort = Literal["quantity", "kind"]
 _US_PER_DAY: Final = 86_400_000_000

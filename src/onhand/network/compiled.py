@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from onhand.network.calendar import SLOTS, closed_on, ship_slots
 from onhand.network.duties import DutyTable, installed_provider
 from onhand.network.emissions import intensity_of
 from onhand.network.parcels import lane_keys
+from onhand.network.transit import Times, times_of
 from onhand.network.zones import Origin, ZoneTable
 
 Int32 = npt.NDArray[np.int32]
@@ -48,8 +49,10 @@ SELECT jsonb_build_object(
         'methods', methods, 'co2_g_per_order', co2_g_per_order, 'safety_stock_default', safety_stock_default,
         'active', active) ORDER BY node_id), '[]') FROM node),
     'carriers', (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'document', document)
-        ORDER BY carrier_id), '[]') FROM carrier WHERE active),
+        || CASE WHEN transit IS NULL OR document ->> 'transit' = 'declared' THEN '{}'
+                ELSE jsonb_build_object('transit', transit) END ORDER BY carrier_id), '[]') FROM carrier WHERE active),
     'channels', (SELECT coalesce(jsonb_agg(jsonb_build_object('channel_id', channel_id, 'code', c.code,
+                      'connected', c.connector <> 'api',
         'node_ids', coalesce(c.node_ids, g.node_ids), 'active', active) ORDER BY channel_id), '[]')
         FROM channel c LEFT JOIN node_group g ON g.code = c.node_group),
     'cartons', (SELECT coalesce(jsonb_agg(document || jsonb_build_object('code', code) ORDER BY code), '[]')
@@ -75,12 +78,14 @@ _NO_PARCELS = {"parcels": np.zeros((0, 0, 0), np.int32), "lanes": np.zeros((0, L
 @dataclass(frozen=True, slots=True)
 class Channel:
     """A sales channel as sourcing sees it: its index into the candidate lists, which is its channel_id, so that an
-    order that was checked against one network can be decided with the next."""
+    order that was checked against one network can be decided with the next. is_connected: we talk to it, so that it may
+    be where orders are paid."""
 
     channel_id: int
     code: str
     index: int
     active: bool
+    is_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +284,10 @@ class Network:
         return replace(self, **_NO_PARCELS)
 
     def lane_key(self, service: int, column: int) -> str | None:
-        """The key of a lane by its column of transit times (see network/parcels.py); None for that of a band."""
-        return None if column < 0 else self.lane_keys[service][column - int(self.band_count[service])]
+        """The key of a lane by its column of transit times (see network/parcels.py); None for that of a band, and for
+        one that was only learned."""
+        number = column - int(self.band_count[service])
+        return self.lane_keys[service][number] if column >= 0 and number < len(self.lane_keys[service]) else None
 
     def give_back_parcels(self, node: Int32, service: Int32, lane: Int32, day: Int32, parcels: Int32) -> None:
         """Add parcels to what is left of limited days, one row per fulfilment (negative: take).
@@ -523,30 +530,35 @@ def _compile_services(network: Network, carriers: list[dict[str, Any]]) -> None:
         network.service_residential_minor[s] = service.get("residential_surcharge_minor") or 0
         network.service_parcels[s] = _limit(service.get("parcels_per_day"))
     lanes: list[list[dict[str, Any]]] = [service.get("lanes") or [] for _, service in services]
-    _compile_transit(network, [service for _, service in services], lanes)
-    network.zones = ZoneTable(zones, _origins(network), lanes, network.band_count.tolist())
+    of_carrier: dict[str, list[dict[str, Any]]] = {c["code"]: c.get("transit") or [] for c in carriers}
+    times = [
+        times_of(service, [row for row in of_carrier[carrier] if row["service"] == service["code"]])
+        for carrier, service in services
+    ]
+    _compile_transit(network, times, lanes)
+    # What is declared of a lane is an exception that somebody knows of: it goes before what was learned of a region.
+    ways = [[*of.lanes, *of.learned] for of in times]
+    network.zones = ZoneTable(zones, _origins(network), ways, network.band_count.tolist())
     if (network.service_parcels < NO_LIMIT).any() or len(network.lane_limits):
         network.parcels = np.empty((len(network.node_codes), count, SLOTS), np.int32)
         network.parcels[:] = network.service_parcels[:, np.newaxis]
 
 
-def _compile_transit(
-    network: Network, services: Sequence[Mapping[str, Any]], lanes: Sequence[Sequence[Mapping[str, Any]]]
-) -> None:
-    """Transit times in days: of service s its bands in columns 0 to band_count[s] - 1, then one column per lane."""
+def _compile_transit(network: Network, times: Sequence[Times], lanes: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Transit times in days: of service s its bands in columns 0 to band_count[s] - 1, then one column per lane, then
+    one for each lane that was learned."""
     columns: list[list[Mapping[str, float]]] = []
-    for s, service in enumerate(services):
-        transit = cast("dict[str, float] | list[dict[str, float]]", service["transit_days"])
-        bands = transit if isinstance(transit, list) else [transit] * int(network.band_count[s])
-        columns.append([*bands, *(lane["transit_days"] for lane in lanes[s])])
-    shape = len(services), max(int(network.band_count.max(initial=1)), *map(len, columns), 1)
+    for s, of in enumerate(times):
+        bands = of.bands if isinstance(of.bands, list) else [of.bands] * int(network.band_count[s])
+        columns.append([*bands, *(lane["transit_days"] for lane in (*of.lanes, *of.learned))])
+    shape = len(times), max(int(network.band_count.max(initial=1)), *map(len, columns), 1)
     network.transit_p50, network.transit_p95, network.transit_mean = np.ones(shape), np.ones(shape), np.ones(shape)
     network.transit_sigma = np.zeros(shape)
     network.lane_of = np.full(shape, -1, np.int32)
     network.lane_keys = [lane_keys(of) for of in lanes]
     limits: list[int] = []
-    for s, times in enumerate(columns):
-        for t, days in enumerate(times):
+    for s, row in enumerate(columns):
+        for t, days in enumerate(row):
             network.transit_p50[s, t] = days["p50"]
             network.transit_p95[s, t] = days["p95"]
             # Log-normal through both quantiles: the 95 % point lies 1.645 deviations above the median.
@@ -595,7 +607,8 @@ def _compile_channels(network: Network, channels: list[dict[str, Any]]) -> None:
     for channel in channels:
         channel_id, code = channel["channel_id"], channel["code"]
         nodes[channel_id] = everywhere if channel["node_ids"] is None else channel["node_ids"]
-        network.channels[code] = Channel(channel_id, code, channel_id, channel["active"])
+        is_connected = channel.get("connected", False)
+        network.channels[code] = Channel(channel_id, code, channel_id, channel["active"], is_connected)
     lists = [nodes.get(channel_id, []) for channel_id in range(max(nodes, default=-1) + 1)]
     network.candidate_offsets = np.cumsum([0, *map(len, lists)]).astype(np.int32)
     network.candidates = np.array([node for each in lists for node in each], np.int32)

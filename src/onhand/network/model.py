@@ -391,12 +391,16 @@ class CarrierIn(Strict):
     services: Annotated[list[Service], Field(max_length=100)] = []
     provider: Annotated[Literal["karrio"] | None, Field(description="not available in this version")] = None
     settings: Annotated[Attributes | None, Field(description="of the provider")] = None
+    transit: Annotated[
+        Literal["learned", "declared"],
+        Field(description="learned: transit times follow its own deliveries, once there are enough of them"),
+    ] = "learned"
     active: bool = True
 
     def document(self) -> dict[str, Any]:
         """What is stored and compiled: plain JSON, without what was left out."""
         services = [s.model_dump(mode="json", exclude_none=True) for s in self.services]
-        return {"services": services}
+        return {"services": services} | ({"transit": self.transit} if self.transit == "declared" else {})
 
 
 # Cartons and duties -------------------------------------------------------------------------------
@@ -576,13 +580,16 @@ class NodeGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
-    """A carrier as last committed; `document` has its services (see CarrierIn)."""
+    """A carrier as last committed; `document` has its services (see CarrierIn), `learned` its transit times as learned
+    (see network/transit.py)."""
 
     carrier_id: int
     code: str
     name: str
     document: dict[str, Any]
     active: bool = True
+    learned: list[dict[str, Any]] | None = None
+    learned_at: datetime | None = None
     updated_at: datetime | None = None
 
 

@@ -118,17 +118,28 @@ INSERT INTO node_group (code, name, node_ids) VALUES (%(code)s, %(name)s, %(node
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, node_ids = excluded.node_ids, updated_at = now();
 
 -- name: list_carriers
-SELECT carrier_id, code, name, document, active, updated_at
+SELECT carrier_id, code, name, document, active, transit AS learned, transit_at AS learned_at, updated_at
 FROM carrier WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
 
 -- name: get_carrier
-SELECT carrier_id, code, name, document, active, updated_at FROM carrier WHERE code = %(code)s;
+SELECT carrier_id, code, name, document, active, transit AS learned, transit_at AS learned_at, updated_at
+FROM carrier WHERE code = %(code)s;
 
 -- name: write_carrier
 INSERT INTO carrier (carrier_id, code, name, document, active)
 SELECT coalesce(max(carrier_id), 0) + 1, %(code)s, %(name)s, %(document)s::jsonb, %(active)s FROM carrier
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, document = excluded.document, active = excluded.active,
+    -- What was learned of other services, or of other declared times, means nothing for these.
+    transit = CASE WHEN carrier.document -> 'services' = excluded.document -> 'services' THEN carrier.transit END,
     updated_at = now();
+
+-- name: write_transit
+-- Unless somebody has changed the services that it was learned of.
+UPDATE carrier SET transit = %(transit)s::jsonb, transit_at = %(at)s
+WHERE code = %(code)s AND document -> 'services' = %(services)s::jsonb;
+
+-- name: note_transit
+UPDATE carrier SET transit_at = %(at)s WHERE code = ANY (%(codes)s);
 
 -- name: list_carton
 SELECT code, document, active, updated_at FROM carton WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;

@@ -128,6 +128,24 @@ def write_carrier(
     _write_parcel_limits(conn, code, parcel_limits(document) if active else {})
 
 
+def write_transit(
+    conn: Connection[TupleRow], code: str, services: Sequence[Mapping[str, Any]], learned: Sequence[Mapping[str, Any]],
+    *, at: datetime,
+) -> bool:  # fmt: skip
+    """Write the transit times that were learned of these services of a carrier, under `lock_network`; False: they have
+    changed meanwhile."""
+    row = {
+        "code": code, "at": at, "transit": msgspec.json.encode(learned).decode(),
+        "services": msgspec.json.encode(services).decode(),
+    }  # fmt: skip
+    return conn.execute(SQL["write_transit"], row).rowcount > 0
+
+
+def note_transit(conn: Connection[TupleRow], codes: Collection[str], *, at: datetime) -> None:
+    """Note that what was learned of these carriers is still so."""
+    conn.execute(SQL["note_transit"], {"codes": sorted(codes), "at": at})
+
+
 def _write_parcel_limits(conn: Connection[TupleRow], carrier: str, limits: Mapping[tuple[str, str], int]) -> None:
     of_carrier = {"carrier": carrier}
     known = {(service, lane): n for service, lane, n in conn.execute(SQL["parcel_limits"], of_carrier)}

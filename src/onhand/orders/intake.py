@@ -73,6 +73,18 @@ class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     tax_minor: Money | None = None
 
 
+class PaymentIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """How the order is paid through us; without it, it is paid elsewhere. Names that the provider gave, never data of a
+    card: a token, an authorisation that the shop has had made already, or both."""
+
+    provider: Annotated[str, Meta(min_length=1, max_length=128, description="code of the provider's channel")]
+    token: Annotated[str, Meta(max_length=255, description="of the way to pay")] | None = None
+    customer: Annotated[str, Meta(max_length=255, description="the provider's name for who pays")] | None = None
+    authorisation: (
+        Annotated[str, Meta(min_length=1, max_length=255, description="one that is there already")] | None
+    ) = None
+
+
 class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """An order of a channel."""
 
@@ -91,10 +103,11 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw
     allow_split: bool = True
     allow_backorder: bool = True
     hold: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    payment: PaymentIn | None = None
 
 
 class Wishes(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What sourcing an order again needs of its request; no personal data. Kept in orders.request."""
+    """What sourcing an order again, and its payment, need of its request; no personal data. Kept in orders.request."""
 
     destination: Destination
     method: Method = "ship"
@@ -105,6 +118,7 @@ class Wishes(msgspec.Struct, omit_defaults=True, kw_only=True):
     allow_backorder: bool = True
     hold: str | None = None
     reservation_id: str | None = None
+    payment: PaymentIn | None = None
 
 
 class BasketLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -147,6 +161,7 @@ def wishes(order: OrderIn) -> Wishes:
         allow_backorder=order.allow_backorder,
         hold=order.hold,
         reservation_id=order.reservation_id,
+        payment=order.payment,
     )
 
 

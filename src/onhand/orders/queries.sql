@@ -114,8 +114,9 @@ SELECT %(id)s, %(number)s, line_no, item, quantity
 FROM unnest(%(line_nos)s::int[], %(items)s::int[], %(quantities)s::int[]) AS t (line_no, item, quantity);
 
 -- name: deliver_shipments
-UPDATE shipment SET delivered_at = now()
-WHERE order_id = %(id)s AND fulfilment_no = %(fulfilment)s AND delivered_at IS NULL;
+-- Those that their carrier has delivered keep their moment.
+UPDATE shipment SET delivered_at = coalesce(delivered_at, now()), awaits_rest = false
+WHERE order_id = %(id)s AND fulfilment_no = %(fulfilment)s AND (delivered_at IS NULL OR awaits_rest);
 
 -- name: returned_units
 SELECT line_no, item_id, sum(quantity)::int FROM order_return_line WHERE order_id = %(id)s GROUP BY line_no, item_id;

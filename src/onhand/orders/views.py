@@ -155,7 +155,7 @@ def _detail(conn: Connection[TupleRow], order: Order) -> Row:
         "destination": wishes.pop("destination"),
         "method": order.wishes.method,
         "hold": order.wishes.hold,
-        "wishes": {k: v for k, v in wishes.items() if k not in ("method", "hold")},
+        "wishes": {k: v for k, v in wishes.items() if k not in ("method", "hold", "payment")},
         "shipments": shipments,
         "returns": returns,
         "plans": plans,

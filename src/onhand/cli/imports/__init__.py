@@ -1,4 +1,5 @@
-"""`onhand import`: items, nodes, stock, orders, sales, signals, lanes, supply, costs from CSV, JSON lines and Parquet.
+"""`onhand import`: items, nodes, stock, orders, sales, signals, lanes, supply, scans of parcels and costs from CSV, JSON
+lines and Parquet.
 
 Start reading at run.py (batches, rejects, resuming); files.py reads, columns.py knows the columns, targets.py writes.
 """
@@ -21,8 +22,8 @@ progress_to = Console(stderr=True, highlight=False)
 
 def _help() -> str:
     paragraphs = [
-        "Import items, nodes, stock, orders, sales of days, signals, lanes between nodes, supply of items or"
-        " what carriers charged from CSV, JSON lines or Parquet files.",
+        "Import items, nodes, stock, orders, sales of days, signals, lanes between nodes, supply of items, scans of"
+        " parcels (tracking) or what carriers charged (costs) from CSV, JSON lines or Parquet files.",
         "Rows go straight to the database of the settings, or to a running API with --url. A row that is refused goes"
         " to the rejects file with its line number and the reason, and stops no other; the exit code is then 1.",
         "Columns of CSV and Parquet files (* required). A dot leads into an object; lists and objects stand in a cell"

@@ -29,6 +29,7 @@ class What(StrEnum):
     SIGNALS = "signals"
     LANES = "lanes"
     SUPPLY = "supply"
+    TRACKING = "tracking"
     COSTS = "costs"
 
 
@@ -263,6 +264,24 @@ COLUMNS: Mapping[What, Columns] = {
             "known_ahead": boolean,
             "fill": text,
             "known_at": text,
+        },
+    ),
+    What.TRACKING: Columns(
+        required={"milestone": text, "at": text},
+        optional={
+            "shipment_id": text,
+            "carrier": text,
+            "tracking": text,
+            "code": text,
+            "text": text,
+            "event_id": text,
+            "place": from_json,
+            "place.name": text,
+            "place.country": text,
+            "place.region": text,
+            "place.postal_code": text,
+            "place.latitude": number,
+            "place.longitude": number,
         },
     ),
     What.LANES: Columns(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from onhand.flows.intake import Intake
     from onhand.flows.place_orders import Placed
     from onhand.flows.record_entries import Recorded
+    from onhand.flows.tracking.record import Told
     from onhand.flows.transactor import Transactor
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ _ROUTES = {
     What.SIGNALS: ("/v1/signals", "signals"),
     What.LANES: ("/v1/lanes/batch", "lanes"),
     What.SUPPLY: ("/v1/supply/batch", "supply"),
+    What.TRACKING: ("/v1/tracking/events", "events"),
     What.COSTS: ("/v1/costs", "charges"),
 }
 
@@ -149,7 +151,7 @@ def _once(
 
 @dataclass(frozen=True, slots=True)
 class _SetUp:
-    """Items, nodes, lanes and supply; sales, signals and costs, which need no more than they do."""
+    """Items, nodes, lanes and supply; sales, signals, scans and costs, which need no more than they do."""
 
     db: "Database"
     what: What
@@ -157,7 +159,15 @@ class _SetUp:
 
     def send(self, rows: Sequence[Row], key: str) -> list[Outcome]:
         documents = [row.fields for row in rows]
+        if self.what is What.TRACKING:
+            return _once(self.db, key, lambda transact: self._track(documents, transact), _told_outcomes)
         return _once(self.db, key, lambda transact: self._write(documents, transact), _row_outcomes)
+
+    def _track(self, documents: list[dict[str, Any]], transact: "Transactor") -> "list[Told]":
+        from onhand.flows.tracking.record import record_tracking
+
+        now = datetime.now(UTC)
+        return record_tracking(self.db, documents, source="import", now=now, by=self.by, transact=transact)
 
     def _write(self, documents: list[dict[str, Any]], transact: "Transactor") -> list[RowResult]:
         from onhand.flows import set_up
@@ -177,6 +187,10 @@ class _SetUp:
             What.SALES: import_sales,
         }[self.what]
         return flow(self.db, documents, by=self.by, transact=transact)
+
+
+def _told_outcomes(told: "list[Told]") -> list[Outcome]:
+    return [Outcome(t.status, "; ".join(f"{e.path}: {e.message}" for e in t.errors) or None) for t in told]
 
 
 def _row_outcomes(results: list[RowResult]) -> list[Outcome]:

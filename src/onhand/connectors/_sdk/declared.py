@@ -29,7 +29,21 @@ from onhand.connectors._sdk.outcomes import (
 )
 from onhand.connectors._sdk.paging import Reading
 from onhand.connectors._sdk.translate import Condition, translate, translator
-from onhand.connectors._sdk.values import ChannelOrder, Fate, Less, Outcome, Page, Parcel, Received, Said, Write
+from onhand.connectors._sdk.values import (
+    ChannelOrder,
+    Charge,
+    Fate,
+    Less,
+    Outcome,
+    Page,
+    Paid,
+    Parcel,
+    PaymentHint,
+    PaymentState,
+    Received,
+    Said,
+    Write,
+)
 from onhand.connectors._sdk.vocabulary import (
     ConnectorIn,
     CredentialIn,
@@ -253,6 +267,55 @@ class Declared:
             return Outcome(fate=Fate.REFUSED, code="no_way", message="no way of orders.cancel_lines is for this order")
         return await self._tell(connection, "orders.cancel_lines", way, facts)
 
+    # Payments -----------------------------------------------------------------------------------------------------
+
+    async def authorise(self, connection: Connection, charge: Charge) -> Paid:
+        """See `interface.PaymentProvider`, here and below."""
+        facts = msgspec.structs.asdict(charge) | {"customer": charge.customer or None}
+        return await self._pay(connection, "payments.authorise", facts)
+
+    async def capture(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
+    ) -> Paid:
+        """Take a part of what is held."""
+        facts = {"id": payment_id, "amount_minor": amount_minor, "is_final": is_final, "is_many": is_many, "key": key}
+        return await self._pay(connection, "payments.capture", facts)
+
+    async def void(self, connection: Connection, payment_id: str, *, reason: str, key: str) -> Paid:
+        """Give back what is held."""
+        return await self._pay(connection, "payments.void", {"id": payment_id, "reason": reason, "key": key})
+
+    async def refund(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, reason: str, key: str
+    ) -> Paid:
+        """Give back a part of what was captured."""
+        facts = {"id": payment_id, "amount_minor": amount_minor, "reason": reason, "key": key}
+        return await self._pay(connection, "payments.refund", facts)
+
+    async def get_payment(self, connection: Connection, payment_id: str) -> Paid:
+        """How it is."""
+        return await self._pay(connection, "payments.get", {"id": payment_id})
+
+    async def _pay(self, connection: Connection, name: str, facts: Mapping[str, Any]) -> Paid:
+        way = self._way(name, facts)
+        if way is None:
+            return Paid(fate=Fate.REFUSED, code="no_way", message=f"no way of {name} is for this payment")
+        try:
+            told = await self._do(connection, name, way, facts)
+        except (Unavailable, Refused, Unfillable, Unmappable) as error:
+            failed = _hiding(connection, fate_of(error))
+            return Paid(fate=failed.fate, code=failed.code, message=failed.message)
+        if way.map is None:
+            return Paid(fate=Fate.DONE)
+        try:
+            states, rejects = translate(records_at(way.records, told.body)[:1], self._make[way.map])
+        except Unmappable as error:
+            return Paid(fate=Fate.UNKNOWN, message=connection.hide(str(error))[:_SAID_MAX])
+        if not states:
+            why = rejects[0].why if rejects else "the answer is empty"
+            return Paid(fate=Fate.UNKNOWN, message=connection.hide(f"the answer cannot be read: {why}")[:_SAID_MAX])
+        return Paid(fate=Fate.DONE, state=cast("PaymentState", states[0]))
+
     def _way(self, name: str, facts: Mapping[str, Any]) -> OperationIn | None:
         item = {key: value for key, value in facts.items() if isinstance(value, (str, bool, int))}
         return next((way for c, way in self._ways[name] if c is None or c.holds(item=item)), None)
@@ -318,6 +381,8 @@ class Declared:
         if by is None:
             return ()
         value = _value(body)
+        if by.get == "payments.get":
+            return (PaymentHint(id=_hinted(by, value)),)
         if by.get is not None:
             order = await self._get(connection, _hinted(by, value))
             return () if order is None else (order,)
@@ -394,7 +459,7 @@ def _hinted(by: TopicIn, value: Any) -> str:
     with _in_our_words():
         found = mapping.path(by.id or "@")(value)
     if found is None or found == "" or isinstance(found, (list, dict)):
-        raise Refused("the message does not say which order it is about", code="unreadable")
+        raise Refused("the message does not say what it is about", code="unreadable")
     return str(found)
 
 

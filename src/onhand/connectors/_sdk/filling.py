@@ -54,6 +54,7 @@ CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "first_part": lambda v: str(v).partition("/")[0],
     "last_part": lambda v: str(v).rpartition("/")[2],
     "numeral": _numeral,
+    "lower": lambda v: str(v).lower(),
     "unix_ms": lambda v: int(_moment(v).timestamp() * 1000),
 }
 """Words after the colon of a blank. `gmt`: without a time zone, in UTC; parts are divided by slashes; `numeral`: digits

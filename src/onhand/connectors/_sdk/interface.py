@@ -7,10 +7,12 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from onhand.connectors._sdk.values import (
     ChannelOrder,
+    Charge,
     Fulfilment,
     Less,
     Outcome,
     Page,
+    Paid,
     Parcel,
     Posted,
     Received,
@@ -213,6 +215,38 @@ class Shipper(Connector, Protocol):
 
     async def pull_shipments(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
         """What was said since `at`, a `next` or `cursor` of an earlier page; since: where the first one begins."""
+        ...
+
+
+class PaymentProvider(Connector, Protocol):
+    """A connector to somebody who takes customers' money for us. Nothing here raises for a provider that fails: what
+    may have happened is UNKNOWN, and a repeat with the same key does nothing new. Ids are the provider's.
+
+    payments.authorise  payments.capture  payments.void  payments.refund  payments.get
+    """
+
+    async def authorise(self, connection: Connection, charge: Charge) -> Paid:
+        """Have an amount held. REFUSED: the customer's bank will not, or not this way."""
+        ...
+
+    async def capture(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, is_final: bool, is_many: bool, key: str
+    ) -> Paid:
+        """Take a part of what is held. is_final: what is left is given back; is_many: it need not be."""
+        ...
+
+    async def void(self, connection: Connection, payment_id: str, *, reason: str, key: str) -> Paid:
+        """Give back what is held and was not captured."""
+        ...
+
+    async def refund(
+        self, connection: Connection, payment_id: str, amount_minor: int, *, reason: str, key: str
+    ) -> Paid:
+        """Give back a part of what was captured."""
+        ...
+
+    async def get_payment(self, connection: Connection, payment_id: str) -> Paid:
+        """How it is."""
         ...
 
 

@@ -50,9 +50,18 @@ _BLANKS: Final[Mapping[str, frozenset[str]]] = {
     "orders.cancel_lines": frozenset({"id", "reason", "key", "lines"}),
     "stock.push": _WRITTEN,
     "fulfilments.push": _PARCEL,
+    "payments.authorise": frozenset(
+        {"key", "order_id", "number", "amount_minor", "currency", "token", "customer", "is_many"}
+    ),
+    "payments.capture": frozenset({"id", "amount_minor", "is_final", "is_many", "key"}),
+    "payments.void": frozenset({"id", "reason", "key"}),
+    "payments.refund": frozenset({"id", "amount_minor", "reason", "key"}),
+    "payments.get": frozenset({"id"}),
 }
 """What is known to each operation, beside `settings.*` and what earlier steps saved."""
 
+# Their answer says which payment it is, and how it is.
+_OF_PAYMENTS: Final = frozenset({"payments.authorise", "payments.capture", "payments.get"})
 _ANSWER: Final[Mapping[str, Type]] = {"status": INT, "headers": MAP, "body": DYN}
 _ITEM: Final = object_of(
     external_id=Fact(STRING, "of the listing"),
@@ -62,6 +71,10 @@ _ITEM: Final = object_of(
     order_id=Fact(STRING, "of the channel"),
     is_complete=Fact(BOOL, "nothing is left to ship"),
     tracking=Fact(STRING, "of the parcel"),
+    is_many=Fact(BOOL, "the payment is captured in parts"),
+    is_final=Fact(BOOL, "nothing more of the payment is captured"),
+    amount_minor=Fact(INT, "of the payment"),
+    currency=Fact(STRING, "of the payment"),
 )
 Problem = tuple[Location, str, str]
 
@@ -278,6 +291,8 @@ def _operation(
         yield from _pull(connector, name, location, operation)
     elif name == "orders.get" and not _maps_to(connector, operation.map, "order"):
         yield (*location, "map"), "an order is read by a map to: order", "name one"
+    elif name in _OF_PAYMENTS and not _maps_to(connector, operation.map, "payment"):
+        yield (*location, "map"), "a payment is read by a map to: payment", "name one"
     if name == "stock.push" and operation.write is None:
         yield location, "what kind of write it is is not said", "add write: {guard: ...}"
     if operation.outcomes is not None:
@@ -362,8 +377,10 @@ def _topic(connector: ConnectorIn, location: Location, topic: TopicIn) -> Iterat
     if topic.map is not None and topic.map not in connector.maps:
         remedy = did_you_mean(topic.map, connector.maps, _listed(connector.maps))
         yield (*location, "map"), f"no map is called {topic.map!r}", remedy
+    if _maps_to(connector, topic.map, "payment"):
+        yield (*location, "map"), "a payment is not read from a message", "write get: payments.get, and id"
     if topic.get is not None and (topic.id is None or topic.get not in connector.operations):
-        yield location, "what it is a hint to is not said, or not possible", "add id, and the operation orders.get"
+        yield location, "what it is a hint to is not said, or not possible", f"add id, and the operation {topic.get}"
 
 
 def _conditions(connector: ConnectorIn, document: Document) -> Iterator[Finding]:

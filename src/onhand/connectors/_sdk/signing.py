@@ -12,7 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from onhand.connectors._sdk.interface import NotGenuine
-from onhand.connectors._sdk.vocabulary import HmacIn, SharedIn, StandardIn
+from onhand.connectors._sdk.vocabulary import HmacIn, SharedIn, StampedIn, StandardIn
 
 _DIGESTS: Final = {"HMAC-SHA256": hashlib.sha256, "HMAC-SHA1": hashlib.sha1}
 
@@ -54,7 +54,7 @@ def _escaped(text: str) -> str:
 
 
 def check(
-    scheme: HmacIn | StandardIn | SharedIn,
+    scheme: HmacIn | StandardIn | SharedIn | StampedIn,
     secrets: Sequence[str],
     headers: Mapping[str, str],
     body: bytes,
@@ -75,6 +75,9 @@ def check(
         if not any(hmac.compare_digest(given.encode(), secret.encode()) for secret in secrets if secret):
             raise NotGenuine(f"{scheme.header} is not what was agreed")
         return
+    if isinstance(scheme, StampedIn):
+        _check_stamped(scheme, secrets, given, body, now)
+        return
     signed = _signed(scheme, headers, body, url, now)
     given = given.removeprefix(scheme.prefix)
     for secret in filter(None, secrets):
@@ -86,7 +89,7 @@ def check(
 
 
 def sign(
-    scheme: HmacIn | StandardIn | SharedIn,
+    scheme: HmacIn | StandardIn | SharedIn | StampedIn,
     secret: str,
     headers: Mapping[str, str],
     body: bytes,
@@ -105,6 +108,9 @@ def sign(
         except EmptyWebhookSecretError as error:
             raise ValueError(str(error)) from None
         return {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": said}
+    if isinstance(scheme, StampedIn):
+        moment = str(int(now.timestamp()))
+        return {scheme.header.lower(): f"{scheme.moment}={moment},{scheme.digest}={_stamp(secret, moment, body)}"}
     made: dict[str, str] = {}
     if scheme.over == "timestamp_body" and scheme.timestamp_header is not None:
         made[scheme.timestamp_header.lower()] = str(int(now.timestamp()))
@@ -119,10 +125,31 @@ def _signed(scheme: HmacIn, headers: Mapping[str, str], body: bytes, url: str, n
     if scheme.over == "body" or scheme.timestamp_header is None:
         return body
     said = headers.get(scheme.timestamp_header.lower(), "")
-    is_number = said.isascii() and said.isdigit() and len(said) <= 20
-    if not is_number or abs(now.timestamp() - int(said)) > timedelta(seconds=scheme.tolerance_s).total_seconds():
+    if not _is_recent(said, scheme.tolerance_s, now):
         raise NotGenuine(f"{scheme.timestamp_header} is missing or too old")
     return f"{said}.".encode() + body
+
+
+def _is_recent(said: str, tolerance_s: int, now: datetime) -> bool:
+    is_number = said.isascii() and said.isdigit() and len(said) <= 20
+    return is_number and abs(now.timestamp() - int(said)) <= timedelta(seconds=tolerance_s).total_seconds()
+
+
+def _check_stamped(scheme: StampedIn, secrets: Sequence[str], given: str, body: bytes, now: datetime) -> None:
+    parts = [part.strip().partition("=") for part in given.split(",")]
+    moments = [value for name, _, value in parts if name == scheme.moment]
+    if len(moments) != 1 or not _is_recent(moments[0], scheme.tolerance_s, now):
+        raise NotGenuine(f"the moment in {scheme.header} is missing or too old")
+    digests = [value for name, _, value in parts if name == scheme.digest]
+    for secret in filter(None, secrets):
+        expected = _stamp(secret, moments[0], body).encode()
+        if any(hmac.compare_digest(expected, digest.encode()) for digest in digests):
+            return
+    raise NotGenuine(f"{scheme.header} does not fit the body")
+
+
+def _stamp(secret: str, moment: str, body: bytes) -> str:
+    return hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 def _check_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:

@@ -12,7 +12,18 @@ import msgspec
 from onhand.connectors._sdk import mapping
 from onhand.connectors._sdk.mapping import Path, Unmappable
 from onhand.connectors._sdk.moments import moment_of
-from onhand.connectors._sdk.values import Address, ChannelOrder, Level, Offer, OrderLine, OrderStatus, Reject, Sale
+from onhand.connectors._sdk.values import (
+    Address,
+    ChannelOrder,
+    Level,
+    Offer,
+    OrderLine,
+    OrderStatus,
+    PaymentState,
+    PaymentStatus,
+    Reject,
+    Sale,
+)
 from onhand.connectors._sdk.vocabulary import (
     AddressMapIn,
     ConstIn,
@@ -22,12 +33,14 @@ from onhand.connectors._sdk.vocabulary import (
     Map,
     OfferMapIn,
     OrderMapIn,
+    PaymentMapIn,
     SaleMapIn,
     Source,
 )
 from onhand.documents.cel import cel
 
-Value = ChannelOrder | Level | Offer | Sale
+Value = ChannelOrder | Level | Offer | Sale | PaymentState
+_PAYMENT_STATUSES: tuple[PaymentStatus, ...] = ("authorised", "captured", "voided", "declined", "pending")
 _STATUSES: tuple[OrderStatus, ...] = ("pending", "open", "completed", "cancelled")
 _RECORD_KEPT_MAX = 20_000
 # JSON may say these, and no database takes them: NUL, and halves of characters.
@@ -59,6 +72,8 @@ def translator(by: Map) -> Callable[[Any], Value]:
             return _offer(by)
         case SaleMapIn():
             return _sale(by)
+        case PaymentMapIn():
+            return _payment(by)
 
 
 def translate(records: Sequence[Any], make: Callable[[Any], Value]) -> tuple[list[Value], list[Reject]]:
@@ -255,6 +270,27 @@ def _sale(by: SaleMapIn) -> Callable[[Any], Sale]:
         at=_moment(at(record), "at"),
         place=_text(place(record)),
     )
+
+
+def _payment(by: PaymentMapIn) -> Callable[[Any], PaymentState]:
+    of, status, expires_at, disputed = (source(p) for p in (by.id, by.status, by.expires_at, by.is_disputed))
+    sums = {
+        name: source(getattr(by, name))
+        for name in ("amount_minor", "capturable_minor", "captured_minor", "refunded_minor")
+    }
+
+    def make(record: Any) -> PaymentState:
+        said, until = _text(status(record)), expires_at(record)
+        money = {name: look(record) for name, look in sums.items()}
+        return PaymentState(
+            id=_id(of(record), "id"),
+            status=said if said in _PAYMENT_STATUSES else "unknown",
+            expires_at=None if until is None else _moment(until, "expires_at"),
+            is_disputed=disputed(record) is True,
+            **{name: 0 if value is None else _minor(value, name) for name, value in money.items()},
+        )
+
+    return make
 
 
 def as_json(value: Value) -> str:

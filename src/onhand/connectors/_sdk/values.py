@@ -167,7 +167,53 @@ class Shipment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status_word: str = ""  # the shipper's own
 
 
-Said = ChannelOrder | Level | Offer | Sale | Shipment
+PaymentStatus = Literal["authorised", "captured", "voided", "declined", "pending", "unknown"]
+
+
+class PaymentState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a payment provider says of an amount that it holds for us, or held; all it says is sums so far.
+
+    id             the provider's
+    amount_minor   that was authorised; capturable_minor: that can still be captured
+    expires_at     until when it can be
+    is_disputed    the customer wants it back by way of the bank
+    """
+
+    id: str
+    status: PaymentStatus
+    amount_minor: int
+    capturable_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    expires_at: datetime | None = None
+    is_disputed: bool = False
+
+
+class PaymentHint(msgspec.Struct, frozen=True, kw_only=True):
+    """Something has happened to the payment with this id of the provider: it is to be read."""
+
+    id: str
+
+
+class Charge(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An amount to be authorised.
+
+    token, customer  the provider's names for how is paid and for who pays
+    key       of this request; the same when it is sent again
+    is_many   it will be captured in parts
+    """
+
+    key: str
+    order_id: str
+    number: str
+    amount_minor: int
+    currency: str
+    token: str
+    customer: str = ""
+    is_many: bool = False
+
+
+Said = ChannelOrder | Level | Offer | Sale | Shipment | PaymentState | PaymentHint
 """What a message of a channel may say."""
 
 
@@ -187,7 +233,7 @@ class Page:
     next  what to ask with for what follows; None: no more now
     """
 
-    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment]
+    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment | PaymentState]
     rejects: Sequence[Reject] = ()
     next: str | None = None
     cursor: str | None = None  # from where to begin the next time, once `next` is None
@@ -235,6 +281,16 @@ class Outcome:
     message: str = ""
     seen: int | None = None
     ticket: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """What became of something that a payment provider was asked for. state: as it is now, if it was told."""
+
+    fate: Fate
+    code: str = ""
+    message: str = ""
+    state: PaymentState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

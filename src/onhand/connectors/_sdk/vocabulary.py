@@ -39,6 +39,11 @@ Capability = Literal[
     "sales.pull",
     "fulfilments.push",
     "node_stock.pull",
+    "payments.authorise",
+    "payments.capture",
+    "payments.void",
+    "payments.refund",
+    "payments.get",
 ]
 """What can be done with a channel; each has its own blanks and its own result."""
 
@@ -458,7 +463,24 @@ class SaleMapIn(Strict):
     place: Source | None = None
 
 
-Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn, Field(discriminator="to")]
+class PaymentMapIn(Strict):
+    """An amount that a payment provider holds, or held; money is minor units.
+
+    status  authorised, captured, voided, declined or pending
+    """
+
+    to: Literal["payment"]
+    id: Source
+    status: Source
+    amount_minor: Source
+    capturable_minor: Source | None = None
+    captured_minor: Source | None = None
+    refunded_minor: Source | None = None
+    expires_at: Source | None = None
+    is_disputed: Source | None = None
+
+
+Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
 
 
 # What the channel sends us --------------------------------------------------------------------------------------------
@@ -493,14 +515,29 @@ class SharedIn(Strict):
     secret: Blanks
 
 
+class StampedIn(Strict):
+    """A digest of moment and body, as hex, in one header with the moment: `t=1492774577,v1=5257a869`. Of several
+    digests, which there are while a secret is exchanged, one has to fit.
+
+    moment, digest  what the parts are called
+    """
+
+    scheme: Literal["stamped"]
+    header: Text
+    moment: Text = "t"
+    digest: Text = "v1"
+    tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    secret: Blanks
+
+
 class QueueIn(Strict):
     """Messages lie in a queue of ours, and are fetched: who may read it is the proof. None comes by HTTP."""
 
     scheme: Literal["queue"]
 
 
-Signature = Annotated[HmacIn | StandardIn | SharedIn, Field(discriminator="scheme")]
-Verification = Annotated[HmacIn | StandardIn | SharedIn | QueueIn, Field(discriminator="scheme")]
+Signature = Annotated[HmacIn | StandardIn | SharedIn | StampedIn, Field(discriminator="scheme")]
+Verification = Annotated[HmacIn | StandardIn | SharedIn | StampedIn | QueueIn, Field(discriminator="scheme")]
 
 
 class HandshakeIn(Strict):
@@ -518,11 +555,14 @@ class FromIn(Strict):
 
 
 class TopicIn(Strict):
-    """What a message is about. Its records are read by a map; or it is only a hint, and what `get` reads counts."""
+    """What a message is about. Its records are read by a map; or it is only a hint, and what `get` reads counts.
+
+    payments.get  is read by whoever looks after the payment, when nothing is under way for it
+    """
 
     records: JmesPath = "@"
     map: Slug | None = None
-    get: Literal["orders.get"] | None = None
+    get: Literal["orders.get", "payments.get"] | None = None
     id: JmesPath | None = None
 
 

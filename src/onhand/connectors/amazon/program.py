@@ -19,16 +19,14 @@ from onhand.connectors._sdk.moments import moment_of
 from onhand.connectors._sdk.outcomes import fate_of
 from onhand.connectors._sdk.registry import FILE, Unusable, lint_folder
 from onhand.connectors._sdk.values import (
-    ChannelOrder,
     Fate,
     Fulfilment,
     Level,
-    Offer,
     Outcome,
     Page,
     Posted,
     Reject,
-    Sale,
+    Said,
     Shipment,
     Write,
 )
@@ -265,9 +263,7 @@ class Amazon(Declared):
             raise Refused("no queue is set up: queue_url and the two keys of AWS are needed", code="no_queue")
         return sqs.Queue(url, keys=keys, sender=connection.sender, hide=connection.hide, now=self._now)
 
-    async def read(
-        self, connection: Connection, topic: str, body: bytes
-    ) -> Sequence[ChannelOrder | Level | Offer | Sale | Shipment]:
+    async def read(self, connection: Connection, topic: str, body: bytes) -> Sequence[Said]:
         """What a notification says, or what it is a hint to. Raises Refused, Unavailable."""
         if topic == "FULFILLMENT_ORDER_STATUS":
             return await self._shipments(connection, _fulfilment_of(body))

@@ -47,8 +47,6 @@ CREATE TABLE cost_charge (
     CHECK ((fulfilment_no IS NULL) = (shipment_no IS NULL))
 );
 CREATE INDEX cost_charge_order ON cost_charge (order_id);
--- Carriers name shipments by their numbers.
-CREATE INDEX shipment_tracking ON shipment (tracking) WHERE tracking IS NOT NULL;
 
 -- What plans promised adds up to what fulfilments were planned to cost, wherever a fulfilment has been followed.
 CREATE VIEW invariant_promised_costs_are_those_of_fulfilments AS

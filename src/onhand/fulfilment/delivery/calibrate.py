@@ -3,6 +3,11 @@
 A conformal predictive distribution (Vovk et al. 2017) of errors scaled by the spread (Lei et al. 2018), those of
 forecasts that had not seen what they were tried on. Recent shipments count more, by a half-life that is as short as
 their number allows, so that it follows drift; those still on their way are counted in (`censoring.py`).
+
+What drifts on is late all the same: of shipments foretold at past origins more come beyond an outer quantile than it
+says. The ranks that they had (probability integral transforms) say how much more, and outer quantiles are moved to
+where they would have been right (Kuleshov et al. 2018), the latest origins counting most as in adaptive conformal
+prediction (Gibbs and Candès 2021). The median stays: it is off now to one side, now to the other.
 """
 
 from dataclasses import dataclass
@@ -16,6 +21,11 @@ _HALF_LIVES_DAYS = (20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
 # As many equal rows as the weighted ones have to be worth.
 _ROWS_MIN = 300.0
 _TAIL = 0.02
+# Ranks that came out as foretold, that as many stand beside those that were seen as this.
+_PRIOR_RANKS = 100.0
+_RANKS = 200
+# Quantiles this far from the median are moved wholly, nearer ones in part.
+_OUTER = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +70,42 @@ def learn_errors(error: Float64, bound: Float64, seen: Bool, room: Float64) -> E
     return Errors(
         values=values, shares=shares, tail_from=float(high), tail_scale=float(max((high - low) / np.log(5.0), 0.1))
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """At which ranks of a foretold distribution shares of what came lie.
+
+    ranks, shares  float64[m] in [0, 1], rising
+    """
+
+    ranks: Float64
+    shares: Float64
+
+    def share(self, rank: Float64) -> Float64:
+        """That came at or below ranks."""
+        return np.interp(rank, self.ranks, self.shares)
+
+    def rank(self, share: Float64) -> Float64:
+        """Below which shares came."""
+        return np.interp(share, self.shares, self.ranks)
+
+
+_ENDS = np.array([0.0, 1.0])
+AS_FORETOLD = Ranks(ranks=_ENDS, shares=_ENDS)
+
+
+def learn_ranks(rank: Float64, bound: Float64, seen: Bool, weight: Float64) -> Ranks:
+    """From the ranks of shipments in what had been foretold of them, those not seen yet above their bound.
+
+    weight  float64[n], of the latest 1
+    """
+    prior = (np.arange(_RANKS) + 0.5) / _RANKS
+    values, shares = distribution(
+        np.r_[rank, prior], np.r_[bound, np.ones(_RANKS)], np.r_[seen, np.ones(_RANKS, np.bool_)],
+        np.r_[weight / weight.max(), np.full(_RANKS, _PRIOR_RANKS / _RANKS)],
+    )  # fmt: skip
+    at = np.linspace(0.0, 1.0, 101)
+    found = np.r_[0.0, np.interp(at[1:-1], shares, values), 1.0]
+    outer = np.minimum(np.abs(at - 0.5) / _OUTER, 1.0)
+    return Ranks(ranks=np.maximum.accumulate((1 - outer) * at + outer * found), shares=at)

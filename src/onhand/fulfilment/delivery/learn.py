@@ -1,23 +1,25 @@
 """A model of how long deliveries take: learned of a history as it is known at a moment, asked at that moment.
 
-The target is the logarithm of days, or of days over promised days where the promise says more of how long it takes.
-Its middle and spread are forecast by boosted trees (extra `forecast`) or by lanes, each row of the history by a model
-that has not seen its week; what was left over gives the distribution of errors (`calibrate.py`). Quantiles, the chance
-of being late, and what is left of both once some days have gone by without a delivery are all read from it: truncated
-at the days gone by, which is what a hazard for each day would say, without a second model. Once handed over, a model
-that counts from the hand-over takes the place of the one that counts from the order.
+The target is the logarithm of days, or of days over promised days where the promise says more of how long it takes. Its
+middle and spread are forecast by boosted trees (extra `forecast`) or by lanes, each row of the history by a model that
+has not seen its week; what was left over gives the distribution of errors (`calibrate.py`), put right by how it came
+out at past origins. Quantiles, the chance of being late, and what is left of both once some days have gone by without a
+delivery are all read from it: truncated at the days gone by, which is what a hazard for each day would say, without a
+second model. Once handed over, a model that counts from the hand-over takes the place of the one that counts from the
+order.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
 
-from onhand.fulfilment.delivery.calibrate import learn_errors
+from onhand.fulfilment.delivery.calibrate import AS_FORETOLD, Errors, Ranks, learn_errors, learn_ranks
 from onhand.fulfilment.delivery.censoring import seen_weights
 from onhand.fulfilment.delivery.late import LateOdds, learn_late
-from onhand.fulfilment.delivery.model import Float64, Rows, Shipments
+from onhand.fulfilment.delivery.model import Bool, Float64, Rows, Shipments
 from onhand.fulfilment.delivery.regress import Guess, Learning, Regression
 
 DELIVERED_MIN: Final = 30
@@ -32,6 +34,7 @@ _SPREAD_MIN: Final = 0.03
 _ORIGINS: Final = 20
 _ORIGINS_APART_DAYS: Final = 14.0
 _TRIAL_HALF_LIFE_DAYS: Final = 120.0
+_RANKS_HALF_LIFE_DAYS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +117,16 @@ class _Stage:
         guess = self._regression.out_of_fold
         shape = self._shape(guess, history)
         self._errors = learn_errors(shape.error(history.days), shape.error(room), seen, room)
-        self._odds = _odds(history, shape, guess.late, (late, sure), now)
+        trials = [*_trials(history, shape, now)]
+        self._odds = _odds(history, shape, guess.late, (late, sure), trials)
+        self._ranks = _ranks(history, shape, now, trials)
 
     def predict(self, shipments: Shipments, levels: Float64, elapsed: Float64) -> Delivery:
         guess = self._regression.predict(shipments)
         shape = self._shape(guess, shipments)
         gone = np.where(elapsed > 0, self._errors.share(shape.error(elapsed)), 0.0)
-        error = self._errors.quantile(gone[:, None] + (1 - gone[:, None]) * levels)
+        passed = self._ranks.share(gone)[:, None]
+        error = self._errors.quantile(self._ranks.rank(passed + (1 - passed) * levels))
         quantiles = np.maximum(shape.days(error), elapsed[:, None])
         in_time = self._errors.share(shape.error(shipments.promised))
         late = self._odds.at(1 - in_time, guess.late)
@@ -161,28 +167,70 @@ def _lateness(history: Shipments, room: Float64, weight: Float64, age: Float64) 
     return np.where(known, late, np.nan), np.where(known, weight if np.isfinite(history.days).all() else age, 0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """What was known at a past origin, and who was asked about then: shipments of the days that followed.
+
+    days_ago  of the origin
+    errors    as they were known then
+    ahead     bool[n], rows of the history
+    """
+
+    days_ago: float
+    errors: Errors
+    ahead: Bool
+
+
+def _trials(history: Shipments, shape: _Shape, now: float) -> Iterator[_Trial]:
+    """The latest first, as far back as there was enough to know."""
+    for back in range(1, _ORIGINS + 1):
+        origin = now - back * _ORIGINS_APART_DAYS
+        past = history.start < origin
+        room = origin - history.start
+        came = history.days <= room
+        if not np.isfinite(history.days).any() or (came & past).sum() < DELIVERED_MIN:
+            return
+        of = past if not np.isfinite(history.days).all() else past & came
+        then = shape.rows(of)
+        errors = learn_errors(then.error(history.days[of]), then.error(room[of]), came[of], room[of])
+        ahead = ~past & (history.start < origin + _ORIGINS_APART_DAYS)
+        yield _Trial(days_ago=back * _ORIGINS_APART_DAYS, errors=errors, ahead=ahead)
+
+
+def _ranks(history: Shipments, shape: _Shape, now: float, trials: Sequence[_Trial]) -> Ranks:
+    """How ranks came out that were foretold at past origins: so that quantiles allow for how far errors drift."""
+    room = now - history.start
+    # Of delivered ones alone the slow ones are missing, and ranks would come out too low.
+    if np.isfinite(history.days).all():
+        return AS_FORETOLD
+    tried = [
+        (
+            trial.errors.share(shape.rows(trial.ahead).error(history.days[trial.ahead])),
+            trial.errors.share(shape.rows(trial.ahead).error(room[trial.ahead])),
+            np.isfinite(history.days[trial.ahead]),
+            np.full(int(trial.ahead.sum()), 0.5 ** (trial.days_ago / _RANKS_HALF_LIFE_DAYS)),
+        )
+        for trial in trials
+    ]
+    if not tried:
+        return AS_FORETOLD
+    rank, last, seen, weight = (np.concatenate(column) for column in zip(*tried, strict=True))
+    return learn_ranks(rank, last, seen.astype(np.bool_), weight)
+
+
 def _odds(
-    history: Shipments, shape: _Shape, direct: Float64, lateness: tuple[Float64, Float64], now: float
+    history: Shipments, shape: _Shape, direct: Float64, lateness: tuple[Float64, Float64], trials: Sequence[_Trial]
 ) -> LateOdds:
     """Learned at past origins, each knowing what had come by then: so that chances allow for how far errors drift."""
     late, sure = lateness
     tried: list[tuple[Float64, Float64, Float64, Float64]] = []
-    for back in range(1, _ORIGINS + 1):
-        origin = now - back * _ORIGINS_APART_DAYS
-        past = history.start < origin
-        ahead = ~past & (history.start < origin + _ORIGINS_APART_DAYS) & (sure > 0)
-        room = origin - history.start
-        came = history.days <= room
-        if not np.isfinite(history.days).any() or (came & past).sum() < DELIVERED_MIN:
-            break
+    for trial in trials:
+        ahead = trial.ahead & (sure > 0)
         if not ahead.any():
             continue
-        of = past if not np.isfinite(history.days).all() else past & came
-        then = shape.rows(of)
-        errors = learn_errors(then.error(history.days[of]), then.error(room[of]), came[of], room[of])
-        chance = 1 - errors.share(shape.rows(ahead).error(history.promised[ahead]))
+        chance = 1 - trial.errors.share(shape.rows(ahead).error(history.promised[ahead]))
         counts = np.minimum(sure[ahead] / max(float(sure[sure > 0].mean()), 1e-12), 3.0)
-        aged = 0.5 ** (back * _ORIGINS_APART_DAYS / _TRIAL_HALF_LIFE_DAYS)
+        aged = 0.5 ** (trial.days_ago / _TRIAL_HALF_LIFE_DAYS)
         tried.append((chance, direct[ahead], late[ahead], counts * aged))
     nothing = np.zeros(0)
     columns = [np.concatenate(column) for column in zip(*tried, strict=True)] if tried else [nothing] * 4

@@ -87,12 +87,16 @@ def ahead(
 
 
 def findings(
-    seen: Breaches, names: Sequence[str], late_minor: Float64, today: datetime, *, chance_min: float = 0.5
+    seen: Breaches, names: Sequence[str], late_minor: Float64, today: datetime, *, chance_min: float = 0.3
 ) -> list[Finding]:
-    """Breaches in words; late_minor float64[node], cost of a unit that is late; today: when day 0 begins."""
+    """Breaches in words; late_minor float64[node], cost of a unit that is late; today: when day 0 begins.
+
+    chance_min  what an incident that is open stays open for
+    """
     out: list[Finding] = []
-    for node in np.flatnonzero((seen.chance >= chance_min) & (seen.day >= 0)).tolist():
-        day = int(seen.day[node])
+    for node in np.flatnonzero(seen.chance >= chance_min).tolist():
+        # Where no day is likelier than not, the one on which most is expected to be late.
+        day = int(seen.day[node]) if seen.day[node] >= 0 else int(seen.late_by_day[node].argmax())
         loss = float(seen.units_late[node] * late_minor[node])
         out.append(
             Finding(
@@ -103,7 +107,8 @@ def findings(
                     "units_left_that_day": float(seen.left_by_day[node, day]),
                 },
                 sentence=(
-                    f"{names[node]} is likely to be late from {today + timedelta(days=day):%Y-%m-%d}: about"
+                    f"{names[node]} is {seen.chance[node]:.0%} likely to be late, from"
+                    f" {today + timedelta(days=day):%Y-%m-%d} on: about"
                     f" {seen.units_late[node]:,.0f} units within {seen.late_by_day.shape[1]} days, and"
                     f" {seen.left_by_day[node, day]:,.0f} left over that evening."
                 ),

@@ -37,8 +37,9 @@ class Spikes:
 
 
 def spikes(
-    units: Float64, levels: Float64, quantiles: Float64, *, share_of_day: float = 1.0, false_share: float = 0.1
-) -> Spikes:
+    units: Float64, levels: Float64, quantiles: Float64, *, share_of_day: float = 1.0, false_share: float = 0.1,
+    of: int | None = None,
+) -> Spikes:  # fmt: skip
     """Which series sold more than their forecast allows for.
 
     units         float64[n], wanted on that day until now
@@ -46,6 +47,8 @@ def spikes(
     quantiles     float64[n, level], of the whole day
     share_of_day  that has passed, by what is usually sold in its hours
     false_share   of those told of
+    of            how many series there are; None: as many as are given. Where only those that sold are looked at, the
+                  others count as well, or chance would be taken for a spike more often
 
     Raises ValueError.
     """
@@ -65,32 +68,36 @@ def spikes(
     limit = high + scale * np.log((1 - levels[-1]) / (1 - EXTREME)) + _ROOM_UNITS
     beyond = np.maximum(units - _ROOM_UNITS - high, 0.0)
     chance = np.where(units > high + _ROOM_UNITS, (1 - levels[-1]) * np.exp(-beyond / scale), 1.0)
-    wrong = _false_shares(chance)
+    wrong = _false_shares(chance, len(units) if of is None else max(of, len(units)))
     return Spikes(limit=limit, chance=chance, confidence=1 - wrong, is_spike=(units > limit) & (wrong <= false_share))
 
 
 def spike_findings(
-    seen: Spikes, units: Float64, names: Sequence[tuple[str, ...]], available: Float64, expected: Float64,
-    margin_minor: Float64, day: datetime, *, what: str = "item",
+    seen: Spikes, units: Float64, names: Sequence[tuple[str, ...]], available: Float64, mean: Float64, days: Float64,
+    margin_minor: Float64, day: datetime, *, what: str = "item", causes: Sequence[Subject] = (),
 ) -> list[Finding]:  # fmt: skip
-    """Spikes in words. The loss is the margin of what will be missing if demand stays so until the next supply.
+    """Spikes in words. The loss is the margin of what will be missing until the next supply, if half of the excess
+    stays: the rest was this day's.
 
-    available, expected  float64[n]: units there, and units that the forecast expects until the next supply
-    margin_minor         float64[n], of a unit; day: when it begins
+    available     float64[n], units that are there after what was sold
+    mean, days    float64[n], units a day that the forecast expects, and days until the next supply
+    margin_minor  float64[n], of a unit; day: when it begins
+    causes        of each the wider one, such as its item; none are known if it is empty
     """
     out: list[Finding] = []
     for row in np.flatnonzero(seen.is_spike).tolist():
-        # Half of the excess is taken to last: the rest was this day's.
-        wanted = float(expected[row]) * (1 + 0.5 * (units[row] / max(seen.limit[row], 1.0) - 1)) + float(units[row])
+        lasting = float(mean[row]) + 0.5 * max(float(units[row] - mean[row]), 0.0)
+        wanted = lasting * float(days[row])
         missing = max(wanted - float(available[row]), 0.0)
         subject = Subject(what, tuple(names[row]))
         out.append(
             Finding(
                 kind=Kind.DEMAND_SPIKE, subject=subject, loss_minor=max(round(missing * float(margin_minor[row])), 0),
                 confidence=float(np.clip(seen.confidence[row], 0, 1)), since=day,
+                causes=(subject, causes[row]) if causes else (subject,),
                 numbers={
                     "units": float(units[row]), "limit_units": float(seen.limit[row]),
-                    "chance": float(seen.chance[row]),                    "missing_units": missing,
+                    "chance": float(seen.chance[row]), "missing_units": missing,
                 },
                 sentence=(
                     f"{units[row]:,.0f} of {subject} are wanted on {day:%Y-%m-%d}, where the forecast has less than"
@@ -125,19 +132,19 @@ def drift_findings(
                 confidence=1 - min(losses.shape[1] / 930, 1.0),
                 numbers={"loss_before": before, "loss_after": after},
                 sentence=(
-                    f"The forecast of {subject} is off by {after:.2f} since {periods[begun]:%Y-%m-%d}, where"
-                    f" {before:.2f} were usual (scaled loss)."
+                    f"The forecast of {', '.join(subject.key)} is off by {after:.2f} since {periods[begun]:%Y-%m-%d},"
+                    f" where {before:.2f} were usual (scaled loss)."
                 ),
             )
         )  # fmt: skip
     return out
 
 
-def _false_shares(chance: Float64) -> Float64:
-    """float64[n]: least share of false ones at which the step-up procedure would still tell of each."""
+def _false_shares(chance: Float64, of: int) -> Float64:
+    """float64[n]: least share of false ones at which the step-up procedure would still tell of each, one of `of`."""
     n = len(chance)
     order = np.argsort(chance, kind="stable")
-    stepped = np.minimum(chance[order] * n / np.arange(1, n + 1), 1.0)
+    stepped = np.minimum(chance[order] * of / np.arange(1, n + 1), 1.0)
     out = np.empty(n)
     out[order] = np.minimum.accumulate(stepped[::-1])[::-1]
     return out

@@ -36,11 +36,12 @@ class Suppliers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """float64[line]: chance to come after the day it is needed, days late that are expected (after its own date), units
-    that are expected to be missing of it for good"""
+    """float64[line]: chance to come after the day it is needed, days late that are expected (after its own date), days
+    without stock if it does come after the day it is needed, units that are expected to be missing of it for good"""
 
     chance: Float64
     expected_days: Float64
+    missing_days: Float64
     units_short: Float64
 
 
@@ -83,27 +84,35 @@ def foreseen(
     chance = np.clip(_at(learned.tail[supplier], room) / still, 0.0, 1.0)
     # Mean of what is left: the area under the tail beyond the age.
     beyond = np.where(age[:, None] <= _DAYS, learned.tail[supplier], 0.0).sum(axis=1) / still
+    after = _at(learned.tail[supplier], room)
+    missing = np.where(room[:, None] <= _DAYS, learned.tail[supplier], 0.0).sum(axis=1) / after
+    # Since it ran out, if it has.
+    missing = missing + np.maximum((now - needed_at) / DAY_US, 0.0)
     come = units * learned.share[supplier]
     if advised_units is not None:
         come = np.where(np.isnan(advised_units), come, np.minimum(advised_units, units))
-    return Late(chance=chance, expected_days=np.maximum(age, _DAYS[0]) + beyond, units_short=units - come)
+    return Late(
+        chance=chance, expected_days=np.maximum(age, _DAYS[0]) + beyond, missing_days=missing, units_short=units - come
+    )  # fmt: skip
 
 
 def findings(
     seen: Late, names: Sequence[str], suppliers: Sequence[str], needed_at: Int64, units: Float64, margin_minor: Float64,
-    now: datetime, *, daily_units: Float64, chance_min: float = 0.5, short_min: float = 0.1,
+    now: datetime, *, daily_units: Float64, chance_min: float = 0.3, short_min: float = 0.1,
+    keys: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Finding]:  # fmt: skip
     """Late and short lines in words.
 
     margin_minor  float64[line], of a unit; daily_units: wanted a day once the stock has run out
     short_min     share of the units that must be missing
+    keys          what each line is known by; None: by its name
     """
     out: list[Finding] = []
     for line in np.flatnonzero((seen.chance >= chance_min) | (seen.units_short >= short_min * units)).tolist():
-        subject = Subject("inbound", (names[line],))
+        subject = Subject("inbound", (names[line],) if keys is None else keys[line])
         causes = (subject, Subject("supplier", (suppliers[line],)))
         if seen.chance[line] >= chance_min:
-            lost = min(float(daily_units[line]) * max(float(seen.expected_days[line]), 1.0), float(units[line]))
+            lost = min(float(daily_units[line]) * float(seen.missing_days[line]), float(units[line]))
             out.append(
                 Finding(
                     kind=Kind.INBOUND_LATE, subject=subject, causes=causes, since=now,

@@ -34,8 +34,10 @@ _NEIGHBOURS: Final = 3
 _SOON_H: Final = 0.25
 _LATER_H: Final = 12.0
 _LATER_SHARE: Final = 0.2
-# How alike an order is that was meant to be the same one: one line may have been added.
-_SAME_BASKET: Final = 0.9
+# Who has forgotten something comes back within some hours.
+_FORGOT_H: Final = 6.0
+# How alike an order is that was meant to be the same one: now and then a line was added.
+_SAME_BASKET: Final = 0.98
 _SAME_ADDRESS: Final = 0.97
 _SAME_CUSTOMER: Final = 0.9
 
@@ -112,12 +114,14 @@ class Habits:
     same_basket   share of those that are the same as the one before
     same_address  share of those that go to the same address
     twice         share of orders that are placed twice
+    soon          share of orders that another, different one follows within hours: something was forgotten
     """
 
     per_hour: float
     same_basket: float
     same_address: float
     twice: float = 0.002
+    soon: float = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +164,11 @@ def learn_times(
         # Few at risk say little: the rate of the hours before goes on, with the weight of three orders.
         usual = -np.expm1(-rate * width[b])
         hazard[:, b] = (of_state[:, b] + 3 * usual) / (risk_of_state[:, b] + 3)
-        rate = -np.log1p(-np.minimum(hazard[:, b], 0.999)) / width[b]
+        # In hours that were waited, not in bins: six hours without one are six, however finely they are divided.
+        share = np.minimum(of_state[:, b] / np.maximum(risk_of_state[:, b], 1e-9), 0.999)
+        some = of_state[:, b] > 0
+        each = np.where(some, share / -np.log1p(-np.where(some, share, 0.5)), 1.0)
+        rate = (3 + of_state[:, b]) / (3 / rate + risk_of_state[:, b] * width[b] * each)
     own = (leaves + weight * hazard[:, None, :]) / (at_risk + weight)
     log_staying = np.zeros((states, nodes, bins + 1))
     log_staying[:, :, 1:] = np.cumsum(np.log1p(-np.minimum(own, 0.9999)), axis=2)
@@ -182,13 +190,20 @@ def stuck(state: Int64, node: Int64, hours: Float64, learned: Times) -> Stuck:
 
 def stuck_findings(
     seen: Stuck, hours: Float64, names: Sequence[str], state: Sequence[str], node: Sequence[str], loss_minor: Float64,
-    now: datetime, *, confidence_min: float = 0.5,
+    now: datetime, *, confidence_min: float = 0.3, called: Sequence[str] | None = None,
 ) -> list[Finding]:  # fmt: skip
-    """Stuck orders in words: order, state and node of each row; loss_minor float64[n] if it stays so."""
+    """Stuck orders in words: order, state and node ("": a queue, which is nowhere) of each row; loss_minor float64[n]
+    if it stays so.
+
+    confidence_min  what an incident that is open stays open for
+    called          what people call each order; None: by its name
+    """
     out: list[Finding] = []
     for row in np.flatnonzero(seen.confidence >= confidence_min).tolist():
-        where = Subject("node", (node[row],))
         subject = Subject("order", (names[row],))
+        # In a queue orders wait for the same thing, wherever they would be served from.
+        where = Subject("node", (node[row],)) if node[row] else Subject("queue", (state[row],))
+        place = f"{state[row]} at {node[row]}" if node[row] else f"in the queue {state[row]}"
         since = now - timedelta(hours=float(hours[row]))
         out.append(
             Finding(
@@ -199,7 +214,7 @@ def stuck_findings(
                     "most_hours": float(seen.most_hours[row]), "staying_share": float(seen.staying[row]),
                 },
                 sentence=(
-                    f"Order {names[row]} has been {state[row]} at {node[row]} for {hours[row]:,.0f} hours; half of them"
+                    f"Order {(called or names)[row]} has been {place} for {hours[row]:,.0f} hours; half of them"
                     f" leave within {seen.median_hours[row]:,.1f}, 99 of 100 within {seen.most_hours[row]:,.0f}."
                 ),
             )
@@ -209,7 +224,7 @@ def stuck_findings(
 
 def learn_habits(history: Orders, *, twice: float = 0.002) -> Habits:
     """How customers come back, from past orders: of those that follow another of the customer by two days to a month,
-    for sooner ones may be the same order."""
+    for sooner ones may be the same order; and of sooner ones that have another basket, which are not."""
     known = history.customer >= 0
     order = np.lexsort((history.placed_at[known], history.customer[known]))
     customer, address = history.customer[known][order], history.address[known][order]
@@ -221,8 +236,14 @@ def learn_habits(history: Orders, *, twice: float = 0.002) -> Habits:
     # Two of ten orders the same and nine of ten to the same address, until ten have been seen.
     same_basket = (int((basket[1:] == basket[:-1])[again].sum()) + 2) / (count + 10)
     same_address = (int((address[1:] == address[:-1])[again].sum()) + 9) / (count + 10)
+    forgot = (customer[1:] == customer[:-1]) & (gap <= 2 * DAY_US) & (basket[1:] != basket[:-1])
+    per_hour = (count + 1) / (hours + 30 * 24)
+    # Beyond those that come back within two days as they do within any two.
+    more = max(int(forgot.sum()) - per_hour * 48 * len(customer), 0.0)
     return Habits(
-        per_hour=(count + 1) / (hours + 30 * 24),
+        per_hour=per_hour,
+        # As long as few orders were seen, one in 200.
+        soon=(more + 1) / (len(customer) + 200),
         same_basket=same_basket,
         same_address=min(same_address, 0.99),
         twice=twice,
@@ -235,7 +256,8 @@ def duplicates(orders: Orders, habits: Habits, *, within_hours: float = 48.0, co
 
     With g hours between them, and s the share of orders with that basket, the odds are
 
-        twice f(g) / (per_hour e^(-per_hour g)) x P(basket, address, customer | same) / P(... | customer came back),
+        twice f(g) / (per_hour e^(-per_hour g) + soon e^(-g / 6) / 6)
+            x P(basket, address, customer | same) / P(... | customer came back),
         P(same basket | came back) = same_basket + (1 - same_basket) s
 
     of customers who are not known to be the same, but whose address is, the rate is that of an address.
@@ -271,8 +293,12 @@ def duplicates(orders: Orders, habits: Habits, *, within_hours: float = 48.0, co
     return Pairs(earlier=one[best], later=two[best], confidence=p[best], hours=gap[best])
 
 
-def duplicate_findings(pairs: Pairs, orders: Orders, names: Sequence[str], loss_minor: Float64) -> list[Finding]:
-    """Orders placed twice in words; loss_minor float64[n]: what it costs to ship an order that nobody wants."""
+def duplicate_findings(
+    pairs: Pairs, orders: Orders, names: Sequence[str], loss_minor: Float64, *, called: Sequence[str] | None = None
+) -> list[Finding]:
+    """Orders placed twice in words; loss_minor float64[n]: what it costs to ship an order that nobody wants. called:
+    what people call each order; None: by its name."""
+    called = called or names
     out: list[Finding] = []
     for pair in range(len(pairs.later)):
         first, second = int(pairs.earlier[pair]), int(pairs.later[pair])
@@ -288,7 +314,7 @@ def duplicate_findings(pairs: Pairs, orders: Orders, names: Sequence[str], loss_
                 loss_minor=round(float(loss_minor[second])), since=moment(int(orders.placed_at[second])),
                 numbers={"hours_between": gap, "same_parts": len(same)},
                 sentence=(
-                    f"Order {names[second]} came {gap * 60:,.0f} minutes after {names[first]}, with the same"
+                    f"Order {called[second]} came {gap * 60:,.0f} minutes after {called[first]}, with the same"
                     f" {', '.join(same)}: {p:.0%} likely the same order again."
                 ),
             )
@@ -324,7 +350,8 @@ def _seen_before(basket: Int64, order: Int64, baskets: int) -> Float64:
 
 def _log_odds(orders: Orders, habits: Habits, first: Int64, second: Int64, gap: Float64, usual: Float64) -> Float64:
     soon = (1 - _LATER_SHARE) / _SOON_H * np.exp(-gap / _SOON_H) + _LATER_SHARE / _LATER_H * np.exp(-gap / _LATER_H)
-    odds = np.log(habits.twice * soon) - np.log(habits.per_hour) + habits.per_hour * gap
+    again = habits.per_hour * np.exp(-habits.per_hour * gap) + habits.soon / _FORGOT_H * np.exp(-gap / _FORGOT_H)
+    odds = np.log(habits.twice * soon) - np.log(again)
 
     def told(values: Int64, if_same: float, if_not: Float64 | float) -> Float64:
         alike = values[first] == values[second]

@@ -15,7 +15,7 @@ sells at other nodes, and the node of other items, tells more (`across`): then t
 base.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -279,11 +279,11 @@ def worth_counting(
 
 
 def findings(
-    counts: Counts, positions: Positions, beliefs: Beliefs, names: Sequence[tuple[str, str]], now: datetime, *,
-    confidence_min: float = 0.3,
+    counts: Counts, positions: Positions, beliefs: Beliefs,
+    names: Sequence[tuple[str, str]] | Mapping[int, tuple[str, str]], now: datetime, *, confidence_min: float = 0.3,
 ) -> list[Finding]:  # fmt: skip
-    """Phantoms in words, in the order of counts; names: (sku, node) of each position. Those at one node may have one
-    cause, the node."""
+    """Phantoms in words, in the order of counts; names: (sku, node) of each position that is counted. Those at one node
+    may have one cause, the node."""
     out: list[Finding] = []
     for place in range(len(counts.row)):
         row = int(counts.row[place])

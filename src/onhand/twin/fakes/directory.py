@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from onhand.twin.fakes import amazon, medusa, shopify, square, vendure, woocommerce
+from onhand.twin.fakes import amazon, medusa, shopify, square, stripe, vendure, woocommerce
 from onhand.twin.fakes.files import Hub, Tills
 from onhand.twin.fakes.market import Market
-from onhand.twin.fakes.stands import Amazon, Other, Shopify, Square, Stand, WooCommerce
+from onhand.twin.fakes.stands import Amazon, Other, Shopify, Square, Stand, Stripe, WooCommerce
 
 # Simulated seconds that a third party usually takes.
 _SHIP_S = 15 * 60.0
@@ -32,6 +32,7 @@ def stand(name: str, *, seed: int = 1, speed: float = 1.0, files: Path | None = 
         "medusa": lambda: Other(medusa.Shop(), seed=seed, name=name),
         "shopify": lambda: Shopify(shopify.Shop(restore_per_s=100 * min(speed, _FASTER_MAX)), seed=seed),
         "square": lambda: Square(square.Shop(), seed=seed),
+        "stripe": lambda: Stripe(stripe.Account(), seed=seed),
         "tills": lambda: Tills(folder(), seed=seed),
         "vendure": lambda: Other(vendure.Shop(), seed=seed, name=name),
         "woocommerce": lambda: WooCommerce(woocommerce.Shop(), seed=seed),

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from onhand.twin.fakes import amazon, shopify, square, woocommerce
+from onhand.twin.fakes import amazon, shopify, square, stripe, woocommerce
 from onhand.twin.fakes.courier import Courier, Message
 from onhand.twin.fakes.weather import Sky, Weather
 
@@ -372,6 +372,23 @@ class Square(Stand):
 
     def paid(self) -> list[str]:
         return [i for i, o in self.shop.orders.items() if not o["net_amount_due_money"]["amount"]]
+
+
+class Stripe(Stand):
+    """Takes money and sells nothing; tells of what happens to it by webhook, late, twice and in no order."""
+
+    name = "stripe"
+    shop: stripe.Account
+
+    def __init__(self, shop: stripe.Account, *, seed: int = 1) -> None:
+        super().__init__(shop, seed=seed)
+        self._told = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await super().__call__(scope, receive, send)
+        for event in self.shop.events[self._told :]:
+            self.courier.post(self.shop.deliver(event))
+        self._told = len(self.shop.events)
 
 
 class Other(Stand):

@@ -144,6 +144,20 @@ class Bench:
         """So many units of one item that are to be shipped for us; the same for the same number."""
         raise NotOnBench("fulfilments")
 
+    # What somebody who takes money does -----------------------------------------------------------------------------
+
+    def card(self, *, pays: bool = True) -> str:
+        """A token of somebody's way to pay, that the bank accepts or always declines."""
+        raise NotOnBench("ways to pay")
+
+    def moved(self, payment_id: str) -> tuple[int, int, int]:
+        """(held now, captured, given back) of a payment, in minor units."""
+        raise NotOnBench("payments")
+
+    def payments(self) -> int:
+        """How many amounts were ever held."""
+        raise NotOnBench("payments")
+
     # What is there --------------------------------------------------------------------------------------------------
 
     def shown(self, external_id: str) -> int:

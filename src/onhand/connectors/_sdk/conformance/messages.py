@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from onhand.connectors._sdk.conformance.bench import Delivery
 from onhand.connectors._sdk.conformance.kit import Kit, case, expect
 from onhand.connectors._sdk.interface import NotGenuine, Refused, Unavailable
-from onhand.connectors._sdk.values import ChannelOrder, Received
+from onhand.connectors._sdk.values import ChannelOrder, PaymentHint, Received
 
 
 def _receive(kit: Kit, delivery: Delivery, credentials: Mapping[str, str] | None = None) -> Received:
@@ -29,7 +29,7 @@ def _bought(kit: Kit) -> str:
 
 @case("messages")
 async def a_genuine_message_is_taken_and_read(kit: Kit) -> None:
-    """What the channel signed is taken, and leads to its order."""
+    """What the channel signed is taken, and leads to its order, or to its payment."""
     order_id = _bought(kit)
     delivery = kit.bench.message(order_id)
     received = _receive(kit, delivery)
@@ -37,6 +37,7 @@ async def a_genuine_message_is_taken_and_read(kit: Kit) -> None:
     expect(received.reply[0] in range(200, 300), f"it is answered {received.reply[0]}")
     read = await kit.connector.read(kit.connection, received.topic, delivery.body)
     orders = [value.external_id for value in read if isinstance(value, ChannelOrder)]
+    orders += [value.id for value in read if isinstance(value, PaymentHint)]
     expect(orders == [order_id], f"it is about {order_id} and read as {orders}")
 
 

@@ -11,8 +11,17 @@ from urllib.parse import quote, urlsplit
 from onhand.connectors._sdk.conformance.breaking import answer
 from onhand.connectors._sdk.conformance.files import every_step_broken
 from onhand.connectors._sdk.conformance.kit import Kit, case, expect
+from onhand.connectors._sdk.conformance.paying import CHARGE
 from onhand.connectors._sdk.conformance.tap import Break
-from onhand.connectors._sdk.interface import Connector, Counter, NotGenuine, Refused, Shipper, Unavailable
+from onhand.connectors._sdk.interface import (
+    Connector,
+    Counter,
+    NotGenuine,
+    PaymentProvider,
+    Refused,
+    Shipper,
+    Unavailable,
+)
 
 _SHORTEST = 6
 
@@ -55,6 +64,7 @@ def _calls(kit: Kit) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
     """Everything that the connector can be asked, by name."""
     c, connection = kit.connector, kit.connection
     write = kit.bench.write("1", 1, key="k")
+    pays = cast("PaymentProvider", c)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "orders.pull": lambda: c.pull_orders(connection, None, since=kit.since),
         "orders.get": lambda: c.get_order(connection, "1"),
@@ -65,6 +75,9 @@ def _calls(kit: Kit) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         "sales.pull": lambda: c.pull_sales(connection, None, since=kit.since),
         "counts.pull": lambda: cast("Counter", c).pull_counts(connection, None, since=kit.since),
         "shipping.pull": lambda: cast("Shipper", c).pull_shipments(connection, None, since=kit.since),
+        "payments.authorise": lambda: pays.authorise(connection, CHARGE),
+        "payments.refund": lambda: pays.refund(connection, "1", 1, reason="returned", key="k"),
+        "payments.get": lambda: pays.get_payment(connection, "1"),
     }
     return [(name, call) for name, call in calls.items() if name in c.capabilities]
 

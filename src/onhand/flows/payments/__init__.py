@@ -1,0 +1,1 @@
+"""Payments beside orders: follow what happens to orders, carry out what is due, reconcile the days."""

@@ -1,0 +1,108 @@
+-- name: affected_orders
+-- Ids only: they are locked and looked at again before anything is done. Work in hand of a node is found by the index
+-- fulfilment_work, parcels under way by fulfilment_under_way, what waits for an item by queue_line_item.
+WITH lane AS (
+    SELECT n.node_id, l.carrier, l.place
+    FROM unnest(%(lane_nodes)s::text[], %(lane_carriers)s::text[], %(lane_places)s::text[]) AS l (node, carrier, place)
+    JOIN node n ON n.code = l.node
+), wanted AS (
+    SELECT i.item_id, n.node_id, c.channel_id
+    FROM unnest(%(skus)s::text[], %(sku_nodes)s::text[], %(sku_channels)s::text[]) AS t (sku, node, channel)
+    JOIN item i USING (sku) LEFT JOIN node n ON n.code = t.node LEFT JOIN channel c ON c.code = t.channel
+    WHERE (t.node = '' OR n.node_id IS NOT NULL) AND (t.channel = '' OR c.channel_id IS NOT NULL)
+), at_node AS (
+    SELECT f.order_id, f.node_id, f.carrier, f.pieces FROM fulfilment f
+    WHERE f.node_id IN (
+        SELECT node_id FROM lane UNION SELECT node_id FROM node WHERE code = ANY (%(nodes)s::text[])
+        UNION SELECT node_id FROM wanted WHERE node_id IS NOT NULL
+        UNION SELECT node_id FROM node WHERE %(carriers)s::text[] <> '{}' OR EXISTS (SELECT FROM wanted WHERE node_id IS NULL))
+      AND (f.status IN ('allocated', 'accepted', 'packed', 'partly_shipped') OR f.status = 'shipped')
+      AND f.status = ANY (%(statuses)s::text[])
+), found AS (
+    SELECT f.order_id FROM at_node f JOIN lane l USING (node_id) JOIN orders o USING (order_id)
+    WHERE f.carrier = l.carrier
+      AND l.place IN (o.request::json #>> '{destination,country}', o.request::json #>> '{destination,region}')
+    UNION
+    SELECT order_id FROM at_node WHERE carrier = ANY (%(carriers)s::text[])
+    UNION
+    SELECT order_id FROM at_node WHERE node_id IN (SELECT node_id FROM node WHERE code = ANY (%(nodes)s::text[]))
+    UNION
+    SELECT f.order_id FROM at_node f JOIN orders o USING (order_id), json_array_elements(f.pieces::json) p, wanted w
+    WHERE (p ->> 1)::int = w.item_id AND (w.node_id IS NULL OR w.node_id = f.node_id)
+      AND (w.channel_id IS NULL OR w.channel_id = o.channel_id)
+      AND (p ->> 2)::int > coalesce((p ->> 3)::int, 0)
+    UNION
+    SELECT q.order_id FROM queue_line q JOIN wanted w USING (item_id) WHERE %(waiting)s AND w.node_id IS NULL AND w.channel_id IS NULL
+    UNION
+    SELECT q.order_id FROM queue_line q JOIN inbound i USING (inbound_id)
+    WHERE %(waiting)s AND i.reference = ANY (%(references)s::text[])
+    UNION
+    SELECT order_id FROM orders WHERE order_id = ANY (%(ids)s::uuid[]) AND status NOT IN ('cancelled', 'delivered')
+    UNION
+    SELECT order_id FROM orders WHERE external_id = ANY (%(numbers)s::text[]) AND status NOT IN ('cancelled', 'delivered')
+)
+SELECT order_id::text FROM found WHERE order_id > %(after)s::uuid ORDER BY order_id LIMIT %(limit)s;
+
+-- name: listings
+SELECT c.code, i.sku FROM listing l JOIN channel c USING (channel_id) JOIN item i USING (item_id)
+WHERE (c.code, i.sku) IN (SELECT * FROM unnest(%(channels)s::text[], %(skus)s::text[]))
+   OR i.sku = ANY (%(all_of)s::text[])
+ORDER BY c.code, i.sku;
+
+-- name: customer
+SELECT 1 FROM customer WHERE customer_id = %(customer_id)s FOR UPDATE;
+
+-- name: opt_out
+INSERT INTO message_opt_out (customer_id) VALUES (%(customer_id)s) ON CONFLICT DO NOTHING;
+
+-- name: opt_in
+DELETE FROM message_opt_out WHERE customer_id = %(customer_id)s;
+
+-- name: give_up_sending
+-- A worker died while it sent these: nobody knows whether they left, so they are not sent again.
+UPDATE customer_message SET status = 'unknown', why = 'its worker ended while it was being sent', lease_until = NULL
+WHERE status = 'sending' AND lease_until < clock_timestamp();
+
+-- name: take_message
+SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident
+FROM customer_message m JOIN run r USING (run_id) JOIN incident i ON i.incident_id = r.subject
+WHERE m.status = 'due' AND m.due_at <= %(now)s
+ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
+
+-- name: facts_of_message
+-- What it says, as it is now.
+SELECT o.external_id, ch.code AS channel, o.status, o.placed_at, o.deliver_by, o.request, c.email, c.name,
+       x.customer_id IS NOT NULL AS is_unwanted, p.deliver_by AS promised, p.was, p.withdrawn_at,
+       (SELECT string_agg((l.quantity - l.cancelled) || ' x ' || it.sku, ', ' ORDER BY l.line_no)
+        FROM order_line l JOIN item it USING (item_id)
+        WHERE l.order_id = o.order_id AND l.quantity > l.cancelled) AS items
+FROM orders o JOIN channel ch USING (channel_id)
+LEFT JOIN customer c ON c.customer_id = o.customer_id AND c.erased_at IS NULL
+LEFT JOIN message_opt_out x ON x.customer_id = c.customer_id
+LEFT JOIN new_promise p ON p.order_id = o.order_id AND p.promise_no = %(promise_no)s
+WHERE o.order_id = %(order_id)s
+FOR UPDATE OF o;
+
+-- name: put_off
+UPDATE customer_message SET due_at = %(due_at)s WHERE message_id = %(message_id)s;
+
+-- name: drop_message
+UPDATE customer_message SET status = 'dropped', why = %(why)s WHERE message_id = %(message_id)s;
+
+-- name: sending
+UPDATE customer_message SET status = 'sending', lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE message_id = %(message_id)s;
+
+-- name: sent
+UPDATE customer_message SET status = 'sent', sent_at = %(now)s, lease_until = NULL
+WHERE message_id = %(message_id)s AND status = 'sending';
+
+-- name: not_sent
+-- The server said no before it took the message.
+UPDATE customer_message SET status = %(status)s, failures = failures + 1, due_at = %(due_at)s, why = %(why)s,
+    lease_until = NULL
+WHERE message_id = %(message_id)s AND status = 'sending';
+
+-- name: is_unknown
+UPDATE customer_message SET status = 'unknown', why = %(why)s, lease_until = NULL
+WHERE message_id = %(message_id)s AND status = 'sending';

@@ -1,0 +1,363 @@
+"""Take the steps of runs, one transaction each: the run is held, the next move decided, made and recorded together.
+
+A worker that dies leaves its run where the last commit left it, and another goes on from there. One that comes late,
+after its lease, finds the run under another attempt and stops. A step that fails is tried again, later each time; in
+the end what was done is taken back, the last first.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import structlog
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.autopilot.model import Action, Domain, Verdict
+from onhand.autopilot.store import enter, lock_domain
+from onhand.base.actor import Actor
+from onhand.errors import DatabaseUnavailable
+from onhand.flows.autopilot.permit import permit
+from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place
+from onhand.flows.playbooks.steps import DOING
+from onhand.flows.playbooks.telling import KIND, tell
+from onhand.flows.state import State
+from onhand.incidents.playbooks import store
+from onhand.incidents.playbooks.decide import Ask, End, Pass, PutBack, Rest, Take, WaitFor, next_move
+from onhand.incidents.playbooks.facts import Case, Spent, Unanswerable, facts
+from onhand.incidents.playbooks.model import LimitIn, PlaybookIn, domain_of
+from onhand.workflows import store as runs
+from onhand.workflows.model import Outcome, Part, Run, Status, Taken
+
+log = structlog.get_logger(__name__)
+
+LEASE_S: Final = 30.0
+FAILURES_MAX: Final = 5
+_BACK_OFF: Final = timedelta(seconds=2)
+_BACK_OFF_MAX: Final = timedelta(minutes=10)
+
+Fault = Callable[[str, int, str], None]
+"""Called at the boundaries of steps, for tests that fail or end the process there: ("before" | "inside" | "after",
+number of the step, what is done)."""
+
+
+class Permit(Protocol):
+    """Whether an action may be taken without a person; asked inside the transaction that takes it."""
+
+    def __call__(self, conn: Connection[TupleRow], action: Action, /, *, now: datetime) -> Verdict: ...
+
+
+def _no_fault(when: str, step_no: int, what: str) -> None:
+    """Nothing goes wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What one transaction came to: whether the run can go on at once, what memory must learn, and which step it was
+    of."""
+
+    goes_on: bool
+    did: Did | None = None
+    of: tuple[int, str] | None = None
+
+
+class _NotPermitted(Exception):
+    """The guardrails keep a person between, or refuse: nothing is written of what was meant."""
+
+    def __init__(self, action: Action, says: dict[str, Any]) -> None:
+        self.action, self.says = action, says
+        super().__init__(action.reference)
+
+
+class Runner:
+    """Works on runs of playbooks. Any number of processes may have one."""
+
+    def __init__(
+        self, state: State, *, permit: Permit = permit, lease_s: float = LEASE_S, fault: Fault = _no_fault
+    ) -> None:
+        self._state = state
+        self._permit = permit
+        self._lease_s = lease_s
+        self._fault = fault
+
+    def work(self, stop: threading.Event | None = None) -> int:
+        """Take what is due, one run after the other, until there is none or `stop` is set; how many were taken."""
+        taken = 0
+        while stop is None or not stop.is_set():
+            with self._state.db.connection() as conn:
+                mine = runs.take(conn, KIND, lease_s=self._lease_s, now=self._state.now())
+            if mine is None:
+                break
+            taken += 1
+            self._go_on(mine, stop)
+        return taken
+
+    def _go_on(self, taken: Taken, stop: threading.Event | None) -> None:
+        db = self._state.db
+        try:
+            while stop is None or not stop.is_set():
+                try:
+                    made = db.transact(lambda conn: self._move(conn, taken))
+                except (runs.Fenced, DatabaseUnavailable):
+                    raise
+                except Exception as error:
+                    log.warning("a step of a playbook failed", run_id=taken.run_id, error=repr(error), exc_info=True)
+                    db.transact(lambda conn, error=error: self._failed(conn, taken, error))
+                    break
+                self._learn(made.did)
+                if made.of is not None:
+                    self._fault("after", *made.of)
+                if not made.goes_on:
+                    break
+            with db.connection() as conn:
+                runs.let_go(conn, taken)
+        except runs.Fenced:
+            log.warning("another worker has the run: stopped", run_id=taken.run_id, attempt=taken.attempt)
+
+    def _learn(self, did: Did | None) -> None:
+        state = self._state
+        if did is not None and did.written is not None:
+            did.written.tell(state)
+        elif did is not None and did.stock:
+            # It is committed: a memory that is behind costs a retry, never a unit.
+            with suppress(DatabaseUnavailable):
+                state.take([item for item, _ in did.stock], [node for _, node in did.stock])
+        state.db.notify()
+
+    # One move ----------------------------------------------------------------------------------------
+
+    def _move(self, conn: Connection[TupleRow], taken: Taken) -> _Made:
+        now = self._state.now()
+        run = runs.hold(conn, taken, lease_s=self._lease_s)
+        version = store.get_version(conn, run.name, run.version)
+        case = store.get_case(conn, run.subject)
+        assert version is not None and case is not None, "a run keeps its version, and its incident is not deleted"
+        playbook = version.playbook()
+        parts = runs.parts_of(conn, [run.run_id])[run.run_id]
+        known = facts(case, _spent(parts), now)
+        move = next_move(playbook, run, parts, known, is_over=case.is_over, now=now)
+        match move:
+            case Take(step_no):
+                return self._take(conn, run, playbook, case, parts, known, step_no, now)
+            case Pass(step_no, why):
+                self._record(conn, run, playbook, step_no, "skipped", why, now)
+                self._next_step(conn, run, now)
+            case WaitFor(step_no, until):
+                runs.move(conn, run, status="ready", waited=step_no, due_at=until, now=now)
+                return _Made(goes_on=False)
+            case Ask(step_no, why):
+                self._ask(conn, run, step_no, why, {}, now)
+                return _Made(goes_on=False)
+            case PutBack(part):
+                return self._put_back(conn, run, case, known, part, now)
+            case Rest(until):
+                runs.move(conn, run, status="standing", due_at=until, now=now)
+                return _Made(goes_on=False)
+            case End(is_undone, why):
+                status: Status = "undone" if is_undone else "done"
+                runs.move(conn, run, status=status, due_at=now, why=why, error=run.error, now=now)
+                spent = _spent(parts)
+                totals = {"orders": spent.orders, "units": spent.units, "cost_minor": spent.cost_minor}
+                tell(self._state.db, conn, run, "run.ended", {"status": status, "why": why, **totals})
+                return _Made(goes_on=False)
+        return _Made(goes_on=True)
+
+    def _take(
+        self,
+        conn: Connection[TupleRow],
+        run: Run,
+        playbook: PlaybookIn,
+        case: Case,
+        parts: list[Part],
+        known: dict[str, Any],
+        step_no: int,
+        now: datetime,
+    ) -> _Made:
+        step = playbook.steps[step_no - 1]
+        self._fault("before", step_no, step.do)
+        at: At[Any] = At(
+            state=self._state, conn=conn, run=run, case=case, known=known, now=now, step=step, parts=tuple(parts),
+            left=_left(step.limit, [p for p in parts if p.step_no == step_no]), by=_actor(run, case),
+        )  # fmt: skip
+        asks = step.approval == "auto" and run.approved != step_no
+        if asks:
+            # Whoever acts in a domain takes turns, and takes this lock before those of orders and positions.
+            enter(conn)
+            lock_domain(conn, Domain(domain_of(step)))
+        meant: Meant | Nothing | _Refused
+        try:
+            # What was claimed and locked for something that is not done is let go of again.
+            with conn.transaction():
+                meant = DOING[step.do].mean(at)
+                if isinstance(meant, Meant) and asks:
+                    action = _action(run, step, meant, case)
+                    if self._permit(conn, action, now=now).do != "act":
+                        raise _NotPermitted(action, _says(meant))
+                did = meant.do() if isinstance(meant, Meant) and step.approval != "notify_only" else None
+        except _NotPermitted as stopped:
+            # Asked again, so that the answer is kept: the domain is locked, so it is the same.
+            verdict = self._permit(conn, stopped.action, now=now)
+            if verdict.do == "recommend":
+                self._ask(conn, run, step_no, verdict.detail, stopped.says, now)
+                return _Made(goes_on=False)
+            meant, did = _Refused(verdict.detail), None
+        except Unanswerable as error:
+            meant, did = _Refused(str(error)), None
+        if isinstance(meant, Nothing) and meant.cursor is not None:
+            # It looked in vain so far: on with the rest, without a record of nothing.
+            runs.move(
+                conn, run, status="ready", step_no=step_no, part_no=run.part_no + 1, cursor=meant.cursor,
+                waited=run.waited, due_at=now, now=now,
+            )  # fmt: skip
+            return _Made(goes_on=True)
+        if isinstance(meant, _Refused):
+            self._record(conn, run, playbook, step_no, "refused", meant.why, now)
+        elif isinstance(meant, Nothing):
+            if at.is_first or not any(p.step_no == step_no for p in parts):
+                self._record(conn, run, playbook, step_no, "skipped", meant.why, now)
+        elif did is None:
+            self._record(conn, run, playbook, step_no, "told", "the playbook wants it told only", now, _says(meant))
+        else:
+            part = Part(
+                step_no=step_no, part_no=run.part_no, kind=step.do, outcome="done", result=did.result, undo=did.undo,
+                cost_minor=did.cost_minor, orders=did.orders, units=did.units,
+            )  # fmt: skip
+            runs.record(conn, run, part, now=now)
+            self._tell_step(conn, run, part, step.name)
+        self._fault("inside", step_no, step.do)
+        if did is not None and did.cursor is not None:
+            due = now if did.again_in is None else now + did.again_in
+            runs.move(
+                conn, run, status="ready", step_no=step_no, part_no=run.part_no + 1, cursor=did.cursor,
+                waited=run.waited, due_at=due, now=now,
+            )  # fmt: skip
+            goes_on = did.again_in is None
+        else:
+            self._next_step(conn, run, now)
+            goes_on = True
+        return _Made(goes_on=goes_on, did=did, of=(step_no, step.do))
+
+    def _put_back(
+        self, conn: Connection[TupleRow], run: Run, case: Case, known: dict[str, Any], part: Part, now: datetime
+    ) -> _Made:
+        assert part.undo is not None, "only what can be put back is"
+        self._fault("before", part.step_no, f"undo {part.kind}")
+        at = Place(
+            state=self._state, conn=conn, run=run, case=case, known=known, left=LimitIn(), now=now,
+            by=_actor(run, case),
+        )  # fmt: skip
+        undone = DOING[part.kind].undo(at, part.undo)
+        runs.record_undone(conn, run, part, undone.result, now=now)
+        facts = {"step": part.step_no, "part": part.part_no, "do": part.kind, "result": undone.result}
+        tell(self._state.db, conn, run, "run.undone_step", facts)
+        runs.move(
+            conn, run, status=run.status, step_no=run.step_no, part_no=run.part_no, cursor=run.cursor,
+            waited=run.waited, due_at=now, why=run.why, error=run.error, now=now,
+        )  # fmt: skip
+        self._fault("inside", part.step_no, f"undo {part.kind}")
+        did = Did(written=undone.written, stock=undone.stock)
+        return _Made(goes_on=True, did=did, of=(part.step_no, f"undo {part.kind}"))
+
+    def _record(
+        self,
+        conn: Connection[TupleRow],
+        run: Run,
+        playbook: PlaybookIn,
+        step_no: int,
+        outcome: Outcome,
+        why: str,
+        now: datetime,
+        result: dict[str, Any] | None = None,
+    ) -> None:
+        step = playbook.steps[step_no - 1]
+        part = Part(
+            step_no=step_no, part_no=run.part_no, kind=step.do, outcome=outcome, why=why, result=result or {}
+        )  # fmt: skip
+        runs.record(conn, run, part, now=now)
+        self._tell_step(conn, run, part, step.name)
+
+    def _tell_step(self, conn: Connection[TupleRow], run: Run, part: Part, name: str | None) -> None:
+        data = {
+            "step": part.step_no, "part": part.part_no, "do": part.kind, "name": name, "outcome": part.outcome,
+            "why": part.why, "result": part.result, "orders": part.orders, "units": part.units,
+            "cost_minor": part.cost_minor,
+        }  # fmt: skip
+        tell(self._state.db, conn, run, "run.step", data)
+
+    def _next_step(self, conn: Connection[TupleRow], run: Run, now: datetime) -> None:
+        runs.move(conn, run, status="ready", step_no=run.step_no + 1, due_at=now, now=now)
+
+    def _ask(
+        self, conn: Connection[TupleRow], run: Run, step_no: int, why: str, says: dict[str, Any], now: datetime
+    ) -> None:
+        runs.move(
+            conn, run, status="needs_approval", step_no=step_no, part_no=run.part_no, cursor=run.cursor,
+            waited=run.waited, due_at=now, why=why, now=now,
+        )  # fmt: skip
+        tell(self._state.db, conn, run, "run.needs_approval", {"step": step_no, "why": why, "meant": says})
+
+    def _failed(self, conn: Connection[TupleRow], taken: Taken, error: Exception) -> None:
+        """Try again, later each time; a step that fails too often is the reason to take back what was done. Putting
+        back is tried until it succeeds."""
+        now = self._state.now()
+        run = runs.hold(conn, taken, lease_s=self._lease_s)
+        failures = run.failures + 1
+        said = f"{type(error).__name__}: {error}"[:500]
+        wait = min(_BACK_OFF * 2 ** min(failures, 12), _BACK_OFF_MAX)
+        status, why = run.status, run.why
+        if failures >= FAILURES_MAX and run.status != "undoing":
+            status, why, wait, failures = "undoing", f"step {run.step_no} failed: {said}", timedelta(0), 0
+        runs.move(
+            conn, run, status=status, step_no=run.step_no, part_no=run.part_no, cursor=run.cursor, waited=run.waited,
+            due_at=now + wait, failures=failures, error=said, why=why, now=now,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The step is left out, and why."""
+
+    why: str
+
+
+def _spent(parts: list[Part]) -> Spent:
+    return Spent(
+        orders=sum(p.orders for p in parts),
+        units=sum(p.units for p in parts),
+        cost_minor=sum(p.cost_minor for p in parts),
+    )
+
+
+def _left(limit: LimitIn, parts: list[Part]) -> LimitIn:
+    """What is left of the limit of a step after its parts so far."""
+
+    def less(most: int | None, used: int) -> int | None:
+        return None if most is None else max(most - used, 0)
+
+    return LimitIn(
+        orders=less(limit.orders, sum(p.orders for p in parts)),
+        units=less(limit.units, sum(p.units for p in parts)),
+        money_minor=less(limit.money_minor, sum(p.cost_minor for p in parts)),
+    )
+
+
+def _action(run: Run, step: Any, meant: Meant, case: Case) -> Action:
+    """A part of a step as guardrails look at it: what is at stake is the incident's money at risk."""
+    return Action(
+        domain=Domain(domain_of(step)), key=meant.key, direction=meant.direction, money_minor=meant.money_minor,
+        currency=case.currency, units=meant.units, orders=meant.orders, confidence=case.confidence,
+        stake_minor=case.risk_minor, gain_minor=case.risk_minor - meant.money_minor, seen_at=case.seen_at,
+        reference=f"run:{run.run_id}/{run.step_no}/{run.part_no}",
+    )  # fmt: skip
+
+
+def _says(meant: Meant) -> dict[str, Any]:
+    numbers = {"orders": meant.orders, "units": meant.units, "money_minor": meant.money_minor}
+    return {name: n for name, n in numbers.items() if n} | meant.says
+
+
+def _actor(run: Run, case: Case) -> Actor:
+    return Actor(reason=f"playbook {run.name}@{run.version} for incident {case.incident_id}")

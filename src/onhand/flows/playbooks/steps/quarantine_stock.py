@@ -1,0 +1,83 @@
+"""Set free units aside that are probably not there, and make them free again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.targets import joined, positions_of
+from onhand.flows.record_entries import record_in
+from onhand.flows.serve_waiting import serve_waiting
+from onhand.incidents.playbooks.facts import number
+from onhand.incidents.playbooks.model import QuarantineStockIn
+from onhand.ledger.intake import EntryIn
+from onhand.ledger.store import Key, find_items, find_nodes, lock_positions
+
+_REASON = "suspected_phantom"
+
+
+class QuarantineStock:
+    """See QuarantineStockIn."""
+
+    def mean(self, at: At[QuarantineStockIn]) -> Meant | Nothing:
+        share = min(1.0, max(0.0, number(at.step.share, at.known)))
+        named = positions_of(at.case)
+        mine = at.claim("stock", [joined(key) for key in named])
+        named = [key for key in named if joined(key) in mine]
+        items = find_items(at.conn, {sku for sku, _ in named})
+        nodes = find_nodes(at.conn, {node for _, node in named})
+        keys = {(items[s][0], nodes[n]): (s, n) for s, n in named if s in items and n in nodes}
+        held = lock_positions(at.conn, list(keys))
+        left = at.left.units
+        rows: list[tuple[str, str, int]] = []
+        for key, name in keys.items():
+            units = int(share * held[key].available) if key in held else 0
+            if left is not None:
+                units = min(units, left)
+                left -= units
+            if units:
+                rows.append((*name, units))
+        if not rows:
+            return Nothing("nothing of what it touches is free")
+        total = sum(units for *_, units in rows)
+
+        def do() -> Did:
+            written = _record(at, "damage", rows)
+            done = [row for row, ok in zip(rows, written[1], strict=True) if ok]
+            assert done == rows, "what is free and locked can be set aside"
+            undo = {"stock": [list(row) for row in rows]}
+            return Did(result={"set_aside": total}, undo=undo, units=total, stock=written[0])
+
+        return Meant(key=("item_node", *rows[0][:2]), direction=-1, do=do, units=total)
+
+    def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
+        rows = [(sku, node, units) for sku, node, units in undo["stock"]]
+        items = find_items(at.conn, {sku for sku, *_ in rows})
+        nodes = find_nodes(at.conn, {node for _, node, _ in rows})
+        # A count may have found that they are not there: no more is made free than is set aside.
+        held = lock_positions(at.conn, [(items[s][0], nodes[n]) for s, n, _ in rows])
+        kept = [(s, n, min(u, held[items[s][0], nodes[n]].unavailable)) for s, n, u in rows]
+        kept = [row for row in kept if row[2]]
+        stock, done = _record(at, "restore", kept)
+        freed = sum(units for (*_, units), ok in zip(kept, done, strict=True) if ok)
+        return Undone(result={"free_again": freed, "gone": sum(u for *_, u in rows) - freed}, stock=stock)
+
+
+def _record(at: Place, kind: str, rows: list[tuple[str, str, int]]) -> tuple[tuple[Key, ...], list[bool]]:
+    """Positions that changed, and whether each entry was applied."""
+    state = at.state
+
+    def serve(conn: Connection[TupleRow], keys: list[Key]) -> None:
+        serve_waiting(state, conn, keys, by=at.by)
+
+    entries = [
+        EntryIn(kind=kind, sku=sku, node=node, quantity=units, reason=_REASON, reference=at.run.run_id)
+        for sku, node, units in rows
+    ]
+    recorded = record_in(
+        at.conn, state.catalogue, state.network.node_ids, entries, at.by, origin=state.db.origin, now=at.now,
+        serve_waiting=serve,
+    )  # fmt: skip
+    return tuple(recorded.positions), [result.status == "applied" for result in recorded.results]

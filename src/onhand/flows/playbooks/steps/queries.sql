@@ -1,0 +1,105 @@
+-- name: promise
+-- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
+WITH new AS (
+    SELECT t.order_id, t.was, t.deliver_by,
+           1 + coalesce((SELECT max(promise_no) FROM new_promise p WHERE p.order_id = t.order_id), 0) AS promise_no
+    FROM unnest(%(ids)s::uuid[], %(was)s::timestamptz[], %(deliver_by)s::timestamptz[]) AS t (order_id, was, deliver_by)
+), older AS (
+    UPDATE new_promise p SET withdrawn_at = %(now)s
+    FROM new WHERE p.order_id = new.order_id AND p.withdrawn_at IS NULL
+)
+INSERT INTO new_promise (order_id, promise_no, run_id, deliver_by, was, at)
+SELECT order_id, promise_no, %(run_id)s, deliver_by, was, %(now)s FROM new
+RETURNING order_id::text, promise_no;
+
+-- name: withdraw
+UPDATE new_promise p SET withdrawn_at = %(now)s
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+WHERE (p.order_id, p.promise_no) = (t.order_id, t.promise_no) AND p.withdrawn_at IS NULL;
+
+-- name: write_messages
+-- Once for the same words about the same order and promise, whatever run says them. Who has no address, was erased or
+-- does not want them gets none.
+INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
+SELECT %(words)s || '/' || t.order_id || '/' || coalesce(t.promise_no::text, ''), %(run_id)s, %(step_no)s, t.order_id,
+    t.promise_no, %(template)s::jsonb, %(now)s
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+JOIN orders o USING (order_id)
+JOIN customer c USING (customer_id)
+WHERE c.email IS NOT NULL AND c.erased_at IS NULL
+  AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
+ORDER BY t.order_id
+ON CONFLICT (key) WHERE status <> 'dropped' DO NOTHING
+RETURNING message_id;
+
+-- name: drop_messages
+WITH dropped AS (
+    UPDATE customer_message SET status = 'dropped', why = 'taken back'
+    WHERE message_id = ANY (%(ids)s) AND status = 'due' RETURNING message_id
+)
+SELECT (SELECT count(*) FROM dropped), (
+    SELECT count(*) FROM customer_message WHERE message_id = ANY (%(ids)s) AND status IN ('sending', 'sent', 'unknown'));
+
+-- name: unit_costs
+SELECT item_id, coalesce(unit_cost_minor, 0) FROM item WHERE item_id = ANY (%(items)s);
+
+-- name: of_channels
+-- Orders that a channel still speaks of: it says what is in them.
+SELECT order_id::text FROM channel_order WHERE order_id = ANY (%(ids)s::uuid[]);
+
+-- name: substitutes
+-- The other item of each, as its attribute names it; bundles neither take part nor take a place.
+SELECT i.item_id, o.item_id, o.sku, coalesce(o.unit_cost_minor, 0) - coalesce(i.unit_cost_minor, 0)
+FROM item i JOIN item o ON o.sku = i.attributes ->> %(attribute)s
+WHERE i.sku = ANY (%(skus)s::text[]) AND i.item_id <> o.item_id
+  AND NOT EXISTS (SELECT FROM bundle_component b WHERE b.bundle_id IN (i.item_id, o.item_id));
+
+-- name: free_units
+SELECT p.item_id, sum(greatest(p.on_hand - p.unavailable - p.allocated, 0))
+FROM stock_position p WHERE p.item_id = ANY (%(items)s) GROUP BY p.item_id;
+
+-- name: ask_counts
+INSERT INTO count_request (item_id, node_id, run_id, at)
+SELECT i.item_id, n.node_id, %(run_id)s, %(now)s
+FROM unnest(%(skus)s::text[], %(nodes)s::text[]) AS t (sku, node)
+JOIN item i ON i.sku = t.sku JOIN node n ON n.code = t.node
+ORDER BY i.item_id, n.node_id
+ON CONFLICT DO NOTHING
+RETURNING (SELECT sku FROM item i WHERE i.item_id = count_request.item_id),
+          (SELECT code FROM node n WHERE n.node_id = count_request.node_id);
+
+-- name: withdraw_counts
+DELETE FROM count_request c USING item i, node n
+WHERE i.item_id = c.item_id AND n.node_id = c.node_id AND c.run_id = %(run_id)s
+  AND (i.sku, n.code) IN (SELECT * FROM unnest(%(skus)s::text[], %(nodes)s::text[]))
+RETURNING i.sku, n.code;
+
+-- name: sources
+-- Nodes with an open lane to this one and units of the item beyond their safety stock, the most first.
+SELECT l.from_node_id, n.code, l.days, l.unit_cost_minor, l.units_per_day,
+       p.on_hand - p.unavailable - p.allocated - coalesce(p.safety_stock, n.safety_stock_default) AS free
+FROM lane l JOIN node n ON n.node_id = l.from_node_id JOIN stock_position p ON p.node_id = l.from_node_id
+WHERE l.to_node_id = %(node_id)s AND l.active AND n.active AND p.item_id = %(item_id)s
+  AND p.on_hand - p.unavailable - p.allocated > coalesce(p.safety_stock, n.safety_stock_default)
+ORDER BY free DESC, l.from_node_id;
+
+-- name: take_back_inbound
+-- Only while nothing of it has come and nobody was promised any of it.
+WITH open AS (
+    SELECT i.inbound_id FROM inbound i
+    WHERE i.reference = %(reference)s AND i.closed_at IS NULL
+      AND NOT EXISTS (SELECT FROM inbound_line l WHERE l.inbound_id = i.inbound_id AND (l.received > 0 OR l.promised > 0))
+    FOR UPDATE
+), lines AS (
+    DELETE FROM inbound_line l USING open WHERE l.inbound_id = open.inbound_id RETURNING l.inbound_id
+)
+SELECT DISTINCT inbound_id::text FROM lines;
+
+-- name: drop_inbound
+DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;
+
+-- name: inbound_lines
+SELECT i.reference, coalesce(i.supplier, ''), count(*), min(l.expected_at)
+FROM inbound i JOIN inbound_line l USING (inbound_id)
+WHERE i.reference = ANY (%(references)s::text[]) AND i.closed_at IS NULL AND l.received < l.quantity
+GROUP BY i.reference, i.supplier ORDER BY i.reference;

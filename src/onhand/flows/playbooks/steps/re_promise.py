@@ -1,0 +1,85 @@
+"""Promise a later day, and keep which promise holds: a message that tells of one that does not is not sent."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from onhand.db import queries
+from onhand.db.outbox import write_events
+from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.batch import locked, next_orders
+from onhand.flows.playbooks.targets import ON_ITS_WAY, WAITING
+from onhand.incidents.playbooks.facts import number
+from onhand.incidents.playbooks.model import RePromiseIn
+from onhand.orders.store import save
+
+SQL = queries(__file__)
+
+
+class RePromise:
+    """See RePromiseIn."""
+
+    def mean(self, at: At[RePromiseIn]) -> Meant | Nothing:
+        days = math.ceil(number(at.step.days, at.known))
+        if days < 1:
+            return Nothing("less than a day later")
+        batch = next_orders(at, (*ON_ITS_WAY, WAITING))
+        if isinstance(batch, Nothing):
+            return batch
+        orders = [o for o in batch.orders if o.deliver_by is not None]
+        if not orders:
+            return Nothing("none of the orders that it touches has a promise", batch.cursor)
+
+        def do() -> Did:
+            changes = [(o, replace(o, deliver_by=_later(o.deliver_by, days))) for o in orders]
+            save(at.conn, changes)
+            values = {
+                "run_id": at.run.run_id, "ids": [o.order_id for o in orders], "now": at.now,
+                "was": [b.deliver_by for b, _ in changes], "deliver_by": [a.deliver_by for _, a in changes],
+            }  # fmt: skip
+            numbers = dict(at.conn.execute(SQL["promise"], values).fetchall())
+            events = [
+                (
+                    "order.promised_anew",
+                    a.order_id,
+                    {"order_id": a.order_id, "was": b.deliver_by, "deliver_by": a.deliver_by},
+                )
+                for b, a in changes
+            ]
+            write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)
+            undo = {"orders": [[a.order_id, numbers[a.order_id], b.deliver_by, a.deliver_by] for b, a in changes]}
+            return Did(
+                result={"promised_anew": len(orders), "days_later": days}, undo=undo, orders=len(orders),
+                cursor=batch.cursor,
+            )  # fmt: skip
+
+        return Meant(key=("order", orders[0].order_id), direction=1, do=do, orders=len(orders))
+
+    def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
+        rows = {i: (n, _moment(was), _moment(then)) for i, n, was, then in undo["orders"]}
+        found = locked(at, rows)
+        still = [o for o in found if o.deliver_by == rows[o.order_id][2]]
+        save(at.conn, [(o, replace(o, deliver_by=rows[o.order_id][1])) for o in still])
+        ids = [*rows]
+        at.conn.execute(SQL["withdraw"], {"ids": ids, "numbers": [rows[i][0] for i in ids], "now": at.now})
+        events = [
+            (
+                "order.promised_anew",
+                o.order_id,
+                {"order_id": o.order_id, "was": o.deliver_by, "deliver_by": rows[o.order_id][1]},
+            )
+            for o in still
+        ]
+        write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)
+        return Undone(result={"promised_as_before": len(still), "left": len(rows) - len(still)})
+
+
+def _later(promised: datetime | None, days: int) -> datetime:
+    assert promised is not None, "only promised orders are promised anew"
+    return promised + timedelta(days=days)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,81 @@
+"""Raise the price of scarce items so that what there is lasts, step by step, and ask the old price again afterwards."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import onhand.catalog.store as catalog
+from onhand.db import queries
+from onhand.db.outbox import write_event
+from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.targets import skus_of
+from onhand.incidents.playbooks.facts import number
+from onhand.incidents.playbooks.model import ThrottlePriceIn, duration
+from onhand.incidents.playbooks.throttle import Bounds, throttled_price
+
+SQL = queries(__file__)
+
+
+class ThrottlePrice:
+    """See ThrottlePriceIn."""
+
+    def mean(self, at: At[ThrottlePriceIn]) -> Meant | Nothing:
+        step = at.step
+        days, rate = number(step.days, at.known), number(step.rate_per_day, at.known)
+        again = duration(step.again) if step.again is not None and at.run.part_no < step.times else None
+        mine = at.claim("price", skus_of(at.case))
+        prices = catalog.lock_prices(at.conn, mine)
+        items = {p.item_id for p in prices}
+        stock = dict(at.conn.execute(SQL["free_units"], {"items": sorted(items)}).fetchall())
+        begun = _begun(at)
+        bounds = Bounds(step_max=step.step_max, total_max=step.total_max, cap_minor=step.cap_minor)
+        asked: dict[str, tuple[int, int]] = {}
+        for p in prices:
+            if p.price_minor:
+                new = throttled_price(
+                    price_minor=p.price_minor, begun_minor=begun.get(p.sku, p.price_minor), rate_per_day=rate,
+                    units=float(stock.get(p.item_id, 0)), days=days, elasticity=step.elasticity, bounds=bounds,
+                )  # fmt: skip
+                if new != p.price_minor:
+                    asked[p.sku] = (p.price_minor, new)
+        if not asked:
+            return Nothing("no price is better than the one that is asked", None if again is None else "again")
+
+        def do() -> Did:
+            _ask(at, {p.sku: (p.item_id, asked[p.sku][1]) for p in prices if p.sku in asked})
+            undo = {"prices": [[sku, was, new] for sku, (was, new) in sorted(asked.items())]}
+            return Did(
+                result={"prices": {sku: new for sku, (_, new) in asked.items()}}, undo=undo,
+                cursor=None if again is None else "again", again_in=again,
+            )  # fmt: skip
+
+        says = {"prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()}}
+        return Meant(key=("item", min(asked)), direction=1, do=do, says=says)
+
+    def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
+        rows = {sku: (was, new) for sku, was, new in undo["prices"]}
+        prices = catalog.lock_prices(at.conn, rows)
+        # Somebody else's price is left alone.
+        ours = {p.sku: (p.item_id, rows[p.sku][0]) for p in prices if p.price_minor == rows[p.sku][1]}
+        _ask(at, ours)
+        return Undone(result={"restored": len(ours), "left": len(rows) - len(ours)})
+
+
+def _ask(at: Place, prices: Mapping[str, tuple[int, int]]) -> None:
+    if not prices:
+        return
+    catalog.set_prices(at.conn, dict(prices.values()))
+    data = {"items": [{"sku": sku, "item_id": item} for sku, (item, _) in sorted(prices.items())]}
+    write_event(at.conn, "item.changed", "items", data, actor=at.by, origin=0)
+    for sku, (_, price) in sorted(prices.items()):
+        told = {"sku": sku, "price_minor": price, "run_id": at.run.run_id, "incident_id": at.case.incident_id}
+        write_event(at.conn, "price.throttled", sku, told, actor=at.by, origin=at.state.db.origin)
+
+
+def _begun(at: At[ThrottlePriceIn]) -> dict[str, int]:
+    """Prices before the run's first change that stands."""
+    begun: dict[str, int] = {}
+    for part in at.parts:
+        if part.kind == "throttle_price" and part.undo is not None and part.undone_at is None:
+            for sku, was, _ in part.undo["prices"]:
+                begun.setdefault(sku, was)
+    return begun

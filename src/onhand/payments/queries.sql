@@ -1,0 +1,249 @@
+-- name: only_one
+-- One process at a time follows the orders.
+SELECT pg_try_advisory_xact_lock(hashtext('onhand payments'));
+
+-- name: is_needed
+-- Where nobody is connected nobody is paid: orders are not looked through for it.
+SELECT EXISTS (SELECT FROM channel WHERE connector <> %(api)s);
+
+-- name: skus
+SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
+
+-- name: told_of
+-- Orders with a payment that something was told of between two places of the outbox.
+WITH told AS (
+    SELECT left(subject, 36)::uuid AS order_id FROM event
+    WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
+      AND orders IS NULL AND (kind LIKE 'order.%%' OR kind LIKE 'fulfilment.%%' OR kind = 'return.received')
+    UNION
+    SELECT unnest(orders) FROM event
+    WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
+      AND orders IS NOT NULL
+)
+SELECT order_id::text FROM told JOIN orders USING (order_id) WHERE request LIKE '%%"payment":{%%';
+
+-- name: all_with_payment
+-- Asked once, when orders are followed for the first time.
+SELECT order_id::text FROM orders WHERE request LIKE '%%"payment":{%%';
+
+-- name: mark
+-- A payment for each order that has none, to be looked at; those that are there are looked at again. A channel that
+-- nobody talks to takes no payments: then there is no token to pay by.
+WITH asked AS (
+    SELECT o.order_id, o.currency, o.request::jsonb -> 'payment' AS p FROM orders o
+    WHERE o.order_id = ANY (%(ids)s::uuid[])
+)
+INSERT INTO payment AS known (order_id, channel_id, currency, token, customer, terms, trouble, look_at, created_at, updated_at)
+SELECT a.order_id, c.channel_id, a.currency,
+       CASE WHEN c.connector = %(api)s THEN '' ELSE coalesce(a.p ->> 'token', '') END,
+       coalesce(a.p ->> 'customer', ''),
+       jsonb_strip_nulls(jsonb_build_object('capture', c.settings -> 'capture', 'captures', c.settings -> 'captures',
+           'tax', c.settings -> 'tax', 'retry_hours', c.settings -> 'retry_hours')),
+       CASE WHEN c.connector = %(api)s THEN 'channel ' || c.code || ' takes no payments' END,
+       %(now)s, %(now)s, %(now)s
+FROM asked a JOIN channel c ON c.code = a.p ->> 'provider'
+ORDER BY a.order_id
+ON CONFLICT (order_id) DO UPDATE SET look_at = %(now)s;
+
+-- name: add_given
+-- Authorisations that the shop had made itself: to be read before anything else.
+INSERT INTO payment_authorisation (order_id, number, provider_id, amount, is_stale, granted_at)
+SELECT o.order_id, 1, o.request::jsonb #>> '{payment,authorisation}', 0, true, %(now)s
+FROM orders o JOIN payment p USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+WHERE o.order_id = ANY (%(ids)s::uuid[]) AND o.request::jsonb #>> '{payment,authorisation}' IS NOT NULL
+  AND c.connector <> %(api)s
+ON CONFLICT DO NOTHING;
+
+-- name: claim_looks
+-- Payments to be looked at, that nobody else looks at and nothing is under way for; longest due first.
+SELECT p.order_id::text FROM payment p
+WHERE p.look_at <= %(now)s
+  AND NOT EXISTS (SELECT FROM payment_operation o WHERE o.order_id = p.order_id AND o.state IN ('due', 'sent', 'unknown'))
+ORDER BY p.look_at, p.order_id
+LIMIT %(limit)s
+FOR UPDATE OF p SKIP LOCKED;
+
+-- name: lock_payments
+SELECT order_id FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id FOR UPDATE;
+
+-- name: payments
+SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, to_give, tries, ask_at,
+       give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns, operations
+FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id;
+
+-- name: authorisations
+SELECT order_id::text, number, provider_id, amount, captured, refunded, released, is_open, is_stale, granted_at, expires_at
+FROM payment_authorisation WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id, number;
+
+-- name: sold
+-- All that a payment needs to know of its order, as of one moment: one statement.
+SELECT o.order_id::text, o.external_id, o.currency, o.lines, o.queue, o.request,
+       (SELECT min(f.ship_by) FROM fulfilment f WHERE f.order_id = o.order_id
+          AND f.status IN ('allocated', 'accepted', 'packed', 'partly_shipped')),
+       (SELECT jsonb_agg(jsonb_build_array(s.shipment_no, s.shipped_at, l.line_no, l.item_id, l.quantity))
+        FROM shipment s JOIN shipment_line l USING (order_id, shipment_no) WHERE s.order_id = o.order_id),
+       (SELECT jsonb_agg(jsonb_build_array(r.return_no, r.returned_at, l.line_no, l.item_id, l.quantity))
+        FROM order_return r JOIN order_return_line l USING (order_id, return_no) WHERE r.order_id = o.order_id)
+FROM orders o WHERE o.order_id = ANY (%(ids)s::uuid[]) ORDER BY o.order_id;
+
+-- name: billed
+SELECT d.kind, (line ->> 'line_no')::int, sum((line ->> 'quantity')::int)::int, sum((line ->> 'net_minor')::bigint)::bigint,
+       sum((line ->> 'tax_minor')::bigint)::bigint
+FROM billing_document d CROSS JOIN LATERAL jsonb_array_elements(d.lines) AS line
+WHERE d.order_id = %(id)s GROUP BY 1, 2;
+
+-- name: next_serials
+-- The first of `count` numbers of a series; its row stays locked until the transaction ends, so that none is lost.
+INSERT INTO billing_series AS s (series, last) VALUES (%(series)s, %(count)s)
+ON CONFLICT (series) DO UPDATE SET last = s.last + %(count)s
+RETURNING last - %(count)s + 1;
+
+-- name: add_document
+INSERT INTO billing_document (series, serial, number, kind, order_id, part, currency, net, tax, gross, lines, moved_at,
+    issued_at)
+VALUES (%(series)s, %(serial)s, %(number)s, %(kind)s, %(order_id)s, %(part)s, %(currency)s, %(net)s, %(tax)s, %(gross)s,
+    %(lines)s::jsonb, %(moved_at)s, %(issued_at)s);
+
+-- name: add_entries
+INSERT INTO payment_entry (order_id, operation, document, debit, credit, amount, at)
+SELECT %(order_id)s, %(operation)s, %(document)s, debit, credit, amount, %(at)s
+FROM unnest(%(debits)s::text[], %(credits)s::text[], %(amounts)s::bigint[]) WITH ORDINALITY
+    AS t (debit, credit, amount, n)
+ORDER BY n;
+
+-- name: save_payment
+UPDATE payment SET token = %(token)s, customer = %(customer)s, status = %(status)s, invoiced = %(invoiced)s,
+    credited = %(credited)s, authorised = %(authorised)s, captured = %(captured)s, refunded = %(refunded)s,
+    voided = %(voided)s, elsewhere = %(elsewhere)s, to_give = %(to_give)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
+    order_at = %(order_at)s, has_given_up = %(has_given_up)s, is_disputed = %(is_disputed)s, trouble = %(trouble)s,
+    shipments = %(shipments)s, returns = %(returns)s, operations = %(operations)s, look_at = %(look_at)s,
+    updated_at = %(now)s
+WHERE order_id = %(order_id)s;
+
+-- name: save_authorisation
+INSERT INTO payment_authorisation (order_id, number, provider_id, amount, captured, refunded, released, is_open, is_stale,
+    granted_at, expires_at)
+VALUES (%(order_id)s, %(number)s, %(provider_id)s, %(amount)s, %(captured)s, %(refunded)s, %(released)s, %(is_open)s,
+    %(is_stale)s, %(granted_at)s, %(expires_at)s)
+ON CONFLICT (order_id, number) DO UPDATE SET amount = excluded.amount, captured = excluded.captured,
+    refunded = excluded.refunded, released = excluded.released, is_open = excluded.is_open, is_stale = excluded.is_stale,
+    expires_at = excluded.expires_at;
+
+-- name: add_operation
+INSERT INTO payment_operation (order_id, number, channel_id, kind, amount, authorisation, is_final, key, next_try_at,
+    created_at)
+VALUES (%(order_id)s, %(number)s, %(channel_id)s, %(kind)s, %(amount)s, %(authorisation)s, %(is_final)s, %(key)s, %(now)s,
+    %(now)s);
+
+-- name: claim_operations
+-- What is due at one account (NULL: of orders themselves), that nobody works on; oldest first. Who dies at it leaves it
+-- to others when the lease is over: that it was sent before, and nobody wrote down what came of it, stays known.
+WITH due AS (
+    SELECT order_id, number, state FROM payment_operation
+    WHERE state IN ('due', 'sent', 'unknown') AND next_try_at <= %(now)s
+      AND (CASE WHEN %(channel_id)s::int IS NULL THEN kind IN ('hold', 'release', 'cancel')
+                ELSE channel_id = %(channel_id)s AND kind NOT IN ('hold', 'release', 'cancel') END)
+    ORDER BY next_try_at, order_id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE payment_operation o
+SET state = CASE due.state WHEN 'due' THEN 'sent' ELSE 'unknown' END, attempts = o.attempts + 1, first_sent_at = coalesce(o.first_sent_at, %(now)s),
+    next_try_at = %(now)s + make_interval(secs => %(lease_s)s)
+FROM due
+WHERE o.order_id = due.order_id AND o.number = due.number
+RETURNING o.order_id::text, o.number, o.kind, o.amount, o.authorisation, o.is_final, o.key,
+    o.state, o.attempts, o.first_sent_at;
+
+-- name: open_operation
+SELECT number, kind, amount, authorisation, is_final, key, state, attempts, first_sent_at FROM payment_operation
+WHERE order_id = %(id)s AND state IN ('due', 'sent', 'unknown');
+
+-- name: end_operation
+UPDATE payment_operation
+SET state = %(state)s, next_try_at = coalesce(%(retry_at)s, next_try_at), code = %(code)s, error = %(error)s,
+    done_at = CASE WHEN %(state)s IN ('done', 'failed') THEN %(now)s::timestamptz END
+WHERE order_id = %(order_id)s AND number = %(number)s;
+
+-- name: hint
+-- The provider has told that something happened: it is read when nothing is under way.
+WITH known AS MATERIALIZED (
+    SELECT p.order_id FROM payment p
+    WHERE p.channel_id = %(channel_id)s
+      AND p.order_id IN (SELECT order_id FROM payment_authorisation WHERE provider_id = ANY (%(ids)s::text[]))
+    ORDER BY p.order_id FOR UPDATE
+), stale AS (
+    UPDATE payment_authorisation a SET is_stale = true FROM known
+    WHERE a.order_id = known.order_id AND a.provider_id = ANY (%(ids)s::text[])
+)
+UPDATE payment p SET look_at = %(now)s FROM known WHERE p.order_id = known.order_id;
+
+-- name: hurry
+-- A person wants it tried now: what is open is asked for again, by its key.
+UPDATE payment_operation SET next_try_at = %(now)s
+WHERE order_id = %(id)s AND state IN ('due', 'unknown');
+
+-- name: list_payments
+SELECT p.order_id::text, o.external_id, c.code AS provider, p.currency, p.status, p.authorised, p.captured, p.refunded,
+       p.voided, p.invoiced, p.credited, p.trouble, p.is_disputed, p.tries, p.look_at, p.created_at, p.updated_at
+FROM payment p JOIN orders o USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+WHERE (%(status)s::text IS NULL OR p.status = %(status)s) AND (%(after)s::uuid IS NULL OR p.order_id < %(after)s)
+  AND (%(id)s::uuid IS NULL OR p.order_id = %(id)s)
+ORDER BY p.order_id DESC LIMIT %(limit)s;
+
+-- name: operations_of
+SELECT number, kind, amount, state, attempts, code, error, created_at, first_sent_at, done_at,
+       CASE WHEN state IN ('due', 'sent', 'unknown') THEN next_try_at END AS next_try_at
+FROM payment_operation WHERE order_id = %(id)s ORDER BY number;
+
+-- name: documents_of
+SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
+FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
+
+-- name: entries_until
+-- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it; and
+-- whether there are later ones. What was open then and is not any more has entries since.
+WITH touched AS (
+    SELECT order_id FROM payment_entry WHERE at >= %(since)s
+    UNION
+    SELECT order_id FROM payment WHERE invoiced - credited - captured + refunded <> 0
+)
+SELECT e.order_id::text,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.credit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'sales'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'cash'), 0)::bigint,
+       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.credit = 'cash'), 0)::bigint,
+       bool_or(e.at >= %(until)s)
+FROM touched JOIN payment_entry e USING (order_id)
+GROUP BY e.order_id
+HAVING bool_or(e.at >= %(since)s AND e.at < %(until)s)
+    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount END)
+       FILTER (WHERE e.at < %(until)s) <> 0
+ORDER BY e.order_id;
+
+-- name: under_way
+-- Payments of which something is due, or will be looked at again.
+SELECT p.order_id::text FROM payment p
+WHERE p.order_id = ANY (%(ids)s::uuid[])
+  AND (p.look_at IS NOT NULL
+       OR EXISTS (SELECT FROM payment_operation o WHERE o.order_id = p.order_id AND o.state IN ('due', 'sent', 'unknown')));
+
+-- name: moved_on
+-- Orders of which goods moved on a day, and whether their payment is ours.
+SELECT m.order_id::text, p.order_id IS NOT NULL
+FROM (
+    SELECT order_id FROM shipment WHERE shipped_at >= %(since)s AND shipped_at < %(until)s
+    UNION
+    SELECT order_id FROM order_return WHERE returned_at >= %(since)s AND returned_at < %(until)s
+) m LEFT JOIN payment p USING (order_id)
+ORDER BY 1;
+
+-- name: orders_on
+SELECT o.currency, count(*)::int, count(p.order_id)::int
+FROM orders o LEFT JOIN payment p USING (order_id)
+WHERE o.placed_at >= %(since)s AND o.placed_at < %(until)s
+GROUP BY 1 ORDER BY 1;

@@ -1,0 +1,231 @@
+"""Customers are told once, by day, and nothing that does not hold any more."""
+
+import socketserver
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from onhand.base.actor import Actor
+from onhand.flows.customers import erase_customer
+from onhand.flows.playbooks.commands import undo_runs, want_messages
+from onhand.flows.playbooks.messages import NotTaken, Smtp, Unclear, send_messages
+
+from .scenes import SCENES, prepare
+
+BY = Actor(key_id=7)
+
+
+class Outbox:
+    """A mailer that keeps what it is given, and does first what it is told to."""
+
+    def __init__(self):
+        self.mails, self.first = [], []
+
+    def __call__(self, mail, /):
+        if self.first:
+            raise self.first.pop(0)
+        self.mails.append(mail)
+
+
+class Died(BaseException):
+    pass
+
+
+@pytest.fixture
+def late(merchant):
+    """An order of a slow lane, promised anew; its customer is to be told."""
+    t = prepare(merchant)
+    happens = SCENES["carrier-lane-slow"](t)
+    t.incident_id = happens()
+    t.turn()
+    t.outbox = Outbox()
+    assert merchant.rows("SELECT status FROM customer_message") == [("due",)]
+    return t
+
+
+def send(t, **more):
+    send_messages(t.merchant.db, t.outbox, now=lambda: t.merchant.now, **more)
+    return [row[0] for row in t.merchant.rows("SELECT status FROM customer_message ORDER BY message_id")]
+
+
+def why(t):
+    return t.merchant.rows("SELECT why FROM customer_message ORDER BY message_id")[0][0]
+
+
+def test_a_message_has_the_facts_of_its_order_and_is_sent_once(late):
+    assert send(late) == ["sent"]
+    assert send(late) == ["sent"]
+    (mail,) = late.outbox.mails
+    ((number, deliver_by),) = late.merchant.rows(
+        "SELECT external_id, o.deliver_by FROM orders o JOIN new_promise USING (order_id)"
+    )
+    assert mail["To"] == "ada3@example.org" and mail["Subject"] == f"Your order {number} will come later"
+    text = mail.get_content()
+    day, was = deliver_by.date().isoformat(), (deliver_by - timedelta(days=2)).date().isoformat()
+    assert "Dear Ada 3," in text and f"order {number} (2 x C)" in text
+    assert f"promised it by {was}" in text.replace("\n", " ") and f"with you by {day}" in text
+
+
+def test_the_same_words_about_the_same_promise_are_said_once_whatever_says_them(late):
+    assert send(late) == ["sent"]
+    late.close(late.incident_id)
+    late.later()
+    # It comes back: the date is another one, and is told; a third incident says nothing new.
+    late.incident("lane_slow", ("lane", ("berlin", "dhl", "DE"), {"delay_days": 1.0}))
+    late.later()
+    assert send(late) == ["sent", "sent"]
+    days = [mail.get_content().split("with you by ")[1][:10] for mail in late.outbox.mails]
+    assert days[1] > days[0]
+
+
+def test_a_date_that_is_withdrawn_is_not_told(late):
+    undo_runs(late.merchant.state, late.incident_id, by=BY)
+    # The sender is quicker than the run that takes it back, but the promise is withdrawn already.
+    with late.merchant.db.connection() as conn:
+        conn.execute("UPDATE new_promise SET withdrawn_at = now()")
+    assert send(late) == ["dropped"] and why(late) == "what it promises is withdrawn"
+    late.turn()
+    assert late.outbox.mails == []
+
+
+def test_a_date_that_another_sourcing_changed_is_not_told(late):
+    with late.merchant.db.connection() as conn:
+        conn.execute("UPDATE orders SET deliver_by = orders.deliver_by + interval '1 day' FROM new_promise p"
+                     " WHERE p.order_id = orders.order_id")  # fmt: skip
+    assert send(late) == ["dropped"] and why(late) == "what it promises is withdrawn"
+
+
+def test_who_does_not_want_it_or_was_erased_is_not_told(late):
+    ((customer,),) = late.merchant.rows("SELECT customer_id::text FROM orders JOIN customer_message USING (order_id)")
+    want_messages(late.merchant.db, customer, wanted=False, by=BY)
+    assert send(late) == ["dropped"] and why(late) == "the customer wants no such messages"
+    want_messages(late.merchant.db, customer, wanted=True, by=BY)
+    with late.merchant.db.connection() as conn:
+        conn.execute("UPDATE customer_message SET status = 'due', why = NULL")
+    erase_customer(late.merchant.db, customer, by=BY)
+    assert send(late) == ["dropped"] and why(late) == "nobody to write to"
+    assert late.outbox.mails == []
+
+
+def test_nobody_is_woken(late):
+    """21:30 in Berlin: the next morning at eight."""
+    late.merchant.now = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
+    assert send(late) == ["due"] and late.outbox.mails == []
+    assert late.merchant.rows("SELECT due_at FROM customer_message") == [(datetime(2026, 3, 3, 7, 0, tzinfo=UTC),)]
+    late.merchant.now = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+    assert send(late) == ["sent"]
+
+
+def test_the_server_says_no_for_now_and_for_good(late):
+    late.outbox.first = [NotTaken("450 greylisted")]
+    assert send(late) == ["due"] and why(late) == "450 greylisted"
+    assert send(late) == ["due"]
+    late.merchant.now += timedelta(minutes=1)
+    assert send(late) == ["sent"] and len(late.outbox.mails) == 1
+    with late.merchant.db.connection() as conn:
+        conn.execute("UPDATE customer_message SET status = 'due'")
+    late.outbox.first = [NotTaken("550 no such mailbox", is_final=True)]
+    assert send(late) == ["dead"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_that_dies_while_it_sends_leaves_a_message_that_is_never_sent_again(late, when):
+    def fault(at):
+        if at == when:
+            raise Died
+
+    with pytest.raises(Died):
+        send(late, fault=fault)
+    told = len(late.outbox.mails)
+    assert told == (when == "after")
+    assert send(late) == ["sending"]  # its lease is not over: it may be at work
+    with late.merchant.db.connection() as conn:
+        conn.execute("UPDATE customer_message SET lease_until = clock_timestamp() - interval '1 second'")
+    assert send(late) == ["unknown"]
+    assert len(late.outbox.mails) == told
+
+
+def test_a_connection_that_breaks_after_the_text_is_never_tried_again(late):
+    late.outbox.first = [Unclear("reset")]
+    assert send(late) == ["unknown"]
+    assert send(late) == ["unknown"] and late.outbox.mails == []
+
+
+def test_two_workers_send_it_once(late):
+    threads = [threading.Thread(target=send, args=(late,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(late.outbox.mails) == 1
+
+
+# The mail server ------------------------------------------------------------------------------------
+
+
+class _Server(socketserver.StreamRequestHandler):
+    """Speaks as much SMTP as one message takes; hangs up after the text if told to."""
+
+    def handle(self):
+        self._say("220 here")
+        while line := self.rfile.readline().decode().strip():
+            verb = line.split(" ")[0].upper()
+            if verb == "DATA":
+                self._say("354 go on")
+                text = b""
+                while not text.endswith(b"\r\n.\r\n"):
+                    text += self.rfile.readline()
+                self.server.taken.append(text)
+                if self.server.hangs_up:
+                    return
+                self._say("250 taken")
+            elif verb == "RCPT" and "nobody@" in line:
+                self._say("550 no such mailbox")
+            elif verb == "QUIT":
+                self._say("221 bye")
+                return
+            else:
+                self._say("250 fine")
+
+    def _say(self, line):
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+@pytest.fixture
+def smtp():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Server) as server:
+        server.taken, server.hangs_up = [], False
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_real_conversation(late, smtp):
+    url = f"smtp+plain://127.0.0.1:{smtp.server_address[1]}"
+    mailer = Smtp(url=url, sender="shop@example.org")
+    send_messages(late.merchant.db, mailer, now=lambda: late.merchant.now)
+    (text,) = smtp.taken
+    assert b"From: shop@example.org" in text and b"To: ada3@example.org" in text and b"Dear Ada 3" in text
+
+
+def test_what_is_known_of_a_message_that_did_not_arrive(smtp):
+    from email.message import EmailMessage
+
+    mailer = Smtp(url=f"smtp+plain://127.0.0.1:{smtp.server_address[1]}", sender="shop@example.org")
+    mail = EmailMessage()
+    mail["To"] = "nobody@example.org"
+    with pytest.raises(NotTaken, match="550 no such mailbox") as caught:
+        mailer(mail)
+    assert caught.value.is_final
+    del mail["To"], mail["From"]
+    mail["To"] = "ada@example.org"
+    smtp.hangs_up = True
+    with pytest.raises(Unclear):
+        mailer(mail)
+    assert len(smtp.taken) == 1
+    with pytest.raises(NotTaken) as refused:
+        Smtp(url="smtp+plain://127.0.0.1:1", sender="shop@example.org")(EmailMessage())
+    assert not refused.value.is_final
