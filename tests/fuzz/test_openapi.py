@@ -76,12 +76,8 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     forecast = _a_forecast(server, shop)
     payments = _some_payments(server, shop)
     runs = _some_runs(server)
-    schema = schemathesis.openapi.from_url(
-        f"{server.base_url}/openapi.json",
-        config=_config(
-            server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs
-        ),  # fmt: skip
-    )
+    config = _config(server, shop, jobs, message_id, campaign, proposals, incidents, forecast, payments, runs)
+    schema = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json", config=config)
     schema.hook(filter_failure)
     seen: dict[str, Counter[int]] = {op.ok().label: Counter() for op in schema.get_all_operations()}
     failures: dict[tuple[str, str], str] = {}
