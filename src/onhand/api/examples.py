@@ -605,7 +605,52 @@ _COST_ENTRY: Json = {
     "node": "BERLIN", "carrier": "dhl", "source": "f1 s1 invoiced",
 }  # fmt: skip
 
+_RAILS: Json = {
+    "currency": "EUR", "money_per_hour_minor": 50_000, "units_per_hour": 500, "orders_per_hour": None,
+    "money_per_action_minor": None, "units_per_action": 60, "orders_per_action": None, "confidence_min": 0.9,
+    "gain_per_cost_min": 0.0, "cool_down_s": 3_600, "own_s": 86_400, "data_age_max_s": 172_800, "hold_out_share": 0.1,
+    "freezes": [{"from": "2026-11-26T00:00:00Z", "until": "2026-12-01T00:00:00Z", "note": "Black Friday"}],
+}  # fmt: skip
+_PROPOSED: str = "proposal:019cae2a-8c30-7000-9b1e-2f6d7a80c915"
+_SWITCH: Json = {"stopped": False, "at": _PLACED, "by": 0, "reason": None}
+_DOMAIN: Json = {
+    "domain": "rebalance", "mode": "auto", "guardrails": _RAILS,
+    "used": {"money_minor": 1_240, "units": 38, "orders": 0},
+    "evidence": {"acted": 212, "held_out": 24, "promised": 0.62, "saved": 0.51, "low": 0.42, "high": 0.6,
+                 "compared": True},
+    "changed_at": _PLACED, "by": 2, "reason": None,
+}  # fmt: skip
+_ACTION: Json = {
+    "action_id": "019cae2a-9d41-7000-8a2e-5b6c7d8e9f01", "domain": "rebalance",
+    "key": ["item_node", "MUG-BLUE", "BERLIN"], "direction": 1, "reference": _PROPOSED, "held_out": False, "money_minor": 420, "currency": "EUR", "units": 12,
+    "orders": 0, "confidence": 0.97, "stake_minor": 6_300, "gain_minor": 5_880, "at": _PLACED,
+    "judge_at": "2026-03-17T08:00:00Z", "lost_minor": None, "judged_at": None, "void": None,
+}  # fmt: skip
+_VERDICT: Json = {
+    "reference": _PROPOSED, "domain": "rebalance", "verdict": "recommend", "code": "too_wide",
+    "detail": "units_per_action: 84, at most 60", "at": _PLACED,
+}  # fmt: skip
+_LANE_OF_INCIDENT: Json = {"what": "lane", "key": ["BERLIN", "POST", "FR"]}
+_INCIDENT: Json = {
+    "incident_id": "019cae2a-a3b2-7000-9c1d-2e3f4a5b6c7d", "kind": "lane_slow", "cause": _LANE_OF_INCIDENT,
+    "status": "open", "loss_minor": 18_400, "risk_minor": 16_928, "currency": "EUR", "confidence": 0.92, "findings": 1,
+    "since": _PLACED, "opened_at": _SHIPPED, "seen_at": _SHIPPED, "closed_at": None, "merged_in": None,
+    "dismissed_at": None, "by": None, "reason": None,
+}  # fmt: skip
+_EVIDENCE: Json = {
+    "subject": _LANE_OF_INCIDENT, "sentence": "lane BERLIN/POST/FR takes about 2.1 days longer than foretold",
+    "numbers": {"delay_days": 2.1, "open_shipments": 64}, "loss_minor": 18_400, "risk_minor": 16_928,
+    "confidence": 0.92, "since": _PLACED, "causes": [_LANE_OF_INCIDENT, {"what": "carrier", "key": ["POST"]}],
+}  # fmt: skip
 ANSWERS: dict[str, object] = {
+    "IncidentOut": _INCIDENT,
+    "IncidentWithFindingsOut": _INCIDENT | {"evidence": [_EVIDENCE]},
+    "IncidentList": {"data": [_INCIDENT], "next_cursor": None},
+    "AutopilotOut": {"switch": _SWITCH, "domains": [_DOMAIN]},
+    "DomainOut": _DOMAIN,
+    "SwitchOut": _SWITCH | {"stopped": True, "by": 2, "reason": "stocktaking"},
+    "ActionList": {"data": [_ACTION], "next_cursor": None},
+    "VerdictList": {"data": [_VERDICT], "next_cursor": None},
     "ChargeResults": {"results": [{"status": "created", "reference": "DHL-2026-03/1"}]},
     "CostList": _page(
         {"key": "invoice", "currency": "EUR", "orders": 1204, "promised_minor": 0, "not_shipped_minor": 0,
