@@ -53,6 +53,8 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) python benchmarks/detectors.py
 	$(RUN) python benchmarks/playbooks.py
 	$(RUN) python benchmarks/incidents.py
+	$(RUN) python benchmarks/payments.py
+	ONHAND_PAID_ORDERS=2000 $(RUN) pytest -q -s --timeout 7200 tests/flows/test_paid_orders.py
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
 

@@ -1,5 +1,6 @@
 """Scenarios: their documents, their chance, and what may and may not differ between two arms."""
 
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -17,20 +18,23 @@ from onhand.twin.scenarios.document import NAMES, parse, shipped, text_of
 from onhand.twin.scenarios.responding import Auto
 from onhand.twin.scenarios.world import STEPS_A_DAY, WARM_UP_DAYS, Off, World
 
-SMALL = {"days": 6, "orders_per_day": 60, "items": 30}
+SMALL = {"days": 3, "orders_per_day": 50, "items": 24}
 
 
 def small(name="carrier_strike", **changes):
-    scenario = shipped(name)
-    given = scenario.model_dump(by_alias=True) | SMALL | changes
+    given = shipped(name).model_dump() | SMALL | {"events": _soon(name)} | changes
     made, found = parse(_json(given))
     assert made is not None, found
     return made
 
 
-def _json(value):
-    import json
+def _soon(name):
+    """Its events, early enough for a short run, and small enough for its items."""
+    events = [event.model_dump() for event in shipped(name).events]
+    return [e | {"from_day": 1.0} | ({"items": min(e["items"], 24)} if "items" in e else {}) for e in events]
 
+
+def _json(value):
     return json.dumps(value)
 
 
@@ -173,14 +177,13 @@ def test_what_one_arm_does_shifts_no_draw_of_the_other():
 
 def test_equal_seeds_are_equal_worlds_and_others_are_not():
     scenario = small()
-    first, again, other = (World(scenario, seed, Auto()).run() for seed in (1, 1, 2))
+    first, again = (World(scenario, 1, Auto()).run() for _ in range(2))
     assert first == again
-    assert first.wanted != other.wanted
+    assert first.wanted != World(scenario, 2, Off()).run().wanted
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_unit_is_made_or_lost(name):
-    """What records and shelves say differs only by what was taken away from the shelves."""
+def test_no_unit_is_made_or_lost():
+    """Records say more than shelves hold only by what was taken away from the shelves, never less."""
 
     class Checked(World):
         def _work(self, step):
@@ -193,20 +196,21 @@ def test_no_unit_is_made_or_lost(name):
             recorded = self.stock.available[1:, 1:] + self._seen.hidden + allocated
             assert (self._true >= 0).all()
             assert (recorded >= self._true).all(), "a shelf never has more than its record"
+            sound = [k for k in range(20) if k < 4]
+            if self.day < WARM_UP_DAYS:
+                assert (recorded == self._true)[:, sound].all(), "in warehouses nothing vanishes"
 
-    Checked(small(name, events=_soon(name)), 1, Auto()).run()
-
-
-def _soon(name):
-    """Its events, early enough for a short run, and small enough for its items."""
-    events = [event.model_dump() for event in shipped(name).events]
-    return [e | {"from_day": 1.0} | ({"items": min(e["items"], 30)} if "items" in e else {}) for e in events]
+    everything = [event for name in NAMES for event in _soon(name)]
+    world = Checked(small(events=everything, days=5), 1, Auto())
+    outcome = world.run()
+    assert outcome.rejections > 5, "else it shows little"
+    assert outcome.acted["moved"] + outcome.acted["expedited units"] > 5
 
 
 def test_nobody_sees_what_is_only_true():
     """A detector that is shown a world whose truth differs from now on says the same now."""
     scenario = small("store_phantoms", events=[])
-    later = small("store_phantoms", events=[{"kind": "phantoms", "from_day": 3.0, "share": 0.5}])
+    later = small("store_phantoms", events=[{"kind": "phantoms", "from_day": 2.0, "share": 0.5}])
     heard = []
     for s in (scenario, later):
         found = []
@@ -214,13 +218,13 @@ def test_nobody_sees_what_is_only_true():
         class Listening(Auto):
             def respond(self, seen, hands):
                 super().respond(seen, hands)
-                if seen.day <= WARM_UP_DAYS + 3:
+                if seen.day <= WARM_UP_DAYS + 2:
                     found.append(self.watcher.incidents)  # noqa: B023
 
         World(s, 2, Listening()).run()
         heard.append(found)
     assert heard[0] == heard[1]
-    assert len(heard[0]) == 3 * STEPS_A_DAY + 1
+    assert len(heard[0]) == 2 * STEPS_A_DAY + 1
 
 
 def test_a_strike_is_found_as_one_incident_and_answered():
@@ -235,13 +239,16 @@ def test_a_strike_is_found_as_one_incident_and_answered():
                 if i.kind is Kind.LANE_SLOW and not i.closed_at
             )
 
-    scenario = small(days=12, orders_per_day=300)
+    events = [
+        {"kind": "carrier_delay", "from_day": 1, "days": 6, "carrier": "northpost", "delay_days": 4, "lost": 0.01}
+    ]
+    scenario = small(days=7, orders_per_day=200, items=40, events=events)
     auto, off = World(scenario, 1, Listening()).run(), World(scenario, 1, Off()).run()
     wide = [(day, i) for day, i in found if i.cause.what == "carrier"]
     assert wide, "no incident of the carrier"
     day, incident = wide[0]
     assert incident.cause.key == ("northpost",)
-    assert 5 < day < 9, "not before it can be seen, and not when it is over"
+    assert 1 < day < 5, "not before it can be seen, and not when it is over"
     assert incident.opened_at - incident.since < timedelta(days=20)
     assert auto.late < 0.6 * off.late
 

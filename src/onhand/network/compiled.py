@@ -286,8 +286,10 @@ class Network:
     def lane_key(self, service: int, column: int) -> str | None:
         """The key of a lane by its column of transit times (see network/parcels.py); None for that of a band, and for
         one that was only learned."""
+        if column < 0:  # nobody carries what is collected: then there is no service either
+            return None
         number = column - int(self.band_count[service])
-        return self.lane_keys[service][number] if column >= 0 and number < len(self.lane_keys[service]) else None
+        return self.lane_keys[service][number] if number < len(self.lane_keys[service]) else None
 
     def give_back_parcels(self, node: Int32, service: Int32, lane: Int32, day: Int32, parcels: Int32) -> None:
         """Add parcels to what is left of limited days, one row per fulfilment (negative: take).

@@ -219,6 +219,15 @@ class Hands(Protocol):
     def expect(self, purchase: Purchase, day: float) -> None: ...
 
 
+def _together(*lines: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Units of each item once."""
+    sums: dict[int, int] = {}
+    for some in lines:
+        for item, units in some:
+            sums[item] = sums.get(item, 0) + units
+    return list(sums.items())
+
+
 def moment(day: float) -> datetime:
     """The moment of so many days since the beginning."""
     return BEGIN + timedelta(days=day)
@@ -692,7 +701,7 @@ class World:
             found.append(
                 Parcel(
                     number=self._numbers, order=order, node=node, carrier=carrier,
-                    band=self.shop.band(node, order.city), lines=tuple(lines[number]), departs=departs,
+                    band=self.shop.band(node, order.city), lines=tuple(_together(lines[number])), departs=departs,
                     ship_day=int(d.day[f]) if len(d.day) else 0, attempt=order.attempts,
                     freight=float(sum(d.terms[f, k] for k in _PAID)),
                 )
@@ -767,7 +776,7 @@ class World:
             for item, units in parcel.lines:
                 self.stock.available[item + 1, node + 1] += min(units, int(self._true[item, node]))
             order.tried |= {node}
-            order.waits = order.waits + list(parcel.lines)
+            order.waits = _together(order.waits, parcel.lines)
             self._searched.append((self.day + _SEARCHED_DAYS, order))
             return
         for item, units in parcel.lines:
@@ -857,6 +866,10 @@ class World:
                 for item, units in m.lines:
                     self.stock.available[item + 1, m.node + 1] += units
                 self._give_room(m, 1)
+            if not self._has(p):  # another one took its units, and there is no other way
+                p.order.waits = _together(p.order.waits, p.lines)
+                self.waiting.append(p.order)
+                continue
             for item, units in p.lines:
                 self.stock.available[item + 1, p.node + 1] -= units
             self._give_room(p, -1)
