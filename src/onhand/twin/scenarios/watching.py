@@ -36,6 +36,8 @@ REJECTION_MINOR: Final = 120.0
 # What is due on a day comes in its morning: at noon it is late.
 _NOON: Final = 0.5
 _LATELY_DAYS: Final = 7.0
+# Until there is more, for want of a better guess.
+_SUPPLIED_DAYS: Final = 5.0
 _WATCHED_DAYS: Final = 25.0
 _DOUBTED: Final = 0.05
 _HAZARD_MIN, _HAZARD_MAX = 0.0005, 0.005
@@ -170,7 +172,8 @@ class Watcher:
         found = demand.spikes(units, _LEVELS, quantiles, share_of_day=share)
         stock = np.maximum(seen.available, 0).sum(axis=1).astype(np.float64)
         names = [(sku(k),) for k in range(len(units))]
-        return demand.spike_findings(found, units, names, stock, mean * 5, seen.shop.margin, seen.now)
+        days = np.full(len(units), _SUPPLIED_DAYS)
+        return demand.spike_findings(found, units, names, stock, mean, days, seen.shop.margin, seen.now)
 
     def _channels(self, seen: Seen) -> list[Finding]:
         if self._rhythm is None:
