@@ -622,7 +622,8 @@ _DOMAIN: Json = {
 }  # fmt: skip
 _ACTION: Json = {
     "action_id": "019cae2a-9d41-7000-8a2e-5b6c7d8e9f01", "domain": "rebalance",
-    "key": ["item_node", "MUG-BLUE", "BERLIN"], "direction": 1, "reference": _PROPOSED, "held_out": False, "money_minor": 420, "currency": "EUR", "units": 12,
+    "key": ["item_node", "MUG-BLUE", "BERLIN"], "direction": 1, "reference": _PROPOSED,
+    "held_out": False, "money_minor": 420, "currency": "EUR", "units": 12,
     "orders": 0, "confidence": 0.97, "stake_minor": 6_300, "gain_minor": 5_880, "at": _PLACED,
     "judge_at": "2026-03-17T08:00:00Z", "lost_minor": None, "judged_at": None, "void": None,
 }  # fmt: skip
