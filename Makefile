@@ -51,7 +51,10 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) onhand bench --suite publication
 	$(RUN) python benchmarks/planning_twin.py --seeds 2 --items 16
 	$(RUN) python benchmarks/detectors.py
+	$(RUN) python benchmarks/playbooks.py
 	$(RUN) python benchmarks/incidents.py
+	$(RUN) python benchmarks/payments.py
+	ONHAND_PAID_ORDERS=500 $(RUN) pytest -q -s --timeout 7200 tests/flows/test_paid_orders.py
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
 

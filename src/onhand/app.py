@@ -250,8 +250,8 @@ class App:
             source_orders(self.state, [str(order_id) for order_id in recorded.unbacked])
 
     def run_worker(self, stop: threading.Event) -> None:
-        """Do what nobody waits for, until `stop` is set: what is listed here, each in a thread of its own. Any number of
-        processes may do it at once: each piece of work is taken by one of them."""
+        """Do what nobody waits for, until `stop` is set: what is listed here, each in a thread of its own. Any number
+        of processes may do it at once: each piece of work is taken by one of them."""
         deliverer = Deliverer(self.db, self.listener, allow_private_urls=self.settings.allow_private_urls)
         foreseer = Foreseer(self.state, stop)
         settler = Settler(self.state)

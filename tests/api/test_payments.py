@@ -156,3 +156,9 @@ def test_the_page_does_what_it_says(server: Server, shop, monkeypatch, tmp_path,
     told = capsys.readouterr().out
     assert "in EUR: balanced; orders 1, of which 0 are paid elsewhere" in told
     assert "= open after" in told
+
+
+@pytest.mark.parametrize("day", ["0", "2026-02-30", "yesterday", "0001-01-01", "9999-12-31"])
+def test_a_day_that_is_none_is_refused(shop, day):
+    answer = shop("GET", f"/v1/payments/reconciliation?day={day}", status=(422,))
+    assert [e["path"] for e in answer["errors"]] == ["day"]

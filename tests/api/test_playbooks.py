@@ -37,7 +37,8 @@ def incident(server):
             (incident_id,),
         )
         conn.execute(
-            "INSERT INTO incident_finding VALUES (%s, 'item', '{MUG}', '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
+            "INSERT INTO incident_finding"
+            " VALUES (%s, 'item', '{MUG}', '{}', 'a margin is gone', 100, 0.9, now(), '[]')",
             (incident_id,),
         )
     return incident_id

@@ -17,10 +17,11 @@ import msgspec
 
 from onhand.connectors import Refused, find
 from onhand.connectors._sdk.conformance import Fixture, Kit, NotOnBench, Recording, abilities, differing
+from onhand.connectors._sdk.conformance.paying import CHARGE
 from onhand.connectors._sdk.conformance.recorded import as_text
 from onhand.connectors._sdk.values import Less
 
-NAMES = ("amazon", "medusa", "rest_generic", "square", "webhook_generic")
+NAMES = ("amazon", "medusa", "rest_generic", "square", "stripe", "webhook_generic")
 
 
 def calls_of(kit, mug, cup, order_id, other_id, order):
@@ -56,6 +57,28 @@ def calls_of(kit, mug, cup, order_id, other_id, order):
     return [one for one in calls if one[1] in connector.capabilities]
 
 
+def payments_of(kit, other_id):
+    """The same of a connector that takes money: another payment is let go."""
+    connector, capture = kit.connector, {"id": "pi_00000003", "amount_minor": 6_000, "key": "k2"}
+    charge = msgspec.structs.replace(CHARGE, key="k1", token=kit.bench.card())
+    poor = msgspec.structs.replace(CHARGE, key="k6", token=kit.bench.card(pays=False))
+    capture |= {"is_final": False, "is_many": False}
+    refund = {"id": "pi_00000003", "amount_minor": 1_999, "reason": "returned", "key": "k3"}
+    void = {"id": other_id, "reason": "cancelled", "key": "k4"}
+    return [
+        ("authorised", "payments.authorise", {"charge": charge}, lambda c: connector.authorise(c, charge)),
+        ("captured", "payments.capture", capture,
+         lambda c: connector.capture(c, capture["id"], 6_000, is_final=False, is_many=False, key="k2")),
+        ("captured_again", "payments.capture", capture | {"key": "k5"},
+         lambda c: connector.capture(c, capture["id"], 6_000, is_final=False, is_many=False, key="k5")),
+        ("refunded", "payments.refund", refund,
+         lambda c: connector.refund(c, refund["id"], 1_999, reason="returned", key="k3")),
+        ("payment", "payments.get", {"id": capture["id"]}, lambda c: connector.get_payment(c, capture["id"])),
+        ("voided", "payments.void", void, lambda c: connector.void(c, other_id, reason="cancelled", key="k4")),
+        ("declined", "payments.authorise", {"charge": poor}, lambda c: connector.authorise(c, poor)),
+    ]  # fmt: skip
+
+
 async def record(name):
     """Write fixtures and golden files of a connector; the names of the calls."""
     folder = Path(str(files("onhand.connectors").joinpath(name)))
@@ -74,8 +97,12 @@ async def record(name):
             said.headers, said.body, url=said.url, credentials=bench.credentials, now=datetime.now(UTC)
         )
         (order,) = await kit.connector.read(kit.connection, received.topic, said.body)
+    if "payments.authorise" in kit.connector.capabilities:
+        calls = payments_of(kit, other_id)
+    else:
+        calls = calls_of(kit, mug, cup, order_id, other_id, order)
     (folder / "fixtures").mkdir(exist_ok=True)
-    kept = [keep(folder, kit, one, await heard(kit, one)) for one in calls_of(kit, mug, cup, order_id, other_id, order)]
+    kept = [keep(folder, kit, one, await heard(kit, one)) for one in calls]
     # What Standard Webhooks signs is genuine for five minutes only, by the clock of this machine.
     if "messages" in abilities(kit.connector) and kit.connector.document.webhooks.verify.scheme != "standard_webhooks":
         with suppress(NotOnBench):

@@ -97,7 +97,8 @@ def test_a_sale_at_the_shelf_proves_that_there_is_one_and_the_phantom_is_gone_at
         conn.execute(
             "INSERT INTO ledger_entry (item_id, node_id, version, kind, quantity, d_on_hand, d_unavailable,"
             " d_allocated, d_oversold, on_hand, unavailable, allocated, oversold, actor, reason, occurred_at,"
-            " recorded_at) SELECT 1, 1, version + 1, 'adjustment', -1, -1, 0, 0, 0, on_hand - 1, 0, 0, 0, 0, 'sale', %s, %s"
+            " recorded_at)"
+            " SELECT 1, 1, version + 1, 'adjustment', -1, -1, 0, 0, 0, on_hand - 1, 0, 0, 0, 0, 'sale', %s, %s"
             " FROM stock_position WHERE (item_id, node_id) = (1, 1)", (at[0], at[0]),
         )  # fmt: skip
         conn.execute("UPDATE stock_position SET on_hand = on_hand - 1, version = version + 1"

@@ -1,4 +1,5 @@
-"""From the evidence to what is done about it: detectors, incidents, playbooks and guardrails together, on real PostgreSQL.
+"""From the evidence to what is done about it: detectors, incidents, playbooks and guardrails together, on real
+PostgreSQL.
 
 Each part has tests of its own; here nothing stands for another part.
 """
@@ -16,7 +17,7 @@ from onhand.flows.playbooks.commands import undo_runs
 from onhand.flows.playbooks.run import Runner
 from onhand.flows.state import State
 
-from .incident_world import fill, noon  # noqa: TID252
+from .incident_world import fill, noon
 
 # Histories that no flow has written: orders without plans, entries without orders.
 pytestmark = pytest.mark.broken_invariants

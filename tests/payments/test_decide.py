@@ -1,6 +1,7 @@
 """Whatever happens to an order, in whatever order it is told: goods and money agree in the end, to the cent, and so do
 our books and the provider's."""
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -243,3 +244,57 @@ def test_a_refund_that_failed_there_is_shown_to_a_person(life):
     work(life)
     assert "a refund has failed" in life.payment.trouble
     assert decide(life.payment, life.sold, life.clock.now).payment.status == "failed"
+
+
+def test_a_return_is_paid_by_a_gift_also_when_more_leaves_meanwhile(life):
+    work(life)
+    life.ship(life.sold.lines[0], 1)
+    work(life)
+    life.account.refund({"payment_intent": "pi_00000001", "amount": "300"})
+    life.hear()
+    life.settle()
+    life.ship(life.sold.lines[0], 1)
+    life.bring_back(life.sold.lines[0], 1)
+    life.settle()
+    assert (life.worth, life.payment.kept, life.payment.elsewhere) == (1_000, 1_000, 0)
+
+
+def test_an_account_that_captures_once_although_it_was_to_capture_in_parts_holds_nothing_more(life):
+    life.payment = replace(life.payment, terms=Terms(captures="many"))
+    work(life)
+    life.account.intents["pi_00000001"]["is_many"] = False
+    life.ship(life.sold.lines[0], 1)
+    work(life)
+    assert (life.payment.captured, life.payment.held, life.payment.voided) == (1_000, 0, 1_000)
+
+
+def test_what_is_unknown_stays_so_when_the_next_try_never_leaves(life):
+    work(life)
+    life.ship(life.sold.lines[0], 2)
+    life.look()
+    life.ask("lost")
+    life.ask("busy")
+    assert life.operation.state == "unknown"
+    life.clock.now += timedelta(days=2)
+    life.settle()
+    assert (life.account.totals()["capture"], life.payment.kept) == (2_000, 2_000)
+
+
+def test_goods_that_leave_without_a_hold_are_held_for_together_with_the_rest(life):
+    life.payment = replace(life.payment, terms=Terms(captures="many"))
+    work(life)
+    life.clock.now += timedelta(days=40)
+    life.settle()
+    assert not life.payment.held
+    life.ship(life.sold.lines[0], 1)
+    before = len(life.payment.authorisations)
+    life.settle()
+    assert [a.amount for a in life.payment.authorisations[before:]] == [2_000]
+
+
+def test_what_a_provider_takes_at_once_is_looked_at(life):
+    life.look()
+    taken = PaymentState(id="pi", status="captured", amount_minor=2_000, captured_minor=2_000)
+    recorded = record(life.payment, life.operation, Paid(fate=Fate.DONE, state=taken), life.clock.now)
+    following = decide(recorded.payment, life.sold, life.clock.now)
+    assert following.operation.kind == "read"

@@ -392,6 +392,39 @@ _TRACKED: Json = {
     "scanned_at": "2026-03-03T04:12:00Z", "delivered_at": None, "deliver_by": _DELIVER_BY, "p_late": 0.03,
     "likely_late_since": None, "prediction": _PREDICTION,
 }  # fmt: skip
+_PAYMENT: Json = {
+    "payment_id": _ORDER_ID, "order_id": _ORDER_ID, "external_id": "1001", "provider": "cards", "currency": "EUR",
+    "status": "partly_refunded", "authorised_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
+    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "trouble": None, "is_disputed": False,
+    "tries": 0, "look_at": None, "created_at": _PLACED, "updated_at": _SHIPPED,
+}  # fmt: skip
+_PAYMENT_DETAIL: Json = _PAYMENT | {
+    "authorisations": [
+        {"provider_id": "pi_3PqT", "amount_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
+         "released_minor": 1190, "is_open": False, "granted_at": _PLACED, "expires_at": "2026-03-09T09:15:16Z"}
+    ],
+    "operations": [
+        {"number": 1, "kind": "authorise", "amount_minor": 3571, "state": "done", "attempts": 1, "code": None,
+         "error": None, "created_at": _PLACED, "first_sent_at": _PLACED, "done_at": _PLACED, "next_try_at": None}
+    ],
+    "documents": [
+        {"number": "INV-2026-000001", "kind": "invoice", "of": f"{_ORDER_ID}-s1", "net_minor": 2000, "tax_minor": 381,
+         "gross_minor": 2381, "moved_at": _SHIPPED, "issued_at": _SHIPPED,
+         "lines": [{"line_no": 1, "line_id": "1", "sku": "MUG-BLUE", "quantity": 2, "net_minor": 2000,
+                    "tax_minor": 381, "gross_minor": 2381}]}
+    ],
+}  # fmt: skip
+_RECONCILIATION: Json = {
+    "day": "2026-03-02", "balanced": True,
+    "statements": [
+        {"currency": "EUR", "balanced": True, "orders": 2, "orders_elsewhere": 1, "shipped_minor": 2381,
+         "returned_minor": 0, "shipped_elsewhere_minor": 4990, "returned_elsewhere_minor": 0, "invoiced_minor": 2381,
+         "credited_minor": 0, "captured_minor": 0, "refunded_minor": 0, "open_before_minor": 0,
+         "open_after_minor": 2381, "differences_count": 1,
+         "differences": [{"order_id": _ORDER_ID, "external_id": "1001", "amount_minor": 2381, "reason": "under_way",
+                          "detail": ""}]}
+    ],
+}  # fmt: skip
 _REFUSED: Json = {
     "status": "rejected", "code": "input.invalid", "detail": "lines[0].sku: no item 'MUG-BLEU'",
     "errors": [{"path": "lines[0].sku", "message": "no item 'MUG-BLEU'"}],
@@ -572,7 +605,52 @@ _COST_ENTRY: Json = {
     "node": "BERLIN", "carrier": "dhl", "source": "f1 s1 invoiced",
 }  # fmt: skip
 
+_RAILS: Json = {
+    "currency": "EUR", "money_per_hour_minor": 50_000, "units_per_hour": 500, "orders_per_hour": None,
+    "money_per_action_minor": None, "units_per_action": 60, "orders_per_action": None, "confidence_min": 0.9,
+    "gain_per_cost_min": 0.0, "cool_down_s": 3_600, "own_s": 86_400, "data_age_max_s": 172_800, "hold_out_share": 0.1,
+    "freezes": [{"from": "2026-11-26T00:00:00Z", "until": "2026-12-01T00:00:00Z", "note": "Black Friday"}],
+}  # fmt: skip
+_PROPOSED: str = "proposal:019cae2a-8c30-7000-9b1e-2f6d7a80c915"
+_SWITCH: Json = {"stopped": False, "at": _PLACED, "by": 0, "reason": None}
+_DOMAIN: Json = {
+    "domain": "rebalance", "mode": "auto", "guardrails": _RAILS,
+    "used": {"money_minor": 1_240, "units": 38, "orders": 0},
+    "evidence": {"acted": 212, "held_out": 24, "promised": 0.62, "saved": 0.51, "low": 0.42, "high": 0.6,
+                 "compared": True},
+    "changed_at": _PLACED, "by": 2, "reason": None,
+}  # fmt: skip
+_ACTION: Json = {
+    "action_id": "019cae2a-9d41-7000-8a2e-5b6c7d8e9f01", "domain": "rebalance",
+    "key": ["item_node", "MUG-BLUE", "BERLIN"], "direction": 1, "reference": _PROPOSED, "held_out": False, "money_minor": 420, "currency": "EUR", "units": 12,
+    "orders": 0, "confidence": 0.97, "stake_minor": 6_300, "gain_minor": 5_880, "at": _PLACED,
+    "judge_at": "2026-03-17T08:00:00Z", "lost_minor": None, "judged_at": None, "void": None,
+}  # fmt: skip
+_VERDICT: Json = {
+    "reference": _PROPOSED, "domain": "rebalance", "verdict": "recommend", "code": "too_wide",
+    "detail": "units_per_action: 84, at most 60", "at": _PLACED,
+}  # fmt: skip
+_LANE_OF_INCIDENT: Json = {"what": "lane", "key": ["BERLIN", "POST", "FR"]}
+_INCIDENT: Json = {
+    "incident_id": "019cae2a-a3b2-7000-9c1d-2e3f4a5b6c7d", "kind": "lane_slow", "cause": _LANE_OF_INCIDENT,
+    "status": "open", "loss_minor": 18_400, "risk_minor": 16_928, "currency": "EUR", "confidence": 0.92, "findings": 1,
+    "since": _PLACED, "opened_at": _SHIPPED, "seen_at": _SHIPPED, "closed_at": None, "merged_in": None,
+    "dismissed_at": None, "by": None, "reason": None,
+}  # fmt: skip
+_EVIDENCE: Json = {
+    "subject": _LANE_OF_INCIDENT, "sentence": "lane BERLIN/POST/FR takes about 2.1 days longer than foretold",
+    "numbers": {"delay_days": 2.1, "open_shipments": 64}, "loss_minor": 18_400, "risk_minor": 16_928,
+    "confidence": 0.92, "since": _PLACED, "causes": [_LANE_OF_INCIDENT, {"what": "carrier", "key": ["POST"]}],
+}  # fmt: skip
 ANSWERS: dict[str, object] = {
+    "IncidentOut": _INCIDENT,
+    "IncidentWithFindingsOut": _INCIDENT | {"evidence": [_EVIDENCE]},
+    "IncidentList": {"data": [_INCIDENT], "next_cursor": None},
+    "AutopilotOut": {"switch": _SWITCH, "domains": [_DOMAIN]},
+    "DomainOut": _DOMAIN,
+    "SwitchOut": _SWITCH | {"stopped": True, "by": 2, "reason": "stocktaking"},
+    "ActionList": {"data": [_ACTION], "next_cursor": None},
+    "VerdictList": {"data": [_VERDICT], "next_cursor": None},
     "ChargeResults": {"results": [{"status": "created", "reference": "DHL-2026-03/1"}]},
     "CostList": _page(
         {"key": "invoice", "currency": "EUR", "orders": 1204, "promised_minor": 0, "not_shipped_minor": 0,
@@ -678,6 +756,9 @@ ANSWERS: dict[str, object] = {
     "NodeResults": {"results": [{"status": "created", "node": "BERLIN"}, _MISNAMED | {"node": "LYON"}]},
     "OrderAnswer": _ANSWER,
     "OrderDetailOut": _DETAIL,
+    "PaymentDetailOut": _PAYMENT_DETAIL,
+    "PaymentList": _page(_PAYMENT),
+    "ReconciliationOut": _RECONCILIATION,
     "OrderList": _page(_BRIEF),
     "OrderOut": _ORDER,
     "PlanOut": _PLAN,

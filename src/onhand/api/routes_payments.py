@@ -13,7 +13,7 @@ from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
-from onhand.base.fields import Strict
+from onhand.base.fields import Day, Strict
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.payments.reconcile import reconcile
 from onhand.flows.payments.retry import retry_payment
@@ -196,7 +196,7 @@ def _after(page: Page) -> str | None:
 )
 def get_reconciliation(
     app: TheApp,
-    day: Annotated[date | None, Query(description="in UTC; left out: yesterday")] = None,
+    day: Annotated[Day | None, Query(description="in UTC; left out: yesterday")] = None,
 ) -> Response:
     """Orders, shipments, returns, captures and refunds of a day, against each other: what is open and why."""
     return _json(reconcile(app.db, day or app.state.now().date() - timedelta(days=1)))

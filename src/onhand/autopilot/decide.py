@@ -106,8 +106,8 @@ def turns(past: Sequence[Past]) -> int:
 
 
 def _by_the_past(action: Action, rails: Guardrails, past: Sequence[Past], now: datetime) -> Verdict | None:
-    """Not the same again before it can have worked, not back at once, and not to and fro; what one cause does in several
-    steps is one thing."""
+    """Not the same again before it can have worked, not back at once, and not to and fro; what one cause does in
+    several steps is one thing."""
     within = [p for p in past if now - looks_back(rails) < p.at <= now]
     if turns(within) >= TURNS_MAX:
         return _no(

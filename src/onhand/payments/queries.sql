@@ -15,6 +15,7 @@ WITH told AS (
     SELECT left(subject, 36)::uuid AS order_id FROM event
     WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
       AND orders IS NULL AND (kind LIKE 'order.%%' OR kind LIKE 'fulfilment.%%' OR kind = 'return.received')
+      AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
     UNION
     SELECT unnest(orders) FROM event
     WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)

@@ -119,7 +119,7 @@ def test_a_failure_at_any_boundary_leaves_nothing_behind(merchant, name):
         else:
             # It fails again and again, until what was done is taken back.
             faults = Faults(boundary, RuntimeError("injected"), always=True)
-            through(t, incident_id, fault=faults)
+            through(t, incident_id, fault=faults, failures_max=2)
             assert [row[1:2] for row in t.runs() if "injected" in (row[3] or "")]
             assert {row[1] for row in t.runs()} == {"undone"}
         assert t.everything() == before, boundary

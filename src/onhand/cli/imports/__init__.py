@@ -1,5 +1,5 @@
-"""`onhand import`: items, nodes, stock, orders, sales, signals, lanes, supply, scans of parcels and costs from CSV, JSON
-lines and Parquet.
+"""`onhand import`: items, nodes, stock, orders, sales, signals, lanes, supply, scans of parcels and costs from CSV,
+JSON lines and Parquet.
 
 Start reading at run.py (batches, rejects, resuming); files.py reads, columns.py knows the columns, targets.py writes.
 """

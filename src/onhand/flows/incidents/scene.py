@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 MARGIN_RATE: Final = 0.3
 """Share of a price that is margin where neither a cost nor the channel's margin is known."""
-_NAMES_FOR: Final = timedelta(minutes=10)
+_NAMES_FOR: Final = timedelta(minutes=1)
 
 
 class Memory:

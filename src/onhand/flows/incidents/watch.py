@@ -74,6 +74,8 @@ class Watch:
         is_due  as if all of them were due
         """
         asked = [d for d in self._detectors if only is None or d.name in only]
+        if not is_due and self._is_quiet(asked):
+            return []
         with self._alone() as conn:
             if conn is None:
                 return None
@@ -88,6 +90,15 @@ class Watch:
         if any(looked.opened or looked.updated or looked.closed for looked in done):
             self._db.notify()
         return done
+
+    def _is_quiet(self, detectors: Sequence[Detector]) -> bool:
+        """Whether nothing is due and nothing has changed: most of the times that it is asked, and then it costs no
+        connection of its own."""
+        now = self._now()
+        with self._db.connection() as conn:
+            looks = store.looks(conn)
+            at = get_cursor(conn, CONSUMER)
+            return at == head(conn) and not any(self._is_due(looks.get(d.name), d, now) for d in detectors)
 
     @staticmethod
     def _is_due(look: store.Look | None, detector: Detector, now: datetime) -> bool:

@@ -26,13 +26,13 @@ def begin_runs(db: Database, *, now: datetime) -> int:
         store.wake_ended(conn, now)
         versions = [(v, v.playbook()) for v in store.latest(conn)]
         count = 0
-        for incident_id, kind in store.waiting_cases(conn, limit=_LOOKED_AT):
-            fit = [(v, p) for v, p in versions if p.active and kind in p.on]
-            if not fit:
-                continue
-            begun = store.begun(conn, incident_id)
-            fit = [(v, p) for v, p in fit if v.name not in begun]
-            case = store.get_case(conn, incident_id) if fit else None
+        waiting = [
+            (incident_id, [(v, p) for v, p in versions if p.active and kind in p.on and v.name not in begun])
+            for incident_id, kind, begun in store.waiting_cases(conn, limit=_LOOKED_AT)
+        ]
+        cases = store.get_cases(conn, [incident_id for incident_id, fit in waiting if fit])
+        for incident_id, fit in waiting:
+            case = cases.get(incident_id)
             if case is None:
                 continue
             known = facts(case, Spent(), now)

@@ -76,11 +76,19 @@ class Runner:
     """Works on runs of playbooks. Any number of processes may have one."""
 
     def __init__(
-        self, state: State, *, permit: Permit = permit, lease_s: float = LEASE_S, fault: Fault = _no_fault
+        self,
+        state: State,
+        *,
+        permit: Permit = permit,
+        lease_s: float = LEASE_S,
+        failures_max: int = FAILURES_MAX,
+        fault: Fault = _no_fault,
     ) -> None:
+        """failures_max: of a step, one after the other, before what was done is taken back."""
         self._state = state
         self._permit = permit
         self._lease_s = lease_s
+        self._failures_max = failures_max
         self._fault = fault
 
     def work(self, stop: threading.Event | None = None) -> int:
@@ -308,7 +316,7 @@ class Runner:
         said = f"{type(error).__name__}: {error}"[:500]
         wait = min(_BACK_OFF * 2 ** min(failures, 12), _BACK_OFF_MAX)
         status, why = run.status, run.why
-        if failures >= FAILURES_MAX and run.status != "undoing":
+        if failures >= self._failures_max and run.status != "undoing":
             status, why, wait, failures = "undoing", f"step {run.step_no} failed: {said}", timedelta(0), 0
         runs.move(
             conn, run, status=status, step_no=run.step_no, part_no=run.part_no, cursor=run.cursor, waited=run.waited,

@@ -14,23 +14,23 @@ FROM playbook WHERE name = %(name)s AND version = %(version)s;
 INSERT INTO playbook (name, version, document, text, actor)
 VALUES (%(name)s, %(version)s, %(document)s::jsonb, %(text)s, %(actor)s);
 
--- name: get_incident
+-- name: get_incidents
 SELECT incident_id::text, kind, cause_what, cause_key, status, loss_minor, risk_minor, confidence, currency, opened_at,
     seen_at
-FROM incident WHERE incident_id = %(incident_id)s;
+FROM incident WHERE incident_id = ANY (%(ids)s::uuid[]);
 
 -- name: findings
-SELECT subject_what, subject_key, numbers, loss_minor, confidence FROM incident_finding
-WHERE incident_id = %(incident_id)s
-ORDER BY loss_minor * confidence DESC, subject_what, subject_key;
+SELECT incident_id::text, subject_what, subject_key, numbers, loss_minor, confidence FROM incident_finding
+WHERE incident_id = ANY (%(ids)s::uuid[])
+ORDER BY incident_id, loss_minor * confidence DESC, subject_what, subject_key;
 
 -- name: open_incidents
-SELECT incident_id::text, kind FROM incident WHERE status = 'open' ORDER BY risk_minor DESC, incident_id LIMIT %(limit)s;
-
--- name: begun
-SELECT r.name FROM run r JOIN incident i ON i.incident_id = r.subject
-WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s
-  AND (r.finished_at IS NULL OR (r.status = 'undone' AND r.created_at >= i.opened_at));
+SELECT i.incident_id::text, i.kind, ARRAY(
+    SELECT r.name FROM run r
+    WHERE r.kind = 'playbook' AND r.subject = i.incident_id
+      AND (r.finished_at IS NULL OR (r.status = 'undone' AND r.created_at >= i.opened_at))
+)
+FROM incident i WHERE i.status = 'open' ORDER BY i.risk_minor DESC, i.incident_id LIMIT %(limit)s;
 
 -- name: wake_ended
 UPDATE run r SET due_at = %(now)s, status = CASE WHEN r.status = 'needs_approval' THEN 'ready' ELSE r.status END

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -102,18 +102,23 @@ def _shipped(name: str, text: str) -> Version:
 
 def get_case(conn: Connection[TupleRow], incident_id: str) -> Case | None:
     """An incident with its findings, the most money at risk first."""
-    row = conn.execute(SQL["get_incident"], {"incident_id": incident_id}).fetchone()
-    return None if row is None else _case(row, conn.execute(SQL["findings"], {"incident_id": incident_id}).fetchall())
+    return get_cases(conn, [incident_id]).get(incident_id)
 
 
-def waiting_cases(conn: Connection[TupleRow], *, limit: int) -> list[tuple[str, str]]:
-    """(incident_id, kind) of open incidents, the most money at risk first."""
+def get_cases(conn: Connection[TupleRow], incident_ids: Sequence[str]) -> dict[str, Case]:
+    """The same of several, by id."""
+    values = {"ids": list(incident_ids)}
+    rows = conn.execute(SQL["get_incidents"], values).fetchall()
+    findings: dict[str, list[TupleRow]] = {}
+    for incident_id, *finding in conn.execute(SQL["findings"], values):
+        findings.setdefault(incident_id, []).append(tuple(finding))
+    return {row[0]: _case(row, findings.get(row[0], [])) for row in rows}
+
+
+def waiting_cases(conn: Connection[TupleRow], *, limit: int) -> list[tuple[str, str, list[str]]]:
+    """(incident_id, kind, names) of open incidents, the most money at risk first; names of playbooks that need not
+    begin for it: their run is open, or was taken back since the incident opened."""
     return conn.execute(SQL["open_incidents"], {"limit": limit}).fetchall()
-
-
-def begun(conn: Connection[TupleRow], incident_id: str) -> set[str]:
-    """Names of playbooks that need not begin for it: their run is open, or was taken back since the incident opened."""
-    return {name for (name,) in conn.execute(SQL["begun"], {"incident_id": incident_id})}
 
 
 def wake_ended(conn: Connection[TupleRow], now: datetime) -> int:

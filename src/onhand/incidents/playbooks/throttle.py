@@ -29,13 +29,14 @@ def runout_price(price_minor: float, rate_per_day: float, units: float, days: fl
 
     rate_per_day  units wanted a day at `price_minor`
     """
-    if rate_per_day <= 0 or days <= 0:
+    wanted = rate_per_day * days
+    if wanted <= 0:
         return 0.0
     if units <= 0:
         return math.inf
     b = elasticity / price_minor
     # ln(a t / n) / b with a = rate exp(b p), without the exponential, which overflows.
-    return price_minor + math.log(rate_per_day * days / units) / b
+    return price_minor + math.log(wanted / units) / b
 
 
 def throttled_price(

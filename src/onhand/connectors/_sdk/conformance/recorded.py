@@ -22,12 +22,13 @@ from onhand.connectors._sdk.interface import (
     Connector,
     NotGenuine,
     Partial,
+    PaymentProvider,
     Refused,
     Sender,
     Unavailable,
 )
 from onhand.connectors._sdk.memory import MemoryTokens
-from onhand.connectors._sdk.values import Less, Parcel, Write
+from onhand.connectors._sdk.values import Charge, Less, Paid, Parcel, Write
 from onhand.wire import Answer, NotReachable, Request
 
 # Of signing: another one each time, or who we are.
@@ -144,6 +145,8 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
             )
         case "fulfilments.push":
             return await connector.push_parcel(connection, msgspec.convert(given["parcel"], Parcel))
+        case call if call.startswith("payments."):
+            return await _paid(cast("PaymentProvider", connector), connection, fixture)
         case "message":
             headers, body = cast("dict[str, str]", given["headers"]), str(given["body"]).encode()
             now = datetime.fromisoformat(given["now"])
@@ -153,6 +156,26 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
             return [received, await connector.read(connection, received.topic, body)]
         case _:
             raise ValueError(f"nothing is called {fixture.call!r}: a capability, or message")
+
+
+async def _paid(provider: PaymentProvider, connection: Connection, fixture: Fixture) -> Paid:
+    given = fixture.given
+    match fixture.call:
+        case "payments.authorise":
+            return await provider.authorise(connection, msgspec.convert(given["charge"], Charge))
+        case "payments.capture":
+            return await provider.capture(
+                connection, given["id"], given["amount_minor"], is_final=given["is_final"], is_many=given["is_many"],
+                key=given["key"],
+            )  # fmt: skip
+        case "payments.void":
+            return await provider.void(connection, given["id"], reason=given["reason"], key=given["key"])
+        case "payments.refund":
+            return await provider.refund(
+                connection, given["id"], given["amount_minor"], reason=given["reason"], key=given["key"]
+            )
+        case _:
+            return await provider.get_payment(connection, given["id"])
 
 
 def _asked(request: Request) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """What steps that act on orders share: the next orders that an incident touches, and orders put back as they were."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Nothing, Place
 from onhand.flows.playbooks.targets import affected_orders
 from onhand.flows.sourcer import Sourcer, tried
+from onhand.incidents.playbooks.model import LimitIn
 from onhand.network.compiled import Network
 from onhand.orders.decide import park
 from onhand.orders.model import Order, Unit, Wait, total
 from onhand.orders.states import ORDER_STEPS, allowed, settle
 from onhand.orders.store import Plan, lock_orders
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,20 @@ def uncancelled(order: Order, lines: Mapping[int, int], before: Before) -> Order
         units = {unit: n - mine.get(unit, 0) for unit, n in units.items()}
         order = park(order, mine, queue)
     return park(order, {unit: n for unit, n in units.items() if n}, "to_source")
+
+
+def within(rows: Sequence[R], left: LimitIn, *, cost: Callable[[R], int], units: Callable[[R], int]) -> list[R]:
+    """The cheapest of `rows` as far as money and units are left for them."""
+    money, most = left.money_minor, left.units
+    kept: list[R] = []
+    for row in sorted(rows, key=cost):
+        spent, moved = max(cost(row), 0), units(row)
+        if (money is not None and spent > money) or (most is not None and moved > most):
+            continue
+        money = None if money is None else money - spent
+        most = None if most is None else most - moved
+        kept.append(row)
+    return kept
 
 
 def ids_of(orders: Sequence[Order]) -> list[str]:

@@ -7,7 +7,7 @@ from onhand.db import queries
 from onhand.errors import Conflict
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, placed_as_before, uncancelled
+from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, placed_as_before, uncancelled, within
 from onhand.flows.playbooks.targets import UNSHIPPED, WAITING
 from onhand.flows.sourcer import Sourcer
 from onhand.incidents.playbooks.model import CancelWithReasonIn
@@ -29,10 +29,11 @@ class CancelWithReason:
             return Nothing("none of the orders that it touches can be cancelled any more", batch.cursor)
         costs = _costs(at, [before for before, _ in pairs])
         lost = {a.order_id: _margin(b, a, costs) for b, a in pairs}
-        if at.left.money_minor is not None:
-            pairs = _affordable(pairs, lost, at.left.money_minor)
-            if not pairs:
-                return Nothing("its limit of money is reached")
+        pairs = within(
+            pairs, at.left, cost=lambda pair: lost[pair[1].order_id], units=lambda pair: sum(_lines(*pair).values())
+        )
+        if not pairs:
+            return Nothing("its limit of money or of units is reached", batch.cursor)
         cost = sum(lost[a.order_id] for _, a in pairs)
 
         def do() -> Did:
@@ -96,15 +97,3 @@ def _margin(before: Order, after: Order, costs: Mapping[int, int]) -> int:
         each = a.price_minor - sum(costs.get(item, 0) * per for item, per in a.parts)
         lost += (a.cancelled - b.cancelled) * each
     return lost
-
-
-def _affordable(
-    pairs: list[tuple[Order, Order]], lost: Mapping[str, int], money_minor: int
-) -> list[tuple[Order, Order]]:
-    kept: list[tuple[Order, Order]] = []
-    for pair in sorted(pairs, key=lambda p: (lost[p[1].order_id], p[1].order_id)):
-        money_minor -= max(lost[pair[1].order_id], 0)
-        if money_minor < 0:
-            break
-        kept.append(pair)
-    return kept

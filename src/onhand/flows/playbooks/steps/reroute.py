@@ -6,7 +6,7 @@ from typing import Any
 
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Batch, Before, holdings, locked, next_orders, placed_as_before
+from onhand.flows.playbooks.steps.batch import Batch, Before, holdings, locked, next_orders, placed_as_before, within
 from onhand.flows.playbooks.targets import UNRELEASED, nodes_of
 from onhand.flows.sourcer import Sourcer, tried
 from onhand.incidents.playbooks.model import RerouteIn
@@ -28,13 +28,11 @@ class Reroute:
             return batch
         nodes = set(find_nodes(at.conn, nodes_of(at.case)).values())
         changes = _moved_if_better(at, batch.orders[0]) if stays else _moved(at, batch, nodes)
-        left = at.left.money_minor
-        if left is not None:
-            changes = _affordable(changes, left)
+        changes = within(changes, at.left, cost=_extra, units=_units)
         if not changes:
             return Nothing("none of the orders that it touches is better served otherwise", batch.cursor)
         cost = sum(map(_extra, changes))
-        units = sum(n for c in changes for f in _new(c) for n in f.left.values())
+        units = sum(map(_units, changes))
 
         def do() -> Did:
             undo = {"orders": [[c.after.order_id, [f.number for f in _new(c)], Before.of(c.before)] for c in changes]}
@@ -134,15 +132,8 @@ def _extra(change: Change) -> int:
     return sum(f.cost_minor for f in change.after.live) - sum(f.cost_minor for f in change.before.live)
 
 
-def _affordable(changes: list[Change], money_minor: int) -> list[Change]:
-    """The cheapest moves first, while the money lasts."""
-    kept: list[Change] = []
-    for change in sorted(changes, key=_extra):
-        money_minor -= max(_extra(change), 0)
-        if money_minor < 0:
-            break
-        kept.append(change)
-    return kept
+def _units(change: Change) -> int:
+    return sum(n for f in _new(change) for n in f.left.values())
 
 
 def _less(before: Mapping[str, Mapping[str, int]], now: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:

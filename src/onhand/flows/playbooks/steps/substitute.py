@@ -8,7 +8,7 @@ from onhand.db import queries
 from onhand.errors import Conflict
 from onhand.flows.change_orders import Change, write_changes
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, uncancelled
+from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, uncancelled, within
 from onhand.flows.playbooks.targets import WAITING, skus_of
 from onhand.flows.sourcer import Sourcer
 from onhand.incidents.playbooks.model import SubstituteIn
@@ -38,6 +38,7 @@ class Substitute:
             for o in batch.orders
             if o.order_id not in spoken and (exchanged := _exchanged(o, instead)) is not None
         ]
+        trials = within(trials, at.left, cost=lambda t: t[3], units=lambda t: sum(n for *_, n in t[2]))
         sourcer = Sourcer(at.state, at.conn, [trial for _, trial, _, _ in trials])
         changes: list[Change] = []
         rows: list[list[Any]] = []
