@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onhand.incidents.respond.reroute import late_chance, worth_moving
-from onhand.incidents.respond.stock import throttled, units_to_expedite, units_to_hold, worth_quarantining
+from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, worth_quarantining
 
 
 def f(*values):
@@ -67,13 +67,3 @@ def test_in_a_hurry_is_bought_what_pays_for_it():
         f(10.7, 10, 1, 500), f(900, 200, 900, 900), f(300, 300, 300, 300), 1500, f(99, 99, 99, 99)
     )
     assert units.tolist() == [10, 0, 0, 99]
-
-
-def test_a_price_goes_to_the_run_out_price_in_steps_and_back():
-    factor = f(1.0, 1.0, 1.15, 1.1)
-    wanted, stock = f(100, 10, 1_000, 1), f(90, 100, 10, 100)
-    stepped = throttled(factor, wanted, stock, 2.0)
-    assert stepped.tolist() == pytest.approx([1.05, 1.0, 1.15, 1.05])
-    assert throttled(f(1.0), f(102.01), f(100), 2.0).tolist() == pytest.approx([1.01])
-    with pytest.raises(ValueError, match="elasticity"):
-        throttled(factor, wanted, stock, 0.0)

@@ -158,3 +158,27 @@ def test_a_condition_puts_a_step_back_though_the_incident_is_open(merchant):
     assert merchant.rows("SELECT price_minor FROM item WHERE sku = 'A'") == [(1000,)]
     assert merchant.rows("SELECT quota FROM channel") == [({},)]
     assert t.runs()[0][1] == "standing"
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "confidence", "margin", "set_aside"),
+    [
+        (0, 0.6, 1_000, 0),  # hidden for a doubt, 0.4 x 1,000 would be lost; a rejection costs 0.6 x 500
+        (0, 0.9, 1_000, 20),
+        (0, 0.6, 500, 20),
+        (20, 0.3, 1_000, 20),  # others serve what is asked for
+        (2, 0.6, 1_000, 0),
+        (20, 0.1, 1_000, 0),
+    ],
+)
+def test_doubtful_stock_is_set_aside_where_that_is_cheaper(merchant, elsewhere, confidence, margin, set_aside):
+    t = prepare(merchant)
+    merchant.stock("berlin", A=20)
+    if elsewhere:
+        merchant.stock("munich", A=elsewhere)
+    with merchant.db.connection() as conn:
+        conn.execute("UPDATE item SET price_minor = %s, unit_cost_minor = 200", (margin + 200,))
+    only(t, "phantom-stock", "phantom_stock", "do: quarantine_stock, rejection_minor: 500", "units: 100")
+    t.incident("phantom_stock", ("item_node", ("A", "berlin"), {"count_gain_minor": 0}), confidence=confidence)
+    t.turn()
+    assert sums(t)[1] == set_aside

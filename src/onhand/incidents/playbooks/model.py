@@ -185,6 +185,17 @@ class QuarantineStockIn(_Step):
 
     do: Literal["quarantine_stock"]
     share: Annotated[Number, Field(description="of the units that are free, from 0 to 1")] = 1
+    rejection_minor: Annotated[
+        int | None,
+        Field(
+            ge=0, le=MONEY_MAX,
+            description="what it costs that a node does not find what was sold; given: sets aside only where that is"
+            " more than what hiding units that are there loses (incidents/respond/stock.py)",
+        ),
+    ] = None  # fmt: skip
+    farther_minor: Annotated[
+        int, Field(ge=0, le=MONEY_MAX, description="what serving an order from elsewhere costs more")
+    ] = 100
 
 
 class TransferIn(_Step):

@@ -6,6 +6,7 @@ of the best other way of each; those above a floor, the most first. A floor abov
 order from going to and fro for pennies.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +65,4 @@ def late_chance(room_days: Float64, p50_days: Float64, p95_days: Float64, delay_
 
 
 def _erfc(x: Float64) -> Float64:
-    """Complementary error function by Chebyshev fitting, relative error below 1.2e-7 (Press et al., Numerical Recipes,
-    6.2)."""
-    t = 1.0 / (1.0 + 0.5 * np.abs(x))
-    coefficients = (
-        0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
-    )  # fmt: skip
-    poly = np.zeros_like(t)
-    for c in coefficients:
-        poly = t * poly + c
-    value = t * np.exp(-x * x - 1.26551223 + t * poly)
-    return np.where(x >= 0, value, 2.0 - value)
+    return np.array([math.erfc(value) for value in x.ravel().tolist()], np.float64).reshape(x.shape)

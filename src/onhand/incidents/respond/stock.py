@@ -1,5 +1,7 @@
 """What to hide, hold back and buy when stock is doubtful, wanted by more than there is, or late."""
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,27 +65,6 @@ def units_to_expedite(
     return np.where(gain > 0, units, 0.0)
 
 
-def throttled(
-    factor: Float64, demand_units: Float64, stock_units: Float64, elasticity: float, *, step_max: float = 0.05,
-    total_max: float = 0.15,
-) -> Float64:  # fmt: skip
-    """float64[n]: price over the usual one, a step nearer to the run-out price, at which stock lasts until more comes
-    (Gallego and van Ryzin 1994, for demand ~ price^-elasticity): `(demand / stock)^(1 / elasticity)`.
-
-    factor        float64[n], price over the usual one now
-    demand_units  float64[n], wanted at the usual price until there is more; stock_units float64[n]
-    """
-    if not elasticity > 0 or not 0 < step_max <= total_max:
-        raise ValueError("expected elasticity above 0 and 0 < step_max <= total_max")
-    run_out = (np.maximum(demand_units, 1e-9) / np.maximum(stock_units, 1e-9)) ** (1 / elasticity)
-    wanted = np.clip(run_out, 1.0, 1.0 + total_max)
-    return np.clip(wanted, factor - step_max, factor + step_max)
-
-
 def _normal_quantile(p: Float64) -> Float64:
-    """Quantile of the standard normal, absolute error below 4.5e-4 (Abramowitz and Stegun 26.2.23)."""
-    q = np.minimum(p, 1 - p)
-    t = np.sqrt(-2 * np.log(np.maximum(q, 1e-300)))
-    top = 2.515517 + 0.802853 * t + 0.010328 * t**2
-    z = t - top / (1 + 1.432788 * t + 0.189269 * t**2 + 0.001308 * t**3)
-    return np.where(p >= 0.5, z, -z)
+    normal = NormalDist()
+    return np.array([normal.inv_cdf(value) for value in p.tolist()], np.float64)

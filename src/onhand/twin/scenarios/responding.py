@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onhand.incidents.model import Incident, Kind
+from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 from onhand.incidents.respond.reroute import late_chance
-from onhand.incidents.respond.stock import throttled, units_to_expedite, units_to_hold, worth_quarantining
+from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, worth_quarantining
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.shop import NODES, node_code, sku
 from onhand.twin.scenarios.watching import LANE_NAMES, REJECTION_MINOR, Watcher, supplier_code
@@ -36,6 +37,9 @@ _SPIKE_DAYS, _HALVED_DAYS = 5.0, 4.0
 _WORTH: Final = 4.0
 # What an order costs more from another node than from the best.
 _FARTHER_MINOR: Final = 100.0
+# Prices as shares of the usual ones, in ten-thousandths.
+_PRICED: Final = 10_000
+_PRICES: Final = Bounds(step_max=0.05, total_max=0.15)
 # Units at other nodes from which an order is served all the same.
 _ELSEWHERE_UNITS: Final = 3
 # Of a carrier's lanes that are seen to be slow: then it is taken to be so in all.
@@ -244,10 +248,24 @@ class Auto:
             if channel != MARKETPLACE:
                 hands.hold_back(channel, held if out else np.zeros(items, np.int64))
         if round(seen.day * STEPS_A_DAY) % STEPS_A_DAY == 0:
-            factor = throttled(self._factor, np.where(scarce, wanted * EXPEDITED_DAYS, 0.0), stock, ELASTICITY)
+            factor = _dearer(self._factor, np.where(scarce, wanted, 0.0), stock)
             if (factor != self._factor).any():
                 self._factor = factor
                 hands.set_price(factor)
+
+
+def _dearer(factor: Float64, wanted_per_day: Float64, stock: Float64) -> Float64:
+    """Prices over the usual ones, a step nearer to where stock lasts until more can be there; what is no longer scarce
+    is sold at its usual price again."""
+    made = np.ones_like(factor)
+    for item in np.flatnonzero(wanted_per_day).tolist():
+        asked = throttled_price(
+            price_minor=round(_PRICED * float(factor[item])), begun_minor=_PRICED,
+            rate_per_day=float(wanted_per_day[item]), units=float(stock[item]), days=EXPEDITED_DAYS,
+            elasticity=ELASTICITY, bounds=_PRICES,
+        )  # fmt: skip
+        made[item] = asked / _PRICED
+    return made
 
 
 def _faded(per_day: float, usual: float, days: float) -> float:

@@ -3,19 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.db import queries
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.flows.record_entries import record_in
 from onhand.flows.serve_waiting import serve_waiting
 from onhand.incidents.playbooks.facts import number
 from onhand.incidents.playbooks.model import QuarantineStockIn
+from onhand.incidents.respond.stock import worth_quarantining
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.store import Key, find_items, find_nodes, lock_positions
 
+SQL = queries(__file__)
+Name = tuple[str, str]
 _REASON = "suspected_phantom"
+# As many units at other nodes serve an order, but for a few in a hundred.
+_SPARE_UNITS, _SERVED = 3, 0.95
 
 
 class QuarantineStock:
@@ -29,6 +36,8 @@ class QuarantineStock:
         items = find_items(at.conn, {sku for sku, _ in named})
         nodes = find_nodes(at.conn, {node for _, node in named})
         keys = {(items[s][0], nodes[n]): (s, n) for s, n in named if s in items and n in nodes}
+        if at.step.rejection_minor is not None:
+            keys = _worth_hiding(at, keys, at.step.rejection_minor)
         held = lock_positions(at.conn, list(keys))
         left = at.left.units
         rows: list[tuple[str, str, int]] = []
@@ -40,7 +49,7 @@ class QuarantineStock:
             if units:
                 rows.append((*name, units))
         if not rows:
-            return Nothing("nothing of what it touches is free")
+            return Nothing("nothing of what it touches is free, or better set aside")
         total = sum(units for *_, units in rows)
 
         def do() -> Did:
@@ -63,6 +72,24 @@ class QuarantineStock:
         stock, done = _record(at, "restore", kept)
         freed = sum(units for (*_, units), ok in zip(kept, done, strict=True) if ok)
         return Undone(result={"free_again": freed, "gone": sum(u for *_, u in rows) - freed}, stock=stock)
+
+
+def _worth_hiding(at: At[QuarantineStockIn], keys: Mapping[Key, Name], rejection_minor: int) -> dict[Key, Name]:
+    """Those that had better not be sold, by how sure the detector is of each and who else could serve its orders."""
+    sure = {f.subject.key[:2]: f.confidence for f in at.case.findings if f.subject.what == "item_node"}
+    asked = {"items": [item for item, _ in keys], "nodes": [node for _, node in keys]}
+    rows = at.conn.execute(SQL["worth_of_positions"], asked).fetchall()
+    if not rows:
+        return {}
+    found: list[Key] = [(item, node) for item, node, *_ in rows]
+    is_worth = worth_quarantining(
+        np.array([sure[keys[key]] for key in found]),
+        np.array([margin for *_, margin, _ in rows]),
+        rejection_minor,
+        np.array([_SERVED if units >= _SPARE_UNITS else 0.0 for *_, units in rows]),
+        at.step.farther_minor,
+    )
+    return {key: keys[key] for key, worth in zip(found, is_worth.tolist(), strict=True) if worth}
 
 
 def _record(at: Place, kind: str, rows: list[tuple[str, str, int]]) -> tuple[tuple[Key, ...], list[bool]]:

@@ -1,3 +1,10 @@
+-- name: worth_of_positions
+-- What a unit earns (all it is sold for where nobody said what it costs), and how many are free at other nodes.
+SELECT i.item_id, k.node_id, coalesce(greatest(i.price_minor - coalesce(i.unit_cost_minor, 0), 0), 0)::float8,
+       (SELECT coalesce(sum(greatest(p.on_hand - p.unavailable - p.allocated, 0)), 0)::int FROM stock_position p
+        WHERE p.item_id = k.item_id AND p.node_id <> k.node_id)
+FROM unnest(%(items)s::int[], %(nodes)s::int[]) AS k (item_id, node_id) JOIN item i USING (item_id);
+
 -- name: promise
 -- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
 WITH new AS (
