@@ -75,6 +75,7 @@ from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
 from onhand.ledger.snapshot import Snapshot
 from onhand.network.compiled import Network
+from onhand.payments.store import forget_names
 from onhand.settings import Settings
 from onhand.sourcing.warm import compile_quietly, is_together_kept
 from onhand.webhooks import Deliverer
@@ -280,6 +281,7 @@ class App:
             ("purge of messages", 600.0, lambda: self.db.transact(purge_messages)),
             ("purge of scans", 600.0, lambda: self.db.transact(lambda conn: purge_scans(conn, self.state.now()))),
             ("purge of plans", 600.0, lambda: self.db.transact(lambda conn: forget_plans(conn, self.state.now()))),
+            ("purge of payers", 600.0, lambda: self.db.transact(forget_names)),
             ("purge of incidents", 600.0, lambda: self.db.transact(lambda c: forget_incidents(c, self.state.now()))),
         )
         if self.settings.reoptimise_every_s:

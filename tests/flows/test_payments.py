@@ -11,8 +11,10 @@ from tests.flows.paying import Till
 
 from onhand.base.actor import SYSTEM
 from onhand.errors import InvalidInput
+from onhand.flows.customers import erase_customer
 from onhand.flows.payments.reconcile import reconcile
 from onhand.flows.payments.retry import retry_payment
+from onhand.payments.store import forget_names
 from onhand.twin.fakes.stripe import Account
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -297,3 +299,28 @@ def test_a_person_may_try_another_way_to_pay(till):
     till.work()
     assert till.sums(order_id) == ("authorised", 1000, 0, 0, 0)
     assert till.merchant.status(order_id) == ("sourced", None)
+
+
+def test_what_the_provider_calls_an_erased_person_is_forgotten_once_all_is_paid(till):
+    order_id = till.place(("A", 1, 1000), customer={"email": "ada@example.org"})
+    till.work()
+    ((customer_id,),) = till.merchant.rows("SELECT customer_id::text FROM orders WHERE order_id = %s", order_id)
+
+    def names():
+        return till.merchant.rows(
+            "SELECT p.token, p.customer, o.request::jsonb #>> '{payment,token}'"
+            " FROM payment p JOIN orders o USING (order_id)"
+        )
+
+    erase_customer(till.db, customer_id, by=SYSTEM)
+    # The hold may have to be renewed before the goods leave.
+    assert names() == [("pm_ok", "cus_1", "pm_ok")]
+    till.ship(order_id)
+    till.work()
+    with till.db.connection() as conn:
+        forget_names(conn)
+    assert names() == [("", "", None)]
+    # What is given back goes by the authorisation.
+    till.bring_back(order_id, **{"1": 1})
+    till.work()
+    assert till.sums(order_id) == ("refunded", 1000, 1000, 1000, 0)

@@ -18,6 +18,7 @@ from onhand.fulfilment.tracking.store import forget_texts
 from onhand.orders.intake import Destination, Wishes
 from onhand.orders.store import SQL, lock_orders, order_uuid
 from onhand.orders.views import get_order
+from onhand.payments.store import forget_names
 from onhand.sourcing.store import coarsen_inputs
 
 Row = dict[str, Any]
@@ -50,7 +51,8 @@ def export_customer(db: Database, customer_id: str) -> Row:
 def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
     """Erase a person: name, e-mail address, telephone and address; of the destinations of their orders the country, the
     region and two characters of the postal code stay. Of orders of channels that are not placed yet, too; from messages
-    that are not worked on the person is taken out. Repeating it is harmless. Raises NotFound.
+    that are not worked on the person is taken out. What a payment provider calls them is forgotten as soon as all is
+    paid. Repeating it is harmless. Raises NotFound.
     """
     customer_id = order_uuid(customer_id, "customer")
     name = {"id": customer_id}
@@ -65,6 +67,7 @@ def erase_customer(db: Database, customer_id: str, *, by: Actor) -> Row:
         forget_texts(conn, customer_id)
         erased = conn.execute(SQL["erase_customer"], name).fetchone()
         assert erased is not None, "the row is locked"
+        forget_names(conn)
         count = _coarsen(conn, customer_id)
         write_event(
             conn,

@@ -21,7 +21,8 @@ WITH told AS (
     WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
       AND orders IS NOT NULL
 )
-SELECT order_id::text FROM told JOIN orders USING (order_id) WHERE request LIKE '%%"payment":{%%';
+SELECT o.order_id::text FROM told JOIN orders o USING (order_id)
+WHERE o.request LIKE '%%"payment":{%%' OR EXISTS (SELECT FROM payment p WHERE p.order_id = o.order_id);
 
 -- name: all_with_payment
 -- Asked once, when orders are followed for the first time.
@@ -45,6 +46,21 @@ SELECT a.order_id, c.channel_id, a.currency,
 FROM asked a JOIN channel c ON c.code = a.p ->> 'provider'
 ORDER BY a.order_id
 ON CONFLICT (order_id) DO UPDATE SET look_at = %(now)s;
+
+-- name: forget_names
+-- What the provider calls people who were erased, of payments of which nothing is to be taken any more: what is given
+-- back goes by the authorisation.
+WITH over AS (
+    SELECT p.order_id
+    FROM customer c JOIN orders o USING (customer_id) JOIN payment p USING (order_id)
+    WHERE c.erased_at IS NOT NULL AND p.status IN ('captured', 'partly_refunded', 'refunded', 'voided', 'failed')
+      AND (p.token <> '' OR p.customer <> '')
+      AND NOT EXISTS (SELECT FROM payment_operation q WHERE q.order_id = p.order_id AND q.state IN ('due', 'sent', 'unknown'))
+), told AS (
+    UPDATE orders o SET request = (o.request::jsonb #- '{payment,token}' #- '{payment,customer}')::text
+    FROM over WHERE o.order_id = over.order_id
+)
+UPDATE payment p SET token = '', customer = '' FROM over WHERE p.order_id = over.order_id;
 
 -- name: add_given
 -- Authorisations that the shop had made itself: to be read before anything else.

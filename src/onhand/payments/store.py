@@ -85,6 +85,11 @@ def mark(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) ->
         conn.execute(SQL["add_given"], values)
 
 
+def forget_names(conn: Connection[TupleRow]) -> None:
+    """Forget what providers call people who were erased, where nothing is to be taken from them any more."""
+    conn.execute(SQL["forget_names"])
+
+
 def hint(conn: Connection[TupleRow], channel_id: int, provider_ids: Sequence[str], now: datetime) -> None:
     """Something happened to these payments of an account: they are to be read."""
     if provider_ids:
