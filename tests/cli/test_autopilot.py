@@ -1,6 +1,7 @@
 """`onhand autopilot`, as a user runs it."""
 
 import pytest
+from rich.console import Console
 
 from onhand import cli
 
@@ -8,7 +9,8 @@ from onhand import cli
 @pytest.fixture
 def autopilot(capsys, monkeypatch, dsn):
     monkeypatch.setenv("ONHAND_DATABASE_URL", dsn)
-    monkeypatch.setenv("COLUMNS", "200")
+    # As wide a terminal as the table needs, whenever the command's console was made.
+    monkeypatch.setattr("onhand.cli.autopilot.out", Console(width=200, highlight=False))
 
     def run(*arguments):
         code = cli.run(["autopilot", *arguments])
