@@ -155,7 +155,7 @@ class Seen:
     day       days since the beginning
     available int32[I, N], by the records; hidden int32[I, N]: quarantined besides
     sold_at   float64[I, N] units sold over counters of stores; squares: sum of those of days; in_stock: days with any
-    proof_day float64[I, N], when one was last sold, sent or counted; rejections int64[I, N] since then
+    proof_day float64[I, N], when one last came, was sold, sent or counted; rejections int64[I, N] since then
     rejected  float64[N, days], picks that found nothing; exposed: days since the last proof, of those that found one
     wanted    float64[I, days], bought or asked for on each day so far
     done      float64[N, steps], parcels worked on; starved bool[N, steps]: nothing was left to do
@@ -496,6 +496,10 @@ class World:
                 p.is_in = True
                 self.stock.available[p.item + 1, 1:] += p.come.astype(np.int32)
                 self._true[p.item] += p.come
+                # Who puts units on a shelf has them in hand.
+                came = p.come > 0
+                self._seen.proof_day[p.item, came] = self.day
+                self._seen.rejections[p.item, came] = 0
 
     def _return_counts(self) -> None:
         left = [c for c in self._counts if c[0] > self.day]
