@@ -1,0 +1,1 @@
+-- Prices that channels are told, and policy versions that lanes propose.

@@ -1,0 +1,1 @@
+-- Steps of playbooks that were held out, and what came of those that were not.

@@ -1,0 +1,1 @@
+-- Refunds and steps of playbooks in the ledger of costs.
