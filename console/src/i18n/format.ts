@@ -1,7 +1,7 @@
 /** Numbers, money and times as a language writes them. */
 
 import { useMemo } from "react";
-import { useLanguage } from "./language";
+import { regional, useLanguage } from "./language";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -103,5 +103,5 @@ export function formatOf(language: string): Format {
 
 export function useFormat(): Format {
   const language = useLanguage();
-  return useMemo(() => formatOf(language), [language]);
+  return useMemo(() => formatOf(regional(language, navigator.languages)), [language]);
 }

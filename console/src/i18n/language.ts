@@ -27,6 +27,10 @@ function chosen(): Language | null {
   }
 }
 
+/** How numbers and dates are written: as the browser's own region does, where it speaks the language that is shown. */
+export const regional = (language: Language, wanted: readonly string[]): string =>
+  wanted.find((tag) => tag.toLowerCase().split("-")[0] === language) ?? language;
+
 export function setLanguage(language: Language): void {
   current = language;
   try {

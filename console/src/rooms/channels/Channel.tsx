@@ -16,6 +16,8 @@ import { toneOf } from "../../ui/words";
 
 type Health = Schema["ChannelHealthOut"];
 
+const SHOWN = 8;
+
 export default function Channel({ parameters }: { parameters: Record<string, string> }) {
   const health = useQuery(channelHealth(parameters["channel"] ?? ""));
   return <Loaded query={health} lines={12}>{(data) => <Page health={data} />}</Loaded>;
@@ -121,6 +123,7 @@ function Gates({ health }: { health: Health }) {
   const text = useText();
   const format = useFormat();
   const gates = useQuery(channelGates(health.channel));
+  const [isAll, setAll] = useState(false);
   const { gate } = health;
   const span = (seconds: number | null): ReactNode => (seconds === null ? <span className="soft">{text("channels.not_measured")}</span> : format.span(seconds));
   return (
@@ -141,7 +144,7 @@ function Gates({ health }: { health: Health }) {
       <Loaded query={gates} isEmpty={(data) => data.data.length === 0} empty={<p className="note">{text("gate.none")}</p>}>
         {(data) => (
           <ul className="list">
-            {data.data.map((row) => (
+            {(isAll ? data.data : data.data.slice(0, SHOWN)).map((row) => (
               <li key={row.sku} className="stack tight" style={{ gap: 2 }}>
                 <span className="row apart">
                   <Link to={`/stock/${encodeURIComponent(row.sku)}?channel=${encodeURIComponent(health.channel)}`}>{row.sku}</Link>
@@ -153,15 +156,26 @@ function Gates({ health }: { health: Health }) {
           </ul>
         )}
       </Loaded>
+      {(gates.data?.data.length ?? 0) > SHOWN && (
+        <p className="note">
+          <button type="button" className="button quiet" onClick={() => setAll(!isAll)}>
+            {isAll ? text("action.fewer") : text("gate.all", { count: gates.data?.data.length ?? 0 })}
+          </button>
+        </p>
+      )}
     </Panel>
   );
 }
 
 function Drift({ health }: { health: Health }) {
   const text = useText();
+  const word = useWord();
   const format = useFormat();
   const { drift } = health;
-  const kinds = drift === null ? [] : Object.entries(drift).filter((entry): entry is [string, number] => typeof entry[1] === "number");
+  // What was read and agreed is always told; of what can be amiss, what is.
+  const kinds = Object.entries(drift ?? {}).filter(
+    (entry): entry is [string, number] => typeof entry[1] === "number" && (entry[1] > 0 || ["read", "verified"].includes(entry[0])),
+  );
   const examples = (Array.isArray(drift?.["examples"]) ? drift["examples"] : []) as Record<string, unknown>[];
   return (
     <Panel
@@ -173,11 +187,11 @@ function Drift({ health }: { health: Health }) {
       ) : (
         <>
           <div className="inside">
-            <Facts rows={kinds.map(([name, count]) => [name.replaceAll("_", " "), format.number(count)] as const)} />
+            <Facts rows={kinds.map(([name, count]) => [word("drift", name), format.number(count)] as const)} />
           </div>
           {examples.length > 0 && (
             <ul className="list">
-              {examples.map((example, i) => (
+              {examples.slice(0, SHOWN).map((example, i) => (
                 <li key={i} className="small soft breaks">
                   {Object.entries(example)
                     .filter(([, value]) => value !== null)

@@ -71,7 +71,7 @@ function Switch({ state }: { state: Schema["SwitchOut"] }) {
             : text("autopilot.runs_hint")}
         </p>
       </div>
-      <button type="button" className={`button ${state.stopped ? "main" : "danger main"}`} onClick={() => setAsked(true)}>
+      <button type="button" className={`button ${state.stopped ? "main" : "danger"}`} onClick={() => setAsked(true)}>
         {text(state.stopped ? "autopilot.resume" : "autopilot.stop")}
       </button>
       {isAsked && (

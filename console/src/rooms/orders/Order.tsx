@@ -40,7 +40,7 @@ function Page({ order }: { order: Detail }) {
         title={
           <span className="row">
             <span className="breaks">{order.external_id}</span>
-            <Badge tone={toneOf(order.status)}>{word("order", order.status)}</Badge>
+            <Badge tone={toneOf(order.status)}>{word("order_status", order.status)}</Badge>
             {order.queue !== null && order.queue !== order.status && <Badge tone="warn">{word("queue", order.queue)}</Badge>}
           </span>
         }
@@ -157,7 +157,7 @@ function FulfilmentsPanel({ order }: { order: Detail }) {
               <div className="row apart">
                 <span className="row">
                   <b>{fulfilment.node}</b>
-                  <Badge tone={toneOf(fulfilment.status)}>{word("fulfilment", fulfilment.status)}</Badge>
+                  <Badge tone={toneOf(fulfilment.status)}>{word("order_status", fulfilment.status)}</Badge>
                   {fulfilment.reason !== null && <span className="small soft">{word("reason", fulfilment.reason)}</span>}
                 </span>
                 <span className="soft small">

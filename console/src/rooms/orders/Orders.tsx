@@ -39,7 +39,7 @@ export default function Orders() {
           label={text("orders.status")}
           value={filter.status ?? ""}
           onChange={set("status")}
-          options={[[any[0], text("orders.any_status")], ...STATUSES.map((each) => [each, word("order", each)] as const)]}
+          options={[[any[0], text("orders.any_status")], ...STATUSES.map((each) => [each, word("order_status", each)] as const)]}
         />
         <Select
           label={text("orders.queue")}
@@ -140,7 +140,7 @@ function List({ filter, isFiltered }: { filter: OrderFilter; isFiltered: boolean
                     </Link>
                   </th>
                   <td className="end-on-phone">
-                    <Badge tone={toneOf(order.status)}>{word("order", order.status)}</Badge>
+                    <Badge tone={toneOf(order.status)}>{word("order_status", order.status)}</Badge>
                   </td>
                   <td className="soft not-on-phone">{order.queue === null ? "" : word("queue", order.queue)}</td>
                   <td className="soft">{order.channel}</td>

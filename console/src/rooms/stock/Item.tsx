@@ -59,7 +59,7 @@ export default function Item({ parameters }: { parameters: Record<string, string
               >
                 {({ rows }) => (
                   <div className="table-wrap">
-                    <table className="table">
+                    <table className="table dense">
                       <thead>
                         <tr>
                           <th scope="col">{text("capacity.node")}</th>

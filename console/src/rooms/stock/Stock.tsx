@@ -15,7 +15,7 @@ const PAGE = 1000;
 /** Pages that are read without being asked for. */
 const AHEAD = 10;
 const ROW_PX = 36;
-const CELL_PX = 104;
+const CELL_PX = 112;
 const NAME_PX = 190;
 
 export default function Stock() {
@@ -146,7 +146,9 @@ function Grid({ items, nodes, measure, onEnd }: GridProps) {
             className="grid-cell small soft"
             style={{ insetInlineStart: name + column.start, width: column.size }}
           >
-            {column.index === 0 ? text("stock.total") : nodes[column.index - 1]}
+            <span className="cut" title={nodes[column.index - 1]}>
+              {column.index === 0 ? text("stock.total") : nodes[column.index - 1]}
+            </span>
           </div>
         ))}
       </div>

@@ -58,7 +58,7 @@ export function CapacityPanel() {
                           <td
                             key={day}
                             title={says(load)}
-                            className={load.isClosed ? "closed" : load.share === null ? "free" : load.share >= 1 ? "over" : ""}
+                            className={load.isClosed ? "closed" : load.share === null ? "free" : load.share >= 1 ? "over" : load.share < 0.005 ? "idle" : ""}
                             style={load.share === null ? {} : ({ "--share": Math.min(1, load.share) } as CSSProperties)}
                           >
                             {load.isClosed ? "–" : load.share === null ? "∞" : format.percent(load.share)}

@@ -24,7 +24,6 @@ export function QueuesPanel() {
               <thead>
                 <tr>
                   <th scope="col">{text("tower.queue")}</th>
-                  <th scope="col">{text("tower.next_step")}</th>
                   <th scope="col" className="end">{text("tower.queue_orders")}</th>
                   <th scope="col" className="end">{text("tower.oldest")}</th>
                 </tr>
@@ -38,8 +37,8 @@ export function QueuesPanel() {
                         <Link className="leads" to={`/orders?queue=${queue.queue}`}>
                           {word("queue", queue.queue)}
                         </Link>
+                        <div className="small soft">{text(`queue_next.${queue.queue}`)}</div>
                       </th>
-                      <td className="soft">{text(`queue_next.${queue.queue}`)}</td>
                       <td className="end strong">
                         {format.number(queue.orders)}
                         {!queue.isWhole && "+"}

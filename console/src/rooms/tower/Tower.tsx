@@ -13,7 +13,7 @@ import { Empty, Loaded, Skeleton } from "../../ui/states";
 import { CapacityPanel } from "./Capacity";
 import { ChannelsPanel } from "./ChannelsPanel";
 import { CostPanel } from "./CostPanel";
-import { byCurrency, byNode, ordersPerMinute, perMinute } from "./figures";
+import { byCurrency, byNode, inSlots, ordersPerMinute } from "./figures";
 import { IncidentsPanel } from "./IncidentsPanel";
 import { QueuesPanel } from "./QueuesPanel";
 import { Spark } from "./Spark";
@@ -32,7 +32,7 @@ const KEYS = [
 const NEWEST = 200;
 /** Orders whose way is drawn. Each is read by itself: where it goes is told of one order at a time. */
 const FLOWS = 16;
-const SPARK_MINUTES = 15;
+const SPARK_BARS = 30;
 
 export default function Tower() {
   const text = useText();
@@ -64,7 +64,7 @@ export default function Tower() {
               </>
             )
           }
-          under={orders.data !== undefined && <Spark values={perMinute(orders.data.data, isAll, now, SPARK_MINUTES)} />}
+          under={orders.data !== undefined && <Spark values={inSlots(orders.data.data, isAll, now, SPARK_BARS)} />}
           to="/orders"
         />
         <Stat
@@ -92,14 +92,14 @@ export default function Tower() {
       </div>
       <div className="columns two-one">
         <NetworkPanel />
-        <IncidentsPanel />
+        <div className="stack">
+          <IncidentsPanel />
+          <QueuesPanel />
+        </div>
       </div>
       <div className="columns even">
         <ChannelsPanel />
-        <div className="stack">
-          <QueuesPanel />
-          <CostPanel />
-        </div>
+        <CostPanel />
       </div>
       <CapacityPanel />
     </>

@@ -16,18 +16,16 @@ export function ordersPerMinute(newest: readonly Brief[], isAll: boolean, now: n
   return within.length / (Math.max(spanMs, 1_000) / MINUTE_MS);
 }
 
-/** Orders of each of the last `count` minutes, the oldest first; null for those before the newest orders begin. */
-export function perMinute(newest: readonly Brief[], isAll: boolean, now: number, count: number): (number | null)[] {
-  const buckets: (number | null)[] = Array.from({ length: count }, () => 0);
-  let oldest = 0;
-  for (const order of newest) {
-    const age = now - Date.parse(order.created_at);
-    oldest = Math.max(oldest, age);
-    const i = count - 1 - Math.floor(age / MINUTE_MS);
-    if (i >= 0 && i < count) buckets[i] = (buckets[i] ?? 0) + 1;
+/** Orders in `slots` equal times, the oldest first, over as long as the newest orders reach back, `windowMs` at most. */
+export function inSlots(newest: readonly Brief[], isAll: boolean, now: number, slots: number, windowMs = 15 * MINUTE_MS): number[] {
+  const ages = newest.map((order) => now - Date.parse(order.created_at));
+  const spanMs = isAll ? windowMs : Math.min(windowMs, Math.max(1_000, ...ages));
+  const counts = Array.from({ length: slots }, () => 0);
+  for (const age of ages) {
+    const i = slots - 1 - Math.floor((age / spanMs) * slots);
+    if (i >= 0 && i < slots) counts[i] = (counts[i] ?? 0) + 1;
   }
-  if (isAll) return buckets;
-  return buckets.map((orders, i) => ((count - i) * MINUTE_MS > oldest ? null : orders));
+  return counts;
 }
 
 export interface Loaded {
