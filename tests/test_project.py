@@ -72,6 +72,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy") / "onhand"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     _give_machine_code(folder)
+    _give_console(folder)
     return folder
 
 
@@ -86,6 +87,13 @@ def _give_machine_code(copy: Path) -> None:
             (there.parent / "__pycache__").mkdir(exist_ok=True)
             for file in kept:
                 shutil.copy2(file, there.parent / "__pycache__")
+
+
+def _give_console(copy: Path) -> None:
+    """The console as it was built here. The build takes it for current only if it is of these very sources."""
+    built = Path("src/onhand/api/console")
+    if (ROOT / built).is_dir():
+        shutil.copytree(ROOT / built, copy / built)
 
 
 @pytest.fixture

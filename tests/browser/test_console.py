@@ -1,4 +1,4 @@
-"""Each room is opened, seen light and dark, large and small; its main action is done and read back from the interface."""
+"""Each room is opened, seen light and dark, large and small; its main action is done and read back from the API."""
 
 import gzip
 import json

@@ -5,7 +5,6 @@ content is kept by browsers for ever, the page itself is asked for each time. No
 in it or be reached from it.
 """
 
-import functools
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -51,7 +50,7 @@ class ConsoleFiles:
 
     def __init__(self, folder: Traversable) -> None:
         self._files = dict(_walk(folder, ""))
-        self._bytes = functools.cache(lambda name: self._files[name].read_bytes())
+        self._bytes: dict[str, bytes] = {}
 
     @property
     def is_built(self) -> bool:
@@ -85,11 +84,16 @@ class ConsoleFiles:
         packed = f"{name}.gz"
         if packed in self._files and "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
-            body = self._bytes(packed)
+            body = self._read(packed)
         else:
-            body = self._bytes(name)
+            body = self._read(name)
         media_type = _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
         return Response(body, 200, headers, media_type=media_type)
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._bytes:
+            self._bytes[name] = self._files[name].read_bytes()
+        return self._bytes[name]
 
 
 def built() -> ConsoleFiles:

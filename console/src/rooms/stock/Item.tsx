@@ -38,7 +38,7 @@ export default function Item({ parameters }: { parameters: Record<string, string
             crumb={<Link to="/stock">{text("room.stock")}</Link>}
             title={
               <>
-                {data.name} <span className="soft">{data.sku}</span>
+                {data.name} {data.name !== data.sku && <span className="soft">{data.sku}</span>}
               </>
             }
             beside={
@@ -148,9 +148,9 @@ function Waterfall({ found }: { found: Availability }) {
   const option = useCallback(
     (colours: Colours) => {
       const [ownSteps, ats, ownNames] = JSON.parse(key) as [Step[], number, string[]];
-      return waterfall(ownSteps, ats, ownNames, colours);
+      return waterfall(ownSteps, ats, ownNames, colours, format.number);
     },
-    [key],
+    [key, format],
   );
   if (found.terms.length === 0) {
     return <Empty icon="stock" title={text("stock.no_terms")}>{text("stock.no_terms_hint")}</Empty>;
@@ -182,14 +182,14 @@ function Waterfall({ found }: { found: Availability }) {
   );
 }
 
-function waterfall(steps: readonly Step[], ats: number, names: string[], colours: Colours): ChartOption {
+function waterfall(steps: readonly Step[], ats: number, names: string[], colours: Colours, number: (units: number) => string): ChartOption {
   const bars = [...steps.map((step) => ({ low: Math.min(step.from, step.to), units: step.units })), { low: 0, units: ats }];
   const label = { color: colours.ink, fontFamily: "Geist Variable, sans-serif" };
   return {
     animationDuration: 250,
     grid: { left: 8, right: 56, top: 10, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: { show: false },
-    xAxis: { type: "value", splitLine: { lineStyle: { color: colours.line } }, axisLabel: { ...label, color: colours.soft } },
+    xAxis: { type: "value", splitLine: { lineStyle: { color: colours.line } }, axisLabel: { ...label, color: colours.soft, formatter: (units: number) => number(units) } },
     yAxis: {
       type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { show: false },
       axisLabel: { ...label, width: 150, overflow: "truncate" },
@@ -201,7 +201,7 @@ function waterfall(steps: readonly Step[], ats: number, names: string[], colours
         data: bars.map((bar, i) => ({
           value: Math.abs(bar.units),
           itemStyle: { color: i === bars.length - 1 ? colours.accent : bar.units < 0 ? colours.bad : colours.good, borderRadius: 3 },
-          label: { show: true, position: "right", ...label, formatter: bar.units > 0 && i < bars.length - 1 ? `+${bar.units}` : String(bar.units) },
+          label: { show: true, position: "right", ...label, formatter: (bar.units > 0 && i < bars.length - 1 ? "+" : "") + number(bar.units) },
         })),
       },
     ],
