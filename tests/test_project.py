@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -262,3 +263,15 @@ def test_shape_tells_names_and_types_apart() -> None:
     assert shape({"a": 1, "b": [{"c": "x"}, {}]}) == shape({"b": [{"c": "y"}], "a": 7})
     assert shape({"a": 1}) != shape({"a": "1"})
     assert shape({"a": 1}) != shape({"b": 1})
+
+
+def test_a_wheel_brings_the_console_built(copy: Path, newcomer: dict[str, str], tmp_path: Path) -> None:
+    uv = next((at for at in (ROOT / ".uv" / "bin" / "uv", Path(shutil.which("uv") or "-")) if at.is_file()), None)
+    if uv is None or not (copy / "src/onhand/api/console/index.html").is_file():
+        pytest.skip("no uv, or no console was built: `make setup`")
+    command = [uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path]
+    subprocess.run(command, cwd=copy, env=newcomer, timeout=SETUP_S, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "onhand/api/console/index.html" in names
+    assert any(name.startswith("onhand/api/console/assets/index-") for name in names)

@@ -47,7 +47,7 @@ def serve(
         bool, typer.Option("--worker-apart", help="Leave the work in the background to `onhand worker`.")
     ] = False,
 ) -> None:
-    """Serve the HTTP interface until ctrl-C, and do the work in the background as `onhand worker` does.
+    """Serve the HTTP interface and the console until ctrl-C, and do the work in the background as `onhand worker` does.
 
     Prints the first admin key once, when there is none yet.
     """
@@ -66,7 +66,7 @@ def serve(
         _show_first_key(url, settings)
         address, bound_port = listener.getsockname()[:2]
         place = f"http://{f'[{address}]' if ':' in address else address}:{bound_port}"
-        out.print(f"onhand listens on {place} (documentation: {place}/docs); ctrl-C ends it")
+        out.print(f"onhand listens on {place} (console; for programs: {place}/docs); ctrl-C ends it")
         config = uvicorn.Config(
             "onhand.cli.serve:application",
             factory=True,
