@@ -9,6 +9,7 @@ import { Gatherer } from "./gatherer";
 interface Watch {
   kinds: readonly string[];
   keys: readonly QueryKey[];
+  about: string;
 }
 
 type State = "connecting" | "live" | "broken";
@@ -18,10 +19,12 @@ const Register = createContext<(watch: Watch) => () => void>(() => () => undefin
 
 export const useLiveState = (): State => useContext(LiveState);
 
-/** Reads `keys` again, soon, after an event of one of `kinds` (`order.*`). Both are constants of the caller. */
-export function useLive(kinds: readonly string[], keys: readonly QueryKey[]): void {
+/** Reads `keys` again, soon, after an event of one of `kinds` (`order.*`); with `about` only if it names that id.
+ *  Kinds and keys are constants of the caller.
+ */
+export function useLive(kinds: readonly string[], keys: readonly QueryKey[], about = ""): void {
   const register = useContext(Register);
-  useEffect(() => register({ kinds, keys }), [register, kinds, keys]);
+  useEffect(() => register({ kinds, keys, about }), [register, kinds, keys, about]);
 }
 
 export const isOf = (type: string, kinds: readonly string[]): boolean =>
@@ -53,7 +56,9 @@ export function LiveProvider({ children }: { children: ReactNode }) {
     const stop = new AbortController();
     const gatherer = new Gatherer<QueryKey>((key) => void client.invalidateQueries({ queryKey: key }));
     const happened = (event: StreamEvent) => {
-      for (const watch of watches.current) if (isOf(event.type, watch.kinds)) for (const key of watch.keys) gatherer.add(key);
+      for (const { kinds: wanted, keys, about } of watches.current) {
+        if (isOf(event.type, wanted) && event.data.includes(about)) for (const key of keys) gatherer.add(key);
+      }
     };
     // Leaving a room and entering the next changes the kinds twice: one stream, not three.
     const timer = setTimeout(() => {

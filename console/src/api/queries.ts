@@ -53,7 +53,7 @@ export const newestOrders = (limit: number) =>
   queryOptions({
     queryKey: ["orders", "newest", limit],
     queryFn: () => answerOf(api.GET("/v1/orders", { params: { query: { limit } } })),
-    refetchInterval: 20_000,
+    refetchInterval: 10_000,
   });
 
 export const QUEUES = ["to_source", "rejected", "unfillable", "held", "backorder", "preorder", "sync_failed", "needs_approval"] as const;
@@ -116,7 +116,7 @@ export const capacity = (days: number) =>
         20_000,
       );
     },
-    refetchInterval: 30_000,
+    refetchInterval: 60_000,
   });
 
 // Incidents --------------------------------------------------------------------------------------

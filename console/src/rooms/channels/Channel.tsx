@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useState } from "react";
 import { Link } from "../../app/router";
+import { useLive } from "../../api/live";
 import { answerOf, api, type Schema } from "../../api/client";
 import { channelGates, channelHealth, channelMessages, channelOrders } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
@@ -17,8 +18,11 @@ import { toneOf } from "../../ui/words";
 type Health = Schema["ChannelHealthOut"];
 
 const SHOWN = 8;
+const WATCHED = ["network.changed"] as const;
+const KEYS = [["channels"]] as const;
 
 export default function Channel({ parameters }: { parameters: Record<string, string> }) {
+  useLive(WATCHED, KEYS);
   const health = useQuery(channelHealth(parameters["channel"] ?? ""));
   return <Loaded query={health} lines={12}>{(data) => <Page health={data} />}</Loaded>;
 }

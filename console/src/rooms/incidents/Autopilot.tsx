@@ -105,7 +105,7 @@ function Domains({ domains, isStopped }: { domains: readonly Domain[]; isStopped
   return (
     <Panel title={text("autopilot.domains")} note={text("autopilot.domains_note")}>
       <div className="table-wrap">
-        <table className="table">
+        <table className="table cards-on-phone">
           <thead>
             <tr>
               <th scope="col">{text("autopilot.domain")}</th>

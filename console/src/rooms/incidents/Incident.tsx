@@ -18,13 +18,14 @@ import { addressOf } from "./subjects";
 type Detail = Schema["IncidentWithFindingsOut"];
 type Run = Schema["RunOut"];
 
-const WATCHED = ["incident.*", "order.*", "stock.changed"] as const;
+const WATCHED = ["incident.*"] as const;
 const KEYS = [["incidents", "one"], ["incidents", "runs"]] as const;
 const SHOWN = 20;
 
 export default function Incident({ parameters }: { parameters: Record<string, string> }) {
-  const incident = useQuery(oneIncident(parameters["incident"] ?? ""));
-  useLive(WATCHED, KEYS);
+  const id = parameters["incident"] ?? "";
+  const incident = useQuery(oneIncident(id));
+  useLive(WATCHED, KEYS, id);
   return <Loaded query={incident} lines={12}>{(data) => <Page incident={data} />}</Loaded>;
 }
 

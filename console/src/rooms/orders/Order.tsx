@@ -22,8 +22,9 @@ const WATCHED = ["order.*", "fulfilment.*", "shipment.*", "return.*"] as const;
 const KEYS = [["orders", "one"], ["orders", "costs"], ["orders", "shipment"]] as const;
 
 export default function Order({ parameters }: { parameters: Record<string, string> }) {
-  const order = useQuery(oneOrder(parameters["order"] ?? ""));
-  useLive(WATCHED, KEYS);
+  const id = parameters["order"] ?? "";
+  const order = useQuery(oneOrder(id));
+  useLive(WATCHED, KEYS, id);
   return <Loaded query={order} lines={12}>{(data) => <Page order={data} />}</Loaded>;
 }
 

@@ -16,12 +16,13 @@ const STATUSES = ["sourced", "backordered", "held", "unfillable", "partly_shippe
 const FILTERS = ["q", "status", "queue", "channel", "node", "sku", "from", "to"] as const;
 const WATCHED = ["order.*", "fulfilment.*"] as const;
 const KEYS = [["orders", "list"]] as const;
+const NONE: readonly string[] = [];
+const PAGES_LIVE = 2;
 const TYPING_MS = 250;
 
 export default function Orders() {
   const text = useText();
   const word = useWord();
-  useLive(WATCHED, KEYS);
   const address = useAddress();
   const filter = Object.fromEntries(FILTERS.map((name) => [name, address.searchParams.get(name) ?? undefined])) as OrderFilter;
   const isFiltered = FILTERS.some((name) => address.searchParams.has(name));
@@ -104,6 +105,8 @@ function List({ filter, isFiltered }: { filter: OrderFilter; isFiltered: boolean
   const format = useFormat();
   const orders = useOrders(filter);
   const rows = orders.data?.pages.flatMap((page) => page.data);
+  // Whoever has gone far back reads: pages that move under the eye would be no help.
+  useLive((orders.data?.pages.length ?? 0) > PAGES_LIVE ? NONE : WATCHED, KEYS);
   return (
     <Panel
       title={text("orders.newest")}

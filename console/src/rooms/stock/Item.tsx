@@ -18,8 +18,8 @@ import { gathered, stepsOf, type Step, type Term } from "./waterfall";
 
 type Availability = Schema["Availability"];
 
-const WATCHED = ["stock.changed", "order.*", "reservation.*"] as const;
-const KEYS = [["stock", "item"], ["stock", "availability"], ["stock", "ledger"]] as const;
+const WATCHED = ["stock.changed"] as const;
+const KEYS = [["stock", "item"], ["stock", "availability"]] as const;
 const BARS = 8;
 
 export default function Item({ parameters }: { parameters: Record<string, string> }) {

@@ -42,7 +42,7 @@ export function Ledger({ sku }: { sku: string }) {
   const format = useFormat();
   const [node, setNode] = useParameter("node");
   const stock = useQuery(stockOfItem(sku));
-  const entries = useQuery({ queryKey: ["stock", "ledger", sku, node], queryFn: () => lastEntries(sku, node) });
+  const entries = useQuery({ queryKey: ["stock", "ledger", sku, node], queryFn: () => lastEntries(sku, node), refetchInterval: 15_000 });
   return (
     <Panel
       title={text("ledger.title")}

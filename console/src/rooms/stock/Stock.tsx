@@ -4,6 +4,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, type SyntheticEvent } from "react";
 import { Link, navigate, useAddress, useParameter, withParameters } from "../../app/router";
+import { useLive } from "../../api/live";
 import { answerOf, api } from "../../api/client";
 import { useFormat } from "../../i18n/format";
 import { useText } from "../../i18n/text";
@@ -11,6 +12,8 @@ import { Head, Panel, Select } from "../../ui/parts";
 import { Empty, Failure, Skeleton } from "../../ui/states";
 import { itemsOf, MEASURES, nodesOf, type Item, type Measure } from "./cells";
 
+const WATCHED = ["item.changed", "network.changed"] as const;
+const KEYS = [["stock", "grid"]] as const;
 const PAGE = 1000;
 /** Pages that are read without being asked for. */
 const AHEAD = 10;
@@ -20,6 +23,7 @@ const NAME_PX = 190;
 
 export default function Stock() {
   const text = useText();
+  useLive(WATCHED, KEYS);
   const address = useAddress();
   const measure = MEASURES.find((each) => each === address.searchParams.get("measure")) ?? "available";
   const [part, setPart] = useParameter("q");
@@ -115,14 +119,15 @@ function Grid({ items, nodes, measure, onEnd }: GridProps) {
   const text = useText();
   const format = useFormat();
   const view = useRef<HTMLDivElement>(null);
-  const name = innerWidth < 760 ? 130 : NAME_PX;
+  const isNarrow = innerWidth < 760;
+  const name = isNarrow ? 124 : NAME_PX;
   // eslint-disable-next-line react-hooks/incompatible-library -- it tells React when it has scrolled
   const rows = useVirtualizer({ count: items.length, getScrollElement: () => view.current, estimateSize: () => ROW_PX, overscan: 8 });
   const columns = useVirtualizer({
     count: nodes.length + 1,
     horizontal: true,
     getScrollElement: () => view.current,
-    estimateSize: () => CELL_PX,
+    estimateSize: () => (isNarrow ? 88 : CELL_PX),
     overscan: 2,
   });
   const shownRows = rows.getVirtualItems();

@@ -20,14 +20,9 @@ import { Spark } from "./Spark";
 
 const NetworkMap = lazy(() => import("../../map/NetworkMap"));
 
-const WATCHED = ["order.*", "incident.*", "network.changed", "fulfilment.*"] as const;
-const KEYS = [
-  ["orders", "newest"],
-  ["orders", "queues"],
-  ["incidents", "open"],
-  ["capacity"],
-  ["network", "nodes"],
-] as const;
+// Orders come by the second: what counts them is looked at every so often instead.
+const WATCHED = ["incident.*", "network.changed"] as const;
+const KEYS = [["incidents", "open"], ["network", "nodes"], ["channels", "list"]] as const;
 
 const NEWEST = 200;
 /** Orders whose way is drawn. Each is read by itself: where it goes is told of one order at a time. */
