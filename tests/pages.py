@@ -4,6 +4,7 @@
 `<!-- test: background -->`: it is started, and is ready when the server answers.
 `<!-- test: answer -->`: it shows the JSON that the block before printed; names and types are compared.
 `<!-- test: part -->`: it shows a part of that JSON; see `differences`.
+`<!-- test: python -->`, `<!-- test: prints -->`: a program, and exactly what it prints.
 `<!-- test: says -->`: it shows a part of the text that the block before printed; see `missing_words`.
 """
 
