@@ -99,6 +99,8 @@ def type_of(schema: Json) -> str:
             return "[" + ", ".join(type_of(one) for one in schema["prefixItems"]) + "]"
         return f"list of {type_of(schema.get('items', {}))}"
     if kind == "object":
+        if names := schema.get("properties"):
+            return "object with " + ", ".join(f"`{name}`" for name in names)
         patterned = [*schema.get("patternProperties", {}).values()]
         inner = patterned[0] if patterned else schema.get("additionalProperties")
         return f"object of {type_of(inner)}" if isinstance(inner, dict) and inner else "object"
