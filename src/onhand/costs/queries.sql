@@ -27,9 +27,20 @@ ON CONFLICT DO NOTHING;
 -- What an entry that takes back a cost says of its place.
 SELECT DISTINCT ON (order_id, source, kind, term, item_id, cause)
     order_id::text, source, kind, term, item_id, cause, currency, fulfilment_no, shipment_no, node_id, carrier,
-    channel_id
+    channel_id, at
 FROM cost_entry WHERE order_id = ANY (%(orders)s::uuid[]) AND derived
 ORDER BY order_id, source, kind, term, item_id, cause, turn DESC;
+
+-- name: last_by_sources
+SELECT DISTINCT ON (order_id, source, kind, term, item_id, cause)
+    order_id::text, source, kind, term, item_id, cause, currency, fulfilment_no, shipment_no, node_id, carrier,
+    channel_id, at
+FROM cost_entry
+WHERE NOT derived AND (order_id IS NULL OR order_id = ANY (%(orders)s::uuid[])) AND source = ANY (%(sources)s)
+ORDER BY order_id, source, kind, term, item_id, cause, turn DESC;
+
+-- name: channels_of_orders
+SELECT order_id::text, channel_id FROM orders WHERE order_id = ANY (%(orders)s::uuid[]);
 
 -- name: costed_orders
 SELECT o.order_id::text, o.channel_id, o.currency, o.placed_at, o.deliver_by, o.lines,

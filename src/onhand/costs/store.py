@@ -1,7 +1,7 @@
 """The SQL of costs: what orders cost follows from, entries, charges, reports."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -54,6 +54,21 @@ def book(conn: Connection[TupleRow], costs: Iterable[Cost]) -> int:
     return _write(conn, _differences(told, rows), derived=False)
 
 
+def restate(conn: Connection[TupleRow], sources: Collection[tuple[str | None, str]], costs: Sequence[Cost]) -> int:
+    """Book all that these sources, each with its order, cost by now: what is booked of them and not among `costs` is
+    taken back. Otherwise as `book`."""
+    assert all((cost.order_id, cost.source) in sources for cost in costs), "a cost is of one of the sources"
+    asked = {
+        "orders": sorted({order_id for order_id, _ in sources if order_id is not None}),
+        "sources": sorted({source for _, source in sources}),
+    }
+    rows = [row for row in conn.execute(SQL["booked_by_sources"], asked).fetchall() if (row[0], row[1]) in sources]
+    named = {_key(cost) for cost in costs}
+    gone = {tuple(row[:6]) for row in rows if row[6] and tuple(row[:6]) not in named}
+    told = [*costs, *_taken_back(conn.execute(SQL["last_by_sources"], asked), gone)] if gone else list(costs)
+    return _write(conn, _differences(told, rows), derived=False)
+
+
 def follow(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     """Book what orders have come to cost by now; how many entries that took. One at a time does it."""
     orders = load(conn, order_ids)
@@ -61,8 +76,10 @@ def follow(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     known = {"orders": [order.order_id for order in orders]}
     rows = conn.execute(SQL["booked"], known).fetchall()
     named = {_key(cost) for cost in told}
-    if gone := [row for row in rows if row[6] and tuple(row[:6]) not in named]:
-        told += _taken_back(conn, known, {tuple(row[:6]) for row in gone}, {o.order_id: o.changed_at for o in orders})
+    if gone := {tuple(row[:6]) for row in rows if row[6] and tuple(row[:6]) not in named}:
+        at = {order.order_id: order.changed_at for order in orders}
+        back = _taken_back(conn.execute(SQL["last_entries"], known), gone)
+        told += [replace(cost, at=at[cost.order_id or ""]) for cost in back]
     return _write(conn, _differences(told, rows), derived=True)
 
 
@@ -85,17 +102,15 @@ def _differences(told: Iterable[Cost], booked: Iterable[TupleRow]) -> list[tuple
     return found
 
 
-def _taken_back(
-    conn: Connection[TupleRow], known: dict[str, Any], gone: set[tuple[Any, ...]], at: Mapping[str, datetime]
-) -> list[Cost]:
-    """Costs of 0, for sources that an order no longer has."""
+def _taken_back(last: Iterable[TupleRow], gone: Collection[tuple[Any, ...]]) -> list[Cost]:
+    """Costs of 0, of the place that the last entries of what is gone name."""
     return [
         Cost(
             order_id=row[0], source=row[1], kind=row[2], term=row[3], item_id=row[4], cause=row[5], minor=0,
             currency=row[6], fulfilment=row[7], shipment=row[8], node_id=row[9], carrier=row[10], channel_id=row[11],
-            at=at[row[0]],
+            at=row[12],
         )
-        for row in conn.execute(SQL["last_entries"], known)
+        for row in last
         if tuple(row[:6]) in gone
     ]  # fmt: skip
 
@@ -281,6 +296,11 @@ def shipments_of(
     for number, *place in conn.execute(SQL["shipments_of_tracking"], {"numbers": sorted(set(numbers))}):
         found[number].append((place[0], place[1], place[2], place[3], place[4]))
     return found
+
+
+def channels_of(conn: Connection[TupleRow], order_ids: Sequence[str]) -> dict[str, int]:
+    """Channels of orders, by id."""
+    return dict(conn.execute(SQL["channels_of_orders"], {"orders": list(order_ids)}).fetchall())
 
 
 def currencies_of(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, str]:
