@@ -22,12 +22,13 @@ from onhand.costs.model import (
     CostedShipment,
     CostedUnit,
     Entry,
+    Exchange,
     Group,
     Row,
 )
 from onhand.costs.prices import NOTHING, Lateness, lateness_of
 from onhand.db.queries import queries
-from onhand.orders.model import DEAD, by_term
+from onhand.orders.model import DEAD, Line, by_term
 from onhand.orders.rows import decode_cost, decode_lines, decode_pieces
 
 SQL = queries(__file__)
@@ -174,6 +175,10 @@ def load(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[CostedOrd
     backed: dict[str, dict[tuple[str, int], int]] = defaultdict(dict)
     for order_id, line_id, item, units in conn.execute(SQL["backed"], {"orders": cancelled}) if cancelled else ():
         backed[order_id][line_id, item] = units
+    ended: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for order_id, line_id, cause, units in conn.execute(SQL["ended"], {"orders": cancelled}) if cancelled else ():
+        ended[order_id, line_id][cause] = units
+    exchanges = _exchanges(conn, cancelled, lines) if cancelled else {}
     items = {i for some in lines.values() for line in some for i in (line.item_id, *(p for p, _ in line.parts))}
     costs = {i: (minor, currency) for i, minor, currency in conn.execute(SQL["unit_costs"], {"items": sorted(items)})}
     fulfilments = _fulfilments(conn, known, {row[0]: (row[3], row[7]) for row in rows}, shipments)
@@ -186,18 +191,35 @@ def load(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[CostedOrd
                 order_id=order_id, channel_id=channel_id, currency=currency, placed_at=placed_at, changed_at=now,
                 deliver_by=deliver_by, was_held=was_held, fulfilments=fulfilments.get(order_id, []),
                 returns=returns.get(order_id, []), charges=charges.get(order_id, []),
-                unit_costs=in_currency,
+                exchanges=exchanges.get(order_id, []), unit_costs=in_currency,
                 lines=[
                     CostedLine(
                         line_no=line.line_no, quantity=line.quantity, cancelled=line.cancelled,
                         price_minor=line.price_minor, item_id=line.item_id, parts=line.parts,
                         unit_cost_minor=_cost_of(line.parts, in_currency),
                         backed={i: n for (name, i), n in backed[order_id].items() if name == line.line_id},
+                        ended=ended.get((order_id, line.line_id), {}),
                     )
                     for line in lines[order_id]
                 ],
             )
         )  # fmt: skip
+    return found
+
+
+def _exchanges(
+    conn: Connection[TupleRow], order_ids: Sequence[str], lines: Mapping[str, Sequence[Line]]
+) -> dict[str, list[Exchange]]:
+    found: dict[str, list[Exchange]] = defaultdict(list)
+    rows = conn.execute(SQL["costed_exchanges"], {"orders": order_ids})
+    for order_id, line_no, instead, units, cause, at, is_undone in rows:
+        number = next((line.line_no for line in lines[order_id] if line.line_id == instead), None)
+        if number is not None:
+            found[order_id].append(
+                Exchange(
+                    line_no=line_no, instead_no=number, units=units, cause=cause, at=at, is_undone=is_undone
+                )
+            )  # fmt: skip
     return found
 
 

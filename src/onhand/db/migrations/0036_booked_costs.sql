@@ -53,7 +53,7 @@ WITH recorded AS (
     FROM run_step WHERE kind IN ('transfer', 'expedite_inbound')
 ), booked AS (
     SELECT source, sum(minor)::bigint AS minor FROM cost_entry
-    WHERE NOT derived AND order_id IS NULL AND source LIKE 'run %' GROUP BY source
+    WHERE NOT derived AND order_id IS NULL AND source ~ '^run [0-9a-f-]{36} ' GROUP BY source
 )
 SELECT source, r.minor, b.minor AS booked
 FROM recorded r FULL JOIN booked b USING (source)
