@@ -208,8 +208,12 @@ WHERE order_id = %(id)s AND state IN ('due', 'unknown');
 
 -- name: list_payments
 SELECT p.order_id::text, o.external_id, c.code AS provider, p.currency, p.status, p.authorised, p.captured, p.refunded,
-       p.voided, p.invoiced, p.credited, p.trouble, p.is_disputed, p.tries, p.look_at, p.created_at, p.updated_at
+       p.voided, p.invoiced, p.credited, p.lost, a.charged_back, a.fee, p.trouble, p.is_disputed, p.tries, p.look_at, p.created_at, p.updated_at
 FROM payment p JOIN orders o USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(charged_back), 0)::bigint AS charged_back, coalesce(sum(fee), 0)::bigint AS fee
+    FROM payment_authorisation a WHERE a.order_id = p.order_id
+) a
 WHERE (%(status)s::text IS NULL OR p.status = %(status)s) AND (%(after)s::uuid IS NULL OR p.order_id < %(after)s)
   AND (%(id)s::uuid IS NULL OR p.order_id = %(id)s)
 ORDER BY p.order_id DESC LIMIT %(limit)s;

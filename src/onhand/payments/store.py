@@ -423,7 +423,17 @@ def _listed(conn: Connection[TupleRow], **values: object) -> list[Row]:
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL["list_payments"], values).fetchall()
     for row in rows:
-        for name in ("authorised", "captured", "refunded", "voided", "invoiced", "credited"):
+        for name in (
+            "authorised",
+            "captured",
+            "refunded",
+            "voided",
+            "invoiced",
+            "credited",
+            "lost",
+            "charged_back",
+            "fee",
+        ):
             row[f"{name}_minor"] = row.pop(name)
         row["payment_id"] = row["order_id"]
     return rows

@@ -1,5 +1,5 @@
-"""What steps cost is booked once, with the kind of the incident as its cause, and taken back with the step. That what is
-booked is what runs recorded is checked by an invariant at the end of every test of playbooks."""
+"""What steps cost is booked once, with the kind of the incident as its cause, and taken back with the step. That what
+is booked is what runs recorded is checked by an invariant at the end of every test of playbooks."""
 
 from collections import Counter
 
