@@ -495,6 +495,8 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
         one, is_stale=False, expires_at=state.expires_at or one.expires_at, fee=_fee(one, state),
         charged_back=state.charged_back_minor,
     )  # fmt: skip
+    if trouble is None and payment.to_give and payment.give_at is not None and payment.give_at > now:
+        trouble = payment.trouble  # a refund that was refused is due all the same, later
     payment = replace(_with(payment, one), trouble=trouble)
     return Recorded(payment=payment, state="done", entries=tuple(entries), news=tuple(news))
 

@@ -51,11 +51,29 @@ UPDATE payment p SET token = '', customer = '' FROM over WHERE p.order_id = over
 -- name: add_given
 -- Authorisations that the shop had made itself: to be read before anything else.
 INSERT INTO payment_authorisation (order_id, number, provider_id, amount, is_stale, granted_at)
-SELECT o.order_id, 1, o.request::jsonb #>> '{payment,authorisation}', 0, true, %(now)s
-FROM orders o JOIN payment p USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
-WHERE o.order_id = ANY (%(ids)s::uuid[]) AND o.request::jsonb #>> '{payment,authorisation}' IS NOT NULL
-  AND c.connector <> %(api)s
+SELECT order_id, 1, theirs, 0, true, %(now)s FROM (
+    SELECT DISTINCT ON (p.channel_id, g.theirs) p.order_id, p.channel_id, g.theirs
+    FROM orders o JOIN payment p USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+    CROSS JOIN LATERAL (SELECT o.request::jsonb #>> '{payment,authorisation}' AS theirs) g
+    WHERE o.order_id = ANY (%(ids)s::uuid[]) AND g.theirs IS NOT NULL AND c.connector <> %(api)s
+    ORDER BY p.channel_id, g.theirs, p.order_id
+) given
+WHERE NOT EXISTS (
+    SELECT FROM payment_authorisation a JOIN payment q USING (order_id)
+    WHERE a.provider_id = given.theirs AND q.channel_id = given.channel_id AND a.order_id <> given.order_id)
 ON CONFLICT DO NOTHING;
+
+-- name: tell_used
+-- What a provider holds pays for one order. Whoever names it for a second one has a person look at that.
+UPDATE payment p SET trouble = 'authorisation ' || (o.request::jsonb #>> '{payment,authorisation}') || ' pays for another order'
+FROM orders o
+WHERE o.order_id = p.order_id AND o.order_id = ANY (%(ids)s::uuid[])
+  AND o.request::jsonb #>> '{payment,authorisation}' IS NOT NULL
+  AND EXISTS (
+      SELECT FROM payment_authorisation a JOIN payment q USING (order_id)
+      WHERE a.provider_id = o.request::jsonb #>> '{payment,authorisation}' AND q.channel_id = p.channel_id
+        AND a.order_id <> p.order_id)
+  AND NOT EXISTS (SELECT FROM payment_authorisation a WHERE a.order_id = p.order_id);
 
 -- name: claim_looks
 -- Payments to be looked at, that nobody else looks at and nothing is under way for; longest due first.
@@ -228,35 +246,61 @@ SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
 FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
 
 -- name: entries_until
--- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it; and
--- whether there are later ones. What was open then and is not any more has entries since.
-WITH touched AS (
+-- Of each payment with entries or goods on a day, or with anything open at its end: what entries come to before it, on
+-- it and until now; what the payment itself counts; and whether there are later ones. What was open then and is not any
+-- more has entries since.
+WITH moved AS (
+    SELECT order_id FROM shipment WHERE shipped_at >= %(since)s AND shipped_at < %(until)s
+    UNION
+    SELECT order_id FROM order_return WHERE returned_at >= %(since)s AND returned_at < %(until)s
+), touched AS (
     SELECT order_id FROM payment_entry WHERE at >= %(since)s
     UNION
     SELECT order_id FROM payment WHERE invoiced - credited - captured + refunded <> 0
+    UNION
+    SELECT * FROM moved
+), e AS (
+    SELECT t.order_id, e.amount, e.at,
+           CASE WHEN e.debit = 'owed' AND e.credit = 'sales' THEN 1 WHEN e.debit = 'sales' THEN 2
+                WHEN e.debit = 'cash' THEN 3 WHEN e.credit = 'cash' THEN 4 END AS kind
+    FROM touched t JOIN payment_entry e USING (order_id)
 )
-SELECT e.order_id::text,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.credit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.credit = 'cash'), 0)::bigint,
-       bool_or(e.at >= %(until)s)
-FROM touched JOIN payment_entry e USING (order_id)
-GROUP BY e.order_id
-HAVING bool_or(e.at >= %(since)s AND e.at < %(until)s)
-    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount END)
-       FILTER (WHERE e.at < %(until)s) <> 0
-ORDER BY e.order_id;
+SELECT p.order_id::text,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 4), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 4), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 4), 0)::bigint,
+       p.invoiced, p.credited, p.captured, p.refunded,
+       coalesce(bool_or(at >= %(until)s), false)
+FROM e JOIN payment p USING (order_id)
+GROUP BY p.order_id
+HAVING bool_or(at >= %(since)s AND at < %(until)s) OR p.order_id IN (SELECT order_id FROM moved)
+    OR coalesce(sum(CASE kind WHEN 1 THEN amount WHEN 2 THEN -amount WHEN 3 THEN -amount WHEN 4 THEN amount END)
+       FILTER (WHERE at < %(until)s), 0) <> 0
+ORDER BY p.order_id;
+
+-- name: documented_until
+SELECT order_id::text, coalesce(max(part) FILTER (WHERE kind = 'invoice'), 0),
+       coalesce(max(part) FILTER (WHERE kind = 'credit_note'), 0),
+       coalesce(sum(gross) FILTER (WHERE kind = 'invoice'), 0)::bigint,
+       coalesce(sum(gross) FILTER (WHERE kind = 'credit_note'), 0)::bigint
+FROM billing_document WHERE order_id = ANY (%(ids)s::uuid[]) AND issued_at < %(until)s
+GROUP BY order_id;
 
 -- name: under_way
--- Payments of which something is due, or will be looked at again.
+-- Payments of which something is due, is to be looked at, or is tried again after a while.
 SELECT p.order_id::text FROM payment p
 WHERE p.order_id = ANY (%(ids)s::uuid[])
-  AND (p.look_at IS NOT NULL
+  AND (p.look_at <= %(now)s OR (p.look_at IS NOT NULL AND (p.ask_at > %(now)s OR p.give_at > %(now)s))
+       OR EXISTS (SELECT FROM payment_authorisation a WHERE a.order_id = p.order_id AND a.is_stale)
        OR EXISTS (SELECT FROM payment_operation o WHERE o.order_id = p.order_id AND o.state IN ('due', 'sent', 'unknown')));
 
 -- name: moved_on

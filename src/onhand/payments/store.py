@@ -28,7 +28,7 @@ from onhand.payments.model import (
     Terms,
     Wanted,
 )
-from onhand.payments.reconcile import Sums
+from onhand.payments.reconcile import Documented, Sums
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -78,6 +78,7 @@ def mark(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) ->
         values = {"ids": list(order_ids), "now": now, "api": _API}
         conn.execute(SQL["mark"], values)
         conn.execute(SQL["add_given"], values)
+        conn.execute(SQL["tell_used"], values)
 
 
 def forget_names(conn: Connection[TupleRow]) -> None:
@@ -439,19 +440,32 @@ def _listed(conn: Connection[TupleRow], **values: object) -> list[Row]:
     return rows
 
 
-def entries_until(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, tuple[Sums, Sums, bool]]:
-    """Of payments with entries between two moments, or with anything open at the second: sums before, and between, and
-    whether anything came later."""
-    found: dict[str, tuple[Sums, Sums, bool]] = {}
+def entries_until(
+    conn: Connection[TupleRow], since: datetime, until: datetime
+) -> dict[str, tuple[Sums, Sums, Sums, Sums, bool]]:
+    """Of payments with entries or goods between two moments, or with anything open at the second: sums of entries
+    before, between and until now, what the payment counts, and whether any came later."""
+    found: dict[str, tuple[Sums, Sums, Sums, Sums, bool]] = {}
     for order_id, *s, is_later in conn.execute(SQL["entries_until"], {"since": since, "until": until}):
-        before, during = (Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4))
-        found[order_id] = before, during, is_later
+        before, during, total, counted = (
+            Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4, 8, 12)
+        )
+        found[order_id] = before, during, total, counted, is_later
     return found
 
 
-def under_way(conn: Connection[TupleRow], order_ids: Sequence[str]) -> set[str]:
-    """Those of these payments of which something is due, or will be looked at again."""
-    return {order_id for (order_id,) in conn.execute(SQL["under_way"], {"ids": list(order_ids)})}
+def documented_until(conn: Connection[TupleRow], order_ids: Sequence[str], until: datetime) -> dict[str, Documented]:
+    """What was documented of orders before a moment."""
+    rows = conn.execute(SQL["documented_until"], {"ids": list(order_ids), "until": until})
+    return {
+        order_id: Documented(shipments=shipments, returns=returns, invoiced=invoiced, credited=credited)
+        for order_id, shipments, returns, invoiced, credited in rows
+    }
+
+
+def under_way(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) -> set[str]:
+    """Those of these payments of which something is due by now, or put off for a while."""
+    return {order_id for (order_id,) in conn.execute(SQL["under_way"], {"ids": list(order_ids), "now": now})}
 
 
 def moved_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> list[tuple[str, bool]]:
