@@ -31,6 +31,10 @@ def calls_of(kit, mug, cup, order_id, other_id, order):
         msgspec.structs.replace(kit.bench.write(listing, units, key=key), at=now)
         for listing, units, key in ((mug, 4, "k1"), ("NOWHERE-1", 1, "k2"), (cup, 0, "k3"))
     ]
+    prices = [
+        msgspec.structs.replace(kit.bench.price_write(listing, minor, key=key), at=now)
+        for listing, minor, key in ((mug, 2_250, "k4"), ("NOWHERE-1", 100, "k5"), (cup, 905, "k6"))
+    ]
     since = now - timedelta(days=7)
     gone = "none-" + order_id
     calls: list[tuple[str, str, dict, Callable]] = [
@@ -40,6 +44,9 @@ def calls_of(kit, mug, cup, order_id, other_id, order):
         ("sales", "sales.pull", {"since": since}, lambda c: connector.pull_sales(c, None, since=since)),
         ("order", "orders.get", {"id": order_id}, lambda c: connector.get_order(c, order_id)),
         ("order_gone", "orders.get", {"id": gone}, lambda c: connector.get_order(c, gone)),
+        ("currency", "prices.currency", {}, lambda c: connector.get_currency(c)),
+        ("asked", "prices.pull", {}, lambda c: connector.pull_prices(c, None)),
+        ("prices", "prices.push", {"writes": prices}, lambda c: connector.push_prices(c, prices)),
         ("numbers", "stock.push", {"writes": writes}, lambda c: connector.push_stock(c, writes)),
     ]
     if order is not None:
