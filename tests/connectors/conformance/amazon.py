@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from onhand.connectors import completed, find
-from onhand.connectors._sdk.filling import minor_units
 from onhand.connectors._sdk.conformance import Bench, InProcess
+from onhand.connectors._sdk.filling import minor_units
 from onhand.twin.fakes import amazon, sqs
 
 

@@ -26,7 +26,8 @@ class RowsBench(FolderBench):
         inboxes = {"orders.pull": "orders", "sales.pull": "sales", "counts.pull": "counts", "shipping.pull": "shipped"}
         given = {
             "orders_folder": "orders", "sales_folder": "sales", "counts_folder": "counts",
-            "shipments_folder": "shipped", "stock_folder": "stock", "prices_folder": "prices", "requests_folder": "ask", "encoding": "iso-8859-1",
+            "shipments_folder": "shipped", "stock_folder": "stock", "prices_folder": "prices", "requests_folder": "ask",
+            "encoding": "iso-8859-1",
         }  # fmt: skip
         super().__init__(given, inboxes)
         self.numbers, self.orders, self.untold = {}, {}, {}

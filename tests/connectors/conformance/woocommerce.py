@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from onhand.connectors._sdk.filling import minor_units
 from onhand.connectors._sdk.conformance import Bench, Delivery, InProcess
+from onhand.connectors._sdk.filling import minor_units
 from onhand.twin.fakes.woocommerce import Shop
 
 

@@ -424,7 +424,7 @@ class Declared:
             values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
             raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
-        return values
+        return cast("Sequence[Said]", values)
 
     def _webhooks(self) -> WebhooksIn:
         if self.document.webhooks is None:

@@ -69,8 +69,8 @@ CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "lower": lambda v: str(v).lower(),
     "unix_ms": lambda v: int(_moment(v).timestamp() * 1000),
 }
-"""Words after the colon of a blank. `number`: an amount as a number; `gmt`: without a time zone, in UTC; parts are divided by slashes; `numeral`: digits
-that stand for a text, always the same."""
+"""Words after the colon of a blank. `number`: an amount as a number; `gmt`: without a time zone, in UTC; parts are
+divided by slashes; `numeral`: digits that stand for a text, always the same."""
 
 
 def blanks(value: Any) -> Iterator[tuple[str, str | None]]:

@@ -359,7 +359,11 @@ def _priced(connector: ConnectorIn) -> Iterator[Problem]:
     """A price is in minor units, or an amount."""
     for name, by in connector.maps.items():
         if isinstance(by, PriceMapIn) and (by.price_minor is None) == (by.amount is None):
-            yield ("maps", name), "a price is in minor units, or an amount as it is written", "give price_minor or amount"
+            yield (
+                ("maps", name),
+                "a price is in minor units, or an amount as it is written",
+                "give price_minor or amount",
+            )
     for name, location, operation in operations(connector):
         if name == "prices.push" and operation.write is not None and operation.write.guard == "compare_and_set":
             yield (*location, "write", "guard"), "what is asked there is not expected to be known", "write none"
@@ -394,6 +398,8 @@ def _topic(connector: ConnectorIn, location: Location, topic: TopicIn) -> Iterat
     if topic.map is not None and topic.map not in connector.maps:
         remedy = did_you_mean(topic.map, connector.maps, _listed(connector.maps))
         yield (*location, "map"), f"no map is called {topic.map!r}", remedy
+    if _maps_to(connector, topic.map, "price"):
+        yield (*location, "map"), "a price is not read from a message", "what is asked is read by prices.pull"
     if _maps_to(connector, topic.map, "payment"):
         yield (*location, "map"), "a payment is not read from a message", "write get: payments.get, and id"
     if topic.get is not None and (topic.id is None or topic.get not in connector.operations):

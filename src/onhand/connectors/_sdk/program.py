@@ -24,7 +24,8 @@ NO_WAY: Final = Outcome(fate=Fate.REFUSED, code="no_way", message="this cannot b
 
 
 class Program:
-    """See `interface.Connector`, `Shipper`, `Counter`, `Pricing`. A subclass says its name, what it can do, what it asks for."""
+    """See `interface.Connector`, `Shipper`, `Counter`, `Pricing`. A subclass says its name, what it can do, what
+    it asks for."""
 
     name: str = ""
     capabilities: frozenset[str] = frozenset()

@@ -446,8 +446,8 @@ class LevelMapIn(Strict):
 
 
 class PriceMapIn(Strict):
-    """What a listing costs. Either in minor units, or as an amount the way shops write it: `19.99`. Without a currency it is
-    that of the channel. A record without a price tells of none, and is left out."""
+    """What a listing costs. Either in minor units, or as an amount the way shops write it: `19.99`. Without a currency
+    it is that of the channel."""
 
     to: Literal["price"]
     external_id: Source

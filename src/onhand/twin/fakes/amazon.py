@@ -565,11 +565,16 @@ class Account:
     def _take_price(self, listing: Listing, offers: list[dict[str, Any]], due: float) -> dict[str, Any] | None:
         """An offer is known by marketplace, currency and audience."""
         for offer in offers:
-            prices = [s.get("value_with_tax") for p in offer.get("our_price") or [{}] for s in p.get("schedule") or [{}]]
             known = (offer.get("marketplace_id"), offer.get("currency"), offer.get("audience"))
-            if known != (self.marketplace_id, "USD", "ALL") or not isinstance(prices[0], (int, float)) or prices[0] <= 0:
-                return _issue("90117", "'purchasable_offer' has a price or a selector that is not valid.", "INVALID_PRICE")
-            listing.repriced.append((due, f"{prices[0]:.2f}"))
+            try:
+                price: Any = offer["our_price"][0]["schedule"][0]["value_with_tax"]
+            except (LookupError, TypeError):
+                price = None
+            if known != (self.marketplace_id, "USD", "ALL") or not isinstance(price, (int, float)) or price <= 0:
+                return _issue(
+                    "90117", "'purchasable_offer' has a price or a selector that is not valid.", "INVALID_PRICE"
+                )
+            listing.repriced.append((due, f"{price:.2f}"))
         return None
 
     # Feeds ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,16 @@ Start reading at bench.py (what a connector that joins has to bring) and reading
 cases over all connectors; `examine` runs one.
 """
 
-from onhand.connectors._sdk.conformance import breaking, files, messages, paying, pricing, reading, secrets_kept, writing
+from onhand.connectors._sdk.conformance import (
+    breaking,
+    files,
+    messages,
+    paying,
+    pricing,
+    reading,
+    secrets_kept,
+    writing,
+)
 from onhand.connectors._sdk.conformance.bench import Bench, Delivery, NotOnBench
 from onhand.connectors._sdk.conformance.kit import CASES, Case, Failed, Grade, Kit, Result, abilities, examine, unearned
 from onhand.connectors._sdk.conformance.recorded import Fixture, Recording, differing, fixtures, understood
