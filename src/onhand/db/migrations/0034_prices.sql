@@ -26,3 +26,22 @@ CREATE TABLE published_price (
 
 ALTER TABLE channel_health ADD COLUMN prices_read_at timestamptz;                -- NULL: to be read now
 ALTER TABLE channel_health ADD COLUMN price_drift jsonb NOT NULL DEFAULT '{}';   -- what the last reading found
+
+-- Versions of policies that were proposed because lanes cost more than they promise. What has become of one is its
+-- version's state.
+CREATE TABLE lane_proposal (
+    name        text COLLATE "C" NOT NULL,
+    version     int NOT NULL,
+    against     int NOT NULL,             -- the active version then
+    at          timestamptz NOT NULL DEFAULT now(),
+    since       timestamptz NOT NULL,     -- of what was learned
+    until       timestamptz NOT NULL,
+    currency    text NOT NULL,
+    floor_minor double precision NOT NULL CHECK (floor_minor >= 0),
+    orders      int NOT NULL,             -- fulfilments that it was learned from
+    lanes       jsonb NOT NULL,           -- those that were compared, see simulation/lanes.py
+    evidence    jsonb NOT NULL,           -- what an order would have cost: paired, with its interval
+    actor       int NOT NULL,
+    PRIMARY KEY (name, version),
+    FOREIGN KEY (name, version) REFERENCES policy_version (name, version)
+);

@@ -1,0 +1,5 @@
+"""Lanes that cost more than they promise become a policy's next version, in shadow, with the evidence beside it."""
+
+from onhand.flows.lanes.propose import KIND, WORK, Asked, ask, list_proposals, propose_lanes, run
+
+__all__ = ["KIND", "WORK", "Asked", "ask", "list_proposals", "propose_lanes", "run"]
