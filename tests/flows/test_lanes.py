@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.flows.simulation.test_run import enter
 from tests.flows.test_parcels import service
 from tests.flows.test_policy_decides import follow
 
@@ -41,7 +42,7 @@ def live(merchant):
     document = {"name": "DHL", "services": [service("cheap", parcels_per_day=2), service("dear", more=60)]}
     set_carrier(merchant.db, "dhl", CarrierIn.model_validate(document), by=SYSTEM)
     merchant.state.reload_network()
-    merchant.stock("berlin", A=10 * DAYS)
+    enter(merchant, "berlin", A=10 * DAYS)  # with its moment: what is replayed begins with it
     ways = []
     for _ in range(DAYS):
         ways += place(merchant, "DE-BE", "DE-BB", "DE-BE", "DE-BB")

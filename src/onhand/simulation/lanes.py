@@ -154,12 +154,8 @@ def learn(served: Served, *, floor_minor: float, orders_min: int = _ORDERS_MIN) 
     found: list[tuple[Area, Way, str, int, int, float, float]] = []
     if len(served) >= 2 * BLOCKS:
         block = np.arange(len(served)) * BLOCKS // len(served)
-        for way, mine, other in (
-            ("service", served.service, served.node),
-            ("node", served.node, served.service),
-        ):
-            names = served.services if way == "service" else served.nodes
-            found += _contrasts(served, way, names, mine, other, block, orders_min)
+        found = _contrasts(served, "service", served.services, served.service, served.node, block, orders_min)
+        found += _contrasts(served, "node", served.nodes, served.node, served.service, block, orders_min)
     return _judged(found, floor_minor)
 
 
@@ -167,13 +163,13 @@ def _contrasts(
     served: Served, way: Way, names: Sequence[str], mine: Int64, other: Int64, block: Int64, orders_min: int
 ) -> list[tuple[Area, Way, str, int, int, float, float]]:
     found: list[tuple[Area, Way, str, int, int, float, float]] = []
-    for area in np.unique(served.area).tolist():
-        rows = np.flatnonzero(served.area == area)
+    for number, area in enumerate(served.areas):
+        rows = np.flatnonzero(served.area == number)
         strata, stratum = np.unique(other[rows], return_inverse=True)
         shape = (len(strata), len(names), BLOCKS)
         flat = np.ravel_multi_index((stratum, mine[rows], block[rows]), shape)
         count = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
-        total = np.bincount(flat, served.residual[rows], int(np.prod(shape))).reshape(shape)
+        total = np.bincount(flat, served.residual[rows], int(np.prod(shape))).reshape(shape).astype(np.float64)
         for name in np.flatnonzero(count.sum(axis=(0, 2))).tolist():
             n1, s1 = count[:, name], total[:, name]
             n0, s0 = count.sum(axis=1) - n1, total.sum(axis=1) - s1
@@ -183,7 +179,7 @@ def _contrasts(
                 continue
             estimate = _jackknife(n1, s1, n0, s0)
             if estimate is not None:
-                found.append((served.areas[area], way, names[name], orders, others, *estimate))
+                found.append((area, way, names[name], orders, others, *estimate))
     return found
 
 
@@ -357,10 +353,8 @@ def evidence(
     def realised(outcome: Outcome) -> Float64:
         f, network = outcome.fulfilments, history.network
         beyond = np.zeros(len(f.order))
-        for n, (order, node, service) in enumerate(
-            zip(f.order.tolist(), f.node.tolist(), f.service.tolist(), strict=True)
-        ):
-            area = areas[order]
+        for n in range(len(f.order)):
+            area, node, service = areas[int(f.order[n])], int(f.node[n]), int(f.service[n])
             if area is not None:
                 code = network.services[service].code if service >= 0 else ""
                 beyond[n] = known.get((area, "service", code), 0.0)

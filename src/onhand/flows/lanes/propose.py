@@ -37,7 +37,7 @@ WORK: Final = "onhand.flows.lanes:run"
 DAYS: Final = 90
 FLOOR_MINOR: Final = 25.0
 _ROWS_MAX: Final = 200_000
-_ORDERS_MAX: Final = 5_000
+ORDERS_MAX: Final = 5_000
 _SHOWN: Final = 50
 _DISMISSED: Final = timedelta(days=30)
 
@@ -49,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     days: int = DAYS
     floor_minor: float = FLOOR_MINOR
-    orders_max: int = _ORDERS_MAX
+    orders_max: int = ORDERS_MAX
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,7 +70,8 @@ def run(db: Database, request: Mapping[str, Any], progress: Progress) -> dict[st
     by = Actor(key_id=int(request["by"]), reason="lanes that cost more than they promise")
     asked = msgspec.convert({name: value for name, value in request.items() if name != "by"}, Asked)
     progress("looking at what was delivered", 0, 0)
-    return propose_lanes(db, asked, by=by)
+    found: dict[str, Any] = msgspec.to_builtins(propose_lanes(db, asked, by=by))
+    return found
 
 
 def propose_lanes(db: Database, asked: Asked, *, by: Actor, now: datetime | None = None) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def propose_lanes(db: Database, asked: Asked, *, by: Actor, now: datetime | None
         services, nodes = _ways(conn)
         policy = active.policy()
         made = lanes.preferring(policy, found, services=services, nodes=nodes, today=now.date())
-        if made == policy:
+        if lanes.is_same(made, policy):
             return _ended(told, "nothing", "no lane is sure to cost more than the floor, or all are left alone already")
         shadow = in_force.get("shadow")
         if shadow is not None and lanes.is_same(shadow.policy(), made):
