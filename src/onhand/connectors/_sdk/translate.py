@@ -21,6 +21,7 @@ from onhand.connectors._sdk.values import (
     OrderStatus,
     PaymentState,
     PaymentStatus,
+    Price,
     Reject,
     Sale,
 )
@@ -34,12 +35,13 @@ from onhand.connectors._sdk.vocabulary import (
     OfferMapIn,
     OrderMapIn,
     PaymentMapIn,
+    PriceMapIn,
     SaleMapIn,
     Source,
 )
 from onhand.documents.cel import cel
 
-Value = ChannelOrder | Level | Offer | Sale | PaymentState
+Value = ChannelOrder | Level | Price | Offer | Sale | PaymentState
 _PAYMENT_STATUSES: tuple[PaymentStatus, ...] = ("authorised", "captured", "voided", "declined", "pending")
 _STATUSES: tuple[OrderStatus, ...] = ("pending", "open", "completed", "cancelled")
 _RECORD_KEPT_MAX = 20_000
@@ -68,6 +70,8 @@ def translator(by: Map) -> Callable[[Any], Value]:
             return _order(by)
         case LevelMapIn():
             return _level(by)
+        case PriceMapIn():
+            return _price(by)
         case OfferMapIn():
             return _offer(by)
         case SaleMapIn():
@@ -247,6 +251,24 @@ def _level(by: LevelMapIn) -> Callable[[Any], Level]:
         place=_text(place(record)),
         quantity=_units(quantity(record), "quantity"),
     )
+
+
+def _price(by: PriceMapIn) -> Callable[[Any], Price]:
+    external_id, sku, place = source(by.external_id), source(by.external_sku), source(by.place)
+    minor, amount, currency = source(by.price_minor), source(by.amount), source(by.currency)
+
+    def make(record: Any) -> Price:
+        units, said = minor(record), _text(amount(record))
+        return Price(
+            external_id=_id(external_id(record), "external_id"),
+            external_sku=_text(sku(record)),
+            place=_text(place(record)),
+            price_minor=None if units is None else _minor(units, "price_minor"),
+            amount=said,
+            currency=_text(currency(record)).upper(),
+        )
+
+    return make
 
 
 def _offer(by: OfferMapIn) -> Callable[[Any], Offer]:

@@ -76,6 +76,18 @@ class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     is_free: bool = False
 
 
+class Price(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the channel asks for a listing: minor units, or an amount as shops write it (19.99). currency: "" where the
+    channel does not say; then it is its own."""
+
+    external_id: str
+    external_sku: str = ""
+    place: str = ""
+    price_minor: int | None = None
+    amount: str = ""
+    currency: str = ""
+
+
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A thing the channel sells, by the names it has there."""
 
@@ -239,7 +251,7 @@ class Page:
     next  what to ask with for what follows; None: no more now
     """
 
-    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment | PaymentState]
+    records: Sequence[ChannelOrder | Level | Price | Offer | Sale | Shipment | PaymentState]
     rejects: Sequence[Reject] = ()
     next: str | None = None
     cursor: str | None = None  # from where to begin the next time, once `next` is None
@@ -259,6 +271,22 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     external_sku: str = ""
     place: str = ""
     expected: int | None = None
+    at: datetime | None = None
+
+
+class PriceWrite(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A price to be asked on a listing, in minor units of `currency`, which is that of the channel.
+
+    at   when it was so; None: now
+    key  of this write; the same when it is sent again
+    """
+
+    external_id: str
+    price_minor: int
+    currency: str
+    key: str
+    external_sku: str = ""
+    place: str = ""
     at: datetime | None = None
 
 

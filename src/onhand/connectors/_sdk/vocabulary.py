@@ -35,6 +35,9 @@ Capability = Literal[
     "orders.cancel_lines",
     "stock.push",
     "stock.pull",
+    "prices.push",
+    "prices.pull",
+    "prices.currency",
     "listings.pull",
     "sales.pull",
     "fulfilments.push",
@@ -446,6 +449,19 @@ class LevelMapIn(Strict):
     quantity: Source
 
 
+class PriceMapIn(Strict):
+    """What a listing costs. Either in minor units, or as an amount the way shops write it: `19.99`. Without a currency
+    it is that of the channel."""
+
+    to: Literal["price"]
+    external_id: Source
+    external_sku: Source | None = None
+    place: Source | None = None
+    price_minor: Source | None = None
+    amount: Source | None = None
+    currency: Source | None = None
+
+
 class OfferMapIn(Strict):
     """A listing by the names it has at the channel."""
 
@@ -489,7 +505,7 @@ class PaymentMapIn(Strict):
     currency: Source | None = None
 
 
-Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
+Map = Annotated[OrderMapIn | LevelMapIn | PriceMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
 
 
 # What the channel sends us --------------------------------------------------------------------------------------------
