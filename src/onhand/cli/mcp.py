@@ -35,8 +35,8 @@ def mcp(
 ) -> None:
     """Serve tools to an agent over standard input and output, with what the key may do.
 
-    An agent reads, and has things worked out; each tool that changes something needs a scope of its own on the key, such
-    as tool:reserve_stock.
+    An agent reads, and has things worked out; each tool that changes something needs a scope of its own on the key,
+    such as tool:reserve_stock.
     """
     import logging
 

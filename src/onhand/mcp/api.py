@@ -1,4 +1,4 @@
-"""The public HTTP interface as tools call it: with the caller's own key, so that it may do no more than that key may."""
+"""The public HTTP interface as tools call it: with the caller's own key, so that it may do what that key may."""
 
 import hashlib
 from typing import Any, Protocol, cast

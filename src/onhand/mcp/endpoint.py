@@ -46,7 +46,7 @@ class Endpoint:
         self._manager: StreamableHTTPSessionManager | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name: value for name, value in scope["headers"]}
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and not self._is_allowed(origin.decode("latin-1")):
             # A page of a browser: it may have had a name of its own point to this machine.

@@ -88,7 +88,7 @@ def _told(error: Any) -> list[tuple[str, str, str]]:
         ]
     said = {
         "type": f"expected {value if isinstance(value, str) else ' or '.join(value)}",
-        "enum": f"expected one of {', '.join(map(str, value)) if isinstance(value, list) else value}",
+        "enum": f"expected one of {', '.join(map(str, cast('list[Any]', value)))}" if keyword == "enum" else None,
         "minimum": f"expected {value} or more",
         "exclusiveMinimum": f"expected more than {value}",
         "maximum": f"expected {value} or less",

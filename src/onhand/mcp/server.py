@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
-from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcp import types
 from onhand.base.money import EXPONENTS
 from onhand.mcp import confirm, failures, fence, schemas
 from onhand.mcp.api import Api, Refused, Unanswered
@@ -287,7 +287,7 @@ def _money(stake: Stake) -> str:
 
 
 def _invalid(wrong: list[tuple[str, str, str]]) -> Failure:
-    path, message, keyword = wrong[0]
+    keyword = wrong[0][2]
     return Failure(
         status=422,
         code="input.invalid",

@@ -1,4 +1,4 @@
-"""`onhand mcp`: an agent's program at the other end of standard input and output, a server of the interface over HTTP."""
+"""`onhand mcp`: an agent at the other end of standard input and output, a server of the interface over HTTP."""
 
 from typing import Any
 

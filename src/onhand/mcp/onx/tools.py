@@ -27,21 +27,17 @@ _UPDATES: Final = ("status", "orderNote", "shippingAddress")
 async def _get_orders(api: Api, wanted: Json) -> Json:
     _refuse_times(wanted, "orders", created=True)
     size, skip = _window(wanted)
-    if (ids := wanted.get("ids")) is not None:
-        found = [order for order in [await _order(api, one) for one in _few(ids, "ids")] if order is not None]
-    elif (names := [*wanted.get("externalIds", ()), *wanted.get("names", ())]) or _is_asked(
-        wanted, "externalIds", "names"
-    ):
-        found = await _orders_called(api, _few(names, "externalIds"))
-    else:
-        statuses: Sequence[str | None] = wanted.get("statuses") or [None]
-        rows = await _listed_orders(api, wanted, statuses, skip + size)
-        # Only what is shown is read in full.
-        shown = [await _order(api, row["order_id"]) for row in rows[skip : skip + size]]
-        return _orders([order for order in shown if order is not None], wanted)
-    if (statuses := wanted.get("statuses")) is not None:
-        found = [order for order in found if order["status"] in statuses]
-    return _orders(found[skip : skip + size], wanted)
+    statuses: Sequence[str] | None = wanted.get("statuses")
+    if _is_asked(wanted, "ids", "externalIds", "names"):
+        found = [await _order(api, one) for one in _few(wanted.get("ids", ()), "ids")]
+        for name in _few([*wanted.get("externalIds", ()), *wanted.get("names", ())], "externalIds"):
+            found += await _orders_called(api, name)
+        named = [order for order in found if order is not None and (statuses is None or order["status"] in statuses)]
+        return _orders(named[skip : skip + size], wanted)
+    rows = await _listed_orders(api, wanted, [None] if statuses is None else statuses, skip + size)
+    # Only what is shown is read in full.
+    shown = [await _order(api, row["order_id"]) for row in rows[skip : skip + size]]
+    return _orders([order for order in shown if order is not None], wanted)
 
 
 async def _listed_orders(api: Api, wanted: Json, statuses: Sequence[str | None], most: int) -> list[Json]:
@@ -75,13 +71,12 @@ def _after(moment: str | None) -> str | None:
     return (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
 
 
-async def _orders_called(api: Api, names: Sequence[str]) -> list[Json]:
-    found: list[Json] = []
-    for name in names:
-        page = await api.get("/v1/orders", q=name, limit=1_000) if 0 < len(name) <= 200 else {"data": []}
-        exact = [row["order_id"] for row in page["data"] if row["external_id"] == name]
-        found += [order for order in [await _order(api, one) for one in exact] if order is not None]
-    return found
+async def _orders_called(api: Api, name: str) -> list[Json | None]:
+    """Orders with that number, of whatever channel."""
+    if not 0 < len(name) <= 200:
+        return []
+    rows = (await api.get("/v1/orders", q=name, limit=1_000))["data"]
+    return [await _order(api, row["order_id"]) for row in rows if row["external_id"] == name]
 
 
 def _orders(found: Sequence[Json], wanted: Json) -> Json:
@@ -99,10 +94,9 @@ async def _get_fulfillments(api: Api, wanted: Json) -> Json:
         order_ids = [*wanted.get("orderIds", ()), *(one.rpartition("-f")[0] for one in ids)]
         for order_id in dict.fromkeys(_few(order_ids, "orderIds")):
             order = await _order(api, order_id)
-            chosen = order_id in wanted.get("orderIds", ())
-            for part in [] if order is None else order["fulfilments"]:
-                if chosen or part["fulfilment_id"] in ids:
-                    parts.append((order or {}, part))
+            if order is not None:
+                whole = order_id in wanted.get("orderIds", ())
+                parts += [(order, p) for p in order["fulfilments"] if whole or p["fulfilment_id"] in ids]
         shown = parts[skip : skip + size]
     else:
         rows = await _pages(api, "/v1/fulfilments", skip + size)
@@ -143,11 +137,8 @@ async def _items(api: Api, wanted: Json, *lists: str) -> list[Json]:
     if not _is_asked(wanted, *lists):
         return (await _pages(api, "/v1/items", skip + size))[skip:]
     skus = list(dict.fromkeys(sku for name in lists for sku in wanted.get(name, ())))[skip : skip + size]
-    found: list[Json] = []
-    for sku in skus:
-        if item := await _found(api.get(f"/v1/items/{quote(sku, safe='')}")):
-            found.append(item)
-    return found
+    found = [await _found(api.get(f"/v1/items/{quote(sku, safe='')}")) for sku in skus]
+    return [item for item in found if item is not None]
 
 
 async def _get_customers(api: Api, wanted: Json) -> Json:
@@ -179,9 +170,9 @@ async def _get_returns(api: Api, wanted: Json) -> Json:
     found: list[Json] = []
     for order_id in dict.fromkeys(_few([*asked, *(one.rpartition("-r")[0] for one in ids)], "orderIds")):
         order = await _order(api, order_id)
-        for row in [] if order is None else order["returns"]:
-            if order_id in asked or row["return_id"] in ids:
-                found.append(translate.returned(order or {}, row))
+        if order is not None:
+            rows = [row for row in order["returns"] if order_id in asked or row["return_id"] in ids]
+            found += [translate.returned(order, row) for row in rows]
     return {"success": True, "returns": found[skip : skip + size]}
 
 

@@ -72,6 +72,7 @@ def order(found: Json, *, with_lines: bool = True) -> Json:
     """An order with all that happened to it."""
     currency = found["currency"]
     total = sum(line["price_minor"] * line["quantity"] for line in found["lines"])
+    promise: Json = found["promise"] or {}
     taxes = [line["tax_minor"] for line in found["lines"] if line["tax_minor"] is not None]
     document: Json = {
         "id": found["order_id"],
@@ -88,7 +89,7 @@ def order(found: Json, *, with_lines: bool = True) -> Json:
         "shippingAddress": _destination(found["destination"]),
         "lineItems": [_line(line, currency) for line in found["lines"]] if with_lines else [],
         "customFields": _custom(
-            queue=found["queue"], hold=found["hold"], promisedBy=(found["promise"] or {}).get("deliver_by"),
+            queue=found["queue"], hold=found["hold"], promisedBy=promise.get("deliver_by"),
             method=found["method"], customerId=found["customer_id"],
         ),
     }  # fmt: skip
@@ -287,7 +288,7 @@ def new_order(wanted: Json, prices: Mapping[str, int | None], *, once: str) -> t
     for name, meaning in (("orderSource", "code of a channel of this server"), ("currency", "such as EUR")):
         if not wanted.get(name):
             raise ToolError.at(f"order.{name}", f"required: {meaning}")
-    address = wanted.get("shippingAddress") or {}
+    address: Json = wanted.get("shippingAddress") or {}
     if not address.get("country"):
         raise ToolError.at("order.shippingAddress.country", "required: such as DE")
     currency = wanted["currency"]
@@ -342,7 +343,7 @@ def _new_line(line: Json, currency: str, prices: Mapping[str, int | None], field
 
 def _person(wanted: Json, place: Json) -> Json:
     """Who ordered, with the address and the note: personal data, which is erased on request."""
-    person = wanted.get("customer") or {}
+    person: Json = wanted.get("customer") or {}
     name = " ".join(part for key in ("firstName", "lastName") if (part := person.get(key) or place.get(key)))
     address = {key: place[key] for key in _ADDRESS if place.get(key)}
     if wanted.get("orderNote"):
@@ -381,7 +382,8 @@ def lines_of(wanted: Sequence[Json], lines: Sequence[Json], field: str, parts: S
 
 def disposition(lines: Sequence[Json]) -> str:
     """What becomes of what came back, `inspect` where nobody says. Raises ToolError."""
-    said = {str((line.get("inspection") or {}).get("dispositionOutcome") or "inspect") for line in lines}
+    inspections: list[Json] = [line.get("inspection") or {} for line in lines]
+    said = {str(seen.get("dispositionOutcome") or "inspect") for seen in inspections}
     field = "return.returnLineItems[0].inspection.dispositionOutcome"
     if len(said) > 1:
         raise ToolError.at(field, "the lines of a return go one way: make a return for each")

@@ -36,8 +36,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="list_incidents",
         title="What fails or is about to",
         description=(
-            "Incidents, the most money at risk first: slow lanes, phantom stock, backlogs, oversells, silent channels and"
-            " more, each for one cause. Open ones unless `status` says otherwise."
+            "Incidents, the most money at risk first: slow lanes, phantom stock, backlogs, oversells, silent channels"
+            " and more, each for one cause. Open ones unless `status` says otherwise."
         ),
         kind="read",
         scopes=("read",),
@@ -59,8 +59,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="get_incident",
         title="An incident with its evidence",
         description=(
-            "One incident: each finding with the numbers it rests on, the dearest first, and what playbooks did about it,"
-            " step by step."
+            "One incident: each finding with the numbers it rests on, the dearest first, and what playbooks did about"
+            " it, step by step."
         ),
         kind="read",
         scopes=("read",),

@@ -108,7 +108,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 ),
                 "next_cursor": CURSOR,
             }
-        ),  # fmt: skip
+        ),
         run=_find,
         say=failures.say,
     ),
@@ -134,7 +134,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 "waiting": rows({"sku": STRING, "quantity": {"type": "integer"}, "queue": STRING}),
                 "timeline": rows({"kind": STRING, "at": STRING}),
             }
-        ),  # fmt: skip
+        ),
         run=_get,
         say=failures.say,
     ),
@@ -165,7 +165,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 "candidates_left_out": {"type": "integer"},
                 "sentences": strings(),
             }
-        ),  # fmt: skip
+        ),
         run=_explain,
         say=failures.say,
     ),

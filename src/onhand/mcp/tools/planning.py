@@ -69,9 +69,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="list_proposals",
         title="What planning recommends",
         description=(
-            "Proposals, newest first: transfers, purchases, prices, safety stocks, each with its cost, expected effect in"
-            " money, units, service and CO2 with an interval, until when it must be acted on, and why. `status: proposed`"
-            " shows those that still can be decided."
+            "Proposals, newest first: transfers, purchases, prices, safety stocks, each with its cost, expected effect"
+            " in money, units, service and CO2 with an interval, until when it must be acted on, and why."
+            " `status: proposed` shows those that still can be decided."
         ),
         kind="read",
         scopes=("read",),

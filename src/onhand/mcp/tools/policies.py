@@ -45,8 +45,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="simulate_policy",
         title="Try a sourcing policy on the past",
         description=(
-            "Replay the orders of a period by a version of a policy (or by `policy`: YAML that is no version yet) and by"
-            " the live one: cost, splits, lateness, CO2, fill rate, each difference with a 95 % interval. Changes"
+            "Replay the orders of a period by a version of a policy (or by `policy`: YAML that is no version yet) and"
+            " by the live one: cost, splits, lateness, CO2, fill rate, each difference with a 95 % interval. Changes"
             " nothing. Answers a job_id at once: get_job has the result some minutes later."
         ),
         kind="draft",
@@ -76,7 +76,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         description=(
             "Push a promotion (items or categories, days, discount or uplift of demand) through the solver against"
             " stock, inbound and capacity: fill rate by day, what gives way first and when, what to move or buy before"
-            " when, the largest uplift that can be served, better dates. Changes nothing. Answers a job_id: see get_job."
+            " when, the largest uplift that can be served, better dates. Changes nothing. Answers a job_id: see"
+            " get_job."
         ),
         kind="draft",
         scopes=("config:write",),
@@ -114,8 +115,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="get_job",
         title="How far a job is, and its result",
         description=(
-            "A simulation, an assessment or another job: queued, running, done, failed or cancelled, and its result when"
-            " it is done. A result too large to show comes as null with the sizes of its parts: ask for some by `parts`."
+            "A simulation, an assessment or another job: queued, running, done, failed or cancelled, and its result"
+            " when it is done. A result too large to show comes as null with the sizes of its parts: ask for some by"
+            " `parts`."
         ),
         kind="read",
         scopes=("read",),
@@ -136,7 +138,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 "result_parts": {"type": "object"},
             },
             ("job_id", "kind", "state", "progress"),
-        ),  # fmt: skip
+        ),
         run=_job,
         say=failures.say,
     ),

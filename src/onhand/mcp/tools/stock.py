@@ -147,8 +147,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="promise_delivery",
         title="When it could arrive, and from where",
         description=(
-            "For a basket and a destination: the cheapest, fastest and greenest way to serve it, each with the date that"
-            " can be promised, how sure that is, cost to serve, CO2 and the nodes it ships from. Holds nothing."
+            "For a basket and a destination: the cheapest, fastest and greenest way to serve it, each with the date"
+            " that can be promised, how sure that is, cost to serve, CO2 and the nodes it ships from. Holds nothing."
         ),
         kind="read",
         scopes=("read",),
