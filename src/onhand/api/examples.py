@@ -743,6 +743,7 @@ ANSWERS: dict[str, object] = {
     "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
     "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
     "Keys": _page(_KEY | {"revoked_at": None}),
+    "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},
