@@ -204,7 +204,8 @@ def get_reconciliation(
     day: Annotated[Day | None, Query(description="in UTC; left out: yesterday")] = None,
 ) -> Response:
     """Orders, shipments, returns, captures and refunds of a day, against each other: what is open and why."""
-    return _json(reconcile(app.db, day or app.state.now().date() - timedelta(days=1)))
+    now = app.state.now()
+    return _json(reconcile(app.db, day or now.date() - timedelta(days=1), now=now))
 
 
 @router.get(
