@@ -409,7 +409,8 @@ _TRACKED: Json = {
 _PAYMENT: Json = {
     "payment_id": _ORDER_ID, "order_id": _ORDER_ID, "external_id": "1001", "provider": "cards", "currency": "EUR",
     "status": "partly_refunded", "authorised_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
-    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "trouble": None, "is_disputed": False,
+    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "lost_minor": 0, "charged_back_minor": 0,
+    "fee_minor": 69, "trouble": None, "is_disputed": False,
     "tries": 0, "look_at": None, "created_at": _PLACED, "updated_at": _SHIPPED,
 }  # fmt: skip
 _PAYMENT_DETAIL: Json = _PAYMENT | {
@@ -742,6 +743,7 @@ ANSWERS: dict[str, object] = {
     "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
     "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
     "Keys": _page(_KEY | {"revoked_at": None}),
+    "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},

@@ -42,6 +42,11 @@ class PaymentOut(BaseModel):
     voided_minor: int
     invoiced_minor: int
     credited_minor: int
+    lost_minor: Annotated[int, Field(description="of goods that left and that nobody is asked to pay for any more")]
+    charged_back_minor: Annotated[
+        int, Field(description="taken back by the customer's bank, while it is disputed and when that is lost")
+    ]
+    fee_minor: Annotated[int, Field(description="of the provider, as far as it tells")]
     trouble: str | None
     is_disputed: bool
     tries: Annotated[int, Field(description="authorisations declined since the last that was not")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from onhand.cli.database import database
 from onhand.settings import Settings
 
 if TYPE_CHECKING:
@@ -263,16 +264,8 @@ def gates(
 
 @contextmanager
 def _database() -> "Generator[tuple[Database, Connectors, Settings]]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
     from onhand.flows.accounts import Connectors
 
     settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=4) as db:
-            yield (
-                db,
-                Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root),
-                settings,
-            )
+    with database(settings, pool_max=4) as db:
+        yield db, Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root), settings

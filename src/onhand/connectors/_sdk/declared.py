@@ -386,6 +386,8 @@ class Declared:
             if step.when is None or Condition(step.when).holds(item=dict(scope), **_steps(way, known)):
                 told = await self._asker.ask(connection, name, step.request, known, limits=way.limits)
                 known[step.name] = made | _saved(connection, step, told)
+        if told is not None and way.body is not None:
+            return replace(told, body=mapping.path(way.body)(known))
         return told or Told(status=200, headers={}, body=None, url="")
 
     # What the channel sends ---------------------------------------------------------------------------------------

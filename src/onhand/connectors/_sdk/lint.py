@@ -276,6 +276,8 @@ def _operation(
     known = settings | _BLANKS[name]
     if (operation.request is None) == (not operation.steps):
         yield location, "it has one request, or steps", "give one of the two"
+    if operation.body is not None and not operation.steps:
+        yield (*location, "body"), "only steps keep what an answer is made of", "leave it out, or write steps"
     of_lines = {"fulfilments.push": _LINE, "orders.cancel_lines": _LESS}.get(name, frozenset[str]())
     inner = {f"item.{part}" for part in of_lines}
     if operation.batch is not None:

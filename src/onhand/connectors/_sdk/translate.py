@@ -295,10 +295,19 @@ def _sale(by: SaleMapIn) -> Callable[[Any], Sale]:
 
 
 def _payment(by: PaymentMapIn) -> Callable[[Any], PaymentState]:
-    of, status, expires_at, disputed = (source(p) for p in (by.id, by.status, by.expires_at, by.is_disputed))
+    of, status, expires_at, disputed, currency = (
+        source(p) for p in (by.id, by.status, by.expires_at, by.is_disputed, by.currency)
+    )
     sums = {
         name: source(getattr(by, name))
-        for name in ("amount_minor", "capturable_minor", "captured_minor", "refunded_minor")
+        for name in (
+            "amount_minor",
+            "capturable_minor",
+            "captured_minor",
+            "refunded_minor",
+            "charged_back_minor",
+            "fee_minor",
+        )
     }
 
     def make(record: Any) -> PaymentState:
@@ -309,6 +318,7 @@ def _payment(by: PaymentMapIn) -> Callable[[Any], PaymentState]:
             status=said if said in _PAYMENT_STATUSES else "unknown",
             expires_at=None if until is None else _moment(until, "expires_at"),
             is_disputed=disputed(record) is True,
+            currency=(_text(currency(record)) or "").upper(),
             **{name: 0 if value is None else _minor(value, name) for name, value in money.items()},
         )
 

@@ -189,6 +189,9 @@ class PaymentState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     amount_minor   that was authorised; capturable_minor: that can still be captured
     expires_at     until when it can be
     is_disputed    the customer wants it back by way of the bank
+    charged_back_minor  what the bank took back for the customer, while it is disputed and when that is lost
+    fee_minor      of the provider, in the payment's currency; 0: it does not say
+    currency       "": it does not say
     """
 
     id: str
@@ -199,6 +202,9 @@ class PaymentState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     refunded_minor: int = 0
     expires_at: datetime | None = None
     is_disputed: bool = False
+    charged_back_minor: int = 0
+    fee_minor: int = 0
+    currency: str = ""
 
 
 class PaymentHint(msgspec.Struct, frozen=True, kw_only=True):

@@ -333,6 +333,10 @@ class OperationIn(Strict):
     ] = None
     request: RequestIn | None = None
     steps: Annotated[list[StepIn], Field(max_length=10)] = []
+    body: Annotated[
+        JmesPath | None,
+        Field(description="of steps: what counts as the answer, made of what they keep; left out: the last answer"),
+    ] = None
     records: JmesPath = "@"
     paging: PagingIn | None = None
     cursor: CursorIn | None = None
@@ -494,6 +498,11 @@ class PaymentMapIn(Strict):
     refunded_minor: Source | None = None
     expires_at: Source | None = None
     is_disputed: Source | None = None
+    charged_back_minor: Annotated[
+        Source | None, Field(description="taken back by the bank, while it is disputed and when that is lost")
+    ] = None
+    fee_minor: Annotated[Source | None, Field(description="of the provider, in the payment's currency")] = None
+    currency: Source | None = None
 
 
 Map = Annotated[OrderMapIn | LevelMapIn | PriceMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
