@@ -1,5 +1,9 @@
 """Prices of the catalogue reach shops on loopback that fail on demand, after stock, in their currency or not at all."""
 
+import asyncio
+import random
+from types import SimpleNamespace
+
 import pytest
 from tests.flows.test_publish import World, wait_until
 
@@ -7,8 +11,10 @@ from onhand.base.actor import SYSTEM
 from onhand.catalog.model import ItemIn
 from onhand.channels.model import ChannelIn, ListingIn
 from onhand.channels.prices import store
+from onhand.channels.prices.book import Listing, PriceBook
 from onhand.errors import InvalidInput
 from onhand.flows.channel_health import ask_reconcile, channel_health
+from onhand.flows.publish_prices import LivePrices, PricePublisher
 from onhand.flows.set_up import set_channel, set_item, set_listing
 
 SKUS = "ABC"
@@ -36,6 +42,17 @@ def health(world, code):
     return channel_health(world.db, code)["prices"]
 
 
+def prices_of(publisher, code):
+    """What this process has of the prices of a channel; None: it has not begun."""
+    return next((live.prices for live in list(publisher.live.values()) if live.account.code == code), None)
+
+
+def begun(publisher, code):
+    """Wait until what a channel asks was read."""
+    wait_until(lambda: (prices := prices_of(publisher, code)) is not None and not prices.must_read)
+    return prices_of(publisher, code)
+
+
 @pytest.fixture
 def world(shop, tmp_path):
     world = World(shop, tmp_path)
@@ -43,90 +60,72 @@ def world(shop, tmp_path):
         yield world
 
 
-def test_prices_reach_channels_that_take_ours_and_no_other(world):
+def test_prices_reach_channels_that_take_ours_after_stock_and_no_other(world):
     price(world, A=1_999, B=500)
-    world.channel("ours", skus=SKUS, prices=True)
-    world.channel("theirs", skus=SKUS)
+    stall = world.channel("ours", skus=SKUS, prices=True)
+    theirs = world.channel("theirs", skus=SKUS)
+    stall.asked |= {"ours-A": "19.99", "ours-B": "4.00"}
+    world.stock(A=1, B=2)
+    world.fail("ours", match="/stock", status=200, delay_s=0.3, times=1)
     with world.publishing():
         asks(world, "ours", A="19.99", B="5.00")
-        price(world, A=2_250, B=501)
-        asks(world, "ours", A="22.50", B="5.01")
-        price(world, C=100)
-        asks(world, "ours", C="1.00")
+        price(world, B=501, C=100)
+        asks(world, "ours", B="5.01", C="1.00")
+    assert stall.asks[0] == ("ours-B", "5.00"), "what is asked already is not written again"
+    assert stall.heard.index("prices") > stall.heard.index("stock")
+    assert len(stall.asks) == 3
+    with world.publishing():
+        price(world, A=2_000)
+        asks(world, "ours", A="20.00")
         world.stock(A=3)
-        world.shows("theirs", A=3)
-    assert not world.stalls["theirs"].asked, "merchants keep their prices unless they say so"
-    with world.db.connection() as conn:
-        assert conn.execute("SELECT count(*) FROM published_price WHERE sent_key IS NOT NULL").fetchone() == (0,)
+        world.shows("theirs", A=4)
+    assert len(stall.asks) == 4
+    assert not theirs.asked, "merchants keep their prices unless they say so"
 
 
 def test_a_channel_that_cannot_take_prices_is_not_set_up_to(world):
     with pytest.raises(InvalidInput, match="cannot write prices"):
-        setup(
-            world,
-            connector="medusa",
-            settings={"url": "https://shop.example", "place": "1"},
-            credentials={"api_key": "sk_1234567"},
-        )
+        setup(world, connector="medusa", settings={"url": "https://shop.example", "place": "1"},
+              credentials={"api_key": "sk_1234567"})  # fmt: skip
     with pytest.raises(InvalidInput, match="nowhere to write them"):
         setup(world, connector="api")
 
 
-def test_what_is_asked_already_is_not_written_again(world):
-    price(world, A=1_999, B=500)
+def test_what_fails_is_made_good_with_the_newest_price_only_and_once(world):
     stall = world.channel("shop", skus=SKUS, prices=True)
-    stall.asked |= {"shop-A": "19.99", "shop-B": "4.00"}
-    with world.publishing():
-        asks(world, "shop", A="19.99", B="5.00")
-    with world.publishing():
-        price(world, A=2_000)
-        asks(world, "shop", A="20.00")
-    assert stall.asks == [("shop-B", "5.00"), ("shop-A", "20.00")]
-
-
-def test_an_outage_is_made_good_with_the_newest_price_only(world):
-    stall = world.channel("shop", skus=SKUS, prices=True)
-    with world.publishing():
-        wait_until(lambda: (told := health(world, "shop")) is not None and told["read_at"] is not None)
+    with world.publishing() as publisher:
+        begun(publisher, "shop")
+        world.fail("shop", match="/prices", status=0, after=True)  # it takes effect, and its answer is lost
+        price(world, A=100)
+        wait_until(lambda: stall.heard.count("prices") == 2)
+        assert [amount for _, amount in stall.asks] == ["1.00"], "the same request: nothing happened twice"
         world.fail("shop", match="/prices", status=503, times=2)
-        for minor in (100, 200, 300):
+        for minor in (200, 300, 400):
             price(world, A=minor)
-        asks(world, "shop", A="3.00")
+        asks(world, "shop", A="4.00")
         world.stock(A=1)
         world.shows("shop", A=1)
-    assert [amount for _, amount in stall.asks][-1] == "3.00"
-    assert len(stall.asks) <= 3
-
-
-def test_a_price_whose_answer_was_lost_is_sent_again_under_its_key(world):
-    stall = world.channel("shop", skus=SKUS, prices=True)
-    with world.publishing():
-        wait_until(lambda: (told := health(world, "shop")) is not None and told["read_at"] is not None)
-        world.fail("shop", match="/prices", status=0, after=True)
-        price(world, A=100)
-        asks(world, "shop", A="1.00")
-        wait_until(lambda: stall.heard.count("prices") == 2)
-    assert [amount for _, amount in stall.asks] == ["1.00"], "the same request: nothing happened twice"
+    assert len(stall.asks) <= 4
 
 
 def test_a_price_that_was_given_up_and_takes_effect_after_a_newer_one_is_made_good(world):
     stall = world.channel("shop", skus=SKUS, prices=True)
-    with world.publishing(doubt_s=2.0):
-        wait_until(lambda: (told := health(world, "shop")) is not None and told["read_at"] is not None)
+    with world.publishing(doubt_s=1.5) as publisher:
+        begun(publisher, "shop")
         world.fail("shop", match="/prices", status=0)
         price(world, A=200)
         price(world, A=300)
         asks(world, "shop", A="3.00")
-        stall.asked["shop-A"] = "2.00"  # the one that was given up takes effect after all
+        stall.asked["shop-A"] = "2.00"
         asks(world, "shop", A="3.00")
 
 
-def test_after_a_crash_what_was_under_way_is_known(world):
+def test_after_a_crash_what_was_under_way_is_known_and_a_late_process_remembers_nothing(world):
     price(world, A=1_999, B=500)
     stall = world.channel("shop", skus="AB", prices=True)
-    with world.publishing():
+    with world.publishing() as publisher:
         asks(world, "shop", A="19.99", B="5.00")
-        wait_until(lambda: health(world, "shop")["under_way"] == 0)
+        wait_until(lambda: not prices_of(publisher, "shop").is_busy)
     # As if the process had been killed between recording and hearing; B has another price by now.
     with world.db.connection() as conn:
         conn.execute(
@@ -134,8 +133,20 @@ def test_after_a_crash_what_was_under_way_is_known(world):
             " sent_batch = '0190d0e5-0000-7000-8000-000000000001'"
         )
     stall.asked |= {"shop-A": "0.01", "shop-B": "0.01"}
-    with world.publishing():
+    with world.publishing() as publisher:
         asks(world, "shop", A="19.99", B="5.00")
+        prices = prices_of(publisher, "shop")
+        account, rows = prices.account, prices.book.stored(prices.book.items())
+        with world.db.connection() as conn:
+            assert store.save(conn, account.channel_id, account.updated_at, rows)
+        world.put("shop")  # from now on its prices are its own
+        with world.db.connection() as conn:
+            assert not store.save(conn, account.channel_id, account.updated_at, rows)
+            assert conn.execute("SELECT count(*) FROM published_price").fetchone() == (0,)
+        wait_until(lambda: prices_of(publisher, "shop") is None)
+        stall.asked["shop-A"] = "1.00"
+        world.put("shop", prices=True)
+        asks(world, "shop", A="19.99")
 
 
 def test_a_price_in_another_currency_is_never_written(world):
@@ -144,85 +155,66 @@ def test_a_price_in_another_currency_is_never_written(world):
     stall = world.channel("shop", skus="AB", prices=True)
     other = world.channel("other", skus="AB", prices=True)
     other.currency = "USD"  # the shop's own: not what its channel's document says
-    with world.publishing():
+    with world.publishing() as publisher:
         asks(world, "shop", A="19.99")
-        wait_until(lambda: "in USD" in (health(world, "other") or {}).get("fault", ""))
-        assert health(world, "shop")["other_currency"] == 1
+        assert "in USD" in begun(publisher, "other").fault
+        assert prices_of(publisher, "shop").book.counts()["other_currency"] == 1
         price(world, A=2_000)
         asks(world, "shop", A="20.00")
+        world.stock(A=1)
+        world.shows("other", A=1)
     assert "shop-B" not in stall.asked
     assert not other.asked
-    assert channel_health(world.db, "other")["status"] == "publishing", "stock goes on"
 
 
-def test_a_price_that_somebody_else_changed_is_told_of_and_ours_again(world):
-    price(world, A=1_999, B=500)
-    stall = world.channel("shop", skus="AB", prices=True)
-    with world.publishing():
-        asks(world, "shop", A="19.99", B="5.00")
-        stall.asked["shop-A"] = "1.00"
-        ask_reconcile(world.db, "shop")
-        asks(world, "shop", A="19.99")
-        wait_until(lambda: (health(world, "shop")["drift"] or {}).get("foreign") == 1)
-    drift = health(world, "shop")["drift"]
-    assert drift["examples"] == [
-        {"kind": "foreign", "external_id": "shop-A", "external_sku": "A", "believed": 1_999, "seen": 100}
-    ]
-    with world.db.connection() as conn:
-        told = conn.execute("SELECT data->>'sentence' FROM event WHERE kind = 'prices.drifted'").fetchall()
-    assert told == [("shop asked another price than ours for 1 of 2 listings",)]
-
-
-def test_what_is_refused_stops_no_other_and_is_seen(world):
+def test_what_is_refused_or_changed_by_others_is_seen_and_made_good(world):
     price(world, A=1_999, B=500)
     stall = world.channel("shop", skus="AB", prices=True)
     stall._knows = lambda name: name != "shop-B"
-    with world.publishing():
-        asks(world, "shop", A="19.99")
-        wait_until(lambda: health(world, "shop")["gone"] == 1)
-        told = health(world, "shop")
-        assert [(row["sku"], row["is_dead"]) for row in told["failing"]] == [("B", False)]
-        stall._knows = lambda _: True
-        set_listing(world.db, "shop", "B", ListingIn(external_id="shop-B2"), by=SYSTEM)
-        wait_until(lambda: stall.asked.get("shop-B2") == "5.00")
-
-
-def test_stock_goes_first(world):
-    """Numbers and prices of many listings are due at once: all numbers leave before the first price."""
-    stall = world.channel("shop", skus=SKUS, prices=True)
-    price(world, A=100, B=200, C=300)
-    world.stock(A=1, B=2, C=3)
-    world.fail("shop", match="/stock", status=200, delay_s=0.3, times=1)
-    with world.publishing():
-        asks(world, "shop", A="1.00", B="2.00", C="3.00")
-    assert stall.heard.index("prices") > max(n for n, kind in enumerate(stall.heard[:2]) if kind == "stock")
-    assert stall.heard[0] == "stock"
-
-
-def test_a_channel_whose_prices_were_its_own_meanwhile_is_written_anew(world):
-    price(world, A=1_999)
-    stall = world.channel("shop", skus="A", prices=True)
-    with world.publishing():
-        asks(world, "shop", A="19.99")
-        world.put("shop")
-        wait_until(lambda: health(world, "shop") is None)
-        stall.asked["shop-A"] = "1.00"
-        price(world, A=2_000)
-        world.put("shop", prices=True)
-        asks(world, "shop", A="20.00")
-    assert [amount for _, amount in stall.asks] == ["19.99", "20.00"]
-
-
-def test_a_process_that_is_late_remembers_nothing_of_a_channel_that_has_changed(world):
-    price(world, A=1_999)
-    world.channel("shop", skus="A", prices=True)
     with world.publishing() as publisher:
         asks(world, "shop", A="19.99")
-        (live,) = publisher.live.values()
-        account, rows = live.account, live.prices.book.stored(live.prices.book.items())
+        stall.asked["shop-A"] = "1.00"
+        ask_reconcile(world.db, "shop")
+        asks(world, "shop", A="19.99")
+        wait_until(lambda: prices_of(publisher, "shop").book.counts()["gone"] == 1)
+        set_listing(world.db, "shop", "B", ListingIn(external_id="shop-B2"), by=SYSTEM)
+        wait_until(lambda: stall.asked.get("shop-B2") == "5.00")
+        wait_until(lambda: not prices_of(publisher, "shop").is_busy)
+    told = health(world, "shop")
+    assert told["drift"]["examples"] == [
+        {"kind": "foreign", "external_id": "shop-A", "external_sku": "A", "believed": 1_999, "seen": 100}
+    ]
+    assert (told["gone"], told["failing"], told["queue_depth"]) == (0, [], 0)
     with world.db.connection() as conn:
-        assert store.save(conn, account.channel_id, account.updated_at, rows)
-    world.put("shop", prices=True, currency="USD")
-    with world.db.connection() as conn:
-        assert not store.save(conn, account.channel_id, account.updated_at, rows)
-        assert conn.execute("SELECT count(*) FROM published_price").fetchone() == (0,)
+        rows = conn.execute(
+            "SELECT kind, data->>'sentence' FROM event WHERE kind LIKE 'prices%' ORDER BY kind"
+        ).fetchall()
+    assert rows[0] == ("prices.drifted", "shop asked another price than ours for 1 of 1 listings")
+    assert rows[1] == ("prices.failed", "shop, 1 of 1 prices: it does not have it any more")
+
+
+def test_a_price_behind_a_channel_that_is_never_quiet_gets_a_turn_a_minute():
+    async def go():
+        now = [1_000.0]
+        account = SimpleNamespace(code="shop", connector=SimpleNamespace(capabilities=frozenset()))
+        book = PriceBook(currency="EUR", batch_max=10)
+        prices = LivePrices(account, book, asyncio.Event(), must_read=False)
+        rng = random.Random(1)
+        publisher = PricePublisher(None, None, lambda: now[0], rng=rng, keys=rng, read_every_s=3_600.0)
+        sent = []
+
+        async def send(prices):
+            sent.append(now[0])
+            prices.left_at = now[0]
+
+        publisher._send = send
+        book.put([Listing(1, "x", "x", 500, "EUR")], now[0])
+        for _ in range(200):
+            publisher.go(prices, now[0], is_quiet=lambda _: False)
+            await asyncio.sleep(0)
+            now[0] += 1.0
+        publisher.go(prices, now[0], is_quiet=lambda _: True)
+        await asyncio.sleep(0)
+        return sent
+
+    assert asyncio.run(go()) == [1_060.0, 1_120.0, 1_180.0, 1_200.0]

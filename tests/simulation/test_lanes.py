@@ -62,9 +62,9 @@ def test_a_node_is_not_blamed_for_its_service_nor_a_service_for_its_node():
 
 @pytest.mark.parametrize("shock", [0.0, 30.0])
 def test_where_nothing_differs_hardly_anything_is_proposed(shock):
-    """At most 5 in 100: of 200 looks with a rate of 5 %, more than 17 come in one case of fifty."""
-    count = sum(bool(avoided(learn(drawn(seed, shock=shock), floor_minor=0.0))) for seed in range(200))
-    assert count <= 17
+    """At most 5 in 100: of 100 looks with a rate of 5 %, more than 10 come in one case of a hundred."""
+    count = sum(bool(avoided(learn(drawn(seed, shock=shock), floor_minor=0.0))) for seed in range(100))
+    assert count <= 10
 
 
 def test_an_area_that_is_dear_whichever_way_is_no_reason():
@@ -166,7 +166,7 @@ def test_the_last_way_is_never_left():
     assert preferred(PolicyIn(), *(lane(name, "node") for name in NODES)) == PolicyIn()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.text(max_size=8), st.text(max_size=4))
 def test_any_name_of_an_area_is_a_condition_or_none(region, postal):
     area = Area.of({"country": "DE", "region": region, "postal_code": postal})

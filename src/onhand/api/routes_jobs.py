@@ -187,8 +187,8 @@ def learn_lanes(
     once: OnceDep,
 ) -> Response:
     """Look for services and nodes that cost more than they promise to some areas. What is sure, and is shown by
-    replaying orders to be worth it, becomes a version of the policy that leaves these lanes alone where there is another
-    way: in shadow, for a person to promote. Works in the background: see `GET /v1/jobs/{id}`, and its result.
+    replaying orders to be worth it, becomes a version of the policy that leaves these lanes alone where there is
+    another way: in shadow, for a person to promote. Works in the background: see `GET /v1/jobs/{id}`, and its result.
     """
     asked = lanes.Asked(name=name, **body.model_dump())
     return once.commit(

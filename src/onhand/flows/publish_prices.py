@@ -38,6 +38,7 @@ _AGAIN_S: Final = 10.0
 _STAND_BY_S: Final = 1.0
 _QUIET_WITHIN_S: Final = 60.0
 _POLL_S: Final = 0.05
+_SAVED_AT_ONCE: Final = 5_000
 _PAGES_MAX: Final = 100_000
 # A price whose answer never came may be lying at the channel, and take effect after a newer one.
 _DOUBT_S: Final = 90.0
@@ -348,8 +349,10 @@ class PricePublisher:
 
     def _save_read(self, account: Account, drift: Drift, rows: Sequence[Any]) -> None:
         with self._db.connection() as conn:
-            if not store.save(conn, account.channel_id, account.updated_at, rows):
-                return
+            for first in range(0, len(rows), _SAVED_AT_ONCE):
+                some = rows[first : first + _SAVED_AT_ONCE]
+                if not store.save(conn, account.channel_id, account.updated_at, some):
+                    return
             store.save_read(conn, account.channel_id, drift.document())
             if drift.differing:
                 event = of_price_drift(account.code, drift.document())

@@ -71,7 +71,7 @@ class Area:
         """None: nobody knows where, or its name cannot stand in that of a rule."""
         country = str(destination.get("country") or "")
         region, postal = str(destination.get("region") or ""), str(destination.get("postal_code") or "")
-        if not country or not _PLAIN.fullmatch(region) or not _PLAIN.fullmatch(postal[:2]):
+        if not country or not _PLAIN.fullmatch(region or postal[:2]):
             return None
         return cls(country, region) if region else cls(country, "", postal[:2])
 

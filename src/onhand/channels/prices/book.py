@@ -47,6 +47,7 @@ class Listing(NamedTuple):
     sent_batch: str | None = None
     failures: int = 0
     next_try: float = 0.0
+    is_foreign: bool = False
 
 
 class Stored(NamedTuple):
@@ -62,6 +63,7 @@ class Stored(NamedTuple):
     failures: int
     next_try: float
     is_dead: bool
+    is_foreign: bool
     last_error: str | None
 
 
@@ -189,6 +191,7 @@ class PriceBook:
             verified_at=listing.verified_at, sent=listing.sent, key=listing.sent_key, batch=listing.sent_batch,
             # What was dead is tried once more: its price may have changed since.
             failures=min(listing.failures, TRIES - 1), next_try=listing.next_try, since=now,
+            is_foreign=listing.is_foreign,
         )  # fmt: skip
         self._rows[row.item_id] = row
         self._by_external[row.external_id] = row.item_id
@@ -434,7 +437,7 @@ class PriceBook:
         return [
             Stored(
                 row.item_id, row.shown, row.shown_at, row.verified_at, row.sent, row.key, row.batch, row.failures,
-                row.next_try, row.is_dead, row.error,
+                row.next_try, row.is_dead, row.is_foreign, row.error,
             )
             for row in map(self._rows.__getitem__, sorted(set(items)))
         ]  # fmt: skip

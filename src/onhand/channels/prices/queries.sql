@@ -3,7 +3,8 @@
 SELECT l.item_id, coalesce(l.external_id, l.external_sku, i.sku), coalesce(l.external_sku, i.sku),
        i.price_minor, i.currency, p.shown_minor, coalesce(extract(epoch FROM p.shown_at), 0)::float8,
        coalesce(extract(epoch FROM p.verified_at), 0)::float8, p.sent_minor, p.sent_key, p.sent_batch::text,
-       coalesce(p.failures, 0), coalesce(extract(epoch FROM p.next_try_at), 0)::float8
+       coalesce(p.failures, 0), coalesce(extract(epoch FROM p.next_try_at), 0)::float8,
+       coalesce(p.is_foreign, false)
 FROM listing l JOIN item i USING (item_id)
 LEFT JOIN published_price p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
 WHERE l.channel_id = %(channel_id)s AND l.status <> 'closed' AND l.item_id > %(after)s
@@ -21,18 +22,18 @@ WITH still AS MATERIALIZED (
     WHERE channel_id = %(channel_id)s AND updated_at = %(as_of)s AND prices FOR SHARE
 )
 INSERT INTO published_price AS p (channel_id, item_id, shown_minor, shown_at, verified_at, sent_minor, sent_key,
-    sent_batch, failures, next_try_at, is_dead, last_error, sent_at)
+    sent_batch, failures, next_try_at, is_dead, is_foreign, last_error, sent_at)
 SELECT s.channel_id, t.item_id, t.shown, t.shown_at, t.verified_at, t.sent, t.sent_key, t.sent_batch, t.failures,
-       t.next_try_at, t.is_dead, t.last_error, CASE WHEN t.sent_key IS NOT NULL THEN clock_timestamp() END
+       t.next_try_at, t.is_dead, t.is_foreign, t.last_error, CASE WHEN t.sent_key IS NOT NULL THEN clock_timestamp() END
 FROM still s, jsonb_to_recordset(%(rows)s::jsonb) AS t (item_id int, shown bigint, shown_at timestamptz,
     verified_at timestamptz, sent bigint, sent_key text, sent_batch uuid, failures int, next_try_at timestamptz,
-    is_dead boolean, last_error text)
+    is_dead boolean, is_foreign boolean, last_error text)
 ON CONFLICT (channel_id, item_id) DO UPDATE SET
     shown_minor = excluded.shown_minor, shown_at = coalesce(excluded.shown_at, p.shown_at),
     verified_at = coalesce(excluded.verified_at, p.verified_at), sent_minor = excluded.sent_minor,
     sent_key = excluded.sent_key, sent_batch = excluded.sent_batch, sent_at = coalesce(excluded.sent_at, p.sent_at),
     failures = excluded.failures, next_try_at = excluded.next_try_at, is_dead = excluded.is_dead,
-    last_error = excluded.last_error;
+    is_foreign = excluded.is_foreign, last_error = excluded.last_error;
 
 -- name: forget
 DELETE FROM published_price WHERE channel_id = %(channel_id)s;

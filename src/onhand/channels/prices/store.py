@@ -45,7 +45,7 @@ def save(conn: Connection[TupleRow], channel_id: int, as_of: datetime, rows: Seq
             "item_id": row.item_id, "shown": row.shown, "shown_at": _moment(row.shown_at),
             "verified_at": _moment(row.verified_at), "sent": row.sent, "sent_key": row.sent_key,
             "sent_batch": row.sent_batch, "failures": row.failures, "next_try_at": _moment(row.next_try),
-            "is_dead": row.is_dead, "last_error": row.last_error,
+            "is_dead": row.is_dead, "is_foreign": row.is_foreign, "last_error": row.last_error,
         }
         for row in rows
     ]  # fmt: skip

@@ -17,6 +17,7 @@ CREATE TABLE published_price (
     verified_at timestamptz,                     -- read there then
     failures    int NOT NULL DEFAULT 0,
     next_try_at timestamptz,
+    is_foreign  boolean NOT NULL DEFAULT false,  -- read in another currency: nothing is written over it
     is_dead     boolean NOT NULL DEFAULT false,  -- refused so often that it is not tried again by itself
     last_error  text,
     PRIMARY KEY (channel_id, item_id),
