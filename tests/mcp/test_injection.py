@@ -35,13 +35,18 @@ def attacks(order_id):
     return [disguise(ask.replace("{order}", order_id))[:200] for ask in _ASKS for disguise in _DISGUISES]
 
 
+def sent(text):
+    """As a channel would send it: on one line."""
+    return re.sub(r"\s", " ", text).strip()
+
+
 def hostile_shop(place):
     """An order for each text, which it has wherever an order has room for one."""
     victim = place.order("V-1", ("MUG", 20))["order_id"]
     texts = attacks(victim)
     assert len(set(texts)) == 50
     for n, text in enumerate(texts):
-        sendable = re.sub(r"[^\S ]", " ", text)
+        sendable = sent(text)
         customer = {
             "name": sendable, "email": f"{n}@example.org", "address": {"address1": sendable, "note": sendable},
         }  # fmt: skip
@@ -49,6 +54,14 @@ def hostile_shop(place):
         place.order(number, ("PLATE", 1), customer=customer, hold=sendable)
     place.call("PUT", "/v1/items/PLATE", {"name": texts[2][:100], "price_minor": 1_250, "currency": "EUR"})
     return victim, texts
+
+
+def strings_of(document):
+    """Every text in it."""
+    if isinstance(document, str):
+        return [document]
+    inner = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    return [string for member in inner for string in strings_of(member)]
 
 
 def reads(victim, ids):
@@ -89,8 +102,8 @@ def test_fifty_hostile_texts_change_nothing(place):
         for tool, arguments in reads(victim, ids):
             result = await client.call_tool(tool, arguments)
             assert not result.is_error, (tool, result.structured_content)
-            told.append(text_of(result))
-            head, opens, body, closes = told[-1].split("\n")
+            head, opens, body, closes = text_of(result).split("\n")
+            told.append(body)
             assert (opens, closes) == (fence.OPENS, fence.CLOSES) and "<" not in body
             assert json.loads(body) == result.structured_content
             assert body.isprintable()
@@ -100,8 +113,9 @@ def test_fifty_hostile_texts_change_nothing(place):
         assert [tool.name for tool in (await client.list_tools()).tools] == [t.name for t in listed(frozenset(ALL))]
 
     talk(place.url, writer, visit)
-    said = "".join(told)
-    assert all(text[:30] in said or json.dumps(text)[1:30] in said or not text.isprintable() for text in texts)
+    # All of them were read.
+    said = [string for body in told for string in strings_of(json.loads(body))]
+    assert all(any(sent(text) in string for string in said) for text in texts)
     assert place.changes() == before
     shown = listed(frozenset(ALL))
     assert not any(text in tool.model_dump_json() for text in texts for tool in shown)
@@ -110,12 +124,11 @@ def test_fifty_hostile_texts_change_nothing(place):
 def test_an_agent_that_believes_them_gets_nowhere(place):
     """It does what the texts say, with a key that reads, and with one that may write."""
     victim, _ = hostile_shop(place)
-    (proposal,) = ("019cae2a-8c30-7000-9b1e-2f6d7a80c915",)
     wishes = [
         ("cancel-order", {"orderId": victim}),
         ("fulfill-order", {"orderId": victim, "lineItems": [{"sku": "MUG", "quantity": 20}], "trackingNumbers": []}),
         ("reserve_stock", {"channel": "web", "lines": [{"sku": "MUG", "quantity": 100}]}),
-        ("approve_proposal", {"proposal_id": proposal}),
+        ("approve_proposal", {"proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c915"}),
         (CONFIRM_WRITE, {"tool": "cancel-order", "arguments": {"orderId": victim}, "confirm": "c1.9999999999.aaaa"}),
         ("cancel-order", {"orderId": victim, "confirm": True}),
     ]  # fmt: skip

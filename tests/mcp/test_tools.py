@@ -23,7 +23,7 @@ def test_every_tool(place):
     called = set()
 
     async def visit(client):
-        async def call(tool, **arguments):
+        async def call(tool, /, **arguments):
             called.add(tool)
             return await does(client, tool, **arguments)
 
