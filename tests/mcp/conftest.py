@@ -118,23 +118,32 @@ def talk(url: str, key: str, visit: Visit, **options: Any) -> None:
 
     async def run() -> None:
         headers = {"Authorization": f"Bearer {key}"}
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=60) as http,
-            Client(streamable_http_client(url, http_client=http), **options) as client,
-        ):
-            await visit(client)
+        async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+            await meet(streamable_http_client(url, http_client=http), visit, **options)
 
     anyio.run(run)
 
 
-async def does(client: Client, tool: str, **arguments: Any) -> Any:
+async def meet(server: Any, visit: Visit, **options: Any) -> None:
+    """Run `visit` with a client of `server`; what fails in it is raised as it is, not wrapped in groups of tasks."""
+    failed: list[Exception] = []
+    async with Client(server, **options) as client:
+        try:
+            await visit(client)
+        except Exception as error:
+            failed.append(error)
+    for error in failed:
+        raise error
+
+
+async def does(client: Client, tool: str, /, **arguments: Any) -> Any:
     """The structured answer of a call that succeeds."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, f"{tool}: {result.structured_content}"
     return result.structured_content
 
 
-async def fails(client: Client, tool: str, **arguments: Any) -> Any:
+async def fails(client: Client, tool: str, /, **arguments: Any) -> Any:
     """The structured answer of a call that does not."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error, f"{tool}: {result.structured_content}"

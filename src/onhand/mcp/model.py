@@ -56,7 +56,9 @@ class ToolError(Exception):
 
     @classmethod
     def at(cls, path: str, message: str, code: str = "input.invalid") -> "ToolError":
-        return cls(Failure(status=422, code=code, message=f"{path}: {message}", fields=((path, message),)))
+        """What is wrong with the argument at `path`: with itself, or (another code) with what it names."""
+        status = 422 if code == "input.invalid" else 404 if code.endswith(".not_found") else 409
+        return cls(Failure(status=status, code=code, message=f"{path}: {message}", fields=((path, message),)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

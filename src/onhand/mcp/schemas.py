@@ -63,7 +63,8 @@ def nullable(schema: Json) -> Json:
 def wrong(schema: Json, arguments: Json) -> list[tuple[str, str, str]]:
     """(path, message with the remedy, keyword) of what is wrong with `arguments`; empty: nothing."""
     errors = cast("Iterable[Any]", _validator(msgspec.json.encode(schema)).iter_errors(arguments))
-    return [found for error in errors for found in _told(error)][:20]
+    # Of each member that is missing there is an error, and each tells of all of them.
+    return list(dict.fromkeys(found for error in errors for found in _told(error)))[:20]
 
 
 @functools.lru_cache(maxsize=128)
@@ -72,6 +73,18 @@ def _validator(schema: bytes) -> Any:
     from jsonschema.validators import Draft202012Validator  # noqa: PLC0415
 
     return Draft202012Validator(msgspec.json.decode(schema))
+
+
+_WORDS: Final = {
+    "minimum": "expected {} or more",
+    "exclusiveMinimum": "expected more than {}",
+    "maximum": "expected {} or less",
+    "minLength": "expected at least {} characters",
+    "maxLength": "expected at most {} characters",
+    "minItems": "expected at least {}",
+    "maxItems": "expected at most {}",
+    "pattern": "is not written as expected",
+}
 
 
 def _told(error: Any) -> list[tuple[str, str, str]]:
@@ -86,19 +99,11 @@ def _told(error: Any) -> list[tuple[str, str, str]]:
             for name in error.instance
             if name not in known
         ]
-    said = {
-        "type": f"expected {value if isinstance(value, str) else ' or '.join(value)}",
-        "enum": f"expected one of {', '.join(map(str, cast('list[Any]', value)))}" if keyword == "enum" else None,
-        "minimum": f"expected {value} or more",
-        "exclusiveMinimum": f"expected more than {value}",
-        "maximum": f"expected {value} or less",
-        "minLength": f"expected at least {value} characters",
-        "maxLength": f"expected at most {value} characters",
-        "minItems": f"expected at least {value}",
-        "maxItems": f"expected at most {value}",
-        "pattern": "is not written as expected",
-    }.get(keyword)
-    return [(path or "arguments", said or "is not as expected", keyword)]
+    if keyword in ("type", "enum"):
+        known = [value] if isinstance(value, str) else cast("list[Any]", value)
+        return [(path or "arguments", f"expected {' or '.join(map(str, known))}", keyword)]
+    words = _WORDS.get(keyword, "is not as expected")
+    return [(path or "arguments", words.format(value), keyword)]
 
 
 def _path(parts: Iterable[str | int]) -> str:

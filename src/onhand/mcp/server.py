@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
+from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcp import types
 from onhand.base.money import EXPONENTS
 from onhand.mcp import confirm, failures, fence, schemas
 from onhand.mcp.api import Api, Refused, Unanswered
