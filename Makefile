@@ -63,7 +63,7 @@ golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit i
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
 
 docs: $(SYNCED) ## build the documentation into site/
-	$(UV) run --frozen --group docs mkdocs build --strict
+	$(UV) run --frozen --group docs zensical build --clean --strict
 
 clean:          ## forget the environments and caches
 	rm -rf .venv .uv site .pytest_cache .ruff_cache .import_linter_cache

@@ -159,6 +159,8 @@ class ItemResults(BaseModel):
     """What became of each row, in their order."""
 
     class ItemResult(RowOut):
+        """A row, by its own name."""
+
         sku: str | None
 
     results: list[ItemResult]
@@ -168,6 +170,8 @@ class NodeResults(BaseModel):
     """What became of each row, in their order."""
 
     class NodeResult(RowOut):
+        """A row, by its own name."""
+
         node: str | None
 
     results: list[NodeResult]

@@ -22,8 +22,8 @@ err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 _LOOK_EVERY_S = 0.5
 
 
-def register(commands: typer.Typer) -> None:
-    """Add them to `onhand channel`."""
+def add_to(commands: typer.Typer) -> None:
+    """Add them to `onhand channel`. Not called `register`: they would also be commands of their own."""
     commands.command()(add)
     commands.command("list")(list_all)
     commands.command()(sync)
