@@ -85,7 +85,8 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
             if isinstance(reference, str):
                 beside = {name: value for name, value in members.items() if name != "$ref"}
                 return resolved(definitions[reference.rpartition("/")[2]] | beside)
-            return {name: resolved(value) for name, value in members.items()}
+            # How alternatives are told apart is said by reference, too; each has its own constant besides.
+            return {name: resolved(value) for name, value in members.items() if name != "discriminator"}
         return [resolved(member) for member in cast("list[Any]", part)] if isinstance(part, list) else part
 
     return cast("dict[str, Any]", resolved(schema))
