@@ -78,7 +78,7 @@ def decide(
         if limit is not None and before + amount > limit:
             return _no("recommend", "budget", f"{name}: {before:,} used and {amount:,} wanted, at most {limit:,}")
     for owner in owners:
-        if owner.domain != action.domain and owner.until > now:
+        if owner.domain != action.domain and owner.until > now and owner.cause != action.cause:
             detail = f"{owner.domain} has acted on {' '.join(owner.key)}: until {owner.until:%Y-%m-%d %H:%M} UTC"
             return _no("refuse", "owned", detail)
     verdict = _by_the_past(action, rails, past, now)
@@ -95,7 +95,12 @@ def is_held_out(key: Sequence[str], share: float, now: datetime) -> bool:
     By the key and not by chance: what is left undone once is not done a minute later.
     """
     year, week, _ = now.isocalendar()
-    digest = hashlib.blake2b("\x1f".join((str(year), str(week), *key)).encode(), digest_size=8).digest()
+    return is_drawn(key, share, seed=(str(year), str(week)))
+
+
+def is_drawn(key: Sequence[str], share: float, *, seed: Sequence[str]) -> bool:
+    """Whether a key is among a share of all keys; with the same seed it always is, or never."""
+    digest = hashlib.blake2b("\x1f".join((*seed, *key)).encode(), digest_size=8).digest()
     return int.from_bytes(digest) < share * 2**64
 
 

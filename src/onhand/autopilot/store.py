@@ -1,5 +1,6 @@
 """The SQL of guardrails, and of what was done under them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,7 +10,7 @@ import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from onhand.autopilot.model import Action, Domain, Guardrails, Judged, Mode, Owner, Past, Used, Verdict
+from onhand.autopilot.model import Action, Domain, Guardrails, Judged, Mode, Owner, Past, Target, Used, Verdict
 from onhand.base.ids import new_id
 from onhand.db.queries import queries
 
@@ -18,6 +19,7 @@ SQL = queries(__file__)
 NEWEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 # Of keys as they are sent: no part of a key holds it, because texts hold no control characters.
 _SEPARATOR: Final = "\x1f"
+_JUDGED_MAX: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,21 @@ class Due:
     held_out: bool
     stake_minor: int
     gain_minor: int
+    at: datetime
+    judge_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueTarget:
+    """A target of a step of which can be told what came of it; fields as in Target."""
+
+    reference: str
+    key: list[str]
+    domain: str
+    kind: str
+    held_out: bool
+    stake_minor: int
+    basis: dict[str, Any]
     at: datetime
     judge_at: datetime
 
@@ -169,7 +186,7 @@ def past_of(conn: Connection[TupleRow], key: tuple[str, ...], since: datetime) -
 
 def lock_owners(conn: Connection[TupleRow], keys: tuple[tuple[str, ...], ...]) -> list[Owner]:
     rows = conn.execute(SQL["owners"], {"keys": _joined(keys)})
-    return [Owner(tuple(key), domain, until) for key, domain, until in rows]
+    return [Owner(tuple(key), domain, until, cause) for key, domain, until, cause in rows]
 
 
 class OwnedMeanwhile(Exception):
@@ -185,7 +202,10 @@ def add_action(conn: Connection[TupleRow], action: Action, now: datetime, *, own
     keys = _joined(action.keys)
     with conn.transaction():
         conn.execute(SQL["add"], _row(action_id, action, now))
-        owned = {"keys": keys, "domain": action.domain.value, "until": now + own, "action_id": action_id, "at": now}
+        owned = {
+            "keys": keys, "domain": action.domain.value, "until": now + own, "action_id": action_id, "at": now,
+            "cause": action.cause,
+        }  # fmt: skip
         if conn.execute(SQL["own"], owned).rowcount < len(keys):
             raise OwnedMeanwhile
     return action_id
@@ -227,8 +247,57 @@ def judge(conn: Connection[TupleRow], action_id: str, lost_minor: int, now: date
 
 
 def judged_since(conn: Connection[TupleRow], domain: Domain, since: datetime) -> list[Judged]:
+    """What came of actions and of targets of steps, the latest of each if there are very many."""
+    where = {"domain": domain.value, "since": since, "limit": _JUDGED_MAX}
     with conn.cursor(row_factory=class_row(Judged)) as rows:
-        return rows.execute(SQL["judged"], {"domain": domain.value, "since": since}).fetchall()
+        return rows.execute(SQL["judged"], where).fetchall()
+
+
+def add_targets(
+    conn: Connection[TupleRow], reference: str, domain: Domain, kind: str, acted: Sequence[Target],
+    held_out: Sequence[Target], now: datetime,
+) -> None:  # fmt: skip
+    """Write down what a step of this kind acted on, and what it left undone to compare with.
+
+    reference  of the step, "run:<id>/<step>"
+    """
+    both = [*acted, *held_out]
+    if not both:
+        return
+    values = {
+        "reference": reference, "domain": domain.value, "kind": kind, "now": now,
+        "keys": [_SEPARATOR.join(t.key) for t in both], "held_out": [n >= len(acted) for n in range(len(both))],
+        "stakes": [t.stake_minor for t in both], "gains": [t.gain_minor for t in both],
+        "bases": [msgspec.json.encode(t.basis).decode() for t in both], "judge_at": [t.judge_at for t in both],
+    }  # fmt: skip
+    conn.execute(SQL["add_targets"], values)
+
+
+def stake_of(conn: Connection[TupleRow], reference: str) -> int | None:
+    """Minor units at stake of a target of this step; None: it has none yet."""
+    row = conn.execute(SQL["stake_of"], {"reference": reference}).fetchone()
+    return None if row is None else row[0]
+
+
+def take_due_targets(conn: Connection[TupleRow], now: datetime, limit: int) -> list[DueTarget]:
+    """Targets of which can be told what came of them, locked until the transaction ends."""
+    with conn.cursor(row_factory=class_row(DueTarget)) as rows:
+        return rows.execute(SQL["due_targets"], {"now": now, "limit": limit}).fetchall()
+
+
+def judge_target(conn: Connection[TupleRow], target: DueTarget, lost: int | str, now: datetime) -> None:
+    """Minor units that were lost all the same; or why that cannot be told."""
+    is_void = isinstance(lost, str)
+    values = {
+        "reference": target.reference, "key": target.key, "now": None if is_void else now,
+        "lost_minor": None if is_void else lost, "void": lost if is_void else None,
+    }  # fmt: skip
+    conn.execute(SQL["judge_target"], values)
+
+
+def void_targets(conn: Connection[TupleRow], cause: str, why: str) -> None:
+    """Targets of all steps of a run ("run:<id>") show nothing any more."""
+    conn.execute(SQL["void_targets"], {"cause": cause, "why": why})
 
 
 def list_actions(
@@ -256,6 +325,11 @@ def purge(conn: Connection[TupleRow], before: datetime) -> None:
     """Forget why old things were not done, and who owned what."""
     conn.execute(SQL["purge"], {"before": before})
     conn.execute(SQL["purge_owners"], {"before": before})
+
+
+def purge_targets(conn: Connection[TupleRow], before: datetime) -> None:
+    """Forget what steps acted on so long ago."""
+    conn.execute(SQL["purge_targets"], {"before": before})
 
 
 def document_of(rails: Guardrails) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import numpy as np
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from onhand.autopilot.model import Target
 from onhand.db import queries
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.judged import SERVED, SPARE_UNITS, position_targets
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.flows.record_entries import record_in
 from onhand.flows.serve_waiting import serve_waiting
@@ -21,18 +23,17 @@ from onhand.ledger.store import Key, find_items, find_nodes, lock_positions
 SQL = queries(__file__)
 Name = tuple[str, str]
 _REASON = "suspected_phantom"
-# As many units at other nodes serve an order, but for a few in a hundred.
-_SPARE_UNITS, _SERVED = 3, 0.95
 
 
 class QuarantineStock:
     """See QuarantineStockIn."""
 
-    def mean(self, at: At[QuarantineStockIn]) -> Meant | Nothing:
+    def mean(self, at: At[QuarantineStockIn]) -> Meant | HeldOut | Nothing:
         share = min(1.0, max(0.0, number(at.step.share, at.known)))
         named = positions_of(at.case)
         mine = at.claim("stock", [joined(key) for key in named])
-        named = [key for key in named if joined(key) in mine]
+        free = at.unowned([_key(name) for name in named])
+        named = [name for name in named if joined(name) in mine and _key(name) in free]
         items = find_items(at.conn, {sku for sku, _ in named})
         nodes = find_nodes(at.conn, {node for _, node in named})
         keys = {(items[s][0], nodes[n]): (s, n) for s, n in named if s in items and n in nodes}
@@ -50,6 +51,16 @@ class QuarantineStock:
                 rows.append((*name, units))
         if not rows:
             return Nothing("nothing of what it touches is free, or better set aside")
+        targets: dict[Name, Target] = {}
+        if at.judges:
+            targets = position_targets(
+                at, [row[:2] for row in rows], rejection_minor=at.step.rejection_minor,
+                farther_minor=at.step.farther_minor, of=len(rows),
+            )  # fmt: skip
+        rows, left_undone = at.apart(rows, lambda row: _key(row[:2]))
+        held_out = tuple(targets[row[:2]] for row in left_undone)
+        if not rows:
+            return HeldOut(targets=held_out)
         total = sum(units for *_, units in rows)
 
         def do() -> Did:
@@ -59,7 +70,11 @@ class QuarantineStock:
             undo = {"stock": [list(row) for row in rows]}
             return Did(result={"set_aside": total}, undo=undo, units=total, stock=written[0])
 
-        return Meant(key=("item_node", *rows[0][:2]), direction=-1, do=do, units=total)
+        keys = [_key(row[:2]) for row in rows]
+        return Meant(
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, units=total, held_out=held_out,
+            targets=tuple(targets[row[:2]] for row in rows) if targets else (),
+        )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = [(sku, node, units) for sku, node, units in undo["stock"]]
@@ -74,6 +89,10 @@ class QuarantineStock:
         return Undone(result={"free_again": freed, "gone": sum(u for *_, u in rows) - freed}, stock=stock)
 
 
+def _key(name: Name) -> tuple[str, str, str]:
+    return ("item_node", *name)
+
+
 def _worth_hiding(at: At[QuarantineStockIn], keys: Mapping[Key, Name], rejection_minor: int) -> dict[Key, Name]:
     """Those that had better not be sold, by how sure the detector is of each and who else could serve its orders."""
     sure = {f.subject.key[:2]: f.confidence for f in at.case.findings if f.subject.what == "item_node"}
@@ -86,7 +105,7 @@ def _worth_hiding(at: At[QuarantineStockIn], keys: Mapping[Key, Name], rejection
         np.array([sure[keys[key]] for key in found]),
         np.array([margin for *_, margin, _ in rows]),
         rejection_minor,
-        np.array([_SERVED if units >= _SPARE_UNITS else 0.0 for *_, units in rows]),
+        np.array([SERVED if units >= SPARE_UNITS else 0.0 for *_, units in rows]),
         at.step.farther_minor,
     )
     return {key: keys[key] for key, worth in zip(found, is_worth.tolist(), strict=True) if worth}

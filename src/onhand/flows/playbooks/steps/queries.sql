@@ -5,6 +5,18 @@ SELECT i.item_id, k.node_id, coalesce(greatest(i.price_minor - coalesce(i.unit_c
         WHERE p.item_id = k.item_id AND p.node_id <> k.node_id)
 FROM unnest(%(items)s::int[], %(nodes)s::int[]) AS k (item_id, node_id) JOIN item i USING (item_id);
 
+-- name: trade_of_positions
+-- What a unit earns, what is free at other nodes, and what was served from there a day: allocated, or sold over the
+-- counter.
+SELECT i.sku, n.code,
+       coalesce(greatest(i.price_minor - i.unit_cost_minor, 0), i.price_minor * %(rate)s, 0)::float8,
+       (SELECT coalesce(sum(greatest(p.on_hand - p.unavailable - p.allocated, 0)), 0)::int FROM stock_position p
+        WHERE p.item_id = i.item_id AND p.node_id <> n.node_id),
+       (SELECT coalesce(sum(e.quantity), 0)::float8 / %(days)s FROM ledger_entry e
+        WHERE e.item_id = i.item_id AND e.node_id = n.node_id AND e.recorded_at > %(since)s
+          AND (e.kind = 'allocate' OR e.kind = 'adjustment' AND e.reason = 'sale' AND e.d_on_hand < 0))
+FROM unnest(%(skus)s::text[], %(nodes)s::text[]) AS k (sku, node) JOIN item i USING (sku) JOIN node n ON n.code = k.node;
+
 -- name: promise
 -- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
 WITH new AS (

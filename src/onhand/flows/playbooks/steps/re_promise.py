@@ -4,18 +4,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+from onhand.autopilot.model import Target
 from onhand.db import queries
 from onhand.db.outbox import write_events
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import locked, next_orders
+from onhand.flows.playbooks.steps.batch import locked, next_orders, order_target, stake_of_order
 from onhand.flows.playbooks.targets import ON_ITS_WAY, WAITING
 from onhand.incidents.playbooks.facts import number
 from onhand.incidents.playbooks.model import RePromiseIn
 from onhand.orders.store import save
 
 SQL = queries(__file__)
+_STATUSES: Final = (*ON_ITS_WAY, WAITING)
 
 
 class RePromise:
@@ -25,12 +27,19 @@ class RePromise:
         days = math.ceil(number(at.step.days, at.known))
         if days < 1:
             return Nothing("less than a day later")
-        batch = next_orders(at, (*ON_ITS_WAY, WAITING))
+        batch = next_orders(at, _STATUSES)
         if isinstance(batch, Nothing):
             return batch
         orders = [o for o in batch.orders if o.deliver_by is not None]
         if not orders:
             return Nothing("none of the orders that it touches has a promise", batch.cursor)
+
+        targets: tuple[Target, ...] = ()
+        if at.judges:
+            stake = stake_of_order(at, _STATUSES)
+            targets = tuple(
+                order_target(at, o, stake_minor=stake, promised=_later(o.deliver_by, days)) for o in orders
+            )  # fmt: skip
 
         def do() -> Did:
             changes = [(o, replace(o, deliver_by=_later(o.deliver_by, days))) for o in orders]
@@ -55,7 +64,7 @@ class RePromise:
                 cursor=batch.cursor,
             )  # fmt: skip
 
-        return Meant(key=("order", orders[0].order_id), direction=1, do=do, orders=len(orders))
+        return Meant(key=("order", orders[0].order_id), direction=1, do=do, orders=len(orders), targets=targets)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = {i: (n, _moment(was), _moment(then)) for i, n, was, then in undo["orders"]}
