@@ -5,6 +5,10 @@ ALTER TABLE run_step DROP CONSTRAINT run_step_outcome_check;
 ALTER TABLE run_step ADD CONSTRAINT run_step_outcome_check
     CHECK (outcome IN ('done', 'skipped', 'refused', 'told', 'failed', 'held_out'));
 
+-- To be taken back as soon as the later run that is open for the same thing has ended, and why.
+ALTER TABLE run ADD COLUMN undo_wanted text;
+CREATE INDEX run_undo_wanted ON run (subject) WHERE undo_wanted IS NOT NULL;
+
 -- What a step that was permitted acted on, and what it left undone on purpose, one row for each thing: both are judged
 -- alike once it can be told what came of them.
 CREATE TABLE autopilot_target (

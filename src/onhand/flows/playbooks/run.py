@@ -170,6 +170,8 @@ class Runner:
                 if is_undone:
                     guards.void_targets(conn, f"run:{run.run_id}", "the run was taken back")
                 runs.move(conn, run, status=status, due_at=now, why=why, error=run.error, now=now)
+                if is_undone:
+                    runs.next_undo(conn, run, now=now)
                 spent = _spent(parts)
                 totals = {"orders": spent.orders, "units": spent.units, "cost_minor": spent.cost_minor}
                 tell(self._state.db, conn, run, "run.ended", {"status": status, "why": why, **totals})

@@ -40,6 +40,7 @@ class QuarantineStock:
         if at.step.rejection_minor is not None:
             keys = _worth_hiding(at, keys, at.step.rejection_minor)
         held = lock_positions(at.conn, list(keys))
+        keyed = {name: key for key, name in keys.items()}
         left = at.left.units
         rows: list[tuple[str, str, int]] = []
         for key, name in keys.items():
@@ -67,7 +68,7 @@ class QuarantineStock:
             written = _record(at, "damage", rows)
             done = [row for row, ok in zip(rows, written[1], strict=True) if ok]
             assert done == rows, "what is free and locked can be set aside"
-            undo = {"stock": [list(row) for row in rows]}
+            undo = {"stock": [[*row, held[keyed[row[:2]]].unavailable] for row in rows]}
             return Did(result={"set_aside": total}, undo=undo, units=total, stock=written[0])
 
         keys = [_key(row[:2]) for row in rows]
@@ -77,12 +78,16 @@ class QuarantineStock:
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
-        rows = [(sku, node, units) for sku, node, units in undo["stock"]]
+        rows = [(sku, node, units) for sku, node, units, *_ in undo["stock"]]
         items = find_items(at.conn, {sku for sku, *_ in rows})
         nodes = find_nodes(at.conn, {node for _, node, _ in rows})
-        # A count may have found that they are not there: no more is made free than is set aside.
         held = lock_positions(at.conn, [(items[s][0], nodes[n]) for s, n, _ in rows])
-        kept = [(s, n, min(u, held[items[s][0], nodes[n]].unavailable)) for s, n, u in rows]
+        others = _others(at, undo["stock"])
+        # A count may have found that they are not there: no more is made free than is left of them beside what is
+        # unavailable for other reasons.
+        kept = [
+            (s, n, min(u, max(held[items[s][0], nodes[n]].unavailable - others[s, n], 0))) for s, n, u in rows
+        ]  # fmt: skip
         kept = [row for row in kept if row[2]]
         stock, done = _record(at, "restore", kept)
         freed = sum(units for (*_, units), ok in zip(kept, done, strict=True) if ok)
@@ -109,6 +114,16 @@ def _worth_hiding(at: At[QuarantineStockIn], keys: Mapping[Key, Name], rejection
         at.step.farther_minor,
     )
     return {key: keys[key] for key, worth in zip(found, is_worth.tolist(), strict=True) if worth}
+
+
+def _others(at: Place, rows: list[list[Any]]) -> dict[Name, int]:
+    """Units that are unavailable for other reasons, by (sku, node): those before, and what was said of more since."""
+    values = {
+        "skus": [sku for sku, *_ in rows], "nodes": [node for _, node, *_ in rows], "reference": at.run.run_id,
+        "reason": _REASON,
+    }  # fmt: skip
+    since = {(sku, node): units for sku, node, units in at.conn.execute(SQL["unavailable_since"], values)}
+    return {(sku, node): max(before + since.get((sku, node), 0), 0) for sku, node, _, before in rows}
 
 
 def _record(at: Place, kind: str, rows: list[tuple[str, str, int]]) -> tuple[tuple[Key, ...], list[bool]]:
