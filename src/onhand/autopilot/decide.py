@@ -9,17 +9,18 @@ from typing import Final
 from onhand.autopilot.model import Action, Code, Guardrails, Mode, Owner, Past, Used, Verdict
 
 HOUR: Final = timedelta(hours=1)
-# An action whose direction has changed so often in so many of its cool-downs is fighting something.
-TURNS_MAX: Final = 3
-_PERIODS: Final = 5
-_PERIOD_MIN: Final = timedelta(minutes=10)
 # To turn back takes longer than to go on: what was done last has to show first.
 _BACK: Final = 2
+# An action whose direction has changed so often in so many periods is fighting something. A period is the least time
+# after which it may turn back: in fewer cool-downs nothing could turn so often that is turned back by this rule alone.
+TURNS_MAX: Final = 3
+_PERIODS: Final = 5
+_COOL_DOWN_MIN: Final = timedelta(minutes=10)
 
 
 def looks_back(rails: Guardrails) -> timedelta:
     """How far back actions on the same key count."""
-    return max(_PERIODS * max(timedelta(seconds=rails.cool_down_s), _PERIOD_MIN), HOUR)
+    return max(_PERIODS * _BACK * max(timedelta(seconds=rails.cool_down_s), _COOL_DOWN_MIN), HOUR)
 
 
 def decide(

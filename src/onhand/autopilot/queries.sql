@@ -18,15 +18,17 @@ UPDATE autopilot_switch SET stopped = %(stopped)s, at = %(now)s, actor = %(actor
 SELECT mode, guardrails FROM autopilot_domain WHERE domain = %(domain)s FOR UPDATE;
 
 -- name: domains
-SELECT domain, mode, guardrails, changed_at, actor AS by, reason FROM autopilot_domain ORDER BY domain;
+SELECT domain, mode, guardrails, changed_at, actor AS by, reason, returned_for, returned
+FROM autopilot_domain ORDER BY domain;
 
 -- name: set_domain
 UPDATE autopilot_domain SET mode = %(mode)s, guardrails = %(guardrails)s::jsonb, changed_at = %(now)s, actor = %(actor)s,
-    reason = %(reason)s
+    reason = %(reason)s, returned_for = NULL, returned = NULL
 WHERE domain = %(domain)s;
 
 -- name: return_domain
-UPDATE autopilot_domain SET mode = 'recommend', changed_at = %(now)s, actor = 0, reason = %(reason)s
+UPDATE autopilot_domain SET mode = 'recommend', changed_at = %(now)s, actor = 0, reason = %(reason)s,
+    returned_for = %(returned_for)s, returned = %(returned)s::jsonb
 WHERE domain = %(domain)s AND mode = 'auto';
 
 -- name: find
@@ -62,6 +64,18 @@ INSERT INTO autopilot_action (action_id, domain, key, direction, reference, held
     confidence, stake_minor, gain_minor, at, judge_at)
 VALUES (%(action_id)s, %(domain)s, %(key)s, %(direction)s, %(reference)s, %(held_out)s, %(money_minor)s, %(currency)s,
     %(units)s, %(orders)s, %(confidence)s, %(stake_minor)s, %(gain_minor)s, %(at)s, %(judge_at)s);
+
+-- name: spent_on
+SELECT coalesce(sum(money_minor), 0)::bigint FROM autopilot_action
+WHERE key = %(key)s AND at > %(since)s AND NOT held_out AND void IS NULL;
+
+-- name: add_back
+-- What put an action back: the same key the other way, so that to and fro is seen.
+INSERT INTO autopilot_action (action_id, domain, key, direction, reference, money_minor, currency, units, orders,
+    confidence, stake_minor, gain_minor, at)
+SELECT %(action_id)s, domain, key, -direction, reference || '/back', 0, currency, 0, 0, confidence, 0, 0, %(now)s
+FROM autopilot_action WHERE reference = %(reference)s AND direction <> 0
+ON CONFLICT DO NOTHING;
 
 -- name: note
 -- Only where it is another than before: the same is asked again and again.

@@ -1,9 +1,9 @@
 """The SQL of guardrails, and of what was done under them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,7 @@ SQL = queries(__file__)
 NEWEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 # Of keys as they are sent: no part of a key holds it, because texts hold no control characters.
 _SEPARATOR: Final = "\x1f"
+ReturnedFor = Literal["worse_than_promised", "oscillates"]
 _JUDGED_MAX: Final = 20_000
 
 
@@ -34,7 +35,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainRow:
-    """A domain as it stands; by: key id, 0 where its outcomes returned it to `recommend`."""
+    """A domain as it stands; by: key id, 0 where it returned to `recommend` by itself.
+
+    returned_for, returned  why it did, and numbers of that, until somebody sets its mode
+    """
 
     domain: str
     mode: Mode
@@ -42,6 +46,8 @@ class DomainRow:
     changed_at: datetime
     by: int
     reason: str | None
+    returned_for: ReturnedFor | None
+    returned: dict[str, Any] | None
 
     def rails(self) -> Guardrails:
         return rails_of(self.guardrails)
@@ -162,9 +168,28 @@ def set_domain(
     conn.execute(SQL["set_domain"], values)
 
 
-def return_domain(conn: Connection[TupleRow], domain: Domain, reason: str, now: datetime) -> bool:
-    """From `auto` to `recommend`; False: it was not in `auto`."""
-    return conn.execute(SQL["return_domain"], {"domain": domain.value, "reason": reason, "now": now}).rowcount == 1
+def return_domain(
+    conn: Connection[TupleRow], domain: Domain, reason: str, now: datetime, *, because: ReturnedFor,
+    numbers: Mapping[str, Any],
+) -> bool:  # fmt: skip
+    """From `auto` to `recommend`; False: it was not in `auto`. numbers: what an incident says of it."""
+    values = {
+        "domain": domain.value, "reason": reason, "now": now, "returned_for": because,
+        "returned": msgspec.json.encode(numbers).decode(),
+    }  # fmt: skip
+    return conn.execute(SQL["return_domain"], values).rowcount == 1
+
+
+def spent_on(conn: Connection[TupleRow], key: tuple[str, ...], since: datetime) -> int:
+    """Minor units that actions on a key have cost."""
+    row = conn.execute(SQL["spent_on"], {"key": list(key), "since": since}).fetchone()
+    assert row is not None, "sums are a row"
+    return row[0]
+
+
+def add_back(conn: Connection[TupleRow], reference: str, now: datetime) -> None:
+    """Write down that an action was put back, if it was one."""
+    conn.execute(SQL["add_back"], {"action_id": new_id(), "reference": reference, "now": now})
 
 
 def find_action(conn: Connection[TupleRow], reference: str) -> tuple[str, bool] | None:

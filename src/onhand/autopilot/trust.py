@@ -110,6 +110,13 @@ def _stratum(judged: Sequence[Judged]) -> _Stratum:
     )  # fmt: skip
 
 
+def missed_minor(judged: Sequence[Judged]) -> int:
+    """What was promised and not saved, in minor units."""
+    found = evidence(judged)
+    stake = sum(j.stake_minor for j in judged if not j.held_out)
+    return 0 if found is None else max(round((found.promised - found.saved) * stake), 0)
+
+
 def worse_than_promised(judged: Sequence[Judged], now: datetime) -> str | None:
     """Why a domain should return to `recommend`; None: nothing speaks against it.
 

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow, dict_row
 from onhand.autopilot import store
 from onhand.autopilot.model import Domain
 from onhand.autopilot.store import Due
-from onhand.autopilot.trust import worse_than_promised
+from onhand.autopilot.trust import evidence, missed_minor, worse_than_promised
 from onhand.base.actor import SYSTEM
 from onhand.db import Database, queries
 from onhand.db.outbox import write_event
@@ -85,8 +85,14 @@ _MEASURES: Final[dict[str, Measure]] = {"proposal": out_of_stock}
 
 
 def _look_at(db: Database, conn: Connection[TupleRow], domain: Domain, now: datetime) -> None:
-    reason = worse_than_promised(store.judged_since(conn, domain, now - _REMEMBERED), now)
-    if reason is not None and store.return_domain(conn, domain, reason, now):
+    judged = store.judged_since(conn, domain, now - _REMEMBERED)
+    reason, found = worse_than_promised(judged, now), evidence(judged)
+    if reason is None or found is None:
+        return
+    numbers = {
+        "actions": found.acted, "promised": found.promised, "saved": found.saved, "missed_minor": missed_minor(judged),
+    }  # fmt: skip
+    if store.return_domain(conn, domain, reason, now, because="worse_than_promised", numbers=numbers):
         log.warning("the autopilot returned to recommending", domain=domain.value, reason=reason)
         data = {"domain": domain.value, "mode": "recommend", "reason": reason}
         write_event(conn, "autopilot.returned", domain.value, data, actor=SYSTEM, origin=db.origin)

@@ -6,7 +6,7 @@ the end what was done is taken back, the last first.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from onhand.flows.playbooks.steps import DOING
 from onhand.flows.playbooks.telling import KIND, tell
 from onhand.flows.state import State
 from onhand.incidents.playbooks import store
-from onhand.incidents.playbooks.decide import Ask, End, Pass, PutBack, Rest, Take, WaitFor, next_move
+from onhand.incidents.playbooks.decide import LOOK_AGAIN, Ask, End, Pass, PutBack, Rest, Take, WaitFor, next_move
 from onhand.incidents.playbooks.facts import Case, Spent, Unanswerable, facts
 from onhand.incidents.playbooks.model import LimitIn, PlaybookIn, domain_of
 from onhand.workflows import store as runs
@@ -38,6 +38,8 @@ LEASE_S: Final = 30.0
 FAILURES_MAX: Final = 5
 _BACK_OFF: Final = timedelta(seconds=2)
 _BACK_OFF_MAX: Final = timedelta(minutes=10)
+# Refusals that pass by themselves: the step waits for that, as long as there is a cause.
+_PASSES: Final = ("stopped", "stale", "cool_down", "turns_back")
 _LEFT: Final = "left undone on purpose, to compare with what is done"
 
 Fault = Callable[[str, int, str], None]
@@ -218,6 +220,12 @@ class Runner:
             if verdict.do == "recommend":
                 self._ask(conn, run, step_no, verdict.detail, _whole(at), now)
                 return _Made(goes_on=False)
+            if verdict.code in _PASSES:
+                runs.move(
+                    conn, run, status="ready", part_no=run.part_no, cursor=run.cursor, waited=run.waited,
+                    due_at=now + LOOK_AGAIN, why=verdict.detail, now=now,
+                )  # fmt: skip
+                return _Made(goes_on=False)
             meant, did = _Refused(verdict.detail), None
         except Unanswerable as error:
             meant, did = _Refused(str(error)), None
@@ -282,6 +290,7 @@ class Runner:
         )  # fmt: skip
         undone = DOING[part.kind].undo(at, part.undo)
         runs.record_undone(conn, run, part, undone.result, now=now)
+        guards.add_back(conn, f"run:{run.run_id}/{part.step_no}/{part.part_no}", now)
         facts = {"step": part.step_no, "part": part.part_no, "do": part.kind, "result": undone.result}
         tell(self._state.db, conn, run, "run.undone_step", facts)
         runs.move(
@@ -377,7 +386,9 @@ def _left(limit: LimitIn, parts: list[Part]) -> LimitIn:
 
 def _action(at: At[Any], meant: Meant | HeldOut) -> Action:
     """A part of a step as guardrails look at it: what is at stake is the incident's money at risk."""
-    case, reference = at.case, f"{at.reference}/{at.run.part_no}"
+    # What is held out has a part of its own, before.
+    part_no = at.run.part_no + bool(_held_out(meant, at.parts, at.run.step_no))
+    case, reference = at.case, f"{at.reference}/{part_no}"
     if isinstance(meant, HeldOut):
         return Action(
             domain=Domain(domain_of(at.step)), key=meant.targets[0].key, currency=case.currency,
@@ -392,7 +403,7 @@ def _action(at: At[Any], meant: Meant | HeldOut) -> Action:
     )  # fmt: skip
 
 
-def _held_out(meant: object, parts: list[Part], step_no: int) -> list[Target]:
+def _held_out(meant: object, parts: Sequence[Part], step_no: int) -> list[Target]:
     """What this part leaves undone to compare with, and no part of the step before it."""
     if isinstance(meant, Meant):
         targets = meant.held_out
