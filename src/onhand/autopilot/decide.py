@@ -1,6 +1,7 @@
 """Whether an action may be taken without a person. Pure."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -88,6 +89,13 @@ def decide(
     if action.judge_at is not None and is_held_out(action.key, rails.hold_out_share, now):
         return _no("refuse", "held_out", "left undone on purpose, to compare with what is done")
     return Verdict(do="act", code="within", detail="within the guardrails")
+
+
+def corrected(amount: int, now: int, share: float) -> int:
+    """What a correction from `now` to `amount` comes to when only a share of it is done at once: at least one unit of
+    it, so that it ends."""
+    way = amount - now
+    return now + (math.ceil(way * share) if way > 0 else math.floor(way * share))
 
 
 def is_held_out(key: Sequence[str], share: float, now: datetime) -> bool:

@@ -72,6 +72,13 @@ class Guardrails(Strict):
     hold_out_share: Annotated[
         float, Field(ge=0, le=0.5, description="left undone on purpose, to compare with; drawn by what is acted on")
     ] = 0.1
+    correction_max: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="share of a computed correction that is done at once: of a transfer, of the way to "
+            "another safety stock; what is left is planned anew when that has shown"
+        ),
+    ] = 0.5  # fmt: skip
     freezes: Annotated[list[Freeze], Field(max_length=100, default_factory=list[Freeze])]
 
     @model_validator(mode="after")
