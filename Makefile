@@ -9,7 +9,8 @@ RUN := $(UV) run --frozen --no-sync
 SYNCED := .venv/.synced
 # Where the data sets of the benchmarks lie, one folder each; what is not there is left out.
 DATA ?= ../shared/data
-# kill -9 of server and database under load, in `make bench`; the tests do 16.
+# kill -9 of server and database under load, in `make bench`; the tests do 16. Twice as many of workers in any step of
+# any playbook; the tests do 3.
 CRASHES ?= 100
 
 # Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
@@ -63,6 +64,8 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	$(RUN) python benchmarks/scenarios.py --seeds 10 || echo "a floor of the scenarios is missed: docs/how-to/scenarios.md says why" >&2
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
+	if [ $(CRASHES) -gt 0 ]; then \
+		ONHAND_KILLS=$$((2 * $(CRASHES))) $(RUN) pytest -q --timeout 7200 tests/flows/playbooks/test_workers.py -k kill_9; fi
 
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
