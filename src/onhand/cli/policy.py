@@ -247,7 +247,7 @@ def lanes(
     from onhand.base.actor import SYSTEM
     from onhand.flows.lanes import Asked, list_proposals, propose_lanes
 
-    with _database() as db:
+    with database() as db:
         if learn:
             found = [propose_lanes(db, Asked(name=name, days=days, floor_minor=floor), by=SYSTEM)]
         else:
