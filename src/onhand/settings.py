@@ -80,6 +80,14 @@ class Settings:
     allow_private_urls: bool = field(
         default=False, metadata=_says("lets webhooks reach loopback and private addresses")
     )
+    mcp_confirm_above_minor: int = field(
+        default=10_000,
+        metadata=_says("what an agent changes beyond that, in minor units (cents), a person confirms first"),
+    )
+    mcp_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_says("pages of a browser that may call `/mcp`, beside those of this machine; separated by commas"),
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -197,6 +205,24 @@ def _seconds(label: str, value: Any) -> int:
     return seconds
 
 
+def _minor(label: str, value: Any) -> int:
+    try:
+        minor = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        minor = -1
+    if not 0 <= minor <= 10**12:
+        raise SettingsError(f"{label}: expected minor units from 0 to 10^12, such as 10000 for 100.00, got {value!r}")
+    return minor
+
+
+def _origins(label: str, value: Any) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in _text(label, value).split(","))
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.\-]+(:\d{1,5})?", origin):
+            raise SettingsError(f"{label}: expected origins as https://agents.example.org, by commas, got {origin!r}")
+    return origins
+
+
 def _log_level(label: str, value: Any) -> str:
     text = _text(label, value).lower()
     if text not in _LOG_LEVELS:
@@ -225,5 +251,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "smtp_url": _smtp_url,
     "mail_from": _address,
     "allow_private_urls": _flag,
+    "mcp_confirm_above_minor": _minor,
+    "mcp_origins": _origins,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -58,6 +58,44 @@ def test_golden_routes_and_their_reference(document):
     assert {f"api/{path.name}" for path in (REFERENCE / "api").iterdir()} == pages.keys() - {"api.md"}
 
 
+def test_golden_openapi(dsn):
+    """The description of the interface, of which the console's types are made: without its words and examples, and
+    without problems, which are all alike and whose statuses stand in routes.txt."""
+    with App.open(Settings(database_url=dsn)) as app:
+        document = msgspec.json.decode(create_api(app).edge.openapi())
+    for _, _, operation in operations_of(document):
+        operation["responses"] = {code: told for code, told in operation["responses"].items() if code < "400"}
+    check("openapi.json", _by_line(_bare(document)), FOLDER.parents[1] / "console")
+
+
+def _by_line(document):
+    """JSON with a line for each operation and each schema, so that a diff shows what changed and no more."""
+
+    def text(value, depth):
+        if not depth or not isinstance(value, dict):
+            return json.dumps(value, sort_keys=True)
+        rows = [f"{json.dumps(key)}: {text(value[key], depth - 1)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(rows) + "\n}"
+
+    return text(document, 3) + "\n"
+
+
+_WORDS = ("description", "summary", "title", "example", "examples")
+
+
+def _bare(value, are_names=False):
+    """`value` without words and examples; a field may well be called `title`, and its schema is no text."""
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _bare(item, are_names=key == "properties" and not are_names)
+        for key, item in value.items()
+        if are_names or key not in _WORDS
+    }
+
+
 def test_golden_commands():
     """Commands with their options."""
 

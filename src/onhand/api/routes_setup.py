@@ -139,6 +139,7 @@ class ChannelOut(BaseModel):
     quota: QuotaIn | None
     oversell: OversellIn
     settings: dict[str, Any]
+    prices: bool
     active: bool
     updated_at: datetime
 

@@ -42,6 +42,7 @@ def add(
     currency: Annotated[str, typer.Option(help="ISO 4217, such as EUR.")],
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     node_group: Annotated[str | None, typer.Option(help="Nodes it sells from; all if absent.")] = None,
+    prices: Annotated[bool, typer.Option("--prices", help="It takes our prices, in its currency.")] = False,
 ) -> None:
     """Connect a channel, or change how: settings and secrets are checked, secrets are sealed.
 
@@ -73,7 +74,7 @@ def add(
         document: dict[str, Any] = {
             "connector": connector, "currency": currency, "name": name, "node_group": node_group,
             "settings": _settings_of(asked, told) | ({} if otherwise is None else {"overrides": otherwise}),
-            "credentials": secrets or None,
+            "credentials": secrets or None, "prices": prices,
         }  # fmt: skip
         try:
             channel = ChannelIn.model_validate({k: v for k, v in document.items() if v is not None})

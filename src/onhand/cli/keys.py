@@ -24,7 +24,8 @@ def create(
     scope: Annotated[
         list[str],
         typer.Option(
-            help="May be repeated: read, stock:write, orders:write, config:write, plan:approve, admin (everything)."
+            help="May be repeated: read, stock:write, orders:write, config:write, plan:approve, admin (everything but"
+            " tools), tool:NAME (of the MCP server)."
         ),
     ],
 ) -> None:

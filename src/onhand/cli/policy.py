@@ -230,6 +230,51 @@ def simulate(
             out.print(line)
 
 
+@commands.command()
+def lanes(
+    name: Name,
+    *,
+    learn: Annotated[bool, typer.Option("--learn", help="Look again now, and propose what is worth it.")] = False,
+    days: Annotated[int, typer.Option(min=7, max=730, help="That are looked at, back from now.")] = 90,
+    floor: Annotated[float, typer.Option(min=0, help="Minor units an order that are not worth a rule.")] = 25.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")] = False,
+) -> None:
+    """Services and nodes that cost more than they promise to some areas, and the versions proposed because of them.
+    With --learn, what is sure becomes a version in shadow.
+    """
+    import msgspec
+
+    from onhand.base.actor import SYSTEM
+    from onhand.flows.lanes import Asked, list_proposals, propose_lanes
+
+    with database() as db:
+        if learn:
+            found = [propose_lanes(db, Asked(name=name, days=days, floor_minor=floor), by=SYSTEM)]
+        else:
+            with db.connection() as conn:
+                found = list_proposals(conn, name)
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    for one in found:
+        version = "no version" if one["version"] is None else f"{name}@{one['version']}"
+        out.print(f"{version}: {one.get('outcome') or one['state']}: {one['why'] or ''}".rstrip(": "))
+        if seen := one["evidence"]:
+            out.print(
+                f"  an order costs {seen['difference']} more ({seen['low']} to {seen['high']}) of {one['currency']}"
+                f" in minor units, over {seen['orders']} orders"
+            )
+        for lane in one["lanes"]:
+            mark = "avoid" if lane["is_avoided"] else "     "
+            out.print(
+                f"  {mark} {lane['area']} by {lane['way']} {lane['name']}: {lane['contrast_minor']:+.0f}"
+                f" +- {lane['error_minor']:.0f} beyond its promise, at least {lane['low_minor']:+.0f}"
+                f" ({lane['orders']} orders)"
+            )
+    if not found:
+        out.print("nothing was proposed yet: look with --learn")
+
+
 def _moment(text: str, option: str) -> "datetime":
     from onhand.flows.simulation.read import moment
 

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     CHANNEL_DRIFT = "channel_drift"
     CHANNEL_REFUSING = "channel_refusing"
     GATE_BREACH = "gate_breach"
+    AUTOPILOT_OSCILLATING = "autopilot_oscillating"
+    AUTOPILOT_RETURNED = "autopilot_returned"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +35,7 @@ class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
     what  a word of the glossary: lane, carrier, shipment, node, item_node, order, channel, item, listing, inbound,
-          supplier
+          supplier, domain
     key   what it is known by, one part or several
     """
 
