@@ -126,6 +126,25 @@ class Watcher:
         self.incidents = tuple(i for i in kept if i.closed_at is None or i.closed_at >= young)
         return tuple(i for i in self.incidents if i.closed_at is None)
 
+    def usual(self, seen: Seen) -> Float64:
+        """float64[I], units wanted on a usual day: the mean of four weeks, without what stands out."""
+        day = max(int(np.ceil(seen.day) - 1), 1)
+        past = seen.wanted[:, max(day - 28, 0) : day]
+        most = 3 * np.median(past, axis=1, keepdims=True) + 3
+        return np.minimum(past, most).mean(axis=1)
+
+    def per_day(self, seen: Seen) -> Float64:
+        """float64[I], units wanted a day: what is usual, and of spikes what came on the day that runs and the one
+        before."""
+        usual = self.usual(seen)
+        day = int(np.ceil(seen.day) - 1)
+        lately = seen.wanted[:, max(day - 1, 0) : day + 1].sum(axis=1) / (seen.day - max(day - 1, 0))
+        is_spike = np.zeros(len(usual), bool)
+        for incident in self.incidents:
+            if incident.kind is Kind.DEMAND_SPIKE and incident.closed_at is None:
+                is_spike[[int(f.subject.key[0].rpartition("-")[2]) - 1 for f in incident.findings]] = True
+        return np.where(is_spike, np.maximum(lately, usual), usual)
+
     def _lanes(self, seen: Seen) -> list[Finding]:
         sent = seen.sent
         # In the order of work, so that what left long ago comes first.

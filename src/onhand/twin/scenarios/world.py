@@ -66,6 +66,9 @@ _SEARCHED_DAYS: Final = 1.0
 # Units sold over counters of stores, for each that is sold from there by order.
 _COUNTER_SHARE: Final = 1.0
 _BACKORDER_DAYS: Final = 7.0
+# Units of an order's first item, and share of orders with a second one.
+_UNITS_EACH: Final = 1.12
+_SECOND_SHARE: Final = 0.15
 # Sales that are lost for each day that a promise is later (Fisher, Gallino and Xu 2019: 1.45 %).
 PROMISE_DAY_SHARE: Final = 0.0145
 _MARKETPLACE_PROMISE_DAYS: Final = 6.0
@@ -208,7 +211,7 @@ class Hands(Protocol):
     """What can be done: the steps of playbooks. Costs are booked."""
 
     def move(self, parcels: Sequence[Parcel], *, carrier: int | None = None, leave: int | None = None,
-             late_now: Float64, delays: Float64, gain_min_minor: float) -> int: ...  # fmt: skip
+             late_now: Float64, delays: Float64, gain_min_minor: float) -> tuple[int, float]: ...  # fmt: skip
     def delay_promises(self, days: Float64) -> None: ...
     def cap(self, node: int, per_day: float | None) -> None: ...
     def quarantine(self, item: int, node: int) -> None: ...
@@ -216,6 +219,11 @@ class Hands(Protocol):
     def hold_back(self, channel: int, units: Int64) -> None: ...
     def set_price(self, factor: Float64) -> None: ...
     def expedite(self, item: int, units: int) -> None: ...
+    def _cost(self, minor: float) -> None:
+        """An action; those after the counted days are for orders that do not count either."""
+        if self.day <= WARM_UP_DAYS + self.scenario.days:
+            self.outcome.actions += minor
+
     def expect(self, purchase: Purchase, day: float) -> None: ...
 
 
@@ -267,11 +275,26 @@ class Outcome:
         return self.margin_unsold + self.margin_cancelled + self.failures + self.actions - self.dearer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is so at a moment: delays float64[N, carriers], days; work float64[N], share of what nodes say that they do;
+    absent bool[I, N]; wanted float64[I], units a day; factor float64[I], of that over the usual; untold float64[I], units
+    sold by channels that do not tell; out: these channels."""
+
+    delays: Float64
+    work: Float64
+    absent: npt.NDArray[np.bool_]
+    wanted: Float64
+    factor: Float64
+    untold: Float64
+    out: frozenset[int]
+
+
 class World:
     """One arm: `run` lives through it."""
 
     def __init__(self, scenario: Scenario, seed: int, responder: Responder) -> None:
-        self.scenario, self._responder = scenario, responder
+        self.scenario, self.responder = scenario, responder
         self._luck = Chance(seed)
         self.shop = shop = open_shop(scenario, self._luck)
         self._days = WARM_UP_DAYS + scenario.days + SETTLING_DAYS
@@ -382,6 +405,32 @@ class World:
                     lost = max(lost, delay.lost)
         return None if self._luck.at(chance.LOST, item, step, number, parcel.attempt) < lost else days
 
+    def truth(self) -> "Truth":
+        """What is so at this moment, whoever knows it."""
+        delays = np.zeros((NODES, len(CARRIERS)))
+        for n, delay in self._of(CarrierDelay):
+            if self._is_on(delay, self.day):
+                slow = sorted(self._chosen(n, 3, NODES, round(delay.nodes * NODES)))
+                delays[slow, CARRIERS.index(delay.carrier)] += delay.delay_days
+        factor = np.ones(self.shop.items)
+        for n, surge in self._of(DemandSurge):
+            if self._is_on(surge, self.day):
+                factor[self._surged(n, surge)] *= surge.factor
+        first = self.shop.rate * factor
+        untold = np.zeros(self.shop.items)
+        for order in self._held:
+            for item, units in order.lines:
+                untold[item] += units
+        return Truth(
+            delays=delays,
+            work=np.array([self._work_share(k, self.day) for k in range(NODES)]),
+            absent=(self._true == 0) & (self.stock.available[1:, 1:] + self._seen.hidden > 0),
+            wanted=first * _UNITS_EACH + _SECOND_SHARE * first.sum() / self.shop.items,
+            factor=factor,
+            untold=untold,
+            out=frozenset(CHANNELS.index(e.channel) for _, e in self._of(ChannelOutage) if self._is_on(e, self.day)),
+        )
+
     # A step -----------------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
@@ -401,7 +450,7 @@ class World:
             self._lose_patience()
             self._seen.day = self.day
             if self.day >= WARM_UP_DAYS:
-                self._responder.respond(self._seen, self)
+                self.responder.respond(self._seen, self)
         return self._reckon()
 
     def _morning(self, day: int) -> None:
@@ -528,9 +577,9 @@ class World:
         city = np.searchsorted(shop.people, luck.many(chance.CITY, who, step, number)).clip(max=len(shop.people) - 1)
         channel = np.searchsorted(shop.channels, luck.many(chance.CHANNEL, who, step, number)).clip(max=2)
         buys = luck.many(chance.PRICE, who, step, number) < self._price[who] ** -ELASTICITY
-        units = 1 + (luck.many(chance.UNITS, who, step, number) < 0.12)
+        units = 1 + (luck.many(chance.UNITS, who, step, number) < _UNITS_EACH - 1)
         second = luck.many(chance.SECOND, who, step, number)
-        other = (second / 0.15 * shop.items).astype(np.int64)
+        other = (second / _SECOND_SHARE * shop.items).astype(np.int64)
         live = np.maximum(self.stock.available[1:, 1:], 0).sum(axis=1, dtype=np.int64)
         shown = [live - self._gates[c] for c in range(len(CHANNELS))]
         out = {CHANNELS.index(e.channel) for _, e in self._of(ChannelOutage) if self._is_on(e, self.day)}
@@ -543,7 +592,7 @@ class World:
         for k in np.argsort(hour, kind="stable").tolist():
             item, c = int(who[k]), int(channel[k])
             lines = [(item, int(units[k]))]
-            if second[k] < 0.15 and int(other[k]) != item:
+            if second[k] < _SECOND_SHARE and int(other[k]) != item:
                 lines.append((int(other[k]), 1))
             margin = float(sum(shop.margin[i] * u for i, u in lines))
             for i, u in lines:
@@ -833,11 +882,11 @@ class World:
     def move(
         self, parcels: Sequence[Parcel], *, carrier: int | None = None, leave: int | None = None, late_now: Float64,
         delays: Float64, gain_min_minor: float,
-    ) -> int:  # fmt: skip
+    ) -> tuple[int, float]:  # fmt: skip
         """Send open parcels another way where that is worth it: with a carrier, or from anywhere but the node `leave`.
-        delays float64[N, carriers], days that lanes are believed to be slower. How many went."""
+        delays float64[N, carriers], days that lanes are believed to be slower. How many went, and what that costs."""
         if not parcels:
-            return 0
+            return 0, 0.0
         before = [(p.order.tried, p.order.waits) for p in parcels]
         for p in parcels:
             self.queues[p.node].remove(p)
@@ -859,12 +908,13 @@ class World:
                 extra[n, 0] = sum(m.freight for m in made[n]) - p.freight
         loss = np.full(len(parcels), LATE_MINOR)
         worth = set(worth_moving(late_now, late_then, extra, loss, gain_min_minor=gain_min_minor).row.tolist())
-        moved = 0
+        moved, cost = 0, 0.0
         for n, p in enumerate(parcels):
             if n in worth or (made[n] and not self._has(p)):
                 for m in made[n]:
                     self._enqueue(m)
                 moved += 1
+                cost += float(extra[n, 0])
                 continue
             for m in made[n]:
                 for item, units in m.lines:
@@ -879,7 +929,7 @@ class World:
             self._give_room(p, -1)
             self._enqueue(p)
         self.outcome.acted["moved"] += moved
-        return moved
+        return moved, cost
 
     def _has(self, p: Parcel) -> bool:
         return all(self.stock.available[i + 1, p.node + 1] >= u for i, u in p.lines)
@@ -907,7 +957,7 @@ class World:
         """Somebody counts by tomorrow."""
         self._counts.append((self.day + 1.0, item, node))
         self.outcome.acted["counted"] += 1
-        self.outcome.actions += COUNT_MINOR
+        self._cost(COUNT_MINOR)
 
     def hold_back(self, channel: int, units: Int64) -> None:
         """int64[I] units that a channel does not show, besides its usual gate."""
@@ -930,7 +980,12 @@ class World:
                      expected=due, expedited=True)
         )  # fmt: skip
         self.outcome.acted["expedited units"] += units
-        self.outcome.actions += EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item])
+        self._cost(EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item]))
+
+    def _cost(self, minor: float) -> None:
+        """An action; those after the counted days are for orders that do not count either."""
+        if self.day <= WARM_UP_DAYS + self.scenario.days:
+            self.outcome.actions += minor
 
     def expect(self, purchase: Purchase, day: float) -> None:
         """Promise from a purchase only as it is believed to come."""
@@ -940,6 +995,7 @@ class World:
 
     def _reckon(self) -> Outcome:
         out = self.outcome
+        out.actions += self._left_over()
         for order in self.orders:
             if order.cancelled == "unpaid":
                 out.unpaid += 1
@@ -962,9 +1018,20 @@ class World:
                 out.failures += LATE_MINOR
         return out
 
+    def _left_over(self) -> float:
+        """What is lost by units that were bought in a hurry and lie beyond the usual stock in the end."""
+        hurried = np.zeros(self.shop.items)
+        for p in self.purchases:
+            if p.expedited:
+                hurried[p.item] += p.units.sum()
+        beyond = np.maximum((self._true - self._target).sum(axis=1), 0)
+        return float((np.minimum(beyond, hurried) * self.shop.cost).sum() * LEFT_SHARE)
+
 
 COUNT_MINOR: Final = 100.0
 EXPEDITED_DAYS: Final = 2.0
 EXPEDITED_ORDER_MINOR: Final = 1_000.0
 EXPEDITED_SHARE: Final = 0.15
 """Of the cost of a unit, beyond it."""
+LEFT_SHARE: Final = 0.25
+"""Of the cost of a unit that was bought in a hurry and is left over beyond the usual stock: it is sold off for less."""
