@@ -80,6 +80,7 @@ def _figures(outcome: Outcome, freight: float = 0.0) -> dict[str, float]:
         "late": float(outcome.late),
         "cancelled": float(outcome.cancelled_orders),
         "lost_margin": outcome.lost_margin + freight,
+        "untold": float(outcome.untold),
         "accepted": float(outcome.accepted),
     }
 

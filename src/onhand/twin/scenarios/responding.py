@@ -1,7 +1,8 @@
 """Who acts: `Auto` answers open incidents as the playbooks that ship say, with the choices of `incidents/respond`."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -14,13 +15,12 @@ from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, wor
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.manual import Manual
 from onhand.twin.scenarios.shop import NODES, node_code, sku
-from onhand.twin.scenarios.watching import LANE_NAMES, Watcher, supplier_code
+from onhand.twin.scenarios.watching import LANE_NAMES, Watcher, order_name, supplier_code
 from onhand.twin.scenarios.world import (
     EXPEDITED_DAYS,
     EXPEDITED_ORDER_MINOR,
     EXPEDITED_SHARE,
     LATE_MINOR,
-    LEFT_SHARE,
     MARKETPLACE,
     STEP_H,
     STEPS_A_DAY,
@@ -58,10 +58,12 @@ class Habits:
     spike_days: float = 6.0
     halved_days: float = 4.0
     spread: float = 0.3
-    late_days: float = 10.0
-    late_spread: float = 2.0
+    days_max: float = 10.0
+    left_share: float = 0.1
+    worth: float = 0.5
+    late_spread: float = 1.0
     again_days: float = 1.0
-    patience: float = 1.0
+    patience: float = 0.0
 
 
 class Watching(Protocol):
@@ -89,7 +91,10 @@ class Auto:
         self._bought: dict[int, float] = {}
         self._capped: set[int] = set()
         self._factor: Float64 | None = None
+        self._held: set[str] = set()
         self._priced: dict[int, float] = {}
+        self._wanted: dict[int, Wanted] = {}
+        self._elasticity = float(self._manual.step(Kind.DEMAND_SPIKE, "throttle_price").elasticity)
 
     def respond(self, seen: Seen, hands: Hands) -> None:
         """Look, then act on what is open."""
@@ -100,6 +105,8 @@ class Auto:
         scarce = self._purchases(seen, hands, answers)
         scarce |= self._spikes(seen, hands, answers)
         self._channels(seen, hands, answers)
+        self._orders(seen, hands, answers, delays)
+        self._listings(seen, hands, answers)
         self._prices(seen, hands, scarce)
 
     # Lanes and nodes --------------------------------------------------------------------------------
@@ -211,7 +218,7 @@ class Auto:
                     self._counting[item, node] = seen.day
                     hands.count(item, node)
 
-    def _purchases(self, seen: Seen, hands: Hands, answers: "Answers") -> set[int]:
+    def _purchases(self, seen: Seen, hands: Hands, answers: "Answers") -> dict[int, float]:
         """Promise from late purchases only as they will come, and buy in a hurry what will be missing; items whose
         price may rise. Of a supplier whose lines are late what is not due yet will be as late."""
         late: dict[int, tuple[float, Incident, dict[str, Any]]] = {}
@@ -233,81 +240,95 @@ class Auto:
             if "re_promise" in steps and abs(expected - p.expected) > 0.5:
                 hands.expect(p, expected)
             of_items.setdefault(p.item, []).append(p)
-        dearer: set[int] = set()
+        scarce: dict[int, float] = {}
         usual = self.watcher.usual(seen)
         for item, some in of_items.items():
             first = min(some, key=lambda p: p.due + late[p.number][0])
             _, incident, steps = late[first.number]
-            until = min(max(first.due + late[first.number][0], seen.day + 1), seen.day + self._habits.late_days)
-            per_day = float(usual[item])
-            days = until - seen.day
-            if "expedite_inbound" in steps:
-                spread = per_day * min(self._habits.late_spread, days)
-                self._hurry(seen, hands, incident, steps["expedite_inbound"], item, per_day * days, spread, until, 0.0)
-            if "throttle_price" in steps:
-                dearer.add(item)
-        return dearer
+            until = max(first.due + late[first.number][0], seen.day + 1)
+            wanted = Wanted(usual=float(usual[item]), deviation_days=self._habits.late_spread)
+            step = steps.get("expedite_inbound")
+            self._answer(seen, hands, incident, step, steps, item, wanted, until, scarce)
+        return scarce
+
+    def _answer(
+        self, seen: Seen, hands: Hands, incident: Incident, hurry: Any, steps: dict[str, Any], item: int,
+        wanted: "Wanted", until: float, scarce: dict[int, float],
+    ) -> None:  # fmt: skip
+        """Buy what will be missing of an item where that pays; else, or until it is there, it may cost more."""
+        factor = 1.0 if self._factor is None else float(self._factor[item])
+        wanted = replace(wanted, share=factor**-self._elasticity)
+        until = min(until, seen.day + self._habits.days_max)
+        pays = hurry is not None and self._hurry(seen, hands, incident, hurry, item, wanted, until)
+        if "throttle_price" in steps:
+            # A spike may be over by then; until something can be there is soon enough.
+            is_soon = pays or wanted.beyond > 0
+            days = min(EXPEDITED_DAYS, until - seen.day) if is_soon else until - seen.day
+            scarce[item] = _days_to_supply(seen, item, days)
+            self._wanted[item] = wanted
 
     def _hurry(
-        self, seen: Seen, hands: Hands, incident: Incident, step: Any, item: int, wanted: float, spread: float,
-        until: float, left_share: float,
-    ) -> None:  # fmt: skip
-        """Buy what will be missing of what is wanted until `until`, where that pays."""
+        self, seen: Seen, hands: Hands, incident: Incident, step: Any, item: int, wanted: "Wanted", until: float
+    ) -> bool:
+        """Buy what will be missing of what is wanted until `until`, if it pays and tomorrow is too late. Whether it
+        pays, or has been done."""
         days = until - seen.day
-        if seen.day - self._bought.get(item, -9.0) < self._habits.again_days or days <= EXPEDITED_DAYS:
-            return
+        if days <= EXPEDITED_DAYS:
+            return False
+        if seen.day - self._bought.get(item, -9.0) < self._habits.again_days:
+            return True
         shop, left = seen.shop, self._manual.left(incident, step)
-        # As long as one can buy tomorrow and have it in time, tomorrow one knows more.
-        soon = min(EXPEDITED_DAYS + self._habits.again_days, days)
-        first = wanted * soon / days
-        on_hand = _stock_for_orders(seen, item, seen.day + soon) + _coming(seen, item, seen.day + soon)
-        if on_hand >= first + self._habits.patience * np.sqrt(first + np.square(spread * soon / days)):
-            return
-        kept = 1 - EXPEDITED_DAYS / days
-        stock = _stock_for_orders(seen, item, until)
         # What is wanted before it can come is served from what there is, or lost either way.
-        before = max(stock - wanted * (1 - kept), 0.0)
+        before = _stock_for_orders(seen, item, until) + _coming(seen, item, seen.day + EXPEDITED_DAYS)
+        before = max(before - wanted.units(EXPEDITED_DAYS), 0.0)
         # What is on its way and comes before, as far as it is believed.
-        coming = _coming(seen, item, until)
+        coming = _coming(seen, item, until) - _coming(seen, item, seen.day + EXPEDITED_DAYS)
         cost = shop.cost[[item]]
         premium = EXPEDITED_SHARE * cost
         most = np.inf if left.money_minor is None else (left.money_minor - EXPEDITED_ORDER_MINOR) / premium[0]
-        mean = np.array([wanted * kept])
+        mean = wanted.units(days) - wanted.units(EXPEDITED_DAYS)
         bought = units_to_expedite(
-            mean, np.sqrt(mean + np.square(spread * kept)), np.array([before + coming]), shop.margin[[item]], premium,
-            left_share * cost, EXPEDITED_ORDER_MINOR, np.array([min(max(most, 0.0), 1e6)]),
+            np.array([mean]), np.array([np.sqrt(mean + wanted.deviation(days) ** 2)]), np.array([before + coming]),
+            shop.margin[[item]], premium, self._habits.left_share * cost, EXPEDITED_ORDER_MINOR,
+            np.array([min(max(most, 0.0), 1e6)]),
         )  # fmt: skip
         units = int(bought.units[0])
-        if units:
+        spent = EXPEDITED_ORDER_MINOR + units * float(premium[0])
+        if not units or bought.gain_minor[0] < self._habits.worth * spent:
+            return False
+        # As long as one can buy tomorrow and have it in time, tomorrow one knows more.
+        soon = min(EXPEDITED_DAYS + self._habits.again_days, days)
+        on_hand = _stock_for_orders(seen, item, seen.day + soon) + _coming(seen, item, seen.day + soon)
+        first = wanted.units(soon)
+        if on_hand < first + self._habits.patience * np.sqrt(first + wanted.deviation(soon) ** 2):
             hands.expedite(item, units)
             self._bought[item] = seen.day
-            left.take(money_minor=EXPEDITED_ORDER_MINOR + units * float(premium[0]))
+            left.take(money_minor=spent)
+        return True
 
     # Demand -----------------------------------------------------------------------------------------
 
-    def _spikes(self, seen: Seen, hands: Hands, answers: "Answers") -> set[int]:
+    def _spikes(self, seen: Seen, hands: Hands, answers: "Answers") -> dict[int, float]:
         """Hide from slow channels what is wanted elsewhere, and buy more; items whose price may rise."""
         shop, habits = seen.shop, self._habits
         per_day, usually = self.watcher.per_day(seen), self.watcher.usual(seen)
         shown_less = np.zeros(shop.items, bool)
-        dearer: set[int] = set()
+        scarce: dict[int, float] = {}
+        hurry = self._manual.step(Kind.INBOUND_LATE, "expedite_inbound")
         for incident, steps in _of(answers, Kind.DEMAND_SPIKE):
             for finding in incident.findings:
                 item = _item(finding.subject.key[0])
                 shown_less[item] = "shrink_listing" in steps
-                usual = float(usually[item])
-                beyond = max(float(per_day[item]) - usual, 0.0)
-                kept = habits.halved_days / np.log(2) * (1 - 0.5 ** (habits.spike_days / habits.halved_days))
-                expected, spread = usual * habits.spike_days + beyond * float(kept), habits.spread * beyond * kept
-                hurry = self._manual.step(Kind.INBOUND_LATE, "expedite_inbound")
+                wanted = Wanted(
+                    usual=float(usually[item]), beyond=max(float(per_day[item] - usually[item]), 0.0),
+                    halved_days=habits.halved_days, spread=habits.spread,
+                )  # fmt: skip
                 until = seen.day + habits.spike_days
-                self._hurry(seen, hands, incident, hurry, item, expected, float(spread), until, LEFT_SHARE)
-                if "throttle_price" in steps:
-                    dearer.add(item)
+                self._answer(seen, hands, incident, hurry, steps, item, wanted, until, scarce)
         share = float(np.diff(shop.channels, prepend=0.0)[MARKETPLACE])
         gate = units_to_hold(per_day * STEP_H / 24 * (1 - share), shop.margin, shop.margin + LATE_MINOR)
         hands.hold_back(MARKETPLACE, np.where(shown_less, gate, 0.0).astype(np.int64))
-        return dearer
+        return scarce
 
     def _channels(self, seen: Seen, hands: Hands, answers: "Answers") -> None:
         """Hide from others what a silent channel will have sold."""
@@ -326,23 +347,62 @@ class Auto:
             if channel != MARKETPLACE:
                 hands.hold_back(channel, held if out else np.zeros(shop.items, np.int64))
 
-    def _prices(self, seen: Seen, hands: Hands, scarce: Iterable[int]) -> None:
+    def _orders(self, seen: Seen, hands: Hands, answers: "Answers", delays: Float64) -> None:
+        """Hold what came twice, serve from elsewhere what does not move, and tell whose parcel will be late."""
+        for incident, steps in _of(answers, Kind.ORDER_DUPLICATE):
+            for finding in incident.findings if "hold" in steps else ():
+                name = finding.subject.key[0]
+                left = self._manual.left(incident, steps["hold"])
+                if name in self._held or left.orders == 0:
+                    continue
+                for order in (o for o in reversed(seen.placed) if order_name(o) == name):
+                    self._held.add(name)
+                    hands.hold(order)
+                    left.take(orders=1)
+                    break
+        for incident, steps in _of(answers, Kind.ORDER_STUCK):
+            if "reroute" in steps:
+                names = {f.subject.key[0]: f.confidence for f in incident.findings}
+                for name, chance in names.items():
+                    parcels = [p for queue in seen.queues for p in queue if order_name(p.order) == name]
+                    departs = np.array([p.departs for p in parcels])
+                    self._move(seen, hands, incident, steps["reroute"], parcels, delays, departs, absent=chance)
+        for incident, steps in _of(answers, Kind.SHIPMENT_LATE):
+            if "re_promise" in steps:
+                for finding in incident.findings:
+                    order = seen.sent.order[int(finding.subject.key[0])]
+                    hands.tell(order, seen.day + finding.numbers["expected_days_late"])
+
+    def _listings(self, seen: Seen, hands: Hands, answers: "Answers") -> None:
+        """Stop selling what is gone or far too cheap, and offer those who wait another item."""
+        closed = np.zeros(seen.shop.items, bool)
+        for incident, steps in (*_of(answers, Kind.OVERSELL), *_of(answers, Kind.PRICE_OUTLIER)):
+            items = {_item(f.subject.key[-1]) for f in incident.findings}
+            if "close_listing" in steps:
+                closed[sorted(items)] = True
+            if "substitute" in steps:
+                left = self._manual.left(incident, steps["substitute"])
+                for order in seen.waiting:
+                    if {i for i, _ in order.waits} <= items and not order.from_supply and left.orders != 0:
+                        left.take(orders=int(hands.substitute(order)))
+        hands.close(closed)
+
+    def _prices(self, seen: Seen, hands: Hands, scarce: Mapping[int, float]) -> None:
         """Prices over the usual ones, a step nearer to where stock lasts until more can be there; what is no longer
-        scarce is sold at its usual price again."""
+        scarce is sold at its usual price again. scarce: days until then, by item."""
         if self._factor is None:
             self._factor = np.ones(seen.shop.items)
         step = self._manual.step(Kind.DEMAND_SPIKE, "throttle_price")
         bounds = Bounds(step_max=step.step_max, total_max=step.total_max, cap_minor=step.cap_minor)
-        per_day, made = self.watcher.per_day(seen), np.ones_like(self._factor)
-        for item in sorted(scarce):
+        made = np.ones_like(self._factor)
+        for item, days in sorted(scarce.items()):
             factor = float(self._factor[item])
             made[item] = factor
             if seen.day - self._priced.get(item, -9.0) < _AGAIN_DAYS - 1e-9:
                 continue
-            days = _days_to_supply(seen, item, float(step.days))
             asked = throttled_price(
                 price_minor=round(_PRICED * factor), begun_minor=_PRICED,
-                rate_per_day=float(per_day[item]) * factor**-step.elasticity,
+                rate_per_day=self._wanted[item].units(days) / days,
                 units=_stock_for_orders(seen, item, seen.day + days), days=days, elasticity=step.elasticity,
                 bounds=bounds,
             )  # fmt: skip
@@ -354,7 +414,36 @@ class Auto:
             hands.set_price(made)
 
 
-_AGAIN_DAYS = 1.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is wanted of an item in days to come: what is usual, and of a spike what is beyond, which halves every so
+    often.
+
+    share   of it that is left at the present price
+    spread  deviation of what is beyond, as a share; deviation_days: days of what is usual by which nobody knows
+    """
+
+    usual: float
+    beyond: float = 0.0
+    halved_days: float = 4.0
+    spread: float = 0.0
+    deviation_days: float = 0.0
+    share: float = 1.0
+
+    def units(self, days: float) -> float:
+        """Expected within so many days."""
+        return self.share * (self.usual * days + self.beyond * self._kept(days))
+
+    def deviation(self, days: float) -> float:
+        """Of it, beyond chance."""
+        late = self.usual * min(self.deviation_days, days)
+        return self.share * math.hypot(self.spread * self.beyond * self._kept(days), late)
+
+    def _kept(self, days: float) -> float:
+        return self.halved_days / math.log(2) * (1 - 0.5 ** (days / self.halved_days))
+
+
+_AGAIN_DAYS = 0.25
 Answers = list[tuple[Incident, dict[str, Any]]]
 
 
