@@ -1,8 +1,8 @@
 """The bound: a watcher that is told the truth of each moment, and of no later one.
 
 It knows what goes wrong as soon as it begins, how badly, and when late purchases come; it does not know who will come
-tomorrow, nor what goes wrong next week. `Auto` with it does what the same playbooks do at their best: what is lost then is
-not lost for want of detection.
+tomorrow, nor what goes wrong next week. `Auto` with it does what the same playbooks do at their best: what is lost then
+is not lost for want of detection. Of orders it is only told which came twice.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,12 @@ from onhand.incidents.model import Finding, Incident, Kind, Subject
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS, Scenario
 from onhand.twin.scenarios.responding import Auto
 from onhand.twin.scenarios.shop import NODES, node_code, sku
-from onhand.twin.scenarios.watching import LANE_NAMES, supplier_code
+from onhand.twin.scenarios.watching import LANE_NAMES, order_name, supplier_code
 from onhand.twin.scenarios.world import Off, Seen, World
 
 Float64 = npt.NDArray[np.float64]
 _LOSS_MINOR = 1_000_000
+_SPIKE_FACTOR = 1.5
 
 
 class Knowing:
@@ -30,12 +31,17 @@ class Knowing:
         self._world = world
         self.throughput = np.zeros(NODES)
 
-    def usual(self, seen: Seen) -> Float64:
+    def look_at_orders(self, seen: Seen) -> tuple[Incident, ...]:
+        """Of orders that came twice."""
+        again = [o for o in seen.placed if o.is_again and o.day > seen.day - 1]
+        return _incidents(seen, [_sure(seen, Kind.ORDER_DUPLICATE, Subject("order", (order_name(o),))) for o in again])
+
+    def usual(self, _: Seen) -> Float64:
         """float64[I], units a day that are wanted without what goes wrong."""
         truth = self._world.truth()
         return truth.wanted / truth.factor
 
-    def per_day(self, seen: Seen) -> Float64:
+    def per_day(self, _: Seen) -> Float64:
         """float64[I], units a day that are wanted now."""
         return self._world.truth().wanted
 
@@ -44,19 +50,16 @@ class Knowing:
         truth = self._world.truth()
         self.throughput = seen.declared * truth.work
         found = [*self._lanes(seen, truth.delays), *self._nodes(seen), *self._late(seen)]
-        for item, node in np.argwhere(truth.absent).tolist():
-            found.append(
-                _sure(
-                    seen, Kind.PHANTOM_STOCK, Subject("item_node", (sku(item), node_code(node))), count_gain_minor=1.0
-                )
-            )
-        for item in np.flatnonzero(truth.factor > 1.5).tolist():
-            found.append(
-                _sure(seen, Kind.DEMAND_SPIKE, Subject("item", (sku(item),)), units=float(truth.wanted[item]),
-                      missing_units=1.0, limit_units=0.0)
-            )  # fmt: skip
-        for channel in truth.out:
-            found.append(_sure(seen, Kind.CHANNEL_SILENT, Subject("channel", (CHANNELS[channel],))))
+        found += [
+            _sure(seen, Kind.PHANTOM_STOCK, Subject("item_node", (sku(item), node_code(node))), count_gain_minor=1.0)
+            for item, node in np.argwhere(truth.absent).tolist()
+        ]
+        found += [
+            _sure(seen, Kind.DEMAND_SPIKE, Subject("item", (sku(item),)), units=float(truth.wanted[item]),
+                  missing_units=1.0, limit_units=0.0)
+            for item in np.flatnonzero(truth.factor > _SPIKE_FACTOR).tolist()
+        ]  # fmt: skip
+        found += [_sure(seen, Kind.CHANNEL_SILENT, Subject("channel", (CHANNELS[c],))) for c in sorted(truth.out)]
         return _incidents(seen, found)
 
     def _lanes(self, seen: Seen, delays: Float64) -> Iterable[Finding]:

@@ -1,7 +1,7 @@
 """What the playbooks that ship let `Auto` do: their conditions, limits and numbers, read from the files themselves.
 
-So what is lived through is what ships. Steps that a person has to agree to are not taken; of those that are, the twin has
-the acts of `Hands`.
+So what is lived through is what ships. Steps that a person has to agree to are not taken; for those that are, the twin
+has the acts of `Hands`.
 """
 
 from collections import defaultdict

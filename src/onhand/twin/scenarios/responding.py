@@ -75,8 +75,9 @@ class Watching(Protocol):
     throughput: Float64
 
     def look(self, seen: Seen) -> tuple[Incident, ...]: ...
-    def usual(self, seen: Seen) -> Float64: ...
-    def per_day(self, seen: Seen) -> Float64: ...
+    def look_at_orders(self, seen: Seen) -> tuple[Incident, ...]: ...
+    def usual(self, seen: Seen, /) -> Float64: ...
+    def per_day(self, seen: Seen, /) -> Float64: ...
 
 
 class Auto:
@@ -95,6 +96,21 @@ class Auto:
         self._priced: dict[int, float] = {}
         self._wanted: dict[int, Wanted] = {}
         self._elasticity = float(self._manual.step(Kind.DEMAND_SPIKE, "throttle_price").elasticity)
+
+    def see_orders(self, seen: Seen, hands: Hands) -> None:
+        """Hold what came twice."""
+        for incident in self.watcher.look_at_orders(seen):
+            steps = self._manual.steps(incident, seen.now)
+            for finding in incident.findings if "hold" in steps else ():
+                name = finding.subject.key[0]
+                left = self._manual.left(incident, steps["hold"])
+                if name in self._held or left.orders == 0:
+                    continue
+                for order in (o for o in reversed(seen.placed) if order_name(o) == name):
+                    self._held.add(name)
+                    hands.hold(order)
+                    left.take(orders=1)
+                    break
 
     def respond(self, seen: Seen, hands: Hands) -> None:
         """Look, then act on what is open."""
@@ -348,18 +364,7 @@ class Auto:
                 hands.hold_back(channel, held if out else np.zeros(shop.items, np.int64))
 
     def _orders(self, seen: Seen, hands: Hands, answers: "Answers", delays: Float64) -> None:
-        """Hold what came twice, serve from elsewhere what does not move, and tell whose parcel will be late."""
-        for incident, steps in _of(answers, Kind.ORDER_DUPLICATE):
-            for finding in incident.findings if "hold" in steps else ():
-                name = finding.subject.key[0]
-                left = self._manual.left(incident, steps["hold"])
-                if name in self._held or left.orders == 0:
-                    continue
-                for order in (o for o in reversed(seen.placed) if order_name(o) == name):
-                    self._held.add(name)
-                    hands.hold(order)
-                    left.take(orders=1)
-                    break
+        """Serve from elsewhere what does not move, and tell those whose parcel will be late."""
         for incident, steps in _of(answers, Kind.ORDER_STUCK):
             if "reroute" in steps:
                 names = {f.subject.key[0]: f.confidence for f in incident.findings}

@@ -60,14 +60,12 @@ _PHANTOMS: Final = Patience(open_at=0.1, close_at=0.05, quiet=timedelta(hours=30
 _OTHERS: Final = Patience()
 # Evidence that is a fact as long as it is there.
 _FACTS: Final = Patience(quiet=timedelta(0))
-_FACT_KINDS: Final = frozenset(
-    {Kind.ORDER_DUPLICATE, Kind.OVERSELL, Kind.PRICE_OUTLIER, Kind.SHIPMENT_LATE, Kind.ORDER_STUCK}
-)
+_FACT_KINDS: Final = frozenset({Kind.OVERSELL, Kind.PRICE_OUTLIER, Kind.SHIPMENT_LATE, Kind.ORDER_STUCK})
 _TWICE_WITHIN_DAYS: Final = 2.0
 # Parcels that go astray, of all, and how much later they come, as long as nobody knows better.
 _STRAY_SHARE, _STRAY_DAYS = 0.005, 4.0
 # Chance to be late from which it is looked at.
-_LIKELY: Final = 0.3
+_LIKELY: Final = 0.5
 _FORECAST_LEVELS: Final = np.linspace(0.05, 0.95, 19)
 _FORECAST_DAYS: Final = np.arange(0.0, 40.0, 0.25)
 _PARTS: Final = {Subject("carrier", (name,)): NODES for name in CARRIERS}
@@ -135,7 +133,8 @@ class Watcher:
         if is_noon:
             findings += self._inbound(seen)
             kinds |= {Kind.INBOUND_LATE, Kind.INBOUND_SHORT}
-        rest = [i for i in self.incidents if i.kind is not Kind.PHANTOM_STOCK and i.kind not in _FACT_KINDS]
+        apart = _FACT_KINDS | {Kind.PHANTOM_STOCK, Kind.ORDER_DUPLICATE}
+        rest = [i for i in self.incidents if i.kind not in apart]
         # A supplier is late where half of what it was to bring in the last week is: lines of each.
         lines = {
             Subject("supplier", (supplier_code(s),)): sum(
@@ -153,13 +152,23 @@ class Watcher:
         facts = [i for i in self.incidents if i.kind in _FACT_KINDS]
         change = reconciled(
             facts,
-            [*self._twice(seen), *self._oversold(seen), *self._outliers(seen), *self._late(seen), *self._stuck(seen)],
+            [*self._oversold(seen), *self._outliers(seen), *self._late(seen), *self._stuck(seen)],
             seen.now, looked_at=_FACT_KINDS, parts=_PARTS | _on_their_way(seen), patience=_FACTS,
         )  # fmt: skip
         kept += [*change.opened, *change.updated, *change.unchanged, *change.closed]
+        kept += [i for i in self.incidents if i.kind is Kind.ORDER_DUPLICATE]
         young = seen.now - timedelta(hours=24)
         self.incidents = tuple(i for i in kept if i.closed_at is None or i.closed_at >= young)
         return tuple(i for i in self.incidents if i.closed_at is None)
+
+    def look_at_orders(self, seen: Seen) -> tuple[Incident, ...]:
+        """Those of orders that came twice, as soon as they come."""
+        twice = {Kind.ORDER_DUPLICATE}
+        known = [i for i in self.incidents if i.kind in twice]
+        change = reconciled(known, self._twice(seen), seen.now, looked_at=twice, parts={}, patience=_FACTS)
+        kept = [*change.opened, *change.updated, *change.unchanged, *change.closed]
+        self.incidents = (*(i for i in self.incidents if i.kind not in twice), *kept)
+        return tuple(i for i in kept if i.closed_at is None)
 
     def usual(self, seen: Seen) -> Float64:
         """float64[I], units wanted on a usual day: the mean of four weeks, without what stands out."""
@@ -308,13 +317,24 @@ class Watcher:
         shipped, due = shipped[rows], np.array(sent.due[first:])[rows]
         p50, p95 = np.array(sent.p50[first:])[rows], np.array(sent.p95[first:])[rows]
         age, room = seen.day - shipped, np.maximum(due - shipped, 0.0)
-        still = _survival(age, p50, p95)
-        p_late = np.where(room <= age, 1.0, _survival(np.maximum(room, age), p50, p95) / still)
+        # Of one that was not seen half-way either this lies ahead, or it went astray.
+        is_seen = np.array(sent.scanned[first:])[rows] <= seen.day
+        least = np.where(is_seen, age, 2 * age)
+        usual = _takes_longer(least, p50, p95)
+        stray = np.where(is_seen, 0.0, _STRAY_SHARE / (_STRAY_SHARE + (1 - _STRAY_SHARE) * usual))
+        ahead = _takes_longer(np.maximum(room, least), p50, p95) / np.maximum(usual, 1e-12)
+        p_late = np.where(room <= age, 1.0, stray + (1 - stray) * ahead)
         likely = np.flatnonzero(p_late >= _LIKELY)
         if not len(likely):
             return []
         rows, shipped, due, p_late = rows[likely], shipped[likely], due[likely], p_late[likely]
-        tail = _survival(_FORECAST_DAYS[None, :], p50[likely, None], p95[likely, None]) / still[likely, None]
+        tail = stray[likely, None] * np.exp(
+            -np.maximum(_FORECAST_DAYS[None, :] - age[likely, None], 0.0) / _STRAY_DAYS
+        ) + (1 - stray[likely, None]) * np.minimum(
+            _takes_longer(_FORECAST_DAYS[None, :], p50[likely, None], p95[likely, None])
+            / np.maximum(usual[likely, None], 1e-12),
+            1.0,
+        )
         past = (tail > 1 - _FORECAST_LEVELS[:, None, None]).sum(axis=2).T
         days = np.maximum(_FORECAST_DAYS[np.minimum(past, len(_FORECAST_DAYS) - 1)], age[likely, None])
         n = len(rows)
@@ -327,10 +347,11 @@ class Watcher:
             shipment=np.arange(n), made_at=np.full(n, now), p_late=np.clip(p_late, 0, 1), levels=_FORECAST_LEVELS,
             days=days,
         )  # fmt: skip
-        found = shipments.look(on_way, foretold, now)
-        lane = [LANE_NAMES[sent.lane[first + r]] for r in rows.tolist()]
+        found = shipments.look(on_way, foretold, now, p_late_min=_LIKELY)
+        ids: list[int] = (first + rows).tolist()
+        lane = [LANE_NAMES[sent.lane[k]] for k in ids]
         return shipments.findings(
-            found, [str(first + r) for r in rows.tolist()], on_way, [Subject("lane", name) for name in lane],
+            found, [str(k) for k in ids], on_way, [Subject("lane", name) for name in lane],
             [Subject("carrier", (carrier,)) for _, carrier in lane], now=now,
         )  # fmt: skip
 
@@ -420,11 +441,10 @@ def _on_their_way(seen: Seen) -> dict[Subject, int]:
     return {Subject("lane", name): int(many[k]) for k, name in enumerate(LANE_NAMES)}
 
 
-def _survival(days: Float64, p50: Float64, p95: Float64) -> Float64:
-    """float64, chance that a parcel is still on its way: log-normal, and a few that went astray."""
-    usual = late_chance(*(np.broadcast_to(a, np.broadcast_shapes(days.shape, p50.shape)) for a in (days, p50, p95)))
-    stray = np.exp(-np.maximum(days - p50, 0.0) / _STRAY_DAYS)
-    return (1 - _STRAY_SHARE) * usual + _STRAY_SHARE * stray
+def _takes_longer(days: Float64, p50: Float64, p95: Float64) -> Float64:
+    """float64, chance that a parcel that did not go astray takes longer."""
+    shape = np.broadcast_shapes(days.shape, p50.shape)
+    return late_chance(*(np.broadcast_to(of, shape) for of in (days, p50, p95)))
 
 
 def order_name(order: Order) -> str:

@@ -164,10 +164,12 @@ class Purchase:
 
 @dataclass(slots=True)
 class Sent:
-    """Columns of shipments, for detectors: lane (node * 2 + carrier), days when shipped and delivered, quantiles."""
+    """Columns of shipments, for detectors: lane (node * 2 + carrier), days when shipped, seen at a sorting centre and
+    delivered, quantiles of the days it should take, day that was promised."""
 
     lane: list[int] = field(default_factory=list[int])
     shipped: list[float] = field(default_factory=list[float])
+    scanned: list[float] = field(default_factory=list[float])
     delivered: list[float] = field(default_factory=list[float])
     p50: list[float] = field(default_factory=list[float])
     p95: list[float] = field(default_factory=list[float])
@@ -226,13 +228,18 @@ class Seen:
 
 
 class Responder(Protocol):
-    """Who acts, after each step, on what is seen, by the methods of `Hands`."""
+    """Who acts on what is seen, by the methods of `Hands`: `respond` after each step, `see_orders` before nodes work on
+    those that have just come."""
 
+    def see_orders(self, seen: Seen, hands: "Hands") -> None: ...
     def respond(self, seen: Seen, hands: "Hands") -> None: ...
 
 
 class Off:
     """Nobody."""
+
+    def see_orders(self, seen: Seen, hands: "Hands") -> None:
+        """Nothing is done."""
 
     def respond(self, seen: Seen, hands: "Hands") -> None:
         """Nothing is done."""
@@ -250,11 +257,6 @@ class Hands(Protocol):
     def hold_back(self, channel: int, units: Int64) -> None: ...
     def set_price(self, factor: Float64) -> None: ...
     def expedite(self, item: int, units: int) -> None: ...
-    def _cost(self, minor: float) -> None:
-        """An action; those after the counted days are for orders that do not count either."""
-        if self.day <= WARM_UP_DAYS + self.scenario.days:
-            self.outcome.actions += minor
-
     def expect(self, purchase: Purchase, day: float) -> None: ...
     def hold(self, order: Order) -> None: ...
     def close(self, items: npt.NDArray[np.bool_]) -> None: ...
@@ -316,9 +318,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What is so at a moment: delays float64[N, carriers], days; work float64[N], share of what nodes say that they do;
-    absent bool[I, N]; wanted float64[I], units a day; factor float64[I], of that over the usual; untold float64[I], units
-    sold by channels that do not tell; out: these channels."""
+    """What is so at a moment.
+
+    delays  float64[N, carriers], days that lanes are slower; work float64[N], share of what nodes say that they do
+    absent  bool[I, N], recorded and not there
+    wanted  float64[I], units a day; factor float64[I], of that over the usual
+    untold  float64[I], units sold by channels that do not tell; out: these channels
+    """
 
     delays: Float64
     work: Float64
@@ -448,10 +454,7 @@ class World:
                 if parcel.node in slow:
                     days += delay.delay_days
                     lost = max(lost, delay.lost)
-        for n, stray in self._of(StrayParcels):
-            if self._is_on(stray, shipped):
-                astray = self._luck.at(chance.STRAY, n, item, step, number, parcel.attempt) < stray.share
-                days += stray.delay_days if astray else 0.0
+        days += self._astray(parcel, shipped)
         return None if self._luck.at(chance.LOST, item, step, number, parcel.attempt) < lost else days
 
     def truth(self) -> "Truth":
@@ -480,6 +483,14 @@ class World:
             out=frozenset(CHANNELS.index(e.channel) for _, e in self._of(ChannelOutage) if self._is_on(e, self.day)),
         )
 
+    def _astray(self, parcel: Parcel, shipped: float) -> float:
+        """Days that a parcel loses because it went astray."""
+        return sum(
+            e.delay_days
+            for n, e in self._of(StrayParcels)
+            if self._is_on(e, shipped) and self._luck.at(chance.STRAY, n, *parcel.order.key, parcel.attempt) < e.share
+        )
+
     # A step -----------------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
@@ -496,6 +507,9 @@ class World:
             self._room.set_clock(moment(self.day))
             self._apply_caps()
             self._decide(self._due_again() + orders)
+            if self.day > WARM_UP_DAYS:
+                self._seen.day = self.day
+                self.responder.see_orders(self._seen, self)
             self._work(step)
             self._lose_patience()
             self._seen.day = self.day
@@ -943,6 +957,9 @@ class World:
         sent = seen.sent
         sent.lane.append(node * len(CARRIERS) + parcel.carrier)
         sent.shipped.append(shipped)
+        # Half-way, at a sorting centre; a parcel that goes astray is not seen there for as long.
+        astray = self._astray(parcel, shipped)
+        sent.scanned.append(np.inf if days is None else shipped + (days + astray) / 2)
         sent.delivered.append(np.inf if days is None else shipped + days)
         sent.p50.append(p50)
         sent.p95.append(p95)
@@ -1052,7 +1069,7 @@ class World:
         """Somebody counts by tomorrow."""
         self._counts.append((self.day + 1.0, item, node))
         self.outcome.acted["counted"] += 1
-        self._cost(COUNT_MINOR)
+        self._cost(COUNT_MINOR, self.day)
 
     def hold_back(self, channel: int, units: Int64) -> None:
         """int64[I] units that a channel does not show, besides its usual gate."""
@@ -1075,11 +1092,12 @@ class World:
                      expected=due, expedited=True)
         )  # fmt: skip
         self.outcome.acted["expedited units"] += units
-        self._cost(EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item]))
+        self._cost(EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item]), due)
 
-    def _cost(self, minor: float) -> None:
-        """An action; those after the counted days are for orders that do not count either."""
-        if self.day <= WARM_UP_DAYS + self.scenario.days:
+    def _cost(self, minor: float, day: float) -> None:
+        """Of an action that helps from a day on; what helps after the counted days is for orders that do not count
+        either."""
+        if day < WARM_UP_DAYS + self.scenario.days:
             self.outcome.actions += minor
 
     def expect(self, purchase: Purchase, day: float) -> None:
@@ -1128,7 +1146,7 @@ class World:
             return False
         other = int(np.where(fits, np.abs(np.log(shop.price / shop.price[item])), np.inf).argmin())
         order.waits = [(other, units)]
-        self._cost(units * float(shop.cost[other] - shop.cost[item]))
+        self._cost(units * float(shop.cost[other] - shop.cost[item]), order.day)
         self.outcome.acted["substituted"] += 1
         return True
 
