@@ -40,16 +40,20 @@ class Left:
 
 
 class Manual:
-    """Playbooks by the kinds of incidents that they are for. texts: of playbooks by name; None: those that ship."""
+    """Playbooks by the kinds of incidents that they are for. texts: of playbooks by name; None: those that ship.
+
+    used  names of those of which a step was to be taken
+    """
 
     def __init__(self, texts: Mapping[str, str] | None = None) -> None:
         self._playbooks = _read_all() if texts is None else {n: _read(n, text) for n, text in texts.items()}
+        self.used: set[str] = set()
         self._left: dict[tuple[Any, ...], Left] = {}
-        self._of: dict[str, list[PlaybookIn]] = defaultdict(list)
-        for playbook in self._playbooks.values():
+        self._of: dict[str, list[tuple[str, PlaybookIn]]] = defaultdict(list)
+        for name, playbook in self._playbooks.items():
             for kind in playbook.on:
                 if playbook.active:
-                    self._of[kind].append(playbook)
+                    self._of[kind].append((name, playbook))
 
     def steps(self, incident: Incident, now: datetime) -> dict[str, Any]:
         """Steps, by what they do, that are to be taken now about an incident, without asking a person: those whose
@@ -59,13 +63,14 @@ class Manual:
             return {}
         known = facts(_case(incident), Spent(), now)
         found: dict[str, Any] = {}
-        for playbook in playbooks:
+        for name, playbook in playbooks:
             if not holds(playbook.when, known):
                 continue
             for step in playbook.steps:
                 waited = step.wait is None or now - incident.opened_at >= duration(step.wait)
                 if step.approval == "auto" and waited and holds(step.when, known):
                     found.setdefault(step.do, step)
+                    self.used.add(name)
         return found
 
     def left(self, incident: Incident, step: Any) -> Left:
@@ -77,7 +82,7 @@ class Manual:
 
     def step(self, kind: Kind, do: str) -> Any:
         """The first step that does this about incidents of a kind, whatever its conditions. Raises LookupError."""
-        for playbook in self._of.get(kind, []):
+        for _, playbook in self._of.get(kind, []):
             for step in playbook.steps:
                 if step.do == do:
                     return step

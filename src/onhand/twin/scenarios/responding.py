@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from onhand.incidents.model import Incident, Kind
+from onhand.incidents.model import Finding, Incident, Kind
 from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, worth_quarantining
@@ -206,33 +206,36 @@ class Auto:
         for incident, steps in _of(answers, Kind.PHANTOM_STOCK):
             for finding in incident.findings:
                 item, node = _place(finding.subject.key)
-                stock = np.maximum(seen.available[item], 0)
-                elsewhere = _SERVED if stock.sum() - stock[node] >= _ELSEWHERE_UNITS else 0.0
-                absent = np.array([finding.confidence])
-                hide, move = steps.get("quarantine_stock"), steps.get("reroute")
-                if move is not None:
+                units = max(int(seen.available[item, node]), 0)
+                if "reroute" in steps:
                     touched = [p for p in seen.queues[node] if any(i == item for i, _ in p.lines)]
                     departs = np.array([p.departs for p in touched])
                     self._move(
-                        seen, hands, incident, move, touched, delays, departs, leave=node, absent=finding.confidence
-                    )
-                if (
-                    hide is not None
-                    and worth_quarantining(
-                        absent, seen.shop.margin[[item]], hide.rejection_minor or 0, elsewhere, hide.farther_minor
-                    )[0]
-                ):
-                    units = int(stock[node])
-                    left = self._manual.left(incident, hide)
-                    if units and (left.units is None or left.units >= units):
-                        # Nobody asks for it any more, so a count can wait for the next cycle.
-                        hands.quarantine(item, node)
-                        left.take(units=units)
+                        seen, hands, incident, steps["reroute"], touched, delays, departs, leave=node,
+                        absent=finding.confidence,
+                    )  # fmt: skip
+                if units and "quarantine_stock" in steps and self._is_hidden(seen, hands, incident, steps, finding):
+                    # Nobody asks for it any more, so a count can wait for the next cycle.
                     continue
                 waits = seen.day - self._counting.get((item, node), -9.0) < _COUNTED_AGAIN_DAYS
-                if "request_count" in steps and finding.numbers["count_gain_minor"] > 0 and not waits:
+                if units and "request_count" in steps and finding.numbers["count_gain_minor"] > 0 and not waits:
                     self._counting[item, node] = seen.day
                     hands.count(item, node)
+
+    def _is_hidden(self, seen: Seen, hands: Hands, incident: Incident, steps: dict[str, Any], finding: Finding) -> bool:
+        """Hide the units of a finding, if that is better than to sell them; whether it is."""
+        item, node = _place(finding.subject.key)
+        stock, step = np.maximum(seen.available[item], 0), steps["quarantine_stock"]
+        elsewhere = _SERVED if stock.sum() - stock[node] >= _ELSEWHERE_UNITS else 0.0
+        is_better = worth_quarantining(
+            np.array([finding.confidence]), seen.shop.margin[[item]], step.rejection_minor or 0, elsewhere,
+            step.farther_minor,
+        )[0]  # fmt: skip
+        left = self._manual.left(incident, step)
+        if is_better and (left.units is None or left.units >= stock[node]):
+            hands.quarantine(item, node)
+            left.take(units=int(stock[node]))
+        return bool(is_better)
 
     def _purchases(self, seen: Seen, hands: Hands, answers: "Answers") -> dict[int, float]:
         """Promise from late purchases only as they will come, and buy in a hurry what will be missing; items whose
