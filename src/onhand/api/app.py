@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onhand.api import (
+    console,
     metrics,
     openapi,
     routes_autopilot,
@@ -129,7 +130,7 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
         ordinary.router.routes.extend(router.routes)
     ordinary.add_exception_handler(OnhandError, answer_error)
     ordinary.add_exception_handler(RequestValidationError, answer_invalid)
-    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, HOT))
+    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, HOT, console.built()))
     ordinary.add_exception_handler(psycopg.Error, _answer_database_error)
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
@@ -258,10 +259,11 @@ async def _answer_database_error(_: Request, error: Exception) -> Response:
 
 
 class _Unrouted:
-    """404 and 405 for paths that FastAPI does not route, with the hot routes in mind."""
+    """The console, 404 and 405 for paths that FastAPI does not route, with the hot routes in mind."""
 
-    def __init__(self, ordinary: FastAPI, hot: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, ordinary: FastAPI, hot: Iterable[tuple[str, str]], shown: console.ConsoleFiles) -> None:
         self._ordinary = ordinary
+        self._console = shown
         self._hot: dict[str, set[str]] = {}
         for method, path in hot:
             self._hot.setdefault(path, set()).add(method)
@@ -273,6 +275,8 @@ class _Unrouted:
             methods = self._hot.get(path, set()) | self._methods(path)
             if methods:
                 return ProblemResponse(MethodNotAllowed(request.method, methods))
+            if (answer := self._console.answer(request)) is not None:
+                return answer
             return ProblemResponse(RouteNotFound(f"nothing is at {path[:200]!r}"))
         raise error
 
