@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import httpx2
+import pytest
+from mcp.shared.exceptions import MCPError
 
 from onhand.access import TOOL_SCOPES
 from onhand.mcp.endpoint import BODY_BYTES_MAX
@@ -32,6 +34,27 @@ def test_a_key_is_shown_what_it_may_do(place):
     assert seen["worker"].keys() == seen["admin"].keys()
     assert seen["cashier"].keys() - seen["reader"].keys() == {"reserve_stock", "confirm_write", "get-customers"}
     assert {f"tool:{name}" for name in seen["all"]} & set(TOOL_SCOPES) == set(TOOL_SCOPES)
+
+
+def test_what_is_not_listed_is_not_done(place):
+    """Within the limit, by a key that may do it on the interface itself: the scope of the tool is what is missing."""
+    wish = {"channel": "web", "lines": [{"sku": "MUG", "quantity": 1}]}
+
+    async def visit(client):
+        for arguments in (wish, {"nonsense": 1}):
+            refused = await fails(client, "reserve_stock", **arguments)
+            assert (refused["code"], refused["facts"]) == ("auth.scope_missing", {"missing": ["tool:reserve_stock"]})
+        theirs = await fails(client, "cancel-order", orderId="1")
+        assert (theirs["code"], theirs["details"]["originalError"]) == (4001, "AUTH_SCOPE_MISSING")
+        through = await fails(client, "confirm_write", tool="reserve_stock", arguments=wish, confirm="c1.1.x")
+        assert through["code"] == "auth.scope_missing"
+        with pytest.raises(MCPError, match="no tool `drop_tables`"):
+            await client.call_tool("drop_tables", {})
+
+    for key in (place.key(*WORK), place.key("admin")):
+        before = place.changes()
+        talk(place.url, key, visit)
+        assert place.changes() == before
 
 
 def test_a_client_of_an_older_protocol_lists_calls_and_confirms(place):
