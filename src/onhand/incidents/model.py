@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
+    """What fails or is about to, as detectors tell it apart."""
+
     LANE_SLOW = "lane_slow"
     SHIPMENT_LATE = "shipment_late"
     PHANTOM_STOCK = "phantom_stock"

@@ -35,6 +35,9 @@ Capability = Literal[
     "orders.cancel_lines",
     "stock.push",
     "stock.pull",
+    "prices.push",
+    "prices.pull",
+    "prices.currency",
     "listings.pull",
     "sales.pull",
     "fulfilments.push",
@@ -330,6 +333,10 @@ class OperationIn(Strict):
     ] = None
     request: RequestIn | None = None
     steps: Annotated[list[StepIn], Field(max_length=10)] = []
+    body: Annotated[
+        JmesPath | None,
+        Field(description="of steps: what counts as the answer, made of what they keep; left out: the last answer"),
+    ] = None
     records: JmesPath = "@"
     paging: PagingIn | None = None
     cursor: CursorIn | None = None
@@ -442,6 +449,19 @@ class LevelMapIn(Strict):
     quantity: Source
 
 
+class PriceMapIn(Strict):
+    """What a listing costs. Either in minor units, or as an amount the way shops write it: `19.99`. Without a currency
+    it is that of the channel."""
+
+    to: Literal["price"]
+    external_id: Source
+    external_sku: Source | None = None
+    place: Source | None = None
+    price_minor: Source | None = None
+    amount: Source | None = None
+    currency: Source | None = None
+
+
 class OfferMapIn(Strict):
     """A listing by the names it has at the channel."""
 
@@ -478,9 +498,14 @@ class PaymentMapIn(Strict):
     refunded_minor: Source | None = None
     expires_at: Source | None = None
     is_disputed: Source | None = None
+    charged_back_minor: Annotated[
+        Source | None, Field(description="taken back by the bank, while it is disputed and when that is lost")
+    ] = None
+    fee_minor: Annotated[Source | None, Field(description="of the provider, in the payment's currency")] = None
+    currency: Source | None = None
 
 
-Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
+Map = Annotated[OrderMapIn | LevelMapIn | PriceMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
 
 
 # What the channel sends us --------------------------------------------------------------------------------------------

@@ -101,13 +101,25 @@ class At(Place, Generic[S_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expense:
+    """Money that a part spends and that follows from no order: for an item, at a node."""
+
+    term: str
+    minor: int
+    item_id: int | None = None
+    node_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Did:
     """What a part did. undo: None, nothing to put back; cursor: where the next part goes on, None: the step is done;
-    again_in: the next part is due after so long; written: what memory must learn after the commit."""
+    again_in: the next part is due after so long; written: what memory must learn after the commit; expenses: what of
+    `cost_minor` is to be booked, because it follows from nothing that orders tell themselves."""
 
     result: dict[str, Any] = field(default_factory=dict[str, Any])
     undo: dict[str, Any] | None = None
     cost_minor: int = 0
+    expenses: tuple[Expense, ...] = ()
     orders: int = 0
     units: int = 0
     cursor: str | None = None
@@ -165,8 +177,9 @@ class Doing(Protocol[S_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """What putting a part back came to."""
+    """What putting a part back came to. is_spent: too late, what it cost is spent all the same."""
 
     result: dict[str, Any] = field(default_factory=dict[str, Any])
+    is_spent: bool = False
     written: Written | None = None
     stock: tuple[tuple[int, int], ...] = ()

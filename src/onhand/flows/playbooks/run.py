@@ -22,6 +22,7 @@ from onhand.base.actor import Actor
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.autopilot.permit import permit
 from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place
+from onhand.flows.playbooks.costs import book_part, take_back_part
 from onhand.flows.playbooks.steps import DOING
 from onhand.flows.playbooks.telling import KIND, tell
 from onhand.flows.state import State
@@ -248,6 +249,7 @@ class Runner:
                 cost_minor=did.cost_minor, orders=did.orders, units=did.units,
             )  # fmt: skip
             runs.record(conn, run, part, now=now)
+            book_part(at, part, did.expenses)
             self._tell_step(conn, run, part, step.name)
         if judges and isinstance(meant, (Meant, HeldOut)):
             acted = meant.targets if isinstance(meant, Meant) else ()
@@ -290,6 +292,8 @@ class Runner:
         )  # fmt: skip
         undone = DOING[part.kind].undo(at, part.undo)
         runs.record_undone(conn, run, part, undone.result, now=now)
+        if not undone.is_spent:
+            take_back_part(at, part)
         guards.add_back(conn, f"run:{run.run_id}/{part.step_no}/{part.part_no}", now)
         facts = {"step": part.step_no, "part": part.part_no, "do": part.kind, "result": undone.result}
         tell(self._state.db, conn, run, "run.undone_step", facts)

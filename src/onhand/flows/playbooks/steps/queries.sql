@@ -152,7 +152,7 @@ SELECT DISTINCT inbound_id::text FROM lines;
 DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;
 
 -- name: inbound_lines
-SELECT i.reference, coalesce(i.supplier, ''), count(*), min(l.expected_at)
+SELECT i.reference, coalesce(i.supplier, ''), l.item_id, i.node_id
 FROM inbound i JOIN inbound_line l USING (inbound_id)
 WHERE i.reference = ANY (%(references)s::text[]) AND i.closed_at IS NULL AND l.received < l.quantity
-GROUP BY i.reference, i.supplier ORDER BY i.reference;
+ORDER BY i.reference, l.item_id;

@@ -92,7 +92,7 @@ class Reroute:
 
 
 def _moved(at: At[RerouteIn], batch: Batch, nodes: Collection[int]) -> list[Change]:
-    withdrawn = [(o, _without(o, nodes)) for o in batch.orders]
+    withdrawn = [(o, _without(o, nodes, at.case.kind)) for o in batch.orders]
     withdrawn = [(before, order) for before, order in withdrawn if order is not before]
     if not withdrawn:
         return []
@@ -113,7 +113,7 @@ def _moved_if_better(at: At[RerouteIn], before: Order) -> list[Change]:
     order = before
     for f in before.live:
         if f.status == "allocated":
-            order = withdraw(order, f, f.left, reason="rerouted")
+            order = withdraw(order, f, f.left, reason=at.case.kind)
     sourcer = Sourcer(at.state, at.conn, [order])
     sourcer.give_back([before])
     waits = [w for w in order.waiting if w.queue == "to_source"]
@@ -122,10 +122,10 @@ def _moved_if_better(at: At[RerouteIn], before: Order) -> list[Change]:
     return [_change(before, sourced.order, sourced.plans)] if is_better else []
 
 
-def _without(order: Order, nodes: Collection[int]) -> Order:
+def _without(order: Order, nodes: Collection[int], reason: str) -> Order:
     for f in order.live:
         if f.node_id in nodes and f.status == "allocated":
-            order = withdraw(order, f, f.left, reason="rerouted")
+            order = withdraw(order, f, f.left, reason=reason)
     return order
 
 

@@ -82,7 +82,11 @@ class Substitute:
             after = replace(after, deliver_by=before.deliver_by)
             changes.append(Change(before=order, after=after, command="extend"))
         written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
-        return Undone(result={"as_before": len(changes), "left": len(rows) - len(changes)}, written=written)
+        stay = sorted(rows.keys() - {change.after.order_id for change in changes})
+        result: dict[str, Any] = {"as_before": len(changes), "left": len(stay)}
+        if stay:
+            result["orders_left"] = stay
+        return Undone(result=result, written=written)
 
 
 def _exchanged(

@@ -9,7 +9,7 @@ from onhand.autopilot.model import Target
 from onhand.base.ids import new_id
 from onhand.db import queries
 from onhand.db.outbox import write_event
-from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import At, Did, Expense, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.steps.judged import position_targets
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.incidents.playbooks.facts import number
@@ -81,7 +81,8 @@ class Transfer:
             undo = {"reference": reference, "item": item_id, "from": from_id, "units": units}
             return Did(
                 result={"from": source, "to": node, "sku": sku, "units": units, "expected_at": expected}, undo=undo,
-                cost_minor=cost, units=units, cursor=cursor, stock=((item_id, from_id),),
+                cost_minor=cost, expenses=(Expense(term="transfer", minor=cost, item_id=item_id, node_id=to_id),),
+                units=units, cursor=cursor, stock=((item_id, from_id),),
             )  # fmt: skip
 
         return Meant(
@@ -93,7 +94,7 @@ class Transfer:
         reference = undo["reference"]
         row = at.conn.execute(SQL["take_back_inbound"], {"reference": reference}).fetchone()
         if row is None:
-            return Undone(result={"left": "it has come, or somebody was promised of it"})
+            return Undone(result={"left": "it has come, or somebody was promised of it"}, is_spent=True)
         at.conn.execute(SQL["drop_inbound"], {"inbound_id": row[0]})
         entry = Entry(undo["item"], undo["from"], "transfer_in", undo["units"], "taken back", reference)
         (result,) = apply_entries(at.conn, [entry], actor=at.by, origin=at.state.db.origin)
