@@ -16,8 +16,8 @@ from onhand.fulfilment.delivery.trees import LateTrees, MiddleTrees, SpreadTrees
 _LATE_MIN = 10
 # Added to distances of log days, so that what was met exactly has a logarithm too.
 _SMALL = 0.05
-# What lanes say of the middle beside trees: they err elsewhere.
-_LANES_SHARE = 0.3
+# How much of the middle trees say, lanes the rest.
+_SHARES = np.arange(11) / 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,11 @@ class Regression:
             return out, models[FOLDS]
 
         middle, self._middle = learned(by.middle, learning.target, learning.weight)
+        if trees:
+            # They err elsewhere: together they may be nearer than each.
+            by_lanes, of_lanes = learned(_ByLanes().middle, learning.target, learning.weight)
+            share = _best_share(middle, by_lanes, learning)
+            middle, self._middle = _mixed(share, middle, by_lanes), _both(share, self._middle, of_lanes)
         distance = np.log(np.abs(learning.target - middle) + _SMALL)
         spread, self._spread = learned(by.spread, distance, learning.weight)
         late, self._late = learned(by.late, learning.late, learning.late_weight)
@@ -113,8 +118,7 @@ class _ByTrees:
 
     def middle(self, table: _Table, target: Float64, weight: Float64) -> _Predict:
         model = MiddleTrees(table.features, target, weight, seed=self._seed)
-        effects = learn_effects(table.groups, target, weight)
-        return lambda of: (1 - _LANES_SHARE) * model.predict(of.features) + _LANES_SHARE * effects.at(of.groups)
+        return lambda of: model.predict(of.features)
 
     def spread(self, table: _Table, log_distance: Float64, weight: Float64) -> _Predict:
         model = SpreadTrees(table.features, log_distance, weight, seed=self._seed)
@@ -152,3 +156,20 @@ def _rate(late: Float64, weight: Float64) -> _Predict:
     weight = weight / weight.mean() if len(weight) else weight
     rate = float((weight @ late + 1) / (weight.sum() + 10))
     return lambda of: np.full(len(of.features), rate)
+
+
+def _best_share(by_trees: Float64, by_lanes: Float64, learning: Learning) -> float:
+    rows = learning.weight > 0
+    off = [
+        np.average(np.abs(learning.target - _mixed(share, by_trees, by_lanes))[rows], weights=learning.weight[rows])
+        for share in _SHARES.tolist()
+    ]
+    return float(_SHARES[int(np.argmin(off))])
+
+
+def _mixed(share: float, by_trees: Float64, by_lanes: Float64) -> Float64:
+    return share * by_trees + (1 - share) * by_lanes
+
+
+def _both(share: float, trees: _Predict, lanes: _Predict) -> _Predict:
+    return lambda of: _mixed(share, trees(of), lanes(of))
