@@ -236,10 +236,7 @@ def test_signals_have_no_future_in_them():
         changed = told.with_columns(pl.when(pl.col("at") >= from_day).then(99.0).otherwise("value").alias("value"))
         assert made(changed, soonest).to_list() == made(told, soonest).to_list()
         before = told.with_columns(
-            pl.when(pl.col("at") == from_day - timedelta(days=1))
-            .then(1 - pl.col("value"))
-            .otherwise("value")
-            .alias("value")
+            pl.when(pl.col("at") == from_day - timedelta(days=1)).then(1 - pl.col("value")).otherwise("value").alias("value")
         )
         assert is_ahead or (made(before, soonest) - made(told, soonest)).abs().max() >= 0
 
@@ -249,9 +246,7 @@ def test_newer_signals_are_told_when_it_predicts():
     table, signals = weathered()
     model = onhand.delivery_model(table, as_of=ORIGIN, signals=signals)
     wet, dry = (signals.with_columns(value=pl.lit(value)) for value in (1.0, 0.0))
-    assert (
-        model.predict(ahead(table), signals=wet)["q0.5"] > model.predict(ahead(table), signals=dry)["q0.5"]
-    ).mean() > 0.9
+    assert (model.predict(ahead(table), signals=wet)["q0.5"] > model.predict(ahead(table), signals=dry)["q0.5"]).mean() > 0.9
     with pytest.raises(InvalidInput, match="without any"):
         onhand.delivery_model(table, as_of=ORIGIN, trees=False).predict(ahead(table), signals=signals)
 
