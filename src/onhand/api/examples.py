@@ -624,6 +624,7 @@ _RAILS: Json = {
     "currency": "EUR", "money_per_hour_minor": 50_000, "units_per_hour": 500, "orders_per_hour": None,
     "money_per_action_minor": None, "units_per_action": 60, "orders_per_action": None, "confidence_min": 0.9,
     "gain_per_cost_min": 0.0, "cool_down_s": 3_600, "own_s": 86_400, "data_age_max_s": 172_800, "hold_out_share": 0.1,
+    "correction_max": 0.5,
     "freezes": [{"from": "2026-11-26T00:00:00Z", "until": "2026-12-01T00:00:00Z", "note": "Black Friday"}],
 }  # fmt: skip
 _PROPOSED: str = "proposal:019cae2a-8c30-7000-9b1e-2f6d7a80c915"

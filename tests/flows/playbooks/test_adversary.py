@@ -86,6 +86,21 @@ def test_an_incident_that_comes_back_does_not_promise_later_and_later(merchant):
     assert promised() == first - timedelta(days=2)
 
 
+def test_what_was_promised_for_a_day_long_gone_is_promised_anew_and_judged_later(merchant):
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    merchant.stock("berlin", A=5)
+    ordered(merchant, ("A", 1), n=0)
+    let(t, *Domain)
+    merchant.now += timedelta(days=30)
+    only(t, "carrier-lane-slow", "lane_slow", "do: reroute", "do: re_promise, days: 2")
+    t.incident("lane_slow", LANE)
+    t.turn()
+    assert [row.split(" {")[0] for row in t.trace()][1] == "carrier-lane-slow 2.1 re_promise: done", t.trace()
+    rows = merchant.rows("SELECT kind, judge_at FROM autopilot_target")
+    assert rows == [("re_promise", merchant.now + timedelta(days=1))]
+
+
 def test_a_price_is_looked_at_again_after_its_time_and_not_at_once(merchant):
     t = prepare(merchant)
     merchant.stock("berlin", A=500)  # lasts for now
