@@ -26,7 +26,7 @@ _UNITS: Final = (
     ("_g_per_tonne_km", "grams for a tonne and a kilometre"), ("_g", "grams"), ("_mm", "millimetres"),
     ("_km", "kilometres"), ("_s", "seconds"), ("_ms", "milliseconds"), ("_hours", "hours"), ("_days", "days"),
     ("_share", "share, 0 to 1"), ("_rate", "share, 0 to 1"), ("_per_hour", "in an hour"), ("_per_day", "a day"),
-    ("_at", "moment, RFC 3339"), ("_percent", "percent"),
+    ("_percent", "percent"),
 )  # fmt: skip
 
 

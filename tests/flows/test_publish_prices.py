@@ -190,7 +190,7 @@ def test_what_is_refused_or_changed_by_others_is_seen_and_made_good(world):
             "SELECT kind, data->>'sentence' FROM event WHERE kind LIKE 'prices%' ORDER BY kind"
         ).fetchall()
     assert rows[0] == ("prices.drifted", "shop asked another price than ours for 1 of 1 listings")
-    assert rows[1] == ("prices.failed", "shop, 1 of 1 prices: it does not have it any more")
+    assert ("prices.failed", "shop, 1 of 2 prices: it does not have it any more") in rows
 
 
 def test_a_price_behind_a_channel_that_is_never_quiet_gets_a_turn_a_minute():

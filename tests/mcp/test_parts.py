@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -174,3 +175,15 @@ def test_lines_are_found_by_id_or_by_a_sku_that_says_enough():
     ):
         with pytest.raises(ToolError, match=told):
             translate.lines_of([wanted], lines, "lines")
+
+
+def test_the_page_for_users_names_every_tool_with_its_scopes():
+    page = (Path(__file__).parents[2] / "docs/how-to/mcp.md").read_text("utf-8")
+    ours, standard = page.split("## Ours")[1].split("## A person's word")[0], page.split("## Order Network")[1]
+    told = {}
+    for text, column in ((ours, 3), (standard, 2)):
+        for cells in (line.split("|") for line in text.splitlines() if line.startswith("| `")):
+            scopes = set(re.findall("`([a-z:_-]+)`", cells[column]))
+            told |= dict.fromkeys(re.findall("`([a-z_-]+)`", cells[1]), scopes)
+    told = {name: scopes for name, scopes in told.items() if name in tools()}
+    assert told == {tool.name: set(tool.needs) for tool in tools().values()}

@@ -152,8 +152,7 @@ def test_what_is_refused_says_what_to_do(place):
         wrong = await fails(client, "reserve_stock", channel="web", lines=[{"sku": "MUG", "quantity": 0}])
         assert wrong["code"] == "input.invalid" and wrong["fields"][0]["path"] == "lines[0].quantity"
         unknown = await fails(client, "reserve_stock", channel="web", lines=[{"sku": "VASE", "quantity": 1}])
-        # What it comes to is not known, so a person would have been asked about nothing.
-        assert unknown["code"] == "confirmation.required"
+        assert unknown["code"] == "item.not_found"
         gone = await fails(client, "get_order", order_id="019cae1f-2b3f-7000-92f0-c69eacf4702a")
         assert gone["code"] == "order.not_found" and "find_orders" in gone["remedy"]
         short = await fails(client, "promise_delivery", channel="web", destination={"country": "DEU"}, lines=[])

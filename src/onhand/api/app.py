@@ -234,7 +234,8 @@ class Dispatcher:
             await send_problem(error, scope, receive, watched)
         finally:
             route = scope.get("route")
-            name = route.path if isinstance(route, APIRoute) else "unmatched"
+            path = scope["path"] if scope["path"] in self.mounted else "unmatched"
+            name = route.path if isinstance(route, APIRoute) else path
             if name != "/v1/events":  # its length says nothing
                 metrics.REQUEST_SECONDS.labels(_method(scope), name, status).observe(time.perf_counter() - began)
 

@@ -223,8 +223,7 @@ class _Calls:
                 return None
             return _failed(tool.say, _unconfirmed("the token is not for this call as it stands now, or too old"))
         fresh = confirm.mint(caller.key, tool.name, arguments, stake, now=now)
-        capabilities = ctx.session.client_capabilities
-        can_ask = capabilities is not None and capabilities.elicitation is not None
+        can_ask = _has_forms(ctx.session.client_capabilities)
         if can_ask and ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             given = (params.input_responses or {}).get(_QUESTION)
             if given is None:
@@ -257,6 +256,12 @@ def _once(tool: Tool, arguments: Json) -> str:
     else:
         said = [tool.name, arguments]
     return f"mcp-{hashlib.sha256(msgspec.json.encode(said, order='sorted')).hexdigest()[:40]}"
+
+
+def _has_forms(capabilities: types.ClientCapabilities | None) -> bool:
+    """Whether the program can ask its user; one that does not say how, asks by forms."""
+    asking = None if capabilities is None else capabilities.elicitation
+    return asking is not None and (asking.form is not None or asking.url is None)
 
 
 def _question(stake: Stake) -> types.ElicitRequestFormParams:

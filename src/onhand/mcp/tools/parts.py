@@ -3,7 +3,7 @@
 from typing import Any, Final
 from urllib.parse import quote
 
-from onhand.mcp.api import Api, Refused
+from onhand.mcp.api import Api
 from onhand.mcp.model import Json
 from onhand.mcp.schemas import NUMBER, closed, integer, text
 
@@ -47,11 +47,6 @@ async def page_of(api: Api, path: str, wanted: Json, *, most: int = ROWS_MAX, **
 
 
 async def price_of(api: Api, sku: str) -> tuple[int | None, str | None]:
-    """(minor units, currency) of a unit, None where nobody said; of an unknown item too: the call itself tells."""
-    try:
-        item = await api.get(f"/v1/items/{quote(sku, safe='')}")
-    except Refused as error:
-        if error.status == 404:
-            return None, None
-        raise
+    """(minor units, currency) of a unit, None where nobody said. Raises Refused for an item that is not known."""
+    item = await api.get(f"/v1/items/{quote(sku, safe='')}")
     return item["price_minor"], item["currency"]
