@@ -7,7 +7,7 @@ import pytest
 from onhand.autopilot.model import Action, Domain, Guardrails
 from onhand.base.actor import SYSTEM, Actor
 from onhand.flows.autopilot.permit import permit
-from onhand.flows.autopilot.switch import set_domain
+from onhand.flows.autopilot.switch import set_domain, stop_or_resume
 from onhand.flows.playbooks.commands import set_playbook, undo_runs
 
 from .scenes import SCENES, ordered, prepare
@@ -164,6 +164,7 @@ def test_steps_of_one_run_do_not_stop_each_other_and_others_are_kept_off(merchan
     assert [row.split(" (")[0].split(" {")[0] for row in t.trace()] == [
         "phantom-stock 1.1 request_count: done", "phantom-stock 2.1 quarantine_stock: done",
     ]  # fmt: skip
+    assert [merchant.position("A", node)[1] for node in ("berlin", "munich")] == [20, 5]
     # Each of the positions is owned, not only the first.
     for node in ("berlin", "munich"):
         action = Action(domain=Domain.PRICE, key=("item_node", "A", node), reference=f"proposal:{node}")
@@ -186,6 +187,29 @@ def test_what_another_domain_has_acted_on_is_left_out_and_the_rest_is_done(merch
     )  # fmt: skip
     t.turn()
     assert merchant.position("A", "berlin")[1] == 20 and merchant.position("A", "munich")[1] == 0
+
+
+def test_what_was_stopped_goes_on_where_it_stood_when_that_is_over(merchant):
+    """Also what rested on old evidence when there is new one: a refusal that passes by itself is waited for."""
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    let(t, *Domain)
+    incident = SCENES["phantom-stock"](t)()
+    with merchant.db.connection() as conn:
+        stop_or_resume(merchant.db, conn, stopped=True, now=merchant.now, by=SYSTEM)
+    t.turn()
+    t.later(minutes=30)
+    assert t.trace() == [] and t.runs()[0][1:3] == ("ready", 1) and "stopped" in t.runs()[0][3]
+    with merchant.db.connection() as conn:
+        stop_or_resume(merchant.db, conn, stopped=False, now=merchant.now, by=SYSTEM)
+    merchant.now += timedelta(days=3)
+    t.turn()
+    assert t.trace() == [] and "too old" in t.runs()[0][3]
+    with merchant.db.connection() as conn:
+        conn.execute("UPDATE incident SET seen_at = %s WHERE incident_id = %s", (merchant.now, incident))
+    t.later(minutes=6)
+    assert t.runs()[0][1:4] == ("standing", 4, None)
+    assert {row.split(": ")[1].split(" ")[0] for row in t.trace()} == {"done"}
 
 
 def test_every_scene_is_left_alone_when_what_it_rests_on_is_old(merchant):
