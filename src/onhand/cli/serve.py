@@ -93,6 +93,7 @@ def application() -> "ASGIApp":
     from onhand.api.app import create_api
     from onhand.app import App
     from onhand.cli import logs
+    from onhand.mcp.endpoint import PATH, Endpoint
 
     settings = Settings.load()
     logs.set_up(settings.log_level)
@@ -109,6 +110,9 @@ def application() -> "ASGIApp":
         app.close()
 
     api = create_api(app, on_close=close)
+    api.mounted[PATH] = Endpoint(
+        api, confirm_above_minor=settings.mcp_confirm_above_minor, origins=settings.mcp_origins
+    )
     # Threads that decide hold the interpreter for milliseconds; a request that has come in should not wait that long.
     sys.setswitchinterval(0.001)
     return api
