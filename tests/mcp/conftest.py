@@ -34,6 +34,17 @@ WORK = [scope for scope in SCOPES if scope != "admin"]
 """All scopes but those of tools."""
 
 
+def an_order(external_id: str, *lines: tuple[str, int], **more: object) -> dict[str, Any]:
+    """A body of (sku, units) lines."""
+    return {
+        "channel": "web", "external_id": external_id, "currency": "EUR", "destination": BERLIN,
+        "lines": [
+            {"line_id": str(n), "sku": sku, "quantity": units, "price_minor": 1_250}
+            for n, (sku, units) in enumerate(lines, 1)
+        ],
+    } | more  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A server, and its interface with the admin key."""
@@ -57,14 +68,7 @@ class Place:
         return answer.json()
 
     def order(self, external_id: str, *lines: tuple[str, int], **more: object) -> Any:
-        body = {
-            "channel": "web", "external_id": external_id, "currency": "EUR", "destination": BERLIN,
-            "lines": [
-                {"line_id": str(n), "sku": sku, "quantity": units, "price_minor": 1_250}
-                for n, (sku, units) in enumerate(lines, 1)
-            ],
-        }  # fmt: skip
-        return self.call("POST", "/v1/orders", body | more)
+        return self.call("POST", "/v1/orders", an_order(external_id, *lines, **more))
 
     def changes(self) -> int:
         """Events so far: every change of state writes one."""

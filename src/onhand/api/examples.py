@@ -762,7 +762,8 @@ ANSWERS: dict[str, object] = {
                 "until": _PLACED, "currency": "EUR", "floor_minor": 25.0, "orders": 18_220,
                 "lanes": [
                     {"area": "DE-80", "way": "service", "name": "economy", "orders": 812, "others": 1_944,
-                     "contrast_minor": 92.4, "error_minor": 14.1, "mean_minor": 88.0, "low_minor": 70.6,
+                     "contrast_minor": 92.4, "error_minor": 14.1, "recent_minor": 96.0,
+                     "mean_minor": 88.0, "low_minor": 70.6,
                      "is_avoided": True}
                 ],
                 "evidence": {

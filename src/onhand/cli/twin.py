@@ -29,12 +29,12 @@ def list_() -> None:
     from onhand.twin.scenarios.document import SHIPPED, shipped
 
     table = Table()
-    for heading in ("scenario", "days", "events", "playbooks", "what happens"):
+    table.add_column("scenario", no_wrap=True)
+    for heading in ("days", "playbooks", "what happens"):
         table.add_column(heading)
     for name in SHIPPED:
         scenario = shipped(name)
-        events = ", ".join(dict.fromkeys(event.kind for event in scenario.events))
-        table.add_row(name, str(scenario.days), events, ", ".join(scenario.playbooks), scenario.description)
+        table.add_row(name, str(scenario.days), ", ".join(scenario.playbooks), scenario.description)
     out.print(table)
 
 

@@ -56,7 +56,7 @@ class Habits:
 
     gain_min_minor: float = 40.0
     spike_days: float = 6.0
-    halved_days: float = 4.0
+    halved_days: float = 3.0
     spread: float = 0.3
     days_max: float = 10.0
     left_share: float = 0.1

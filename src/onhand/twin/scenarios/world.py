@@ -671,7 +671,7 @@ class World:
                 lines.append((int(other[k]), 1))
             margin = float(sum(shop.margin[i] * u for i, u in lines))
             for i, u in lines:
-                self._seen.wanted[i, day] += u * (not self._closed[i])
+                self._seen.wanted[i, day] += u * bool(is_usual[k] or not self._closed[i])
             is_wanted = is_counted and bool(is_usual[k])
             self.outcome.wanted += is_wanted
             if c == MARKETPLACE:
