@@ -40,6 +40,7 @@ class Settings:
         default=None, repr=False
     )  # smtp://user:password@host:587; None: no customer is written to
     mail_from: str | None = None  # address that customers are written to from
+    delivery_signals: tuple[str, ...] = ()  # names, by commas, of signals that predictions of deliveries hear
     allow_private_urls: bool = False  # lets webhooks reach loopback and private addresses
 
     @classmethod
@@ -173,6 +174,13 @@ def _flag(label: str, value: Any) -> bool:
     return flag
 
 
+def _names(label: str, value: Any) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in _text(label, value).split(","))
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", name) for name in names):
+        raise SettingsError(f'{label}: expected names of signals, separated by commas, such as "temperature,rain"')
+    return names
+
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "database_url": _database_url,
     "home": _folder,
@@ -185,6 +193,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "reoptimise_every_s": _seconds,
     "smtp_url": _smtp_url,
     "mail_from": _address,
+    "delivery_signals": _names,
     "allow_private_urls": _flag,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"
