@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from typing import Any
 import httpx2
 import msgspec
 import uvicorn
+from psycopg.sql import SQL, Identifier
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -247,7 +248,8 @@ class Shop:
         with db.connection() as conn:
             conn.execute(
                 "INSERT INTO item (item_id, sku, name, weight_g, unit_cost_minor, currency)"
-                f" SELECT n, 'I' || n, 'x', 300, 100 + n, 'EUR' FROM generate_series(1, {ITEMS}) n"
+                " SELECT n, 'I' || n, 'x', 300, 100 + n, 'EUR' FROM generate_series(1, %s) n",
+                (ITEMS,),
             )
             for n, (code, (latitude, longitude)) in enumerate(PLACES.items(), 1):
                 conn.execute(
@@ -287,12 +289,12 @@ class Shop:
         """Orders of one to three lines; their ids."""
         rng, desk, found = self.rng, Desk(self.state), list[str]()
         latitude, longitude = PLACES["berlin"]
-        kinds, weights = zip(*TOKENS, strict=True)
+        kinds, weights = [kind for kind, _ in TOKENS], [weight for _, weight in TOKENS]
         for first in range(0, count, 500):
             intakes: list[Any] = []
             for n in range(first, min(first + 500, count)):
                 token = rng.choices(kinds, weights)[0] + f"_{n}"
-                body = {
+                body: dict[str, Any] = {
                     "channel": "web", "external_id": str(n), "currency": "EUR",
                     "destination": {
                         "country": "DE", "postal_code": "10115", "latitude": latitude, "longitude": longitude
@@ -422,7 +424,7 @@ class Shop:
 
 
 @contextmanager
-def embedded() -> Iterator[tuple[str, Path]]:
+def embedded() -> Generator[tuple[str, Path]]:
     home = Path(tempfile.mkdtemp(prefix="onhand-payments-"))
     home.chmod(0o755)
     try:
@@ -498,13 +500,12 @@ def judge(shop: Shop) -> dict[str, Any]:
         for theirs, entry in books["intents"].items():
             if ours.get(theirs, (0, 0)) != (entry.get("capture", 0), entry.get("refund", 0)):
                 wrong.append(f"payment {theirs}: {ours.get(theirs)} here, {entry} there")
-        wrong += [
-            f"{name}: {n}"
-            for (name,) in conn.execute(
-                "SELECT viewname FROM pg_views WHERE viewname LIKE 'invariant%%' ORDER BY 1"
-            ).fetchall()
-            if (n := (conn.execute(f'SELECT count(*) FROM "{name}"').fetchone() or (0,))[0])
-        ]
+        views = conn.execute("SELECT viewname FROM pg_views WHERE viewname LIKE 'invariant%' ORDER BY 1").fetchall()
+        for (name,) in views:
+            query = SQL("SELECT count(*) FROM {}").format(Identifier(name))
+            (broken,) = conn.execute(query).fetchone() or (0,)
+            if broken:
+                wrong.append(f"{name}: {broken}")
         costs = dict(
             conn.execute(
                 "SELECT coalesce(cause, term), sum(minor)::bigint FROM cost_entry WHERE source = 'payment' GROUP BY 1"

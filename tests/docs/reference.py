@@ -26,7 +26,7 @@ _UNITS: Final = (
     ("_g_per_tonne_km", "grams for a tonne and a kilometre"), ("_g", "grams"), ("_mm", "millimetres"),
     ("_km", "kilometres"), ("_s", "seconds"), ("_ms", "milliseconds"), ("_hours", "hours"), ("_days", "days"),
     ("_share", "share, 0 to 1"), ("_rate", "share, 0 to 1"), ("_per_hour", "in an hour"), ("_per_day", "a day"),
-    ("_at", "moment, RFC 3339"), ("_percent", "percent"),
+    ("_percent", "percent"),
 )  # fmt: skip
 
 
@@ -149,22 +149,48 @@ def _closure(names: Iterable[str], schemas: Mapping[str, Json]) -> list[str]:
     return sorted(found, key=lambda name: (_called(name).lower(), name))
 
 
+def _listed(text: str) -> tuple[str, dict[str, str]]:
+    """(a docstring without its list of names, meaning by name): `name   what it is`, longer ones indented below."""
+    kept: list[str] = []
+    found: dict[str, str] = {}
+    for part in text.split("\n\n"):
+        lines = part.splitlines()
+        if not re.match(r"\w+(, \w+)*  +\S", lines[0] if lines else ""):
+            kept.append(part)
+            continue
+        names: list[str] = []
+        for line in lines:
+            if row := re.match(r"(\w+(?:, \w+)*)  +(\S.*)", line):
+                names = row[1].split(", ")
+                found |= dict.fromkeys(names, row[2])
+            else:
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return "\n\n".join(kept), found
+
+
 def document_of(name: str, schema: Json, level: int = 3) -> str:
     """A section that says what a document is made of."""
-    required = schema.get("required", ())
-    parts = [f"{'#' * level} {_called(name)}", str(schema.get("description", ""))]
-    if properties := schema.get("properties"):
+    required, properties = schema.get("required", ()), schema.get("properties", {})
+    prose, listed = _listed(str(schema.get("description", "")))
+    parts = [f"{'#' * level} {_called(name)}", prose]
+    if properties:
+        described = {
+            field: {**one, "description": listed[field]} if field in listed and "description" not in one else one
+            for field, one in properties.items()
+        }
         parts.append(
             _table(
                 ("field", "type", "meaning"),
                 [
                     (f"`{field}`" + (" \\*" if field in required else ""), type_of(one), _meaning(field, one))
-                    for field, one in properties.items()
+                    for field, one in described.items()
                 ],
             )
         )
     elif "enum" in schema:
         parts.append("One of " + type_of(schema) + ".")
+    # What a list says of words that are no fields, such as choices.
+    parts.append("\n".join(f"- `{word}`: {text}" for word, text in listed.items() if word not in properties))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -425,9 +451,14 @@ def settings(cls: type) -> str:
     )
 
 
+# Files that need not be parsed neither raise nor derive from any error of ours.
+_OF_ERRORS: Final = re.compile(r"Conflict\(|^    code = |errors import|^class OnhandError", re.M)
+
+
 def errors(sources: Iterable[Path]) -> str:
     """sources: files with classes of errors, and in which states that do not allow something are refused by code."""
-    trees = [ast.parse(source.read_text("utf-8")) for source in sources]
+    texts = [text for source in sources if _OF_ERRORS.search(text := source.read_text("utf-8"))]
+    trees = [ast.parse(text) for text in texts]
     rows = [
         (f"`{code}`", str(status), "yes" if again else "no", text)
         for status, code, again, text in sorted(_classes(trees))

@@ -21,11 +21,14 @@ def written() -> set[str]:
     for source in SOURCES.rglob("*.py"):
         if "connectors" in source.parts:
             continue  # what they tell stands in the words of other systems
-        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        text = source.read_text("utf-8")
+        if not any(f"{writer}(" in text for writer in WRITERS):
+            continue
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in WRITERS:
                 texts = [n.value for argument in (*node.args, *(k.value for k in node.keywords))
                          for n in ast.walk(argument) if isinstance(n, ast.Constant)]  # fmt: skip
-                found |= {text for text in texts if isinstance(text, str) and KIND.fullmatch(text)}
+                found |= {one for one in texts if isinstance(one, str) and KIND.fullmatch(one)}
     for source in SOURCES.rglob("*.sql"):
         for statement in IN_SQL.findall(source.read_text("utf-8")):
             found |= set(re.findall(r"'([a-z_]+\.[a-z_]+)'", statement))

@@ -205,7 +205,9 @@ def entries(nav: Any) -> Iterator[str]:
 
 def test_every_page_is_in_the_navigation_once(site: dict[str, Any]) -> None:
     named = list(entries(site["nav"]))
-    assert sorted(named) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert sorted(pages - set(named)) == [], "put them into nav in zensical.toml"
+    assert sorted(named) == sorted(pages)
 
 
 ASKS = re.compile(r"<(script|link|iframe|img)\b|!\[[^\]]*\]\(https?:|```(mermaid|pyodide)|class=\"?(mermaid|glightbox)")

@@ -34,6 +34,7 @@ def background(tmp_path: Path) -> Iterator[Background]:
         print(programs.told())
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial is made of curl calls")
 def test_the_tutorial_does_what_it_says(env: dict[str, str], background: Background, tmp_path: Path) -> None:
     blocks = marked_blocks(PAGE.read_text("utf-8"))

@@ -1,5 +1,6 @@
 """A service that costs more than it promises in one area gets less there once the proposal is promoted."""
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ from tests.flows.simulation.test_run import enter
 from tests.flows.test_parcels import service
 from tests.flows.test_policy_decides import follow
 
+from onhand import cli
 from onhand.base.actor import SYSTEM
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.costs.charges import tell_charges
@@ -85,7 +87,9 @@ def in_force(merchant):
         return {state: version.version for state, version in store.in_force(conn, "standard").items()}
 
 
-def test_a_service_that_always_costs_more_to_one_area_gets_less_there_after_promotion(merchant):
+def test_a_service_that_always_costs_more_to_one_area_gets_less_there_after_promotion(
+    merchant, dsn, monkeypatch, capsys
+):
     ways = live(merchant)
     charge(merchant, ways, surcharge=0)
     found = look(merchant)
@@ -120,6 +124,17 @@ def test_a_service_that_always_costs_more_to_one_area_gets_less_there_after_prom
     with merchant.db.connection() as conn:
         (row,) = list_proposals(conn, "standard")
     assert (row["version"], row["state"], row["against"]) == (3, "active", 1)
+
+    monkeypatch.setenv("ONHAND_DATABASE_URL", dsn)
+    assert cli.run(["policy", "lanes", "standard"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("standard@3: active: evidence\n  an order costs -")
+    assert "  avoid DE-BB by service cheap: +252 +- 3 beyond its promise" in shown
+    assert cli.run(["policy", "lanes", "standard", "--learn", "--json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)
+    assert (again["outcome"], again["orders"]) == ("nothing", 0), (
+        "all of this was long ago, by the clock of the command"
+    )
 
     roll_back_policy(merchant.db, "standard", why="second thoughts", by=SYSTEM)
     assert in_force(merchant) == {"active": 1}

@@ -66,7 +66,6 @@ def test_prices_reach_channels_that_take_ours_after_stock_and_no_other(world):
     theirs = world.channel("theirs", skus=SKUS)
     stall.asked |= {"ours-A": "19.99", "ours-B": "4.00"}
     world.stock(A=1, B=2)
-    world.fail("ours", match="/stock", status=200, delay_s=0.3, times=1)
     with world.publishing():
         asks(world, "ours", A="19.99", B="5.00")
         price(world, B=501, C=100)
@@ -95,6 +94,8 @@ def test_what_fails_is_made_good_with_the_newest_price_only_and_once(world):
     stall = world.channel("shop", skus=SKUS, prices=True)
     with world.publishing() as publisher:
         begun(publisher, "shop")
+        read = [r["path"] for r in world.apps["shop"].requests if r["method"] == "GET"]
+        assert read.count("/prices") == read.count("/currency") == 1
         world.fail("shop", match="/prices", status=0, after=True)  # it takes effect, and its answer is lost
         price(world, A=100)
         wait_until(lambda: stall.heard.count("prices") == 2)
@@ -190,7 +191,7 @@ def test_what_is_refused_or_changed_by_others_is_seen_and_made_good(world):
             "SELECT kind, data->>'sentence' FROM event WHERE kind LIKE 'prices%' ORDER BY kind"
         ).fetchall()
     assert rows[0] == ("prices.drifted", "shop asked another price than ours for 1 of 1 listings")
-    assert rows[1] == ("prices.failed", "shop, 1 of 1 prices: it does not have it any more")
+    assert ("prices.failed", "shop, 1 of 2 prices: it does not have it any more") in rows
 
 
 def test_a_price_behind_a_channel_that_is_never_quiet_gets_a_turn_a_minute():

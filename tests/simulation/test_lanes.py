@@ -81,6 +81,25 @@ def test_what_is_not_worth_a_rule_is_none():
     assert not avoided(learn(served, floor_minor=150.0))
 
 
+def test_what_has_ended_is_not_acted_on():
+    base = drawn(11, count=6_000)
+    for late in (False, True):
+        half = (np.arange(6_000) >= 3_000) == late
+        served = Served(
+            areas=AREAS, services=SERVICES, nodes=["berlin"], area=base.area, service=base.service,
+            node=np.zeros(6_000, np.int64), residual=base.residual + np.where((base.service == 1) & half, 2_000.0, 0.0),
+        )  # fmt: skip
+        found = avoided(learn(served, floor_minor=25.0))
+        assert found == ({(str(area), "service", "slow") for area in AREAS} if late else set())
+
+
+def test_a_policy_has_no_more_rules_than_it_may():
+    many = [lane(area=Area("DE", f"R{n}")) for n in range(300)]
+    made = preferred(PolicyIn(rules=[RuleIn(name="A"), RuleIn(name="B")]), *many)
+    assert len(made.rules) == 200
+    assert PolicyIn.model_validate(made.document()) == made
+
+
 def test_too_little_says_nothing():
     assert learn(drawn(1, count=2 * BLOCKS - 1), floor_minor=0.0) == []
     assert learn(drawn(1, count=200), floor_minor=0.0, orders_min=1_000) == []
@@ -109,8 +128,8 @@ def test_money_in_other_units_is_judged_alike(scale, seed):
 
 def lane(name="slow", way="service", area=AREAS[0], is_avoided=True):
     return Lane(
-        area=area, way=way, name=name, orders=100, others=300, contrast=90.0, error=10.0, mean=80.0, low=70.0,
-        is_avoided=is_avoided,
+        area=area, way=way, name=name, orders=100, others=300, contrast=90.0, error=10.0, recent=90.0,
+        mean=80.0, low=70.0,         is_avoided=is_avoided,
     )  # fmt: skip
 
 

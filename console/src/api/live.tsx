@@ -1,7 +1,7 @@
 /** One stream of events for the whole page: rooms say what they watch, and what is to be read again when it happens. */
 
 import { useQueryClient, type QueryKey } from "@tanstack/react-query";
-import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { session } from "./session";
 import { follow, type StreamEvent } from "./sse";
 import { Gatherer } from "./gatherer";
@@ -31,20 +31,21 @@ export function LiveProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
   const [state, setState] = useState<State>("connecting");
   const [kinds, setKinds] = useState("");
-  const watches = useMemo(() => new Set<Watch>(), []);
+  const watches = useRef(new Set<Watch>());
   const isVisible = useVisible();
 
   const register = useMemo(
     () => (watch: Watch) => {
-      watches.add(watch);
-      const collect = () => setKinds([...new Set([...watches].flatMap((each) => each.kinds))].sort().join(","));
+      const all = watches.current;
+      all.add(watch);
+      const collect = () => setKinds([...new Set([...all].flatMap((each) => each.kinds))].sort().join(","));
       collect();
       return () => {
-        watches.delete(watch);
+        all.delete(watch);
         collect();
       };
     },
-    [watches],
+    [],
   );
 
   useEffect(() => {
@@ -52,7 +53,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
     const stop = new AbortController();
     const gatherer = new Gatherer<QueryKey>((key) => void client.invalidateQueries({ queryKey: key }));
     const happened = (event: StreamEvent) => {
-      for (const watch of watches) if (isOf(event.type, watch.kinds)) for (const key of watch.keys) gatherer.add(key);
+      for (const watch of watches.current) if (isOf(event.type, watch.kinds)) for (const key of watch.keys) gatherer.add(key);
     };
     // Leaving a room and entering the next changes the kinds twice: one stream, not three.
     const timer = setTimeout(() => {
@@ -73,7 +74,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       gatherer.stop();
       stop.abort();
     };
-  }, [kinds, isVisible, client, watches]);
+  }, [kinds, isVisible, client]);
 
   return (
     <Register value={register}>

@@ -32,14 +32,10 @@ export function Shell({ children }: { children: ReactNode }) {
   const text = useText();
   const { pathname } = useAddress();
   const main = useRef<HTMLElement>(null);
-  const isFirst = useRef(true);
 
   useEffect(() => {
     const room = ROOMS.find((each) => isIn(each, pathname));
     document.title = room === undefined ? "onhand" : `${text(room.name)} · onhand`;
-    // Whoever reads by ear or goes by keyboard begins at the title of the room that was entered.
-    if (!isFirst.current) main.current?.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
-    isFirst.current = false;
   }, [pathname, text]);
 
   return (

@@ -3,6 +3,16 @@
 import { useCallback, useSyncExternalStore, type AnchorHTMLAttributes, type MouseEvent } from "react";
 
 const listeners = new Set<() => void>();
+let isEntering = false;
+addEventListener("popstate", () => (isEntering = true));
+
+/** Whether a room is being entered from another, once: its title is then where keyboard and screen reader begin. */
+export function takeEntrance(): boolean {
+  const entering = isEntering;
+  isEntering = false;
+  return entering;
+}
+
 const here = () => location.pathname + location.search;
 
 function subscribe(listener: () => void): () => void {
@@ -20,7 +30,10 @@ export function navigate(to: string, { replace = false } = {}): void {
   const moved = to.split("?")[0] !== location.pathname;
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
-  if (moved) scrollTo(0, 0);
+  if (moved) {
+    isEntering = true;
+    scrollTo(0, 0);
+  }
   for (const listener of listeners) listener();
 }
 

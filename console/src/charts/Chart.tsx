@@ -31,7 +31,7 @@ export function Chart({ summary, option, height, table }: Props) {
     const element = place.current;
     if (element === null) return;
     let isGone = false;
-    let close = () => undefined as void;
+    let close: (() => void) | undefined;
     void import("./echarts").then(({ init }) => {
       if (isGone) return;
       const chart = init(element);
@@ -45,7 +45,7 @@ export function Chart({ summary, option, height, table }: Props) {
     });
     return () => {
       isGone = true;
-      close();
+      close?.();
     };
   }, [option, shown]);
   return (

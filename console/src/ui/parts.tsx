@@ -1,7 +1,7 @@
 /** The plain parts that all rooms are made of. */
 
-import type { ReactNode } from "react";
-import { Link } from "../app/router";
+import { useEffect, useRef, type ReactNode } from "react";
+import { Link, takeEntrance } from "../app/router";
 
 export type Tone = "good" | "warn" | "bad" | "accent" | "quiet";
 
@@ -57,11 +57,17 @@ export function Stat({ label, value, under, tone, to }: StatProps) {
 }
 
 export function Head({ title, crumb, beside }: { title: ReactNode; crumb?: ReactNode; beside?: ReactNode }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (takeEntrance()) heading.current?.focus({ preventScroll: true });
+  }, []);
   return (
     <div className="head">
       <div>
         {crumb !== undefined && <span className="crumb">{crumb}</span>}
-        <h1 tabIndex={-1}>{title}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {title}
+        </h1>
       </div>
       {beside !== undefined && <div className="row">{beside}</div>}
     </div>

@@ -624,6 +624,7 @@ _RAILS: Json = {
     "currency": "EUR", "money_per_hour_minor": 50_000, "units_per_hour": 500, "orders_per_hour": None,
     "money_per_action_minor": None, "units_per_action": 60, "orders_per_action": None, "confidence_min": 0.9,
     "gain_per_cost_min": 0.0, "cool_down_s": 3_600, "own_s": 86_400, "data_age_max_s": 172_800, "hold_out_share": 0.1,
+    "correction_max": 0.5,
     "freezes": [{"from": "2026-11-26T00:00:00Z", "until": "2026-12-01T00:00:00Z", "note": "Black Friday"}],
 }  # fmt: skip
 _PROPOSED: str = "proposal:019cae2a-8c30-7000-9b1e-2f6d7a80c915"
@@ -761,7 +762,8 @@ ANSWERS: dict[str, object] = {
                 "until": _PLACED, "currency": "EUR", "floor_minor": 25.0, "orders": 18_220,
                 "lanes": [
                     {"area": "DE-80", "way": "service", "name": "economy", "orders": 812, "others": 1_944,
-                     "contrast_minor": 92.4, "error_minor": 14.1, "mean_minor": 88.0, "low_minor": 70.6,
+                     "contrast_minor": 92.4, "error_minor": 14.1, "recent_minor": 96.0,
+                     "mean_minor": 88.0, "low_minor": 70.6,
                      "is_avoided": True}
                 ],
                 "evidence": {

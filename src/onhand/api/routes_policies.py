@@ -186,6 +186,7 @@ class LaneOut(BaseModel):
     others: Annotated[int, Field(description="orders that went another way")]
     contrast_minor: Annotated[float, Field(description="that it cost more beyond its promise, as measured")]
     error_minor: Annotated[float, Field(description="standard error of that")]
+    recent_minor: Annotated[float, Field(description="as measured in the later half of the period")]
     mean_minor: Annotated[float, Field(description="after shrinkage towards nothing")]
     low_minor: Annotated[float, Field(description="lower 90 % limit of that")]
     is_avoided: bool

@@ -292,6 +292,7 @@ class PricePublisher:
             if is_due:
                 prices.book.revive()
                 await self._in_thread(self._save_read, account, drift, prices.book.stored(known))
+                prices.read_at = began + self._read_every_s  # `look` has asked for it all the while
         except (Unavailable, Refused) as error:
             # One that will not tell is written to all the same; one that cannot be reached is asked again.
             if isinstance(error, Refused):

@@ -17,9 +17,10 @@ v = (B-1)/B sum_b (contrast_-b - mean)^2, with B - 1 degrees of freedom.
 **Shrinkage.** Contrasts are draws around 0 with variance tau^2 (DerSimonian and Laird 1986, by moments about the known
 mean 0): the posterior of one has mean m = c tau^2/(tau^2+v) and variance tau^2 v/(tau^2+v).
 
-**Acting.** A lane is avoided when the lower 90 % limit of its posterior is above the floor, and its contrast is above 0
-by Holm's procedure (1979) at 5 % over all lanes that are looked at: with no difference anywhere, nothing is proposed in
-19 of 20 looks.
+**Acting.** A lane is avoided when the lower 90 % limit of its posterior is above the floor, its contrast in the later
+half of the period is too (what has ended is not acted on), and its contrast over all of it is above 0 by Holm's
+procedure (1979) at 5 % over all lanes that are looked at: with no difference anywhere, nothing is proposed in 19 of 20
+looks.
 """
 
 import math
@@ -49,6 +50,9 @@ RULE: Final = "learned "
 KEPT: Final = timedelta(days=180)
 """After which a lane that was left is tried again: what nobody uses, nobody learns of."""
 
+_Found = tuple["Area", Way, str, int, int, float, float, float]
+"""(area, way, name, orders, others, contrast, error, contrast of the later half)"""
+_RULES_MAX: Final = 200  # of a policy
 _PLAIN: Final = re.compile(r"[\w.'-]?[\w .'-]{0,99}")
 _LIMIT: Final = 1.2816  # of a normal distribution, 90 %
 _ORDERS_MIN: Final = 30
@@ -118,7 +122,7 @@ class Served:
 class Lane:
     """What is known of one way to one area, in minor units an order against the other ways there.
 
-    contrast, error  as measured, and its standard error
+    contrast, error  as measured, and its standard error; recent: the contrast in the later half
     mean, low        after shrinkage, and its lower 90 % limit
     is_avoided       it is sure to cost more than the floor
     """
@@ -130,6 +134,7 @@ class Lane:
     others: int
     contrast: float
     error: float
+    recent: float
     mean: float
     low: float
     is_avoided: bool
@@ -145,13 +150,14 @@ class Lane:
         return {
             "area": str(self.area), "way": self.way, "name": self.name, "orders": self.orders, "others": self.others,
             "contrast_minor": round(self.contrast, 1), "error_minor": round(self.error, 1),
-            "mean_minor": round(self.mean, 1), "low_minor": round(self.low, 1), "is_avoided": self.is_avoided,
+            "recent_minor": round(self.recent, 1), "mean_minor": round(self.mean, 1),
+            "low_minor": round(self.low, 1), "is_avoided": self.is_avoided,
         }  # fmt: skip
 
 
 def learn(served: Served, *, floor_minor: float, orders_min: int = _ORDERS_MIN) -> list[Lane]:
     """All lanes that can be compared, the dearest first. floor_minor: what is not worth a rule."""
-    found: list[tuple[Area, Way, str, int, int, float, float]] = []
+    found: list[_Found] = []
     if len(served) >= 2 * BLOCKS:
         block = np.arange(len(served)) * BLOCKS // len(served)
         found = _contrasts(served, "service", served.services, served.service, served.node, block, orders_min)
@@ -161,8 +167,8 @@ def learn(served: Served, *, floor_minor: float, orders_min: int = _ORDERS_MIN) 
 
 def _contrasts(
     served: Served, way: Way, names: Sequence[str], mine: Int64, other: Int64, block: Int64, orders_min: int
-) -> list[tuple[Area, Way, str, int, int, float, float]]:
-    found: list[tuple[Area, Way, str, int, int, float, float]] = []
+) -> list[_Found]:
+    found: list[_Found] = []
     for number, area in enumerate(served.areas):
         rows = np.flatnonzero(served.area == number)
         strata, stratum = np.unique(other[rows], return_inverse=True)
@@ -183,8 +189,9 @@ def _contrasts(
     return found
 
 
-def _jackknife(n1: Float64, s1: Float64, n0: Float64, s0: Float64) -> tuple[float, float] | None:
-    """(contrast, standard error) from counts and sums by [stratum, block]; None: it cannot be told."""
+def _jackknife(n1: Float64, s1: Float64, n0: Float64, s0: Float64) -> tuple[float, float, float] | None:
+    """(contrast, standard error, contrast of the later half), from counts and sums by [stratum, block]; None: it cannot
+    be told."""
 
     def contrast(n1: Float64, s1: Float64, n0: Float64, s0: Float64) -> Float64:
         weight = n1 * n0 / np.maximum(n1 + n0, 1.0)
@@ -195,13 +202,14 @@ def _jackknife(n1: Float64, s1: Float64, n0: Float64, s0: Float64) -> tuple[floa
     sums = [x.sum(axis=1, keepdims=True) for x in (n1, s1, n0, s0)]
     without = contrast(*(whole - part for whole, part in zip(sums, (n1, s1, n0, s0), strict=True)))
     whole = float(contrast(*sums)[0])
-    if np.isnan(without).any() or math.isnan(whole):
+    recent = float(contrast(*(x[:, BLOCKS // 2 :].sum(axis=1, keepdims=True) for x in (n1, s1, n0, s0)))[0])
+    if np.isnan(without).any() or math.isnan(whole) or math.isnan(recent):
         return None
     variance = (BLOCKS - 1) / BLOCKS * float(((without - without.mean()) ** 2).sum())
-    return (whole, math.sqrt(variance)) if variance > 0 else None
+    return (whole, math.sqrt(variance), recent) if variance > 0 else None
 
 
-def _judged(found: Sequence[tuple[Area, Way, str, int, int, float, float]], floor_minor: float) -> list[Lane]:
+def _judged(found: Sequence[_Found], floor_minor: float) -> list[Lane]:
     if not found:
         return []
     contrast, error = np.array([row[5] for row in found]), np.array([row[6] for row in found])
@@ -213,9 +221,10 @@ def _judged(found: Sequence[tuple[Area, Way, str, int, int, float, float]], floo
     lanes = [
         Lane(
             area=area, way=way, name=name, orders=orders, others=others, contrast=c, error=e,
-            mean=float(mean[n]), low=float(low[n]), is_avoided=bool(is_sure[n] and low[n] > floor_minor),
+            recent=recent, mean=float(mean[n]), low=float(low[n]),
+            is_avoided=bool(is_sure[n] and min(low[n], recent) > floor_minor),
         )
-        for n, (area, way, name, orders, others, c, e) in enumerate(found)
+        for n, (area, way, name, orders, others, c, e, recent) in enumerate(found)
     ]  # fmt: skip
     return sorted(lanes, key=lambda lane: (-lane.low, lane.area, lane.way, lane.name))
 
@@ -247,8 +256,9 @@ def preferring(
     kept = [rule for rule in policy.rules if rule.name.startswith(RULE) and _is_young(rule, today)]
     own = [rule for rule in policy.rules if not rule.name.startswith(RULE)] or [RuleIn(name="Everything else")]
     avoided: dict[Area, dict[Way, list[str]]] = {}
-    for lane in lanes:
-        if lane.is_avoided:
+    areas_max = (_RULES_MAX - len(own) - len(kept)) // len(own)
+    for lane in lanes:  # the dearest first
+        if lane.is_avoided and (lane.area in avoided or len(avoided) < areas_max):
             avoided.setdefault(lane.area, {}).setdefault(lane.way, []).append(lane.name)
     for area, ways in avoided.items():  # what was left there before is left still
         for name in {name for rule in kept if _area_of(rule) == str(area) for name in _names_of(rule)}:

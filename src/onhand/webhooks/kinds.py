@@ -65,6 +65,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "plan.made": "a plan was run and its proposals were written",
         "playbook.changed": "a version of a playbook was written",
         "policy.changed": "a version of a policy was written, promoted or rolled back",
+        "policy.proposed": "lanes learned from history were put into a draft of a policy, to be tried in shadow",
         "price.throttled": "a playbook raised a price so that stock lasts, or put it back",
         "proposal.approved": "a proposal is done, by a person or by the autopilot",
         "proposal.dismissed": "a person decided against a proposal",

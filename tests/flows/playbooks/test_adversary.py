@@ -7,7 +7,7 @@ import pytest
 from onhand.autopilot.model import Action, Domain, Guardrails
 from onhand.base.actor import SYSTEM, Actor
 from onhand.flows.autopilot.permit import permit
-from onhand.flows.autopilot.switch import set_domain
+from onhand.flows.autopilot.switch import set_domain, stop_or_resume
 from onhand.flows.playbooks.commands import set_playbook, undo_runs
 
 from .scenes import SCENES, ordered, prepare
@@ -86,6 +86,21 @@ def test_an_incident_that_comes_back_does_not_promise_later_and_later(merchant):
     assert promised() == first - timedelta(days=2)
 
 
+def test_what_was_promised_for_a_day_long_gone_is_promised_anew_and_judged_later(merchant):
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    merchant.stock("berlin", A=5)
+    ordered(merchant, ("A", 1), n=0)
+    let(t, *Domain)
+    merchant.now += timedelta(days=30)
+    only(t, "carrier-lane-slow", "lane_slow", "do: reroute", "do: re_promise, days: 2")
+    t.incident("lane_slow", LANE)
+    t.turn()
+    assert [row.split(" {")[0] for row in t.trace()][1] == "carrier-lane-slow 2.1 re_promise: done", t.trace()
+    rows = merchant.rows("SELECT kind, judge_at FROM autopilot_target")
+    assert rows == [("re_promise", merchant.now + timedelta(days=1))]
+
+
 def test_a_price_is_looked_at_again_after_its_time_and_not_at_once(merchant):
     t = prepare(merchant)
     merchant.stock("berlin", A=500)  # lasts for now
@@ -149,6 +164,7 @@ def test_steps_of_one_run_do_not_stop_each_other_and_others_are_kept_off(merchan
     assert [row.split(" (")[0].split(" {")[0] for row in t.trace()] == [
         "phantom-stock 1.1 request_count: done", "phantom-stock 2.1 quarantine_stock: done",
     ]  # fmt: skip
+    assert [merchant.position("A", node)[1] for node in ("berlin", "munich")] == [20, 5]
     # Each of the positions is owned, not only the first.
     for node in ("berlin", "munich"):
         action = Action(domain=Domain.PRICE, key=("item_node", "A", node), reference=f"proposal:{node}")
@@ -171,6 +187,29 @@ def test_what_another_domain_has_acted_on_is_left_out_and_the_rest_is_done(merch
     )  # fmt: skip
     t.turn()
     assert merchant.position("A", "berlin")[1] == 20 and merchant.position("A", "munich")[1] == 0
+
+
+def test_what_was_stopped_goes_on_where_it_stood_when_that_is_over(merchant):
+    """Also what rested on old evidence when there is new one: a refusal that passes by itself is waited for."""
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    let(t, *Domain)
+    incident = SCENES["phantom-stock"](t)()
+    with merchant.db.connection() as conn:
+        stop_or_resume(merchant.db, conn, stopped=True, now=merchant.now, by=SYSTEM)
+    t.turn()
+    t.later(minutes=30)
+    assert t.trace() == [] and t.runs()[0][1:3] == ("ready", 1) and "stopped" in t.runs()[0][3]
+    with merchant.db.connection() as conn:
+        stop_or_resume(merchant.db, conn, stopped=False, now=merchant.now, by=SYSTEM)
+    merchant.now += timedelta(days=3)
+    t.turn()
+    assert t.trace() == [] and "too old" in t.runs()[0][3]
+    with merchant.db.connection() as conn:
+        conn.execute("UPDATE incident SET seen_at = %s WHERE incident_id = %s", (merchant.now, incident))
+    t.later(minutes=6)
+    assert t.runs()[0][1:4] == ("standing", 4, None)
+    assert {row.split(": ")[1].split(" ")[0] for row in t.trace()} == {"done"}
 
 
 def test_every_scene_is_left_alone_when_what_it_rests_on_is_old(merchant):

@@ -7,6 +7,7 @@ import pytest
 
 from onhand.base.actor import SYSTEM, Actor
 from onhand.costs import store
+from onhand.db.migrate import migrations
 from onhand.flows.costs.follow import follow_costs
 from onhand.flows.fulfil import ship
 from onhand.flows.playbooks.commands import undo_runs
@@ -175,3 +176,23 @@ def test_the_invariant_sees_a_cent_that_is_booked_otherwise_than_recorded(mercha
         conn.execute("UPDATE run_step SET cost_minor = 0")
         conn.execute("DELETE FROM cost_entry WHERE term = 'expedite'")
     assert merchant.rows(broken) == [(0,)]
+
+
+def test_the_migration_books_what_was_recorded_before_it(merchant):
+    t = prepare(merchant)
+    happens = [SCENES[name](t) for name in ("inbound-late", "demand-spike")]
+    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "orders: 9")
+    only(t, "demand-spike", "demand_spike", "do: transfer, units: 15", "units: 15")
+    ids = [happen() for happen in happens]
+    t.turn()
+    undo_runs(merchant.state, ids[1], by=BY)
+    t.turn()
+    before = booked(t)
+    assert before == {("inbound_late", "expedite"): 900}, "and what was called back costs nothing"
+    text = next(m.sql for m in migrations() if m.number == 36).decode()
+    with merchant.db.connection() as conn:
+        conn.execute("DELETE FROM cost_entry")
+        for statement in text.split(";\n"):
+            if (at := statement.find("INSERT INTO cost_entry")) >= 0:
+                conn.execute(statement[at:].encode())
+    assert booked(t) == before

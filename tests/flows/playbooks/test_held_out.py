@@ -12,7 +12,8 @@ from onhand.flows.autopilot.permit import permit
 from onhand.flows.autopilot.switch import set_domain, stop_or_resume
 from onhand.flows.playbooks.commands import approve_step, set_playbook, undo_runs
 
-from .scenes import ordered, prepare
+from .scenes import SCENES, ordered, prepare
+from .test_shipped import through
 from .world import Trouble
 
 BY = Actor(key_id=7, reason="it was wrong")
@@ -203,3 +204,55 @@ def test_a_step_that_makes_things_worse_goes_back_to_people(many):
     assert now_is == "recommend" and "it is not sure that they saved anything" in why
     ((data,),) = many.merchant.rows("SELECT data FROM event WHERE kind = 'autopilot.returned'")
     assert data["domain"] == "reroute"
+
+
+JUDGED = {
+    "carrier-lane-slow": {"reroute", "re_promise"}, "channel-silent": {"raise_gate"},
+    "demand-spike": {"transfer", "shrink_listing", "throttle_price"}, "oversell": {"substitute"},
+    "phantom-stock": {"quarantine_stock", "reroute"}, "shipment-late": {"re_promise"},
+}  # fmt: skip
+NEVER_HELD_OUT = {"re_promise"}
+
+
+@pytest.mark.broken_invariants  # orders that nobody ships, and a clock that is put forward
+@pytest.mark.parametrize("name", JUDGED)
+def test_every_step_that_can_be_told_of_is_judged_by_what_came_of_it(merchant, name):
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    happens = SCENES[name](t)
+    for domain in Domain:
+        let(t, domain, hold_out_share=0.0, data_age_max_s=2_592_000)
+    through(t, happens())
+    rows = merchant.rows("SELECT kind, stake_minor, gain_minor, held_out FROM autopilot_target")
+    assert {kind for kind, *_ in rows} == JUDGED[name], t.trace()
+    assert all(0 < stake <= 18_000 and gain <= stake and not held_out for _, stake, gain, held_out in rows)
+    merchant.now += timedelta(days=60)
+    assert judge_actions(merchant.db, merchant.now) == len(rows)
+    assert judge_actions(merchant.db, merchant.now) == 0
+    assert merchant.rows("SELECT count(*) FROM autopilot_target WHERE lost_minor IS NULL AND void IS NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_is_held_out_stays_as_it_is_and_no_other_run_touches_it(merchant, monkeypatch, name):
+    """All of it, by chance."""
+    monkeypatch.setattr("onhand.flows.playbooks.base.is_drawn", lambda key, share, *, seed: share > 0)
+    prepare(merchant)
+    t = Trouble(merchant, permit=permit)
+    happens = SCENES[name](t)
+    for domain in Domain:
+        let(t, domain, hold_out_share=0.1, data_age_max_s=2_592_000)
+    before = t.everything()
+    incident_id = happens()
+    through(t, incident_id)
+    outcomes = dict(merchant.rows("SELECT kind, min(outcome) FROM run_step GROUP BY 1"))
+    expected = JUDGED[name] - NEVER_HELD_OUT
+    assert {kind for kind, outcome in outcomes.items() if outcome == "held_out"} == expected
+    held = merchant.rows("SELECT DISTINCT kind FROM autopilot_target WHERE held_out")
+    assert {kind for (kind,) in held} == expected
+    after = t.everything()
+    same = ["stock", "prices", "channels", "held", "inbound", "lines"]
+    if name != "oversell":  # its last step cancels, with a yes
+        assert {what: after[what] for what in same} == {what: before[what] for what in same}
+    undo_runs(merchant.state, incident_id, by=BY)
+    t.turn()
+    assert t.everything() == before

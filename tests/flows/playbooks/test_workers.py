@@ -139,7 +139,7 @@ def test_kill_9_in_any_step_of_any_playbook_is_done_once_or_taken_back_once(
             with copied(admin, server_url, world, f"{world}_{n + 1}") as copy:
                 child = processes.Process(target=live, args=(copy, now, incident_id, die_at))
                 child.start()
-                child.join(60)
+                child.join(300)
                 assert child.exitcode == -signal.SIGKILL, passed[die_at - 1]
                 _, *seen = live(copy, now, incident_id, None)
                 assert seen == expected, f"killed {passed[die_at - 1]}"

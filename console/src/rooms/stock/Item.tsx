@@ -187,7 +187,7 @@ function waterfall(steps: readonly Step[], ats: number, names: string[], colours
   const label = { color: colours.ink, fontFamily: "Geist Variable, sans-serif" };
   return {
     animationDuration: 250,
-    grid: { left: 8, right: 56, top: 10, bottom: 8, containLabel: true },
+    grid: { left: 8, right: 56, top: 10, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: { show: false },
     xAxis: { type: "value", splitLine: { lineStyle: { color: colours.line } }, axisLabel: { ...label, color: colours.soft } },
     yAxis: {

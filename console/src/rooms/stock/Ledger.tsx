@@ -79,7 +79,7 @@ export function Ledger({ sku }: { sku: string }) {
                 </thead>
                 <tbody>
                   {rows.map((entry) => (
-                    <tr key={entry.entry_id + entry.node}>
+                    <tr key={`${entry.entry_id} ${entry.node}`}>
                       <td className="nowrap soft" title={format.moment(entry.occurred_at)}>
                         {format.day(entry.recorded_at)} {format.time(entry.recorded_at)}
                       </td>

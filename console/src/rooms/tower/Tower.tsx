@@ -170,12 +170,11 @@ function NetworkPanel() {
           <Suspense fallback={<Skeleton lines={10} />}>
             <NetworkMap
               nodes={data.rows
-                .filter((node) => node.latitude != null && node.longitude != null)
                 .map((node) => ({
                   code: node.code,
                   name: node.name,
-                  latitude: node.latitude ?? 0,
-                  longitude: node.longitude ?? 0,
+                  latitude: node.latitude,
+                  longitude: node.longitude,
                   load: loads.get(node.code) ?? null,
                 }))}
               flows={flows}

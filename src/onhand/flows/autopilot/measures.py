@@ -26,8 +26,8 @@ LET_DOWN: Final = 0.5
 """Of what an order earns, for a customer who was let down, where the policy has no dearer price of being late."""
 # Causes of costs that no step about late or missing goods could have spared.
 _NOT_OURS: Final = (CUSTOMER, HELD, RETURNED, INVOICE, SURCHARGE)
-# Whoever tells of deliveries has told of one lately.
-_TELLS_WITHIN: Final = timedelta(days=60)
+# A carrier that tells of deliveries has told of one that left about as long ago.
+_AROUND: Final = timedelta(days=3)
 # Clocks of those that place orders and of ids are not ours.
 _ID_SLACK: Final = timedelta(hours=1)
 
@@ -41,7 +41,7 @@ def order_lost(conn: Connection[TupleRow], target: DueTarget) -> int | str:
     """
     values = {
         "order_id": target.key[1], "since": target.at, "not_ours": list(_NOT_OURS), "rate": 1 - MARGIN_RATE,
-        "tells_since": target.judge_at - _TELLS_WITHIN,
+        "around": _AROUND,
     }  # fmt: skip
     with conn.cursor(row_factory=dict_row) as rows:
         found = rows.execute(SQL["order_outcome"], values).fetchone()

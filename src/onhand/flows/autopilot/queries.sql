@@ -34,9 +34,10 @@ FROM (
 SELECT o.status,
        (SELECT max(delivered_at) FROM shipment s WHERE s.order_id = o.order_id) AS delivered_at,
        EXISTS (SELECT FROM shipment s WHERE s.order_id = o.order_id) AS is_shipped,
-       EXISTS (
+       o.status NOT IN ('delivered', 'cancelled') AND EXISTS (
            SELECT FROM shipment s JOIN shipment t ON t.carrier IS NOT DISTINCT FROM s.carrier
-           WHERE s.order_id = o.order_id AND t.delivered_at >= %(tells_since)s
+               AND t.shipped_at BETWEEN s.shipped_at - %(around)s::interval AND s.shipped_at + %(around)s::interval
+           WHERE s.order_id = o.order_id AND t.delivered_at IS NOT NULL
        ) AS is_told,
        coalesce((
            SELECT sum(c.minor) FROM cost_entry c

@@ -1,6 +1,6 @@
 -- name: served
 -- Fulfilments all of whose shipments have come, with what they cost beyond what was promised for them, in order of time.
--- What costs more because another node had rejected it is no fault of the one that stepped in: it is left out.
+-- What was sourced again is left out: the time that was lost is no fault of the one that stepped in.
 SELECT f.order_id::text, f.fulfilment_no, f.service, n.code, o.currency,
        o.request::json -> 'destination' ->> 'country', o.request::json -> 'destination' ->> 'region',
        o.request::json -> 'destination' ->> 'postal_code',
@@ -14,7 +14,7 @@ JOIN (
 ) s USING (order_id, fulfilment_no)
 JOIN cost_entry c USING (order_id, fulfilment_no)
 WHERE s.is_there AND s.came >= %(since)s AND s.came < %(until)s AND f.service IS NOT NULL
-  AND c.derived AND c.source NOT LIKE '%% rerouted'
+  AND f.plan_no = 1 AND c.derived
 GROUP BY f.order_id, f.fulfilment_no, f.service, n.code, o.currency, o.request, s.came
 ORDER BY s.came, f.order_id, f.fulfilment_no
 LIMIT %(limit)s;

@@ -60,7 +60,7 @@ maps:
 """
 COMPARING: Final = (
     DOCUMENT.replace('units: "{quantity}", key', 'units: "{quantity}", was: "{expected}", key')
-    .replace("guard: none", "guard: compare_and_set")
+    .replace("guard: none", "guard: compare_and_set", 1)
     .replace("connector: stall", "connector: comparing_stall")
 )
 

@@ -81,7 +81,7 @@ def order_target(
     at: At[Any], order: Order, *, stake_minor: int, promised: datetime | None, cost_minor: int = 0
 ) -> Target:
     """What is judged of an order: whether it came by a day, some time after that."""
-    judge_at = at.now + _NO_PROMISE if promised is None else promised + _TOLD_AFTER
+    judge_at = at.now + _NO_PROMISE if promised is None else max(promised, at.now) + _TOLD_AFTER
     basis = {"promised": None if promised is None else promised.isoformat()}
     return at.target(
         _order_key(order), stake_minor=stake_minor, judge_at=judge_at, basis=basis, cost_minor=cost_minor

@@ -58,19 +58,31 @@ UPDATE new_promise p SET withdrawn_at = %(now)s
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
 WHERE (p.order_id, p.promise_no) = (t.order_id, t.promise_no) AND p.withdrawn_at IS NULL;
 
--- name: write_messages
--- Once for the same words about the same order and promise, whatever run says them. Who has no address, was erased or
--- does not want them gets none.
-INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
-SELECT %(words)s || '/' || t.order_id || '/' || coalesce(t.promise_no::text, ''), %(run_id)s, %(step_no)s, t.order_id,
-    t.promise_no, %(template)s::jsonb, %(now)s
+-- name: stand_again
+-- What these took the place of is promised again.
+UPDATE new_promise p SET withdrawn_at = NULL
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+JOIN new_promise mine USING (order_id, promise_no) JOIN orders o USING (order_id)
+WHERE p.order_id = t.order_id AND p.promise_no < t.promise_no AND p.withdrawn_at = mine.at
+  AND p.deliver_by = o.deliver_by;
+
+-- name: write_messages
+-- Once for the same words about the same order and day, whatever run says them; what was not sent yet of a promise that
+-- was withdrawn tells of the new one. Who has no address, was erased or does not want them gets none.
+INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
+SELECT %(words)s || '/' || t.order_id || '/'
+       || coalesce(to_char(p.deliver_by AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), ''),
+    %(run_id)s, %(step_no)s, t.order_id, t.promise_no, %(template)s::jsonb, %(now)s
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+LEFT JOIN new_promise p USING (order_id, promise_no)
 JOIN orders o USING (order_id)
 JOIN customer c USING (customer_id)
 WHERE c.email IS NOT NULL AND c.erased_at IS NULL
   AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
 ORDER BY t.order_id
-ON CONFLICT (key) WHERE status <> 'dropped' DO NOTHING
+ON CONFLICT (key) WHERE status <> 'dropped' DO UPDATE
+SET promise_no = excluded.promise_no, run_id = excluded.run_id, step_no = excluded.step_no
+WHERE customer_message.status = 'due' AND customer_message.promise_no <> excluded.promise_no
 RETURNING message_id;
 
 -- name: drop_messages

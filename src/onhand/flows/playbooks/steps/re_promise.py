@@ -80,6 +80,8 @@ class RePromise:
         save(at.conn, [(o, replace(o, deliver_by=rows[o.order_id][1])) for o in still])
         ids = [*rows]
         at.conn.execute(SQL["withdraw"], {"ids": ids, "numbers": [rows[i][0] for i in ids], "now": at.now})
+        again = [o.order_id for o in still]
+        at.conn.execute(SQL["stand_again"], {"ids": again, "numbers": [rows[i][0] for i in again]})
         events = [
             (
                 "order.promised_anew",

@@ -34,7 +34,7 @@ class Transfer:
         if wanted < 1 or not named:
             return Nothing("no item at a node, or no units")
         # One position a part, by name: which ones the incident touches, and their order, may change in between.
-        ahead = sorted(key for key in named if joined(key) > (at.run.cursor or ""))
+        ahead = sorted((key for key in named if joined(key) > (at.run.cursor or "")), key=joined)
         if not ahead:
             return Nothing("it touches no further item at a node")
         sku, node = ahead[0]
@@ -52,6 +52,8 @@ class Transfer:
         from_id, source, days, unit_cost, units = way
         cost = unit_cost * units
         expected = datetime.combine(at.now.date() + timedelta(days=days), _NOON, UTC)
+        if at.left.money_minor is not None and cost > at.left.money_minor:
+            return Nothing("its limit of money is reached")
         targets: tuple[Target, ...] = ()
         if at.judges:
             found_targets = position_targets(
@@ -60,8 +62,6 @@ class Transfer:
             targets = tuple(found_targets.values())
             if not at.apart([key], lambda k: k)[0]:
                 return HeldOut(targets=targets, cursor=cursor)
-        if at.left.money_minor is not None and cost > at.left.money_minor:
-            return Nothing("its limit of money is reached")
 
         def do() -> Did:
             reference = f"PLAYBOOK-{at.run.run_id}-{at.run.step_no}-{at.run.part_no}"
