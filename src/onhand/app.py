@@ -27,6 +27,7 @@ from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
+from onhand.flows import lanes
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.autopilot.judge import judge_actions
@@ -93,6 +94,7 @@ _BATCHES, _BATCHES_WRITTEN = 4, 2
 # Jobs that a worker does, each in a process of its own.
 _WORKS = {
     simulation.KIND: simulation.WORK,
+    lanes.KIND: lanes.WORK,
     campaigns.KIND: campaigns.WORK,
     plans.KIND: plans.WORK,
     forecasts.KIND: forecasts.WORK,
@@ -304,8 +306,9 @@ class App:
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
         foretelling = threading.Thread(
-            target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True
-        )
+            target=foretell_apart, args=(self.db, stop), kwargs={"signals": self.settings.delivery_signals},
+            name="onhand forecasts", daemon=True,
+        )  # fmt: skip
         jobs.append(foretelling)
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

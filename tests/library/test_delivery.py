@@ -183,3 +183,82 @@ def test_the_example_of_the_page_predicts_what_is_on_its_way(capsys):
     on_their_way = names["history"]["delivered_at"].null_count()
     assert on_their_way > 0
     assert f"shape: ({on_their_way}, 9)" in capsys.readouterr().out
+
+
+def weathered(count=900, seed=4):
+    """(shipments, signals): where it rains on the day of the order, deliveries take twice as long."""
+    random = np.random.default_rng(seed)
+    table = shipments(count, seed).with_columns(origin_region=pl.lit("DE-BE"), destination_region=pl.lit("DE-HH"))
+    first = (ORIGIN - timedelta(days=230)).date()
+    wet = random.random(300) < 0.4
+    days = [first + timedelta(days=n) for n in range(300)]
+    on = {day: bool(of) for day, of in zip(days, wet, strict=True)}
+    factor = [2.0 if on[moment.date()] else 1.0 for moment in table["ordered_at"]]
+    took = (pl.col("delivered_at") - pl.col("ordered_at")) * pl.Series(factor)
+    # Promised for the same day: the rain of the order's day is all that is heard.
+    table = table.with_columns(
+        delivered_at=pl.col("ordered_at") + took, promised_at=pl.col("ordered_at") + timedelta(hours=20)
+    )
+    return table, pl.DataFrame({"name": "rain", "at": days, "value": wet.astype(float), "known_ahead": True})
+
+
+def test_signals_of_the_place_and_the_days_are_heard():
+    pytest.importorskip("lightgbm")
+    table, signals = weathered()
+    there = signals.with_columns(region=pl.lit("DE-HH"))
+    elsewhere = signals.with_columns(region=pl.lit("DE-BY"))
+    after = ahead(table)
+    truth = ((table["delivered_at"] - table["ordered_at"]).dt.total_seconds() / 86_400).to_numpy()
+    truth = truth[(table["ordered_at"] > ORIGIN).to_numpy()]
+
+    def lost(signals):
+        made = onhand.delivery_model(table, as_of=ORIGIN, signals=signals).predict(after)
+        return np.abs(made["q0.5"].to_numpy() - truth).mean()
+
+    deaf = lost(None)
+    assert lost(there) < 0.75 * deaf and lost(signals) < 0.75 * deaf
+    assert lost(elsewhere) == pytest.approx(deaf, rel=0.05)
+
+
+def test_signals_have_no_future_in_them():
+    """What is known of the past only is heard until the day before the order; what is known ahead until the promise."""
+    pytest.importorskip("lightgbm")
+    table, signals = weathered()
+    after = ahead(table)
+    day = after["ordered_at"].min().date()
+
+    soonest = after.filter(pl.col("ordered_at").dt.date() == day)
+    for is_ahead, from_day in ((False, day), (True, day + timedelta(days=2))):
+        told = signals.with_columns(known_ahead=pl.lit(is_ahead))
+        changed = told.with_columns(pl.when(pl.col("at") >= from_day).then(99.0).otherwise("value").alias("value"))
+        models = [onhand.delivery_model(table, as_of=ORIGIN, signals=of) for of in (told, changed)]
+        first, second = (model.predict(soonest)["q0.5"].to_list() for model in models)
+        assert first == second
+        before = told.with_columns(value=1.0 - pl.col("value"))
+        assert models[0].predict(soonest, signals=before)["q0.5"].to_list() != first, "what came before is heard"
+
+
+def test_newer_signals_are_told_when_it_predicts():
+    pytest.importorskip("lightgbm")
+    table, signals = weathered()
+    model = onhand.delivery_model(table, as_of=ORIGIN, signals=signals)
+    wet, dry = (signals.with_columns(value=pl.lit(value)) for value in (1.0, 0.0))
+    slow, quick = (model.predict(ahead(table), signals=signals)["q0.5"] for signals in (wet, dry))
+    assert (slow > quick).mean() > 0.9
+    with pytest.raises(InvalidInput, match="without any"):
+        onhand.delivery_model(table, as_of=ORIGIN, trees=False).predict(ahead(table), signals=signals)
+
+
+@pytest.mark.parametrize(
+    ("signals", "told"),
+    [
+        ({"name": ["rain"], "value": [1.0]}, "signals.at"),
+        ({"name": ["rain"], "at": ["2026-01-01"], "value": [None]}, "signals.value"),
+        ({"name": ["rain"] * 2, "at": ["2026-01-01", "2026-01-02"], "value": [1.0, 2.0], "known_ahead": [True, False]},
+         "signals.known_ahead"),
+    ],
+)  # fmt: skip
+def test_signals_that_say_too_little_are_told(signals, told):
+    with pytest.raises(InvalidInput) as error:
+        onhand.delivery_model(shipments(50), as_of=ORIGIN, trees=False, signals=pl.DataFrame(signals, strict=False))
+    assert [e.path for e in error.value.errors] == [told]

@@ -9,11 +9,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from onhand.demand import holidays
+from onhand.demand.correct import day_after
+from onhand.demand.model import Scope
+from onhand.demand.signals import Known, resolve
 from onhand.errors import FieldError, InvalidInput
 from onhand.fulfilment.delivery import learn
 from onhand.fulfilment.delivery.levels import LEVELS
 from onhand.fulfilment.delivery.model import Float64, Shipments
-from onhand.library.tables import Frame, same_library, series_of
+from onhand.fulfilment.delivery.signals import AHEAD_DAYS, PAST_DAYS, with_signals
+from onhand.library.tables import Frame, read, same_library, series_of
 
 _Sort = Literal["quantity", "kind"]
 _US_PER_DAY: Final = 86_400_000_000
@@ -22,6 +27,7 @@ _PLACES: Final = {
 }  # fmt: skip
 _MOMENTS: Final = ("ordered_at", "promised_at", "handed_over_at", "delivered_at", "scanned_at")
 _NEEDED: Final = ("shipment_id", "ordered_at", "promised_at", *_PLACES)
+_ENDS: Final = ("origin", "destination")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +36,16 @@ class DeliveryModel:
 
     _model: learn.DeliveryModel
     _sorts: Mapping[str, _Sort]
+    _signals: Sequence[Known] | None
 
-    def predict(self, shipments: Frame, *, quantiles: Sequence[float] = LEVELS, as_of: datetime | None = None) -> Any:
+    def predict(
+        self,
+        shipments: Frame,
+        *,
+        quantiles: Sequence[float] = LEVELS,
+        as_of: datetime | None = None,
+        signals: Frame | None = None,
+    ) -> Any:
         """Days from the order to the delivery of each shipment, and its chance to be late.
 
         shipments  the columns of the history; of features that it has not, nothing is known. handed_over_at, where it
@@ -39,6 +53,7 @@ class DeliveryModel:
         quantiles  levels in (0, 1)
         as_of      a moment at which none of them is delivered; without it each is only known not to be delivered by
                    its scanned_at and handed_over_at, and a new order not to be delivered when it is made
+        signals    as they are known now, of a model that has learned with signals; None: those it has learned with
 
         Returns a frame of the same library, a row a shipment as they came: shipment_id, q0.05 ... q0.95 (by level;
         days from ordered_at, rising), p_late (after promised_at; missing without a promise). Raises InvalidInput.
@@ -47,7 +62,10 @@ class DeliveryModel:
         if not len(levels) or levels[0] <= 0 or levels[-1] >= 1:
             raise InvalidInput.at("quantiles", "expected levels between 0 and 1, such as 0.05")
         table = _Table(shipments, "shipments")
-        read = table.shipments(self._sorts)
+        if signals is not None and self._signals is None:
+            raise InvalidInput.at("signals", "the model has learned without any: give them to delivery_model too")
+        heard = self._signals if signals is None else _read_signals(signals)
+        read = table.shipments(self._sorts, heard)
         gone = np.fmax(table.days("scanned_at"), np.nan_to_num(read.handed_over))
         if as_of is not None:
             gone = np.fmax(gone, _day_of(as_of) - read.start)
@@ -57,8 +75,9 @@ class DeliveryModel:
 
 
 def delivery_model(
-    history: Frame, *, as_of: datetime | None = None, trees: bool | None = None, seed: int = 0
-) -> DeliveryModel:
+    history: Frame, *, signals: Frame | None = None, as_of: datetime | None = None, trees: bool | None = None,
+    seed: int = 0,
+) -> DeliveryModel:  # fmt: skip
     """Learn from shipments how long deliveries take, and how often they come late.
 
     history  shipment_id, ordered_at, promised_at (empty: nothing was promised), origin_latitude, origin_longitude,
@@ -68,6 +87,11 @@ def delivery_model(
              delivered_at is empty for shipments on their way: with them the model sees that deliveries slow down
              before the slow ones are there. Leave out shipments that were cancelled. A history of delivered shipments
              only is allowed for: the slow ones among the last are missing
+    signals  name, at (a date), value, and maybe region and known_ahead (truth values; missing: not): series that may
+             explain it, such as the weather. A region is one that the shipments have in the columns origin_region and
+             destination_region, an empty one is everywhere. Of a signal known ahead a shipment hears the days until
+             its promise, at most fourteen, of others the seven days before it is ordered. Public holidays are among
+             them where regions are such as DE or DE-BE. Only trees hear signals
     as_of    the moment of which this is the knowledge: what was ordered, handed over or delivered later counts as not
              yet. None: the last moment in the history
     trees    whether boosted trees forecast (extra `forecast`), or lanes alone; None: trees if they are installed
@@ -79,7 +103,8 @@ def delivery_model(
     if "delivered_at" not in table.names:
         raise InvalidInput.at("history.delivered_at", "the column is missing; leave it empty for those on their way")
     sorts = table.sorts()
-    read = table.shipments(sorts)
+    heard = None if signals is None else _read_signals(signals)
+    read = table.shipments(sorts, heard)
     if (read.days < 0).any():
         first = table.ids[int(np.argmax(read.days < 0))]
         raise InvalidInput.at(
@@ -94,7 +119,9 @@ def delivery_model(
         kinds=read.kinds,
     ).rows(read.start <= now)  # fmt: skip
     try:
-        return DeliveryModel(_model=learn.DeliveryModel(known, now, trees=trees, seed=seed), _sorts=sorts)
+        return DeliveryModel(
+            _model=learn.DeliveryModel(known, now, trees=trees, seed=seed), _sorts=sorts, _signals=heard
+        )
     except ValueError as error:
         raise InvalidInput.at("history", str(error)) from None
 
@@ -138,15 +165,34 @@ class _Table:
             made[name] = "quantity" if column.dtype.is_numeric() or _is(column, pl.Boolean) else "kind"
         return made
 
-    def shipments(self, sorts: Mapping[str, _Sort]) -> Shipments:
+    def shipments(self, sorts: Mapping[str, _Sort], signals: Sequence[Known] | None) -> Shipments:
+        """signals  None: there are none; otherwise public holidays come to them."""
         places = [self._degrees(name) for name in _PLACES]
-        return Shipments(
+        made = Shipments(
             start=self._start, promised=self.days("promised_at"), days=self.days("delivered_at"),
             origin=np.column_stack(places[:2]), destination=np.column_stack(places[2:]),
             handed_over=np.maximum(self.days("handed_over_at"), 0.0),
             numbers={name: self._numbers(name) for name, sort in sorts.items() if sort == "quantity"},
             kinds={name: self._texts(name) for name, sort in sorts.items() if sort == "kind"},
         )  # fmt: skip
+        return made if signals is None or not len(made) else self._hearing(made, signals)
+
+    def _hearing(self, shipments: Shipments, signals: Sequence[Known]) -> Shipments:
+        texts = [self._texts(f"{end}_region") for end in _ENDS]
+        regions, series = np.unique(np.concatenate(texts), return_inverse=True)
+        named = pl.DataFrame(
+            {"region": [str(region) or None for region in regions], "sku": None, "category": None, "node": None},
+            schema=dict.fromkeys(("region", "sku", "category", "node"), pl.String),
+        )
+        first = day_after(int(shipments.start.min()) - PAST_DAYS)
+        until = day_after(int(shipments.start.max()) + AHEAD_DAYS + 1)
+        holiday = holidays.holidays([str(region) for region in regions], first, until)
+        known, past = (
+            resolve(of, named, first=first, until=until)
+            for of in ([*(s for s in signals if s.known_ahead), *holiday], [s for s in signals if not s.known_ahead])
+        )
+        ends = series.reshape(len(_ENDS), len(shipments)).astype(np.int64)
+        return with_signals(shipments, dict(zip(_ENDS, ends, strict=True)), known, past)
 
     def days(self, name: str) -> Float64:
         """float64[n] from ordered_at, NaN where nothing is said."""
@@ -190,6 +236,34 @@ class _Table:
         if column.dtype.is_numeric():
             raise InvalidInput.at(f"{self._what}.{name}", "expected texts, as in the history")
         return column.cast(pl.String).fill_null("").to_numpy().astype(np.str_)
+
+
+def _read_signals(signals: Frame) -> list[Known]:
+    """Each signal of each region. Raises InvalidInput."""
+    names = [str(name) for name in signals.columns]
+    table = read(signals, "signals", {"name": "text", "at": "day", "value": "number"})
+
+    def column(name: str, dtype: type[pl.DataType], otherwise: object) -> pl.Series:
+        if name not in names:
+            return pl.Series(name, [otherwise] * len(table), dtype)
+        try:
+            return series_of(signals[name], name).cast(dtype).fill_null(otherwise).alias(name)
+        except pl.exceptions.PolarsError:
+            raise InvalidInput.at(
+                f"signals.{name}", f"expected {'texts' if dtype is pl.String else 'truth values'}"
+            ) from None
+
+    table = table.with_columns(column("region", pl.String, ""), column("known_ahead", pl.Boolean, False)).sort("at")
+    mixed = table.group_by("name").agg(pl.col("known_ahead").n_unique()).filter(pl.col("known_ahead") > 1)
+    if len(mixed):
+        raise InvalidInput.at("signals.known_ahead", f"signal {mixed['name'].min()!r} is known ahead in some rows only")
+    return [
+        Known(
+            name=str(name), scope=Scope(region=str(region) or None), known_ahead=bool(of["known_ahead"][0]), fill=None,
+            at=of["at"].cast(pl.Datetime("us")).to_physical().to_numpy(), value=of["value"].to_numpy(),
+        )
+        for (name, region), of in table.group_by("name", "region", maintain_order=True)
+    ]  # fmt: skip
 
 
 def _is(column: pl.Series, *kinds: type[pl.DataType]) -> bool:

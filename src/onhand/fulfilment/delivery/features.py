@@ -34,6 +34,12 @@ class Groups:
     def rows(self, which: Bool) -> "Groups":
         return Groups(names=self.names, places={name: places[which] for name, places in self.places.items()})
 
+    def without(self, name: str) -> "Groups":
+        return Groups(
+            names={of: names for of, names in self.names.items() if of != name},
+            places={of: places for of, places in self.places.items() if of != name},
+        )
+
 
 def distance_km(origin: Float64, destination: Float64) -> Float64:
     """Along the great circle (haversine), of degrees float64[n, 2]."""

@@ -16,6 +16,8 @@ from onhand.fulfilment.delivery.trees import LateTrees, MiddleTrees, SpreadTrees
 _LATE_MIN = 10
 # Added to distances of log days, so that what was met exactly has a logarithm too.
 _SMALL = 0.05
+# How much of the middle trees say, lanes the rest.
+_SHARES = np.arange(11) / 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,9 @@ class _Learner(Protocol):
 class Regression:
     """out_of_fold  of each row of the history, by models that have not seen its week."""
 
-    def __init__(self, history: Shipments, learning: Learning, *, trees: bool, seed: int) -> None:
+    def __init__(self, history: Shipments, groups: Groups, learning: Learning, *, trees: bool, seed: int) -> None:
         self._numbers, self._season = sorted(history.numbers), features.has_seasons(history)
-        self._groups, folds = features.groups_of(history), features.folds_of(history)
+        self._groups, folds = groups, features.folds_of(history)
         days, self._means = self._encoded(learning.target, learning.weight, folds)
         lates, self._rates = self._encoded(learning.late, learning.late_weight, folds)
         plain = features.plain(history, self._numbers, season=self._season)
@@ -85,6 +87,11 @@ class Regression:
             return out, models[FOLDS]
 
         middle, self._middle = learned(by.middle, learning.target, learning.weight)
+        if trees:
+            # They err elsewhere: together they may be nearer than each.
+            by_lanes, of_lanes = learned(_ByLanes().middle, learning.target, learning.weight)
+            share = _best_share(middle, by_lanes, learning)
+            middle, self._middle = _mixed(share, middle, by_lanes), _both(share, self._middle, of_lanes)
         distance = np.log(np.abs(learning.target - middle) + _SMALL)
         spread, self._spread = learned(by.spread, distance, learning.weight)
         late, self._late = learned(by.late, learning.late, learning.late_weight)
@@ -149,3 +156,20 @@ def _rate(late: Float64, weight: Float64) -> _Predict:
     weight = weight / weight.mean() if len(weight) else weight
     rate = float((weight @ late + 1) / (weight.sum() + 10))
     return lambda of: np.full(len(of.features), rate)
+
+
+def _best_share(by_trees: Float64, by_lanes: Float64, learning: Learning) -> float:
+    rows = learning.weight > 0
+    off = [
+        np.average(np.abs(learning.target - _mixed(share, by_trees, by_lanes))[rows], weights=learning.weight[rows])
+        for share in _SHARES.tolist()
+    ]
+    return float(_SHARES[int(np.argmin(off))])
+
+
+def _mixed(share: float, by_trees: Float64, by_lanes: Float64) -> Float64:
+    return share * by_trees + (1 - share) * by_lanes
+
+
+def _both(share: float, trees: _Predict, lanes: _Predict) -> _Predict:
+    return lambda of: _mixed(share, trees(of), lanes(of))
