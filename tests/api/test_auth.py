@@ -94,10 +94,10 @@ def test_a_key_learns_what_it_may_do(server):
     made = server.client.post("/v1/keys", json=body).json()
     with server.as_key(made["key"]) as agent:
         own = {"key_id": made["key_id"], "name": "agent", "scopes": ["read", "tool:reserve_stock"]}
-        assert agent.get("/v1/keys/current").json() == own
+        assert agent.get("/v1/key").json() == own
         # A scope of a tool is none of the interface.
         assert agent.post("/v1/reservations", json={}).status_code == 403
-    assert server.client.get("/v1/keys/current").json()["scopes"] == ["admin"]
+    assert server.client.get("/v1/key").json()["scopes"] == ["admin"]
     assert server.client.post("/v1/keys", json=body | {"scopes": ["tool:none"]}).status_code == 422
 
 

@@ -111,7 +111,7 @@ def test_bodies_are_bounded_and_broken_ones_are_told_so(place):
             assert 400 <= answer.status_code < 500, (body[:20], version, answer.status_code)
             assert answer.json()["error"]["code"] < 0
     # The interface beside it is as it was.
-    assert place.http.get("/v1/keys/current").json()["name"]
+    assert place.http.get("/v1/key").json()["name"]
 
 
 def test_a_revoked_key_may_do_nothing_any_more(place):

@@ -97,7 +97,7 @@ def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[st
     return page.answer(rows, lambda row: (row.key_id,))
 
 
-@router.get("/v1/keys/current", response_model=OwnKey)
+@router.get("/v1/key", response_model=OwnKey)
 def get_own_key(by: Annotated[Principal, require("read")]) -> OwnKey:
     """The key of this request: what it may do."""
     return OwnKey(key_id=by.key_id, name=by.name, scopes=sorted(by.scopes))

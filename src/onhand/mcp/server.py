@@ -58,7 +58,7 @@ class Caller:
 
 async def identify(http: httpx2.AsyncClient, key: str) -> Caller:
     """Ask the interface what a key may do. Raises Refused, Unanswered."""
-    own = await Api(http, key).get("/v1/keys/current")
+    own = await Api(http, key).get("/v1/key")
     return Caller(key=key, scopes=frozenset(own["scopes"]))
 
 
