@@ -4,54 +4,20 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.pages import Background, Shell, free_port, marked_blocks, shape
 
 ROOT = Path(__file__).parents[1]
 # Set-up on a machine with an empty package cache downloads some 400 MB.
 SETUP_S = 900
 
-# `<!-- test -->` before a fenced block: the block is run, and must succeed.
-# `<!-- test: background -->`: it is started, and is ready when the server answers.
-# `<!-- test: answer -->`: it shows the JSON that the block before printed.
-MARKED = re.compile(r"^<!-- test(?:: (?P<how>\w+))? -->\n+```(\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 README_PORT = 8080
-# curl succeeds whatever the server says; a problem document states its own status.
-PROBLEM = re.compile(r'"status": ?[45]\d\d\b')
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    how: str
-    text: str
-
-
-def marked_blocks(markdown: str) -> list[Block]:
-    return [Block(m["how"] or "run", m["text"]) for m in MARKED.finditer(markdown)]
-
-
-def shape(value: object) -> object:
-    """Names and types of a JSON value; of a list, those of its first element."""
-    if isinstance(value, dict):
-        return {key: shape(item) for key, item in sorted(value.items())}
-    if isinstance(value, list):
-        return [shape(item) for item in value[:1]]
-    return type(value).__name__
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def git_status(folder: Path) -> str:
@@ -72,6 +38,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy") / "onhand"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     _give_machine_code(folder)
+    _give_console(folder)
     return folder
 
 
@@ -86,6 +53,13 @@ def _give_machine_code(copy: Path) -> None:
             (there.parent / "__pycache__").mkdir(exist_ok=True)
             for file in kept:
                 shutil.copy2(file, there.parent / "__pycache__")
+
+
+def _give_console(copy: Path) -> None:
+    """The console as it was built here. The build takes it for current only if it is of these very sources."""
+    built = Path("src/onhand/api/console")
+    if (ROOT / built).is_dir():
+        shutil.copytree(ROOT / built, copy / built)
 
 
 @pytest.fixture
@@ -107,58 +81,9 @@ def newcomer(tmp_path: Path) -> dict[str, str]:
     }
 
 
-class Background:
-    """Programs a README leaves running, each a process group; ended with ctrl-C."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self.started: list[subprocess.Popen[bytes]] = []
-        self.homes: set[Path] = set()
-
-    def start(self, text: str, cwd: Path, env: dict[str, str], ready: str) -> None:
-        with self.log.open("ab") as log:
-            program = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", text],
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.started.append(program)
-        self.homes.add(Path(env["ONHAND_HOME"]))
-        deadline = time.monotonic() + SETUP_S
-        while time.monotonic() < deadline:
-            assert program.poll() is None, f"{text!r} ended early:\n{self.log.read_text()[-4000:]}"
-            try:
-                with urllib.request.urlopen(ready, timeout=5):
-                    return
-            except OSError:
-                time.sleep(0.2)  # it starts in its own time
-        raise AssertionError(f"{text!r} was never ready:\n{self.log.read_text()[-4000:]}")
-
-    def told(self) -> str:
-        """The ends of what they and the programs they started have said, and how they ended."""
-        logs = [self.log, *sorted(log for home in self.homes for log in home.glob("demo-*.log"))]
-        said = [f"{log.name}:\n{log.read_text('utf-8', errors='replace')[-4000:]}" for log in logs if log.exists()]
-        return "\n".join([*said, f"ended with {[program.poll() for program in self.started]}"])
-
-    def stop(self) -> None:
-        for program in self.started:
-            if program.poll() is not None:
-                continue
-            os.killpg(program.pid, signal.SIGINT)
-            try:
-                program.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(program.pid, signal.SIGKILL)
-                raise
-
-
 @pytest.fixture
 def background(tmp_path: Path) -> Iterator[Background]:
-    programs = Background(tmp_path / "background.log")
+    programs = Background(tmp_path / "background.log", SETUP_S)
     yield programs
     try:
         programs.stop()
@@ -176,8 +101,7 @@ def test_the_commands_of_the_readme_work_on_a_clean_copy(
     assert [b.how for b in blocks].count("run") >= 3, "the tour has a few calls"
     port = newcomer["DEMO_ARGS"].split()[1]
     printed = ""
-    state = tmp_path / "shell"
-    restore, keep = f"set -a; if [ -e {state} ]; then . {state}; fi\n", f"{{ declare -f; export -p; }} > {state}"
+    shell = Shell(tmp_path / "shell", copy, newcomer, SETUP_S)
     for block in blocks:
         text = block.text.replace(f":{README_PORT}", f":{port}")
         if block.how == "background":
@@ -185,18 +109,7 @@ def test_the_commands_of_the_readme_work_on_a_clean_copy(
         elif block.how == "answer":
             assert shape(json.loads(printed)) == shape(json.loads(text)), f"got {printed}"
         else:
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", f"{restore}{text}\n{keep}"],
-                cwd=copy,
-                env=newcomer,
-                capture_output=True,
-                text=True,
-                timeout=SETUP_S,
-                check=False,
-            )
-            assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-            printed = done.stdout
-            assert not PROBLEM.search(printed), f"{text}\n{printed[-2000:]}"
+            printed = shell.run(text)
     assert git_status(copy) == "", "the tour leaves nothing for git to see"
 
 
@@ -243,14 +156,13 @@ def test_make_lists_every_promised_target(newcomer: dict[str, str]) -> None:
     assert {"setup", "demo", "test", "check", "bench", "golden", "docs"} <= targets
 
 
-def test_marked_blocks_are_found_in_order() -> None:
-    text = (
-        "a\n<!-- test: background -->\n```sh\nmake demo\n```\n\n```sh\nno\n```\n<!-- test -->\n\n```sh\ncurl\n-s\n```\n"
-    )
-    assert marked_blocks(text) == [Block("background", "make demo\n"), Block("run", "curl\n-s\n")]
-
-
-def test_shape_tells_names_and_types_apart() -> None:
-    assert shape({"a": 1, "b": [{"c": "x"}, {}]}) == shape({"b": [{"c": "y"}], "a": 7})
-    assert shape({"a": 1}) != shape({"a": "1"})
-    assert shape({"a": 1}) != shape({"b": 1})
+def test_a_wheel_brings_the_console_built(copy: Path, newcomer: dict[str, str], tmp_path: Path) -> None:
+    uv = next((at for at in (ROOT / ".uv" / "bin" / "uv", Path(shutil.which("uv") or "-")) if at.is_file()), None)
+    if uv is None or not (copy / "src/onhand/api/console/index.html").is_file():
+        pytest.skip("no uv, or no console was built: `make setup`")
+    command = [uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path]
+    subprocess.run(command, cwd=copy, env=newcomer, timeout=SETUP_S, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "onhand/api/console/index.html" in names
+    assert any(name.startswith("onhand/api/console/assets/index-") for name in names)

@@ -115,3 +115,15 @@ def test_a_secret_is_not_repeated_in_its_error(load):
         with pytest.raises(SettingsError) as error:
             load(**{name: value})
         assert "hush" not in str(error.value)
+
+
+def test_limits_of_agents(load):
+    assert (load().mcp_confirm_above_minor, load().mcp_origins) == (10_000, ())
+    settings = load(MCP_CONFIRM_ABOVE_MINOR="0", MCP_ORIGINS="https://a.example, http://b.example:3000")
+    assert settings.mcp_confirm_above_minor == 0
+    assert settings.mcp_origins == ("https://a.example", "http://b.example:3000")
+    for bad in ({"MCP_CONFIRM_ABOVE_MINOR": "-1"}, {"MCP_CONFIRM_ABOVE_MINOR": "1.5"}, {"MCP_ORIGINS": "*"},
+                {"MCP_ORIGINS": "https://a.example/"}):  # fmt: skip
+        (name,) = bad
+        with pytest.raises(SettingsError, match=name):
+            load(**bad)

@@ -27,6 +27,7 @@ from onhand.db.embedded import Server, located
 from onhand.db.idempotency import purge
 from onhand.db.outbox import Listener
 from onhand.errors import DatabaseUnavailable, OnhandError
+from onhand.flows import lanes
 from onhand.flows.accounts import Accounts, Connectors
 from onhand.flows.arbitrate import arbitrate_oversells
 from onhand.flows.autopilot.judge import judge_actions
@@ -93,6 +94,7 @@ _BATCHES, _BATCHES_WRITTEN = 4, 2
 # Jobs that a worker does, each in a process of its own.
 _WORKS = {
     simulation.KIND: simulation.WORK,
+    lanes.KIND: lanes.WORK,
     campaigns.KIND: campaigns.WORK,
     plans.KIND: plans.WORK,
     forecasts.KIND: forecasts.WORK,

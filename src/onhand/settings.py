@@ -23,25 +23,77 @@ def _default_home() -> Path:
         raise SettingsError("home: no home folder for this user; set ONHAND_HOME to a folder") from error
 
 
+def _says(text: str, *, default: object = None) -> dict[str, object]:
+    """A setting in words; of one whose default is made at the start, how that is described."""
+    return {"says": text, "default": default}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a user may set. The name of a field is its key in `onhand.toml`, and `ONHAND_<NAME>` its variable."""
 
-    database_url: str | None = field(default=None, repr=False)  # None: embedded PostgreSQL under `home`
-    home: Path = field(default_factory=_default_home)
-    admin_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)  # seals credentials; several by commas, the first seals
-    files_root: Path | None = None  # folders of this machine that channels may name are below it; None: there are none
-    host: str = "127.0.0.1"
-    port: int = 8080
-    log_level: str = "info"
-    reoptimise_every_s: int = 0  # seconds between two rounds of planning unreleased orders again; 0: never
+    database_url: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_says(
+            "a PostgreSQL (15 to 18) of yours, `postgresql://user:password@host:5432/database`; without it an embedded"
+            " one is kept under `home`"
+        ),
+    )
+    home: Path = field(
+        default_factory=_default_home,
+        metadata=_says("folder for the embedded database and for connectors", default="~/.onhand"),
+    )
+    admin_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_says("an API key that may do everything; without it the first start makes one and shows it once"),
+    )
+    secret_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_says(
+            "seals the credentials of channels, at least 16 characters; of several, separated by commas, the first"
+            " seals and all open; without it one is kept in a file under `home`"
+        ),
+    )
+    files_root: Path | None = field(
+        default=None,
+        metadata=_says("folders of this machine that channels may name are below it; without it there are none"),
+    )
+    host: str = field(default="127.0.0.1", metadata=_says("address that `onhand serve` listens on"))
+    port: int = field(default=8080, metadata=_says("port that it listens on; 0: any that is free"))
+    log_level: str = field(default="info", metadata=_says("`debug`, `info`, `warning` or `error`"))
+    reoptimise_every_s: int = field(
+        default=0,
+        metadata=_says("seconds between two rounds of planning unreleased orders again, up to 86,400; 0: never"),
+    )
     smtp_url: str | None = field(
-        default=None, repr=False
-    )  # smtp://user:password@host:587; None: no customer is written to
-    mail_from: str | None = None  # address that customers are written to from
-    delivery_signals: tuple[str, ...] = ()  # names, by commas, of signals that predictions of deliveries hear
-    allow_private_urls: bool = False  # lets webhooks reach loopback and private addresses
+        default=None,
+        repr=False,
+        metadata=_says(
+            "mail server, `smtp://user:password@host:587` (or `smtps://`, or `smtp+plain://` for one of this machine);"
+            " without it no customer is written to"
+        ),
+    )
+    mail_from: str | None = field(default=None, metadata=_says("address that customers are written to from"))
+    delivery_signals: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "signals that predictions of deliveries hear, by name: weather or any other; separated by commas"
+        ),
+    )
+    allow_private_urls: bool = field(
+        default=False, metadata=_says("lets webhooks reach loopback and private addresses")
+    )
+    mcp_confirm_above_minor: int = field(
+        default=10_000,
+        metadata=_says("what an agent changes beyond that, in minor units (cents), a person confirms first"),
+    )
+    mcp_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_says("pages of a browser that may call `/mcp`, beside those of this machine; separated by commas"),
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -159,6 +211,24 @@ def _seconds(label: str, value: Any) -> int:
     return seconds
 
 
+def _minor(label: str, value: Any) -> int:
+    try:
+        minor = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        minor = -1
+    if not 0 <= minor <= 10**12:
+        raise SettingsError(f"{label}: expected minor units from 0 to 10^12, such as 10000 for 100.00, got {value!r}")
+    return minor
+
+
+def _origins(label: str, value: Any) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in _text(label, value).split(","))
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.\-]+(:\d{1,5})?", origin):
+            raise SettingsError(f"{label}: expected origins as https://agents.example.org, by commas, got {origin!r}")
+    return origins
+
+
 def _log_level(label: str, value: Any) -> str:
     text = _text(label, value).lower()
     if text not in _LOG_LEVELS:
@@ -195,5 +265,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "mail_from": _address,
     "delivery_signals": _names,
     "allow_private_urls": _flag,
+    "mcp_confirm_above_minor": _minor,
+    "mcp_origins": _origins,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -89,6 +89,18 @@ def test_a_repeat_of_creating_a_key_creates_none_and_keeps_no_secret(server):
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.key_reused")
 
 
+def test_a_key_learns_what_it_may_do(server):
+    body = {"name": "agent", "scopes": ["tool:reserve_stock", "read"]}
+    made = server.client.post("/v1/keys", json=body).json()
+    with server.as_key(made["key"]) as agent:
+        own = {"key_id": made["key_id"], "name": "agent", "scopes": ["read", "tool:reserve_stock"]}
+        assert agent.get("/v1/keys/current").json() == own
+        # A scope of a tool is none of the interface.
+        assert agent.post("/v1/reservations", json={}).status_code == 403
+    assert server.client.get("/v1/keys/current").json()["scopes"] == ["admin"]
+    assert server.client.post("/v1/keys", json=body | {"scopes": ["tool:none"]}).status_code == 422
+
+
 def test_only_the_hash_of_a_key_is_stored(server, dsn):
     key = server.client.post("/v1/keys", json={"name": "x", "scopes": ["read"]}).json()["key"]
     secret = key[12:]

@@ -72,13 +72,28 @@ def test_transfers_are_approved_within_the_guardrails(uneven):
     assert [e["reason"] for e in audit if e["kind"] == "proposal.approved"] == ["autopilot: within the guardrails"]
 
 
+def test_half_of_a_transfer_is_done_at_once_and_says_so(uneven):
+    db = uneven.server.app.db
+    proposed = {p["proposal_id"]: p for p in uneven.proposals()}
+    let(uneven)
+    for proposal_id in act_on_proposals(db, now()).approved:
+        (done,) = [p for p in uneven.proposals() if p["proposal_id"] == proposal_id]
+        whole = proposed[proposal_id]["quantity"]
+        assert done["quantity"] == (whole + 1) // 2 < whole
+        assert done["reason"] == f"a first step: {done['quantity']} where {whole} was proposed"
+        assert done["cost_minor"] == proposed[proposal_id]["cost_minor"] * done["quantity"] // whole
+    assert uneven.client.get("/v1/autopilot/actions").json()["data"][0]["units"] in {
+        p["quantity"] for p in uneven.proposals(status="approved")
+    }  # fmt: skip
+
+
 def test_what_passes_a_limit_waits_for_a_person(uneven):
     db = uneven.server.app.db
     let(uneven, units_per_action=1)
     turn = act_on_proposals(db, now())
     assert (turn.approved, turn.recommended, verdicts(uneven)) == ([], 2, {"too_wide"})
     smallest = min(p["quantity"] for p in uneven.proposals())
-    let(uneven, units_per_hour=smallest)
+    let(uneven, units_per_hour=(smallest + 1) // 2)  # half of a transfer is done at once
     turn = act_on_proposals(db, now())
     assert len(turn.approved) <= 1 and "budget" in verdicts(uneven)
     left = next(p for p in uneven.proposals() if p["status"] == "proposed")

@@ -1,5 +1,6 @@
 """What was done is compared with what was held out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -61,3 +62,29 @@ def test_one_bad_week_is_enough():
     bad = arm(30, held_out=False, lost=0.75, days_ago=2, seed=7) + arm(30, held_out=True, lost=0.8, days_ago=2, seed=7)
     assert "of the last seven days" in worse_than_promised(good + bad, NOW)
     assert worse_than_promised(good + bad, NOW + timedelta(days=8)) is None
+
+
+def of_kind(judged, kind):
+    return [replace(j, kind=kind) for j in judged]
+
+
+def test_what_cannot_be_held_out_does_not_make_others_look_better_or_worse():
+    """Orders that are moved save nothing; promises, which have no control, are kept: pooled, the control of the former
+    would speak for both."""
+    moved = of_kind(arm(300, held_out=False, lost=0.7) + arm(60, held_out=True, lost=0.7), "reroute")
+    kept = of_kind(arm(300, held_out=False, lost=0.2, seed=3), "re_promise")
+    found = evidence(moved + kept)
+    assert not found.compared and (found.acted, found.held_out) == (600, 60)
+    assert found.saved == pytest.approx((0.0 + 0.8) / 2, abs=0.05)
+    assert evidence(moved).saved == pytest.approx(0.0, abs=0.07)
+
+
+def test_a_kind_that_has_hardly_begun_does_not_unsettle_the_others():
+    good = of_kind(arm(200, held_out=False, lost=0.3) + arm(60, held_out=True, lost=0.8), "transfer")
+    first = of_kind(arm(1, held_out=False, lost=0.99), "quarantine_stock")
+    assert worse_than_promised(good + first, NOW) is None
+    assert evidence(good + first).acted == 200
+    few = of_kind(arm(4, held_out=False, lost=0.5, seed=5), "quarantine_stock")
+    found = evidence(good + few)
+    assert found.acted == 204 and found.low > 0
+    assert evidence(first).acted == 1

@@ -1,4 +1,5 @@
-"""Record what the fakes answer, for golden files beside connectors: `python -m tests.connectors.record_fakes NAME...`.
+"""Record what the fakes answer, for golden files beside connectors: `python -m tests.connectors.record_fakes NAME...`,
+or `NAME/prices` for some calls only.
 
 The vendor's own answers are worth more (`onhand channel record`); these keep what is understood from changing unseen.
 """
@@ -31,6 +32,10 @@ def calls_of(kit, mug, cup, order_id, other_id, order):
         msgspec.structs.replace(kit.bench.write(listing, units, key=key), at=now)
         for listing, units, key in ((mug, 4, "k1"), ("NOWHERE-1", 1, "k2"), (cup, 0, "k3"))
     ]
+    prices = [
+        msgspec.structs.replace(kit.bench.price_write(listing, minor, key=key), at=now)
+        for listing, minor, key in ((mug, 2_250, "k4"), ("NOWHERE-1", 100, "k5"), (cup, 905, "k6"))
+    ]
     since = now - timedelta(days=7)
     gone = "none-" + order_id
     calls: list[tuple[str, str, dict, Callable]] = [
@@ -40,6 +45,9 @@ def calls_of(kit, mug, cup, order_id, other_id, order):
         ("sales", "sales.pull", {"since": since}, lambda c: connector.pull_sales(c, None, since=since)),
         ("order", "orders.get", {"id": order_id}, lambda c: connector.get_order(c, order_id)),
         ("order_gone", "orders.get", {"id": gone}, lambda c: connector.get_order(c, gone)),
+        ("currency", "prices.currency", {}, connector.get_currency),
+        ("asked", "prices.pull", {}, lambda c: connector.pull_prices(c, None)),
+        ("prices", "prices.push", {"writes": prices}, lambda c: connector.push_prices(c, prices)),
         ("numbers", "stock.push", {"writes": writes}, lambda c: connector.push_stock(c, writes)),
     ]
     if order is not None:
@@ -79,8 +87,8 @@ def payments_of(kit, other_id):
     ]  # fmt: skip
 
 
-async def record(name):
-    """Write fixtures and golden files of a connector; the names of the calls."""
+async def record(name, only=""):
+    """Write fixtures and golden files of a connector, of calls that begin with `only`; the names of the calls."""
     folder = Path(str(files("onhand.connectors").joinpath(name)))
     bench = importlib.import_module(f".conformance.{name}", __package__).make()
     kit = Kit(find(name).connector, bench)
@@ -101,10 +109,15 @@ async def record(name):
         calls = payments_of(kit, other_id)
     else:
         calls = calls_of(kit, mug, cup, order_id, other_id, order)
+    calls = [one for one in calls if one[1].startswith(only)]
     (folder / "fixtures").mkdir(exist_ok=True)
     kept = [keep(folder, kit, one, await heard(kit, one)) for one in calls]
     # What Standard Webhooks signs is genuine for five minutes only, by the clock of this machine.
-    if "messages" in abilities(kit.connector) and kit.connector.document.webhooks.verify.scheme != "standard_webhooks":
+    if (
+        not only
+        and "messages" in abilities(kit.connector)
+        and kit.connector.document.webhooks.verify.scheme != "standard_webhooks"
+    ):
         with suppress(NotOnBench):
             message = bench.message(order_id)
             given = {
@@ -151,4 +164,4 @@ def keep(folder, kit, one, answers):
 
 if __name__ == "__main__":
     for asked in sys.argv[1:] or NAMES:
-        print(asked, *asyncio.run(record(asked)))
+        print(asked, *asyncio.run(record(*asked.split("/"))))

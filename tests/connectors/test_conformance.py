@@ -94,6 +94,11 @@ HARM = [
     ("shopify", "CHANGE_FROM_QUANTITY_STALE: stale", "CHANGE_FROM_QUANTITY_STALE: done", "a_number_that_others_changed_is_not_written_over"),
     ("shopify", "size(create.again) == 0 && size", "size", "a_part_that_is_told_twice_is_there_once"),
     ("shopify", "atomic: true", "atomic: false", "a_listing_that_is_not_there_stops_no_other"),
+    ("shopify", 'id: "{read.variant}", price: "{price}"', 'id: "{read.variant}", price: "{price_minor}"', "a_price_is_asked_to_the_last_cent_and_as_before_again"),
+    ("shopify", "inventoryItem.id, missing: gone", "inventoryItem.id, missing: done", "a_price_of_nothing_stops_no_other"),
+    ("woocommerce", "regular_price: \"{price}\"}}\n      outcomes", "regular_price: \"{price}\", stock_quantity: 0}}\n      outcomes", "a_price_changes_no_number_and_a_number_no_price"),
+    ("rest_generic", "more: \"length(items) == `100`\"", "more: \"`false`\"", "what_is_asked_is_read_to_the_last_cent"),
+    ("amazon", "{price:number}", "{price_minor}", "a_price_is_asked_to_the_last_cent_and_as_before_again"),
     ("vendure", "        when: size(add.mine) == 0\n", "", "a_parcel_that_is_told_twice_is_there_once"),
 ]  # fmt: skip
 

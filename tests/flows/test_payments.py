@@ -1,7 +1,7 @@
 """Orders that are paid through us: at the real database, by the fake Stripe, whose ledger is the judge."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import httpx2
 import psycopg
@@ -10,9 +10,10 @@ from tests.connectors.running import serving
 from tests.flows.paying import Till
 
 from onhand.base.actor import SYSTEM
-from onhand.errors import InvalidInput
+from onhand.connectors import NotGenuine
+from onhand.errors import Conflict, InvalidInput
 from onhand.flows.customers import erase_customer
-from onhand.flows.payments.reconcile import reconcile
+from onhand.flows.payments.reconcile import reconcile, state
 from onhand.flows.payments.retry import retry_payment
 from onhand.payments.store import forget_names
 from onhand.twin.fakes.stripe import Account
@@ -232,7 +233,7 @@ def test_documents_and_entries_are_never_changed(till):
 
 
 def day_of(till):
-    return reconcile(till.db, till.merchant.now.date())
+    return reconcile(till.db, till.merchant.now.date(), now=till.merchant.now)
 
 
 def test_a_day_balances_and_names_what_is_open(till, merchant):
@@ -273,23 +274,62 @@ def set_clock(till):
             conn.execute(f"UPDATE {table} SET {column} = %s", (till.merchant.now - timedelta(minutes=1),))
 
 
+# (what is changed by a cent, of which row) of everything that a day is reckoned from
+SEEDS = {
+    "an invoice's entry": "UPDATE payment_entry SET amount = amount + %s WHERE debit = 'owed' AND credit = 'sales'",
+    "a credit note's entry": "UPDATE payment_entry SET amount = amount + %s WHERE debit = 'sales'",
+    "a capture's entry": "UPDATE payment_entry SET amount = amount + %s WHERE debit = 'cash'",
+    "a refund's entry": "UPDATE payment_entry SET amount = amount + %s WHERE debit = 'owed' AND credit = 'cash'",
+    "an invoice": "UPDATE billing_document SET gross = gross + %s, net = net + %s WHERE kind = 'invoice'",
+    "a credit note": "UPDATE billing_document SET gross = gross + %s, net = net + %s WHERE kind = 'credit_note'",
+    "what the payment counts as invoiced": "UPDATE payment SET invoiced = invoiced + %s",
+    "as credited": "UPDATE payment SET credited = credited + %s",
+    "as captured": "UPDATE payment SET captured = captured + %s",
+    "as refunded": "UPDATE payment SET refunded = refunded + %s",
+    "what was captured of an authorisation": "UPDATE payment_authorisation SET captured = captured + %s",
+    "what was refunded of it": "UPDATE payment_authorisation SET refunded = refunded + %s",
+    "the price of what was shipped": "UPDATE orders SET lines = replace(lines, ',1000,', ',' || 1000 + %s || ',')",
+}  # fmt: skip
+
+
 @pytest.mark.broken_invariants
-def test_a_cent_that_is_missing_is_found(till):
-    order_id = till.place(("A", 3, 1000))
+def test_a_cent_that_is_missing_or_too_much_is_found_wherever_it_is(till):
+    order_id = till.place(("A", 3, 1000), tax=571)
     till.work()
     till.ship(order_id)
     till.work()
+    till.bring_back(order_id, _1=1)
+    till.work()
+    declined = till.place(("A", 1, 1000), token="pm_declined")  # its difference has a reason, of just this amount
+    till.ship(declined)
+    till.work()
     set_clock(till)
     assert day_of(till)["balanced"]
-    with till.db.connection() as conn:
-        conn.execute("ALTER TABLE payment_entry DISABLE TRIGGER payment_entry_stays")
-        conn.execute("UPDATE payment_entry SET amount = amount - 1 WHERE debit = 'cash'")
-    found = day_of(till)
-    assert not found["balanced"]
-    (difference,) = found["statements"][0]["differences"]
-    assert (difference["order_id"], difference["amount_minor"]) == (order_id, 1)
-    with till.db.connection() as conn:
-        conn.execute("UPDATE payment_entry SET amount = amount + 1 WHERE debit = 'cash'")
+    reasons = [d["reason"] for d in day_of(till)["statements"][0]["differences"]]
+    assert reasons == ["declined"]
+    missed = []
+    for n, (what, change) in enumerate(SEEDS.items()):
+        for cent in (1, -1):
+            with till.db.connection() as conn, conn.transaction(force_rollback=True):
+                for table in ("payment_entry", "billing_document"):
+                    conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_stays")
+                for table in ("payment", "payment_authorisation"):  # what constraints would refuse already
+                    for (name,) in conn.execute(
+                        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = %s::regclass", (table,)
+                    ).fetchall():
+                        conn.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+                assert conn.execute(change, [cent] * change.count("%s")).rowcount > 0, what
+                found = reconciled(conn, till)
+            if found:
+                missed.append((n, what, cent))
+    assert missed == []
+    assert day_of(till)["balanced"], "it was all undone"
+
+
+def reconciled(conn, till):
+    """Whether the day balances, seen from inside a transaction."""
+    since = datetime.combine(till.merchant.now.date(), time(), UTC)
+    return all(s.is_balanced for s in state(conn, since, since + DAY, till.merchant.now).values())
 
 
 def test_a_person_may_try_another_way_to_pay(till):
@@ -324,3 +364,144 @@ def test_what_the_provider_calls_an_erased_person_is_forgotten_once_all_is_paid(
     till.bring_back(order_id, **{"1": 1})
     till.work()
     assert till.sums(order_id) == ("refunded", 1000, 1000, 1000, 0)
+
+
+# What somebody might try, or get wrong --------------------------------------------------------------------------------
+
+
+def test_what_the_shop_has_authorised_pays_for_one_order_whoever_names_it_again(till):
+    form = {"amount": "2000", "currency": "eur", "payment_method": "pm_ok", "capture_method": "manual"}
+    theirs = till.fake.create(form)["id"]
+    named = {"payment": {"authorisation": theirs, "token": None}}
+    first, second = till.place(("A", 2, 1000), **named), till.place(("A", 2, 1000), **named)
+    till.work()
+    third = till.place(("B", 1, 500), **named)
+    till.work()
+    till.ship(first)
+    till.work()
+    assert till.sums(first) == ("captured", 2000, 2000, 0, 0)
+    for order_id in (second, third):
+        assert till.sums(order_id) == ("failed", 0, 0, 0, 0)
+        assert till.payment(order_id)["trouble"] == f"authorisation {theirs} pays for another order"
+        assert till.merchant.status(order_id) == ("held", "held"), "its goods stay here"
+
+
+def test_what_the_shop_has_authorised_in_another_currency_pays_nothing(till):
+    form = {"amount": "2000", "currency": "jpy", "payment_method": "pm_ok", "capture_method": "manual"}
+    theirs = till.fake.create(form)["id"]
+    order_id = till.place(("A", 2, 1000), payment={"authorisation": theirs, "token": None})
+    till.work()
+    assert till.sums(order_id) == ("declined", 0, 0, 0, 0)
+    assert till.merchant.status(order_id) == ("held", "held")
+    assert till.payment(order_id)["operations"][0]["state"] == "failed"
+    till.fake.ledger.clear()  # which is not ours
+
+
+def test_yen_have_no_cents_and_are_asked_for_as_they_are(till, merchant):
+    with merchant.db.connection() as conn:
+        conn.execute("UPDATE channel SET currency = 'JPY' WHERE code = 'web'")
+    merchant.state.reload_network()
+    order_id = till.place(("A", 3, 500), tax=151, currency="JPY")
+    till.work()
+    till.ship(order_id)
+    till.work()
+    till.bring_back(order_id, _1=1)
+    till.work()
+    (intent,) = till.fake.intents.values()
+    assert (intent["currency"], intent["amount_received"]) == ("jpy", 1651)
+    assert till.sums(order_id)[1:4] == (1651, 1651, 550)
+
+
+@pytest.mark.parametrize("currency", ["KWD", "ISK"])
+def test_currencies_that_the_provider_counts_otherwise_are_not_asked_for(till, merchant, currency):
+    with merchant.db.connection() as conn:
+        conn.execute("UPDATE channel SET currency = %s WHERE code = 'web'", (currency,))
+    merchant.state.reload_network()
+    order_id = till.place(("A", 1, 1000), currency=currency)
+    till.work()
+    assert till.sums(order_id)[0] == "declined"
+    assert till.fake.intents == {}, "100 krónur would be one, and a thousandth of a dinar does not exist there"
+    form = {"amount": "1000", "currency": currency.lower(), "payment_method": "pm_ok", "capture_method": "manual"}
+    theirs = till.fake.create(form)["id"]
+    given = till.place(("A", 1, 1000), currency=currency, payment={"authorisation": theirs, "token": None})
+    till.work()
+    assert till.sums(given)[:2] == ("declined", 0)
+    till.fake.ledger.clear()  # which is not ours
+
+
+def test_a_refund_that_fails_at_once_is_not_given_back(till):
+    order_id = till.place(("A", 2, 1000))
+    till.work()
+    till.ship(order_id)
+    till.work()
+    body = {"id": "re_1", "object": "refund", "amount": 1000, "status": "failed", "failure_reason": "lost_card"}
+    fault = [{"status": 200, "match": "/v1/refunds", "body": body}]
+    httpx2.post(f"{till.url}/_fake/faults", content=json.dumps(fault))
+    till.bring_back(order_id, _1=1)
+    till.work()
+    assert till.sums(order_id) == ("failed", 2000, 2000, 0, 0)
+    assert "failed" in till.payment(order_id)["trouble"]
+    till.work(after=7 * HOUR)
+    assert till.sums(order_id) == ("partly_refunded", 2000, 2000, 1000, 0)
+
+
+def test_a_customer_is_not_exchanged_while_the_old_one_may_be_asked_again_by_the_same_key(till):
+    order_id = till.place(("A", 1, 1000))
+    fault = [{"status": 500, "after": True, "times": 1}]
+    httpx2.post(f"{till.url}/_fake/faults", content=json.dumps(fault))
+    till.work()
+    assert till.payment(order_id)["operations"][-1]["state"] == "unknown", "it is held, and nobody knows"
+    with pytest.raises(Conflict) as refused:
+        retry_payment(till.merchant.state, order_id, customer="cus_2", by=SYSTEM)
+    assert refused.value.code == "payment.under_way"
+    retry_payment(till.merchant.state, order_id, by=SYSTEM)
+    till.work()
+    assert till.sums(order_id) == ("authorised", 1000, 0, 0, 0)
+    assert len(till.fake.intents) == 1
+
+
+def test_more_than_was_authorised_is_authorised_again_and_never_captured_of_the_first(till):
+    form = {"amount": "1500", "currency": "eur", "payment_method": "pm_ok", "capture_method": "manual"}
+    theirs = till.fake.create(form)["id"]
+    order_id = till.place(("A", 2, 1000), payment={"authorisation": theirs})
+    till.work()
+    till.ship(order_id, **{"1": 1})
+    till.ship(order_id, **{"1": 1})
+    till.work()
+    assert till.sums(order_id)[2] == 2000
+    assert till.fake.intents[theirs]["amount_received"] <= 1500
+
+
+def test_messages_that_are_forged_or_old_are_none(till, merchant):
+    order_id = till.place(("A", 1, 1000))
+    till.work()
+    (theirs,) = till.fake.intents
+    till.fake.expire(theirs)
+    event = till.fake.events[-1]
+
+    def receive(headers, body):
+        async def go(account):
+            return account.connector.receive(
+                headers, body, url="", credentials=account.connection.credentials, now=merchant.now
+            )
+
+        return till.do(go)
+
+    headers, body = till.fake.deliver(event, at=merchant.now)
+    assert receive(headers, body).dedupe == event["id"], "the same however often it comes"
+    forged = [
+        till.fake.deliver(event, at=merchant.now - timedelta(seconds=301)),
+        till.fake.deliver(event, at=merchant.now + timedelta(seconds=301)),
+        (headers, body.replace(theirs.encode(), b"pi_99999999")),
+        ({"stripe-signature": headers["stripe-signature"].replace("v1=", "v0=")}, body),
+        ({"stripe-signature": f"t={int(merchant.now.timestamp())}"}, body),
+        ({}, body),
+        Account(hook_secret="whsec_other").deliver(event, at=merchant.now),
+    ]
+    for wrong in forged:
+        with pytest.raises(NotGenuine):
+            receive(*wrong)
+    assert till.sums(order_id)[0] == "authorised", "nobody was told"
+    till.hear([event, event])
+    till.work()
+    assert till.sums(order_id) == ("authorised", 2000, 0, 0, 1000), "it is held anew, once"

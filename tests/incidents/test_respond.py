@@ -62,8 +62,35 @@ def test_units_held_back_are_the_newsvendors(mean, spare, short):
     assert held == 0 or below < ratio + slack
 
 
+def bought(mean, deviation, stock, margin=900, premium=300, left=0, order=0, most=1e6):
+    found = units_to_expedite(
+        f(mean), f(deviation), f(stock), f(margin), f(premium), f(left), order, f(most)
+    )  # fmt: skip
+    return int(found.units[0]), float(found.gain_minor[0])
+
+
 def test_in_a_hurry_is_bought_what_pays_for_it():
-    units = units_to_expedite(
-        f(10.7, 10, 1, 500), f(900, 200, 900, 900), f(300, 300, 300, 300), 1500, f(99, 99, 99, 99)
-    )
-    assert units.tolist() == [10, 0, 0, 99]
+    assert bought(10, 0.01, 0) == (10, pytest.approx(10 * 600, abs=30)), "what is sure is bought"
+    assert bought(10, 0.01, 4)[0] == 6
+    assert bought(10, 3, 0, margin=200) == (0, 0.0), "a unit costs more than it brings"
+    assert bought(10, 0.01, 8, order=1500) == (0, 0.0), "two units do not pay for the order"
+    assert bought(10, 3, 0, most=4.9)[0] == 4
+    few, many = bought(10, 3, 0, left=600)[0], bought(10, 3, 0)[0]
+    assert few < many, "the more a unit loses that is left over, the fewer"
+
+
+@given(st.floats(1, 60), st.floats(1, 20), st.floats(0, 40), st.floats(100, 3000), st.floats(0.05, 0.9))
+def test_units_bought_in_a_hurry_are_the_newsvendors(mean, deviation, stock, margin, share):
+    premium, left = share * margin, 0.1 * margin
+    units, gain = bought(mean, deviation, stock, margin, premium, left)
+
+    def worth(q):
+        """By summing over the distribution."""
+        days = np.linspace(mean - 8 * deviation, mean + 8 * deviation, 20_001)
+        weight = np.exp(-0.5 * ((days - mean) / deviation) ** 2)
+        weight /= weight.sum()
+        sold = (np.minimum(days, stock + q) - np.minimum(days, stock)) @ weight
+        return margin * sold - left * (q - sold) - premium * q
+
+    assert gain == pytest.approx(worth(units), abs=1e-2 * margin)
+    assert worth(units) >= max(worth(max(units - 1, 0)), worth(units + 1)) - 0.15 * margin

@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from onhand.cli import build
 from onhand.incidents.model import Kind
+from onhand.incidents.playbooks.store import shipped as playbooks
 from onhand.twin.scenarios import chance
 from onhand.twin.scenarios.chance import Chance, normal, poisson
 from onhand.twin.scenarios.compare import FEW, Pair, averages, measured
-from onhand.twin.scenarios.document import NAMES, parse, shipped, text_of
+from onhand.twin.scenarios.document import OTHERS, SHIPPED, parse, shipped, text_of
+from onhand.twin.scenarios.knowing import informed
+from onhand.twin.scenarios.manual import Manual
 from onhand.twin.scenarios.responding import Auto
 from onhand.twin.scenarios.world import STEPS_A_DAY, WARM_UP_DAYS, Off, World
 
@@ -78,12 +81,13 @@ def test_more_is_wanted_where_the_mean_is_higher_never_less():
 # Documents ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_those_that_come_with_the_package_are_sound(name):
     scenario, found = parse(text_of(name))
     assert found == []
     assert scenario.name == name
     assert scenario.events
+    assert scenario.playbooks
 
 
 def test_what_is_wrong_has_its_line_and_a_remedy(tmp_path):
@@ -109,7 +113,7 @@ def test_what_is_wrong_has_its_line_and_a_remedy(tmp_path):
 
 def test_scenarios_are_listed_and_shown():
     listed = CliRunner().invoke(build(), ["twin", "list"]).output
-    assert all(name in listed for name in NAMES)
+    assert all(name in listed for name in SHIPPED)
     assert CliRunner().invoke(build(), ["twin", "show", "viral_item"]).output == text_of("viral_item")
     assert CliRunner().invoke(build(), ["twin", "show", "mood"]).exit_code != 0
 
@@ -122,6 +126,10 @@ class Wild:
 
     def __init__(self):
         self.turn = 0
+
+    def see_orders(self, seen, hands):
+        for order in list(seen.placed)[-3:]:
+            hands.hold(order)
 
     def respond(self, seen, hands):
         self.turn += 1
@@ -137,6 +145,11 @@ class Wild:
         hands.expedite(self.turn % items, 9)
         hands.hold_back(1, np.full(items, self.turn % 5))
         hands.delay_promises(np.full((20, 2), 0.5))
+        hands.close(np.arange(items) % 12 == self.turn % 12)
+        for order in list(seen.waiting):
+            hands.substitute(order)
+        for order in list(seen.placed)[-2:]:
+            hands.tell(order, seen.day + 9)
         hands.set_price(np.full(items, 1.0 + 0.02 * (self.turn % 5)))
 
 
@@ -161,7 +174,8 @@ def test_what_one_arm_does_shifts_no_draw_of_the_other():
     outcomes = [world.run() for world in (off, wild)]
     # Whoever comes, comes to both; what they buy may differ.
     assert outcomes[0].wanted == outcomes[1].wanted
-    assert (off._seen.wanted == wild._seen.wanted).all()
+    # Of listings that are closed nobody hears who came.
+    assert (off._seen.wanted >= wild._seen.wanted).all()
     keys = [{o.key: o for o in world.orders} for world in (off, wild)]
     both = keys[0].keys() & keys[1].keys()
     assert len(both) > 100
@@ -189,8 +203,9 @@ def test_no_unit_is_made_or_lost():
         def _work(self, step):
             super()._work(step)
             allocated = np.zeros_like(self._true)
+            held = [parcel for _, _, parcels in self._holds for parcel in parcels]
             for node, queue in enumerate(self.queues):
-                for parcel in queue:
+                for parcel in [*queue, *(p for p in held if p.node == node)]:
                     for item, units in parcel.lines:
                         allocated[item, node] += units
             recorded = self.stock.available[1:, 1:] + self._seen.hidden + allocated
@@ -200,7 +215,7 @@ def test_no_unit_is_made_or_lost():
             if self.day < WARM_UP_DAYS:
                 assert (recorded == self._true)[:, sound].all(), "in warehouses nothing vanishes"
 
-    everything = [event for name in NAMES for event in _soon(name)]
+    everything = [event for name in SHIPPED for event in _soon(name)]
     world = Checked(small(events=everything, days=5), 1, Auto())
     outcome = world.run()
     assert outcome.rejections > 5, "else it shows little"
@@ -251,6 +266,87 @@ def test_a_strike_is_found_as_one_incident_and_answered():
     assert 1 < day < 5, "not before it can be seen, and not when it is over"
     assert incident.opened_at - incident.since < timedelta(days=20)
     assert auto.late < 0.6 * off.late
+
+
+# Playbooks --------------------------------------------------------------------------------------
+
+
+def test_every_playbook_that_ships_has_its_scenario():
+    named = {name for scenario in SHIPPED for name in shipped(scenario).playbooks}
+    assert named == set(playbooks())
+    _, found = parse(text_of("wrong_prices").replace("price-outlier", "price-outliers"))
+    assert [(f.severity, f.path) for f in found] == [("warning", "playbooks[0]")]
+
+
+def test_an_unknown_playbook_is_told_of():
+    _, found = parse("name: x\ndescription: x\nplaybooks: [shipment-lost]\n")
+    assert [(f.severity, f.line, "shipment-late" in f.remedy) for f in found] == [("warning", 3, True)]
+
+
+BETTER = {
+    "double_clicks": lambda outcome: outcome.unwanted,
+    "deaf_marketplace": lambda outcome: outcome.cancelled_orders,
+    "wrong_prices": lambda outcome: -outcome.dearer,
+    "stray_parcels": lambda outcome: outcome.untold,
+    "forgetful_nodes": lambda outcome: outcome.cancelled_orders,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_goes_wrong_is_found_and_answered_by_its_playbook(name):
+    """With what goes wrong its playbook is used, without it hardly ever; and what it is for becomes less."""
+    events = [e.model_dump() | {"from_day": 1.0} for e in shipped(name).events]
+    if name in ("stray_parcels", "forgetful_nodes"):  # few orders in few days
+        events[0] |= {"share": {"stray_parcels": 0.02, "forgetful_nodes": 0.5}[name]}
+    scenario = small(name, events=events, days=5, orders_per_day=120, items=40)
+    manual = Manual()
+    auto = World(scenario, 4, Auto(manual)).run()
+    off = World(scenario, 4, Off()).run()
+    assert set(shipped(name).playbooks) <= manual.used
+    before, after = BETTER[name](off), BETTER[name](auto)
+    assert before > 0, "nothing went wrong"
+    assert after < before
+    assert auto.cancelled_orders <= off.cancelled_orders
+
+
+@pytest.mark.parametrize(
+    ("playbook", "was", "now", "act"),
+    [
+        ("phantom-stock", "limit: {units: 500}", "limit: {units: 0}", "quarantined"),
+        ("inbound-late", "limit: {money_minor: 500000}", "limit: {money_minor: 0}", "expedited units"),
+        ("demand-spike", "when: incident.confidence >= 0.7", "active: false\nwhen: incident.confidence >= 0.7", ""),
+        ("stuck-order", "limit: {orders: 100, money_minor: 50000}", "limit: {orders: 0}", "moved"),
+    ],
+)
+def test_limits_are_those_of_the_playbooks_that_ship(playbook, was, now, act):
+    texts = dict(playbooks())
+    assert was in texts[playbook]
+    texts[playbook] = texts[playbook].replace(was, now)
+    if not act:  # the step is looked up when there is a spike, whatever the playbook
+        with pytest.raises(LookupError, match="demand_spike"):
+            Auto(Manual(texts))
+        return
+    events = [e for name in ("store_phantoms", "supplier_late", "forgetful_nodes") for e in _soon(name)]
+    scenario = small(events=events, days=4, orders_per_day=100, cover_days=1)
+    done = [World(scenario, 5, Auto(manual)).run().acted[act] for manual in (Manual(), Manual(texts))]
+    assert done[0] > 0
+    assert done[1] == 0
+
+
+def test_who_is_told_the_truth_hides_all_that_is_not_there_and_nothing_else():
+    scenario = small("store_phantoms", days=3)
+    world = informed(scenario, 3)
+    wrong = []
+
+    class Looking(type(world.responder)):
+        def respond(self, seen, hands):
+            super().respond(seen, hands)
+            wrong.append(int(((seen.hidden > 0) & (world._true > 0)).sum()))
+
+    world.responder.__class__ = Looking
+    informed_outcome, off = world.run(), World(scenario, 3, Off()).run()
+    assert informed_outcome.rejections < 0.4 * off.rejections
+    assert max(wrong) <= 3, "what came since may lie there"
 
 
 # Comparing ----------------------------------------------------------------------------------------

@@ -12,6 +12,19 @@ import zlib
 from dataclasses import dataclass
 
 SCOPES = ("read", "stock:write", "orders:write", "config:write", "plan:approve", "admin")
+TOOL_SCOPES = (
+    "tool:approve_proposal",
+    "tool:cancel-order",
+    "tool:create-return",
+    "tool:create-sales-order",
+    "tool:dismiss_proposal",
+    "tool:fulfill-order",
+    "tool:release_reservation",
+    "tool:reserve_stock",
+    "tool:update-order",
+)
+"""What an agent may change by a tool of the MCP server, each by itself, beside the scope that the calls behind the tool
+need. `admin` does not include them: an agent that got an admin key reads until somebody said otherwise."""
 
 _PREFIX = "onh_"
 _BODY_LENGTH = 43  # 32 bytes in base64url without padding

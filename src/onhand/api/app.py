@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onhand.api import (
+    console,
     metrics,
     openapi,
     routes_autopilot,
@@ -117,6 +118,8 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
         _before_exit(hub.close)
         yield
         hub.close()
+        for mounted in api.mounted.values():
+            await mounted.close()
         await app.finish()
         if on_close is not None:
             on_close()
@@ -127,13 +130,14 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
         ordinary.router.routes.extend(router.routes)
     ordinary.add_exception_handler(OnhandError, answer_error)
     ordinary.add_exception_handler(RequestValidationError, answer_invalid)
-    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, HOT))
+    ordinary.add_exception_handler(HTTPException, _Unrouted(ordinary, HOT, console.built()))
     ordinary.add_exception_handler(psycopg.Error, _answer_database_error)
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
     document = functools.cache(lambda: openapi.build(ordinary, HOT_OPENAPI))
     edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
-    return Dispatcher(edge, HOT, ordinary)
+    api = Dispatcher(edge, HOT, ordinary)
+    return api
 
 
 def _watch(app: App, hub: EventHub) -> None:
@@ -170,11 +174,22 @@ def _before_exit(close: Callable[[], None]) -> None:
         signal.signal(number, stop)
 
 
+class Mounted(Protocol):
+    """What is served at a path beside the interface, over the interface."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    async def close(self) -> None: ...
+
+
 class Dispatcher:
-    """Hot routes by exact method and path, everything else to FastAPI; no exception leaves it."""
+    """Hot routes by exact method and path, everything else to FastAPI; no exception leaves it.
+
+    mounted  by path: what others serve there
+    """
 
     def __init__(self, edge: Edge, hot: Hot, ordinary: ASGIApp) -> None:
         self.edge = edge
+        self.mounted: dict[str, Mounted] = {}
         self._ordinary = ordinary
         self._hot = {
             (method, path): (handler, metrics.HOT_REQUEST_SECONDS.labels(method, path))
@@ -214,12 +229,13 @@ class Dispatcher:
             # Not only NUL: Starlette's patterns overlook a line feed at the end of a path.
             if b"%00" in scope["query_string"] or not scope["path"].isprintable():
                 raise InvalidInput.at("", "an address holds printable characters only")
-            await self._ordinary(scope, receive, watched)
+            await self.mounted.get(scope["path"], self._ordinary)(scope, receive, watched)
         except OnhandError as error:
             await send_problem(error, scope, receive, watched)
         finally:
             route = scope.get("route")
-            name = route.path if isinstance(route, APIRoute) else "unmatched"
+            path = scope["path"] if scope["path"] in self.mounted else "unmatched"
+            name = route.path if isinstance(route, APIRoute) else path
             if name != "/v1/events":  # its length says nothing
                 metrics.REQUEST_SECONDS.labels(_method(scope), name, status).observe(time.perf_counter() - began)
 
@@ -243,10 +259,11 @@ async def _answer_database_error(_: Request, error: Exception) -> Response:
 
 
 class _Unrouted:
-    """404 and 405 for paths that FastAPI does not route, with the hot routes in mind."""
+    """The console, 404 and 405 for paths that FastAPI does not route, with the hot routes in mind."""
 
-    def __init__(self, ordinary: FastAPI, hot: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, ordinary: FastAPI, hot: Iterable[tuple[str, str]], shown: console.ConsoleFiles) -> None:
         self._ordinary = ordinary
+        self._console = shown
         self._hot: dict[str, set[str]] = {}
         for method, path in hot:
             self._hot.setdefault(path, set()).add(method)
@@ -258,6 +275,8 @@ class _Unrouted:
             methods = self._hot.get(path, set()) | self._methods(path)
             if methods:
                 return ProblemResponse(MethodNotAllowed(request.method, methods))
+            if (answer := self._console.answer(request)) is not None:
+                return answer
             return ProblemResponse(RouteNotFound(f"nothing is at {path[:200]!r}"))
         raise error
 

@@ -122,8 +122,8 @@ _MARKDOWN: Json = {
 _CHANNEL: Json = {
     "code": "web", "name": "Web shop", "connector": "api", "nodes": None, "node_group": "EUROPE", "currency": "EUR",
     "priority": 10, "margin_rate": 0.35, "gate": {"units": 2}, "quota": None,
-    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150, "cancel": False}, "settings": {}, "active": True,
-    "updated_at": _MONDAY,
+    "oversell": {"penalty_minor": 0, "late_minor_per_day": 150, "cancel": False}, "settings": {}, "prices": False,
+    "active": True, "updated_at": _MONDAY,
 }  # fmt: skip
 _LISTING: Json = {
     "channel": "web", "sku": "MUG-BLUE", "external_id": "gid-4711", "external_sku": "mug-blue", "status": "active",
@@ -159,6 +159,20 @@ _HEALTH: Json = {
     "orders": {
         "report_id": 311, "reconciled_at": _MONDAY, "seen": 1_820, "lost": 1, "changed": 0, "differing": 1,
         "error": None,
+    },
+    "prices": {
+        "queue_depth": 1, "under_way": 0, "listings": 12_400, "dead": 0, "gone": 0, "without_price": 14,
+        "other_currency": 2, "written": 812, "failed": 0, "requests": 31, "breaker": "closed", "last_error": "",
+        "fault": "", "read_at": _MONDAY,
+        "drift": {
+            "read": 12_400, "verified": 12_399, "learned": 0, "foreign": 1, "lost": 0, "skipped": 0, "unknown": 0,
+            "currency": 0, "rejected": 0,
+            "examples": [
+                {"kind": "foreign", "external_id": "gid-4711", "external_sku": "mug-blue", "believed": 1_250,
+                 "seen": 990}
+            ],
+        },
+        "failing": [],
     },
 }  # fmt: skip
 _MISNAMED: Json = {
@@ -395,7 +409,8 @@ _TRACKED: Json = {
 _PAYMENT: Json = {
     "payment_id": _ORDER_ID, "order_id": _ORDER_ID, "external_id": "1001", "provider": "cards", "currency": "EUR",
     "status": "partly_refunded", "authorised_minor": 3571, "captured_minor": 2381, "refunded_minor": 1190,
-    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "trouble": None, "is_disputed": False,
+    "voided_minor": 1190, "invoiced_minor": 2381, "credited_minor": 1190, "lost_minor": 0, "charged_back_minor": 0,
+    "fee_minor": 69, "trouble": None, "is_disputed": False,
     "tries": 0, "look_at": None, "created_at": _PLACED, "updated_at": _SHIPPED,
 }  # fmt: skip
 _PAYMENT_DETAIL: Json = _PAYMENT | {
@@ -609,6 +624,7 @@ _RAILS: Json = {
     "currency": "EUR", "money_per_hour_minor": 50_000, "units_per_hour": 500, "orders_per_hour": None,
     "money_per_action_minor": None, "units_per_action": 60, "orders_per_action": None, "confidence_min": 0.9,
     "gain_per_cost_min": 0.0, "cool_down_s": 3_600, "own_s": 86_400, "data_age_max_s": 172_800, "hold_out_share": 0.1,
+    "correction_max": 0.5,
     "freezes": [{"from": "2026-11-26T00:00:00Z", "until": "2026-12-01T00:00:00Z", "note": "Black Friday"}],
 }  # fmt: skip
 _PROPOSED: str = "proposal:019cae2a-8c30-7000-9b1e-2f6d7a80c915"
@@ -728,6 +744,7 @@ ANSWERS: dict[str, object] = {
     "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
     "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
     "Keys": _page(_KEY | {"revoked_at": None}),
+    "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},
@@ -736,6 +753,27 @@ ANSWERS: dict[str, object] = {
         "progress": {"stage": "replaying standard@4", "done": 61_440, "total": 96_226},
         "request": {"name": "standard", "begins": "2026-02-01T00:00:00Z", "ends": "2026-03-01T00:00:00Z", "version": 4},
         "error": None, "attempts": 1, "by": 1, "created_at": _PLACED, "started_at": _PLACED, "finished_at": None,
+    },
+    "LaneProposalsOut": {
+        "name": "standard",
+        "proposals": [
+            {
+                "name": "standard", "version": 3, "against": 2, "at": _PLACED, "since": "2026-02-01T00:00:00Z",
+                "until": _PLACED, "currency": "EUR", "floor_minor": 25.0, "orders": 18_220,
+                "lanes": [
+                    {"area": "DE-80", "way": "service", "name": "economy", "orders": 812, "others": 1_944,
+                     "contrast_minor": 92.4, "error_minor": 14.1, "recent_minor": 96.0,
+                     "mean_minor": 88.0, "low_minor": 70.6,
+                     "is_avoided": True}
+                ],
+                "evidence": {
+                    "metric": "All cost terms, with what lanes are known to cost beyond them", "baseline": 641.2,
+                    "candidate": 633.9, "difference": -7.3, "low": -9.8, "high": -4.8, "orders": 4_871, "blocks": 30,
+                    "carry_over": 0.04,
+                },
+                "state": "shadow", "share": None, "why": "lanes that cost more than they promise: 1 to be left alone",
+            }
+        ],
     },
     "LintOut": {"is_usable": False, "findings": [_FINDING]},
     "MarkdownList": _page(_MARKDOWN),

@@ -14,12 +14,18 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 
 
-def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
+def _object(properties: Json, says: str = "", *, optional: tuple[str, ...] = ()) -> Json:
     return {
         "type": "object",
+        **_says({}, says),
         "properties": properties,
         "required": [name for name in properties if name not in optional],
     }
+
+
+def _says(schema: Json, text: str) -> Json:
+    """`schema` in words."""
+    return {**schema, "description": text} if text else schema
 
 
 def _only(properties: Json) -> Json:
@@ -52,22 +58,26 @@ _SCHEMAS: Json = {
         {
             "fulfilment_id": _TEXT,
             "node": _TEXT,
-            "carrier": _NULL_TEXT,
+            "carrier": _says(_NULL_TEXT, "null: it is picked up"),
             "service": _TEXT,
             "lines": _LINES,
             "cost": _COST,
-            "cost_minor": _INT,
+            "cost_minor": _says(_INT, "sum of its terms, in minor units"),
             "co2_g": _INT,
-            "ship_by": _TIME,
-            "deliver_by": _TIME,
-        }
+            "ship_by": _says(_TIME, "when it leaves the node"),
+            "deliver_by": _says(_TIME, "when it is there at the latest, with the policy's confidence"),
+        },
+        "Lines of the order that leave one node together, and what that is to cost.",
     ),
     "OrderAnswer": _object(
         {
             "order_id": {"type": "string", "format": "uuid"},
             "status": {"enum": ["sourced", "backordered", "held", "unfillable"]},
-            "queue": _NULL_TEXT,
-            "promise": {"anyOf": [_object({"deliver_by": _TIME, "confidence": {"type": "number"}}), {"type": "null"}]},
+            "queue": _says(_NULL_TEXT, "where a part of it waits, if one does"),
+            "promise": {
+                "description": "the day that may be told to the customer, and how likely it is kept; null: none",
+                "anyOf": [_object({"deliver_by": _TIME, "confidence": {"type": "number"}}), {"type": "null"}],
+            },
             "fulfilments": _list(_ref("OrderFulfilment")),
             "waiting": _list(
                 _object(
@@ -80,11 +90,14 @@ _SCHEMAS: Json = {
                     }
                 )
             ),
-            "plan_id": _TEXT,
-        }
+            "plan_id": _says(_TEXT, "`GET /v1/plans/{plan_id}` says why"),
+        },
+        "How an order is served: what leaves where and when, what waits, and the plan that says why.",
     ),
     "RejectedRow": {
-        **_object({"status": {"const": "rejected"}, "code": _TEXT, "detail": _TEXT}),
+        **_object(
+            {"status": {"const": "rejected"}, "code": _TEXT, "detail": _TEXT}, "A row that was refused, and why."
+        ),
         "additionalProperties": True,
     },
     "ReservationAnswer": _object(
@@ -92,7 +105,8 @@ _SCHEMAS: Json = {
             "reservation_id": {"type": "string", "format": "uuid"},
             "expires_at": _TIME,
             "lines": _list(_object({"sku": _TEXT, "quantity": _INT, "node": _TEXT})),
-        }
+        },
+        "Units held for a cart, each on its node.",
     ),
     "PromiseOption": _object(
         {
@@ -114,7 +128,8 @@ _SCHEMAS: Json = {
                     }
                 )
             ),
-        }
+        },
+        "One way to serve the basket, and the day that may be told to the customer.",
     ),
     "PromiseAnswer": _object(
         {
@@ -124,14 +139,18 @@ _SCHEMAS: Json = {
                 "description": "units by sku that no shelf has; then there is no option",
                 "additionalProperties": {"type": "integer"},
             },
-        }
+        },
+        "Ways to serve a basket, or what is missing.",
     ),
     "Availability": _object(
         {
             "sku": _TEXT,
             "channel": _NULL_TEXT,
-            "ats": _INT,
-            "atp": _list(_object({"date": {"type": "string", "format": "date"}, "units": _INT})),
+            "ats": _says(_INT, "units available to sell; the sum of the terms"),
+            "atp": _says(
+                _list(_object({"date": {"type": "string", "format": "date"}, "units": _INT})),
+                "units available to promise by the end of that day; only days on which it changes",
+            ),
             "terms": _list(
                 {
                     **_object({"term": _TEXT, "units": _INT}),
@@ -139,21 +158,23 @@ _SCHEMAS: Json = {
                     "additionalProperties": True,
                 }
             ),
-            "at": _TIME,
-            "per_bundle": _INT,
+            "at": _says(_TIME, "the past moment that was asked for"),
+            "per_bundle": _says(_INT, "units of the component in one bundle"),
             "components": _list(_ref("Availability")),
         },
+        "What a channel may sell now, as a sum of terms that anybody can check; and what may be promised by a day.",
         optional=("at", "per_bundle", "components"),
     ),
     "EntryResult": _object(
         {
             "status": {"enum": ["applied", "rejected"]},
             "entry_id": {"type": ["integer", "null"]},
-            "on_hand": {"type": ["integer", "null"]},
-            "available": {"type": ["integer", "null"]},
+            "on_hand": _says({"type": ["integer", "null"]}, "at the position, after it"),
+            "available": _says({"type": ["integer", "null"]}, "at the position, after it"),
             "code": _TEXT,
             "message": _TEXT,
         },
+        "What became of an entry: the ledger has it, or why not.",
         optional=("code", "message"),
     ),
 }

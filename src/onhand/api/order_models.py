@@ -132,9 +132,9 @@ class ReturnIn(Strict):
     )
 
     order_id: Annotated[str, Field(max_length=100)]
-    node: Code
+    node: Annotated[Code, Field(description="where they came back to, whoever sent them")]
     lines: Annotated[list[UnitsIn], Field(min_length=1, max_length=_ROWS_MAX)]
-    disposition: Disposition
+    disposition: Annotated[Disposition, Field(description="whether they can be sold again: `inspect` leaves that open")]
 
 
 # Answers ------------------------------------------------------------------------------------------

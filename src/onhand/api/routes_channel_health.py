@@ -73,6 +73,44 @@ class OrdersReconciledOut(BaseModel):
     error: str | None
 
 
+class FailingPrice(BaseModel):
+    """A listing whose price was not taken. is_dead: it is not tried again before its price or its listing changes, or
+    the channel is reconciled. price_minor: that it is to ask"""
+
+    sku: str
+    failures: int
+    is_dead: bool
+    last_error: str
+    next_try_at: datetime | None
+    shown_minor: int | None
+    shown_at: datetime | None
+    verified_at: datetime | None
+    price_minor: int | None
+
+
+class PricesOut(BaseModel):
+    """How our prices on a channel are doing that takes them, in minor units of its currency."""
+
+    queue_depth: Annotated[int, Field(description="listings that do not ask our price yet")]
+    under_way: int
+    listings: int
+    dead: Annotated[int, Field(description="refused so often that they are left for a person")]
+    gone: Annotated[int, Field(description="listings that the channel does not have")]
+    without_price: Annotated[int, Field(description="whose item has no price: left as they are")]
+    other_currency: Annotated[int, Field(description="whose price is in another currency: never written")]
+    written: int
+    failed: int
+    requests: int
+    breaker: Literal["closed", "open"]
+    last_error: str
+    fault: Annotated[str, Field(description="why none is written; empty: they are")]
+    read_at: datetime | None
+    drift: Annotated[
+        dict[str, Any] | None, Field(description="what the last reading found, by kind, with a few examples")
+    ]
+    failing: list[FailingPrice]
+
+
 class ListingGate(BaseModel):
     """What is hidden from a channel of an item by a gate that is computed, and why, as of its last change."""
 
@@ -141,6 +179,7 @@ class ChannelHealthOut(BaseModel):
         Field(description="what the last reconciliation of stock found, by kind, with a few examples"),
     ]
     orders: OrdersReconciledOut | None
+    prices: PricesOut | None
 
 
 class AskedOut(BaseModel):

@@ -113,6 +113,8 @@ class SignalResults(BaseModel):
     """What became of each row, in their order. updated: an earlier value of that moment was corrected, and is kept."""
 
     class SignalResult(RowOut):
+        """A row, by its own name."""
+
         name: str | None
 
     results: list[SignalResult]
@@ -122,6 +124,8 @@ class SaleResults(BaseModel):
     """What became of each row, in their order."""
 
     class SaleResult(RowOut):
+        """A row, by its own name."""
+
         sku: str | None
 
     results: list[SaleResult]

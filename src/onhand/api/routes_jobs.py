@@ -16,6 +16,7 @@ from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.base.fields import Moment, Strict
 from onhand.errors import Conflict, NotFound
+from onhand.flows import lanes
 from onhand.flows.simulation import job as simulation
 from onhand.flows.simulation.run import Request
 from onhand.jobs import store
@@ -82,6 +83,20 @@ class SimulationIn(Strict):
     ] = None
     pareto: Annotated[bool, Field(description="also try other prices of time and CO2")] = False
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="of rejections and transit times")] = 0
+
+
+class LanesIn(Strict):
+    """Which deliveries are looked at, and what is not worth a rule."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"days": 90, "floor_minor": 25.0}]})
+
+    days: Annotated[int, Field(ge=7, le=730, description="back from now")] = lanes.DAYS
+    floor_minor: Annotated[
+        float, Field(ge=0, le=1_000_000, description="that a lane has to cost more, an order, in minor units")
+    ] = lanes.FLOOR_MINOR
+    orders_max: Annotated[int, Field(ge=100, le=100_000, description="that are replayed for the evidence")] = (
+        lanes.ORDERS_MAX
+    )
 
 
 class JobErrorOut(BaseModel):
@@ -153,6 +168,31 @@ def simulate_policy(
     )
     return once.commit(
         lambda conn: simulation.ask(conn, request, by=by.key_id),
+        status=202,
+        answer=lambda job_id: {"job_id": job_id, "state": "queued"},
+    )
+
+
+@asking.post(
+    "/v1/policies/{name}/lanes",
+    status_code=202,
+    dependencies=[require("config:write")],
+    response_model=JobAskedOut,
+    responses=problem_responses(404, 422),
+)
+def learn_lanes(
+    name: Annotated[str, Path(pattern=NAME_PATTERN, examples=["standard"])],
+    body: LanesIn,
+    by: By,
+    once: OnceDep,
+) -> Response:
+    """Look for services and nodes that cost more than they promise to some areas. What is sure, and is shown by
+    replaying orders to be worth it, becomes a version of the policy that leaves these lanes alone where there is
+    another way: in shadow, for a person to promote. Works in the background: see `GET /v1/jobs/{id}`, and its result.
+    """
+    asked = lanes.Asked(name=name, **body.model_dump())
+    return once.commit(
+        lambda conn: lanes.ask(conn, asked, by=by.key_id),
         status=202,
         answer=lambda job_id: {"job_id": job_id, "state": "queued"},
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from onhand import access
+from onhand.access import Principal
 from onhand.api.auth import require
 from onhand.api.context import By, TheApp, TheEdge
 from onhand.api.idempotent import OnceDep
@@ -21,11 +22,16 @@ from onhand.flows import keys
 
 router = routes("keys")
 
-Scope = Literal["read", "stock:write", "orders:write", "config:write", "plan:approve", "admin"]
+Scope = Literal[
+    "read", "stock:write", "orders:write", "config:write", "plan:approve", "admin", "tool:approve_proposal",
+    "tool:cancel-order", "tool:create-return", "tool:create-sales-order", "tool:dismiss_proposal", "tool:fulfill-order",
+    "tool:release_reservation", "tool:reserve_stock", "tool:update-order",
+]  # fmt: skip
 
 
 class NewKey(Strict):
-    """A key to be. `admin` includes every other scope."""
+    """A key to be. `admin` includes every other scope but those of tools: `tool:...` lets an agent change something by
+    that tool of the MCP server, beside the scope that the tool needs."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "web shop", "scopes": ["read", "orders:write"]}]}
@@ -33,6 +39,14 @@ class NewKey(Strict):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+
+
+class OwnKey(BaseModel):
+    """The key of the request."""
+
+    key_id: int
+    name: str
+    scopes: list[str]
 
 
 class Key(BaseModel):
@@ -81,6 +95,12 @@ def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[st
     with app.db.connection() as conn:
         rows = access.list_keys(conn, after=after, limit=page.limit + 1)
     return page.answer(rows, lambda row: (row.key_id,))
+
+
+@router.get("/v1/keys/current", response_model=OwnKey)
+def get_own_key(by: Annotated[Principal, require("read")]) -> OwnKey:
+    """The key of this request: what it may do."""
+    return OwnKey(key_id=by.key_id, name=by.name, scopes=sorted(by.scopes))
 
 
 @router.delete(

@@ -42,6 +42,11 @@ class PaymentOut(BaseModel):
     voided_minor: int
     invoiced_minor: int
     credited_minor: int
+    lost_minor: Annotated[int, Field(description="of goods that left and that nobody is asked to pay for any more")]
+    charged_back_minor: Annotated[
+        int, Field(description="taken back by the customer's bank, while it is disputed and when that is lost")
+    ]
+    fee_minor: Annotated[int, Field(description="of the provider, as far as it tells")]
     trouble: str | None
     is_disputed: bool
     tries: Annotated[int, Field(description="authorisations declined since the last that was not")]
@@ -199,7 +204,8 @@ def get_reconciliation(
     day: Annotated[Day | None, Query(description="in UTC; left out: yesterday")] = None,
 ) -> Response:
     """Orders, shipments, returns, captures and refunds of a day, against each other: what is open and why."""
-    return _json(reconcile(app.db, day or app.state.now().date() - timedelta(days=1)))
+    now = app.state.now()
+    return _json(reconcile(app.db, day or now.date() - timedelta(days=1), now=now))
 
 
 @router.get(

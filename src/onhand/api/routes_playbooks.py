@@ -83,7 +83,10 @@ class PartOut(BaseModel):
     name: Annotated[str, Field(description="of the step, for people")]
     outcome: Annotated[
         Outcome,
-        Field(description="skipped: nothing to do; refused: by guardrails or a missing number; told: only said"),
+        Field(
+            description="skipped: nothing to do; refused: by guardrails or a missing number; told: only said; "
+            "held_out: left undone on purpose, to compare with"
+        ),
     ]
     why: str | None
     result: dict[str, Any]

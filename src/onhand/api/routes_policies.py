@@ -20,6 +20,7 @@ from onhand.api.routing import routes
 from onhand.base.fields import Name, Strict
 from onhand.db import Database
 from onhand.errors import InvalidInput, NotFound, OnhandError
+from onhand.flows import lanes
 from onhand.flows import policies as flows
 from onhand.flows.policies import Written
 from onhand.flows.trials import Beside, trials_of
@@ -84,7 +85,8 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
             if isinstance(reference, str):
                 beside = {name: value for name, value in members.items() if name != "$ref"}
                 return resolved(definitions[reference.rpartition("/")[2]] | beside)
-            return {name: resolved(value) for name, value in members.items()}
+            # How alternatives are told apart is said by reference, too; each has its own constant besides.
+            return {name: resolved(value) for name, value in members.items() if name != "discriminator"}
         return [resolved(member) for member in cast("list[Any]", part)] if isinstance(part, list) else part
 
     return cast("dict[str, Any]", resolved(schema))
@@ -172,6 +174,63 @@ class TrialsOut(BaseModel):
 
     name: str
     trials: list[TrialOut]
+
+
+class LaneOut(BaseModel):
+    """One way to one area, against the other ways there; minor units an order."""
+
+    area: Annotated[str, Field(description="country, with the region or the beginning of the postal code")]
+    way: Literal["service", "node"]
+    name: str
+    orders: int
+    others: Annotated[int, Field(description="orders that went another way")]
+    contrast_minor: Annotated[float, Field(description="that it cost more beyond its promise, as measured")]
+    error_minor: Annotated[float, Field(description="standard error of that")]
+    recent_minor: Annotated[float, Field(description="as measured in the later half of the period")]
+    mean_minor: Annotated[float, Field(description="after shrinkage towards nothing")]
+    low_minor: Annotated[float, Field(description="lower 90 % limit of that")]
+    is_avoided: bool
+
+
+class LaneEvidenceOut(BaseModel):
+    """What an order would have cost by the proposed version and did by the active one: replayed, paired, by order, with
+    a 95 % interval; minor units. null: too few orders."""
+
+    metric: str
+    baseline: float | None
+    candidate: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    orders: int
+    blocks: int
+    carry_over: float | None
+
+
+class LaneProposalOut(BaseModel):
+    """A version that was proposed, and what became of it."""
+
+    name: str
+    version: int
+    against: Annotated[int, Field(description="the version that was active")]
+    at: datetime
+    since: Annotated[datetime, Field(description="beginning of what was looked at")]
+    until: datetime
+    currency: str
+    floor_minor: float
+    orders: Annotated[int, Field(description="deliveries that were looked at")]
+    lanes: list[LaneOut]
+    evidence: LaneEvidenceOut
+    state: State
+    share: float | None
+    why: str | None
+
+
+class LaneProposalsOut(BaseModel):
+    """Newest first."""
+
+    name: str
+    proposals: list[LaneProposalOut]
 
 
 class PolicyVersionOut(VersionBriefOut):
@@ -322,6 +381,23 @@ def get_policy_trials(name: PolicyName, app: TheApp) -> Response:
     with app.db.connection() as conn:
         rows = trials_of(conn, name)
     return _json({"name": name, "trials": [_trial(row) for row in rows]})
+
+
+@router.get(
+    "/v1/policies/{name}/lanes",
+    dependencies=_read,
+    response_model=LaneProposalsOut,
+    responses=problem_responses(404, 422),
+)
+def list_lane_proposals(name: PolicyName, app: TheApp) -> Response:
+    """Versions that were proposed because lanes cost more than they promise, newest first, each with what was known and
+    what an order would have cost. `POST` looks again.
+    """
+    with app.db.connection() as conn:
+        if store.latest_version(conn, name) is None:
+            raise NotFound("policy", name)
+        rows = lanes.list_proposals(conn, name)
+    return _json({"name": name, "proposals": rows})
 
 
 @router.post(

@@ -139,6 +139,7 @@ class ChannelOut(BaseModel):
     quota: QuotaIn | None
     oversell: OversellIn
     settings: dict[str, Any]
+    prices: bool
     active: bool
     updated_at: datetime
 
@@ -158,6 +159,8 @@ class ItemResults(BaseModel):
     """What became of each row, in their order."""
 
     class ItemResult(RowOut):
+        """A row, by its own name."""
+
         sku: str | None
 
     results: list[ItemResult]
@@ -167,6 +170,8 @@ class NodeResults(BaseModel):
     """What became of each row, in their order."""
 
     class NodeResult(RowOut):
+        """A row, by its own name."""
+
         node: str | None
 
     results: list[NodeResult]

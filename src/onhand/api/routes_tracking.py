@@ -64,6 +64,8 @@ class TrackingResults(BaseModel):
     """What became of each row, in their order. unchanged: a repeat, which was known."""
 
     class TrackingResult(BaseModel):
+        """A scan, and the shipments that it is of."""
+
         status: Literal["created", "unchanged", "rejected"]
         shipments: Annotated[
             list[str], Field(description="whose scan it is; none: kept until a shipment of that number leaves")

@@ -1,6 +1,7 @@
 """Whether an action may be taken without a person. Pure."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -9,17 +10,18 @@ from typing import Final
 from onhand.autopilot.model import Action, Code, Guardrails, Mode, Owner, Past, Used, Verdict
 
 HOUR: Final = timedelta(hours=1)
-# An action whose direction has changed so often in so many of its cool-downs is fighting something.
-TURNS_MAX: Final = 3
-_PERIODS: Final = 5
-_PERIOD_MIN: Final = timedelta(minutes=10)
 # To turn back takes longer than to go on: what was done last has to show first.
 _BACK: Final = 2
+# An action whose direction has changed so often in so many periods is fighting something. A period is the least time
+# after which it may turn back: in fewer cool-downs nothing could turn so often that is turned back by this rule alone.
+TURNS_MAX: Final = 3
+_PERIODS: Final = 5
+_COOL_DOWN_MIN: Final = timedelta(minutes=10)
 
 
 def looks_back(rails: Guardrails) -> timedelta:
     """How far back actions on the same key count."""
-    return max(_PERIODS * max(timedelta(seconds=rails.cool_down_s), _PERIOD_MIN), HOUR)
+    return max(_PERIODS * _BACK * max(timedelta(seconds=rails.cool_down_s), _COOL_DOWN_MIN), HOUR)
 
 
 def decide(
@@ -78,7 +80,7 @@ def decide(
         if limit is not None and before + amount > limit:
             return _no("recommend", "budget", f"{name}: {before:,} used and {amount:,} wanted, at most {limit:,}")
     for owner in owners:
-        if owner.domain != action.domain and owner.until > now:
+        if owner.domain != action.domain and owner.until > now and owner.cause != action.cause:
             detail = f"{owner.domain} has acted on {' '.join(owner.key)}: until {owner.until:%Y-%m-%d %H:%M} UTC"
             return _no("refuse", "owned", detail)
     verdict = _by_the_past(action, rails, past, now)
@@ -89,13 +91,25 @@ def decide(
     return Verdict(do="act", code="within", detail="within the guardrails")
 
 
+def corrected(amount: int, now: int, share: float) -> int:
+    """What a correction from `now` to `amount` comes to when only a share of it is done at once: at least one unit of
+    it, so that it ends."""
+    way = amount - now
+    return now + (math.ceil(way * share) if way > 0 else math.floor(way * share))
+
+
 def is_held_out(key: Sequence[str], share: float, now: datetime) -> bool:
     """Whether what acts on this key is left undone, to compare with: a share of all keys, others each week.
 
     By the key and not by chance: what is left undone once is not done a minute later.
     """
     year, week, _ = now.isocalendar()
-    digest = hashlib.blake2b("\x1f".join((str(year), str(week), *key)).encode(), digest_size=8).digest()
+    return is_drawn(key, share, seed=(str(year), str(week)))
+
+
+def is_drawn(key: Sequence[str], share: float, *, seed: Sequence[str]) -> bool:
+    """Whether a key is among a share of all keys; with the same seed it always is, or never."""
+    digest = hashlib.blake2b("\x1f".join((*seed, *key)).encode(), digest_size=8).digest()
     return int.from_bytes(digest) < share * 2**64
 
 

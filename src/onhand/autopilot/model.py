@@ -1,9 +1,10 @@
 """Domains, guardrails, actions and verdicts, as values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -71,6 +72,13 @@ class Guardrails(Strict):
     hold_out_share: Annotated[
         float, Field(ge=0, le=0.5, description="left undone on purpose, to compare with; drawn by what is acted on")
     ] = 0.1
+    correction_max: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="share of a computed correction that is done at once: of a transfer, of the way to "
+            "another safety stock; what is left is planned anew when that has shown"
+        ),
+    ] = 0.5  # fmt: skip
     freezes: Annotated[list[Freeze], Field(max_length=100, default_factory=list[Freeze])]
 
     @model_validator(mode="after")
@@ -174,19 +182,40 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who acted on a key last, and until when nobody else may."""
+    """Who acted on a key last, and until when nobody else may; cause: see `Action.cause`."""
 
     key: tuple[str, ...]
     domain: str
     until: datetime
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One thing that a step of a playbook acts on, or leaves undone on purpose: both are judged alike.
+
+    stake_minor  expected to be lost if it is not done; gain_minor: promised, after its cost
+    judge_at     when it can be told what came of it
+    basis        what it is judged by, JSON-ready, as it was when it was acted on
+    """
+
+    key: tuple[str, ...]
+    stake_minor: int
+    gain_minor: int
+    judge_at: datetime
+    basis: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What came of an action, or of one held out: minor units at stake, promised, and lost all the same."""
+    """What came of an action, or of one held out: minor units at stake, promised, and lost all the same.
+
+    kind  of action: what is held out is compared with what was done of the same kind
+    """
 
     held_out: bool
     stake_minor: int
     gain_minor: int
     lost_minor: int
     at: datetime
+    kind: str = "proposal"

@@ -1,15 +1,16 @@
 """The SQL of guardrails, and of what was done under them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from onhand.autopilot.model import Action, Domain, Guardrails, Judged, Mode, Owner, Past, Used, Verdict
+from onhand.autopilot.model import Action, Domain, Guardrails, Judged, Mode, Owner, Past, Target, Used, Verdict
 from onhand.base.ids import new_id
 from onhand.db.queries import queries
 
@@ -18,6 +19,8 @@ SQL = queries(__file__)
 NEWEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 # Of keys as they are sent: no part of a key holds it, because texts hold no control characters.
 _SEPARATOR: Final = "\x1f"
+ReturnedFor = Literal["worse_than_promised", "oscillates"]
+_JUDGED_MAX: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainRow:
-    """A domain as it stands; by: key id, 0 where its outcomes returned it to `recommend`."""
+    """A domain as it stands; by: key id, 0 where it returned to `recommend` by itself.
+
+    returned_for, returned  why it did, and numbers of that, until somebody sets its mode
+    """
 
     domain: str
     mode: Mode
@@ -40,6 +46,8 @@ class DomainRow:
     changed_at: datetime
     by: int
     reason: str | None
+    returned_for: ReturnedFor | None
+    returned: dict[str, Any] | None
 
     def rails(self) -> Guardrails:
         return rails_of(self.guardrails)
@@ -56,6 +64,21 @@ class Due:
     held_out: bool
     stake_minor: int
     gain_minor: int
+    at: datetime
+    judge_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueTarget:
+    """A target of a step of which can be told what came of it; fields as in Target."""
+
+    reference: str
+    key: list[str]
+    domain: str
+    kind: str
+    held_out: bool
+    stake_minor: int
+    basis: dict[str, Any]
     at: datetime
     judge_at: datetime
 
@@ -145,9 +168,28 @@ def set_domain(
     conn.execute(SQL["set_domain"], values)
 
 
-def return_domain(conn: Connection[TupleRow], domain: Domain, reason: str, now: datetime) -> bool:
-    """From `auto` to `recommend`; False: it was not in `auto`."""
-    return conn.execute(SQL["return_domain"], {"domain": domain.value, "reason": reason, "now": now}).rowcount == 1
+def return_domain(
+    conn: Connection[TupleRow], domain: Domain, reason: str, now: datetime, *, because: ReturnedFor,
+    numbers: Mapping[str, Any],
+) -> bool:  # fmt: skip
+    """From `auto` to `recommend`; False: it was not in `auto`. numbers: what an incident says of it."""
+    values = {
+        "domain": domain.value, "reason": reason, "now": now, "returned_for": because,
+        "returned": msgspec.json.encode(numbers).decode(),
+    }  # fmt: skip
+    return conn.execute(SQL["return_domain"], values).rowcount == 1
+
+
+def spent_on(conn: Connection[TupleRow], key: tuple[str, ...], since: datetime) -> int:
+    """Minor units that actions on a key have cost."""
+    row = conn.execute(SQL["spent_on"], {"key": list(key), "since": since}).fetchone()
+    assert row is not None, "sums are a row"
+    return row[0]
+
+
+def add_back(conn: Connection[TupleRow], reference: str, now: datetime) -> None:
+    """Write down that an action was put back, if it was one."""
+    conn.execute(SQL["add_back"], {"action_id": new_id(), "reference": reference, "now": now})
 
 
 def find_action(conn: Connection[TupleRow], reference: str) -> tuple[str, bool] | None:
@@ -169,7 +211,7 @@ def past_of(conn: Connection[TupleRow], key: tuple[str, ...], since: datetime) -
 
 def lock_owners(conn: Connection[TupleRow], keys: tuple[tuple[str, ...], ...]) -> list[Owner]:
     rows = conn.execute(SQL["owners"], {"keys": _joined(keys)})
-    return [Owner(tuple(key), domain, until) for key, domain, until in rows]
+    return [Owner(tuple(key), domain, until, cause) for key, domain, until, cause in rows]
 
 
 class OwnedMeanwhile(Exception):
@@ -185,7 +227,10 @@ def add_action(conn: Connection[TupleRow], action: Action, now: datetime, *, own
     keys = _joined(action.keys)
     with conn.transaction():
         conn.execute(SQL["add"], _row(action_id, action, now))
-        owned = {"keys": keys, "domain": action.domain.value, "until": now + own, "action_id": action_id, "at": now}
+        owned = {
+            "keys": keys, "domain": action.domain.value, "until": now + own, "action_id": action_id, "at": now,
+            "cause": action.cause,
+        }  # fmt: skip
         if conn.execute(SQL["own"], owned).rowcount < len(keys):
             raise OwnedMeanwhile
     return action_id
@@ -227,8 +272,57 @@ def judge(conn: Connection[TupleRow], action_id: str, lost_minor: int, now: date
 
 
 def judged_since(conn: Connection[TupleRow], domain: Domain, since: datetime) -> list[Judged]:
+    """What came of actions and of targets of steps, the latest of each if there are very many."""
+    where = {"domain": domain.value, "since": since, "limit": _JUDGED_MAX}
     with conn.cursor(row_factory=class_row(Judged)) as rows:
-        return rows.execute(SQL["judged"], {"domain": domain.value, "since": since}).fetchall()
+        return rows.execute(SQL["judged"], where).fetchall()
+
+
+def add_targets(
+    conn: Connection[TupleRow], reference: str, domain: Domain, kind: str, acted: Sequence[Target],
+    held_out: Sequence[Target], now: datetime,
+) -> None:  # fmt: skip
+    """Write down what a step of this kind acted on, and what it left undone to compare with.
+
+    reference  of the step, "run:<id>/<step>"
+    """
+    both = [*acted, *held_out]
+    if not both:
+        return
+    values = {
+        "reference": reference, "domain": domain.value, "kind": kind, "now": now,
+        "keys": [_SEPARATOR.join(t.key) for t in both], "held_out": [n >= len(acted) for n in range(len(both))],
+        "stakes": [t.stake_minor for t in both], "gains": [t.gain_minor for t in both],
+        "bases": [msgspec.json.encode(t.basis).decode() for t in both], "judge_at": [t.judge_at for t in both],
+    }  # fmt: skip
+    conn.execute(SQL["add_targets"], values)
+
+
+def stake_of(conn: Connection[TupleRow], reference: str) -> int | None:
+    """Minor units at stake of a target of this step; None: it has none yet."""
+    row = conn.execute(SQL["stake_of"], {"reference": reference}).fetchone()
+    return None if row is None else row[0]
+
+
+def take_due_targets(conn: Connection[TupleRow], now: datetime, limit: int) -> list[DueTarget]:
+    """Targets of which can be told what came of them, locked until the transaction ends."""
+    with conn.cursor(row_factory=class_row(DueTarget)) as rows:
+        return rows.execute(SQL["due_targets"], {"now": now, "limit": limit}).fetchall()
+
+
+def judge_target(conn: Connection[TupleRow], target: DueTarget, lost: int | str, now: datetime) -> None:
+    """Minor units that were lost all the same; or why that cannot be told."""
+    is_void = isinstance(lost, str)
+    values = {
+        "reference": target.reference, "key": target.key, "now": None if is_void else now,
+        "lost_minor": None if is_void else lost, "void": lost if is_void else None,
+    }  # fmt: skip
+    conn.execute(SQL["judge_target"], values)
+
+
+def void_targets(conn: Connection[TupleRow], cause: str, why: str) -> None:
+    """Targets of all steps of a run ("run:<id>") show nothing any more."""
+    conn.execute(SQL["void_targets"], {"cause": cause, "why": why})
 
 
 def list_actions(
@@ -256,6 +350,11 @@ def purge(conn: Connection[TupleRow], before: datetime) -> None:
     """Forget why old things were not done, and who owned what."""
     conn.execute(SQL["purge"], {"before": before})
     conn.execute(SQL["purge_owners"], {"before": before})
+
+
+def purge_targets(conn: Connection[TupleRow], before: datetime) -> None:
+    """Forget what steps acted on so long ago."""
+    conn.execute(SQL["purge_targets"], {"before": before})
 
 
 def document_of(rails: Guardrails) -> dict[str, Any]:

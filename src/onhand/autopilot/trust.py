@@ -1,6 +1,7 @@
 """Whether what is done without a person is worth it: what was acted on, against what was held out. Pure."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,29 +49,72 @@ def evidence(judged: Sequence[Judged]) -> Evidence | None:
     """What they show; None as long as nothing that was acted on is judged.
 
     Ratio of sums, lost over at stake, with the standard error of a ratio estimator (Cochran, Sampling Techniques 1977,
-    eq. 6.13); the difference of both arms is taken as normal.
+    eq. 6.13); the difference of both arms is taken as normal. Each kind of action is compared with what was held out of
+    its own kind (some cannot be held out), and counts by what was at stake of it (ibid., 5.1: stratified); kinds of
+    which too little is judged are taken together.
     """
-    acted = [j for j in judged if not j.held_out and j.stake_minor > 0]
-    control = [j for j in judged if j.held_out and j.stake_minor > 0]
-    if not acted:
+    judged = [j for j in judged if j.stake_minor > 0]
+    if all(j.held_out for j in judged):
         return None
-    lost = _ratio([j.lost_minor for j in acted], [j.stake_minor for j in acted])
-    compared = len(control) >= _WEEK_MIN
-    base = (
-        _ratio([j.lost_minor for j in control], [j.stake_minor for j in control])
-        if compared
-        else _Ratio(value=1.0, sd=0.0)
-    )
-    saved, sd = base.value - lost.value, math.hypot(base.sd, lost.sd)
+    found = [_stratum(of) for of in _strata(judged)]
+    whole = sum(s.stake for s in found)
+    saved = sum(s.saved * s.stake for s in found) / whole
+    sd = math.hypot(*(s.sd * s.stake / whole for s in found))
     return Evidence(
-        acted=len(acted),
-        held_out=len(control),
-        promised=sum(j.gain_minor for j in acted) / sum(j.stake_minor for j in acted),
+        acted=sum(s.acted for s in found),
+        held_out=sum(s.held_out for s in found),
+        promised=sum(s.promised for s in found) / whole,
         saved=saved,
         low=saved - _Z * sd,
         high=saved + _Z * sd,
-        compared=compared,
+        compared=all(s.compared for s in found),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stratum:
+    """Actions of one kind; stake and promised: sums of those acted on, minor units."""
+
+    acted: int
+    held_out: int
+    stake: int
+    promised: int
+    saved: float
+    sd: float
+    compared: bool
+
+
+def _strata(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """By kind, the small ones together; of these a single action says nothing beside others."""
+    by_kind: dict[str, list[Judged]] = defaultdict(list)
+    for j in judged:
+        by_kind[j.kind].append(j)
+    large = [of for of in by_kind.values() if _acted(of) >= _WEEK_MIN]
+    rest = [j for of in by_kind.values() if _acted(of) < _WEEK_MIN for j in of]
+    return [*large, rest] if _acted(rest) > 1 or not large else large
+
+
+def _acted(judged: Sequence[Judged]) -> int:
+    return sum(not j.held_out for j in judged)
+
+
+def _stratum(judged: Sequence[Judged]) -> _Stratum:
+    acted = [j for j in judged if not j.held_out]
+    control = [j for j in judged if j.held_out]
+    compared = len(control) >= _WEEK_MIN
+    lost, base = _lost(acted), _lost(control) if compared else _Ratio(value=1.0, sd=0.0)
+    return _Stratum(
+        acted=len(acted), held_out=len(control), stake=sum(j.stake_minor for j in acted),
+        promised=sum(j.gain_minor for j in acted), saved=base.value - lost.value, sd=math.hypot(base.sd, lost.sd),
+        compared=compared,
+    )  # fmt: skip
+
+
+def missed_minor(judged: Sequence[Judged]) -> int:
+    """What was promised and not saved, in minor units."""
+    found = evidence(judged)
+    stake = sum(j.stake_minor for j in judged if not j.held_out)
+    return 0 if found is None else max(round((found.promised - found.saved) * stake), 0)
 
 
 def worse_than_promised(judged: Sequence[Judged], now: datetime) -> str | None:
@@ -94,10 +138,11 @@ def worse_than_promised(judged: Sequence[Judged], now: datetime) -> str | None:
     return None
 
 
-def _ratio(upper: Sequence[int], lower: Sequence[int]) -> _Ratio:
-    n, whole = len(upper), sum(lower)
-    value = sum(upper) / whole
+def _lost(judged: Sequence[Judged]) -> _Ratio:
+    """Lost over at stake."""
+    n, whole = len(judged), sum(j.stake_minor for j in judged)
+    value = sum(j.lost_minor for j in judged) / whole
     if n < 2:
         return _Ratio(value=value, sd=math.inf)
-    spread = sum((u - value * v) ** 2 for u, v in zip(upper, lower, strict=True)) / (n - 1)
+    spread = sum((j.lost_minor - value * j.stake_minor) ** 2 for j in judged) / (n - 1)
     return _Ratio(value=value, sd=math.sqrt(spread / n) / (whole / n))

@@ -61,10 +61,12 @@ class ItemIn(Strict):
     length_mm: _Length = 0
     width_mm: _Length = 0
     height_mm: _Length = 0
-    unit_cost_minor: Money | None = None
-    price_minor: Money | None = None
+    unit_cost_minor: Annotated[
+        Money | None, Field(description="what a unit costs you; the margin is the price less it")
+    ] = None
+    price_minor: Annotated[Money | None, Field(description="what a unit is usually sold for")] = None
     currency: Annotated[Currency | None, Field(description="required with a price or a unit cost")] = None
-    category: ShortText | None = None
+    category: Annotated[ShortText | None, Field(description="items that sell alike: forecasts and plans use it")] = None
     hs_code: Annotated[str | None, Field(pattern=r"^[0-9][0-9. ]{1,15}$", description="customs tariff number")] = None
     release_at: Annotated[Moment | None, Field(description="before this moment orders wait in the preorder queue")] = (
         None

@@ -74,7 +74,7 @@ FROM unnest(%(bundle_ids)s::int[], %(skus)s::text[], %(quantities)s::int[]) AS c
 JOIN item i ON i.sku = c.sku;
 
 -- name: prices
-SELECT item_id, sku, price_minor FROM item WHERE sku = ANY (%(skus)s::text[]) ORDER BY item_id;
+SELECT item_id, sku, price_minor, unit_cost_minor FROM item WHERE sku = ANY (%(skus)s::text[]) ORDER BY item_id;
 
 -- name: set_prices
 UPDATE item i SET price_minor = t.price_minor, updated_at = now()

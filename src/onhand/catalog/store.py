@@ -114,11 +114,12 @@ def _row(item: Item) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What is asked for an item, in minor units; None: nobody said."""
+    """What is asked for an item, and what it costs, in minor units; None: nobody said."""
 
     item_id: int
     sku: str
     price_minor: int | None
+    unit_cost_minor: int | None
 
 
 def lock_prices(conn: Connection[TupleRow], skus: Collection[str]) -> list[Price]:

@@ -116,6 +116,13 @@ class ChannelIn(Strict):
             "`<name>_before` is the one before, while a secret is being exchanged",
         ),
     ] = None
+    prices: Annotated[
+        bool,
+        Field(
+            description="it takes our prices: those of the catalogue are written to its listings, in its currency "
+            "only. Left out: prices are kept there"
+        ),
+    ] = False
     active: bool = True
 
 
@@ -148,6 +155,7 @@ class Channel:
     quota: dict[str, Any] = field(default_factory=dict[str, Any])
     oversell: dict[str, Any] = field(default_factory=dict[str, Any])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    prices: bool = False
     active: bool = True
     updated_at: datetime | None = None
 
@@ -163,6 +171,7 @@ class Channel:
             self.margin_rate,
             # As text: Python takes true and 1 for equal.
             json.dumps([self.gate, self.quota, self.oversell, self.settings], sort_keys=True),
+            self.prices,
             self.active,
         )
 
@@ -189,6 +198,7 @@ class Connected:
     currency: str
     settings: dict[str, Any]
     sealed: str | None = field(repr=False)
+    prices: bool
     active: bool
     created_at: datetime
     updated_at: datetime
@@ -210,6 +220,7 @@ def channel_of(code: str, channel: ChannelIn, settings: dict[str, Any], nodes: l
         quota=channel.quota.model_dump() if channel.quota else {},
         oversell=channel.oversell.model_dump(),
         settings=settings,
+        prices=channel.prices,
         active=channel.active,
     )
 
@@ -228,6 +239,10 @@ def channel_problems(
     errors: list[tuple[str, str]] = []
     if channel.connector == CONNECTOR and channel.credentials:
         errors.append(("credentials", f"connector {CONNECTOR!r} takes none"))
+    if channel.connector == CONNECTOR and channel.prices:
+        errors.append(
+            ("prices", f"connector {CONNECTOR!r} calls us: there is nowhere to write them, it reads /v1/items")
+        )
     if channel.nodes is not None and channel.node_group is not None:
         errors.append(("node_group", "expected nodes or node_group, not both"))
     errors += node_problems(channel.nodes or [], node_ids)

@@ -2,34 +2,34 @@
 SELECT channel_id, code, name, connector,
        CASE WHEN node_ids IS NOT NULL THEN
            ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (c.node_ids) ORDER BY n.node_id) END AS nodes,
-       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, active, updated_at
+       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, prices, active, updated_at
 FROM channel c WHERE code = %(code)s;
 
 -- name: list_channels
 SELECT channel_id, code, name, connector,
        CASE WHEN node_ids IS NOT NULL THEN
            ARRAY(SELECT n.code FROM node n WHERE n.node_id = ANY (c.node_ids) ORDER BY n.node_id) END AS nodes,
-       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, active, updated_at
+       node_group, currency, priority, margin_rate, gate, quota, oversell, settings, prices, active, updated_at
 FROM channel c WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
 
 -- name: write_channel
 -- Under the lock of the network: ids stay dense.
 INSERT INTO channel (channel_id, code, name, connector, node_ids, node_group, currency, priority, margin_rate, gate,
-    quota, oversell, settings, active, credentials)
+    quota, oversell, settings, prices, active, credentials)
 SELECT coalesce(max(channel_id), 0) + 1, %(code)s, %(name)s, %(connector)s, %(node_ids)s::int[], %(node_group)s,
     %(currency)s, %(priority)s, %(margin_rate)s, %(gate)s::jsonb, %(quota)s::jsonb,
-    %(oversell)s::jsonb, %(settings)s::jsonb, %(active)s,
+    %(oversell)s::jsonb, %(settings)s::jsonb, %(prices)s, %(active)s,
     %(sealed)s
 FROM channel
 ON CONFLICT (code) DO UPDATE SET
     name = excluded.name, connector = excluded.connector, node_ids = excluded.node_ids,
     node_group = excluded.node_group, currency = excluded.currency, priority = excluded.priority,
     margin_rate = excluded.margin_rate, gate = excluded.gate, quota = excluded.quota,
-    oversell = excluded.oversell, settings = excluded.settings,
+    oversell = excluded.oversell, settings = excluded.settings, prices = excluded.prices,
     active = excluded.active, credentials = excluded.credentials, updated_at = now();
 
 -- name: list_connected
-SELECT channel_id, code, connector, currency, settings, credentials AS sealed, active, created_at, updated_at
+SELECT channel_id, code, connector, currency, settings, credentials AS sealed, prices, active, created_at, updated_at
 FROM channel WHERE connector <> %(api)s ORDER BY channel_id;
 
 -- name: get_sealed

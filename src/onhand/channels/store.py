@@ -57,6 +57,7 @@ def write_channel(
             "quota": _json(channel.quota),
             "oversell": _json(channel.oversell),
             "settings": _json(channel.settings),
+            "prices": channel.prices,
             "active": channel.active,
             "sealed": sealed,
         },

@@ -1,6 +1,5 @@
 """`onhand autopilot`: what may be done without a person, what was done, and the switch that stops it."""
 
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +11,11 @@ from rich.table import Table
 
 from onhand.base.fields import reject_reasons
 from onhand.base.money import EXPONENTS
+from onhand.cli.database import database
 from onhand.errors import FieldError, InvalidInput
-from onhand.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from onhand.autopilot.model import Domain, Guardrails, Mode
-    from onhand.db import Database
 
 out = Console(highlight=False, soft_wrap=True)
 commands = typer.Typer(no_args_is_help=True, help="What may be done without a person; stop and resume it.")
@@ -43,7 +39,7 @@ def status() -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("domain", "mode", "last hour", "limits an hour", "saved of what was at stake", "since", "reason"):
         table.add_column(name, overflow="fold")
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         switch = store.get_switch(conn)
         for row in store.list_domains(conn):
             domain, rails = Domain(row.domain), row.rails()
@@ -98,7 +94,7 @@ def set_(
         "units_per_action": units_per_action, "orders_per_action": orders_per_action, "confidence_min": confidence,
         "cool_down_s": cool_down, "hold_out_share": hold_out,
     }  # fmt: skip
-    with _database() as db:
+    with database() as db:
         with db.connection() as conn:
             before = next(row for row in store.list_domains(conn) if row.domain == named)
         try:
@@ -132,7 +128,7 @@ def log(*, limit: Annotated[int, typer.Option(min=1, max=1_000, help="Rows.")] =
     """What was done lately and what came of it, and what was not done and why."""
     from onhand.autopilot import store
 
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         actions = store.list_actions(conn, limit=limit)
         verdicts = store.list_verdicts(conn, limit=limit, before=(datetime(9999, 1, 1, tzinfo=UTC), ""))
     done = Table(box=None, pad_edge=False, header_style="bold", title="done", title_justify="left")
@@ -159,7 +155,7 @@ def _turn(*, stopped: bool, reason: str | None) -> None:
     from onhand.flows.autopilot.switch import stop_or_resume
 
     by = Actor(reason=reason)
-    with _database() as db:
+    with database() as db:
         db.transact(lambda conn: stop_or_resume(db, conn, stopped=stopped, now=datetime.now(UTC), by=by))
         db.notify()
 
@@ -183,15 +179,3 @@ def _limits(rails: "Guardrails") -> str:
 def _money(minor: int, currency: str | None) -> str:
     digits = EXPONENTS.get(currency or "", 2)
     return f"{Decimal(minor).scaleb(-digits):,.{digits}f}{f' {currency}' if currency else ''}"
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url) as db:
-            yield db

@@ -22,7 +22,7 @@ commands = typer.Typer(
 
 
 def register(app: typer.Typer) -> None:
-    channels_live.register(commands)
+    channels_live.add_to(commands)
     channel_kit.join(commands)
     app.add_typer(commands, name="channel")
 

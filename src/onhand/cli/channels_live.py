@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from onhand.cli.database import database
 from onhand.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 _LOOK_EVERY_S = 0.5
 
 
-def register(commands: typer.Typer) -> None:
-    """Add them to `onhand channel`."""
+def add_to(commands: typer.Typer) -> None:
+    """Add them to `onhand channel`. Not called `register`: they would also be commands of their own."""
     commands.command()(add)
     commands.command("list")(list_all)
     commands.command()(sync)
@@ -41,6 +42,7 @@ def add(
     currency: Annotated[str, typer.Option(help="ISO 4217, such as EUR.")],
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     node_group: Annotated[str | None, typer.Option(help="Nodes it sells from; all if absent.")] = None,
+    prices: Annotated[bool, typer.Option("--prices", help="It takes our prices, in its currency.")] = False,
 ) -> None:
     """Connect a channel, or change how: settings and secrets are checked, secrets are sealed.
 
@@ -72,7 +74,7 @@ def add(
         document: dict[str, Any] = {
             "connector": connector, "currency": currency, "name": name, "node_group": node_group,
             "settings": _settings_of(asked, told) | ({} if otherwise is None else {"overrides": otherwise}),
-            "credentials": secrets or None,
+            "credentials": secrets or None, "prices": prices,
         }  # fmt: skip
         try:
             channel = ChannelIn.model_validate({k: v for k, v in document.items() if v is not None})
@@ -262,16 +264,8 @@ def gates(
 
 @contextmanager
 def _database() -> "Generator[tuple[Database, Connectors, Settings]]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
     from onhand.flows.accounts import Connectors
 
     settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=4) as db:
-            yield (
-                db,
-                Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root),
-                settings,
-            )
+    with database(settings, pool_max=4) as db:
+        yield db, Connectors(settings.home, secret_key=settings.secret_key, files_root=settings.files_root), settings

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onhand.base.money import EXPONENTS
+from onhand.cli.database import database
 from onhand.errors import InvalidInput
-from onhand.settings import Settings
 
 if TYPE_CHECKING:
     from onhand.costs.model import Row
@@ -54,21 +53,15 @@ def costs(
     difference = actual - (promised - not shipped). Causes of failures: --by cause.
     """
     from onhand.costs import store
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
     from onhand.flows.costs.follow import follow_costs
 
     since, until = _day("--from", from_), _day("--to", to)
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as place:
-        migrate(place)
-        with closing(Database.open(place)) as db:
-            follow_costs(db)
-            with db.connection() as conn:
-                rows = store.report(
-                    conn, by.value, since=since, until=None if until is None else until + timedelta(days=1),
-                    limit=_ROWS_MAX,
-                )  # fmt: skip
+    with database() as db:
+        follow_costs(db)
+        with db.connection() as conn:
+            rows = store.report(
+                conn, by.value, since=since, until=None if until is None else until + timedelta(days=1), limit=_ROWS_MAX
+            )
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
         return

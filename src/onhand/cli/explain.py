@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from onhand.settings import Settings
+from onhand.cli.database import database
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
 # Candidates shown; `--json` has all.
@@ -26,15 +26,10 @@ def explain(
     """Say why an order is served as it is: its candidates with what they would cost by term, why others were left out,
     the runner-up, and what would have changed the decision. Of an order, its latest plan.
     """
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
     from onhand.flows.explain_plan import explain_plan, latest_plan
 
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=1) as db:
-            answer = explain_plan(db, latest_plan(db, order))
+    with database(pool_max=1) as db:
+        answer = explain_plan(db, latest_plan(db, order))
     if as_json:
         print(json.dumps(answer, indent=1, default=str))  # noqa: T201
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from onhand.settings import Settings
+from onhand.cli.database import database
 
 if TYPE_CHECKING:
     from onhand.db import Database
@@ -68,7 +68,7 @@ def run(
         by_channel=by_channel, ablate=ablate, learn=learn,
     )  # fmt: skip
     first = None if origin is None else _day(origin)
-    with _database() as db:
+    with database() as db:
         fold(db)
         made = db.transact(lambda conn: ask(conn, asked, at=datetime.now(UTC), by=0, origin=first))
         with _progress() as told:
@@ -374,7 +374,7 @@ def _panels_of_database(
     if freq == "MS":
         raise typer.BadParameter("of the database days and weeks can be forecast", param_hint="--freq")
     asked = Asked(freq="W" if freq == "W" else "D", horizon=horizon, levels=tuple(levels.tolist()), seed=seed)
-    with _database() as db:
+    with database() as db:
         fold(db)
         with db.connection() as conn:
             yield past_origins(
@@ -447,15 +447,3 @@ def _progress() -> Generator[Told]:
             bar.update(task, description=what, completed=done, total=of or None)
 
         yield told
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url) as db:
-            yield db

@@ -1,15 +1,13 @@
 """`onhand incidents`: what fails or is about to, and why."""
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from onhand.errors import InvalidInput, NotFound
-from onhand.settings import Settings
+from onhand.cli.database import database, id_ending
 
 if TYPE_CHECKING:
     from onhand.db import Database
@@ -20,7 +18,6 @@ out = Console(highlight=False, markup=False, soft_wrap=True)
 commands = typer.Typer(no_args_is_help=True, help="See what fails or is about to, and why; look again; dismiss.")
 
 _REASON = "onhand incidents"
-_HEX = frozenset("0123456789abcdef")
 # The end of an id by which an incident is shown and named.
 _ID_DIGITS = 8
 _STATUSES = ("open", "dismissed", "closed", "all")
@@ -54,7 +51,7 @@ def list_all(
     _one_of("--status", status, _STATUSES)
     if kind is not None:
         _one_of("--kind", kind, tuple(Kind))
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         found = list_incidents(
             conn, main=main_currency(conn), limit=limit, kind=kind, about=about,
             status=None if status == "all" else status,  # pyright: ignore[reportArgumentType]  one of them
@@ -134,7 +131,7 @@ def show(
     from onhand.api.routes_incidents import public, public_finding
     from onhand.incidents.store import findings_of, get_incident
 
-    with _database() as db:
+    with database() as db:
         incident_id = _found(db, given)
         with db.connection() as conn:
             kept = get_incident(conn, incident_id)
@@ -175,7 +172,7 @@ def dismiss(
     from onhand.base.actor import Actor
     from onhand.flows.incidents.dismiss import dismiss_incident
 
-    with _database() as db:
+    with database() as db:
         for incident_id in [_found(db, given) for given in ids]:
             now, by = datetime.now(UTC), Actor(reason=_REASON)
             kept = db.transact(
@@ -201,7 +198,7 @@ def scan(
     known = [d.name for d in DETECTORS]
     for name in only or ():
         _one_of("DETECTOR", name, known)
-    with _database() as db:
+    with database() as db:
         done = Watch(db, now=lambda: datetime.now(UTC)).look(only=only or None, is_due=True)
     if done is None:
         out.print("a worker is looking at this moment: `onhand incidents list` shows what it finds")
@@ -218,28 +215,6 @@ def scan(
 
 
 def _found(db: "Database", given: str) -> str:
-    """The id that ends in what was given. Raises NotFound, InvalidInput."""
     from onhand.incidents.store import ids_ending_in
 
-    digits = given.lower().replace("-", "")
-    if len(digits) < 4 or not set(digits) <= _HEX:
-        raise InvalidInput.at("ID", f"expected four digits or more of the end of an id, got {given!r}")
-    with db.connection() as conn:
-        found = ids_ending_in(conn, digits)
-    if not found:
-        raise NotFound("incident", given)
-    if len(found) > 1:
-        raise InvalidInput.at("ID", f"several incidents end in {given!r}: give more digits")
-    return found[0]
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url) as db:
-            yield db
+    return id_ending(db, given, ids_ending_in, "incident")

@@ -1,16 +1,14 @@
 """`onhand key`: create, revoke and list API keys."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from onhand.settings import Settings
+from onhand.cli.database import database
 
 if TYPE_CHECKING:
-    from onhand.db import Database
+    pass
 
 out = Console(soft_wrap=True, highlight=False)
 commands = typer.Typer(no_args_is_help=True, help="Create, revoke and list API keys.")
@@ -26,7 +24,8 @@ def create(
     scope: Annotated[
         list[str],
         typer.Option(
-            help="May be repeated: read, stock:write, orders:write, config:write, plan:approve, admin (everything)."
+            help="May be repeated: read, stock:write, orders:write, config:write, plan:approve, admin (everything but"
+            " tools), tool:NAME (of the MCP server)."
         ),
     ],
 ) -> None:
@@ -34,7 +33,7 @@ def create(
     from onhand.base.actor import Actor
     from onhand.flows.keys import create_key
 
-    with _database() as db:
+    with database(pool_max=1) as db:
         made = create_key(db, name=name, scopes=scope, by=Actor(reason="onhand key create"))
     typer.echo(made.key)
     typer.echo(f"key {made.key_id} ({', '.join(made.scopes)}); shown this once", err=True)
@@ -46,7 +45,7 @@ def revoke(key_id: Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As 
     from onhand.base.actor import Actor
     from onhand.flows.keys import revoke_key
 
-    with _database() as db:
+    with database(pool_max=1) as db:
         row = revoke_key(db, key_id, by=Actor(reason="onhand key revoke"))
     out.print(f"key {row.key_id} ({row.name}) is revoked", markup=False)
 
@@ -59,7 +58,7 @@ def list_all() -> None:
 
     from onhand import access
 
-    with _database() as db, db.connection() as conn:
+    with database(pool_max=1) as db, db.connection() as conn:
         rows = access.list_keys(conn, limit=100_000)
     table = Table(box=None, pad_edge=False)
     for heading in ("id", "name", "begins with", "scopes", "created", "revoked"):
@@ -76,15 +75,3 @@ def list_all() -> None:
         )
         table.add_row(*(Text(cell) for cell in cells))
     out.print(table)
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=1) as db:
-            yield db

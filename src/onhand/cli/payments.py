@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from onhand.settings import Settings
+from onhand.cli.database import database
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
 _SHOWN = 20
@@ -33,15 +33,10 @@ def reconcile(
     """Hold the goods of a day against its money, and name what differs. Exits with 1 if the sums do not agree to the
     cent, or a difference has no reason.
     """
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
     from onhand.flows.payments.reconcile import reconcile as state_day
 
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=1) as db:
-            found = state_day(db, (day or datetime.now(UTC) - timedelta(days=1)).date())
+    with database(pool_max=1) as db:
+        found = state_day(db, (day or datetime.now(UTC) - timedelta(days=1)).date())
     if as_json:
         print(json.dumps(found, indent=1))  # noqa: T201
     else:

@@ -1,17 +1,14 @@
 """`onhand plan`: planning by hand, and what is done about proposals."""
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from onhand.errors import InvalidInput, NotFound
-from onhand.settings import Settings
+from onhand.cli.database import database, id_ending
 
 if TYPE_CHECKING:
     from onhand.db import Database
@@ -21,7 +18,6 @@ out = Console(highlight=False, markup=False, soft_wrap=True)
 commands = typer.Typer(no_args_is_help=True, help="Plan orders and stock; see, approve and dismiss proposals.")
 
 _REASON = "onhand plan"
-_HEX = frozenset("0123456789abcdef")
 
 
 class Kind(StrEnum):
@@ -102,7 +98,7 @@ def _sourcing(*, dry_run: bool, limit: int, hours: int, seconds: float, as_json:
     from onhand.flows.reoptimise import reoptimise
     from onhand.flows.state import State
 
-    with _database() as db:
+    with database() as db:
         state = State(db)
         state.load()
         done = reoptimise(
@@ -124,7 +120,7 @@ def _stock(request: "Request", *, dry_run: bool, limit: int, as_json: bool) -> N
     from onhand.flows.plans.run import run_plan
 
     now = datetime.now(UTC)
-    with _database() as db:
+    with database() as db:
         made = run_plan(db, request, now, by=Actor(reason=_REASON), apply=not dry_run, show=limit)
     if as_json:
         typer.echo(json.dumps(made.document))
@@ -163,7 +159,7 @@ def list_all(
     _one_of("--status", status, (*get_args(Status), "all"))
     if kind is not None:
         _one_of("--kind", kind, tuple(Doing))
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         found = list_proposals(
             conn, now=datetime.now(UTC), limit=limit, kind=kind, status=None if status == "all" else status, sku=sku,
             node=node,
@@ -187,7 +183,7 @@ def approve(ids: Ids) -> None:
     from onhand.base.actor import Actor
     from onhand.flows.plans.approve import approve_proposal
 
-    with _database() as db:
+    with database() as db:
         for proposal_id in [_found(db, given) for given in ids]:
             now, by = datetime.now(UTC), Actor(reason=_REASON)
             done = db.transact(
@@ -208,7 +204,7 @@ def dismiss(
     from onhand.base.actor import Actor
     from onhand.flows.plans.approve import dismiss_proposal
 
-    with _database() as db:
+    with database() as db:
         for proposal_id in [_found(db, given) for given in ids]:
             now, by = datetime.now(UTC), Actor(reason=_REASON)
             kept = db.transact(
@@ -218,28 +214,6 @@ def dismiss(
 
 
 def _found(db: "Database", given: str) -> str:
-    """The id that ends in what was given. Raises NotFound, InvalidInput."""
     from onhand.planning.store import ids_ending_in
 
-    digits = given.lower().replace("-", "")
-    if len(digits) < 4 or not set(digits) <= _HEX:
-        raise InvalidInput.at("ID", f"expected four digits or more of the end of an id, got {given!r}")
-    with db.connection() as conn:
-        found = ids_ending_in(conn, digits)
-    if not found:
-        raise NotFound("proposal", given)
-    if len(found) > 1:
-        raise InvalidInput.at("ID", f"several proposals end in {given!r}: give more digits")
-    return found[0]
-
-
-@contextmanager
-def _database() -> "Generator[Database, Any]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url) as db:
-            yield db
+    return id_ending(db, given, ids_ending_in, "proposal")

@@ -1,21 +1,20 @@
 """`onhand playbook`: check playbooks before they are saved, see those that are in force."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from onhand.cli.database import database
+from onhand.cli.linting import lint_files
 from onhand.errors import NotFound
-from onhand.settings import Settings
 
 if TYPE_CHECKING:
-    from onhand.db import Database
+    pass
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
 commands = typer.Typer(no_args_is_help=True, help="Check, list and show playbooks.")
 
 
@@ -34,25 +33,11 @@ def lint(
     """
     from onhand.incidents.playbooks.lint import lint as find
 
-    texts = [(file, _text(file)) for file in files]
-    failed = False
-    for file, text in texts:
+    def found(text: str) -> "tuple[bool, Sequence[object]]":
         linted = find(text)
-        for finding in linted.findings:
-            out.print(f"{file}:{finding}")
-        failed |= linted.playbook is None or (strict and bool(linted.findings))
-    if failed:
-        raise typer.Exit(1)
-    out.print(f"{len(texts)} {'playbook is' if len(texts) == 1 else 'playbooks are'} fit for use")
+        return linted.playbook is not None, linted.findings
 
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        err.print(f"error: {file}: {why}")
-        raise typer.Exit(2) from None
+    lint_files(files, found, strict=strict, what=("playbook", "playbooks"))
 
 
 @commands.command("list")
@@ -63,7 +48,7 @@ def list_all() -> None:
 
     from onhand.incidents.playbooks import store
 
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         found = store.latest(conn)
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "version", "active", "on", "summary"):
@@ -84,20 +69,8 @@ def show(
     """Print the text of a playbook: what is printed is a playbook again."""
     from onhand.incidents.playbooks import store
 
-    with _database() as db, db.connection() as conn:
+    with database() as db, db.connection() as conn:
         found = store.latest_of(conn, name) if version is None else store.get_version(conn, name, version)
     if found is None:
         raise NotFound("playbook", name if version is None else f"{name}@{version}")
     typer.echo(found.text, nl=not found.text.endswith("\n"))
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=2) as db:
-            yield db

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from onhand.cli.database import database
+from onhand.cli.linting import lint_files, text_of
 from onhand.errors import NotFound
-from onhand.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from onhand.db import Database
     from onhand.sourcing.policies.lifecycle import Move
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -45,25 +45,12 @@ def lint(
     from onhand.sourcing.policies.lint import lint as find
 
     today = datetime.now(UTC).date()
-    texts = [(file, _text(file)) for file in files]
-    failed = False
-    for file, text in texts:
+
+    def found(text: str) -> "tuple[bool, Sequence[object]]":
         linted = find(text, today=today)
-        for finding in linted.findings:
-            out.print(f"{file}:{finding}")
-        failed |= linted.policy is None or (strict and bool(linted.findings))
-    if failed:
-        raise typer.Exit(1)
-    out.print(f"{len(texts)} {'policy is' if len(texts) == 1 else 'policies are'} fit for use")
+        return linted.policy is not None, linted.findings
 
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        err.print(f"error: {file}: {why}")
-        raise typer.Exit(2) from None
+    lint_files(files, found, strict=strict, what=("policy", "policies"))
 
 
 @commands.command("list")
@@ -74,7 +61,7 @@ def list_all() -> None:
 
     from onhand.sourcing.policies import store
 
-    with _database() as db, db.connection() as conn:
+    with database(pool_max=1) as db, db.connection() as conn:
         rows = store.list_policies(conn, limit=100_000)
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "latest", "active", "canary", "shadow", "changed"):
@@ -101,7 +88,7 @@ def show(
     """Print a version's text, after its history as comments: what is printed is a policy again."""
     from onhand.sourcing.policies import store
 
-    with _database() as db, db.connection() as conn:
+    with database(pool_max=1) as db, db.connection() as conn:
         if version is None:
             found = store.in_force(conn, name).get("active") or store.latest_version(conn, name)
         else:
@@ -128,7 +115,7 @@ def trials(name: Name = "standard") -> None:
     from onhand.flows.trials import trials_of
     from onhand.sourcing.policies.outcomes import Outcome
 
-    with _database() as db, db.connection() as conn:
+    with database(pool_max=1) as db, db.connection() as conn:
         rows = trials_of(conn, name)
     if not rows:
         out.print(f"{name} has neither a shadow nor a canary")
@@ -178,7 +165,7 @@ def promote(
     if share is not None and not 0 < share < 1:
         raise typer.BadParameter("expected a share above 0 and below 1", param_hint="--share")
     by = Actor(reason=why or "onhand policy promote")
-    with _database() as db:
+    with database(pool_max=1) as db:
         moves = promote_policy(db, name, to=to, version=version, share=share, why=why, by=by)
     _print_moves(name, moves)
 
@@ -189,7 +176,7 @@ def rollback(name: Name, why: Annotated[str, typer.Option(help="For the history 
     from onhand.base.actor import Actor
     from onhand.flows.policies import roll_back_policy
 
-    with _database() as db:
+    with database(pool_max=1) as db:
         moves = roll_back_policy(db, name, why=why, by=Actor(reason=why))
     _print_moves(name, moves)
 
@@ -225,13 +212,13 @@ def simulate(
         begins=_moment(begins, "--from"),
         ends=_moment(ends, "--to"),
         version=version,
-        text=None if file is None else _text(file),
+        text=None if file is None else text_of(file),
         against=against,
         orders_max=sample,
         pareto=pareto,
         seed=seed,
     )
-    with _database() as db, _progress() as told:
+    with database(pool_max=1) as db, _progress() as told:
         report = simulate_policy(db, request, told)
     if html is not None:
         html.write_text(page(report), "utf-8")
@@ -241,6 +228,51 @@ def simulate(
     else:
         for line in lines(report):
             out.print(line)
+
+
+@commands.command()
+def lanes(
+    name: Name,
+    *,
+    learn: Annotated[bool, typer.Option("--learn", help="Look again now, and propose what is worth it.")] = False,
+    days: Annotated[int, typer.Option(min=7, max=730, help="That are looked at, back from now.")] = 90,
+    floor: Annotated[float, typer.Option(min=0, help="Minor units an order that are not worth a rule.")] = 25.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")] = False,
+) -> None:
+    """Services and nodes that cost more than they promise to some areas, and the versions proposed because of them.
+    With --learn, what is sure becomes a version in shadow.
+    """
+    import msgspec
+
+    from onhand.base.actor import SYSTEM
+    from onhand.flows.lanes import Asked, list_proposals, propose_lanes
+
+    with database() as db:
+        if learn:
+            found = [propose_lanes(db, Asked(name=name, days=days, floor_minor=floor), by=SYSTEM)]
+        else:
+            with db.connection() as conn:
+                found = list_proposals(conn, name)
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    for one in found:
+        version = "no version" if one["version"] is None else f"{name}@{one['version']}"
+        out.print(f"{version}: {one.get('outcome') or one['state']}: {one['why'] or ''}".rstrip(": "))
+        if seen := one["evidence"]:
+            out.print(
+                f"  an order costs {seen['difference']} more ({seen['low']} to {seen['high']}) of {one['currency']}"
+                f" in minor units, over {seen['orders']} orders"
+            )
+        for lane in one["lanes"]:
+            mark = "avoid" if lane["is_avoided"] else "     "
+            out.print(
+                f"  {mark} {lane['area']} by {lane['way']} {lane['name']}: {lane['contrast_minor']:+.0f}"
+                f" +- {lane['error_minor']:.0f} beyond its promise, at least {lane['low_minor']:+.0f}"
+                f" ({lane['orders']} orders)"
+            )
+    if not found:
+        out.print("nothing was proposed yet: look with --learn")
 
 
 def _moment(text: str, option: str) -> "datetime":
@@ -279,15 +311,3 @@ def _print_moves(name: str, moves: "Sequence[Move]") -> None:
 
 def _number(version: int | None) -> str:
     return "" if version is None else str(version)
-
-
-@contextmanager
-def _database() -> "Generator[Database]":
-    from onhand.db import Database, migrate
-    from onhand.db.embedded import located
-
-    settings = Settings.load()
-    with located(settings.database_url, settings.home) as url:
-        migrate(url)
-        with Database.open(url, pool_max=1) as db:
-            yield db

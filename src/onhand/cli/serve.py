@@ -47,7 +47,7 @@ def serve(
         bool, typer.Option("--worker-apart", help="Leave the work in the background to `onhand worker`.")
     ] = False,
 ) -> None:
-    """Serve the HTTP interface until ctrl-C, and do the work in the background as `onhand worker` does.
+    """Serve the HTTP interface and the console until ctrl-C, and do the work in the background as `onhand worker` does.
 
     Prints the first admin key once, when there is none yet.
     """
@@ -66,7 +66,7 @@ def serve(
         _show_first_key(url, settings)
         address, bound_port = listener.getsockname()[:2]
         place = f"http://{f'[{address}]' if ':' in address else address}:{bound_port}"
-        out.print(f"onhand listens on {place} (documentation: {place}/docs); ctrl-C ends it")
+        out.print(f"onhand listens on {place} (console; for programs: {place}/docs); ctrl-C ends it")
         config = uvicorn.Config(
             "onhand.cli.serve:application",
             factory=True,
@@ -93,6 +93,7 @@ def application() -> "ASGIApp":
     from onhand.api.app import create_api
     from onhand.app import App
     from onhand.cli import logs
+    from onhand.mcp.endpoint import PATH, Endpoint
 
     settings = Settings.load()
     logs.set_up(settings.log_level)
@@ -109,6 +110,9 @@ def application() -> "ASGIApp":
         app.close()
 
     api = create_api(app, on_close=close)
+    api.mounted[PATH] = Endpoint(
+        api, confirm_above_minor=settings.mcp_confirm_above_minor, origins=settings.mcp_origins
+    )
     # Threads that decide hold the interpreter for milliseconds; a request that has come in should not wait that long.
     sys.setswitchinterval(0.001)
     return api

@@ -26,15 +26,15 @@ def list_() -> None:
     """Show the scenarios that come with the package."""
     from rich.table import Table
 
-    from onhand.twin.scenarios.document import NAMES, shipped
+    from onhand.twin.scenarios.document import SHIPPED, shipped
 
     table = Table()
-    for heading in ("scenario", "days", "events", "what happens"):
+    table.add_column("scenario", no_wrap=True)
+    for heading in ("days", "playbooks", "what happens"):
         table.add_column(heading)
-    for name in NAMES:
+    for name in SHIPPED:
         scenario = shipped(name)
-        events = ", ".join(dict.fromkeys(event.kind for event in scenario.events))
-        table.add_row(name, str(scenario.days), events, scenario.description)
+        table.add_row(name, str(scenario.days), ", ".join(scenario.playbooks), scenario.description)
     out.print(table)
 
 
@@ -73,6 +73,7 @@ def run(
     scenario: Annotated[str, typer.Option(help="One that comes with the package, or a file.")],
     seeds: Annotated[int, typer.Option(min=2, max=100, help="How often, each time with other chance.")] = 3,
     first: Annotated[int, typer.Option(min=0, help="First seed.")] = 1,
+    bound: Annotated[bool, typer.Option("--bound", help="A third time: autopilot is told the truth.")] = False,
 ) -> None:
     """Live through a scenario twice with the same chance: with nobody who responds, and with autopilot."""
     from rich.progress import track
@@ -82,7 +83,7 @@ def run(
     chosen = _scenario(scenario)
     numbers = range(first, first + seeds)
     progress = track(numbers, description=chosen.name, console=err, disable=not err.is_terminal, transient=True)
-    pairs = [live_twice(chosen, seed) for seed in progress]
+    pairs = [live_twice(chosen, seed, is_bounded=bound) for seed in progress]
     _print(measured(chosen.name, pairs), seeds)
     acted: dict[str, int] = {}
     for pair in pairs:
@@ -98,20 +99,21 @@ def _print(measures: "Sequence[Measure]", seeds: int) -> None:
 
     table = Table(title=f"{measures[0].scenario}, {seeds} seeds", title_justify="left")
     table.add_column("a run")
-    for heading in ("off", "auto", "difference", "95 %", "share"):
+    for heading in ("off", "auto", "difference", "95 %", "share", "told the truth"):
         table.add_column(heading, justify="right")
     for m in measures:
         scale = 100 if m.name == "lost_margin" else 1
         share = "nothing to gain" if m.share is None else f"{m.share:+.0%}"
+        known = "" if m.bound is None else f"{m.bound:+.0%}"
         figures = (f"{m.off / scale:,.0f}", f"{m.auto / scale:,.0f}", f"{m.difference / scale:+,.0f}")
-        table.add_row(m.name.replace("_", " "), *figures, f"± {m.half_width / scale:,.0f}", share)
+        table.add_row(m.name.replace("_", " "), *figures, f"± {m.half_width / scale:,.0f}", share, known)
     out.print(table)
 
 
 def _scenario(name: str) -> "Scenario":
-    from onhand.twin.scenarios.document import NAMES, parse, shipped
+    from onhand.twin.scenarios.document import SHIPPED, parse, shipped
 
-    if name in NAMES or not Path(name).suffix:
+    if name in SHIPPED or not Path(name).suffix:
         return shipped(name)
     scenario, found = parse(_text(Path(name)))
     for finding in found:

@@ -26,6 +26,7 @@ from onhand.costs.model import (
     RETURNED,
     RISKS,
     SPLIT_SHIPMENT,
+    SUBSTITUTION,
     SURCHARGE,
     UNSERVED,
     Cost,
@@ -147,7 +148,9 @@ class _Book:
 def costs_of(order: CostedOrder) -> list[Cost]:
     """What each source of an order's cost comes to by now; what is 0 is left out."""
     book = _Book(order)
-    found = [*_promised(order, book), *_lost_margin(order), *_returns(order), *_surcharges(order)]
+    found = [
+        *_promised(order, book), *_lost_margin(order), *_exchanged(order), *_returns(order), *_surcharges(order)
+    ]  # fmt: skip
     for f in order.fulfilments:
         if f.shipments:
             found += _shipped(order, f, book)
@@ -229,20 +232,44 @@ def _promise(order: CostedOrder) -> datetime:
 
 
 def _lost_margin(order: CostedOrder) -> Iterator[Cost]:
-    """Price less cost of cancelled units. Who cancels what a node had for him did not want it; the rest waited in vain.
-    Of units whose cost is not known nothing is said."""
+    """Price less cost of cancelled units. Who cancels what a node had for him did not want it; the rest waited in vain,
+    or was ended by us. What was exchanged for another item is not lost. Of units whose cost is not known nothing is
+    said."""
+    exchanged: dict[int, int] = defaultdict(int)
+    for one in order.exchanges:
+        exchanged[one.instead_no if one.is_undone else one.line_no] += one.units
     for line in order.lines:
-        if not line.cancelled or line.unit_cost_minor is None:
+        left = line.cancelled - min(line.cancelled, exchanged[line.line_no])
+        if not left or line.unit_cost_minor is None:
             continue
         margin = line.price_minor - line.unit_cost_minor
-        unwanted = min(line.cancelled, *(line.backed.get(item, 0) // per for item, per in line.parts))
-        unwanted = line.cancelled if order.was_held else unwanted
-        for units, cause in ((unwanted, HELD if order.was_held else CUSTOMER), (line.cancelled - unwanted, UNSERVED)):
+        backed = left if order.was_held else min(line.backed.get(item, 0) // per for item, per in line.parts)
+        for most, cause in (
+            *((units, cause) for cause, units in sorted(line.ended.items())),
+            (backed, HELD if order.was_held else CUSTOMER),
+            (left, UNSERVED),
+        ):
+            units = min(most, left)
+            left -= units
             yield Cost(
                 order_id=order.order_id, source=f"line {line.line_no} cancelled", kind="actual", term=MARGIN,
                 minor=margin * units, currency=order.currency, at=order.changed_at, cause=cause, item_id=line.item_id,
                 channel_id=order.channel_id,
             )  # fmt: skip
+
+
+def _exchanged(order: CostedOrder) -> Iterator[Cost]:
+    """What other items cost more, of units that are not cancelled in their turn."""
+    lines = {line.line_no: line for line in order.lines}
+    for one in order.exchanges:
+        was, now = lines[one.line_no], lines[one.instead_no]
+        if one.is_undone or was.unit_cost_minor is None or now.unit_cost_minor is None:
+            continue
+        yield Cost(
+            order_id=order.order_id, source=f"line {one.instead_no} exchanged", kind="actual", term=SUBSTITUTION,
+            minor=(now.unit_cost_minor - was.unit_cost_minor) * min(one.units, now.quantity - now.cancelled),
+            currency=order.currency, at=one.at, cause=one.cause, item_id=now.item_id, channel_id=order.channel_id,
+        )  # fmt: skip
 
 
 def _returns(order: CostedOrder) -> Iterator[Cost]:

@@ -15,6 +15,8 @@ Term = str
 
 MARGIN: Final = "margin"
 """What is not earned: price less cost of units that were cancelled or came back."""
+SUBSTITUTION: Final = "substitution"
+"""What another item costs more than the one that was ordered, and is not asked for."""
 GOODS: Final = "goods"
 """Cost of units that cannot be sold any more."""
 RISKS: Final = ("lateness", "rejection_risk")
@@ -25,6 +27,8 @@ SPLIT_SHIPMENT: Final = "split_shipment"
 LATE_AT_NODE: Final = "late_at_node"
 LATE_IN_TRANSIT: Final = "late_in_transit"
 UNSERVED: Final = "unserved"
+UNPAID: Final = "unpaid"
+"""Cancelled, or left, and nobody pays for it."""
 CUSTOMER: Final = "customer"
 HELD: Final = "held"
 RETURNED: Final = "returned"
@@ -111,8 +115,13 @@ class CostedFulfilment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostedLine:
-    """A line as ordered. parts: (item_id, units of it per ordered unit); backed: units by item that a node had when the
-    customer cancelled them; unit_cost_minor: of an ordered unit, None where it is not known in the order's currency."""
+    """A line as ordered.
+
+    parts            (item_id, units of it per ordered unit)
+    unit_cost_minor  of an ordered unit, None where it is not known in the order's currency
+    backed           units by item that a node had when the customer cancelled them
+    ended            units by cause that we cancelled ourselves, for other reasons than want of them
+    """
 
     line_no: int
     quantity: int
@@ -122,6 +131,7 @@ class CostedLine:
     item_id: int
     parts: Sequence[tuple[int, int]]
     backed: Mapping[int, int] = field(default_factory=dict[int, int])
+    ended: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,19 @@ class CostedReturn:
     quantity: int
     disposition: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Units of a line that are served as another line, of another item, for the same price; because of an incident of
+    the kind `cause`. is_undone: the first is wanted again, and the other one is not."""
+
+    line_no: int
+    instead_no: int
+    units: int
+    cause: str
+    at: datetime
+    is_undone: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +192,7 @@ class CostedOrder:
     unit_costs: Mapping[int, int]
     returns: Sequence[CostedReturn] = ()
     charges: Sequence[Charge] = ()
+    exchanges: Sequence[Exchange] = ()
 
 
 class ChargeIn(Strict):

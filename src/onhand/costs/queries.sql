@@ -27,9 +27,20 @@ ON CONFLICT DO NOTHING;
 -- What an entry that takes back a cost says of its place.
 SELECT DISTINCT ON (order_id, source, kind, term, item_id, cause)
     order_id::text, source, kind, term, item_id, cause, currency, fulfilment_no, shipment_no, node_id, carrier,
-    channel_id
+    channel_id, at
 FROM cost_entry WHERE order_id = ANY (%(orders)s::uuid[]) AND derived
 ORDER BY order_id, source, kind, term, item_id, cause, turn DESC;
+
+-- name: last_by_sources
+SELECT DISTINCT ON (order_id, source, kind, term, item_id, cause)
+    order_id::text, source, kind, term, item_id, cause, currency, fulfilment_no, shipment_no, node_id, carrier,
+    channel_id, at
+FROM cost_entry
+WHERE NOT derived AND (order_id IS NULL OR order_id = ANY (%(orders)s::uuid[])) AND source = ANY (%(sources)s)
+ORDER BY order_id, source, kind, term, item_id, cause, turn DESC;
+
+-- name: channels_of_orders
+SELECT order_id::text, channel_id FROM orders WHERE order_id = ANY (%(orders)s::uuid[]);
 
 -- name: costed_orders
 SELECT o.order_id::text, o.channel_id, o.currency, o.placed_at, o.deliver_by, o.lines,
@@ -55,6 +66,19 @@ SELECT r.order_id::text, r.return_no, l.line_no, l.item_id, r.node_id, l.quantit
 FROM order_return r JOIN order_return_line l USING (order_id, return_no)
 WHERE r.order_id = ANY (%(orders)s::uuid[]) ORDER BY 1, 2, 3, 4;
 
+-- name: costed_exchanges
+-- Of a step that was put back, what was on its way already stays.
+SELECT o.order_id, (l ->> 0)::int, l ->> 1, (l ->> 2)::int, i.kind, s.at,
+       s.undone_at IS NOT NULL AND NOT coalesce(s.undone -> 'orders_left' ? o.order_id, false)
+FROM unnest(%(orders)s::text[]) AS o (order_id)
+JOIN run_step s ON s.kind = 'substitute'
+    AND s.undo @> jsonb_build_object('orders', jsonb_build_array(jsonb_build_array(o.order_id)))
+JOIN run r USING (run_id) JOIN incident i ON i.incident_id = r.subject
+CROSS JOIN LATERAL jsonb_array_elements(s.undo -> 'orders') AS x (row)
+CROSS JOIN LATERAL jsonb_array_elements(x.row -> 1) AS l
+WHERE x.row ->> 0 = o.order_id
+ORDER BY 1, s.at, 2;
+
 -- name: costed_charges
 SELECT reference, order_id::text, term, minor, currency, at, carrier, fulfilment_no, shipment_no, cause
 FROM cost_charge WHERE order_id = ANY (%(orders)s::uuid[]) ORDER BY reference;
@@ -69,6 +93,16 @@ JOIN item i ON i.sku = m.sku
 WHERE f.order_id = ANY (%(orders)s::uuid[])
   AND e.kind LIKE 'fulfilment.%%' AND e.data ->> 'change' = 'cancel' AND (e.actor <> 0 OR e.reason LIKE 'channel %%')
 GROUP BY 1, 2, 3;
+
+-- name: ended
+-- Units that we cancelled ourselves, and why: nobody paid, or a playbook had it done because of an incident.
+SELECT e.subject, c.line_id, CASE WHEN e.reason = 'payment: declined' THEN 'unpaid' ELSE i.kind END, sum(c.quantity)::int
+FROM event e
+CROSS JOIN LATERAL jsonb_to_recordset(e.data -> 'cancelled') AS c (line_id text, quantity int)
+LEFT JOIN incident i ON e.reason LIKE 'playbook %% for incident %%' AND i.incident_id::text = right(e.reason, 36)
+WHERE e.subject = ANY (%(orders)s::text[]) AND e.kind LIKE 'order.%%' AND e.data ->> 'change' = 'cancel'
+  AND (e.reason = 'payment: declined' OR i.kind IS NOT NULL)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: unit_costs
 SELECT item_id, unit_cost_minor, currency FROM item

@@ -1,7 +1,7 @@
 """The SQL of costs: what orders cost follows from, entries, charges, reports."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,12 +22,13 @@ from onhand.costs.model import (
     CostedShipment,
     CostedUnit,
     Entry,
+    Exchange,
     Group,
     Row,
 )
 from onhand.costs.prices import NOTHING, Lateness, lateness_of
 from onhand.db.queries import queries
-from onhand.orders.model import DEAD, by_term
+from onhand.orders.model import DEAD, Line, by_term
 from onhand.orders.rows import decode_cost, decode_lines, decode_pieces
 
 SQL = queries(__file__)
@@ -54,6 +55,21 @@ def book(conn: Connection[TupleRow], costs: Iterable[Cost]) -> int:
     return _write(conn, _differences(told, rows), derived=False)
 
 
+def restate(conn: Connection[TupleRow], sources: Collection[tuple[str | None, str]], costs: Sequence[Cost]) -> int:
+    """Book all that these sources, each with its order, cost by now: what is booked of them and not among `costs` is
+    taken back. Otherwise as `book`."""
+    assert all((cost.order_id, cost.source) in sources for cost in costs), "a cost is of one of the sources"
+    asked = {
+        "orders": sorted({order_id for order_id, _ in sources if order_id is not None}),
+        "sources": sorted({source for _, source in sources}),
+    }
+    rows = [row for row in conn.execute(SQL["booked_by_sources"], asked).fetchall() if (row[0], row[1]) in sources]
+    named = {_key(cost) for cost in costs}
+    gone = {tuple(row[:6]) for row in rows if row[6] and tuple(row[:6]) not in named}
+    told = [*costs, *_taken_back(conn.execute(SQL["last_by_sources"], asked), gone)] if gone else list(costs)
+    return _write(conn, _differences(told, rows), derived=False)
+
+
 def follow(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     """Book what orders have come to cost by now; how many entries that took. One at a time does it."""
     orders = load(conn, order_ids)
@@ -61,8 +77,10 @@ def follow(conn: Connection[TupleRow], order_ids: Sequence[str]) -> int:
     known = {"orders": [order.order_id for order in orders]}
     rows = conn.execute(SQL["booked"], known).fetchall()
     named = {_key(cost) for cost in told}
-    if gone := [row for row in rows if row[6] and tuple(row[:6]) not in named]:
-        told += _taken_back(conn, known, {tuple(row[:6]) for row in gone}, {o.order_id: o.changed_at for o in orders})
+    if gone := {tuple(row[:6]) for row in rows if row[6] and tuple(row[:6]) not in named}:
+        at = {order.order_id: order.changed_at for order in orders}
+        back = _taken_back(conn.execute(SQL["last_entries"], known), gone)
+        told += [replace(cost, at=at[cost.order_id or ""]) for cost in back]
     return _write(conn, _differences(told, rows), derived=True)
 
 
@@ -85,17 +103,15 @@ def _differences(told: Iterable[Cost], booked: Iterable[TupleRow]) -> list[tuple
     return found
 
 
-def _taken_back(
-    conn: Connection[TupleRow], known: dict[str, Any], gone: set[tuple[Any, ...]], at: Mapping[str, datetime]
-) -> list[Cost]:
-    """Costs of 0, for sources that an order no longer has."""
+def _taken_back(last: Iterable[TupleRow], gone: Collection[tuple[Any, ...]]) -> list[Cost]:
+    """Costs of 0, of the place that the last entries of what is gone name."""
     return [
         Cost(
             order_id=row[0], source=row[1], kind=row[2], term=row[3], item_id=row[4], cause=row[5], minor=0,
             currency=row[6], fulfilment=row[7], shipment=row[8], node_id=row[9], carrier=row[10], channel_id=row[11],
-            at=at[row[0]],
+            at=row[12],
         )
-        for row in conn.execute(SQL["last_entries"], known)
+        for row in last
         if tuple(row[:6]) in gone
     ]  # fmt: skip
 
@@ -159,6 +175,10 @@ def load(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[CostedOrd
     backed: dict[str, dict[tuple[str, int], int]] = defaultdict(dict)
     for order_id, line_id, item, units in conn.execute(SQL["backed"], {"orders": cancelled}) if cancelled else ():
         backed[order_id][line_id, item] = units
+    ended: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for order_id, line_id, cause, units in conn.execute(SQL["ended"], {"orders": cancelled}) if cancelled else ():
+        ended[order_id, line_id][cause] = units
+    exchanges = _exchanges(conn, cancelled, lines) if cancelled else {}
     items = {i for some in lines.values() for line in some for i in (line.item_id, *(p for p, _ in line.parts))}
     costs = {i: (minor, currency) for i, minor, currency in conn.execute(SQL["unit_costs"], {"items": sorted(items)})}
     fulfilments = _fulfilments(conn, known, {row[0]: (row[3], row[7]) for row in rows}, shipments)
@@ -171,18 +191,35 @@ def load(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[CostedOrd
                 order_id=order_id, channel_id=channel_id, currency=currency, placed_at=placed_at, changed_at=now,
                 deliver_by=deliver_by, was_held=was_held, fulfilments=fulfilments.get(order_id, []),
                 returns=returns.get(order_id, []), charges=charges.get(order_id, []),
-                unit_costs=in_currency,
+                exchanges=exchanges.get(order_id, []), unit_costs=in_currency,
                 lines=[
                     CostedLine(
                         line_no=line.line_no, quantity=line.quantity, cancelled=line.cancelled,
                         price_minor=line.price_minor, item_id=line.item_id, parts=line.parts,
                         unit_cost_minor=_cost_of(line.parts, in_currency),
                         backed={i: n for (name, i), n in backed[order_id].items() if name == line.line_id},
+                        ended=ended.get((order_id, line.line_id), {}),
                     )
                     for line in lines[order_id]
                 ],
             )
         )  # fmt: skip
+    return found
+
+
+def _exchanges(
+    conn: Connection[TupleRow], order_ids: Sequence[str], lines: Mapping[str, Sequence[Line]]
+) -> dict[str, list[Exchange]]:
+    found: dict[str, list[Exchange]] = defaultdict(list)
+    rows = conn.execute(SQL["costed_exchanges"], {"orders": order_ids})
+    for order_id, line_no, instead, units, cause, at, is_undone in rows:
+        number = next((line.line_no for line in lines[order_id] if line.line_id == instead), None)
+        if number is not None:
+            found[order_id].append(
+                Exchange(
+                    line_no=line_no, instead_no=number, units=units, cause=cause, at=at, is_undone=is_undone
+                )
+            )  # fmt: skip
     return found
 
 
@@ -281,6 +318,11 @@ def shipments_of(
     for number, *place in conn.execute(SQL["shipments_of_tracking"], {"numbers": sorted(set(numbers))}):
         found[number].append((place[0], place[1], place[2], place[3], place[4]))
     return found
+
+
+def channels_of(conn: Connection[TupleRow], order_ids: Sequence[str]) -> dict[str, int]:
+    """Channels of orders, by id."""
+    return dict(conn.execute(SQL["channels_of_orders"], {"orders": list(order_ids)}).fetchall())
 
 
 def currencies_of(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, str]:

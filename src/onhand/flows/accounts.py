@@ -99,6 +99,8 @@ class Connectors:
         problems += credential_problems(channel.connector, connector.credentials, given)
         if not problems:
             problems += _particular(connector, channel.settings)
+        if channel.prices and not {"prices.push", "stock.push"} <= connector.capabilities:
+            problems.append(("prices", f"connector {channel.connector!r} cannot write prices: leave it out"))
         if problems:
             raise InvalidInput([FieldError(path, message) for path, message in problems[:100]])
         if not given:
@@ -136,7 +138,7 @@ class NotConnected(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A channel that we talk to. `connection` is open until its `Accounts` are closed."""
+    """A channel that we talk to. `connection` is open until its `Accounts` are closed. prices: it takes ours."""
 
     channel_id: int
     code: str
@@ -145,6 +147,7 @@ class Account:
     connection: Connection
     created_at: datetime
     updated_at: datetime
+    prices: bool = False
 
 
 class Accounts:
@@ -258,4 +261,5 @@ class Accounts:
             ),
             created_at=row.created_at,
             updated_at=row.updated_at,
+            prices=row.prices,
         )

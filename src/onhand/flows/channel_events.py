@@ -4,11 +4,11 @@ No words of the channel itself stand in them: they may name people, and events a
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from onhand.channels.inbound.store import Notice
-from onhand.connectors._sdk.values import Fate, Outcome, Write
+from onhand.connectors._sdk.values import Fate, Outcome, PriceWrite, Write
 
 Event = tuple[str, str, dict[str, object]]
 """Kind, subject, data."""
@@ -80,3 +80,35 @@ def of_batch(code: str, writes: Sequence[Write], outcomes: Sequence[Outcome], *,
         "sentence": f"{code}, {'; '.join(parts)}",
     }  # fmt: skip
     return kind, code, data
+
+
+def of_prices(code: str, writes: Sequence[PriceWrite], outcomes: Sequence[Outcome], *, failures: int) -> Event | None:
+    """Of prices that channel `code` did not take; None: nothing to tell. failures: see `of_batch`."""
+    counts = Counter(outcome.fate for outcome in outcomes if outcome.fate in _WORDS)
+    if not counts or failures & (failures - 1):
+        return None
+    parts = [f"{n} of {len(writes)} prices: {_WORDS[fate]}" for fate, n in sorted(counts.items())]
+    named = [
+        {
+            "external_id": write.external_id, "price_minor": write.price_minor, "fate": str(outcome.fate),
+            "code": outcome.code,
+        }
+        for write, outcome in zip(writes, outcomes, strict=True)
+        if outcome.fate in _WORDS
+    ]  # fmt: skip
+    data: dict[str, object] = {
+        "channel": code, "fates": {str(fate): n for fate, n in sorted(counts.items())}, "listings": named[:_SHOWN],
+        "sentence": f"{code}, {'; '.join(parts)}",
+    }  # fmt: skip
+    return "prices.failed", code, data
+
+
+def of_price_drift(code: str, drift: Mapping[str, Any]) -> Event:
+    """Of prices at channel `code` that were not ours when they were read."""
+    differing = {kind: drift[kind] for kind in ("foreign", "lost", "currency") if drift[kind]}
+    count = sum(differing.values())
+    sentence = f"{code} asked another price than ours for {count} of {drift['read']} listings"
+    data: dict[str, object] = {
+        "channel": code, "kinds": differing, "listings": drift["examples"][:_SHOWN], "sentence": sentence,
+    }  # fmt: skip
+    return "prices.drifted", code, data

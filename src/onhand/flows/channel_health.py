@@ -10,6 +10,7 @@ import onhand.channels.store as channel_store
 from onhand.channels.gate_notes import store as gate_store
 from onhand.channels.gates import Latency, Why, read, sentence
 from onhand.channels.model import CONNECTOR, Channel
+from onhand.channels.prices import store as price_store
 from onhand.channels.publication import store
 from onhand.db import Database
 from onhand.errors import Conflict, NotFound
@@ -18,6 +19,10 @@ from onhand.flows.reconciled import orders_reconciled
 # The publisher writes down how it is doing every two seconds.
 _SILENT_AFTER_S = 15.0
 _LISTINGS_SHOWN = 20
+_COUNTED = (
+    "queue_depth", "under_way", "listings", "dead", "gone", "without_price", "other_currency", "written", "failed",
+    "requests",
+)  # fmt: skip
 
 
 def channel_health(db: Database, code: str) -> dict[str, Any]:
@@ -32,6 +37,7 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         stalest = store.stalest_listings(conn, code, _LISTINGS_SHOWN)
         orders = orders_reconciled(conn, channel.channel_id)
         gate = _gate(conn, channel, {} if health is None else health.latency)
+        prices = _prices(conn, channel, {} if health is None else health.publication)
     # Of a channel that nobody publishes to there may be latencies of its sales, and no more.
     told = {} if health is None else health.publication
     status, why = _status(channel.connector, channel.active, told, None if health is None or not told else health.age_s)
@@ -58,7 +64,25 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
         "reconciled_at": None if health is None else health.reconciled_at,
         "drift": None if health is None else health.drift or None,
         "orders": orders,
+        "prices": prices,
     }
+
+
+def _prices(conn: Connection[TupleRow], channel: Channel, told: dict[str, Any]) -> dict[str, Any] | None:
+    """How our prices there are doing; None: it does not take them."""
+    if not channel.prices:
+        return None
+    read_at, drift = price_store.get_read(conn, channel.code)
+    counts: dict[str, Any] = dict.fromkeys(_COUNTED, 0) | {"breaker": "closed", "last_error": "", "fault": ""}
+    return (
+        counts
+        | told.get("prices", {})
+        | {
+            "read_at": read_at,
+            "drift": drift or None,
+            "failing": price_store.failing(conn, channel.code, _LISTINGS_SHOWN),
+        }
+    )
 
 
 def _gate(conn: Connection[TupleRow], channel: Channel, latency: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +187,9 @@ def gauges(db: Database) -> dict[str, dict[str, float]]:
         found["onhand_publication_queue_depth"][code] = float(told.get("queue_depth", 0))
         found["onhand_publication_breaker_open"][code] = float(told.get("breaker") == "open")
         found["onhand_publication_failed_writes"][code] = float(told.get("failed", 0))
+        if prices := told.get("prices"):
+            found["onhand_publication_prices_waiting"][code] = float(prices["queue_depth"])
+            found["onhand_publication_prices_failing"][code] = float(prices["dead"] + prices["gone"])
         found["onhand_publication_lag_p99_seconds"][code] = told.get("lag_ms", {}).get("p99", 0.0) / 1e3
         found["onhand_publication_drift_listings"][code] = float(
             sum(drift.get(kind, 0) for kind in ("foreign", "lost", "unheard"))
@@ -175,5 +202,7 @@ GAUGES = {
     "onhand_publication_breaker_open": "1 while a channel that fails is left alone.",
     "onhand_publication_failed_writes": "Writes to a channel that failed since its publisher began.",
     "onhand_publication_lag_p99_seconds": "From the change of stock to the channel's acknowledgement, of 99 in 100.",
+    "onhand_publication_prices_waiting": "Listings of a channel that do not ask our price yet.",
+    "onhand_publication_prices_failing": "Listings whose price the channel will not take, or does not have.",
     "onhand_publication_drift_listings": "Listings that showed another number when the channel was last reconciled.",
 }

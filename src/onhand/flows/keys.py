@@ -39,8 +39,9 @@ def create_key(
     """Create a key with `scopes`; `key` sets its text instead of a random one. Raises
     InvalidInput.
     """
-    if unknown := sorted(set(scopes) - set(access.SCOPES)):
-        raise InvalidInput.at("scopes", f"unknown {unknown[0]!r}; known are {', '.join(access.SCOPES)}")
+    known = (*access.SCOPES, *access.TOOL_SCOPES)
+    if unknown := sorted(set(scopes) - set(known)):
+        raise InvalidInput.at("scopes", f"unknown {unknown[0]!r}; known are {', '.join(known)}")
     if not scopes:
         raise InvalidInput.at("scopes", "expected at least one scope")
     text = key or access.mint()

@@ -50,6 +50,7 @@ from onhand.flows.confirm_writes import CAPABILITY, Unconfirmed, confirm
 from onhand.flows.gating import LEARN_EVERY_S, Gating, traits_of
 from onhand.flows.held_at import Moments
 from onhand.flows.numbers import Numbers
+from onhand.flows.publish_prices import LivePrices, PricePublisher
 from onhand.flows.state import State
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ _HIDDEN_POLL_S: Final = 0.02
 _FOLLOW_EVERY_S: Final = 0.01
 _THREADS: Final = 4
 _TICK_EVERY_S: Final = 1.0
+_POLL_S: Final = 0.05
 _RESOLVERS: Final = 64
 # How long requests under way are waited for when we are to stop; they are recorded, so they can be sent again.
 _GRACE_S: Final = 5.0
@@ -111,6 +113,7 @@ class Live:
     doubted_until: float = float("inf")
     last_doubt_until: float = float("-inf")
     is_stopping: bool = False
+    prices: LivePrices | None = None
     # By row of the book, units that it sells until a number that leaves now is shown; 0 where no gate is computed.
     soon: "Float64 | float" = 0.0
 
@@ -137,7 +140,11 @@ class Live:
             "lag_ms": _quantiles_ms(self.lag),
             "wait_ms": _quantiles_ms(self.wait),
             "request_ms": _quantiles_ms(self.apply),
-        }
+        } | ({} if self.prices is None else {"prices": self.prices.health(now)})
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether nothing of stock waits that could be written, or is under way."""
+        return not self.under_way and not self.book.has_due(now)
 
     def latency(self) -> dict[str, Any]:
         """As gates take it."""
@@ -200,6 +207,10 @@ class Publisher:
         self._asking: set[int] = set()  # among them, those that call us and whose gates are noted by this process
         self._cursor = Cursor()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="onhand publication")
+        self._prices = PricePublisher(
+            state.db, self._in_thread, clock, rng=self._rng, keys=self._keys, read_every_s=reconcile_every_s,
+            doubt_s=doubt_s,
+        )  # fmt: skip
 
     @property
     def live(self) -> dict[int, Live]:
@@ -290,6 +301,8 @@ class Publisher:
             mine = f"{live.account.code}/"
             if skus := [code.removeprefix(mine) for code in news.listings if code.startswith(mine)]:
                 await self._reload(live, skus)
+            if live.prices is not None and (skus := [*skus, *news.skus]):
+                await self._prices.reload(live.prices, skus)
         if news.is_network:
             for live in self._live.values():
                 await self._want_all(live)
@@ -436,6 +449,7 @@ class Publisher:
         for channel_id, live in self._live.items():
             last = asked.get(channel_id)
             live.reconcile_at = 0.0 if last is None else min(last + self._reconcile_every_s, live.doubted_until)
+        await self._prices.look([live.prices for live in self._live.values() if live.prices is not None])
         faults = {code: str(account) for code, account in found.items() if isinstance(account, NotConnected)}
         for code, error in faults.items():
             if self._faults.get(code) != error:
@@ -486,6 +500,7 @@ class Publisher:
         live = Live(account, book, wait=measured.wait, apply=measured.apply, lag=lag)
         if (book.sent != NONE).any():  # somebody died in the middle of it
             live.doubt(self._clock() + self._doubt_s)
+        live.prices = await self._prices.start(account, live.wake)
         await self._want_all(live)
         self._live[account.channel_id] = live
         live.task = asyncio.create_task(self._serve(live))
@@ -506,8 +521,13 @@ class Publisher:
 
     async def _stop_channel(self, live: Live) -> None:
         live.is_stopping = True
+        of_prices = None
+        if live.prices is not None:
+            live.prices.is_stopping = True
+            of_prices = live.prices.task
         live.wake.set()
-        tasks = [t for t in (live.task, live.reading, live.confirming, live.checking, *live.under_way) if t is not None]
+        mine = (live.task, live.reading, live.confirming, live.checking, of_prices, *live.under_way)
+        tasks = [t for t in mine if t is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
             for task in late:
@@ -537,6 +557,9 @@ class Publisher:
                     task.add_done_callback(lambda _: live.wake.set())
                     continue
                 until = min(_IDLE_S, max(0.0, min(book.next_at(now), _breaker_end(live.breaker, now)) - now))
+                if live.prices is not None and not live.breaker.is_open(now):
+                    self._prices.go(live.prices, now, is_quiet=live.is_quiet)
+                    until = min(until, max(_POLL_S, self._prices.next_at(live.prices, now) - now))
                 await _wait(live.wake, max(until, 0.001))
             except Exception:
                 log.exception("publication to a channel failed; it goes on", channel=live.account.code)

@@ -319,3 +319,31 @@ UNION ALL
 -- name: add_arbitration
 INSERT INTO arbitration (order_id, item_id, units, served, gave_way, outcome, sentence)
 VALUES (%(order_id)s, %(item)s, %(units)s, %(served)s, %(gave_way)s::uuid[], %(outcome)s, %(sentence)s)
+
+-- name: lock_follower
+-- One follows at a time; another has nothing to wait for.
+SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))
+
+-- name: next_changes
+-- The place of the last of the next settled events, how many they are, and the orders that they may be about. A
+-- reservation's event names the order that took it as well, which is told of by itself.
+WITH e AS MATERIALIZED (
+    SELECT xid, pos, kind, orders, data FROM event
+    WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY event.xid, event.pos
+    LIMIT %(limit)s
+), single AS (
+    SELECT data FROM e
+    WHERE orders IS NULL AND kind LIKE ANY (%(kinds)s::text[])
+      AND coalesce(data ->> 'change', '') <> ALL (%(ignores)s::text[])
+)
+SELECT (SELECT xid::text::bigint FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
+       (SELECT pos FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
+       (SELECT count(*) FROM e),
+       ARRAY(
+           SELECT unnest(orders)::text FROM e WHERE orders IS NOT NULL
+           UNION
+           SELECT data ->> 'order_id' FROM single WHERE data ->> 'order_id' IS NOT NULL
+           UNION
+           SELECT jsonb_array_elements_text(data -> 'orders') FROM single WHERE jsonb_typeof(data -> 'orders') = 'array'
+       )

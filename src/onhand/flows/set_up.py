@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 import onhand.catalog.store as catalog_store
+import onhand.channels.prices.store as price_store
 import onhand.channels.store as channel_store
 import onhand.network.store as network_store
 from onhand.base.actor import Actor
@@ -304,9 +305,15 @@ def set_channel(
         _tell(db, conn, "channel", [code], by)
         after = channel_store.get_channel(conn, code)
         assert after is not None, "it was just written"
+        if before is not None and _asks_of(before) != _asks_of(after):
+            price_store.forget(conn, after.channel_id)  # another shop, or one whose prices were its own meanwhile
         return _written(before), after
 
     return _notified(db, db.transact(work))
+
+
+def _asks_of(channel: Channel) -> tuple[object, ...]:
+    return channel.prices, channel.currency, channel.connector, channel.settings
 
 
 def _groups(conn: Connection[TupleRow], channel: ChannelIn) -> Collection[str]:

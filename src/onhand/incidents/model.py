@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
+    """What fails or is about to, as detectors tell it apart."""
+
     LANE_SLOW = "lane_slow"
     SHIPMENT_LATE = "shipment_late"
     PHANTOM_STOCK = "phantom_stock"
@@ -24,6 +26,8 @@ class Kind(StrEnum):
     CHANNEL_DRIFT = "channel_drift"
     CHANNEL_REFUSING = "channel_refusing"
     GATE_BREACH = "gate_breach"
+    AUTOPILOT_OSCILLATING = "autopilot_oscillating"
+    AUTOPILOT_RETURNED = "autopilot_returned"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +35,7 @@ class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
     what  a word of the glossary: lane, carrier, shipment, node, item_node, order, channel, item, listing, inbound,
-          supplier
+          supplier, domain
     key   what it is known by, one part or several
     """
 

@@ -25,7 +25,7 @@ class InboundLineIn(Strict):
 
     sku: Code
     quantity: Annotated[int, Field(ge=1, le=INT4_MAX)]
-    expected_at: Moment
+    expected_at: Annotated[Moment, Field(description="when it is to be there; it can be promised from then on")]
     confidence: Annotated[float, Field(ge=0, le=1, description="probability that it arrives by then")] = 1.0
 
 

@@ -23,10 +23,19 @@ _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 class EntryIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A fact about stock. `quantity` is signed for an adjustment and absolute for a count, otherwise ≥ 1."""
 
-    kind: Annotated[str, Meta(max_length=20, extra_json_schema={"enum": sorted(STATED_KINDS)})]
+    kind: Annotated[
+        str, Meta(max_length=20, description="what happened", extra_json_schema={"enum": sorted(STATED_KINDS)})
+    ]
     sku: Name
     node: Name
-    quantity: Annotated[int, Meta(ge=-(2**31) + 1, le=2**31 - 1)]
+    quantity: Annotated[
+        int,
+        Meta(
+            ge=-(2**31) + 1,
+            le=2**31 - 1,
+            description="of a count all units that were found; of an adjustment how many more or fewer",
+        ),
+    ]
     reason: Annotated[str, Meta(max_length=500)] | None = None
     reference: (
         Annotated[
@@ -38,7 +47,7 @@ class EntryIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw
         ]
         | None
     ) = None
-    occurred_at: Moment | None = None
+    occurred_at: Annotated[Moment, Meta(description="when it happened; left out: now")] | None = None
     state: Annotated[Literal["unavailable"] | None, Meta(description="an adjustment of damaged units")] = None
 
 

@@ -181,7 +181,11 @@ class NodeIn(Strict):
     handling_unit_minor: Annotated[Cost, Field(description="per unit of a fulfilment")] = 0
     labour: LabourIn | None = None
     cutoff: Annotated[TimeOfDay, Field(description="local; later orders leave on the next working day")] = "15:00"
-    working_days: Annotated[list[_Weekday], Field(min_length=1, max_length=14), AfterValidator(_sorted_days)] = [
+    working_days: Annotated[
+        list[_Weekday],
+        Field(min_length=1, max_length=14, description="Monday is 1"),
+        AfterValidator(_sorted_days),
+    ] = [
         1,
         2,
         3,

@@ -45,7 +45,7 @@ class Destination(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     country: Country
     postal_code: Annotated[str, Meta(max_length=20)] = ""
     region: Annotated[str, Meta(max_length=80)] | None = None
-    latitude: Latitude | None = None
+    latitude: Annotated[Latitude, Meta(description="degrees; of both or of neither")] | None = None
     longitude: Longitude | None = None
     residential: Annotated[bool, Meta(description="a home: carriers may charge more for it")] = False
 
@@ -60,17 +60,19 @@ class Customer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, k
     name: ShortText | None = None
     email: Annotated[str, Meta(max_length=254, pattern=f"^{_NO_SPACE}+@{_NO_SPACE}+$")] | None = None
     phone: Annotated[str, Meta(max_length=40)] | None = None
-    address: dict[str, str | None] | None = None
+    address: (
+        Annotated[dict[str, str | None], Meta(description="as you write it; its words mean nothing to us")] | None
+    ) = None
 
 
 class LineIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One ordered line; a bundle is one line."""
 
-    line_id: Name
+    line_id: Annotated[Name, Meta(description="as the channel names it, once in an order")]
     sku: Name
-    quantity: Units
-    price_minor: Money
-    tax_minor: Money | None = None
+    quantity: Annotated[Units, Meta(description="of a bundle, bundles")]
+    price_minor: Annotated[Money, Meta(description="of one unit")]
+    tax_minor: Annotated[Money, Meta(description="of the whole line")] | None = None
 
 
 class PaymentIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -88,21 +90,25 @@ class PaymentIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, 
 class OrderIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """An order of a channel."""
 
-    channel: Name
-    external_id: Name
+    channel: Annotated[Name, Meta(description="code of the channel that it came by")]
+    external_id: Annotated[Name, Meta(description="as the channel names it: the same again is the same order")]
     currency: Currency
     destination: Destination
     lines: Annotated[list[LineIn], Meta(min_length=1, max_length=LINES_MAX)]
-    placed_at: Moment | None = None
+    placed_at: Annotated[Moment, Meta(description="by the channel's clock; left out: now")] | None = None
     customer: Customer | None = None
-    method: Method = "ship"
-    service: Name | None = None
-    pickup_node: Name | None = None
-    reservation_id: Annotated[str, Meta(max_length=36)] | None = None
-    objective: ObjectiveName | None = None
-    allow_split: bool = True
-    allow_backorder: bool = True
-    hold: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    method: Annotated[Method, Meta(description="how it reaches the customer")] = "ship"
+    service: Annotated[Name, Meta(description="carrier service that was asked for; left out: any")] | None = None
+    pickup_node: Annotated[Name, Meta(description="code of the node where it is picked up")] | None = None
+    reservation_id: Annotated[str, Meta(max_length=36, description="a hold that becomes this order")] | None = None
+    objective: (
+        Annotated[ObjectiveName, Meta(description="what counts for it; left out: as the policy has it")] | None
+    ) = None
+    allow_split: Annotated[bool, Meta(description="false: in one fulfilment, or not at all")] = True
+    allow_backorder: Annotated[bool, Meta(description="whether it may be promised from supply that is to come")] = True
+    hold: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="why it is held until it is released")] | None
+    ) = None
     payment: PaymentIn | None = None
 
 
@@ -132,21 +138,23 @@ class BasketLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
 class ReservationIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A hold for a cart or quote."""
 
-    channel: Name
+    channel: Annotated[Name, Meta(description="code of the channel of the cart")]
     lines: Annotated[list[BasketLine], Meta(min_length=1, max_length=LINES_MAX)]
     destination: Destination | None = None
-    ttl_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
+    ttl_s: Annotated[int, Meta(ge=1, le=86_400, description="until the units are free again")] = 900
 
 
 class PromiseIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A question: when could this arrive, from where, at what cost?"""
 
-    channel: Name
+    channel: Annotated[Name, Meta(description="code of the channel that asks")]
     destination: Destination
     lines: Annotated[list[BasketLine], Meta(min_length=1, max_length=LINES_MAX)]
-    objective: ObjectiveName | None = None
-    method: Method = "ship"
-    pickup_node: Name | None = None
+    objective: (
+        Annotated[ObjectiveName, Meta(description="what counts for it; left out: as the policy has it")] | None
+    ) = None
+    method: Annotated[Method, Meta(description="how it is to reach the customer")] = "ship"
+    pickup_node: Annotated[Name, Meta(description="code of the node where it is picked up")] | None = None
 
 
 def wishes(order: OrderIn) -> Wishes:

@@ -115,6 +115,13 @@ class _View:
         soon = at is not None and at - LEAD <= self.now < at + STUCK
         return soon or self.payment.authorised == 0
 
+    @property
+    def lost(self) -> int:
+        """What is to be taken and nobody will be asked for by itself: every try was declined, or there is no way."""
+        p = self.payment
+        is_over = not p.token or p.tries > len(p.terms.retry_h)
+        return min(self.short, max(0, p.owed)) if is_over and not self.good else 0
+
     def lasts(self, one: Authorisation) -> bool:
         """Whether it will be there when goods leave; one that is young is not exchanged, however short its life."""
         if one.expires_at is None or self.sold.ships_at is None:
@@ -138,7 +145,7 @@ def decide(payment: Payment, sold: Sold, now: datetime) -> Next:
     view = _View(_settled(payment, sold, now), sold, now)
     operation = _due(view)
     return Next(
-        payment=replace(view.payment, status=_status(view)),
+        payment=replace(view.payment, status=_status(view), lost=view.lost),
         operation=operation,
         at=None if operation else _look_at(view),
     )
@@ -345,6 +352,10 @@ def _authorised(payment: Payment, operation: Operation, answer: Paid, now: datet
     )
 
 
+def _fee(one: Authorisation, state: PaymentState | None) -> int:
+    return one.fee if state is None else max(one.fee, state.fee_minor)
+
+
 def _released(one: Authorisation) -> tuple[Authorisation, tuple[Entry, ...]]:
     """Without what was left of it."""
     left = one.left
@@ -354,7 +365,7 @@ def _released(one: Authorisation) -> tuple[Authorisation, tuple[Entry, ...]]:
 
 def _captured(payment: Payment, operation: Operation, answer: Paid) -> Recorded:
     one = payment.authorisation(operation.authorisation)
-    one = replace(one, captured=one.captured + operation.amount)
+    one = replace(one, captured=one.captured + operation.amount, fee=_fee(one, answer.state))
     entries: tuple[Entry, ...] = (
         Entry(debit="cash", credit="owed", amount=operation.amount),
         Entry(debit="limit", credit="held", amount=operation.amount),
@@ -440,6 +451,9 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
         return _refused(payment, operation, replace(answer, fate=Fate.REFUSED, message="it says nothing of it"), now)
     if not one.amount and (state.status not in ("authorised", "captured") or not state.amount_minor):
         return _refused(payment, operation, replace(answer, fate=Fate.REFUSED, message=f"it is {state.status}"), now)
+    if not one.amount and state.currency and state.currency.upper() != payment.currency:
+        word = f"it is in {state.currency.upper()}, and the order in {payment.currency}"
+        return _refused(payment, operation, replace(answer, fate=Fate.REFUSED, message=word), now)
     entries: list[Entry] = []
     news: list[News] = []
     if not one.amount:
@@ -474,8 +488,15 @@ def _read(payment: Payment, operation: Operation, answer: Paid, now: datetime) -
         payment = replace(payment, ask_at=None if not payment.tries else payment.ask_at)
     if state.is_disputed and not payment.is_disputed:
         payment = replace(payment, is_disputed=True)
-        news.append(News(kind="payment.disputed"))
-    one = replace(one, is_stale=False, expires_at=state.expires_at or one.expires_at)
+        news.append(News(kind="payment.disputed", facts={"charged_back_minor": state.charged_back_minor}))
+    elif state.charged_back_minor != one.charged_back:
+        news.append(News(kind="payment.disputed", facts={"charged_back_minor": state.charged_back_minor}))
+    one = replace(
+        one, is_stale=False, expires_at=state.expires_at or one.expires_at, fee=_fee(one, state),
+        charged_back=state.charged_back_minor,
+    )  # fmt: skip
+    if trouble is None and payment.to_give and payment.give_at is not None and payment.give_at > now:
+        trouble = payment.trouble  # a refund that was refused is due all the same, later
     payment = replace(_with(payment, one), trouble=trouble)
     return Recorded(payment=payment, state="done", entries=tuple(entries), news=tuple(news))
 

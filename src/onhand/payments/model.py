@@ -45,6 +45,8 @@ class Authorisation:
 
     released  given back without having been captured
     is_stale  the provider knows something that we do not: to be read
+    fee       of the provider so far, if it tells
+    charged_back  what the customer's bank took back, while it is disputed and when that is lost
     """
 
     number: int
@@ -57,6 +59,8 @@ class Authorisation:
     is_stale: bool = False
     granted_at: datetime
     expires_at: datetime | None = None
+    fee: int = 0
+    charged_back: int = 0
 
     @property
     def left(self) -> int:
@@ -107,6 +111,7 @@ class Payment:
     invoiced, credited  sums of the documents
     elsewhere         what somebody gave back at the provider (negative: took) and nothing of the order says so yet
     to_give           credited, and neither given back yet nor set off against what was to be taken
+    lost              of goods that left and that nobody is asked to pay for any more
     tries             authorisations that were declined since the last that was not
     ask_at, give_at, order_at  nothing is taken, given back, or done to the order before
     has_given_up      the order was cancelled because nobody pays
@@ -125,6 +130,7 @@ class Payment:
     credited: int = 0
     elsewhere: int = 0
     to_give: int = 0
+    lost: int = 0
     tries: int = 0
     ask_at: datetime | None = None
     give_at: datetime | None = None
@@ -152,6 +158,14 @@ class Payment:
     @property
     def voided(self) -> int:
         return sum(a.released for a in self.authorisations)
+
+    @property
+    def fee(self) -> int:
+        return sum(a.fee for a in self.authorisations)
+
+    @property
+    def charged_back(self) -> int:
+        return sum(a.charged_back for a in self.authorisations)
 
     @property
     def held(self) -> int:

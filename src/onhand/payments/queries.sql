@@ -1,7 +1,3 @@
--- name: only_one
--- One process at a time follows the orders.
-SELECT pg_try_advisory_xact_lock(hashtext('onhand payments'));
-
 -- name: is_needed
 -- Where nobody is connected nobody is paid: orders are not looked through for it.
 SELECT EXISTS (SELECT FROM channel WHERE connector <> %(api)s);
@@ -9,20 +5,10 @@ SELECT EXISTS (SELECT FROM channel WHERE connector <> %(api)s);
 -- name: skus
 SELECT item_id, sku FROM item WHERE item_id = ANY (%(items)s::int[]);
 
--- name: told_of
--- Orders with a payment that something was told of between two places of the outbox.
-WITH told AS (
-    SELECT left(subject, 36)::uuid AS order_id FROM event
-    WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
-      AND orders IS NULL AND (kind LIKE 'order.%%' OR kind LIKE 'fulfilment.%%' OR kind = 'return.received')
-      AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
-    UNION
-    SELECT unnest(orders) FROM event
-    WHERE (xid, pos) > (%(after_xid)s::text::xid8, %(after_pos)s) AND (xid, pos) <= (%(to_xid)s::text::xid8, %(to_pos)s)
-      AND orders IS NOT NULL
-)
-SELECT o.order_id::text FROM told JOIN orders o USING (order_id)
-WHERE o.request LIKE '%%"payment":{%%' OR EXISTS (SELECT FROM payment p WHERE p.order_id = o.order_id);
+-- name: with_payment
+SELECT o.order_id::text FROM orders o
+WHERE o.order_id = ANY (%(ids)s::uuid[])
+  AND (o.request LIKE '%%"payment":{%%' OR EXISTS (SELECT FROM payment p WHERE p.order_id = o.order_id));
 
 -- name: all_with_payment
 -- Asked once, when orders are followed for the first time.
@@ -65,11 +51,29 @@ UPDATE payment p SET token = '', customer = '' FROM over WHERE p.order_id = over
 -- name: add_given
 -- Authorisations that the shop had made itself: to be read before anything else.
 INSERT INTO payment_authorisation (order_id, number, provider_id, amount, is_stale, granted_at)
-SELECT o.order_id, 1, o.request::jsonb #>> '{payment,authorisation}', 0, true, %(now)s
-FROM orders o JOIN payment p USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
-WHERE o.order_id = ANY (%(ids)s::uuid[]) AND o.request::jsonb #>> '{payment,authorisation}' IS NOT NULL
-  AND c.connector <> %(api)s
+SELECT order_id, 1, theirs, 0, true, %(now)s FROM (
+    SELECT DISTINCT ON (p.channel_id, g.theirs) p.order_id, p.channel_id, g.theirs
+    FROM orders o JOIN payment p USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+    CROSS JOIN LATERAL (SELECT o.request::jsonb #>> '{payment,authorisation}' AS theirs) g
+    WHERE o.order_id = ANY (%(ids)s::uuid[]) AND g.theirs IS NOT NULL AND c.connector <> %(api)s
+    ORDER BY p.channel_id, g.theirs, p.order_id
+) given
+WHERE NOT EXISTS (
+    SELECT FROM payment_authorisation a JOIN payment q USING (order_id)
+    WHERE a.provider_id = given.theirs AND q.channel_id = given.channel_id AND a.order_id <> given.order_id)
 ON CONFLICT DO NOTHING;
+
+-- name: tell_used
+-- What a provider holds pays for one order. Whoever names it for a second one has a person look at that.
+UPDATE payment p SET trouble = 'authorisation ' || (o.request::jsonb #>> '{payment,authorisation}') || ' pays for another order'
+FROM orders o
+WHERE o.order_id = p.order_id AND o.order_id = ANY (%(ids)s::uuid[])
+  AND o.request::jsonb #>> '{payment,authorisation}' IS NOT NULL
+  AND EXISTS (
+      SELECT FROM payment_authorisation a JOIN payment q USING (order_id)
+      WHERE a.provider_id = o.request::jsonb #>> '{payment,authorisation}' AND q.channel_id = p.channel_id
+        AND a.order_id <> p.order_id)
+  AND NOT EXISTS (SELECT FROM payment_authorisation a WHERE a.order_id = p.order_id);
 
 -- name: claim_looks
 -- Payments to be looked at, that nobody else looks at and nothing is under way for; longest due first.
@@ -84,12 +88,13 @@ FOR UPDATE OF p SKIP LOCKED;
 SELECT order_id FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id FOR UPDATE;
 
 -- name: payments
-SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, to_give, tries, ask_at,
-       give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns, operations
+SELECT order_id::text, channel_id, currency, token, customer, terms, status, invoiced, credited, elsewhere, to_give, lost, tries,
+       ask_at, give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns, operations
 FROM payment WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id;
 
 -- name: authorisations
-SELECT order_id::text, number, provider_id, amount, captured, refunded, released, is_open, is_stale, granted_at, expires_at
+SELECT order_id::text, number, provider_id, amount, captured, refunded, released, is_open, is_stale, granted_at, expires_at,
+       fee, charged_back
 FROM payment_authorisation WHERE order_id = ANY (%(ids)s::uuid[]) ORDER BY order_id, number;
 
 -- name: sold
@@ -104,10 +109,10 @@ SELECT o.order_id::text, o.external_id, o.currency, o.lines, o.queue, o.request,
 FROM orders o WHERE o.order_id = ANY (%(ids)s::uuid[]) ORDER BY o.order_id;
 
 -- name: billed
-SELECT d.kind, (line ->> 'line_no')::int, sum((line ->> 'quantity')::int)::int, sum((line ->> 'net_minor')::bigint)::bigint,
+SELECT d.order_id::text, d.kind, (line ->> 'line_no')::int, sum((line ->> 'quantity')::int)::int, sum((line ->> 'net_minor')::bigint)::bigint,
        sum((line ->> 'tax_minor')::bigint)::bigint
 FROM billing_document d CROSS JOIN LATERAL jsonb_array_elements(d.lines) AS line
-WHERE d.order_id = %(id)s GROUP BY 1, 2;
+WHERE d.order_id = ANY (%(ids)s::uuid[]) GROUP BY 1, 2, 3;
 
 -- name: next_serials
 -- The first of `count` numbers of a series; its row stays locked until the transaction ends, so that none is lost.
@@ -115,42 +120,56 @@ INSERT INTO billing_series AS s (series, last) VALUES (%(series)s, %(count)s)
 ON CONFLICT (series) DO UPDATE SET last = s.last + %(count)s
 RETURNING last - %(count)s + 1;
 
--- name: add_document
+-- name: add_documents
 INSERT INTO billing_document (series, serial, number, kind, order_id, part, currency, net, tax, gross, lines, moved_at,
     issued_at)
-VALUES (%(series)s, %(serial)s, %(number)s, %(kind)s, %(order_id)s, %(part)s, %(currency)s, %(net)s, %(tax)s, %(gross)s,
-    %(lines)s::jsonb, %(moved_at)s, %(issued_at)s);
+SELECT series, serial, number, kind, order_id, part, currency, net, tax, gross, lines::jsonb, moved_at, %(now)s
+FROM unnest(%(series)s::text[], %(serials)s::bigint[], %(numbers)s::text[], %(kinds)s::text[], %(orders)s::uuid[],
+        %(parts)s::smallint[], %(currencies)s::text[], %(nets)s::bigint[], %(taxes)s::bigint[], %(grosses)s::bigint[],
+        %(lines)s::text[], %(moments)s::timestamptz[])
+    AS t (series, serial, number, kind, order_id, part, currency, net, tax, gross, lines, moved_at);
 
 -- name: add_entries
 INSERT INTO payment_entry (order_id, operation, document, debit, credit, amount, at)
-SELECT %(order_id)s, %(operation)s, %(document)s, debit, credit, amount, %(at)s
-FROM unnest(%(debits)s::text[], %(credits)s::text[], %(amounts)s::bigint[]) WITH ORDINALITY
-    AS t (debit, credit, amount, n)
+SELECT order_id, operation, document, debit, credit, amount, %(at)s
+FROM unnest(%(orders)s::uuid[], %(operations)s::int[], %(documents)s::text[], %(debits)s::text[], %(credits)s::text[],
+        %(amounts)s::bigint[]) WITH ORDINALITY AS t (order_id, operation, document, debit, credit, amount, n)
 ORDER BY n;
 
--- name: save_payment
-UPDATE payment SET token = %(token)s, customer = %(customer)s, status = %(status)s, invoiced = %(invoiced)s,
-    credited = %(credited)s, authorised = %(authorised)s, captured = %(captured)s, refunded = %(refunded)s,
-    voided = %(voided)s, elsewhere = %(elsewhere)s, to_give = %(to_give)s, tries = %(tries)s, ask_at = %(ask_at)s, give_at = %(give_at)s,
-    order_at = %(order_at)s, has_given_up = %(has_given_up)s, is_disputed = %(is_disputed)s, trouble = %(trouble)s,
-    shipments = %(shipments)s, returns = %(returns)s, operations = %(operations)s, look_at = %(look_at)s,
+-- name: save_payments
+UPDATE payment p SET token = t.token, customer = t.customer, status = t.status, invoiced = t.invoiced,
+    credited = t.credited, authorised = t.authorised, captured = t.captured, refunded = t.refunded, voided = t.voided,
+    elsewhere = t.elsewhere, to_give = t.to_give, lost = t.lost, tries = t.tries, ask_at = t.ask_at,
+    give_at = t.give_at, order_at = t.order_at, has_given_up = t.has_given_up, is_disputed = t.is_disputed,
+    trouble = t.trouble, shipments = t.shipments, returns = t.returns, operations = t.operations, look_at = t.look_at,
     updated_at = %(now)s
-WHERE order_id = %(order_id)s;
+FROM unnest(%(orders)s::uuid[], %(token)s::text[], %(customer)s::text[], %(status)s::text[], %(invoiced)s::bigint[],
+        %(credited)s::bigint[], %(authorised)s::bigint[], %(captured)s::bigint[], %(refunded)s::bigint[],
+        %(voided)s::bigint[], %(elsewhere)s::bigint[], %(to_give)s::bigint[], %(lost)s::bigint[], %(tries)s::int[],
+        %(ask_at)s::timestamptz[], %(give_at)s::timestamptz[], %(order_at)s::timestamptz[], %(has_given_up)s::bool[],
+        %(is_disputed)s::bool[], %(trouble)s::text[], %(shipments)s::smallint[], %(returns)s::smallint[],
+        %(operations)s::int[], %(looks)s::timestamptz[])
+    AS t (order_id, token, customer, status, invoiced, credited, authorised, captured, refunded, voided, elsewhere,
+        to_give, lost, tries, ask_at, give_at, order_at, has_given_up, is_disputed, trouble, shipments, returns,
+        operations, look_at)
+WHERE p.order_id = t.order_id;
 
--- name: save_authorisation
+-- name: save_authorisations
 INSERT INTO payment_authorisation (order_id, number, provider_id, amount, captured, refunded, released, is_open, is_stale,
-    granted_at, expires_at)
-VALUES (%(order_id)s, %(number)s, %(provider_id)s, %(amount)s, %(captured)s, %(refunded)s, %(released)s, %(is_open)s,
-    %(is_stale)s, %(granted_at)s, %(expires_at)s)
+    granted_at, expires_at, fee, charged_back)
+SELECT * FROM unnest(%(orders)s::uuid[], %(number)s::smallint[], %(provider_id)s::text[], %(amount)s::bigint[],
+    %(captured)s::bigint[], %(refunded)s::bigint[], %(released)s::bigint[], %(is_open)s::bool[], %(is_stale)s::bool[],
+    %(granted_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(fee)s::bigint[], %(charged_back)s::bigint[])
 ON CONFLICT (order_id, number) DO UPDATE SET amount = excluded.amount, captured = excluded.captured,
     refunded = excluded.refunded, released = excluded.released, is_open = excluded.is_open, is_stale = excluded.is_stale,
-    expires_at = excluded.expires_at;
+    expires_at = excluded.expires_at, fee = excluded.fee, charged_back = excluded.charged_back;
 
--- name: add_operation
+-- name: add_operations
 INSERT INTO payment_operation (order_id, number, channel_id, kind, amount, authorisation, is_final, key, next_try_at,
     created_at)
-VALUES (%(order_id)s, %(number)s, %(channel_id)s, %(kind)s, %(amount)s, %(authorisation)s, %(is_final)s, %(key)s, %(now)s,
-    %(now)s);
+SELECT *, %(now)s, %(now)s
+FROM unnest(%(orders)s::uuid[], %(numbers)s::int[], %(channels)s::int[], %(kinds)s::text[], %(amounts)s::bigint[],
+    %(authorisations)s::smallint[], %(finals)s::bool[], %(keys)s::text[]);
 
 -- name: claim_operations
 -- What is due at one account (NULL: of orders themselves), that nobody works on; oldest first. Who dies at it leaves it
@@ -172,15 +191,20 @@ WHERE o.order_id = due.order_id AND o.number = due.number
 RETURNING o.order_id::text, o.number, o.kind, o.amount, o.authorisation, o.is_final, o.key,
     o.state, o.attempts, o.first_sent_at;
 
--- name: open_operation
-SELECT number, kind, amount, authorisation, is_final, key, state, attempts, first_sent_at FROM payment_operation
-WHERE order_id = %(id)s AND state IN ('due', 'sent', 'unknown');
+-- name: open_operations
+SELECT order_id::text, number, kind, amount, authorisation, is_final, key, state, attempts, first_sent_at
+FROM payment_operation WHERE order_id = ANY (%(ids)s::uuid[]) AND state IN ('due', 'sent', 'unknown');
 
--- name: end_operation
-UPDATE payment_operation
-SET state = %(state)s, next_try_at = coalesce(%(retry_at)s, next_try_at), code = %(code)s, error = %(error)s,
-    done_at = CASE WHEN %(state)s IN ('done', 'failed') THEN %(now)s::timestamptz END
-WHERE order_id = %(order_id)s AND number = %(number)s;
+-- name: external_ids
+SELECT order_id::text, external_id FROM orders WHERE order_id = ANY (%(ids)s::uuid[]);
+
+-- name: end_operations
+UPDATE payment_operation o
+SET state = t.state, next_try_at = coalesce(t.retry_at, o.next_try_at), code = t.code, error = t.error,
+    done_at = CASE WHEN t.state IN ('done', 'failed') THEN %(now)s::timestamptz END
+FROM unnest(%(orders)s::uuid[], %(numbers)s::int[], %(states)s::text[], %(retries)s::timestamptz[], %(codes)s::text[],
+        %(errors)s::text[]) AS t (order_id, number, state, retry_at, code, error)
+WHERE o.order_id = t.order_id AND o.number = t.number;
 
 -- name: hint
 -- The provider has told that something happened: it is read when nothing is under way.
@@ -202,8 +226,12 @@ WHERE order_id = %(id)s AND state IN ('due', 'unknown');
 
 -- name: list_payments
 SELECT p.order_id::text, o.external_id, c.code AS provider, p.currency, p.status, p.authorised, p.captured, p.refunded,
-       p.voided, p.invoiced, p.credited, p.trouble, p.is_disputed, p.tries, p.look_at, p.created_at, p.updated_at
+       p.voided, p.invoiced, p.credited, p.lost, a.charged_back, a.fee, p.trouble, p.is_disputed, p.tries, p.look_at, p.created_at, p.updated_at
 FROM payment p JOIN orders o USING (order_id) JOIN channel c ON c.channel_id = p.channel_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(charged_back), 0)::bigint AS charged_back, coalesce(sum(fee), 0)::bigint AS fee
+    FROM payment_authorisation a WHERE a.order_id = p.order_id
+) a
 WHERE (%(status)s::text IS NULL OR p.status = %(status)s) AND (%(after)s::uuid IS NULL OR p.order_id < %(after)s)
   AND (%(id)s::uuid IS NULL OR p.order_id = %(id)s)
 ORDER BY p.order_id DESC LIMIT %(limit)s;
@@ -218,35 +246,61 @@ SELECT number, kind, part, net, tax, gross, lines, moved_at, issued_at
 FROM billing_document WHERE order_id = %(id)s ORDER BY issued_at, kind DESC, part;
 
 -- name: entries_until
--- Of each payment with entries on a day, or with anything open at its end: what they come to before it, and on it; and
--- whether there are later ones. What was open then and is not any more has entries since.
-WITH touched AS (
+-- Of each payment with entries or goods on a day, or with anything open at its end: what entries come to before it, on
+-- it and until now; what the payment itself counts; and whether there are later ones. What was open then and is not any
+-- more has entries since.
+WITH moved AS (
+    SELECT order_id FROM shipment WHERE shipped_at >= %(since)s AND shipped_at < %(until)s
+    UNION
+    SELECT order_id FROM order_return WHERE returned_at >= %(since)s AND returned_at < %(until)s
+), touched AS (
     SELECT order_id FROM payment_entry WHERE at >= %(since)s
     UNION
     SELECT order_id FROM payment WHERE invoiced - credited - captured + refunded <> 0
+    UNION
+    SELECT * FROM moved
+), e AS (
+    SELECT t.order_id, e.amount, e.at,
+           CASE WHEN e.debit = 'owed' AND e.credit = 'sales' THEN 1 WHEN e.debit = 'sales' THEN 2
+                WHEN e.debit = 'cash' THEN 3 WHEN e.credit = 'cash' THEN 4 END AS kind
+    FROM touched t JOIN payment_entry e USING (order_id)
 )
-SELECT e.order_id::text,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.debit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at < %(since)s AND e.credit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'owed' AND e.credit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'sales'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.debit = 'cash'), 0)::bigint,
-       coalesce(sum(e.amount) FILTER (WHERE e.at >= %(since)s AND e.at < %(until)s AND e.credit = 'cash'), 0)::bigint,
-       bool_or(e.at >= %(until)s)
-FROM touched JOIN payment_entry e USING (order_id)
-GROUP BY e.order_id
-HAVING bool_or(e.at >= %(since)s AND e.at < %(until)s)
-    OR sum(CASE WHEN e.debit = 'owed' THEN e.amount WHEN e.credit = 'owed' THEN -e.amount END)
-       FILTER (WHERE e.at < %(until)s) <> 0
-ORDER BY e.order_id;
+SELECT p.order_id::text,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at < %(since)s AND kind = 4), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE at >= %(since)s AND at < %(until)s AND kind = 4), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 1), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 2), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 3), 0)::bigint,
+       coalesce(sum(amount) FILTER (WHERE kind = 4), 0)::bigint,
+       p.invoiced, p.credited, p.captured, p.refunded,
+       coalesce(bool_or(at >= %(until)s), false)
+FROM e JOIN payment p USING (order_id)
+GROUP BY p.order_id
+HAVING bool_or(at >= %(since)s AND at < %(until)s) OR p.order_id IN (SELECT order_id FROM moved)
+    OR coalesce(sum(CASE kind WHEN 1 THEN amount WHEN 2 THEN -amount WHEN 3 THEN -amount WHEN 4 THEN amount END)
+       FILTER (WHERE at < %(until)s), 0) <> 0
+ORDER BY p.order_id;
+
+-- name: documented_until
+SELECT order_id::text, coalesce(max(part) FILTER (WHERE kind = 'invoice'), 0),
+       coalesce(max(part) FILTER (WHERE kind = 'credit_note'), 0),
+       coalesce(sum(gross) FILTER (WHERE kind = 'invoice'), 0)::bigint,
+       coalesce(sum(gross) FILTER (WHERE kind = 'credit_note'), 0)::bigint
+FROM billing_document WHERE order_id = ANY (%(ids)s::uuid[]) AND issued_at < %(until)s
+GROUP BY order_id;
 
 -- name: under_way
--- Payments of which something is due, or will be looked at again.
+-- Payments of which something is due, is to be looked at, or is tried again after a while.
 SELECT p.order_id::text FROM payment p
 WHERE p.order_id = ANY (%(ids)s::uuid[])
-  AND (p.look_at IS NOT NULL
+  AND (p.look_at <= %(now)s OR (p.look_at IS NOT NULL AND (p.ask_at > %(now)s OR p.give_at > %(now)s))
+       OR EXISTS (SELECT FROM payment_authorisation a WHERE a.order_id = p.order_id AND a.is_stale)
        OR EXISTS (SELECT FROM payment_operation o WHERE o.order_id = p.order_id AND o.state IN ('due', 'sent', 'unknown')));
 
 -- name: moved_on

@@ -47,9 +47,21 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """One order whose payment is ours: its entries before the day and on it.
+class Documented:
+    """Documents that were issued before the end of a day: the numbers of the last shipment and of the last return that
+    they are about, and what they come to."""
 
+    shipments: int = 0
+    returns: int = 0
+    invoiced: int = 0
+    credited: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One order whose payment is ours: its entries before the day, on it, and until now.
+
+    counted       the sums that the payment itself keeps
     is_under_way  more is due of it, or was done after the day
     """
 
@@ -57,6 +69,9 @@ class Facts:
     sold: Sold
     before: Sums
     during: Sums
+    total: Sums
+    counted: Sums
+    documented: Documented
     is_under_way: bool
 
 
@@ -149,6 +164,12 @@ def state_day(
     return found
 
 
+def _until(one: Facts, last: int, movements: Iterable[Movement]) -> int:
+    """What goods of an order are worth until a movement of this number."""
+    whole = whole_units(one.sold.lines, moved_by(m for m in movements if m.number <= last))
+    return sum(gross(line, whole[line.line_no], one.payment.terms) for line in one.sold.lines)
+
+
 def _differences(one: Facts, worth: int, after: Sums) -> Iterable[Difference]:
     def tell(amount: int, reason: Reason, detail: str = "") -> Difference:
         return Difference(
@@ -156,10 +177,21 @@ def _differences(one: Facts, worth: int, after: Sums) -> Iterable[Difference]:
             detail=detail,
         )  # fmt: skip
 
-    if (missing := worth - after.documented) != 0:
+    payment, documented = one.payment, one.documented
+    # What the goods of those documents come to: what is beyond waits for one, and what differs from it is wrong.
+    due = _until(one, documented.shipments, one.sold.shipments) - _until(one, documented.returns, one.sold.returns)
+    if (missing := worth - due) != 0:
         yield tell(missing, "not_documented")
+    if (wrong := due - after.documented) != 0:
+        yield tell(wrong, "unexplained", "documents are entered as something else than their goods")
+    elif (documented.invoiced, documented.credited) != (after.invoiced, after.credited):
+        yield tell(0, "unexplained", "documents are entered as something else than they say")
+    authorised = Sums(
+        invoiced=payment.invoiced, credited=payment.credited, captured=payment.captured, refunded=payment.refunded
+    )
+    if not one.total == one.counted == authorised:
+        yield tell(0, "unexplained", "the payment is not the sum of its entries")
     owed = after.documented - after.cash
-    payment = one.payment
     theirs = min(payment.elsewhere, owed) if owed > 0 else max(payment.elsewhere, owed)
     if theirs * owed > 0:
         yield tell(theirs, "given_back_elsewhere" if owed > 0 else "taken_elsewhere")

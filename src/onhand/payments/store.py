@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from onhand.db import queries
-from onhand.db.outbox import Cursor
 from onhand.orders.intake import Wishes
 from onhand.orders.model import Unit
 from onhand.orders.rows import decode_lines
@@ -29,7 +28,7 @@ from onhand.payments.model import (
     Terms,
     Wanted,
 )
-from onhand.payments.reconcile import Sums
+from onhand.payments.reconcile import Documented, Sums
 
 SQL = queries(__file__)
 _wishes = msgspec.json.Decoder(Wishes)
@@ -52,12 +51,6 @@ def terms_of(settings: Mapping[str, Any]) -> Terms:
 # Following orders -----------------------------------------------------------------------------------------------------
 
 
-def is_only_one(conn: Connection[TupleRow]) -> bool:
-    """Whether no other process follows orders; until the transaction ends none will."""
-    row = conn.execute(SQL["only_one"]).fetchone()
-    return row is not None and row[0]
-
-
 def is_needed(conn: Connection[TupleRow]) -> bool:
     """Whether there is anybody by whom orders could be paid."""
     row = conn.execute(SQL["is_needed"], {"api": _API}).fetchone()
@@ -69,12 +62,14 @@ def skus_of(conn: Connection[TupleRow], items: Iterable[int]) -> dict[int, str]:
     return dict(conn.execute(SQL["skus"], {"items": sorted(set(items))}).fetchall())
 
 
-def told_of(conn: Connection[TupleRow], after: Cursor | None, to: Cursor) -> list[str]:
-    """Orders with a payment that events between two places tell of; after None: all there are."""
-    if after is None:
-        return [order_id for (order_id,) in conn.execute(SQL["all_with_payment"])]
-    places = {"after_xid": str(after.xid), "after_pos": after.pos, "to_xid": str(to.xid), "to_pos": to.pos}
-    return [order_id for (order_id,) in conn.execute(SQL["told_of"], places)]
+def all_with_payment(conn: Connection[TupleRow]) -> list[str]:
+    """Orders with a payment, all there are."""
+    return [order_id for (order_id,) in conn.execute(SQL["all_with_payment"])]
+
+
+def with_payment(conn: Connection[TupleRow], order_ids: Sequence[str]) -> list[str]:
+    """Those of these orders that have a payment, or are to have one."""
+    return [order_id for (order_id,) in conn.execute(SQL["with_payment"], {"ids": list(order_ids)})]
 
 
 def mark(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) -> None:
@@ -83,6 +78,7 @@ def mark(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) ->
         values = {"ids": list(order_ids), "now": now, "api": _API}
         conn.execute(SQL["mark"], values)
         conn.execute(SQL["add_given"], values)
+        conn.execute(SQL["tell_used"], values)
 
 
 def forget_names(conn: Connection[TupleRow]) -> None:
@@ -106,8 +102,14 @@ def claim_looks(conn: Connection[TupleRow], now: datetime, limit: int) -> list[s
 
 def lock(conn: Connection[TupleRow], order_id: str) -> Payment | None:
     """One payment, locked until the transaction ends."""
-    conn.execute(SQL["lock_payments"], {"ids": [order_id]})
-    return next(iter(load(conn, [order_id])), None)
+    return next(iter(lock_all(conn, [order_id])), None)
+
+
+def lock_all(conn: Connection[TupleRow], order_ids: Iterable[str]) -> list[Payment]:
+    """Payments by id of their order, locked in this order until the transaction ends."""
+    ids = sorted(set(order_ids))
+    conn.execute(SQL["lock_payments"], {"ids": ids})
+    return load(conn, ids)
 
 
 def load(conn: Connection[TupleRow], order_ids: Iterable[str]) -> list[Payment]:
@@ -127,7 +129,7 @@ def load(conn: Connection[TupleRow], order_ids: Iterable[str]) -> list[Payment]:
 def _authorisation(*c: Any) -> Authorisation:
     return Authorisation(
         number=c[0], provider_id=c[1], amount=c[2], captured=c[3], refunded=c[4], released=c[5], is_open=c[6],
-        is_stale=c[7], granted_at=c[8], expires_at=c[9],
+        is_stale=c[7], granted_at=c[8], expires_at=c[9], fee=c[10], charged_back=c[11],
     )  # fmt: skip
 
 
@@ -160,19 +162,70 @@ def _movements(rows: list[tuple[int, str, int, int, int]] | None) -> tuple[Movem
     return tuple(Movement(number=n, at=moments[n], units=units[n]) for n in sorted(moments))
 
 
-def billed(conn: Connection[TupleRow], order_id: str) -> dict[tuple[DocumentKind, int], Billed]:
-    """What documents say of each line of an order so far."""
-    rows = conn.execute(SQL["billed"], {"id": order_id}).fetchall()
-    return {(kind, line_no): Billed(units, net, tax) for kind, line_no, units, net, tax in rows}
+def billed(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, dict[tuple[DocumentKind, int], Billed]]:
+    """What documents say of each line of these orders so far, by order."""
+    found: dict[str, dict[tuple[DocumentKind, int], Billed]] = {}
+    for order_id, kind, line_no, units, net, tax in conn.execute(SQL["billed"], {"ids": sorted(set(order_ids))}):
+        found.setdefault(order_id, {})[kind, line_no] = Billed(units, net, tax)
+    return found
 
 
-def add_document(conn: Connection[TupleRow], sold: Sold, draft: Draft, skus: Mapping[int, str], now: datetime) -> str:
-    """Number a document and keep it; its number, such as INV-2026-000001."""
-    prefix = f"{_PREFIX[draft.kind]}-{now:%Y}"
-    row = conn.execute(SQL["next_serials"], {"series": prefix, "count": 1}).fetchone()
-    assert row is not None
-    number = f"{prefix}-{row[0]:06d}"
-    lines = [
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A draft of an order with its number, such as INV-2026-000001."""
+
+    order_id: str
+    currency: str
+    series: str
+    serial: int
+    draft: Draft
+
+    @property
+    def number(self) -> str:
+        return f"{self.series}-{self.serial:06d}"
+
+
+def numbered(conn: Connection[TupleRow], drafts: Sequence[tuple[Sold, Draft]], now: datetime) -> list[Document]:
+    """Drafts with their numbers; nobody else gets numbers of these series until the transaction ends."""
+    series = [f"{_PREFIX[draft.kind]}-{now:%Y}" for _, draft in drafts]
+    following: dict[str, int] = {}
+    for name in sorted(set(series)):
+        row = conn.execute(SQL["next_serials"], {"series": name, "count": series.count(name)}).fetchone()
+        assert row is not None
+        following[name] = row[0]
+    found: list[Document] = []
+    for (sold, draft), name in zip(drafts, series, strict=True):
+        found.append(
+            Document(
+                order_id=sold.order_id, currency=sold.currency, series=name, serial=following[name], draft=draft
+            )
+        )  # fmt: skip
+        following[name] += 1
+    return found
+
+
+def add_documents(
+    conn: Connection[TupleRow], documents: Sequence[Document], skus: Mapping[int, str], now: datetime
+) -> None:
+    """Keep documents."""
+    if not documents:
+        return
+    drafts = [one.draft for one in documents]
+    conn.execute(
+        SQL["add_documents"],
+        {
+            "series": [one.series for one in documents], "serials": [one.serial for one in documents],
+            "numbers": [one.number for one in documents], "kinds": [d.kind for d in drafts],
+            "orders": [one.order_id for one in documents], "parts": [d.part for d in drafts],
+            "currencies": [one.currency for one in documents], "nets": [d.net_minor for d in drafts],
+            "taxes": [d.tax_minor for d in drafts], "grosses": [d.gross_minor for d in drafts],
+            "lines": [json.dumps(_lines(d, skus)) for d in drafts], "moments": [d.at for d in drafts], "now": now,
+        },
+    )  # fmt: skip
+
+
+def _lines(draft: Draft, skus: Mapping[int, str]) -> list[Row]:
+    return [
         {
             "line_no": line.line_no, "line_id": line.line_id, "sku": skus.get(line.item_id, ""),
             "quantity": line.quantity, "net_minor": line.net_minor, "tax_minor": line.tax_minor,
@@ -180,47 +233,65 @@ def add_document(conn: Connection[TupleRow], sold: Sold, draft: Draft, skus: Map
         }
         for line in draft.lines
     ]  # fmt: skip
-    conn.execute(
-        SQL["add_document"],
-        {
-            "series": prefix, "serial": row[0], "number": number, "kind": draft.kind, "order_id": sold.order_id,
-            "part": draft.part, "currency": sold.currency, "net": draft.net_minor, "tax": draft.tax_minor,
-            "gross": draft.gross_minor, "lines": json.dumps(lines), "moved_at": draft.at, "issued_at": now,
-        },
-    )  # fmt: skip
-    return number
 
 
-def add_entries(
-    conn: Connection[TupleRow],
-    order_id: str,
-    entries: Sequence[Entry],
-    now: datetime,
-    *,
-    operation: int | None = None,
-    document: str | None = None,
-) -> None:
-    """Keep entries that follow from an operation, or from a document."""
-    if entries:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """An entry of an order, with the operation or the document that it follows from."""
+
+    order_id: str
+    entry: Entry
+    operation: int | None = None
+    document: str | None = None
+
+
+def add_entries(conn: Connection[TupleRow], booked: Sequence[Booked], now: datetime) -> None:
+    """Keep entries."""
+    if booked:
         values = {
-            "order_id": order_id, "operation": operation, "document": document, "at": now,
-            "debits": [e.debit for e in entries], "credits": [e.credit for e in entries],
-            "amounts": [e.amount for e in entries],
+            "orders": [b.order_id for b in booked], "operations": [b.operation for b in booked],
+            "documents": [b.document for b in booked], "debits": [b.entry.debit for b in booked],
+            "credits": [b.entry.credit for b in booked], "amounts": [b.entry.amount for b in booked], "at": now,
         }  # fmt: skip
         conn.execute(SQL["add_entries"], values)
 
 
-def save(
-    conn: Connection[TupleRow], before: Payment, after: Payment, *, look_at: datetime | None, now: datetime
-) -> None:
-    """Write what became of a payment and of its authorisations."""
-    names = ("authorised", "captured", "refunded", "voided")
-    values = {name: value for name, value in asdict(after).items() if name not in ("terms", "authorisations")}
-    values |= {name: getattr(after, name) for name in names}
-    conn.execute(SQL["save_payment"], values | {"look_at": look_at, "now": now})
-    for one in after.authorisations:
-        if one not in before.authorisations:
-            conn.execute(SQL["save_authorisation"], asdict(one) | {"order_id": after.order_id})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What became of a payment. look_at: when to look at it again although nothing happens."""
+
+    before: Payment
+    after: Payment
+    look_at: datetime | None
+
+
+_COLUMNS: Final = (
+    "token", "customer", "status", "invoiced", "credited", "authorised", "captured", "refunded", "voided", "elsewhere",
+    "to_give", "lost", "tries", "ask_at", "give_at", "order_at", "has_given_up", "is_disputed", "trouble", "shipments",
+    "returns", "operations",
+)  # fmt: skip
+_COLUMNS_OF_AUTHORISATIONS: Final = (
+    "number", "provider_id", "amount", "captured", "refunded", "released", "is_open", "is_stale", "granted_at",
+    "expires_at", "fee", "charged_back",
+)  # fmt: skip
+
+
+def save(conn: Connection[TupleRow], saved: Sequence[Saved], now: datetime) -> None:
+    """Write what became of payments, which are locked, and of their authorisations."""
+    if not saved:
+        return
+    values = {name: [getattr(s.after, name) for s in saved] for name in _COLUMNS}
+    places = {"orders": [s.after.order_id for s in saved], "looks": [s.look_at for s in saved], "now": now}
+    conn.execute(SQL["save_payments"], values | places)
+    changed = [
+        (s.after.order_id, one)
+        for s in saved
+        for one in s.after.authorisations
+        if one not in s.before.authorisations
+    ]  # fmt: skip
+    if changed:
+        values = {name: [getattr(one, name) for _, one in changed] for name in _COLUMNS_OF_AUTHORISATIONS}
+        conn.execute(SQL["save_authorisations"], values | {"orders": [order_id for order_id, _ in changed]})
 
 
 # Operations -----------------------------------------------------------------------------------------------------------
@@ -234,13 +305,20 @@ class Claimed:
     operation: Operation
 
 
-def add_operation(conn: Connection[TupleRow], payment: Payment, wanted: Wanted, number: int, now: datetime) -> None:
-    """Write down what is due, before anybody is asked for it."""
-    values = asdict(wanted) | {
-        "order_id": payment.order_id, "number": number, "channel_id": payment.channel_id,
-        "key": f"onhand-{payment.order_id}-{number}", "now": now,
-    }  # fmt: skip
-    conn.execute(SQL["add_operation"], values)
+def add_operations(conn: Connection[TupleRow], due: Sequence[tuple[Payment, Wanted]], now: datetime) -> None:
+    """Write down what is due, each with the number that its payment counts, before anybody is asked for it."""
+    if not due:
+        return
+    conn.execute(
+        SQL["add_operations"],
+        {
+            "orders": [p.order_id for p, _ in due], "numbers": [p.operations for p, _ in due],
+            "channels": [p.channel_id for p, _ in due], "kinds": [w.kind for _, w in due],
+            "amounts": [w.amount for _, w in due], "authorisations": [w.authorisation for _, w in due],
+            "finals": [w.is_final for _, w in due],
+            "keys": [f"onhand-{p.order_id}-{p.operations}" for p, _ in due], "now": now,
+        },
+    )  # fmt: skip
 
 
 def claim_operations(
@@ -256,8 +334,18 @@ def claim_operations(
 
 def open_operation(conn: Connection[TupleRow], order_id: str) -> Operation | None:
     """The one that is under way for a payment, under the lock of the payment."""
-    row = conn.execute(SQL["open_operation"], {"id": order_id}).fetchone()
-    return None if row is None else _operation(*row)
+    return open_operations(conn, [order_id]).get(order_id)
+
+
+def open_operations(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, Operation]:
+    """Those that are under way for payments, by order, under the locks of the payments."""
+    rows = conn.execute(SQL["open_operations"], {"ids": sorted(set(order_ids))}).fetchall()
+    return {order_id: _operation(*columns) for order_id, *columns in rows}
+
+
+def external_ids(conn: Connection[TupleRow], order_ids: Iterable[str]) -> dict[str, str]:
+    """What channels call orders, by id."""
+    return dict(conn.execute(SQL["external_ids"], {"ids": sorted(set(order_ids))}).fetchall())
 
 
 def _operation(*c: Any) -> Operation:
@@ -267,15 +355,30 @@ def _operation(*c: Any) -> Operation:
     )  # fmt: skip
 
 
-def end_operation(
-    conn: Connection[TupleRow], order_id: str, number: int, recorded: Recorded, *, code: str, error: str, now: datetime
-) -> None:
-    """Write down what came of it."""
-    values = {
-        "order_id": order_id, "number": number, "state": recorded.state, "retry_at": recorded.retry_at,
-        "code": code[:200] or None, "error": error[:500] or None, "now": now,
-    }  # fmt: skip
-    conn.execute(SQL["end_operation"], values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What came of an operation. code, error: the provider's words."""
+
+    order_id: str
+    number: int
+    recorded: Recorded
+    code: str = ""
+    error: str = ""
+
+
+def end_operations(conn: Connection[TupleRow], ended: Sequence[Ended], now: datetime) -> None:
+    """Write down what came of operations."""
+    if not ended:
+        return
+    conn.execute(
+        SQL["end_operations"],
+        {
+            "orders": [e.order_id for e in ended], "numbers": [e.number for e in ended],
+            "states": [e.recorded.state for e in ended], "retries": [e.recorded.retry_at for e in ended],
+            "codes": [e.code[:200] or None for e in ended], "errors": [e.error[:500] or None for e in ended],
+            "now": now,
+        },
+    )  # fmt: skip
 
 
 def hurry(conn: Connection[TupleRow], order_id: str, now: datetime) -> None:
@@ -321,25 +424,48 @@ def _listed(conn: Connection[TupleRow], **values: object) -> list[Row]:
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL["list_payments"], values).fetchall()
     for row in rows:
-        for name in ("authorised", "captured", "refunded", "voided", "invoiced", "credited"):
+        for name in (
+            "authorised",
+            "captured",
+            "refunded",
+            "voided",
+            "invoiced",
+            "credited",
+            "lost",
+            "charged_back",
+            "fee",
+        ):
             row[f"{name}_minor"] = row.pop(name)
         row["payment_id"] = row["order_id"]
     return rows
 
 
-def entries_until(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, tuple[Sums, Sums, bool]]:
-    """Of payments with entries between two moments, or with anything open at the second: sums before, and between, and
-    whether anything came later."""
-    found: dict[str, tuple[Sums, Sums, bool]] = {}
+def entries_until(
+    conn: Connection[TupleRow], since: datetime, until: datetime
+) -> dict[str, tuple[Sums, Sums, Sums, Sums, bool]]:
+    """Of payments with entries or goods between two moments, or with anything open at the second: sums of entries
+    before, between and until now, what the payment counts, and whether any came later."""
+    found: dict[str, tuple[Sums, Sums, Sums, Sums, bool]] = {}
     for order_id, *s, is_later in conn.execute(SQL["entries_until"], {"since": since, "until": until}):
-        before, during = (Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4))
-        found[order_id] = before, during, is_later
+        before, during, total, counted = (
+            Sums(invoiced=s[n], credited=s[n + 1], captured=s[n + 2], refunded=s[n + 3]) for n in (0, 4, 8, 12)
+        )
+        found[order_id] = before, during, total, counted, is_later
     return found
 
 
-def under_way(conn: Connection[TupleRow], order_ids: Sequence[str]) -> set[str]:
-    """Those of these payments of which something is due, or will be looked at again."""
-    return {order_id for (order_id,) in conn.execute(SQL["under_way"], {"ids": list(order_ids)})}
+def documented_until(conn: Connection[TupleRow], order_ids: Sequence[str], until: datetime) -> dict[str, Documented]:
+    """What was documented of orders before a moment."""
+    rows = conn.execute(SQL["documented_until"], {"ids": list(order_ids), "until": until})
+    return {
+        order_id: Documented(shipments=shipments, returns=returns, invoiced=invoiced, credited=credited)
+        for order_id, shipments, returns, invoiced, credited in rows
+    }
+
+
+def under_way(conn: Connection[TupleRow], order_ids: Sequence[str], now: datetime) -> set[str]:
+    """Those of these payments of which something is due by now, or put off for a while."""
+    return {order_id for (order_id,) in conn.execute(SQL["under_way"], {"ids": list(order_ids), "now": now})}
 
 
 def moved_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> list[tuple[str, bool]]:

@@ -27,6 +27,12 @@ SELECT p.plan, p.kind, p.status, p.item_id, i.sku, p.node_id, n.code AS node, p.
 FROM proposal p JOIN item i USING (item_id) JOIN node n USING (node_id)
 WHERE p.proposal_id = %(proposal_id)s FOR UPDATE OF p;
 
+-- name: take_part
+-- It is decided on for so many units only; of its cost the same share.
+UPDATE proposal SET quantity = %(quantity)s,
+    cost_minor = CASE WHEN kind = 'transfer' THEN cost_minor * %(quantity)s / quantity ELSE cost_minor END
+WHERE proposal_id = %(proposal_id)s;
+
 -- name: decide
 UPDATE proposal SET status = %(status)s, decided_at = %(now)s, actor = %(actor)s, reason = %(reason)s,
     inbound_id = %(inbound_id)s, expected_at = coalesce(%(expected_at)s, expected_at)

@@ -1,7 +1,7 @@
 """The SQL of proposals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -129,6 +129,12 @@ def lock_proposal(conn: Connection[TupleRow], proposal_id: str) -> Held | None:
     """One proposal, before any position."""
     with conn.cursor(row_factory=class_row(Held)) as rows:
         return rows.execute(SQL["lock"], {"proposal_id": proposal_id}).fetchone()
+
+
+def take_part(conn: Connection[TupleRow], proposal_id: str, held: Held, quantity: int) -> Held:
+    """Decide on it for so many units only, under `lock_proposal`."""
+    conn.execute(SQL["take_part"], {"proposal_id": proposal_id, "quantity": quantity})
+    return replace(held, quantity=quantity)
 
 
 def decide(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 Status = Literal["ready", "needs_approval", "standing", "undoing", "done", "undone"]
-Outcome = Literal["done", "skipped", "refused", "told", "failed"]
+Outcome = Literal["done", "skipped", "refused", "told", "failed", "held_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

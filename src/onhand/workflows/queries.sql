@@ -75,6 +75,18 @@ FROM run_step WHERE run_id = ANY (%(run_ids)s::uuid[]) ORDER BY run_id, step_no,
 -- name: approve
 UPDATE run SET status = 'ready', approved = step_no, due_at = %(now)s, why = NULL WHERE run_id = %(run_id)s;
 
+-- name: want_undo
+UPDATE run SET undo_wanted = %(why)s WHERE run_id = %(run_id)s;
+
+-- name: next_undo
+-- The youngest of those that wait for this one to be taken back; it is open again.
+UPDATE run SET status = 'undoing', due_at = %(now)s, failures = 0, why = undo_wanted, finished_at = NULL,
+    undo_wanted = NULL
+WHERE run_id = (
+    SELECT r.run_id FROM run r JOIN run ended ON (ended.kind, ended.name, ended.subject) = (r.kind, r.name, r.subject)
+    WHERE ended.run_id = %(run_id)s AND r.undo_wanted IS NOT NULL ORDER BY r.run_id DESC LIMIT 1
+);
+
 -- name: ask_undo
 UPDATE run SET status = 'undoing', due_at = %(now)s, failures = 0, why = %(why)s, finished_at = NULL
 WHERE run_id = %(run_id)s;

@@ -147,5 +147,15 @@ def ask_undo(conn: Connection[TupleRow], run: Run, *, why: str, now: datetime) -
     conn.execute(SQL["ask_undo"], {"run_id": run.run_id, "why": why, "now": now})
 
 
+def want_undo(conn: Connection[TupleRow], run: Run, *, why: str) -> None:
+    """Take a run that has ended back when the later one that is open for the same thing has been; both are locked."""
+    conn.execute(SQL["want_undo"], {"run_id": run.run_id, "why": why})
+
+
+def next_undo(conn: Connection[TupleRow], ended: Run, *, now: datetime) -> None:
+    """A run was taken back: open the one that waited for that."""
+    conn.execute(SQL["next_undo"], {"run_id": ended.run_id, "now": now})
+
+
 def _json(value: Mapping[str, Any]) -> str:
     return msgspec.json.encode(value).decode()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from onhand.connectors import completed, find
 from onhand.connectors._sdk.conformance import Bench, InProcess
+from onhand.connectors._sdk.filling import minor_units
 from onhand.twin.fakes import amazon, sqs
 
 
@@ -13,6 +14,7 @@ def _said(moment):
 
 class AmazonBench(Bench):
     page = 100
+    currency = "USD"
     others = ("/auth/", "/_store/")  # signing in, and where documents lie: not of the interface that is described
 
     def __init__(self):
@@ -73,6 +75,9 @@ class AmazonBench(Bench):
 
     def shown(self, external_id):
         return self.account.listings[external_id].quantity
+
+    def asked(self, external_id):
+        return minor_units(self.account.listings[external_id].price, "USD")
 
     def parcels(self, order_id):
         return [package["trackingNumber"] for package in self.account.orders[order_id]["packages"]]

@@ -4,6 +4,8 @@ import csv
 import io
 from itertools import count
 
+from onhand.connectors._sdk.filling import minor_units
+
 from .folder_bench import AT, FolderBench
 
 ORDER = ("order_id", "sku", "quantity", "price", "currency", "status", "at")
@@ -24,7 +26,8 @@ class RowsBench(FolderBench):
         inboxes = {"orders.pull": "orders", "sales.pull": "sales", "counts.pull": "counts", "shipping.pull": "shipped"}
         given = {
             "orders_folder": "orders", "sales_folder": "sales", "counts_folder": "counts",
-            "shipments_folder": "shipped", "stock_folder": "stock", "requests_folder": "ask", "encoding": "iso-8859-1",
+            "shipments_folder": "shipped", "stock_folder": "stock", "prices_folder": "prices", "requests_folder": "ask",
+            "encoding": "iso-8859-1",
         }  # fmt: skip
         super().__init__(given, inboxes)
         self.numbers, self.orders, self.untold = {}, {}, {}
@@ -92,6 +95,13 @@ class RowsBench(FolderBench):
             for row in csv.DictReader(io.StringIO(body.decode("iso-8859-1"))):
                 told[row["external_id"]] = int(row["quantity"])
         return told[external_id]
+
+    def asked(self, external_id):
+        asked = dict.fromkeys(self.numbers, 1_999)
+        for body in self.files("prices"):
+            for row in csv.DictReader(io.StringIO(body.decode("iso-8859-1"))):
+                asked[row["external_id"]] = minor_units(row["price"], row["currency"])
+        return asked[external_id]
 
     def requested(self):
         rows = [csv.DictReader(io.StringIO(body.decode("iso-8859-1"))) for body in self.files("ask")]

@@ -28,6 +28,7 @@ EXCUSED = {
     "a_listing_that_is_not_there_stops_no_other": (
         "nobody answers which listings there are; a_number_that_cannot_be_written_... instead"
     ),
+    "a_price_of_nothing_stops_no_other": "nobody answers which listings there are",
 }
 
 

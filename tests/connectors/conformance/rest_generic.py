@@ -55,6 +55,9 @@ class GenericBench(Bench):
     def shown(self, external_id):
         return self.shop.items[external_id]["quantity"]
 
+    def asked(self, external_id):
+        return self.shop.items[external_id]["price_minor"]
+
     def is_cancelled(self, order_id):
         return self.shop.orders[order_id]["status"] == "cancelled"
 

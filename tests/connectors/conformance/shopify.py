@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from onhand.connectors._sdk.conformance import Bench, Delivery, InProcess
+from onhand.connectors._sdk.filling import minor_units
 from onhand.twin.fakes.shopify import Shop
 
 
@@ -12,6 +13,7 @@ def _z(moment):
 
 class ShopifyBench(Bench):
     page = 50
+    currency = "USD"
 
     def __init__(self):
         self.shop = Shop(token="shpat_4f1b7c0e9d2a8563", hook_secret="hook-7d21c9e8b04f", restore_per_s=1e6)
@@ -59,6 +61,9 @@ class ShopifyBench(Bench):
 
     def shown(self, external_id):
         return self.shop.items[external_id]["available"]
+
+    def asked(self, external_id):
+        return minor_units(self.shop.items[external_id]["price"], "USD")
 
     def is_cancelled(self, order_id):
         return self.shop.orders[order_id]["cancelledAt"] is not None

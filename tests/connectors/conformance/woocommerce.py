@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 from onhand.connectors._sdk.conformance import Bench, Delivery, InProcess
+from onhand.connectors._sdk.filling import minor_units
 from onhand.twin.fakes.woocommerce import Shop
 
 
 class WooBench(Bench):
     page = 100
+    currency = "USD"
 
     def __init__(self):
         self.shop = Shop(key="ck_1f0c7a6b5d4e", secret="cs_93b1d7e2a4c85f60", hook_secret="hook-52f8a17c6e3d")
@@ -62,6 +64,9 @@ class WooBench(Bench):
 
     def shown(self, external_id):
         return self.shop.products[int(external_id)]["stock_quantity"]
+
+    def asked(self, external_id):
+        return minor_units(self.shop.products[int(external_id)]["regular_price"], "USD")
 
     def is_cancelled(self, order_id):
         return self.shop.orders[int(order_id)]["status"] == "cancelled"

@@ -79,6 +79,34 @@ def test_the_same_words_about_the_same_promise_are_said_once_whatever_says_them(
     assert days[1] > days[0]
 
 
+def test_a_day_that_was_told_is_not_told_again_after_it_was_taken_back(late):
+    """The customer was told; a person takes it back, which tells nobody; the same day is promised again."""
+    assert send(late) == ["sent"]
+    undo_runs(late.merchant.state, late.incident_id, by=BY)
+    late.turn()
+    late.close(late.incident_id)
+    late.incident("lane_slow", ("lane", ("berlin", "dhl", "DE"), {"delay_days": 1.6}), cause=("carrier", ("dhl",)))
+    late.later()
+    assert late.merchant.rows("SELECT count(*) FROM new_promise WHERE withdrawn_at IS NULL") == [(1,)]
+    assert send(late) == ["sent"] and len(late.outbox.mails) == 1
+
+
+def test_what_a_later_promise_took_the_place_of_holds_again_when_that_is_taken_back(late):
+    """And it is told, as it was not yet."""
+    second = late.incident("lane_slow", ("lane", ("berlin", "dhl", "DE"), {"delay_days": 4.0}))
+    late.close(late.incident_id)
+    late.later()
+    late.later()
+    days = "SELECT deliver_by, withdrawn_at IS NULL FROM new_promise ORDER BY promise_no"
+    assert [stands for _, stands in late.merchant.rows(days)] == [False, True]
+    undo_runs(late.merchant.state, second, by=BY)
+    late.turn()
+    (first, stands), _ = late.merchant.rows(days)
+    assert stands and (first,) in late.merchant.rows("SELECT deliver_by FROM orders")
+    assert send(late) == ["sent", "dropped"]
+    assert f"with you by {first.date().isoformat()}" in late.outbox.mails[0].get_content()
+
+
 def test_a_date_that_is_withdrawn_is_not_told(late):
     undo_runs(late.merchant.state, late.incident_id, by=BY)
     # The sender is quicker than the run that takes it back, but the promise is withdrawn already.

@@ -2,26 +2,31 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import time
+from contextlib import closing, contextmanager, suppress
 from types import SimpleNamespace
 
 import psutil
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from tests.conftest import at, broken_invariants
+from tests.flows.conftest import Merchant
 
 from onhand.base.actor import Actor
 from onhand.db import Database
+from onhand.errors import Conflict
 from onhand.flows.playbooks.commands import undo_runs
 from onhand.flows.playbooks.run import Runner
 from onhand.flows.state import State
 from onhand.workflows import store as runs
 
 from .scenes import SCENES, prepare
+from .test_shipped import taken_back, through
 from .world import Trouble, act, recommend
 
 # ONHAND_KILLS=200 is what a release is held to.
-KILLS = int(os.environ.get("ONHAND_KILLS", "2"))
+KILLS = int(os.environ.get("ONHAND_KILLS", "3"))
 BY = Actor(key_id=7, reason="taken back")
 
 
@@ -65,44 +70,6 @@ def effects(t):
     }
 
 
-def test_kill_9_at_every_boundary_is_done_once(db, dsn, admin, server_url, processes):
-    """Each point in a copy of one world; what a worker that nobody kills makes of it is what it must come to."""
-    from tests.conftest import at, broken_invariants
-    from tests.flows.conftest import Merchant
-
-    merchant = Merchant(db)
-    t = prepare(merchant)
-    SCENES["carrier-lane-slow"](t)()
-    t.begin()
-    now = merchant.now
-    merchant.close()
-    db.close()  # a template is copied while nobody uses it
-    template = conninfo_to_dict(dsn)["dbname"]
-    seen = []
-    for n in range(KILLS + 1):
-        copy = f"k_{os.getpid()}_{n}"
-        admin.execute(f"CREATE DATABASE {copy} TEMPLATE {template}".encode())
-        url = at(server_url, copy)
-        try:
-            # The first is left alone and counts the boundaries: before, inside and after each of four steps.
-            die_at = 1 + (n * 5) % 12 if n else None
-            child = processes.Process(target=worker, args=(url, now, die_at, None, 0.0))
-            child.start()
-            child.join(60)
-            assert child.exitcode == (-signal.SIGKILL if die_at else 0)
-            with Database.open(url, pool_max=2) as again:
-                state = State(again, now=lambda: now)
-                state.load()
-                Runner(state, permit=act, lease_s=0.0).work()
-                world = Trouble(SimpleNamespace(rows=_rows(again), now=now))
-                seen.append((effects(world), *_comparable(world)))
-            assert broken_invariants(url) == []
-        finally:
-            admin.execute(f"DROP DATABASE {copy} WITH (FORCE)".encode())
-    assert all(world == seen[0] for world in seen[1:])
-    assert [outcome for *_, outcome in seen[0][0]["parts"]] == ["done"] * 4
-
-
 def _rows(db):
     def rows(sql, *parameters):
         with db.connection() as conn:
@@ -111,9 +78,72 @@ def _rows(db):
     return rows
 
 
-def _comparable(world):
-    everything = world.everything()
-    return everything["held"], everything["stock"], everything["orders"]
+def live(url, now, incident_id, die_at):
+    """A process that takes a run through all its steps, with a yes to whatever asks and over whatever it waits for, and
+    then takes it back; killed at its n-th boundary. Whoever comes after another goes on from there."""
+    passed = []
+
+    def fault(*boundary):
+        passed.append(boundary)
+        if len(passed) == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with Database.open(url, pool_max=2) as db:
+        merchant = SimpleNamespace(db=db, now=now, rows=_rows(db))
+        merchant.state = State(db, now=lambda: merchant.now)
+        merchant.state.load()
+        t = Trouble(merchant)
+        through(t, incident_id, fault=fault, lease_s=0.0)
+        with suppress(Conflict):  # it was taken back already
+            taken_back(t, incident_id, fault=fault, lease_s=0.0)
+        return passed, effects(t), t.everything(), [row[:2] for row in t.runs()]
+
+
+@contextmanager
+def copied(admin, server_url, template, name):
+    """URL of a copy of a database that nobody uses."""
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    try:
+        yield at(server_url, name)
+    finally:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def points():
+    """(playbook, where in its life, in [0, 1)): as many of each playbook, spread by chance."""
+    chance = random.Random(KILLS)
+    names = sorted(SCENES)
+    chance.shuffle(names)
+    return [(names[n % len(names)], chance.random()) for n in range(KILLS)]
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in points()}))
+def test_kill_9_in_any_step_of_any_playbook_is_done_once_or_taken_back_once(
+    name, admin, server_url, template, processes
+):
+    """Each point in a copy of one world; what a worker that nobody kills makes of it is what it must come to."""
+    world = f"w_{os.getpid()}_{name.replace('-', '_')}"
+    with copied(admin, server_url, template, world) as url:
+        with closing(Database.open(url)) as db:
+            merchant = Merchant(db)
+            t = prepare(merchant)
+            happens = SCENES[name](t)
+            before, incident_id, now = t.everything(), happens(), merchant.now
+            t.begin()
+            merchant.close()
+        with copied(admin, server_url, world, f"{world}_0") as whole:
+            passed, *expected = live(whole, now, incident_id, None)
+        assert expected[1:] == [before, [(name, "undone")]]
+        for n, where in enumerate(where for of, where in points() if of == name):
+            die_at = 1 + int(where * len(passed))
+            with copied(admin, server_url, world, f"{world}_{n + 1}") as copy:
+                child = processes.Process(target=live, args=(copy, now, incident_id, die_at))
+                child.start()
+                child.join(300)
+                assert child.exitcode == -signal.SIGKILL, passed[die_at - 1]
+                _, *seen = live(copy, now, incident_id, None)
+                assert seen == expected, f"killed {passed[die_at - 1]}"
+                assert broken_invariants(copy) == []
 
 
 def test_a_worker_that_comes_late_is_fenced(db, merchant, processes):

@@ -273,6 +273,11 @@ class Book:
         """How many wait to be written, or to be heard of."""
         return int(self._pending(now).sum()) + int((self.sent != NONE).sum())
 
+    def has_due(self, now: float) -> bool:
+        """Whether something could be written now."""
+        mine = (self._pending(now) & ~self.must_read) | ((self.sent != NONE) & ~self.is_busy)
+        return bool((mine & (self.next_try <= now)).any())
+
     def next_at(self, now: float) -> float:
         """When there may be something to do that there is not now; infinite: not by itself."""
         waiting = self._pending(now) | ((self.sent != NONE) & ~self.is_busy)

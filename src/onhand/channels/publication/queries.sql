@@ -92,7 +92,7 @@ ON CONFLICT (channel_id) DO UPDATE SET reconciled_at = excluded.reconciled_at, d
 -- name: ask_reconcile
 -- Whoever publishes to the channel reconciles it within a second.
 INSERT INTO channel_health AS h (channel_id, reconciled_at) VALUES (%(channel_id)s, NULL)
-ON CONFLICT (channel_id) DO UPDATE SET reconciled_at = NULL;
+ON CONFLICT (channel_id) DO UPDATE SET reconciled_at = NULL, prices_read_at = NULL;
 
 -- name: reconciled_at
 SELECT channel_id, extract(epoch FROM reconciled_at)::float8 FROM channel_health;

@@ -16,6 +16,7 @@ import msgspec
 
 from onhand.base.actor import Actor
 from onhand.base.results import RowResult
+from onhand.cli.database import database
 from onhand.cli.imports.columns import What
 from onhand.cli.imports.files import Row
 from onhand.errors import InvalidInput, OnhandError, SettingsError
@@ -100,13 +101,8 @@ def target(what: What, settings: Settings, *, url: str | None, key: str | None, 
         with httpx2.Client(base_url=url.rstrip("/"), headers=headers, timeout=_TIMEOUT_S) as client:
             yield _Http(client, what)
     elif what not in (What.STOCK, What.ORDERS):
-        from onhand.db import Database, migrate
-        from onhand.db.embedded import located
-
-        with located(settings.database_url, settings.home) as place:
-            migrate(place)
-            with closing(Database.open(place)) as db:
-                yield _SetUp(db, what, by)
+        with database(settings) as db:
+            yield _SetUp(db, what, by)
     else:
         from onhand.app import App
 

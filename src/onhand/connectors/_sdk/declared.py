@@ -12,12 +12,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from onhand.base.money import is_currency
 from onhand.connectors._sdk import mapping, overriding, signing
 from onhand.connectors._sdk.asking import Asker, Told
 from onhand.connectors._sdk.filling import Unfillable, fill, fill_text
 from onhand.connectors._sdk.interface import Connection, NotGenuine, Refused, Unavailable
 from onhand.connectors._sdk.mapping import Unmappable
 from onhand.connectors._sdk.outcomes import (
+    AnyWrite,
     batches_of,
     fate_of,
     item_of,
@@ -40,6 +42,7 @@ from onhand.connectors._sdk.values import (
     Parcel,
     PaymentHint,
     PaymentState,
+    PriceWrite,
     Received,
     Said,
     Write,
@@ -111,7 +114,15 @@ class Declared:
     def batch_max(self) -> int:
         """Writes that are best given together: the most that one request of any of its ways carries. What comes again
         together is divided in the same way again, so its requests have the same keys."""
-        ways = [way for _, way in self._ways.get("stock.push", ())]
+        return self._batch_max("stock.push")
+
+    @property
+    def price_batch_max(self) -> int:
+        """The same of prices."""
+        return self._batch_max("prices.push")
+
+    def _batch_max(self, name: str) -> int:
+        ways = [way for _, way in self._ways.get(name, ())]
         return max((1 if way.batch is None else way.batch.max for way in ways), default=1)
 
     @property
@@ -140,6 +151,20 @@ class Declared:
     async def pull_listings(self, connection: Connection, at: str | None) -> Page:
         """What the channel sells."""
         return await self._pull(connection, "listings.pull", at, None)
+
+    async def pull_prices(self, connection: Connection, at: str | None) -> Page:
+        """What is asked for each listing."""
+        return await self._pull(connection, "prices.pull", at, None)
+
+    async def get_currency(self, connection: Connection) -> str:
+        """Of which currency its prices are. Raises Refused if the answer does not say."""
+        way = self._ways["prices.currency"][0][1]
+        with _in_our_words():
+            told = await self._do(connection, "prices.currency", way, {})
+            found = mapping.path(way.records)(told.body)
+        if not isinstance(found, str) or not is_currency(found.upper()):
+            raise Refused("the answer names no currency", code="unreadable")
+        return found.upper()
 
     async def pull_node_stock(self, connection: Connection, at: str | None) -> Page:
         """What is on hand at the nodes that the channel itself ships from."""
@@ -193,26 +218,35 @@ class Declared:
 
     async def push_stock(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome]:
         """The fate of each write, in their order. Never raises for a channel that fails."""
+        return await self._push_all(connection, "stock.push", writes)
+
+    async def push_prices(self, connection: Connection, writes: Sequence[PriceWrite]) -> list[Outcome]:
+        """The fate of each price, in their order. Never raises for a channel that fails."""
+        return await self._push_all(connection, "prices.push", writes)
+
+    async def _push_all(self, connection: Connection, name: str, writes: Sequence[AnyWrite]) -> list[Outcome]:
         fates: list[Outcome | None] = [None] * len(writes)
         left = list(range(len(writes)))
         turns = asyncio.Semaphore(self.at_once)
 
         async def push(way: OperationIn, some: Sequence[int]) -> None:
             async with turns:
-                outcomes = await self._push(connection, way, [writes[n] for n in some])
+                outcomes = await self._push(connection, name, way, [writes[n] for n in some])
             for n, outcome in zip(some, outcomes, strict=True):
                 fates[n] = _hiding(connection, outcome)
 
         requests: list[Awaitable[None]] = []
-        for condition, way in self._ways["stock.push"]:
+        for condition, way in self._ways[name]:
             mine = [n for n in left if condition is None or condition.holds(item=item_of(writes[n]))]
             left = [n for n in left if n not in set(mine)]
             requests += [push(way, some) for some in batches_of(mine, writes, way.batch)]
         await asyncio.gather(*requests)
-        nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message="no way of stock.push is for this listing")
+        nowhere = Outcome(fate=Fate.REFUSED, code="no_way", message=f"no way of {name} is for this listing")
         return [fate or nowhere for fate in fates]
 
-    async def _push(self, connection: Connection, way: OperationIn, writes: Sequence[Write]) -> list[Outcome]:
+    async def _push(
+        self, connection: Connection, name: str, way: OperationIn, writes: Sequence[AnyWrite]
+    ) -> list[Outcome]:
         try:
             scope: dict[str, Any]
             known = {"settings": connection.settings}
@@ -225,13 +259,13 @@ class Declared:
             else:
                 items = [fill(way.batch.item, {**known, **written(write)}) for write in asked]
                 scope = {"items": items, "key": key_of(writes)}
-            told = await self._do(connection, "stock.push", way, scope)
+            told = await self._do(connection, name, way, scope)
             return outcomes_of(way, told.body, asked)
         except (Unavailable, Refused, Unfillable, Unmappable) as error:
             if way.batch is not None and way.batch.split and len(writes) > 1 and _is_about_one(error):
                 middle = len(writes) // 2
                 halves = (writes[:middle], writes[middle:])
-                return [outcome for half in halves for outcome in await self._push(connection, way, half)]
+                return [outcome for half in halves for outcome in await self._push(connection, name, way, half)]
             return [fate_of(error)] * len(writes)
 
     async def push_parcel(self, connection: Connection, parcel: Parcel) -> Outcome:
@@ -352,6 +386,8 @@ class Declared:
             if step.when is None or Condition(step.when).holds(item=dict(scope), **_steps(way, known)):
                 told = await self._asker.ask(connection, name, step.request, known, limits=way.limits)
                 known[step.name] = made | _saved(connection, step, told)
+        if told is not None and way.body is not None:
+            return replace(told, body=mapping.path(way.body)(known))
         return told or Told(status=200, headers={}, body=None, url="")
 
     # What the channel sends ---------------------------------------------------------------------------------------
@@ -390,7 +426,7 @@ class Declared:
             values, rejects = translate(records_at(by.records, value), self._make[by.map or ""])
         if rejects:
             raise Refused(f"the message cannot be read: {rejects[0].why}", code="unreadable")
-        return values
+        return cast("Sequence[Said]", values)
 
     def _webhooks(self) -> WebhooksIn:
         if self.document.webhooks is None:

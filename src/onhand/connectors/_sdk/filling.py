@@ -37,6 +37,17 @@ def _integer(value: Any) -> int:
         raise Unfillable(f"expected a whole number, got {value!r}") from None
 
 
+def _number(value: Any) -> int | float:
+    """`19.99` as JSON writes it; the shortest number that reads so, hence the same amount."""
+    try:
+        amount = Decimal(str(value))
+    except ArithmeticError:
+        raise Unfillable(f"expected a number, got {value!r}") from None
+    if not amount.is_finite():
+        raise Unfillable(f"expected a number, got {value!r}")
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
 def _numeral(value: Any) -> str:
     said = str(value)
     if said.isascii() and said.isdigit() and len(said) <= 18 and not said.startswith("0"):
@@ -47,6 +58,7 @@ def _numeral(value: Any) -> str:
 CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "integer": _integer,
     "text": str,
+    "number": _number,
     "rfc3339": lambda v: _moment(v).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     "gmt": lambda v: _moment(v).replace(tzinfo=None).isoformat(timespec="seconds"),
     "date": lambda v: _moment(v).date().isoformat(),
@@ -57,8 +69,8 @@ CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "lower": lambda v: str(v).lower(),
     "unix_ms": lambda v: int(_moment(v).timestamp() * 1000),
 }
-"""Words after the colon of a blank. `gmt`: without a time zone, in UTC; parts are divided by slashes; `numeral`: digits
-that stand for a text, always the same."""
+"""Words after the colon of a blank. `number`: an amount as a number; `gmt`: without a time zone, in UTC; parts are
+divided by slashes; `numeral`: digits that stand for a text, always the same."""
 
 
 def blanks(value: Any) -> Iterator[tuple[str, str | None]]:
@@ -135,6 +147,12 @@ def _value(match: re.Match[str], scope: Mapping[str, Any]) -> Any:
             raise Unfillable(f"nothing is called {match[1]} here")
         value = cast("Mapping[str, Any]", value)[part]
     return value if match[2] is None or value is None else CONVERSIONS[match[2]](value)
+
+
+def major_units(price_minor: int, currency: str) -> str:
+    """Minor units as most channels write money: 1999 of EUR is `19.99`, of JPY `1999`."""
+    exponent = EXPONENTS[currency]
+    return f"{Decimal(price_minor).scaleb(-exponent):.{exponent}f}"
 
 
 def minor_units(value: Any, currency: str) -> int:

@@ -15,6 +15,7 @@ from onhand.connectors._sdk.values import (
     Paid,
     Parcel,
     Posted,
+    PriceWrite,
     Received,
     Said,
     Write,
@@ -269,6 +270,32 @@ class Confirming(Protocol):
     async def confirm_stock(self, connection: Connection, writes: Sequence[Write], ticket: str) -> list[Outcome]:
         """The fate of writes whose outcome was `accepted` with `ticket`: done once they are shown, accepted while they
         may still be under way (`seen`: what is shown now). Never raises for a channel that fails."""
+        ...
+
+
+class Pricing(Connector, Protocol):
+    """A connector to a channel that can be told what we ask for a listing; what it can do is among `capabilities`.
+
+    prices.push      push_prices   ask these prices from now on
+    prices.pull      pull_prices   what is asked there: a page of `Price`
+    prices.currency  get_currency  of which currency the prices there are
+    """
+
+    @property
+    def price_batch_max(self) -> int:
+        """Prices that one request carries."""
+        ...
+
+    async def push_prices(self, connection: Connection, writes: Sequence[PriceWrite]) -> list[Outcome]:
+        """The fate of each, in their order. Never raises for a channel that fails."""
+        ...
+
+    async def pull_prices(self, connection: Connection, at: str | None) -> Page:
+        """What is asked there. Raises Unavailable, Refused."""
+        ...
+
+    async def get_currency(self, connection: Connection) -> str:
+        """A code of ISO 4217. Raises Unavailable, Refused."""
         ...
 
 

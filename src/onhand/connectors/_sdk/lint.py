@@ -20,6 +20,7 @@ from onhand.connectors._sdk.vocabulary import (
     OAuth2In,
     OperationIn,
     OrderMapIn,
+    PriceMapIn,
     QueueIn,
     RequestIn,
     SignedIn,
@@ -32,10 +33,11 @@ from onhand.documents.types import BOOL, DYN, INT, MAP, STRING, Fact, Type, obje
 
 _PULLED: Final = {
     "orders.pull": "order", "stock.pull": "level", "listings.pull": "offer", "sales.pull": "sale",
-    "node_stock.pull": "level",
+    "node_stock.pull": "level", "prices.pull": "price",
 }  # fmt: skip
 _PAGED: Final = frozenset({"cursor", "page", "offset", "after", "size"})
 _WRITTEN: Final = frozenset({"external_id", "external_sku", "quantity", "expected", "place", "key", "at"})
+_PRICED: Final = frozenset({"external_id", "external_sku", "price", "price_minor", "currency", "place", "key", "at"})
 _PARCEL: Final = frozenset(
     {"order_id", "fulfilment_id", "key", "shipped_at", "carrier", "service", "tracking", "tracking_url", "place",
      "is_complete", "lines"}
@@ -49,6 +51,8 @@ _BLANKS: Final[Mapping[str, frozenset[str]]] = {
     "orders.cancel": frozenset({"id", "reason", "key"}),
     "orders.cancel_lines": frozenset({"id", "reason", "key", "lines"}),
     "stock.push": _WRITTEN,
+    "prices.push": _PRICED,
+    "prices.currency": frozenset(),
     "fulfilments.push": _PARCEL,
     "payments.authorise": frozenset(
         {"key", "order_id", "number", "amount_minor", "currency", "token", "customer", "is_many"}
@@ -60,6 +64,7 @@ _BLANKS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What is known to each operation, beside `settings.*` and what earlier steps saved."""
 
+_BATCHED: Final = frozenset({"stock.push", "prices.push"})
 # Their answer says which payment it is, and how it is.
 _OF_PAYMENTS: Final = frozenset({"payments.authorise", "payments.capture", "payments.get"})
 _ANSWER: Final[Mapping[str, Type]] = {"status": INT, "headers": MAP, "body": DYN}
@@ -68,13 +73,14 @@ _ITEM: Final = object_of(
     external_sku=Fact(STRING, "of the listing"),
     place=Fact(STRING, "at the channel"),
     quantity=Fact(INT, "to be shown"),
+    price_minor=Fact(INT, "to be asked"),
     order_id=Fact(STRING, "of the channel"),
     is_complete=Fact(BOOL, "nothing is left to ship"),
     tracking=Fact(STRING, "of the parcel"),
     is_many=Fact(BOOL, "the payment is captured in parts"),
     is_final=Fact(BOOL, "nothing more of the payment is captured"),
     amount_minor=Fact(INT, "of the payment"),
-    currency=Fact(STRING, "of the payment"),
+    currency=Fact(STRING, "of the payment, or of the price"),
 )
 Problem = tuple[Location, str, str]
 
@@ -135,6 +141,7 @@ def _problems(connector: ConnectorIn, read_file: Callable[[str], str | None]) ->
     for name, location, operation in operations(connector):
         yield from _operation(connector, name, location, operation, known, read_file)
     yield from _orders(connector)
+    yield from _priced(connector)
     yield from _webhooks(connector, known | secrets)
     yield from _plans(connector)
 
@@ -269,13 +276,15 @@ def _operation(
     known = settings | _BLANKS[name]
     if (operation.request is None) == (not operation.steps):
         yield location, "it has one request, or steps", "give one of the two"
+    if operation.body is not None and not operation.steps:
+        yield (*location, "body"), "only steps keep what an answer is made of", "leave it out, or write steps"
     of_lines = {"fulfilments.push": _LINE, "orders.cancel_lines": _LESS}.get(name, frozenset[str]())
     inner = {f"item.{part}" for part in of_lines}
     if operation.batch is not None:
-        yield from _filled((*location, "batch", "item"), operation.batch.item, settings | _WRITTEN)
+        yield from _filled((*location, "batch", "item"), operation.batch.item, settings | _BLANKS[name])
         known = settings | {"items", "key"}
-        if name != "stock.push":
-            yield (*location, "batch"), "only stock.push takes batches", "remove it"
+        if name not in _BATCHED:
+            yield (*location, "batch"), "only stock.push and prices.push take batches", "remove it"
         if operation.outcomes is None:
             yield (*location, "batch"), "what became of each write is not said", "add outcomes"
     for number, step in enumerate(operation.steps):
@@ -293,7 +302,7 @@ def _operation(
         yield (*location, "map"), "an order is read by a map to: order", "name one"
     elif name in _OF_PAYMENTS and not _maps_to(connector, operation.map, "payment"):
         yield (*location, "map"), "a payment is read by a map to: payment", "name one"
-    if name == "stock.push" and operation.write is None:
+    if name in _BATCHED and operation.write is None:
         yield location, "what kind of write it is is not said", "add write: {guard: ...}"
     if operation.outcomes is not None:
         outcomes = operation.outcomes
@@ -348,6 +357,20 @@ def _pull(connector: ConnectorIn, name: str, location: Location, operation: Oper
         yield location, "where reading goes on the next time is not said", "add cursor"
 
 
+def _priced(connector: ConnectorIn) -> Iterator[Problem]:
+    """A price is in minor units, or an amount."""
+    for name, by in connector.maps.items():
+        if isinstance(by, PriceMapIn) and (by.price_minor is None) == (by.amount is None):
+            yield (
+                ("maps", name),
+                "a price is in minor units, or an amount as it is written",
+                "give price_minor or amount",
+            )
+    for name, location, operation in operations(connector):
+        if name == "prices.push" and operation.write is not None and operation.write.guard == "compare_and_set":
+            yield (*location, "write", "guard"), "what is asked there is not expected to be known", "write none"
+
+
 def _dumped(request: RequestIn | None) -> Any:
     return None if request is None else request.model_dump()
 
@@ -377,6 +400,8 @@ def _topic(connector: ConnectorIn, location: Location, topic: TopicIn) -> Iterat
     if topic.map is not None and topic.map not in connector.maps:
         remedy = did_you_mean(topic.map, connector.maps, _listed(connector.maps))
         yield (*location, "map"), f"no map is called {topic.map!r}", remedy
+    if _maps_to(connector, topic.map, "price"):
+        yield (*location, "map"), "a price is not read from a message", "what is asked is read by prices.pull"
     if _maps_to(connector, topic.map, "payment"):
         yield (*location, "map"), "a payment is not read from a message", "write get: payments.get, and id"
     if topic.get is not None and (topic.id is None or topic.get not in connector.operations):

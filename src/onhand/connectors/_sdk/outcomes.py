@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from onhand.connectors._sdk import mapping
+from onhand.connectors._sdk.filling import major_units
 from onhand.connectors._sdk.interface import Refused, Unavailable
 from onhand.connectors._sdk.mapping import Unmappable
-from onhand.connectors._sdk.values import Fate, Outcome, Write
+from onhand.connectors._sdk.values import Fate, Outcome, PriceWrite, Write
 from onhand.connectors._sdk.vocabulary import BatchIn, OperationIn, OutcomesIn
 
+AnyWrite = Write | PriceWrite
 _FATES: Final = {
     "retry": Fate.RETRY,
     "unknown": Fate.UNKNOWN,
@@ -21,25 +23,28 @@ _FATES: Final = {
 }
 
 
-def item_of(write: Write) -> dict[str, Any]:
+def item_of(write: AnyWrite) -> dict[str, Any]:
     """What a condition may ask of a write."""
-    return {
-        "external_id": write.external_id, "external_sku": write.external_sku, "place": write.place,
-        "quantity": write.quantity,
-    }  # fmt: skip
+    named = {"external_id": write.external_id, "external_sku": write.external_sku, "place": write.place}
+    if isinstance(write, PriceWrite):
+        return named | {"price_minor": write.price_minor, "currency": write.currency}
+    return named | {"quantity": write.quantity}
 
 
-def written(write: Write) -> dict[str, Any]:
+def written(write: AnyWrite) -> dict[str, Any]:
     """What a request may say of a write."""
-    return item_of(write) | {"expected": write.expected, "key": write.key, "at": write.at}
+    said = item_of(write) | {"key": write.key, "at": write.at}
+    if isinstance(write, PriceWrite):
+        return said | {"price": major_units(write.price_minor, write.currency)}
+    return said | {"expected": write.expected}
 
 
-def key_of(writes: Sequence[Write]) -> str:
+def key_of(writes: Sequence[AnyWrite]) -> str:
     """The same for the same writes: a batch that is sent again is the same batch."""
     return hashlib.sha256("\n".join(write.key for write in writes).encode()).hexdigest()[:32]
 
 
-def batches_of(numbers: Sequence[int], writes: Sequence[Write], batch: BatchIn | None) -> list[list[int]]:
+def batches_of(numbers: Sequence[int], writes: Sequence[AnyWrite], batch: BatchIn | None) -> list[list[int]]:
     """Numbers of writes that go together."""
     if batch is None:
         return [[n] for n in numbers]
@@ -71,7 +76,7 @@ def fate_of(error: Exception) -> Outcome:
     return Outcome(fate=Fate.REFUSED, code="request", message=str(error))
 
 
-def outcomes_of(way: OperationIn, body: Any, writes: Sequence[Write]) -> list[Outcome]:
+def outcomes_of(way: OperationIn, body: Any, writes: Sequence[AnyWrite]) -> list[Outcome]:
     """What an answer that means well says of each write."""
     done = Fate.DONE if way.write is None or way.write.confirmed_by == "answer" else Fate.ACCEPTED
     outcomes = way.outcomes

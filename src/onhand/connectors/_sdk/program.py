@@ -15,6 +15,7 @@ from onhand.connectors._sdk.values import (
     Outcome,
     Page,
     Parcel,
+    PriceWrite,
     Received,
     Write,
 )
@@ -23,13 +24,15 @@ NO_WAY: Final = Outcome(fate=Fate.REFUSED, code="no_way", message="this cannot b
 
 
 class Program:
-    """See `interface.Connector`, `Shipper`, `Counter`. A subclass says its name, what it can do, what it asks for."""
+    """See `interface.Connector`, `Shipper`, `Counter`, `Pricing`. A subclass says its name, what it can do, what
+    it asks for."""
 
     name: str = ""
     capabilities: frozenset[str] = frozenset()
     is_compared = False
     at_once = 1
     batch_max = 1
+    price_batch_max = 1
 
     async def pull_orders(self, connection: Connection, at: str | None, *, since: datetime) -> Page:
         """Nothing."""
@@ -50,6 +53,18 @@ class Program:
     async def pull_stock(self, connection: Connection, at: str | None) -> Page:
         """Nothing."""
         return Page(records=())
+
+    async def push_prices(self, connection: Connection, writes: Sequence[PriceWrite]) -> list[Outcome]:
+        """Refused."""
+        return [NO_WAY] * len(writes)
+
+    async def pull_prices(self, connection: Connection, at: str | None) -> Page:
+        """Nothing."""
+        return Page(records=())
+
+    async def get_currency(self, connection: Connection) -> str:
+        """Raises Refused."""
+        raise Refused("this channel cannot be asked for its currency", code="no_way")
 
     async def pull_listings(self, connection: Connection, at: str | None) -> Page:
         """Nothing."""

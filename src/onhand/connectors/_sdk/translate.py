@@ -21,6 +21,7 @@ from onhand.connectors._sdk.values import (
     OrderStatus,
     PaymentState,
     PaymentStatus,
+    Price,
     Reject,
     Sale,
 )
@@ -34,12 +35,13 @@ from onhand.connectors._sdk.vocabulary import (
     OfferMapIn,
     OrderMapIn,
     PaymentMapIn,
+    PriceMapIn,
     SaleMapIn,
     Source,
 )
 from onhand.documents.cel import cel
 
-Value = ChannelOrder | Level | Offer | Sale | PaymentState
+Value = ChannelOrder | Level | Price | Offer | Sale | PaymentState
 _PAYMENT_STATUSES: tuple[PaymentStatus, ...] = ("authorised", "captured", "voided", "declined", "pending")
 _STATUSES: tuple[OrderStatus, ...] = ("pending", "open", "completed", "cancelled")
 _RECORD_KEPT_MAX = 20_000
@@ -68,6 +70,8 @@ def translator(by: Map) -> Callable[[Any], Value]:
             return _order(by)
         case LevelMapIn():
             return _level(by)
+        case PriceMapIn():
+            return _price(by)
         case OfferMapIn():
             return _offer(by)
         case SaleMapIn():
@@ -249,6 +253,24 @@ def _level(by: LevelMapIn) -> Callable[[Any], Level]:
     )
 
 
+def _price(by: PriceMapIn) -> Callable[[Any], Price]:
+    external_id, sku, place = source(by.external_id), source(by.external_sku), source(by.place)
+    minor, amount, currency = source(by.price_minor), source(by.amount), source(by.currency)
+
+    def make(record: Any) -> Price:
+        units, said = minor(record), _text(amount(record))
+        return Price(
+            external_id=_id(external_id(record), "external_id"),
+            external_sku=_text(sku(record)),
+            place=_text(place(record)),
+            price_minor=None if units is None else _minor(units, "price_minor"),
+            amount=said,
+            currency=_text(currency(record)).upper(),
+        )
+
+    return make
+
+
 def _offer(by: OfferMapIn) -> Callable[[Any], Offer]:
     external_id, sku, name, active = (source(of) for of in (by.external_id, by.external_sku, by.name, by.is_active))
     return lambda record: Offer(
@@ -273,10 +295,19 @@ def _sale(by: SaleMapIn) -> Callable[[Any], Sale]:
 
 
 def _payment(by: PaymentMapIn) -> Callable[[Any], PaymentState]:
-    of, status, expires_at, disputed = (source(p) for p in (by.id, by.status, by.expires_at, by.is_disputed))
+    of, status, expires_at, disputed, currency = (
+        source(p) for p in (by.id, by.status, by.expires_at, by.is_disputed, by.currency)
+    )
     sums = {
         name: source(getattr(by, name))
-        for name in ("amount_minor", "capturable_minor", "captured_minor", "refunded_minor")
+        for name in (
+            "amount_minor",
+            "capturable_minor",
+            "captured_minor",
+            "refunded_minor",
+            "charged_back_minor",
+            "fee_minor",
+        )
     }
 
     def make(record: Any) -> PaymentState:
@@ -287,6 +318,7 @@ def _payment(by: PaymentMapIn) -> Callable[[Any], PaymentState]:
             status=said if said in _PAYMENT_STATUSES else "unknown",
             expires_at=None if until is None else _moment(until, "expires_at"),
             is_disputed=disputed(record) is True,
+            currency=(_text(currency(record)) or "").upper(),
             **{name: 0 if value is None else _minor(value, name) for name, value in money.items()},
         )
 

@@ -76,6 +76,18 @@ class Level(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     is_free: bool = False
 
 
+class Price(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the channel asks for a listing: minor units, or an amount as shops write it (19.99). currency: "" where the
+    channel does not say; then it is its own."""
+
+    external_id: str
+    external_sku: str = ""
+    place: str = ""
+    price_minor: int | None = None
+    amount: str = ""
+    currency: str = ""
+
+
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A thing the channel sells, by the names it has there."""
 
@@ -177,6 +189,9 @@ class PaymentState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     amount_minor   that was authorised; capturable_minor: that can still be captured
     expires_at     until when it can be
     is_disputed    the customer wants it back by way of the bank
+    charged_back_minor  what the bank took back for the customer, while it is disputed and when that is lost
+    fee_minor      of the provider, in the payment's currency; 0: it does not say
+    currency       "": it does not say
     """
 
     id: str
@@ -187,6 +202,9 @@ class PaymentState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     refunded_minor: int = 0
     expires_at: datetime | None = None
     is_disputed: bool = False
+    charged_back_minor: int = 0
+    fee_minor: int = 0
+    currency: str = ""
 
 
 class PaymentHint(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,7 +251,7 @@ class Page:
     next  what to ask with for what follows; None: no more now
     """
 
-    records: Sequence[ChannelOrder | Level | Offer | Sale | Shipment | PaymentState]
+    records: Sequence[ChannelOrder | Level | Price | Offer | Sale | Shipment | PaymentState]
     rejects: Sequence[Reject] = ()
     next: str | None = None
     cursor: str | None = None  # from where to begin the next time, once `next` is None
@@ -253,6 +271,22 @@ class Write(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     external_sku: str = ""
     place: str = ""
     expected: int | None = None
+    at: datetime | None = None
+
+
+class PriceWrite(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A price to be asked on a listing, in minor units of `currency`, which is that of the channel.
+
+    at   when it was so; None: now
+    key  of this write; the same when it is sent again
+    """
+
+    external_id: str
+    price_minor: int
+    currency: str
+    key: str
+    external_sku: str = ""
+    place: str = ""
     at: datetime | None = None
 
 

@@ -35,6 +35,9 @@ Capability = Literal[
     "orders.cancel_lines",
     "stock.push",
     "stock.pull",
+    "prices.push",
+    "prices.pull",
+    "prices.currency",
     "listings.pull",
     "sales.pull",
     "fulfilments.push",
@@ -53,7 +56,12 @@ again, once; stale: another number was there; gone: no such listing or order; re
 
 
 class SettingIn(Strict):
-    """Something the operator fills in when a channel is set up."""
+    """Something the operator fills in when a channel is set up.
+
+    description  asks for it, in a form
+    default      if it is left out
+    choices      of the type `choice`
+    """
 
     type: Literal["text", "url", "integer", "boolean", "choice", "map", "document"] = "text"
     description: Text
@@ -182,7 +190,13 @@ class CostIn(Strict):
 
 
 class LimitsIn(Strict):
-    """How fast the channel may be asked. Beside it Retry-After is always obeyed."""
+    """How fast the channel may be asked. Beside it Retry-After is always obeyed.
+
+    rate_per_s  requests a second, in the long run
+    burst       requests that may come at once after a pause
+    timeout_s   until an answer is given up
+    cost        a budget of points, where the channel counts in them
+    """
 
     rate_per_s: Annotated[float, Field(gt=0, le=10_000)] = 2.0
     burst: Annotated[int, Field(ge=1, le=100_000)] = 4
@@ -195,14 +209,23 @@ class LimitsIn(Strict):
 
 
 class PlanIn(Strict):
-    """How fast one of the channel's operations may be asked, beside and apart from the others."""
+    """How fast one of the channel's operations may be asked, beside and apart from the others.
+
+    rate_per_s  requests a second, in the long run
+    burst       requests that may come at once after a pause
+    """
 
     rate_per_s: Annotated[float, Field(gt=0, le=10_000)]
     burst: Annotated[int, Field(ge=1, le=100_000)]
 
 
 class ErrorIn(Strict):
-    """What an answer means. The first that holds counts; then the usual meanings of status codes."""
+    """What an answer means. The first that holds counts; then the usual meanings of status codes.
+
+    when           over `status`, `headers` and `body`
+    then           what it means: `retry` later, nothing happened; `unknown`, it may have; `refuse`, never as it is; ...
+    code, message  where the answer says why
+    """
 
     when: Condition
     then: Then
@@ -214,7 +237,13 @@ class ErrorIn(Strict):
 
 
 class RequestIn(Strict):
-    """One request. Of json, form and graphql at most one."""
+    """One request. Of json, form and graphql at most one.
+
+    query, headers  with blanks
+    json       its body, with blanks
+    form       its body as a form, with blanks
+    variables  of the GraphQL document
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: Annotated[Blanks, Field(description="after base_url; or a whole URL")] = ""
@@ -275,7 +304,11 @@ class StepIn(Strict):
 
 
 class BatchIn(Strict):
-    """Many writes in one request: `{items}` is the list of `item`, filled in for each."""
+    """Many writes in one request: `{items}` is the list of `item`, filled in for each.
+
+    max   writes in one request
+    item  one write, with blanks
+    """
 
     max: Annotated[int, Field(ge=1, le=10_000)]
     item: Any
@@ -322,7 +355,18 @@ class WriteIn(Strict):
 
 
 class OperationIn(Strict):
-    """How one thing is done."""
+    """How one thing is done.
+
+    request   one; or steps: several, one after the other
+    records   where the answer has what is read
+    paging    how the next page is asked for
+    cursor    where reading goes on the next time
+    map       among `maps`: how records are read
+    batch     many writes in one request
+    outcomes  what became of each write of a batch
+    write     what kind of write it is
+    limits    its own, beside those of the account
+    """
 
     for_: Annotated[
         Condition | None,
@@ -330,6 +374,10 @@ class OperationIn(Strict):
     ] = None
     request: RequestIn | None = None
     steps: Annotated[list[StepIn], Field(max_length=10)] = []
+    body: Annotated[
+        JmesPath | None,
+        Field(description="of steps: what counts as the answer, made of what they keep; left out: the last answer"),
+    ] = None
     records: JmesPath = "@"
     paging: PagingIn | None = None
     cursor: CursorIn | None = None
@@ -415,7 +463,14 @@ class LinesMapIn(Strict):
 
 
 class OrderMapIn(Strict):
-    """An order in our words."""
+    """An order in our words.
+
+    external_id  by which the channel knows it
+    number       by which its customer knows it
+    status       pending, open, completed or cancelled, mostly by a table
+    placed_at, updated_at  moments
+    service      delivery that was asked for
+    """
 
     to: Literal["order"]
     external_id: Source
@@ -433,7 +488,12 @@ class OrderMapIn(Strict):
 
 
 class LevelMapIn(Strict):
-    """How many units a listing shows."""
+    """How many units a listing shows.
+
+    external_id, external_sku  names of the listing at the channel
+    place     of the channel's places, where it has several
+    quantity  units
+    """
 
     to: Literal["level"]
     external_id: Source
@@ -442,8 +502,25 @@ class LevelMapIn(Strict):
     quantity: Source
 
 
+class PriceMapIn(Strict):
+    """What a listing costs. Either in minor units, or as an amount the way shops write it: `19.99`. Without a currency
+    it is that of the channel."""
+
+    to: Literal["price"]
+    external_id: Source
+    external_sku: Source | None = None
+    place: Source | None = None
+    price_minor: Source | None = None
+    amount: Source | None = None
+    currency: Source | None = None
+
+
 class OfferMapIn(Strict):
-    """A listing by the names it has at the channel."""
+    """A listing by the names it has at the channel.
+
+    external_sku  what is matched with items of ours
+    is_active     whether it can be bought there
+    """
 
     to: Literal["offer"]
     external_id: Source
@@ -478,9 +555,14 @@ class PaymentMapIn(Strict):
     refunded_minor: Source | None = None
     expires_at: Source | None = None
     is_disputed: Source | None = None
+    charged_back_minor: Annotated[
+        Source | None, Field(description="taken back by the bank, while it is disputed and when that is lost")
+    ] = None
+    fee_minor: Annotated[Source | None, Field(description="of the provider, in the payment's currency")] = None
+    currency: Source | None = None
 
 
-Map = Annotated[OrderMapIn | LevelMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
+Map = Annotated[OrderMapIn | LevelMapIn | PriceMapIn | OfferMapIn | SaleMapIn | PaymentMapIn, Field(discriminator="to")]
 
 
 # What the channel sends us --------------------------------------------------------------------------------------------
@@ -567,7 +649,14 @@ class TopicIn(Strict):
 
 
 class WebhooksIn(Strict):
-    """Messages of the channel to us."""
+    """Messages of the channel to us.
+
+    verify     how a message is known to be the channel's own
+    handshake  a request that is only a test
+    topic      where a message says what it is about
+    dedupe     where it has a name by which a repeat is known
+    topics     what is read of each; others are left alone
+    """
 
     verify: Verification
     handshake: HandshakeIn | None = None
@@ -595,7 +684,24 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ConnectorIn(Strict):
-    """How a kind of channel is talked to."""
+    """How a kind of channel is talked to.
+
+    connector    its name, which channels are set up with
+    vocabulary   version of these words
+    title, description  for people who choose among connectors
+    status       as far as `onhand channel kit` has found it earned
+    vendor_api   version of the channel's interface that it is written for
+    settings, credentials  what the operator fills in; known as `{settings.x}`, `{credentials.x}`
+    base_url     what paths of requests are appended to
+    auth         how requests are let in
+    headers      of every request
+    limits       how fast the account may be asked
+    plans        limits of the vendor's operations apart, by name
+    errors       what answers mean; the first that holds
+    operations   what can be done, and how
+    maps         how records are read, by name
+    webhooks     messages that the channel sends
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, title="connector.yaml")
 

@@ -99,6 +99,10 @@ class Amazon(Declared):
         """What is listed; beyond the 1,000 listings that one search pages through."""
         return _going_on(await super().pull_listings(connection, at), at)
 
+    async def pull_prices(self, connection: Connection, at: str | None) -> Page:
+        """What is asked of everybody; beyond the 1,000 listings that one search pages through."""
+        return _going_on(await super().pull_prices(connection, at), at)
+
     # Stock --------------------------------------------------------------------------------------------------------
 
     async def push_stock(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome]:

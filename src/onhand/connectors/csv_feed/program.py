@@ -3,21 +3,28 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from onhand.base.money import EXPONENTS
 from onhand.connectors._sdk.folders import folder_of
 from onhand.connectors._sdk.inbox import BEGINNING, Inbox, Position
 from onhand.connectors._sdk.interface import Connection, Refused, Unavailable
-from onhand.connectors._sdk.outcomes import fate_of
+from onhand.connectors._sdk.outcomes import AnyWrite, fate_of, written
 from onhand.connectors._sdk.program import Program
-from onhand.connectors._sdk.values import Fate, Fulfilment, Outcome, Page, Reject, Write
+from onhand.connectors._sdk.values import Fate, Fulfilment, Outcome, Page, PriceWrite, Reject, Write
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 from onhand.connectors.csv_feed import settings as settings_of
 from onhand.connectors.csv_feed.reading import Gathering, Order, Splitter, Unusable, columns_of
 from onhand.connectors.csv_feed.records import Context, Kind
 from onhand.connectors.csv_feed.rows import Unfinished, Unreadable, cells, row_written
-from onhand.connectors.csv_feed.settings import CREDENTIALS, REQUEST_COLUMNS, SETTINGS, STOCK_COLUMNS, Feed
+from onhand.connectors.csv_feed.settings import (
+    CREDENTIALS,
+    PRICE_COLUMNS,
+    REQUEST_COLUMNS,
+    SETTINGS,
+    STOCK_COLUMNS,
+    Feed,
+)
 from onhand.wire import Folder
 
 NAME: Final = "csv_feed"
@@ -36,9 +43,13 @@ class CsvFeed(Program):
 
     name = NAME
     capabilities = frozenset(
-        {"orders.pull", "orders.once", "sales.pull", "counts.pull", "stock.push", "shipping.push", "shipping.pull"}
-    )
+        {
+            "orders.pull", "orders.once", "sales.pull", "counts.pull", "stock.push", "prices.push", "shipping.push",
+            "shipping.pull",
+        }
+    )  # fmt: skip
     batch_max = 10_000
+    price_batch_max = 10_000
     passes_files = True
     status = "beta"
 
@@ -167,21 +178,37 @@ class CsvFeed(Program):
 
     async def push_stock(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome]:
         """The numbers as one file. Never raises for a folder that fails."""
+        return await self._push(connection, "stock", STOCK_COLUMNS, ("sku", "external_id", "quantity"), writes)
+
+    async def push_prices(self, connection: Connection, writes: Sequence[PriceWrite]) -> list[Outcome]:
+        """The prices as one file. Never raises for a folder that fails."""
+        usual = ("sku", "external_id", "price", "currency")
+        return await self._push(connection, "prices", PRICE_COLUMNS, usual, writes)
+
+    async def _push(
+        self,
+        connection: Connection,
+        kind: Literal["stock", "prices"],
+        known_columns: Sequence[str],
+        usual: Sequence[str],
+        writes: Sequence[AnyWrite],
+    ) -> list[Outcome]:
         feed = Feed.of(connection.settings)
-        if not feed.folders["stock"]:
-            return [Outcome(fate=Fate.REFUSED, code="no_folder", message="settings.stock_folder is not set")] * len(
+        if not feed.folders[kind]:
+            return [Outcome(fate=Fate.REFUSED, code="no_folder", message=f"settings.{kind}_folder is not set")] * len(
                 writes
             )
-        columns = feed.columns["stock"] or {name: name for name in ("sku", "external_id", "quantity")}
-        names = [name for name in STOCK_COLUMNS if name in columns]
+        columns = feed.columns[kind] or {name: name for name in usual}
+        names = [name for name in known_columns if name in columns]
         at = self._now().astimezone(UTC)
         fates: list[Outcome] = []
         rows: list[bytes] = []
         for write in writes:
-            known = {
-                "sku": write.external_sku or write.external_id, "external_id": write.external_id,
-                "quantity": write.quantity, "place": write.place, "at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            known = written(write) | {
+                "sku": write.external_sku or write.external_id, "at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }  # fmt: skip
+            if "price" in known and feed.form.decimal != ".":
+                known["price"] = str(known["price"]).replace(".", feed.form.decimal)
             try:
                 rows.append(row_written([known[name] for name in names], feed.form))
                 fates.append(Outcome(fate=Fate.DONE))
@@ -193,11 +220,11 @@ class CsvFeed(Program):
             head = [row_written([columns[name] for name in names], feed.form)] if feed.has_header else []
             # The same writes again are the same file again, unless it was taken: then what it says is still true.
             key = hashlib.sha256("\n".join(write.key for write in writes).encode()).hexdigest()[:16]
-            name = f"stock_{at:%Y%m%dT%H%M%S%f}_{key}.csv"
+            name = f"{kind}_{at:%Y%m%dT%H%M%S%f}_{key}.csv"
             async with folder_of(connection) as (folder, _):
-                there = await folder.entries(feed.folders["stock"])
-                if not any(entry.name.endswith(f"_{key}.csv") and entry.name.startswith("stock_") for entry in there):
-                    await folder.write(f"{feed.folders['stock']}/{name}", b"".join([*head, *rows]))
+                there = await folder.entries(feed.folders[kind])
+                if not any(entry.name.endswith(f"_{key}.csv") and entry.name.startswith(f"{kind}_") for entry in there):
+                    await folder.write(f"{feed.folders[kind]}/{name}", b"".join([*head, *rows]))
         except (Unavailable, Refused) as error:
             failed = fate_of(error)
             return [failed if fate.fate is Fate.DONE else fate for fate in fates]

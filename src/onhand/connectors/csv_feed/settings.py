@@ -14,6 +14,7 @@ from onhand.connectors.csv_feed.rows import DELIMITERS, ENCODINGS, Dates, Format
 from onhand.wire.folder import parts, split_url
 
 STOCK_COLUMNS: Final = ("sku", "external_id", "quantity", "place", "at")
+PRICE_COLUMNS: Final = ("sku", "external_id", "price", "currency", "place", "at")
 REQUEST_COLUMNS: Final = (
     "fulfilment_id", "order_number", "ordered_at", "line_id", "sku", "external_sku", "item_name", "quantity", "price",
     "currency", "place", "carrier", "service", "ship_by", "deliver_by", "name", "company", "street", "city", "region",
@@ -51,6 +52,7 @@ SETTINGS: Final[Mapping[str, SettingIn]] = {
     **REACHED,
     **{f"{kind}_folder": _text(f"where {kind} come; without it there are none") for kind in KINDS},
     "stock_folder": _text("where our stock is written to; without it, it is not"),
+    "prices_folder": _text("where our prices are written to; without it, they are not"),
     "requests_folder": _text("where what is to be shipped is written to, a file each; without it, nowhere"),
     "pattern": _text("of names of files", "*.csv"),
     "delimiter": _choice("between cells", tuple(DELIMITERS), "comma"),
@@ -64,6 +66,7 @@ SETTINGS: Final[Mapping[str, SettingIn]] = {
     "currency": _text("of orders that do not say theirs"),
     **{f"{kind}_columns": _map(f"our names of columns of {kind} -> theirs, or numbers from 1") for kind in KINDS},
     "stock_columns": _map(f"columns of what we write: {', '.join(STOCK_COLUMNS)} -> their headers, in this order"),
+    "prices_columns": _map(f"the same of prices: {', '.join(PRICE_COLUMNS)} -> their headers, in this order"),
     "request_columns": _map("columns of what is to be shipped: our names -> their headers, in this order"),
     "statuses": _map("their words for states of orders and shipments -> ours"),
 }  # fmt: skip
@@ -112,9 +115,9 @@ class Feed:
             statuses=_map_of(said, "statuses"),
             folders={
                 name: "/".join(parts(said[f"{name}_folder"])) if said.get(f"{name}_folder") else ""
-                for name in (*KINDS, "stock", "requests")
+                for name in (*KINDS, "stock", "prices", "requests")
             },
-            columns={name: _map_of(said, f"{name}_columns") for name in (*KINDS, "stock", "request")},
+            columns={name: _map_of(said, f"{name}_columns") for name in (*KINDS, "stock", "prices", "request")},
             pattern=said["pattern"],
             done="/".join(parts(said["done_folder"])),
             rejects="/".join(parts(said["rejects_folder"])),
@@ -176,6 +179,7 @@ def wrong_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
             if missing:
                 problems.append((f"settings.{kind}_columns", f"without a header: say where {', '.join(missing)} stand"))
     problems += _wrong_columns("stock_columns", settings, dict.fromkeys(STOCK_COLUMNS, False))
+    problems += _wrong_columns("prices_columns", settings, dict.fromkeys(PRICE_COLUMNS, False))
     problems += _wrong_columns("request_columns", settings, dict.fromkeys(REQUEST_COLUMNS, False))
     known = {*get_args(OrderStatus), *get_args(ShipmentStatus)}
     for word, ours in _map_of(settings, "statuses").items():
@@ -186,7 +190,7 @@ def wrong_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _wrong_columns(name: str, settings: Mapping[str, Any], known: Mapping[str, bool]) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
-    is_read = name not in {"stock_columns", "request_columns"}
+    is_read = name not in {"stock_columns", "prices_columns", "request_columns"}
     for ours, theirs in _map_of(settings, name).items():
         if ours not in known:
             problems.append((f"settings.{name}.{ours}", f"unknown: expected one of {', '.join(known)}"))

@@ -11,10 +11,11 @@ from psycopg.rows import TupleRow, dict_row
 from onhand.autopilot import store
 from onhand.autopilot.model import Domain
 from onhand.autopilot.store import Due
-from onhand.autopilot.trust import worse_than_promised
+from onhand.autopilot.trust import evidence, missed_minor, worse_than_promised
 from onhand.base.actor import SYSTEM
 from onhand.db import Database, queries
 from onhand.db.outbox import write_event
+from onhand.flows.autopilot.measures import MEASURES
 
 SQL = queries(__file__)
 log = structlog.get_logger(__name__)
@@ -30,7 +31,8 @@ Measure = Callable[[Connection[TupleRow], Due], int | str]
 
 
 def judge_actions(db: Database, now: datetime) -> int:
-    """Tell what came of actions that are due, and look at domains where something did; how many were judged."""
+    """Tell what came of actions, and of what steps of playbooks acted on, that are due, and look at domains where
+    something did; how many were judged."""
 
     def work(conn: Connection[TupleRow]) -> int:
         due = store.take_due(conn, now, _AT_ONCE)
@@ -40,10 +42,14 @@ def judge_actions(db: Database, now: datetime) -> int:
                 store.void(conn, action.reference, lost)
             else:
                 store.judge(conn, action.action_id, lost, now)
-        for domain in sorted({Domain(action.domain) for action in due}):
+        targets = store.take_due_targets(conn, now, _AT_ONCE)
+        for target in targets:
+            store.judge_target(conn, target, MEASURES[target.kind](conn, target), now)
+        for domain in sorted({Domain(of.domain) for of in (*due, *targets)}):
             _look_at(db, conn, domain, now)
         store.purge(conn, now - _KEPT)
-        return len(due)
+        store.purge_targets(conn, now - _REMEMBERED)
+        return len(due) + len(targets)
 
     return db.transact(work)
 
@@ -79,8 +85,14 @@ _MEASURES: Final[dict[str, Measure]] = {"proposal": out_of_stock}
 
 
 def _look_at(db: Database, conn: Connection[TupleRow], domain: Domain, now: datetime) -> None:
-    reason = worse_than_promised(store.judged_since(conn, domain, now - _REMEMBERED), now)
-    if reason is not None and store.return_domain(conn, domain, reason, now):
+    judged = store.judged_since(conn, domain, now - _REMEMBERED)
+    reason, found = worse_than_promised(judged, now), evidence(judged)
+    if reason is None or found is None:
+        return
+    numbers = {
+        "actions": found.acted, "promised": found.promised, "saved": found.saved, "missed_minor": missed_minor(judged),
+    }  # fmt: skip
+    if store.return_domain(conn, domain, reason, now, because="worse_than_promised", numbers=numbers):
         log.warning("the autopilot returned to recommending", domain=domain.value, reason=reason)
         data = {"domain": domain.value, "mode": "recommend", "reason": reason}
         write_event(conn, "autopilot.returned", domain.value, data, actor=SYSTEM, origin=db.origin)

@@ -7,8 +7,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from onhand.autopilot import store
-from onhand.autopilot.decide import HOUR, decide, looks_back
-from onhand.autopilot.model import Action, Verdict
+from onhand.autopilot.decide import HOUR, decide, looks_back, turns
+from onhand.autopilot.model import Action, Guardrails, Verdict
+from onhand.base.actor import SYSTEM
+from onhand.db.outbox import write_event
 
 
 def permit(conn: Connection[TupleRow], action: Action, *, now: datetime) -> Verdict:
@@ -44,5 +46,19 @@ def permit(conn: Connection[TupleRow], action: Action, *, now: datetime) -> Verd
             verdict = Verdict(do="refuse", code="owned", detail="another domain has just acted on it")
     elif verdict.code == "held_out":
         action_id = store.hold_out(conn, action, now)
+    elif verdict.code == "oscillates":
+        _freeze(conn, action, rails, verdict, now)
     store.note(conn, action, verdict, now)
     return replace(verdict, action_id=action_id)
+
+
+def _freeze(conn: Connection[TupleRow], action: Action, rails: Guardrails, verdict: Verdict, now: datetime) -> None:
+    """What swings is left to people, the whole domain: an incident shows it until somebody sets its mode."""
+    since = now - looks_back(rails)
+    numbers = {
+        "on": " ".join(action.key), "turns": turns(store.past_of(conn, action.key, since)),
+        "spent_minor": store.spent_on(conn, action.key, since),
+    }  # fmt: skip
+    if store.return_domain(conn, action.domain, verdict.detail, now, because="oscillates", numbers=numbers):
+        data = {"domain": action.domain.value, "mode": "recommend", "reason": verdict.detail}
+        write_event(conn, "autopilot.returned", action.domain.value, data, actor=SYSTEM, origin=0)

@@ -11,7 +11,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 from onhand.autopilot import store
-from onhand.autopilot.model import Action, Domain
+from onhand.autopilot.decide import corrected
+from onhand.autopilot.model import Action, Domain, Guardrails
 from onhand.base.actor import Actor
 from onhand.db import Database, queries
 from onhand.errors import Conflict
@@ -73,7 +74,7 @@ def act_on_proposals(db: Database, now: datetime) -> Turn:
     with db.connection() as conn:
         if store.get_switch(conn).stopped:
             return turn
-        auto = {row.domain for row in store.list_domains(conn) if row.mode == "auto"}
+        auto = {row.domain: row.rails() for row in store.list_domains(conn) if row.mode == "auto"}
         kinds = [kind for kind, domain in DOMAINS.items() if domain in auto]
         if not kinds:
             return turn
@@ -82,7 +83,7 @@ def act_on_proposals(db: Database, now: datetime) -> Turn:
             found = rows.execute(SQL["open_proposals"], wanted).fetchall()
     for proposal in found:
         try:
-            db.transact(lambda conn, proposal=proposal: _act(db, conn, proposal, now, turn))
+            db.transact(lambda conn, proposal=proposal: _act(db, conn, proposal, auto, now, turn))
         except Conflict as error:
             turn.refused += 1
             log.info("a proposal was not approved", proposal_id=proposal.proposal_id, code=error.code)
@@ -91,8 +92,8 @@ def act_on_proposals(db: Database, now: datetime) -> Turn:
     return turn
 
 
-def action_of(proposal: Open) -> Action:
-    """A proposal as guardrails look at it.
+def action_of(proposal: Open, share: float = 1.0) -> Action:
+    """A proposal as guardrails look at it, of which a share is done if it is a correction; money goes with the units.
 
     How sure it is: the chance that it gains anything, its gain taken as normal with the 90 % interval that it states.
     At stake is what it would save, before its cost.
@@ -103,27 +104,33 @@ def action_of(proposal: Open) -> Action:
     horizon = timedelta(days=proposal.basis["horizon_days"])
     origin = date.fromisoformat(proposal.basis["origin"])
     moves = proposal.kind in ("transfer", "purchase")
+    units = corrected(proposal.quantity, 0, share) if proposal.kind == "transfer" else proposal.quantity
+    part = units / proposal.quantity if proposal.kind == "transfer" else 1.0
+    cost = proposal.cost_minor * units // proposal.quantity if proposal.kind == "transfer" else proposal.cost_minor
     return Action(
         domain=DOMAINS[proposal.kind],
         key=target,
         also=() if proposal.source is None else (("item_node", proposal.sku, proposal.source),),
         reference=f"proposal:{proposal.proposal_id}",
         direction=-1 if proposal.kind == "price" else 1,
-        money_minor=proposal.cost_minor,
+        money_minor=cost,
         currency=proposal.currency,
-        units=proposal.quantity if moves else 0,
+        units=units if moves else 0,
         confidence=_chance(gain, (high - low) / (2 * _Z)),
-        stake_minor=max(gain + proposal.cost_minor, 0),
-        gain_minor=gain,
+        stake_minor=max(round((gain + proposal.cost_minor) * part), 0),
+        gain_minor=round(gain * part),
         seen_at=datetime.combine(origin, time(), UTC) + timedelta(days=1),
         judge_at=proposal.created_at + horizon if moves else None,
     )
 
 
-def _act(db: Database, conn: Connection[TupleRow], proposal: Open, now: datetime, turn: Turn) -> None:
-    verdict = permit(conn, action_of(proposal), now=now)
+def _act(
+    db: Database, conn: Connection[TupleRow], proposal: Open, auto: Mapping[str, Guardrails], now: datetime, turn: Turn
+) -> None:
+    share = auto[DOMAINS[proposal.kind]].correction_max
+    verdict = permit(conn, action_of(proposal, share), now=now)
     if verdict.do == "act":
-        decided = approve_proposal(db, conn, proposal.proposal_id, now=now, by=_BY)
+        decided = approve_proposal(db, conn, proposal.proposal_id, now=now, by=_BY, share=share)
         turn.approved.append(proposal.proposal_id)
         turn.positions += decided.positions
     elif verdict.do == "recommend":

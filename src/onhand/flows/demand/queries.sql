@@ -1,27 +1,3 @@
--- name: lock_fold
--- One folds at a time; another has nothing to wait for.
-SELECT pg_try_advisory_xact_lock(hashtextextended('onhand demand', 0));
-
--- name: next_changes
--- The place of the last of the next settled events, and the orders whose lines they may have changed. Events of an
--- order that was placed have no `change`; what nodes do with it changes none of its lines.
-WITH e AS MATERIALIZED (
-    SELECT xid, pos, kind, orders, data FROM event
-    WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-    ORDER BY event.xid, event.pos
-    LIMIT %(limit)s
-)
-SELECT (SELECT xid::text::bigint FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
-       (SELECT pos FROM e ORDER BY e.xid DESC, e.pos DESC LIMIT 1),
-       (SELECT count(*) FROM e),
-       ARRAY(
-           SELECT unnest(orders)::text FROM e WHERE orders IS NOT NULL
-           UNION
-           SELECT data ->> 'order_id' FROM e
-           WHERE orders IS NULL AND (kind LIKE 'order.%%' OR kind = 'return.received')
-             AND coalesce(data ->> 'change', '') NOT IN ('accept', 'pack', 'ship', 'deliver')
-       );
-
 -- name: regions_of_orders
 SELECT DISTINCT demand_region_v1(r.request #>> '{destination,country}', r.request #>> '{destination,region}')
 FROM orders o CROSS JOIN LATERAL (SELECT o.request::json AS request) r

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from onhand.flows.incidents import channels, demand, lanes, money, nodes, orders, shipments, stock, supply
+from onhand.flows.incidents import autopilot, channels, demand, lanes, money, nodes, orders, shipments, stock, supply
 from onhand.flows.incidents.scene import FACTS, Detector
 from onhand.incidents.model import Kind
 
@@ -59,6 +59,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         name="low_margins", kinds=frozenset({Kind.MARGIN_BREACH}), every=timedelta(hours=1), look=money.margins,
         patience=money.SURE,
+    ),
+    Detector(
+        name="returned_domains", kinds=frozenset({Kind.AUTOPILOT_OSCILLATING, Kind.AUTOPILOT_RETURNED}),
+        every=timedelta(minutes=1), look=autopilot.returned, patience=FACTS,
     ),
     Detector(
         name="odd_prices", kinds=frozenset({Kind.PRICE_OUTLIER}), every=timedelta(minutes=15), look=money.outliers,

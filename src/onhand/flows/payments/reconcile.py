@@ -11,19 +11,22 @@ from psycopg.rows import TupleRow
 from onhand.db import Database
 from onhand.orders.views import one_moment
 from onhand.payments import store
-from onhand.payments.reconcile import Facts, Statement, Sums, state_day
+from onhand.payments.reconcile import Documented, Facts, Statement, Sums, state_day
 
 _CHUNK: Final = 1_000
 _LISTED_MAX: Final = 1_000
-_NOTHING: Final = (Sums(), Sums(), False)
+_NOTHING: Final = (Sums(), Sums(), Sums(), Sums(), False)
 
 
-def reconcile(db: Database, day: date) -> dict[str, Any]:
-    """The statement of a day (UTC), JSON-ready: by currency, with at most 1,000 differences of each, largest first."""
+def reconcile(db: Database, day: date, *, now: datetime | None = None) -> dict[str, Any]:
+    """The statement of a day (UTC), JSON-ready: by currency, with at most 1,000 differences of each, largest first.
+
+    now  by which payments are under way; None: by the clock
+    """
     since = datetime.combine(day, time(), UTC)
     until = since + timedelta(days=1)
     with db.connection() as conn, one_moment(conn):
-        found = _state(conn, since, until)
+        found = state(conn, since, until, now or datetime.now(UTC))
         for currency, orders, ours in store.orders_on(conn, since, until):
             statement = found.setdefault(currency, Statement(currency=currency))
             statement.orders, statement.orders_elsewhere = orders, orders - ours
@@ -31,22 +34,27 @@ def reconcile(db: Database, day: date) -> dict[str, Any]:
     return {"day": day.isoformat(), "balanced": all(s["balanced"] for s in statements), "statements": statements}
 
 
-def _state(conn: Connection[TupleRow], since: datetime, until: datetime) -> dict[str, Statement]:
+def state(conn: Connection[TupleRow], since: datetime, until: datetime, now: datetime) -> dict[str, Statement]:
+    """The statements of the time between two moments, by currency, as a transaction sees them."""
     sums = store.entries_until(conn, since, until)
     moved = store.moved_on(conn, since, until)
     ours = sorted({*sums, *(order_id for order_id, is_ours in moved if is_ours)})
-    busy = store.under_way(conn, ours)
+    busy = store.under_way(conn, ours, now)
+    documented = store.documented_until(conn, ours, until)
     facts: list[Facts] = []
     for ids in _chunks(ours):
         sold = store.load_sold(conn, ids)
         for payment in store.load(conn, ids):
-            before, during, is_later = sums.get(payment.order_id, _NOTHING)
+            before, during, total, counted, is_later = sums.get(payment.order_id, _NOTHING)
             facts.append(
                 Facts(
                     payment=payment,
                     sold=sold[payment.order_id],
                     before=before,
                     during=during,
+                    total=total,
+                    counted=counted,
+                    documented=documented.get(payment.order_id, Documented()),
                     is_under_way=is_later or payment.order_id in busy,
                 )
             )

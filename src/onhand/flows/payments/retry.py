@@ -8,7 +8,7 @@ from psycopg.rows import TupleRow
 from onhand.base.actor import Actor
 from onhand.db.outbox import write_event
 from onhand.errors import Conflict, NotFound
-from onhand.flows.payments.look import look
+from onhand.flows.payments.look import Page, look
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.orders.store import order_uuid
@@ -28,7 +28,7 @@ def retry_payment(
 
     token, customer  instead of those so far
 
-    Raises NotFound, Conflict `payment.under_way` when another token comes while the old one may be asked.
+    Raises NotFound, Conflict `payment.under_way` when another token or customer comes while the old one may be asked.
     """
     order_id, now = order_uuid(order_id, "payment"), state.now()
 
@@ -37,10 +37,13 @@ def retry_payment(
         if before is None:
             raise NotFound("payment", order_id)
         operation = store.open_operation(conn, order_id)
-        if operation is not None and operation.kind == "authorise" and token not in (None, before.token):
+        another = token not in (None, before.token) or customer not in (None, before.customer)
+        if operation is not None and operation.kind == "authorise" and another:
+            # It will be asked for again by its key, and a key is of one request, word for word.
             raise Conflict(
                 "payment.under_way",
-                f"payment {order_id} is being authorised by its token so far: try again once that has ended",
+                f"payment {order_id} is being authorised by its token and customer so far: try again once that has"
+                " ended",
                 order_id=order_id,
             )
         calm = replace(
@@ -49,9 +52,10 @@ def retry_payment(
             customer=before.customer if customer is None else customer,
         )  # fmt: skip
         if operation is None:
-            look(conn, calm, store.load_sold(conn, [order_id])[order_id], now, origin=state.db.origin)
+            sold = store.load_sold(conn, [order_id])[order_id]
+            look(conn, [Page(before=before, payment=calm, sold=sold)], now, origin=state.db.origin)
         else:
-            store.save(conn, before, calm, look_at=None, now=now)
+            store.save(conn, [store.Saved(before=before, after=calm, look_at=None)], now)
             store.hurry(conn, order_id, now)
         about = {"order_id": order_id, "currency": before.currency}
         write_event(conn, "payment.retried", order_id, about, actor=by, origin=state.db.origin)

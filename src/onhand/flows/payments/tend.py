@@ -12,11 +12,11 @@ from psycopg.rows import TupleRow
 
 from onhand.base.actor import Actor
 from onhand.connectors._sdk.values import Fate, Paid
-from onhand.db.outbox import advance_cursor, get_cursor, head
 from onhand.errors import OnhandError
 from onhand.flows.cancel_order import cancel_order
+from onhand.flows.follow_orders import Follower
 from onhand.flows.hold_order import hold_order, release_order
-from onhand.flows.payments.look import finish, look
+from onhand.flows.payments.look import Answer, Page, finish, look
 from onhand.flows.state import State
 from onhand.payments import store
 from onhand.payments.model import HOLD, Kind
@@ -25,6 +25,8 @@ FOLLOWER: Final = "payments"
 """Name of the cursor up to which events were looked at for what payments have to follow."""
 
 _LOOKS, _TURNS_MAX = 100, 50
+# A row of events may stand for hundreds of orders.
+_EVENTS = 100
 _AT_ONCE, _LEASE_S = 20, 60.0
 
 
@@ -41,20 +43,19 @@ def tend(state: State) -> int:
 
 
 def follow(state: State) -> int:
-    """Have payments looked at whose orders something was told of; how many."""
-
-    def work(conn: Connection[TupleRow]) -> int:
-        if not store.is_needed(conn) or not store.is_only_one(conn):
+    """Have payments looked at whose orders something was told of; how many orders were looked at."""
+    with state.db.connection() as conn:
+        if not store.is_needed(conn):
             return 0
-        known, end = get_cursor(conn, FOLLOWER), head(conn)
-        if known is not None and end <= known:
-            return 0
-        ids = store.told_of(conn, known, end)
-        store.mark(conn, ids, state.now())
-        advance_cursor(conn, FOLLOWER, end)
-        return len(ids)
 
-    return state.db.transact(work)
+    def take(conn: Connection[TupleRow], ids: list[str]) -> None:
+        store.mark(conn, store.with_payment(conn, ids), state.now())
+
+    follower = Follower(
+        name=FOLLOWER, kinds=("order.%", "fulfilment.%", "return.received"), take=take, events=_EVENTS,
+        begin=store.all_with_payment,
+    )  # fmt: skip
+    return follower.follow(state.db)
 
 
 def look_at_due(state: State) -> int:
@@ -66,8 +67,8 @@ def look_at_due(state: State) -> int:
         if not ids:
             return 0
         sold = store.load_sold(conn, ids)
-        for payment in store.load(conn, ids):
-            look(conn, payment, sold[payment.order_id], now, origin=state.db.origin)
+        pages = [Page(before=p, payment=p, sold=sold[p.order_id]) for p in store.load(conn, ids)]
+        look(conn, pages, now, origin=state.db.origin)
         return len(ids)
 
     done = state.db.transact(work)
@@ -87,7 +88,8 @@ def do_to_orders(state: State) -> int:
 
 
 def _finish(state: State, order_id: str, number: int, answer: Paid, now: datetime) -> None:
-    state.db.transact(lambda conn: finish(conn, order_id, number, answer, now, origin=state.db.origin))
+    told = [Answer(order_id=order_id, number=number, paid=answer)]
+    state.db.transact(lambda conn: finish(conn, told, now, origin=state.db.origin))
 
 
 def _do(state: State, order_id: str, kind: Kind) -> Paid:

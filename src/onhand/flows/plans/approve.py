@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 import onhand.network.store as network
+from onhand.autopilot.decide import corrected
 from onhand.base.actor import Actor
 from onhand.base.ids import new_id
 from onhand.db import Database
@@ -20,7 +21,7 @@ from onhand.ledger import inbound, store
 from onhand.ledger.inbound import InboundIn, InboundKind, InboundLineIn
 from onhand.ledger.model import Entry
 from onhand.network.decide import MarkdownChanges
-from onhand.planning.store import Held, Kept, decide, docked_today, get_proposal, lock_proposal, sent_today
+from onhand.planning.store import Held, Kept, decide, docked_today, get_proposal, lock_proposal, sent_today, take_part
 
 # What comes on a day is there at its noon.
 _NOON = time(12)
@@ -35,9 +36,13 @@ class Decided:
 
 
 def approve_proposal(
-    db: Database, conn: Connection[TupleRow], proposal_id: str, *, now: datetime, by: Actor
+    db: Database, conn: Connection[TupleRow], proposal_id: str, *, now: datetime, by: Actor, share: float = 1.0
 ) -> Decided:
     """Do what it says, in the caller's transaction; approving again answers what came of the first time.
+
+    share  of the correction that it is: of the units of a transfer, of the way from the safety stock that is kept now
+           to the new one. The proposal then says what was done, and its reason what was proposed. Purchases and prices
+           are no corrections, and are done whole.
 
     A transfer leaves its node at once and is inbound supply at the other; a purchase is inbound supply; a safety stock
     holds from now on; a price is known to sourcing as what units fetch there until the plan's horizon. Raises NotFound,
@@ -50,6 +55,9 @@ def approve_proposal(
     if held.status in ("approved", "done"):
         return Decided(proposal=_shown(conn, proposal_id, now), positions=[])
     _still_open(held, now)
+    proposed = held.quantity
+    if share < 1.0:
+        held = _part_of(conn, proposal_id, held, share)
     positions: list[store.Key] = []
     inbound_id: str | None = None
     expected_at: date | None = None
@@ -79,8 +87,10 @@ def approve_proposal(
     else:
         _clear(db, conn, held, by)
     status = "done" if inbound_id is None else "approved"
+    reason = None if held.quantity == proposed else f"a first step: {held.quantity} where {proposed} was proposed"
     decide(
-        conn, proposal_id, status, now=now, actor=by.key_id, inbound_id=inbound_id, expected_at=expected_at
+        conn, proposal_id, status, now=now, actor=by.key_id, inbound_id=inbound_id, expected_at=expected_at,
+        reason=reason,
     )  # fmt: skip
     kept = _shown(conn, proposal_id, now)
     data = {
@@ -111,6 +121,16 @@ def _shown(conn: Connection[TupleRow], proposal_id: str, now: datetime) -> Kept:
     kept = get_proposal(conn, proposal_id, now=now)
     assert kept is not None, "locked in this transaction"
     return kept
+
+
+def _part_of(conn: Connection[TupleRow], proposal_id: str, held: Held, share: float) -> Held:
+    if held.kind == "transfer":
+        quantity = corrected(held.quantity, 0, share)
+    elif held.kind == "safety_stock":
+        quantity = corrected(held.quantity, store.safety_stock_of(conn, (held.item_id, held.node_id)), share)
+    else:
+        return held
+    return take_part(conn, proposal_id, held, quantity)
 
 
 def _still_open(held: Held, now: datetime) -> None:

@@ -113,17 +113,23 @@ def undo_runs(
             raise Conflict("run.nothing_done", "nothing was done about it that could be taken back")
         for run in found:
             if run.status != "undoing":
-                _ask_undo(conn, run, by, state)
+                _ask_undo(conn, run, by, state, waits=run_id is None and run is not found[0])
         return _again(conn, found)
 
     return _told(state, (transact or state.db.transact)(work))
 
 
-def _ask_undo(conn: Connection[TupleRow], run: Run, by: Actor, state: State) -> None:
+def _ask_undo(conn: Connection[TupleRow], run: Run, by: Actor, state: State, *, waits: bool) -> None:
+    """waits: for later runs of the same playbook, which are taken back first."""
+    why = by.reason or "taken back by a person"
     try:
         with conn.transaction():
-            runs.ask_undo(conn, run, why=by.reason or "taken back by a person", now=state.now())
+            runs.ask_undo(conn, run, why=why, now=state.now())
     except errors.UniqueViolation:
+        if waits:
+            runs.want_undo(conn, run, why=why)
+            tell(state.db, conn, run, "run.undo_asked", {}, by=by)
+            return
         raise Conflict(
             "run.succeeded", "a later run of the same playbook is at work for this incident: take that one back first"
         ) from None

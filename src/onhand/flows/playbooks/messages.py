@@ -26,6 +26,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from onhand.db import Database, queries
+from onhand.flows.playbooks.costs import book_message
 from onhand.incidents.playbooks.fill import fill, plain
 from onhand.incidents.playbooks.quiet import after_quiet, zone_of
 from onhand.orders.intake import Wishes
@@ -120,11 +121,15 @@ def _text(said: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
-    """A message that is being sent; its worker has the lease."""
+    """A message that is being sent; its worker has the lease. cost_minor: that it is booked with, for `cause`."""
 
     message_id: int
+    order_id: str
     failures: int
     mail: EmailMessage
+    cost_minor: int
+    cause: str
+    currency: str
 
 
 def send_messages(
@@ -165,8 +170,17 @@ def _hand(db: Database, mailer: Mailer, ready: _Ready, now: datetime, fault: Cal
         db.transact(lambda conn: conn.execute(SQL["is_unknown"], values).rowcount)
         return 0
     fault("after")
-    db.transact(lambda conn: conn.execute(SQL["sent"], values).rowcount)
+    db.transact(lambda conn: _sent(conn, ready, now))
     return 1
+
+
+def _sent(conn: Connection[TupleRow], ready: _Ready, now: datetime) -> None:
+    values = {"message_id": ready.message_id, "now": now}
+    if conn.execute(SQL["sent"], values).rowcount:
+        book_message(
+            conn, ready.message_id, ready.order_id, ready.cost_minor, cause=ready.cause, currency=ready.currency,
+            now=now,
+        )  # fmt: skip
 
 
 def _next(conn: Connection[TupleRow], now: datetime) -> _Ready | str | None:
@@ -190,8 +204,10 @@ def _next(conn: Connection[TupleRow], now: datetime) -> _Ready | str | None:
         return "put off"
     conn.execute(SQL["sending"], key | {"lease_s": _LEASE_S})
     return _Ready(
-        message_id=row["message_id"], failures=row["failures"], mail=_mail(row["key"], template, seen, zone, now)
-    )
+        message_id=row["message_id"], order_id=row["order_id"], failures=row["failures"],
+        mail=_mail(row["key"], template, seen, zone, now), cost_minor=template.get("cost_minor", 0), cause=row["kind"],
+        currency=row["currency"],
+    )  # fmt: skip
 
 
 def _why_not(row: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:

@@ -64,7 +64,8 @@ UPDATE customer_message SET status = 'unknown', why = 'its worker ended while it
 WHERE status = 'sending' AND lease_until < clock_timestamp();
 
 -- name: take_message
-SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident
+SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident,
+    i.kind, i.currency
 FROM customer_message m JOIN run r USING (run_id) JOIN incident i ON i.incident_id = r.subject
 WHERE m.status = 'due' AND m.due_at <= %(now)s
 ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;

@@ -6,9 +6,9 @@ the end what was done is taken back, the last first.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -16,17 +16,18 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from onhand.autopilot.model import Action, Domain, Verdict
-from onhand.autopilot.store import enter, lock_domain
+from onhand.autopilot import store as guards
+from onhand.autopilot.model import Action, Domain, Target, Verdict
 from onhand.base.actor import Actor
 from onhand.errors import DatabaseUnavailable
 from onhand.flows.autopilot.permit import permit
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place
+from onhand.flows.playbooks.costs import book_part, take_back_part
 from onhand.flows.playbooks.steps import DOING
 from onhand.flows.playbooks.telling import KIND, tell
 from onhand.flows.state import State
 from onhand.incidents.playbooks import store
-from onhand.incidents.playbooks.decide import Ask, End, Pass, PutBack, Rest, Take, WaitFor, next_move
+from onhand.incidents.playbooks.decide import LOOK_AGAIN, Ask, End, Pass, PutBack, Rest, Take, WaitFor, next_move
 from onhand.incidents.playbooks.facts import Case, Spent, Unanswerable, facts
 from onhand.incidents.playbooks.model import LimitIn, PlaybookIn, domain_of
 from onhand.workflows import store as runs
@@ -38,6 +39,9 @@ LEASE_S: Final = 30.0
 FAILURES_MAX: Final = 5
 _BACK_OFF: Final = timedelta(seconds=2)
 _BACK_OFF_MAX: Final = timedelta(minutes=10)
+# Refusals that pass by themselves: the step waits for that, as long as there is a cause.
+_PASSES: Final = ("stopped", "stale", "cool_down", "turns_back")
+_LEFT: Final = "left undone on purpose, to compare with what is done"
 
 Fault = Callable[[str, int, str], None]
 """Called at the boundaries of steps, for tests that fail or end the process there: ("before" | "inside" | "after",
@@ -67,8 +71,8 @@ class _Made:
 class _NotPermitted(Exception):
     """The guardrails keep a person between, or refuse: nothing is written of what was meant."""
 
-    def __init__(self, action: Action, says: dict[str, Any]) -> None:
-        self.action, self.says = action, says
+    def __init__(self, action: Action) -> None:
+        self.action = action
         super().__init__(action.reference)
 
 
@@ -166,7 +170,11 @@ class Runner:
                 return _Made(goes_on=False)
             case End(is_undone, why):
                 status: Status = "undone" if is_undone else "done"
+                if is_undone:
+                    guards.void_targets(conn, f"run:{run.run_id}", "the run was taken back")
                 runs.move(conn, run, status=status, due_at=now, why=why, error=run.error, now=now)
+                if is_undone:
+                    runs.next_undo(conn, run, now=now)
                 spent = _spent(parts)
                 totals = {"orders": spent.orders, "units": spent.units, "cost_minor": spent.cost_minor}
                 tell(self._state.db, conn, run, "run.ended", {"status": status, "why": why, **totals})
@@ -186,67 +194,92 @@ class Runner:
     ) -> _Made:
         step = playbook.steps[step_no - 1]
         self._fault("before", step_no, step.do)
-        at: At[Any] = At(
-            state=self._state, conn=conn, run=run, case=case, known=known, now=now, step=step, parts=tuple(parts),
-            left=_left(step.limit, [p for p in parts if p.step_no == step_no]), by=_actor(run, case),
-        )  # fmt: skip
         asks = step.approval == "auto" and run.approved != step_no
+        judges, hold_out = False, 0.0
         if asks:
             # Whoever acts in a domain takes turns, and takes this lock before those of orders and positions.
-            enter(conn)
-            lock_domain(conn, Domain(domain_of(step)))
-        meant: Meant | Nothing | _Refused
+            is_stopped = guards.enter(conn)
+            mode, rails = guards.lock_domain(conn, Domain(domain_of(step)))
+            judges = mode == "auto" and not is_stopped
+            hold_out = rails.hold_out_share if judges else 0.0
+        at: At[Any] = At(
+            state=self._state, conn=conn, run=run, case=case, known=known, now=now, step=step, parts=tuple(parts),
+            left=_left(step.limit, [p for p in parts if p.step_no == step_no]), by=_actor(run, case), asks=asks,
+            judges=judges, hold_out=hold_out,
+        )  # fmt: skip
+        meant: Meant | HeldOut | Nothing | _Refused
         try:
             # What was claimed and locked for something that is not done is let go of again.
             with conn.transaction():
                 meant = DOING[step.do].mean(at)
-                if isinstance(meant, Meant) and asks:
-                    action = _action(run, step, meant, case)
-                    if self._permit(conn, action, now=now).do != "act":
-                        raise _NotPermitted(action, _says(meant))
+                if asks and not isinstance(meant, Nothing):
+                    self._permitted(conn, at, meant)
                 did = meant.do() if isinstance(meant, Meant) and step.approval != "notify_only" else None
         except _NotPermitted as stopped:
             # Asked again, so that the answer is kept: the domain is locked, so it is the same.
             verdict = self._permit(conn, stopped.action, now=now)
             if verdict.do == "recommend":
-                self._ask(conn, run, step_no, verdict.detail, stopped.says, now)
+                self._ask(conn, run, step_no, verdict.detail, _whole(at), now)
+                return _Made(goes_on=False)
+            if verdict.code in _PASSES:
+                runs.move(
+                    conn, run, status="ready", part_no=run.part_no, cursor=run.cursor, waited=run.waited,
+                    due_at=now + LOOK_AGAIN, why=verdict.detail, now=now,
+                )  # fmt: skip
                 return _Made(goes_on=False)
             meant, did = _Refused(verdict.detail), None
         except Unanswerable as error:
             meant, did = _Refused(str(error)), None
-        if isinstance(meant, Nothing) and meant.cursor is not None:
-            # It looked in vain so far: on with the rest, without a record of nothing.
-            runs.move(
-                conn, run, status="ready", step_no=step_no, part_no=run.part_no + 1, cursor=meant.cursor,
-                waited=run.waited, due_at=now, now=now,
-            )  # fmt: skip
-            return _Made(goes_on=True)
+        part_no = run.part_no
+        held_out = _held_out(meant, parts, step_no)
+        if held_out:
+            said = {"held_out": ["/".join(target.key) for target in held_out]}
+            self._record(conn, run, playbook, step_no, "held_out", _LEFT, now, said)
+            part_no += 1
         if isinstance(meant, _Refused):
             self._record(conn, run, playbook, step_no, "refused", meant.why, now)
         elif isinstance(meant, Nothing):
-            if at.is_first or not any(p.step_no == step_no for p in parts):
+            if meant.cursor is None and not any(p.step_no == step_no for p in parts):
                 self._record(conn, run, playbook, step_no, "skipped", meant.why, now)
-        elif did is None:
+        elif isinstance(meant, Meant) and did is None:
             self._record(conn, run, playbook, step_no, "told", "the playbook wants it told only", now, _says(meant))
-        else:
+        elif did is not None:
             part = Part(
-                step_no=step_no, part_no=run.part_no, kind=step.do, outcome="done", result=did.result, undo=did.undo,
+                step_no=step_no, part_no=part_no, kind=step.do, outcome="done", result=did.result, undo=did.undo,
                 cost_minor=did.cost_minor, orders=did.orders, units=did.units,
             )  # fmt: skip
             runs.record(conn, run, part, now=now)
+            book_part(at, part, did.expenses)
             self._tell_step(conn, run, part, step.name)
+        if judges and isinstance(meant, (Meant, HeldOut)):
+            acted = meant.targets if isinstance(meant, Meant) else ()
+            left = meant.held_out if isinstance(meant, Meant) else meant.targets
+            guards.add_targets(conn, at.reference, Domain(domain_of(step)), step.do, acted, left, now)
         self._fault("inside", step_no, step.do)
-        if did is not None and did.cursor is not None:
-            due = now if did.again_in is None else now + did.again_in
+        further = did if did is not None else meant if isinstance(meant, (HeldOut, Nothing)) else None
+        goes_on = True
+        if further is not None and further.cursor is not None:
+            goes_on = further.again_in is None
+            due = now if further.again_in is None else now + further.again_in
             runs.move(
-                conn, run, status="ready", step_no=step_no, part_no=run.part_no + 1, cursor=did.cursor,
+                conn, run, status="ready", step_no=step_no, part_no=part_no + 1, cursor=further.cursor,
                 waited=run.waited, due_at=due, now=now,
             )  # fmt: skip
-            goes_on = did.again_in is None
         else:
             self._next_step(conn, run, now)
-            goes_on = True
         return _Made(goes_on=goes_on, did=did, of=(step_no, step.do))
+
+    def _permitted(self, conn: Connection[TupleRow], at: At[Any], meant: Meant | HeldOut) -> None:
+        """Ask the guardrails. Raises _NotPermitted."""
+        action = _action(at, meant)
+        if isinstance(meant, Meant):
+            verdict = self._permit(conn, action, now=at.now)
+        else:
+            # Nothing is left undone to compare with that would not have been done; and it uses nothing.
+            with conn.transaction(force_rollback=True):
+                verdict = self._permit(conn, action, now=at.now)
+        if verdict.do != "act":
+            raise _NotPermitted(action)
 
     def _put_back(
         self, conn: Connection[TupleRow], run: Run, case: Case, known: dict[str, Any], part: Part, now: datetime
@@ -259,6 +292,9 @@ class Runner:
         )  # fmt: skip
         undone = DOING[part.kind].undo(at, part.undo)
         runs.record_undone(conn, run, part, undone.result, now=now)
+        if not undone.is_spent:
+            take_back_part(at, part)
+        guards.add_back(conn, f"run:{run.run_id}/{part.step_no}/{part.part_no}", now)
         facts = {"step": part.step_no, "part": part.part_no, "do": part.kind, "result": undone.result}
         tell(self._state.db, conn, run, "run.undone_step", facts)
         runs.move(
@@ -352,14 +388,44 @@ def _left(limit: LimitIn, parts: list[Part]) -> LimitIn:
     )
 
 
-def _action(run: Run, step: Any, meant: Meant, case: Case) -> Action:
+def _action(at: At[Any], meant: Meant | HeldOut) -> Action:
     """A part of a step as guardrails look at it: what is at stake is the incident's money at risk."""
+    # What is held out has a part of its own, before.
+    part_no = at.run.part_no + bool(_held_out(meant, at.parts, at.run.step_no))
+    case, reference = at.case, f"{at.reference}/{part_no}"
+    if isinstance(meant, HeldOut):
+        return Action(
+            domain=Domain(domain_of(at.step)), key=meant.targets[0].key, currency=case.currency,
+            confidence=case.confidence, stake_minor=case.risk_minor, gain_minor=case.risk_minor, seen_at=case.seen_at,
+            reference=reference,
+        )  # fmt: skip
     return Action(
-        domain=Domain(domain_of(step)), key=meant.key, direction=meant.direction, money_minor=meant.money_minor,
-        currency=case.currency, units=meant.units, orders=meant.orders, confidence=case.confidence,
-        stake_minor=case.risk_minor, gain_minor=case.risk_minor - meant.money_minor, seen_at=case.seen_at,
-        reference=f"run:{run.run_id}/{run.step_no}/{run.part_no}",
+        domain=Domain(domain_of(at.step)), key=meant.key, also=meant.also, direction=meant.direction,
+        money_minor=meant.money_minor, currency=case.currency, units=meant.units, orders=meant.orders,
+        confidence=case.confidence, stake_minor=case.risk_minor, gain_minor=case.risk_minor - meant.money_minor,
+        seen_at=case.seen_at, reference=reference,
     )  # fmt: skip
+
+
+def _held_out(meant: object, parts: Sequence[Part], step_no: int) -> list[Target]:
+    """What this part leaves undone to compare with, and no part of the step before it."""
+    if isinstance(meant, Meant):
+        targets = meant.held_out
+    elif isinstance(meant, HeldOut):
+        targets = meant.targets
+    else:
+        return []
+    told = {
+        key for p in parts if p.step_no == step_no and p.outcome == "held_out" for key in p.result.get("held_out", ())
+    }
+    return [target for target in targets if "/".join(target.key) not in told]
+
+
+def _whole(at: At[Any]) -> dict[str, Any]:
+    """What a person is asked about: nothing is held out where one says yes."""
+    with at.conn.transaction(force_rollback=True):
+        meant = DOING[at.step.do].mean(replace(at, judges=False, hold_out=0.0))
+    return _says(meant) if isinstance(meant, Meant) else {}
 
 
 def _says(meant: Meant) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from onhand.incidents.playbooks.facts import Case
 SQL: Final = queries(__file__)
 FIRST: Final = "00000000-0000-0000-0000-000000000000"
 WAITING: Final = "waiting"
+_MANY: Final = 1_000_000
 UNRELEASED: Final = ("allocated",)
 UNSHIPPED: Final = ("allocated", "accepted", "packed", "partly_shipped")
 ON_ITS_WAY: Final = (*UNSHIPPED, "shipped")
@@ -51,6 +52,11 @@ def affected_orders(
         "limit": limit,
     }
     return [order_id for (order_id,) in conn.execute(SQL["affected_orders"], values)]
+
+
+def count_orders(conn: Connection[TupleRow], case: Case, statuses: tuple[str, ...]) -> int:
+    """How many orders the incident touches; see affected_orders."""
+    return len(affected_orders(conn, case, statuses, after=None, limit=_MANY))
 
 
 def nodes_of(case: Case) -> set[str]:

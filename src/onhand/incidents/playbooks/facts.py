@@ -29,7 +29,8 @@ NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CHANNEL_DRIFT: ("listings_read", "foreign", "lost", "unheard"),
     Kind.CHANNEL_REFUSING: ("is_out", "listings", "failing", "parked"),
     Kind.GATE_BREACH: ("orders", "oversold", "target"),
-    Kind.SHIPMENT_LATE: ("p_late", "expected_days_late", "forecasts", "hours_left"),
+    Kind.AUTOPILOT_OSCILLATING: ("turns",),
+    Kind.AUTOPILOT_RETURNED: ("actions", "promised", "saved"),
 }
 
 _RUN: Final = object_of(

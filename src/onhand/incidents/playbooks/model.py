@@ -116,6 +116,7 @@ class NotifyCustomerIn(_Step):
         Field(description="orders: all that the incident touches; promises: those that this run promised anew"),
     ] = "orders"
     quiet: QuietIn = QuietIn()
+    cost_minor: Annotated[int, Field(ge=0, le=MONEY_MAX, description="of a message, booked when it is sent")] = 0
 
 
 class HoldIn(_Step):

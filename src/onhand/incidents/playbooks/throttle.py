@@ -13,6 +13,9 @@ it: a throttle never lowers a price, and raises it in steps within limits.
 
 import math
 from dataclasses import dataclass
+from typing import Final
+
+_GAIN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ def throttled_price(
     price_minor  asked now; begun_minor: before the first step
     """
     wanted = runout_price(price_minor, rate_per_day, units, days, elasticity)
+    # Half of the way, as of any correction that is computed anew when the last one has shown.
+    wanted = price_minor + _GAIN * (wanted - price_minor)
     highest = min(price_minor * (1 + bounds.step_max), begun_minor * (1 + bounds.total_max))
     if bounds.cap_minor is not None:
         highest = min(highest, bounds.cap_minor)

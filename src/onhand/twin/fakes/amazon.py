@@ -58,6 +58,7 @@ class Listing:
     created_at: float
     is_amazons: bool = False  # shipped by Amazon: it has no number of ours
     waiting: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    repriced: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
 
 class Account:
@@ -156,6 +157,9 @@ class Account:
             for due, quantity in [w for w in listing.waiting if w[0] <= now]:
                 listing.waiting.remove((due, quantity))
                 self._show(listing, quantity)
+            for due, price in [w for w in listing.repriced if w[0] <= now]:
+                listing.repriced.remove((due, price))
+                listing.price = price
 
     # What a seller and his customers do -----------------------------------------------------------------------------
 
@@ -481,6 +485,12 @@ class Account:
                 }
             ],
             "fulfillmentAvailability": [{"fulfillmentChannelCode": "DEFAULT", "quantity": quantity}],
+            "offers": [
+                {
+                    "marketplaceId": self.marketplace_id, "offerType": "B2C",
+                    "price": {"currencyCode": "USD", "amount": listing.price},
+                }
+            ],
         }  # fmt: skip
         if listing.is_amazons:
             parts["fulfillmentAvailability"] = [{"fulfillmentChannelCode": "AMAZON_NA"}]
@@ -535,6 +545,10 @@ class Account:
         if listing is None:
             return _issue(_UNKNOWN_SKU, "This SKU does not exist in the Amazon.com catalog.", "INVALID_ATTRIBUTE")
         for patch in patches:
+            if patch.get("op") == "merge" and patch["path"] == "/attributes/purchasable_offer":
+                if (wrong := self._take_price(listing, patch["value"], due)) is not None:
+                    return wrong
+                continue
             if (
                 patch.get("op") not in ("add", "replace", "merge")
                 or patch["path"] != "/attributes/fulfillment_availability"
@@ -546,6 +560,21 @@ class Account:
                     message = "'fulfillment_availability' has a quantity or a channel code that is not valid."
                     return _issue("90117", message, "INVALID_ATTRIBUTE")
                 listing.waiting.append((due, quantity))
+        return None
+
+    def _take_price(self, listing: Listing, offers: list[dict[str, Any]], due: float) -> dict[str, Any] | None:
+        """An offer is known by marketplace, currency and audience."""
+        for offer in offers:
+            known = (offer.get("marketplace_id"), offer.get("currency"), offer.get("audience"))
+            try:
+                price: Any = offer["our_price"][0]["schedule"][0]["value_with_tax"]
+            except (LookupError, TypeError):
+                price = None
+            if known != (self.marketplace_id, "USD", "ALL") or not isinstance(price, (int, float)) or price <= 0:
+                return _issue(
+                    "90117", "'purchasable_offer' has a price or a selector that is not valid.", "INVALID_PRICE"
+                )
+            listing.repriced.append((due, f"{price:.2f}"))
         return None
 
     # Feeds ----------------------------------------------------------------------------------------------------------

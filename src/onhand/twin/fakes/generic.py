@@ -63,6 +63,7 @@ class Shop:
             Route("/api/orders/{id}/parcels", self._parcel, methods=["POST"]),
             Route("/api/items", self._list_items),
             Route("/api/stock", self._stock, methods=["POST"]),
+            Route("/api/prices", self._prices, methods=["POST"]),
             Route("/hook", self._hook, methods=["POST"]),
         ]
         control = [
@@ -83,6 +84,7 @@ class Shop:
         item = self._next("i")
         self.items[item] = {
             "id": item, "sku": sku, "name": sku, "active": True, "quantity": stock, "price_minor": price_minor,
+            "currency": "EUR",
         }  # fmt: skip
         return item
 
@@ -165,6 +167,12 @@ class Shop:
         levels = (await request.json())["levels"]
         return self._once(request.headers.get("idempotency-key", ""), lambda: self.set(levels))
 
+    async def _prices(self, request: Request) -> Response:
+        if (refused := self._refused(request)) is not None:
+            return refused
+        prices = (await request.json())["prices"]
+        return self._once(request.headers.get("idempotency-key", ""), lambda: self.reprice(prices))
+
     async def _cancel(self, request: Request) -> Response:
         if (refused := self._refused(request)) is not None:
             return refused
@@ -193,10 +201,11 @@ class Shop:
         message = json.loads(body)
         kind, about = message["type"], message["data"]
         order_id = about.get("order_id") or about.get("id")
-        if kind != "stock.changed" and order_id not in self.orders:
+        if kind not in ("stock.changed", "price.changed") and order_id not in self.orders:
             return _error(404, "not_found", "There is no such order.")
         take = {
             "stock.changed": lambda: self.set(about["levels"]),
+            "price.changed": lambda: self.reprice(about["prices"]),
             "parcel.shipped": lambda: self.ship(order_id, about),
             "order.cancelled": lambda: self.cancel(order_id),
             "order.lines_cancelled": lambda: self.cancel_lines(order_id, about["lines"]),
@@ -220,6 +229,19 @@ class Shop:
                 errors.append({"index": index, "code": "negative", "message": "Less than nothing."})
             else:
                 item["quantity"] = level["quantity"]
+        return {"errors": errors}
+
+    def reprice(self, prices: list[dict[str, Any]]) -> dict[str, Any]:
+        """What is asked from now on; of those that are wrong, which and why."""
+        errors: list[dict[str, Any]] = []
+        for index, price in enumerate(prices):
+            item = self.items.get(price["item_id"])
+            if item is None:
+                errors.append({"index": index, "code": "not_found", "message": "There is no such item."})
+            elif price["currency"] != item["currency"] or price["price_minor"] < 0:
+                errors.append({"index": index, "code": "price", "message": "Another currency, or less than nothing."})
+            else:
+                item["price_minor"] = price["price_minor"]
         return {"errors": errors}
 
     def ship(self, order_id: str, parcel: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -26,6 +27,7 @@ from onhand.twin.fakes.base import Faults
 _ROOT = re.compile(r"\{\s*([A-Za-z]+)")
 _BUDGET, _RESTORE_PER_S, _COST = 2_000.0, 100.0, 10
 _QUANTITY_MAX = 1_000_000_000
+_PRICE = re.compile(r"\d+(\.\d\d?)?")
 
 
 def _gid(kind: str, number: int) -> str:
@@ -34,6 +36,10 @@ def _gid(kind: str, number: int) -> str:
 
 def _number(gid: str) -> int:
     return int(gid.rpartition("/")[2])
+
+
+def _product_of(item: Mapping[str, Any]) -> str:
+    return str(item["variant"]).replace("ProductVariant", "Product")
 
 
 def _now() -> str:
@@ -51,7 +57,7 @@ class Shop:
         restore_per_s: float = _RESTORE_PER_S,
     ) -> None:
         self.token, self.hook_secret = token, hook_secret
-        self.place = _gid("Location", 1)
+        self.place, self.currency = _gid("Location", 1), "USD"
         self.items: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self._keys: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -162,6 +168,7 @@ class Shop:
             "orders": self._orders, "order": self._order, "orderCancel": self._cancel,
             "refundCreate": self._refund, "location": self._location,
             "inventorySetQuantities": self._set, "productVariants": self._variants, "fulfillmentCreate": self._fulfil,
+            "inventoryItem": self._item, "productVariantsBulkUpdate": self._set_prices, "shop": self._shop,
         }  # fmt: skip
         if root not in answers:
             return JSONResponse({"errors": [{"message": f"Field '{root}' doesn't exist on type 'QueryRoot'"}]})
@@ -195,10 +202,41 @@ class Shop:
     def _variants(self, variables: dict[str, Any], _: str) -> Any:
         rows = [
             {"id": i["variant"], "sku": i["sku"], "displayName": i["sku"], "inventoryItem": {"id": item},
-             "product": {"status": "ACTIVE"}}
+             "product": {"status": "ACTIVE"}, "price": i["price"]}
             for item, i in self.items.items()
         ]  # fmt: skip
         return self._page(rows, variables, lambda v: (_number(v["id"]),))
+
+    def _shop(self, _: dict[str, Any], __: str) -> Any:
+        return {"currencyCode": self.currency}
+
+    def _item(self, variables: dict[str, Any], _: str) -> Any:
+        item = self.items.get(variables["id"])
+        if item is None:
+            return None
+        return {"variants": {"nodes": [{"id": item["variant"], "product": {"id": _product_of(item)}}]}}
+
+    def _set_prices(self, variables: dict[str, Any], _: str) -> Any:
+        """All of one product, or none."""
+        by_variant = {i["variant"]: (name, i) for name, i in self.items.items()}
+        errors: list[dict[str, Any]] = []
+        for n, row in enumerate(variables["variants"]):
+            name, item = by_variant.get(row["id"], (None, None))
+            message = ""
+            if item is None or _product_of(item) != variables["product"]:
+                message = "Product variant does not exist"
+            elif not _PRICE.fullmatch(str(row["price"])):
+                message = "Price must be greater than or equal to 0"
+            if message:
+                errors.append({"field": ["variants", str(n)], "message": message, "code": "INVALID_INPUT"})
+        if errors:
+            return {"productVariants": None, "userErrors": errors}
+        told: list[dict[str, Any]] = []
+        for row in variables["variants"]:
+            name, item = by_variant[row["id"]]
+            item["price"] = f"{Decimal(row['price']):.2f}"
+            told.append({"id": row["id"], "price": item["price"], "inventoryItem": {"id": name}})
+        return {"productVariants": told, "userErrors": []}
 
     def _location(self, variables: dict[str, Any], _: str) -> Any:
         if variables["place"] != self.place:

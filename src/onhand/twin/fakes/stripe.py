@@ -55,7 +55,8 @@ class Row:
 
 
 class Account:
-    """The state of an account. key: of its API; hook_secret: signs its events; now: its clock."""
+    """The state of an account. key: of its API; hook_secret: signs its events; now: its clock; fee_rate: share of what
+    is captured; settles_in: currency of its bank account, "" that of the payment."""
 
     def __init__(
         self,
@@ -66,6 +67,8 @@ class Account:
         lives: timedelta = _LIVES,
     ) -> None:
         self.key, self.hook_secret, self.lives = key, hook_secret, lives
+        self.fee_rate, self.settles_in = 0.0, ""
+        self.disputes: dict[str, Json] = {}
         self._clock = now
         self.intents: dict[str, Json] = {}
         self.ledger: list[Row] = []
@@ -86,6 +89,7 @@ class Account:
             Route("/v1/payment_intents/{id}/capture", self._post(self.capture), methods=["POST"]),
             Route("/v1/payment_intents/{id}/cancel", self._post(self.cancel), methods=["POST"]),
             Route("/v1/refunds", self._post(self.refund), methods=["POST"]),
+            Route("/v1/disputes", self._list_disputes),
         ]
         control = [
             Route("/_fake/ledger", self._tell),
@@ -121,7 +125,7 @@ class Account:
             declined = {"decline_code": "insufficient_funds", "payment_intent": {"id": intent["id"]}}
             raise StripeError(402, "card_error", "card_declined", "Your card has insufficient funds.", **declined)
         intent["latest_charge"] = {
-            "id": f"ch_{self._id:08d}", "amount_refunded": 0, "disputed": False,
+            "id": f"ch_{self._id:08d}", "amount_refunded": 0, "disputed": False, "balance_transaction": None,
             "payment_method_details": {"card": {"capture_before": int((now + self.lives).timestamp())}},
         }  # fmt: skip
         intent |= {"status": "requires_capture", "amount_capturable": amount}
@@ -141,6 +145,9 @@ class Account:
         intent["amount_capturable"] -= amount
         intent["amount_received"] += amount
         self._book("capture", intent, amount)
+        intent["latest_charge"]["balance_transaction"] = {
+            "fee": round(intent["amount_received"] * self.fee_rate), "currency": self.settles_in or intent["currency"],
+        }  # fmt: skip
         if not intent["amount_capturable"] or not intent["is_many"] or form.get("final_capture") == "true":
             self._release(intent)
             intent["status"] = "succeeded"
@@ -173,11 +180,20 @@ class Account:
 
     # What happens by itself -----------------------------------------------------------------------------------------
 
-    def dispute(self, intent_id: str) -> None:
-        """The customer asks his bank for it."""
+    def dispute(self, intent_id: str, amount: int | None = None) -> None:
+        """The customer asks his bank for it, all of it or a part."""
         intent = self._intent(intent_id)
         intent["latest_charge"]["disputed"] = True
-        self._tell_of("charge.dispute.created", {"id": "dp_1", "payment_intent": intent_id})
+        self.disputes[intent_id] = {
+            "id": f"dp_{len(self.disputes) + 1}", "object": "dispute", "payment_intent": intent_id,
+            "amount": amount or intent["amount_received"], "currency": intent["currency"], "status": "needs_response",
+        }  # fmt: skip
+        self._tell_of("charge.dispute.created", self.disputes[intent_id])
+
+    def end_dispute(self, intent_id: str, *, won: bool) -> None:
+        """The banks have decided."""
+        self.disputes[intent_id]["status"] = "won" if won else "lost"
+        self._tell_of("charge.dispute.closed", self.disputes[intent_id])
 
     def expire(self, intent_id: str) -> None:
         """Its hold lapses now."""
@@ -274,6 +290,12 @@ class Account:
             return JSONResponse(self.get(request.path_params["id"]))
         except StripeError as error:
             return JSONResponse(error.body, error.status)
+
+    async def _list_disputes(self, request: Request) -> Response:
+        if (refused := self._stranger(request)) is not None:
+            return refused
+        found = self.disputes.get(request.query_params["payment_intent"])
+        return JSONResponse({"object": "list", "data": [] if found is None else [found], "has_more": False})
 
     def _stranger(self, request: Request) -> Response | None:
         if request.headers.get("authorization") == f"Bearer {self.key}":

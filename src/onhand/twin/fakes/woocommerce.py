@@ -39,6 +39,7 @@ class Shop:
         self.key, self.secret, self.hook_secret = key, secret, hook_secret
         self.products: dict[int, dict[str, Any]] = {}
         self.orders: dict[int, dict[str, Any]] = {}
+        self.currency = "USD"
         self._id = 9
         self._nonces: set[str] = set()
 
@@ -50,6 +51,7 @@ class Shop:
             Route(f"{api}/products/batch", self._batch, methods=["POST"]),
             Route(f"{api}/products/{{id:int}}", self._product, methods=["GET", "PUT"]),
             Route(f"{api}/products/{{parent:int}}/variations/{{id:int}}", self._product, methods=["GET", "PUT"]),
+            Route(f"{api}/data/currencies/current", self._currency),
             Route(f"{api}/orders", self._list_orders),
             Route(f"{api}/orders", self._create_order, methods=["POST"]),
             Route(f"{api}/orders/{{id:int}}", self._order, methods=["GET", "PUT"]),
@@ -168,6 +170,10 @@ class Shop:
             return refused
         return self._paged(request, [p for p in self.products.values() if not p["parent_id"]])
 
+    async def _currency(self, request: Request) -> Response:
+        told = {"code": self.currency, "name": self.currency, "symbol": self.currency}
+        return self._refused(request) or JSONResponse(told)
+
     async def _list_orders(self, request: Request) -> Response:
         if (refused := self._refused(request)) is not None:
             return refused
@@ -186,7 +192,10 @@ class Shop:
         product = self.products.get(product_id)
         if product is None:
             return _error(400, "woocommerce_rest_product_invalid_id", "Invalid ID.")
-        product.update({k: v for k, v in body.items() if k in ("stock_quantity", "manage_stock", "name", "status")})
+        known = ("stock_quantity", "manage_stock", "name", "status", "regular_price")
+        product.update({k: v for k, v in body.items() if k in known})
+        if "regular_price" in body:
+            product["price"] = product.get("sale_price") or product["regular_price"]
         return JSONResponse(product)
 
     async def _batch(self, request: Request) -> Response:

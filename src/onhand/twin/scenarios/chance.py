@@ -19,8 +19,8 @@ _SCALE: Final = 2.0**-53
 # Matters, so that equal numbers of different things have draws of their own.
 (
     DEMAND, DAY, PRICE, CITY, CHANNEL, SECOND, UNITS, PAYMENT, TRANSIT, LOST, NODE, SUPPLY, PATIENCE, PHANTOM, ITEM,
-    HISTORY, PLACE, COUNTER, TRUTH,
-) = range(19)  # fmt: skip
+    HISTORY, PLACE, COUNTER, TRUTH, CUSTOMER, AGAIN, ANSWER, SUBSTITUTE, BARGAIN, STRAY, FORGOTTEN,
+) = range(26)  # fmt: skip
 
 
 class Chance:

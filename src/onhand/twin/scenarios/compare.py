@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from onhand.twin.scenarios.document import Scenario
+from onhand.twin.scenarios.knowing import informed
 from onhand.twin.scenarios.responding import Auto
 from onhand.twin.scenarios.world import Off, Outcome, Responder, World
 
@@ -41,12 +42,13 @@ _T: Final = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Both arms of one seed. lost_margin in minor units, of `auto` with what its freight costs beyond that of `off` for
-    the orders that both served."""
+    the orders that both served. bound: of `auto` that is told the truth; None: not asked for."""
 
     seed: int
     off: dict[str, float]
     auto: dict[str, float]
     acted: dict[str, int]
+    bound: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Measure:
 
     share     mean difference over the mean of off; None: off has (next to) none, so there is nothing to gain
     is_worse  whether the interval lies above 0
+    bound     the share of `auto` that is told the truth (knowing.py); None: not asked for, or nothing to gain
     """
 
     scenario: str
@@ -65,14 +68,22 @@ class Measure:
     half_width: float
     share: float | None
     is_worse: bool
+    bound: float | None = None
 
 
-def live_twice(scenario: Scenario, seed: int, responder: Callable[[], Responder] = Auto) -> Pair:
-    """Both arms of one seed."""
+def live_twice(
+    scenario: Scenario, seed: int, responder: Callable[[], Responder] = Auto, *, is_bounded: bool = False
+) -> Pair:
+    """Both arms of one seed. is_bounded: and a third one, in which `auto` is told the truth of each moment."""
     off = World(scenario, seed, Off()).run()
     auto = World(scenario, seed, responder()).run()
+    bound = _against(off, informed(scenario, seed).run()) if is_bounded else None
+    return Pair(seed=seed, off=_figures(off), auto=_against(off, auto), acted=dict(auto.acted), bound=bound)
+
+
+def _against(off: Outcome, auto: Outcome) -> dict[str, float]:
     freight = sum(auto.freight[key] - off.freight[key] for key in off.freight.keys() & auto.freight.keys())
-    return Pair(seed=seed, off=_figures(off), auto=_figures(auto, freight), acted=dict(auto.acted))
+    return _figures(auto, freight)
 
 
 def _figures(outcome: Outcome, freight: float = 0.0) -> dict[str, float]:
@@ -80,6 +91,7 @@ def _figures(outcome: Outcome, freight: float = 0.0) -> dict[str, float]:
         "late": float(outcome.late),
         "cancelled": float(outcome.cancelled_orders),
         "lost_margin": outcome.lost_margin + freight,
+        "untold": float(outcome.untold),
         "accepted": float(outcome.accepted),
     }
 
@@ -95,11 +107,13 @@ def measured(scenario: str, pairs: Sequence[Pair]) -> list[Measure]:
         difference = auto - off
         half = t * float(difference.std(ddof=1)) / math.sqrt(len(pairs))
         mean, before = float(difference.mean()), float(off.mean())
+        knowing = [p.bound[name] for p in pairs if p.bound is not None]
         is_some = before >= FEW or name == "lost_margin"
         found.append(
             Measure(
                 scenario=scenario, name=name, off=before, auto=float(auto.mean()), difference=mean, half_width=half,
                 share=mean / before if is_some and before else None, is_worse=mean - half > 0,
+                bound=float(np.mean(knowing)) / before - 1 if knowing and is_some and before else None,
             )
         )  # fmt: skip
     return found

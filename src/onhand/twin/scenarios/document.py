@@ -7,12 +7,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from onhand.base.fields import Name, Strict
+from onhand.base.fields import Code, Name, Strict
 from onhand.documents.findings import Finding, by_place, found_at, found_in, validate
 from onhand.documents.text import Document, Unreadable, read
 from onhand.errors import InvalidInput
+from onhand.incidents.playbooks.store import shipped as playbooks
 
 NAMES: Final = ("black_friday", "carrier_strike", "viral_item", "store_phantoms", "supplier_late", "marketplace_outage")
+"""The six that autopilot is measured by."""
+OTHERS: Final = ("double_clicks", "deaf_marketplace", "wrong_prices", "stray_parcels", "forgetful_nodes")
+"""Small ones, of failures that these do not have: every playbook that ships has its scenario."""
+SHIPPED: Final = NAMES + OTHERS
 """Those that come with the package."""
 
 CARRIERS: Final = ("northpost", "swift")
@@ -86,8 +91,57 @@ class PaymentFailures(_EventIn):
     recovered: _Share = 0.6
 
 
+class DuplicateOrders(_EventIn):
+    """Some orders of a channel come twice within minutes; their customers want them once."""
+
+    kind: Literal["duplicate_orders"]
+    channel: Literal["web", "marketplace", "social"] = "web"
+    share: _Share
+
+
+class DeafMarketplace(_EventIn):
+    """The marketplace takes no new numbers: it tells its orders, and sells what is gone. Closing a listing works."""
+
+    kind: Literal["deaf_marketplace"]
+
+
+class WrongPrices(_EventIn):
+    """A feed writes wrong prices of some items; more people buy what is far too cheap."""
+
+    kind: Literal["wrong_prices"]
+    items: Annotated[int, Field(ge=1, le=1_000)] = 1
+    factor: Annotated[float, Field(gt=0, lt=1, description="over the usual price")] = 0.1
+
+
+class StrayParcels(_EventIn):
+    """Single parcels go astray: they come days later, whatever the lane."""
+
+    kind: Literal["stray_parcels"]
+    share: _Share
+    delay_days: Annotated[float, Field(gt=0, le=30)] = 5.0
+
+
+class ForgottenOrders(_EventIn):
+    """Some nodes forget some of their orders: nobody works on them."""
+
+    kind: Literal["forgotten_orders"]
+    nodes: Annotated[int, Field(ge=1, le=20)] = 1
+    share: _Share
+
+
 Event = Annotated[
-    CarrierDelay | DemandSurge | NodeSlow | Phantoms | SupplierDelay | ChannelOutage | PaymentFailures,
+    CarrierDelay
+    | DemandSurge
+    | NodeSlow
+    | Phantoms
+    | SupplierDelay
+    | ChannelOutage
+    | PaymentFailures
+    | DuplicateOrders
+    | DeafMarketplace
+    | WrongPrices
+    | StrayParcels
+    | ForgottenOrders,
     Field(discriminator="kind"),
 ]
 
@@ -105,6 +159,7 @@ class Scenario(Strict):
     lost: Annotated[_Share, Field(description="of parcels")] = 0.001
     payment_failures: _Share = 0.005
     events: Annotated[list[Event], Field(max_length=50)] = []
+    playbooks: Annotated[list[Code], Field(max_length=50, description="that ship and answer what goes wrong here")] = []
 
 
 def parse(text: str) -> tuple[Scenario | None, list[Finding]]:
@@ -128,20 +183,24 @@ def _odd(document: Document, scenario: Scenario) -> list[Finding]:
         if event.from_day >= scenario.days:
             message = f"begins after the {scenario.days} days that are counted"
             found.append(found_in(document, (*place, "from_day"), "error", message, "begin earlier, or add days"))
-        if isinstance(event, DemandSurge) and event.items > scenario.items:
+        if isinstance(event, DemandSurge | WrongPrices) and event.items > scenario.items:
             message = f"there are {scenario.items} items"
             found.append(found_in(document, (*place, "items"), "error", message, "choose fewer, or add items"))
         if isinstance(event, CarrierDelay) and not event.delay_days and not event.lost:
             found.append(found_in(document, place, "warning", "changes nothing", "say delay_days, or lost"))
         if isinstance(event, SupplierDelay) and not event.delay_days and not event.short:
             found.append(found_in(document, place, "warning", "changes nothing", "say delay_days, or short"))
+    for n, name in enumerate(scenario.playbooks):
+        if name not in playbooks():
+            remedy = f"say one of {', '.join(playbooks())}"
+            found.append(found_in(document, ("playbooks", n), "warning", "no playbook of that name ships", remedy))
     return found
 
 
 def shipped(name: str) -> Scenario:
     """A scenario that comes with the package. Raises InvalidInput."""
-    if name not in NAMES:
-        raise InvalidInput.at("scenario", f"no scenario {name!r}: expected one of {', '.join(NAMES)}, or a file")
+    if name not in SHIPPED:
+        raise InvalidInput.at("scenario", f"no scenario {name!r}: expected one of {', '.join(SHIPPED)}, or a file")
     scenario, found = parse(text_of(name))
     assert scenario is not None, f"{name}: {found}"
     return scenario

@@ -28,12 +28,17 @@ from onhand.twin.scenarios.document import (
     CHANNELS,
     CarrierDelay,
     ChannelOutage,
+    DeafMarketplace,
     DemandSurge,
+    DuplicateOrders,
+    ForgottenOrders,
     NodeSlow,
     PaymentFailures,
     Phantoms,
     Scenario,
+    StrayParcels,
     SupplierDelay,
+    WrongPrices,
 )
 from onhand.twin.scenarios.shop import (
     BEGIN,
@@ -66,11 +71,25 @@ _SEARCHED_DAYS: Final = 1.0
 # Units sold over counters of stores, for each that is sold from there by order.
 _COUNTER_SHARE: Final = 1.0
 _BACKORDER_DAYS: Final = 7.0
+# Units of an order's first item, and share of orders with a second one.
+_UNITS_EACH: Final = 1.12
+_SECOND_SHARE: Final = 0.15
 # Sales that are lost for each day that a promise is later (Fisher, Gallino and Xu 2019: 1.45 %).
 PROMISE_DAY_SHARE: Final = 0.0145
 _MARKETPLACE_PROMISE_DAYS: Final = 6.0
 _PAID = tuple(TERMS.index(name) for name in ("shipping", "handling"))
 _PROMISE_OF_SUPPLY_DAYS: Final = 5.0
+_CUSTOMERS: Final = 30_000
+# Far above the numbers of those who come in one step: the second one of an order that was sent twice.
+_AGAIN: Final = 1_000_000
+_AGAIN_DAYS: Final = 6 / 1_440
+# Of customers who are asked whether they ordered twice, and of those who are offered another item.
+_ANSWER_SHARE, _SUBSTITUTE_SHARE = 0.8, 0.6
+RETURN_MINOR: Final = 600.0
+"""What a parcel that nobody wanted costs on its way back, to be looked at and put away."""
+_HELD_DAYS: Final = 1.0
+# So many times as many come at most, however cheap something is.
+_BARGAIN_MAX: Final = 4.0
 ELASTICITY: Final = 2.6
 _POLICY: Final = replace(
     STANDARD,
@@ -81,7 +100,8 @@ _POLICY: Final = replace(
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Order:
-    """key: (item, step, number) of whoever bought; day: days since the beginning when it was placed; promise: days."""
+    """key: (item, step, number) of whoever bought; day: days since the beginning when it was placed; promise: days;
+    told: the day that its customer was told later instead; is_again: nobody knows, but it was sent twice."""
 
     key: tuple[int, int, int]
     lines: tuple[tuple[int, int], ...]
@@ -100,12 +120,16 @@ class Order:
     is_lost: bool = False
     waits: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     from_supply: bool = False
+    customer: int = 0
+    told: float = 0.0
+    was_offered: bool = False
+    is_again: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Parcel:
     """Lines of an order that leave a node (from 0) together. departs, due: days, as planned and promised; attempt: the
-    how-manieth of its order."""
+    how-manieth of its order; since: day when it came to the node."""
 
     number: int
     order: Order
@@ -117,6 +141,8 @@ class Parcel:
     ship_day: int
     freight: float
     attempt: int
+    since: float = 0.0
+    is_forgotten: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -138,14 +164,17 @@ class Purchase:
 
 @dataclass(slots=True)
 class Sent:
-    """Columns of shipments, for detectors: lane (node * 2 + carrier), days when shipped and delivered, quantiles."""
+    """Columns of shipments, for detectors: lane (node * 2 + carrier), days when shipped, seen at a sorting centre and
+    delivered, quantiles of the days it should take, day that was promised."""
 
     lane: list[int] = field(default_factory=list[int])
     shipped: list[float] = field(default_factory=list[float])
+    scanned: list[float] = field(default_factory=list[float])
     delivered: list[float] = field(default_factory=list[float])
     p50: list[float] = field(default_factory=list[float])
     p95: list[float] = field(default_factory=list[float])
     due: list[float] = field(default_factory=list[float])
+    order: list[Order] = field(default_factory=list[Order])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -161,6 +190,9 @@ class Seen:
     done      float64[N, steps], parcels worked on; starved bool[N, steps]: nothing was left to do
     came      float64[N, steps], parcels that were decided for each node
     hourly    float64[channel, hours], orders that were told
+    placed    orders that were told, in that order; waiting: those that no node can serve
+    stays     (node, days) of each parcel from when it came to its node until it left
+    asked     float64[I], prices asked over the usual ones
     """
 
     shop: Shop
@@ -185,6 +217,10 @@ class Seen:
     purchases: Sequence[Purchase]
     declared: Float64
     price: Float64
+    asked: Float64
+    placed: Sequence[Order]
+    waiting: Sequence[Order]
+    stays: Sequence[tuple[int, float]]
 
     @property
     def now(self) -> datetime:
@@ -192,13 +228,18 @@ class Seen:
 
 
 class Responder(Protocol):
-    """Who acts, after each step, on what is seen, by the methods of `Hands`."""
+    """Who acts on what is seen, by the methods of `Hands`: `respond` after each step, `see_orders` before nodes work on
+    those that have just come."""
 
+    def see_orders(self, seen: Seen, hands: "Hands") -> None: ...
     def respond(self, seen: Seen, hands: "Hands") -> None: ...
 
 
 class Off:
     """Nobody."""
+
+    def see_orders(self, seen: Seen, hands: "Hands") -> None:
+        """Nothing is done."""
 
     def respond(self, seen: Seen, hands: "Hands") -> None:
         """Nothing is done."""
@@ -208,7 +249,7 @@ class Hands(Protocol):
     """What can be done: the steps of playbooks. Costs are booked."""
 
     def move(self, parcels: Sequence[Parcel], *, carrier: int | None = None, leave: int | None = None,
-             late_now: Float64, delays: Float64, gain_min_minor: float) -> int: ...  # fmt: skip
+             late_now: Float64, delays: Float64, gain_min_minor: float) -> tuple[int, float]: ...  # fmt: skip
     def delay_promises(self, days: Float64) -> None: ...
     def cap(self, node: int, per_day: float | None) -> None: ...
     def quarantine(self, item: int, node: int) -> None: ...
@@ -217,6 +258,10 @@ class Hands(Protocol):
     def set_price(self, factor: Float64) -> None: ...
     def expedite(self, item: int, units: int) -> None: ...
     def expect(self, purchase: Purchase, day: float) -> None: ...
+    def hold(self, order: Order) -> None: ...
+    def close(self, items: npt.NDArray[np.bool_]) -> None: ...
+    def substitute(self, order: Order) -> bool: ...
+    def tell(self, order: Order, day: float) -> None: ...
 
 
 def _together(*lines: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -239,6 +284,8 @@ class Outcome:
 
     lost_margin   minor units: of what was ordered and not sold, of what was cancelled, what failures cost (late orders,
                   lost parcels) and what actions cost; of freight nothing: see `freight`, by the key of the order
+    untold        late orders whose customers were told nothing before the day that they had been promised
+    unwanted      orders that came twice and left twice
     cancelled     of accepted orders, for which we are to blame, by cause; unpaid ones apart
     """
 
@@ -249,6 +296,8 @@ class Outcome:
     unpaid: int = 0
     rejections: int = 0
     unsold_units: int = 0
+    untold: int = 0
+    unwanted: int = 0
     cancelled: dict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
     margin_unsold: float = 0.0
     margin_cancelled: float = 0.0
@@ -267,11 +316,30 @@ class Outcome:
         return self.margin_unsold + self.margin_cancelled + self.failures + self.actions - self.dearer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is so at a moment.
+
+    delays  float64[N, carriers], days that lanes are slower; work float64[N], share of what nodes say that they do
+    absent  bool[I, N], recorded and not there
+    wanted  float64[I], units a day; factor float64[I], of that over the usual
+    untold  float64[I], units sold by channels that do not tell; out: these channels
+    """
+
+    delays: Float64
+    work: Float64
+    absent: npt.NDArray[np.bool_]
+    wanted: Float64
+    factor: Float64
+    untold: Float64
+    out: frozenset[int]
+
+
 class World:
     """One arm: `run` lives through it."""
 
     def __init__(self, scenario: Scenario, seed: int, responder: Responder) -> None:
-        self.scenario, self._responder = scenario, responder
+        self.scenario, self.responder = scenario, responder
         self._luck = Chance(seed)
         self.shop = shop = open_shop(scenario, self._luck)
         self._days = WARM_UP_DAYS + scenario.days + SETTLING_DAYS
@@ -306,6 +374,11 @@ class World:
         self._gates[MARKETPLACE] = 1
         self._base_gates = self._gates.copy()
         self._price = np.ones(items)
+        self._asked = np.ones(items)
+        self._closed = np.zeros(items, bool)
+        self._holds: list[tuple[float, Order, list[Parcel]]] = []
+        self._placed: list[Order] = []
+        self._stays: list[tuple[int, float]] = []
         self._shown = np.zeros(items, np.int64)
         steps = self._days * STEPS_A_DAY
         self._seen = Seen(
@@ -317,6 +390,7 @@ class World:
             done=np.zeros((NODES, steps)), starved=np.zeros((NODES, steps), bool), came=np.zeros((NODES, steps)),
             hourly=np.zeros((len(CHANNELS), self._days * 24)), last_told=np.zeros(len(CHANNELS)), sent=Sent(),
             queues=self.queues, purchases=self.purchases, declared=self._declared(0), price=self._price,
+            asked=self._asked, placed=self._placed, waiting=self.waiting, stays=self._stays,
         )  # fmt: skip
 
     # Truth ------------------------------------------------------------------------------------------
@@ -380,7 +454,42 @@ class World:
                 if parcel.node in slow:
                     days += delay.delay_days
                     lost = max(lost, delay.lost)
+        days += self._astray(parcel, shipped)
         return None if self._luck.at(chance.LOST, item, step, number, parcel.attempt) < lost else days
+
+    def truth(self) -> "Truth":
+        """What is so at this moment, whoever knows it."""
+        delays = np.zeros((NODES, len(CARRIERS)))
+        for n, delay in self._of(CarrierDelay):
+            if self._is_on(delay, self.day):
+                slow = sorted(self._chosen(n, 3, NODES, round(delay.nodes * NODES)))
+                delays[slow, CARRIERS.index(delay.carrier)] += delay.delay_days
+        factor = np.ones(self.shop.items)
+        for n, surge in self._of(DemandSurge):
+            if self._is_on(surge, self.day):
+                factor[self._surged(n, surge)] *= surge.factor
+        first = self.shop.rate * factor
+        untold = np.zeros(self.shop.items)
+        for order in self._held:
+            for item, units in order.lines:
+                untold[item] += units
+        return Truth(
+            delays=delays,
+            work=np.array([self._work_share(k, self.day) for k in range(NODES)]),
+            absent=(self._true == 0) & (self.stock.available[1:, 1:] + self._seen.hidden > 0),
+            wanted=first * _UNITS_EACH + _SECOND_SHARE * first.sum() / self.shop.items,
+            factor=factor,
+            untold=untold,
+            out=frozenset(CHANNELS.index(e.channel) for _, e in self._of(ChannelOutage) if self._is_on(e, self.day)),
+        )
+
+    def _astray(self, parcel: Parcel, shipped: float) -> float:
+        """Days that a parcel loses because it went astray."""
+        return sum(
+            e.delay_days
+            for n, e in self._of(StrayParcels)
+            if self._is_on(e, shipped) and self._luck.at(chance.STRAY, n, *parcel.order.key, parcel.attempt) < e.share
+        )
 
     # A step -----------------------------------------------------------------------------------------
 
@@ -392,16 +501,20 @@ class World:
                 self._morning(step // STEPS_A_DAY)
             self._receive()
             self._return_counts()
+            self._let_go()
             orders = self._sell(step)
             self.day = (step + 1) / STEPS_A_DAY
             self._room.set_clock(moment(self.day))
             self._apply_caps()
             self._decide(self._due_again() + orders)
+            if self.day > WARM_UP_DAYS:
+                self._seen.day = self.day
+                self.responder.see_orders(self._seen, self)
             self._work(step)
             self._lose_patience()
             self._seen.day = self.day
             if self.day >= WARM_UP_DAYS:
-                self._responder.respond(self._seen, self)
+                self.responder.respond(self._seen, self)
         return self._reckon()
 
     def _morning(self, day: int) -> None:
@@ -521,6 +634,13 @@ class World:
         for number, surge in self._of(DemandSurge):
             if self._is_on(surge, self.day):
                 mean[self._surged(number, surge)] *= surge.factor
+        wrong = np.ones(shop.items)
+        for number, event in self._of(WrongPrices):
+            if self._is_on(event, self.day):
+                wrong[sorted(self._chosen(number, 5, shop.items, event.items))] *= event.factor
+        self._asked[:] = self._price * wrong
+        cheap = np.minimum(wrong**-ELASTICITY, _BARGAIN_MAX)
+        mean *= cheap
         counts = poisson(luck.many(chance.DEMAND, n, step), mean)
         who = np.repeat(n, counts)
         number = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -528,13 +648,17 @@ class World:
         city = np.searchsorted(shop.people, luck.many(chance.CITY, who, step, number)).clip(max=len(shop.people) - 1)
         channel = np.searchsorted(shop.channels, luck.many(chance.CHANNEL, who, step, number)).clip(max=2)
         buys = luck.many(chance.PRICE, who, step, number) < self._price[who] ** -ELASTICITY
-        units = 1 + (luck.many(chance.UNITS, who, step, number) < 0.12)
+        # Who only came because it was so cheap would not have come otherwise.
+        is_usual = luck.many(chance.BARGAIN, who, step, number) * cheap[who] < 1
+        customer = (luck.many(chance.CUSTOMER, who, step, number) * _CUSTOMERS).astype(np.int64)
+        units = 1 + (luck.many(chance.UNITS, who, step, number) < _UNITS_EACH - 1)
         second = luck.many(chance.SECOND, who, step, number)
-        other = (second / 0.15 * shop.items).astype(np.int64)
+        other = (second / _SECOND_SHARE * shop.items).astype(np.int64)
         live = np.maximum(self.stock.available[1:, 1:], 0).sum(axis=1, dtype=np.int64)
         shown = [live - self._gates[c] for c in range(len(CHANNELS))]
         out = {CHANNELS.index(e.channel) for _, e in self._of(ChannelOutage) if self._is_on(e, self.day)}
-        if MARKETPLACE not in out:
+        deaf = out | {MARKETPLACE for _, e in self._of(DeafMarketplace) if self._is_on(e, self.day)}
+        if MARKETPLACE not in deaf:
             self._shown = np.maximum(shown[MARKETPLACE], 0)
         offered = self._backorders_offered()
         told: list[Order] = []
@@ -543,33 +667,34 @@ class World:
         for k in np.argsort(hour, kind="stable").tolist():
             item, c = int(who[k]), int(channel[k])
             lines = [(item, int(units[k]))]
-            if second[k] < 0.15 and int(other[k]) != item:
+            if second[k] < _SECOND_SHARE and int(other[k]) != item:
                 lines.append((int(other[k]), 1))
             margin = float(sum(shop.margin[i] * u for i, u in lines))
             for i, u in lines:
-                self._seen.wanted[i, day] += u
-            if is_counted:
-                self.outcome.wanted += 1
+                self._seen.wanted[i, day] += u * bool(is_usual[k] or not self._closed[i])
+            is_wanted = is_counted and bool(is_usual[k])
+            self.outcome.wanted += is_wanted
             if c == MARKETPLACE:
                 has = all(self._shown[i] >= u for i, u in lines)
             else:
                 has = all(shown[c][i] - gone[i] >= u for i, u in lines)
+            has &= not any(self._closed[i] for i, _ in lines)
             backorder = None
             if not has and c == WEB and len(lines) == 1:
                 backorder = self._backorder(offered, lines[0], (item, step, int(number[k])))
             if not buys[k] or not (has or backorder is not None):
-                if is_counted:
+                if is_wanted:
                     self.outcome.margin_unsold += margin
                     self.outcome.unsold_units += sum(u for _, u in lines)
                 continue
             order = Order(
                 key=(item, step, int(number[k])), lines=tuple(lines), city=int(city[k]), channel=c,
-                day=float(hour[k]) / 24, margin=margin, waits=list(lines),
+                day=float(hour[k]) / 24, margin=margin, waits=list(lines), customer=int(customer[k]),
             )  # fmt: skip
             if is_counted:
                 self.orders.append(order)
                 self.outcome.accepted += 1
-                self.outcome.dearer += float(sum((self._price[i] - 1) * shop.price[i] * u for i, u in lines))
+                self.outcome.dearer += float(sum((self._asked[i] - 1) * shop.price[i] * u for i, u in lines))
             if backorder is not None:
                 backorder.promised += lines[0][1]
                 order.promise, order.from_supply = backorder.expected + _PROMISE_OF_SUPPLY_DAYS, True
@@ -587,13 +712,34 @@ class World:
                 continue
             self._tell(order)
             told.append(order)
+            if self._is_sent_twice(order) and all(shown[c][i] - gone[i] >= u for i, u in lines):
+                soon = min(order.day + _AGAIN_DAYS, self.day + 1 / STEPS_A_DAY - 1e-6)
+                again = replace(
+                    order, key=(item, step, int(number[k]) + _AGAIN), day=soon, waits=list(lines),
+                    is_again=True,
+                )  # fmt: skip
+                for i, u in lines:
+                    gone[i] += u
+                if is_counted:
+                    self.orders.append(again)
+                self._tell(again)
+                told.append(again)
         for order in [o for o in self._held if o.channel not in out]:
             self._held.remove(order)
             self._tell(order)
             told.append(order)
         return told
 
+    def _is_sent_twice(self, order: Order) -> bool:
+        return any(
+            CHANNELS.index(e.channel) == order.channel
+            and self._is_on(e, order.day)
+            and self._luck.at(chance.AGAIN, n, *order.key) < e.share
+            for n, e in self._of(DuplicateOrders)
+        )
+
     def _tell(self, order: Order) -> None:
+        self._placed.append(order)
         self._seen.hourly[order.channel, min(int(self.day * 24), self._seen.hourly.shape[1] - 1)] += 1
         self._seen.last_told[order.channel] = max(self._seen.last_told[order.channel], order.day)
 
@@ -633,7 +779,8 @@ class World:
         self._unpaid = [(day, o) for day, o in self._unpaid if day > self.day]
         missed = [o for day, o in self._searched if day <= self.day]
         self._searched = [(day, o) for day, o in self._searched if day > self.day]
-        waiting, self.waiting = self.waiting, []
+        waiting = list(self.waiting)
+        self.waiting.clear()
         return [o for o in dict.fromkeys([*waiting, *missed]) if o.cancelled is None and o.waits] + paid
 
     # Deciding ---------------------------------------------------------------------------------------
@@ -716,6 +863,13 @@ class World:
 
     def _enqueue(self, parcel: Parcel) -> None:
         parcel.order.open += 1
+        parcel.since = self.day
+        parcel.is_forgotten = any(
+            self._is_on(e, self.day)
+            and parcel.node in self._chosen(n, 6, NODES, e.nodes)
+            and self._luck.at(chance.FORGOTTEN, n, *parcel.order.key, parcel.attempt) < e.share
+            for n, e in self._of(ForgottenOrders)
+        )
         queue = self.queues[parcel.node]
         at = len(queue)
         while at and queue[at - 1].departs > parcel.departs:
@@ -757,19 +911,22 @@ class World:
             per_step = declared[node] / STEPS_A_DAY * noise * self._work_share(node, self.day)
             self._budget[node] = min(self._budget[node] + per_step, per_step + 1.0)
             queue, done = self.queues[node], 0
-            while queue and self._budget[node] >= 1:
-                parcel = queue.pop(0)
+            for parcel in [p for p in queue if not p.is_forgotten]:
+                if self._budget[node] < 1:
+                    break
+                queue.remove(parcel)
                 self._budget[node] -= 1
                 done += 1
                 self._pick(parcel)
             self._seen.done[node, step] = done
-            self._seen.starved[node, step] = not queue
+            self._seen.starved[node, step] = all(p.is_forgotten for p in queue)
 
     def _pick(self, parcel: Parcel) -> None:
         """Send a parcel. Where its node does not find it, somebody looks for it for a day, and then the order wants it
         from elsewhere."""
         order, node, seen = parcel.order, parcel.node, self._seen
         order.open -= 1
+        self._stays.append((node, self.day - parcel.since))
         missing = [(i, u) for i, u in parcel.lines if self._true[i, node] < u]
         if missing:
             self.outcome.rejections += 1
@@ -800,17 +957,21 @@ class World:
         sent = seen.sent
         sent.lane.append(node * len(CARRIERS) + parcel.carrier)
         sent.shipped.append(shipped)
+        # Half-way, at a sorting centre; a parcel that goes astray is not seen there for as long.
+        astray = self._astray(parcel, shipped)
+        sent.scanned.append(np.inf if days is None else shipped + (days + astray) / 2)
         sent.delivered.append(np.inf if days is None else shipped + days)
         sent.p50.append(p50)
         sent.p95.append(p95)
         sent.due.append(order.promise)
+        sent.order.append(order)
 
     def _lose_patience(self) -> None:
         if round(self.day * STEPS_A_DAY) % STEPS_A_DAY:
             return
         for order in {id(p.order): p.order for queue in self.queues for p in queue}.values():
             self._judge(order)
-        for order in (*self.waiting, *(o for _, o in self._searched)):
+        for order in (*self.waiting, *(o for _, o in self._searched), *(o for _, o, _ in self._holds)):
             self._judge(order)
 
     def _judge(self, order: Order) -> None:
@@ -833,11 +994,11 @@ class World:
     def move(
         self, parcels: Sequence[Parcel], *, carrier: int | None = None, leave: int | None = None, late_now: Float64,
         delays: Float64, gain_min_minor: float,
-    ) -> int:  # fmt: skip
+    ) -> tuple[int, float]:  # fmt: skip
         """Send open parcels another way where that is worth it: with a carrier, or from anywhere but the node `leave`.
-        delays float64[N, carriers], days that lanes are believed to be slower. How many went."""
+        delays float64[N, carriers], days that lanes are believed to be slower. How many went, and what that costs."""
         if not parcels:
-            return 0
+            return 0, 0.0
         before = [(p.order.tried, p.order.waits) for p in parcels]
         for p in parcels:
             self.queues[p.node].remove(p)
@@ -859,12 +1020,13 @@ class World:
                 extra[n, 0] = sum(m.freight for m in made[n]) - p.freight
         loss = np.full(len(parcels), LATE_MINOR)
         worth = set(worth_moving(late_now, late_then, extra, loss, gain_min_minor=gain_min_minor).row.tolist())
-        moved = 0
+        moved, cost = 0, 0.0
         for n, p in enumerate(parcels):
             if n in worth or (made[n] and not self._has(p)):
                 for m in made[n]:
                     self._enqueue(m)
                 moved += 1
+                cost += float(extra[n, 0])
                 continue
             for m in made[n]:
                 for item, units in m.lines:
@@ -879,7 +1041,7 @@ class World:
             self._give_room(p, -1)
             self._enqueue(p)
         self.outcome.acted["moved"] += moved
-        return moved
+        return moved, cost
 
     def _has(self, p: Parcel) -> bool:
         return all(self.stock.available[i + 1, p.node + 1] >= u for i, u in p.lines)
@@ -907,7 +1069,7 @@ class World:
         """Somebody counts by tomorrow."""
         self._counts.append((self.day + 1.0, item, node))
         self.outcome.acted["counted"] += 1
-        self.outcome.actions += COUNT_MINOR
+        self._cost(COUNT_MINOR, self.day)
 
     def hold_back(self, channel: int, units: Int64) -> None:
         """int64[I] units that a channel does not show, besides its usual gate."""
@@ -930,17 +1092,81 @@ class World:
                      expected=due, expedited=True)
         )  # fmt: skip
         self.outcome.acted["expedited units"] += units
-        self.outcome.actions += EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item])
+        self._cost(EXPEDITED_ORDER_MINOR + units * EXPEDITED_SHARE * float(self.shop.cost[item]), due)
+
+    def _cost(self, minor: float, day: float) -> None:
+        """Of an action that helps from a day on; what helps after the counted days is for orders that do not count
+        either."""
+        if day < WARM_UP_DAYS + self.scenario.days:
+            self.outcome.actions += minor
 
     def expect(self, purchase: Purchase, day: float) -> None:
         """Promise from a purchase only as it is believed to come."""
         purchase.expected = day
 
+    def hold(self, order: Order) -> None:
+        """Nothing of an order leaves for a day, and its customer is asked whether it was meant."""
+        parcels = [p for queue in self.queues for p in queue if p.order is order]
+        if not parcels:
+            return
+        for parcel in parcels:
+            self.queues[parcel.node].remove(parcel)
+        self._holds.append((self.day + _HELD_DAYS, order, parcels))
+        self.outcome.acted["held"] += 1
+
+    def _let_go(self) -> None:
+        """Orders that were held for a day go on; those whose customers said that they did not mean them do not."""
+        over = [h for h in self._holds if h[0] <= self.day]
+        self._holds = [h for h in self._holds if h[0] > self.day]
+        for _, order, parcels in over:
+            for parcel in parcels:
+                if order.cancelled is not None:
+                    self._give_back(parcel)
+                    continue
+                order.open -= 1
+                self._enqueue(parcel)
+            if order.is_again and self._luck.at(chance.ANSWER, *order.key) < _ANSWER_SHARE:
+                self._cancel(order, "not_meant")
+
+    def close(self, items: npt.NDArray[np.bool_]) -> None:
+        """bool[I], items whose listings are closed: nobody can buy them."""
+        self.outcome.acted["closed"] += int((items & ~self._closed).sum())
+        self._closed[:] = items
+
+    def substitute(self, order: Order) -> bool:
+        """Offer a customer who waits for one item another one of its kind, at the price of the first. Whether it is
+        taken."""
+        if len(order.waits) != 1 or order.parcels or order.open or order.was_offered:
+            return False
+        (item, units), shop = order.waits[0], self.shop
+        stock = np.maximum(self.stock.available[1:, 1:], 0).sum(axis=1)
+        fits = (shop.department == shop.department[item]) & (stock > 5 * units) & (np.arange(shop.items) != item)
+        order.was_offered = True
+        if not fits.any() or self._luck.at(chance.SUBSTITUTE, *order.key) >= _SUBSTITUTE_SHARE:
+            return False
+        other = int(np.where(fits, np.abs(np.log(shop.price / shop.price[item])), np.inf).argmin())
+        order.waits = [(other, units)]
+        self._cost(units * float(shop.cost[other] - shop.cost[item]), order.day)
+        self.outcome.acted["substituted"] += 1
+        return True
+
+    def tell(self, order: Order, day: float) -> None:
+        """Tell a customer a later day, once, and before the first one."""
+        if not order.told and self.day <= order.promise:
+            order.told = day
+            self.outcome.acted["told"] += 1
+
     # The end ----------------------------------------------------------------------------------------
 
     def _reckon(self) -> Outcome:
         out = self.outcome
+        out.actions += self._left_over()
         for order in self.orders:
+            if order.is_again:
+                if order.parcels:
+                    out.unwanted += 1
+                    out.failures += order.freight + RETURN_MINOR * order.parcels
+                continue
             if order.cancelled == "unpaid":
                 out.unpaid += 1
                 continue
@@ -959,8 +1185,18 @@ class World:
                 out.failures += float(sum(self.shop.cost[i] * u for i, u in order.lines))
             if order.open or order.waits or order.came > order.promise:
                 out.late += 1
+                out.untold += order.told == 0.0
                 out.failures += LATE_MINOR
         return out
+
+    def _left_over(self) -> float:
+        """What is lost by units that were bought in a hurry and lie beyond the usual stock in the end."""
+        hurried = np.zeros(self.shop.items)
+        for p in self.purchases:
+            if p.expedited:
+                hurried[p.item] += p.units.sum()
+        beyond = np.maximum((self._true - self._target).sum(axis=1), 0)
+        return float((np.minimum(beyond, hurried) * self.shop.cost).sum() * LEFT_SHARE)
 
 
 COUNT_MINOR: Final = 100.0
@@ -968,3 +1204,5 @@ EXPEDITED_DAYS: Final = 2.0
 EXPEDITED_ORDER_MINOR: Final = 1_000.0
 EXPEDITED_SHARE: Final = 0.15
 """Of the cost of a unit, beyond it."""
+LEFT_SHARE: Final = 0.25
+"""Of the cost of a unit that was bought in a hurry and is left over beyond the usual stock: it is sold off for less."""

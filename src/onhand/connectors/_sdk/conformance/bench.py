@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from onhand.connectors._sdk.interface import Sender
-from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Parcel, Write
+from onhand.connectors._sdk.values import ChannelOrder, Fulfilment, Parcel, PriceWrite, Write
 from onhand.wire import Folders, Request
 
 
@@ -38,11 +38,13 @@ class Bench:
     page                   so many orders and listings are on one page; 0: all are on one
     excused                cases that this kind of channel cannot stand, and why: {name: reason}
     signed_by              the credential that signs messages
+    currency               of its prices
     """
 
     page: int = 0
     excused: ClassVar[Mapping[str, str]] = {}
     signed_by: ClassVar[str] = "webhook_secret"
+    currency: ClassVar[str] = "EUR"
 
     def __init__(self, settings: Mapping[str, Any], credentials: Mapping[str, str]) -> None:
         self.settings, self.credentials = settings, credentials
@@ -164,6 +166,10 @@ class Bench:
         """The number that a listing shows."""
         raise NotOnBench("numbers")
 
+    def asked(self, external_id: str) -> int:
+        """What a listing costs there, in minor units, as long as nothing is cheaper for a while."""
+        raise NotOnBench("prices")
+
     def is_cancelled(self, order_id: str) -> bool:
         """Whether the order is."""
         raise NotOnBench("cancelled orders")
@@ -181,6 +187,10 @@ class Bench:
     def write(self, external_id: str, quantity: int, *, key: str, expected: int | None = None) -> Write:
         """A write as publication would ask for it."""
         return Write(external_id=external_id, quantity=quantity, key=key, expected=expected)
+
+    def price_write(self, external_id: str, price_minor: int, *, key: str) -> PriceWrite:
+        """A price as publication would ask for it."""
+        return PriceWrite(external_id=external_id, price_minor=price_minor, currency=self.currency, key=key)
 
     def parcel(self, order: ChannelOrder, *, tracking: str, key: str) -> Parcel:
         """Everything of an order leaves in one parcel."""

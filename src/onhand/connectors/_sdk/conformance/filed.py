@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol, Self, cast
 
 import msgspec
 
-from onhand.connectors._sdk.interface import Connection, Connector, Counter, Shipper
+from onhand.connectors._sdk.interface import Connection, Connector, Counter, Pricing, Shipper
 from onhand.connectors._sdk.memory import MemoryLimiter, MemoryNotes, MemoryTokens
-from onhand.connectors._sdk.values import Fulfilment, Page, Write
+from onhand.connectors._sdk.values import Fulfilment, Page, PriceWrite, Write
 from onhand.wire import Answer, Doors, Guard, NotReachable, Request
 
 _PAGES_MAX: Final = 1_000
@@ -108,6 +108,9 @@ def _lines(text: str) -> list[str]:
 async def _called(one: Connector, connection: Connection, call: str, given: Mapping[str, Any]) -> object:
     if call == "stock.push":
         return await one.push_stock(connection, msgspec.convert(given["writes"], list[Write]))
+    if call == "prices.push":
+        prices = msgspec.convert(given["writes"], list[PriceWrite])
+        return await cast("Pricing", one).push_prices(connection, prices)
     if call == "shipping.push":
         wanted = msgspec.convert(given["fulfilment"], Fulfilment)
         return await cast("Shipper", one).push_fulfilment(connection, wanted)

@@ -23,12 +23,13 @@ from onhand.connectors._sdk.interface import (
     NotGenuine,
     Partial,
     PaymentProvider,
+    Pricing,
     Refused,
     Sender,
     Unavailable,
 )
 from onhand.connectors._sdk.memory import MemoryTokens
-from onhand.connectors._sdk.values import Charge, Less, Paid, Parcel, Write
+from onhand.connectors._sdk.values import Charge, Less, Paid, Parcel, PriceWrite, Write
 from onhand.wire import Answer, NotReachable, Request
 
 # Of signing: another one each time, or who we are.
@@ -136,6 +137,13 @@ async def _called(connector: Connector, connection: Connection, fixture: Fixture
             return await connector.pull_listings(connection, given.get("at"))
         case "stock.push":
             return await connector.push_stock(connection, msgspec.convert(given["writes"], list[Write]))
+        case "prices.push":
+            writes = msgspec.convert(given["writes"], list[PriceWrite])
+            return await cast("Pricing", connector).push_prices(connection, writes)
+        case "prices.pull":
+            return await cast("Pricing", connector).pull_prices(connection, given.get("at"))
+        case "prices.currency":
+            return await cast("Pricing", connector).get_currency(connection)
         case "orders.cancel":
             return await connector.cancel_order(connection, given["id"], reason=given["reason"], key=given["key"])
         case "orders.cancel_lines":

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
+from onhand.autopilot.model import Target
+from onhand.autopilot.store import stake_of
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Nothing, Place
-from onhand.flows.playbooks.targets import affected_orders
+from onhand.flows.playbooks.targets import affected_orders, count_orders
 from onhand.flows.sourcer import Sourcer, tried
 from onhand.incidents.playbooks.model import LimitIn
 from onhand.network.compiled import Network
@@ -16,6 +18,9 @@ from onhand.orders.states import ORDER_STEPS, allowed, settle
 from onhand.orders.store import Plan, lock_orders
 
 R = TypeVar("R")
+# A carrier tells of a delivery within a day; what has no promise should have come in two weeks.
+_TOLD_AFTER: Final = timedelta(days=1)
+_NO_PROMISE: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,52 @@ def next_orders(
     if not fit:
         return Nothing("none of the orders that it touches admits it any more", cursor)
     return Batch(orders=fit, cursor=cursor, others=len(ids) - len(mine))
+
+
+def orders_apart(
+    at: At[Any], rows: Sequence[R], order: Callable[[R], Order], statuses: tuple[str, ...], cost: Callable[[R], int]
+) -> tuple[list[R], tuple[Target, ...], tuple[Target, ...]]:
+    """(those that are acted on, what is judged of them, and of those that are left undone to compare with). What was
+    promised for a day that is over is late whatever is done: it is acted on, and says nothing.
+
+    statuses  as of next_orders; cost: minor units that acting on one costs
+    """
+    if not at.judges:
+        return list(rows), (), ()
+    told = [row for row in rows if (day := order(row).deliver_by) is None or day > at.now]
+    _, held = at.apart(told, lambda row: _order_key(order(row)))
+    left = {id(row) for row in held}
+    stake = stake_of_order(at, statuses)
+    targets = {
+        id(row): order_target(at, order(row), stake_minor=stake, promised=order(row).deliver_by, cost_minor=cost(row))
+        for row in told
+    }  # fmt: skip
+    return (
+        [row for row in rows if id(row) not in left],
+        tuple(targets[id(row)] for row in told if id(row) not in left),
+        tuple(targets[id(row)] for row in held),
+    )
+
+
+def order_target(
+    at: At[Any], order: Order, *, stake_minor: int, promised: datetime | None, cost_minor: int = 0
+) -> Target:
+    """What is judged of an order: whether it came by a day, some time after that."""
+    judge_at = at.now + _NO_PROMISE if promised is None else max(promised, at.now) + _TOLD_AFTER
+    basis = {"promised": None if promised is None else promised.isoformat()}
+    return at.target(
+        _order_key(order), stake_minor=stake_minor, judge_at=judge_at, basis=basis, cost_minor=cost_minor
+    )  # fmt: skip
+
+
+def stake_of_order(at: At[Any], statuses: tuple[str, ...]) -> int:
+    """Minor units at stake of each order that the incident touches; in all parts of the step as in its first one."""
+    stake = stake_of(at.conn, at.reference)
+    return at.stake(count_orders(at.conn, at.case, statuses)) if stake is None else stake
+
+
+def _order_key(order: Order) -> tuple[str, str]:
+    return "order", order.order_id
 
 
 def locked(at: Place, ids: Iterable[str]) -> list[Order]:

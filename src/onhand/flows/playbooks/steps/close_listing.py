@@ -18,7 +18,9 @@ class CloseListing:
     def mean(self, at: At[CloseListingIn]) -> Meant | Nothing:
         named = listings_of(at.conn, at.case)
         mine = at.claim("listing", [joined(key) for key in named])
-        found = channels.lock_statuses(at.conn, [key for key in named if joined(key) in mine])
+        free = at.unowned([("listing", *key) for key in named])
+        named = [key for key in named if joined(key) in mine and ("listing", *key) in free]
+        found = channels.lock_statuses(at.conn, named)
         open_ = [(channel, sku) for channel, sku, status in found if status == "active"]
         if not open_:
             return Nothing("no listing that it touches is active")
@@ -29,7 +31,10 @@ class CloseListing:
             undo = {"listings": [[*key, "active", _PAUSED] for key in open_]}
             return Did(result={"listings": len(open_)}, undo=undo)
 
-        return Meant(key=("listing", *open_[0]), direction=-1, do=do, says={"listings": [joined(k) for k in open_]})
+        keys = [("listing", *key) for key in open_]
+        return Meant(
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, says={"listings": [joined(k) for k in open_]}
+        )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = {(channel, sku): (was, new) for channel, sku, was, new in undo["listings"]}

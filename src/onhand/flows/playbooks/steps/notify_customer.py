@@ -23,12 +23,16 @@ class NotifyCustomer:
         if isinstance(found, Nothing):
             return found
         rows, cursor = found
+        if at.step.cost_minor and at.left.money_minor is not None:
+            rows = rows[: at.left.money_minor // at.step.cost_minor]
+            if not rows:
+                return Nothing("its limit of money is reached")
 
         def do() -> Did:
             step = at.step
             template = {
                 "subject": step.subject, "text": step.text, "about": step.about, "from": step.quiet.from_,
-                "until": step.quiet.until,
+                "until": step.quiet.until, "cost_minor": step.cost_minor,
             }  # fmt: skip
             words = hashlib.sha256(f"{step.subject}\0{step.text}".encode()).hexdigest()[:24]
             values = {
@@ -39,10 +43,12 @@ class NotifyCustomer:
             ids = [message for (message,) in at.conn.execute(SQL["write_messages"], values)]
             return Did(
                 result={"messages": len(ids), "without": len(rows) - len(ids)},
-                undo={"messages": ids} if ids else None, orders=len(ids), cursor=cursor,
+                undo={"messages": ids} if ids else None, cost_minor=step.cost_minor * len(ids), orders=len(ids),
+                cursor=cursor,
             )  # fmt: skip
 
-        return Meant(key=("order", rows[0][0]), direction=1, do=do, orders=len(rows))
+        cost = at.step.cost_minor * len(rows)
+        return Meant(key=("order", rows[0][0]), direction=1, do=do, orders=len(rows), money_minor=cost)
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         row = at.conn.execute(SQL["drop_messages"], {"ids": undo["messages"]}).fetchone()

@@ -5,6 +5,31 @@ SELECT i.item_id, k.node_id, coalesce(greatest(i.price_minor - coalesce(i.unit_c
         WHERE p.item_id = k.item_id AND p.node_id <> k.node_id)
 FROM unnest(%(items)s::int[], %(nodes)s::int[]) AS k (item_id, node_id) JOIN item i USING (item_id);
 
+-- name: trade_of_positions
+-- What a unit earns, what is free at other nodes, and what was served from there a day: allocated, or sold over the
+-- counter.
+SELECT i.sku, n.code,
+       coalesce(greatest(i.price_minor - i.unit_cost_minor, 0), i.price_minor * %(rate)s, 0)::float8,
+       (SELECT coalesce(sum(greatest(p.on_hand - p.unavailable - p.allocated, 0)), 0)::int FROM stock_position p
+        WHERE p.item_id = i.item_id AND p.node_id <> n.node_id),
+       (SELECT coalesce(sum(e.quantity), 0)::float8 / %(days)s FROM ledger_entry e
+        WHERE e.item_id = i.item_id AND e.node_id = n.node_id AND e.recorded_at > %(since)s
+          AND (e.kind = 'allocate' OR e.kind = 'adjustment' AND e.reason = 'sale' AND e.d_on_hand < 0))
+FROM unnest(%(skus)s::text[], %(nodes)s::text[]) AS k (sku, node) JOIN item i USING (sku) JOIN node n ON n.code = k.node;
+
+-- name: unavailable_since
+-- Units that became unavailable at positions since a run first set some aside there, or available again, by others. What
+-- a count finds missing is left out: it says nothing of whose they are.
+SELECT k.sku, k.node, coalesce(sum(e.d_unavailable), 0)::int
+FROM unnest(%(skus)s::text[], %(nodes)s::text[]) AS k (sku, node) JOIN item i USING (sku) JOIN node n ON n.code = k.node
+JOIN LATERAL (
+    SELECT min(version) AS first FROM ledger_entry
+    WHERE item_id = i.item_id AND node_id = n.node_id AND reference = %(reference)s AND reason = %(reason)s
+) AS ours ON true
+JOIN ledger_entry e ON e.item_id = i.item_id AND e.node_id = n.node_id AND e.version > ours.first
+WHERE e.kind <> 'count' AND e.reference IS DISTINCT FROM %(reference)s
+GROUP BY k.sku, k.node;
+
 -- name: promise
 -- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
 WITH new AS (
@@ -19,24 +44,45 @@ INSERT INTO new_promise (order_id, promise_no, run_id, deliver_by, was, at)
 SELECT order_id, promise_no, %(run_id)s, deliver_by, was, %(now)s FROM new
 RETURNING order_id::text, promise_no;
 
+-- name: promised_for_incident
+-- As far as nothing else has changed what is promised since: then it is a promise like any other.
+SELECT p.order_id::text, (
+    SELECT f.was FROM new_promise f JOIN run r USING (run_id)
+    WHERE f.order_id = p.order_id AND r.subject = %(incident_id)s::uuid ORDER BY f.promise_no LIMIT 1)
+FROM new_promise p JOIN run r USING (run_id) JOIN orders o USING (order_id)
+WHERE p.order_id = ANY (%(ids)s::uuid[]) AND r.subject = %(incident_id)s::uuid AND p.withdrawn_at IS NULL
+  AND p.deliver_by = o.deliver_by;
+
 -- name: withdraw
 UPDATE new_promise p SET withdrawn_at = %(now)s
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
 WHERE (p.order_id, p.promise_no) = (t.order_id, t.promise_no) AND p.withdrawn_at IS NULL;
 
--- name: write_messages
--- Once for the same words about the same order and promise, whatever run says them. Who has no address, was erased or
--- does not want them gets none.
-INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
-SELECT %(words)s || '/' || t.order_id || '/' || coalesce(t.promise_no::text, ''), %(run_id)s, %(step_no)s, t.order_id,
-    t.promise_no, %(template)s::jsonb, %(now)s
+-- name: stand_again
+-- What these took the place of is promised again.
+UPDATE new_promise p SET withdrawn_at = NULL
 FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+JOIN new_promise mine USING (order_id, promise_no) JOIN orders o USING (order_id)
+WHERE p.order_id = t.order_id AND p.promise_no < t.promise_no AND p.withdrawn_at = mine.at
+  AND p.deliver_by = o.deliver_by;
+
+-- name: write_messages
+-- Once for the same words about the same order and day, whatever run says them; what was not sent yet of a promise that
+-- was withdrawn tells of the new one. Who has no address, was erased or does not want them gets none.
+INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
+SELECT %(words)s || '/' || t.order_id || '/'
+       || coalesce(to_char(p.deliver_by AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), ''),
+    %(run_id)s, %(step_no)s, t.order_id, t.promise_no, %(template)s::jsonb, %(now)s
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+LEFT JOIN new_promise p USING (order_id, promise_no)
 JOIN orders o USING (order_id)
 JOIN customer c USING (customer_id)
 WHERE c.email IS NOT NULL AND c.erased_at IS NULL
   AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
 ORDER BY t.order_id
-ON CONFLICT (key) WHERE status <> 'dropped' DO NOTHING
+ON CONFLICT (key) WHERE status <> 'dropped' DO UPDATE
+SET promise_no = excluded.promise_no, run_id = excluded.run_id, step_no = excluded.step_no
+WHERE customer_message.status = 'due' AND customer_message.promise_no <> excluded.promise_no
 RETURNING message_id;
 
 -- name: drop_messages
@@ -106,7 +152,7 @@ SELECT DISTINCT inbound_id::text FROM lines;
 DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;
 
 -- name: inbound_lines
-SELECT i.reference, coalesce(i.supplier, ''), count(*), min(l.expected_at)
+SELECT i.reference, coalesce(i.supplier, ''), l.item_id, i.node_id
 FROM inbound i JOIN inbound_line l USING (inbound_id)
 WHERE i.reference = ANY (%(references)s::text[]) AND i.closed_at IS NULL AND l.received < l.quantity
-GROUP BY i.reference, i.supplier ORDER BY i.reference;
+ORDER BY i.reference, l.item_id;

@@ -6,7 +6,8 @@ from typing import Any
 import onhand.channels.store as channels
 import onhand.network.store as network
 from onhand.base.fields import INT4_MAX
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.judged import sales_targets
 from onhand.flows.playbooks.steps.shrink_listing import keep
 from onhand.flows.playbooks.targets import channels_of
 from onhand.incidents.playbooks.facts import number
@@ -18,29 +19,41 @@ _FIELDS = ("floor", "cap")
 class RaiseGate:
     """See RaiseGateIn."""
 
-    def mean(self, at: At[RaiseGateIn]) -> Meant | Nothing:
+    def mean(self, at: At[RaiseGateIn]) -> Meant | HeldOut | Nothing:
         units = int(number(at.step.units, at.known))
         if units < 1:
             return Nothing("by less than a unit")
-        mine = at.claim("gate", channels_of(at.case))
+        named = channels_of(at.case)
+        free = at.unowned([("channel", code) for code in named])
+        mine = at.claim("gate", [code for code in named if ("channel", code) in free])
+        targets = sales_targets(at, [("channel", code) for code in sorted(mine)], of=len(mine)) if at.judges else {}
         network.lock_network(at.conn)
         rules = channels.lock_rules(at.conn, mine)
         if not rules:
             return Nothing("it touches no channel")
+        codes, left_undone = at.apart(sorted(rules), lambda code: ("channel", code))
+        held_out = tuple(targets["channel", code] for code in left_undone)
+        if not codes:
+            return HeldOut(targets=held_out)
 
         def do() -> Did:
             undo: list[list[Any]] = []
-            for code, rule in sorted(rules.items()):
+            for code in codes:
+                rule = rules[code]
                 was = {name: rule.gate[name] for name in _FIELDS if name in rule.gate}
                 floor = min(INT4_MAX, _least(rule.gate) + units)
                 rule.gate["floor"] = floor
                 if rule.gate.get("cap") is not None:
                     rule.gate["cap"] = max(rule.gate["cap"], floor)
                 undo.append([code, was, {name: rule.gate[name] for name in _FIELDS if name in rule.gate}])
-            keep(at, rules, set(rules))
-            return Did(result={"channels": sorted(rules), "units": units}, undo={"gates": undo})
+            keep(at, rules, set(codes))
+            return Did(result={"channels": codes, "units": units}, undo={"gates": undo})
 
-        return Meant(key=("channel", min(rules)), direction=1, do=do, units=units)
+        return Meant(
+            key=("channel", codes[0]), also=tuple(("channel", code) for code in codes[1:]), direction=1, do=do,
+            units=units, held_out=held_out,
+            targets=tuple(targets["channel", code] for code in codes) if targets else (),
+        )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         network.lock_network(at.conn)

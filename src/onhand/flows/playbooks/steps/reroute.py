@@ -5,8 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from onhand.flows.change_orders import Change, write_changes
-from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Batch, Before, holdings, locked, next_orders, placed_as_before, within
+from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.batch import (
+    Batch,
+    Before,
+    holdings,
+    locked,
+    next_orders,
+    orders_apart,
+    placed_as_before,
+    within,
+)
 from onhand.flows.playbooks.targets import UNRELEASED, nodes_of
 from onhand.flows.sourcer import Sourcer, tried
 from onhand.incidents.playbooks.model import RerouteIn
@@ -21,7 +30,7 @@ BECAUSE = "an incident"
 class Reroute:
     """See RerouteIn."""
 
-    def mean(self, at: At[RerouteIn]) -> Meant | Nothing:
+    def mean(self, at: At[RerouteIn]) -> Meant | HeldOut | Nothing:
         stays = at.step.exclude == "nothing"
         batch = next_orders(at, UNRELEASED, "reroute", at_once=1 if stays else ORDERS_AT_ONCE)
         if isinstance(batch, Nothing):
@@ -31,22 +40,26 @@ class Reroute:
         changes = within(changes, at.left, cost=_extra, units=_units)
         if not changes:
             return Nothing("none of the orders that it touches is better served otherwise", batch.cursor)
+        changes, targets, held_out = orders_apart(at, changes, lambda c: c.before, UNRELEASED, _extra)
+        if not changes:
+            return HeldOut(targets=held_out, cursor=batch.cursor)
         cost = sum(map(_extra, changes))
         units = sum(map(_units, changes))
+        stayed = len(batch.orders) - len(changes) - len(held_out)
 
         def do() -> Did:
             undo = {"orders": [[c.after.order_id, [f.number for f in _new(c)], Before.of(c.before)] for c in changes]}
             written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
             return Did(
                 result={
-                    "rerouted": len(changes), "stayed": len(batch.orders) - len(changes), "of_other_runs": batch.others,
+                    "rerouted": len(changes), "stayed": stayed, "of_other_runs": batch.others,
                 },
                 undo=undo, cost_minor=cost, orders=len(changes), units=units, cursor=batch.cursor, written=written,
             )  # fmt: skip
 
         return Meant(
             key=("order", changes[0].before.order_id), direction=-1, do=do, orders=len(changes), units=units,
-            money_minor=max(cost, 0),
+            money_minor=max(cost, 0), targets=targets, held_out=held_out,
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
@@ -79,7 +92,7 @@ class Reroute:
 
 
 def _moved(at: At[RerouteIn], batch: Batch, nodes: Collection[int]) -> list[Change]:
-    withdrawn = [(o, _without(o, nodes)) for o in batch.orders]
+    withdrawn = [(o, _without(o, nodes, at.case.kind)) for o in batch.orders]
     withdrawn = [(before, order) for before, order in withdrawn if order is not before]
     if not withdrawn:
         return []
@@ -100,7 +113,7 @@ def _moved_if_better(at: At[RerouteIn], before: Order) -> list[Change]:
     order = before
     for f in before.live:
         if f.status == "allocated":
-            order = withdraw(order, f, f.left, reason="rerouted")
+            order = withdraw(order, f, f.left, reason=at.case.kind)
     sourcer = Sourcer(at.state, at.conn, [order])
     sourcer.give_back([before])
     waits = [w for w in order.waiting if w.queue == "to_source"]
@@ -109,10 +122,10 @@ def _moved_if_better(at: At[RerouteIn], before: Order) -> list[Change]:
     return [_change(before, sourced.order, sourced.plans)] if is_better else []
 
 
-def _without(order: Order, nodes: Collection[int]) -> Order:
+def _without(order: Order, nodes: Collection[int], reason: str) -> Order:
     for f in order.live:
         if f.node_id in nodes and f.status == "allocated":
-            order = withdraw(order, f, f.left, reason="rerouted")
+            order = withdraw(order, f, f.left, reason=reason)
     return order
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import onhand.channels.store as channels
 import onhand.network.store as network
 from onhand.db.outbox import write_event
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.judged import sales_targets
 from onhand.flows.playbooks.targets import joined, listings_of
 from onhand.incidents.playbooks.facts import number
 from onhand.incidents.playbooks.model import ShrinkListingIn
@@ -15,11 +16,13 @@ from onhand.incidents.playbooks.model import ShrinkListingIn
 class ShrinkListing:
     """See ShrinkListingIn."""
 
-    def mean(self, at: At[ShrinkListingIn]) -> Meant | Nothing:
+    def mean(self, at: At[ShrinkListingIn]) -> Meant | HeldOut | Nothing:
         units = max(0, int(number(at.step.units, at.known)))
         named = listings_of(at.conn, at.case)
         mine = at.claim("listing", [joined(key) for key in named])
-        named = [key for key in named if joined(key) in mine]
+        free = at.unowned([("listing", *key) for key in named])
+        named = [key for key in named if joined(key) in mine and ("listing", *key) in free]
+        targets = sales_targets(at, [("listing", *key) for key in named], of=len(named)) if at.judges else {}
         network.lock_network(at.conn)
         rules = channels.lock_rules(at.conn, {channel for channel, _ in named})
         wide = [
@@ -29,6 +32,11 @@ class ShrinkListing:
         ]
         if not wide:
             return Nothing("no listing that it touches shows more")
+        wide, left_undone = at.apart(wide, lambda row: ("listing", *row[:2]))
+        held_out = tuple(targets["listing", *row[:2]] for row in left_undone)
+        if not wide:
+            return HeldOut(targets=held_out)
+        keys = [("listing", *row[:2]) for row in wide]
 
         def do() -> Did:
             for channel, sku, _ in wide:
@@ -38,8 +46,9 @@ class ShrinkListing:
             return Did(result={"listings": len(wide), "units": units}, undo=undo)
 
         return Meant(
-            key=("listing", wide[0][0], wide[0][1]), direction=-1, do=do, units=units,
-            says={"listings": [joined(row[:2]) for row in wide]},
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, units=units,
+            says={"listings": [joined(row[:2]) for row in wide]}, held_out=held_out,
+            targets=tuple(targets[key] for key in keys) if targets else (),
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:

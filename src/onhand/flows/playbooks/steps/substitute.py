@@ -7,8 +7,8 @@ from typing import Any
 from onhand.db import queries
 from onhand.errors import Conflict
 from onhand.flows.change_orders import Change, write_changes
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, uncancelled, within
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.steps.batch import Before, locked, next_orders, orders_apart, uncancelled, within
 from onhand.flows.playbooks.targets import WAITING, skus_of
 from onhand.flows.sourcer import Sourcer
 from onhand.incidents.playbooks.model import SubstituteIn
@@ -23,7 +23,7 @@ _LINE_ID_MAX = 128
 class Substitute:
     """See SubstituteIn."""
 
-    def mean(self, at: At[SubstituteIn]) -> Meant | Nothing:
+    def mean(self, at: At[SubstituteIn]) -> Meant | HeldOut | Nothing:
         values = {"skus": skus_of(at.case), "attribute": at.step.instead.partition(".")[2]}
         instead = {item: (other, sku, extra) for item, other, sku, extra in at.conn.execute(SQL["substitutes"], values)}
         if not instead:
@@ -40,18 +40,21 @@ class Substitute:
         ]
         trials = within(trials, at.left, cost=lambda t: t[3], units=lambda t: sum(n for *_, n in t[2]))
         sourcer = Sourcer(at.state, at.conn, [trial for _, trial, _, _ in trials])
-        changes: list[Change] = []
-        rows: list[list[Any]] = []
-        cost = 0
+        found: list[tuple[Change, list[Any], int]] = []
         for before, trial, lines, extra in trials:
             waits = [w for w in trial.waiting if w.queue == "to_source"]
             sourced = sourcer.place(trial, waits, because="a substitute", insist=True)
             if sourced.found and not any(w.queue == "to_source" for w in sourced.order.waiting):
-                changes.append(Change(before=before, after=sourced.order, command="extend", plans=sourced.plans))
-                rows.append([before.order_id, lines, Before.of(before)])
-                cost += extra
-        if not changes:
+                change = Change(before=before, after=sourced.order, command="extend", plans=sourced.plans)
+                found.append((change, [before.order_id, lines, Before.of(before)], extra))
+        if not found:
             return Nothing("no order that waits is better served by another item", batch.cursor)
+        found, targets, held_out = orders_apart(at, found, lambda f: f[0].before, (WAITING,), lambda f: f[2])
+        if not found:
+            return HeldOut(targets=held_out, cursor=batch.cursor)
+        changes = [change for change, _, _ in found]
+        rows = [row for _, row, _ in found]
+        cost = sum(extra for *_, extra in found)
         units = sum(n for _, lines, _ in rows for _, _, n in lines)
 
         def do() -> Did:
@@ -63,7 +66,7 @@ class Substitute:
 
         return Meant(
             key=("order", rows[0][0]), direction=-1, do=do, orders=len(changes), units=units,
-            money_minor=max(cost, 0),
+            money_minor=max(cost, 0), targets=targets, held_out=held_out,
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
@@ -79,7 +82,11 @@ class Substitute:
             after = replace(after, deliver_by=before.deliver_by)
             changes.append(Change(before=order, after=after, command="extend"))
         written = write_changes(at.conn, changes, by=at.by, origin=at.state.db.origin)
-        return Undone(result={"as_before": len(changes), "left": len(rows) - len(changes)}, written=written)
+        stay = sorted(rows.keys() - {change.after.order_id for change in changes})
+        result: dict[str, Any] = {"as_before": len(changes), "left": len(stay)}
+        if stay:
+            result["orders_left"] = stay
+        return Undone(result=result, written=written)
 
 
 def _exchanged(

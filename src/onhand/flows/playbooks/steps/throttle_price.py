@@ -1,12 +1,14 @@
 """Raise the price of scarce items so that what there is lasts, step by step, and ask the old price again afterwards."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import onhand.catalog.store as catalog
 from onhand.db import queries
 from onhand.db.outbox import write_event
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.autopilot.measures import MARGIN_RATE
+from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import skus_of
 from onhand.incidents.playbooks.facts import number
 from onhand.incidents.playbooks.model import ThrottlePriceIn, duration
@@ -18,11 +20,13 @@ SQL = queries(__file__)
 class ThrottlePrice:
     """See ThrottlePriceIn."""
 
-    def mean(self, at: At[ThrottlePriceIn]) -> Meant | Nothing:
+    def mean(self, at: At[ThrottlePriceIn]) -> Meant | HeldOut | Nothing:
         step = at.step
         days, rate = number(step.days, at.known), number(step.rate_per_day, at.known)
-        again = duration(step.again) if step.again is not None and at.run.part_no < step.times else None
-        mine = at.claim("price", skus_of(at.case))
+        again = duration(step.again) if step.again is not None and _taken(at) + 1 < step.times else None
+        named = skus_of(at.case)
+        free = at.unowned([("item", sku) for sku in named])
+        mine = at.claim("price", [sku for sku in named if ("item", sku) in free])
         prices = catalog.lock_prices(at.conn, mine)
         items = {p.item_id for p in prices}
         stock = dict(at.conn.execute(SQL["free_units"], {"items": sorted(items)}).fetchall())
@@ -38,18 +42,35 @@ class ThrottlePrice:
                 if new != p.price_minor:
                     asked[p.sku] = (p.price_minor, new)
         if not asked:
-            return Nothing("no price is better than the one that is asked", None if again is None else "again")
+            cursor = None if again is None else str(_taken(at) + 1)
+            return Nothing("no price is better than the one that is asked", cursor, again)
+        targets = {
+            p.sku: at.target(
+                ("item", p.sku), stake_minor=at.stake(len(asked)), judge_at=at.now + timedelta(days=max(days, 1)),
+                basis={"expected_minor": rate * days * _margin(p.price_minor, p.unit_cost_minor)},
+            )
+            for p in prices if p.sku in asked
+        }  # fmt: skip
+        skus, left_undone = at.apart(sorted(asked), lambda sku: ("item", sku))
+        held_out = tuple(targets[sku] for sku in left_undone)
+        cursor = None if again is None else str(_taken(at) + 1)
+        if not skus:
+            return HeldOut(targets=held_out, cursor=cursor, again_in=again)
+        asked = {sku: asked[sku] for sku in skus}
 
         def do() -> Did:
             _ask(at, {p.sku: (p.item_id, asked[p.sku][1]) for p in prices if p.sku in asked})
             undo = {"prices": [[sku, was, new] for sku, (was, new) in sorted(asked.items())]}
             return Did(
                 result={"prices": {sku: new for sku, (_, new) in asked.items()}}, undo=undo,
-                cursor=None if again is None else "again", again_in=again,
+                cursor=cursor, again_in=again,
             )  # fmt: skip
 
         says = {"prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()}}
-        return Meant(key=("item", min(asked)), direction=1, do=do, says=says)
+        return Meant(
+            key=("item", skus[0]), also=tuple(("item", sku) for sku in skus[1:]), direction=1, do=do, says=says,
+            held_out=held_out, targets=tuple(targets[sku] for sku in skus),
+        )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         rows = {sku: (was, new) for sku, was, new in undo["prices"]}
@@ -69,6 +90,16 @@ def _ask(at: Place, prices: Mapping[str, tuple[int, int]]) -> None:
     for sku, (_, price) in sorted(prices.items()):
         told = {"sku": sku, "price_minor": price, "run_id": at.run.run_id, "incident_id": at.case.incident_id}
         write_event(at.conn, "price.throttled", sku, told, actor=at.by, origin=at.state.db.origin)
+
+
+def _taken(at: At[ThrottlePriceIn]) -> int:
+    """How often the step was taken before, whether there was something to do or not."""
+    return int(at.run.cursor or 0)
+
+
+def _margin(price_minor: int | None, cost_minor: int | None) -> float:
+    price = price_minor or 0
+    return price * MARGIN_RATE if cost_minor is None else max(price - cost_minor, 0)
 
 
 def _begun(at: At[ThrottlePriceIn]) -> dict[str, int]:
