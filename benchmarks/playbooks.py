@@ -5,6 +5,7 @@
 Makes an embedded server in a temporary folder, with durable commits, and a merchant with four nodes; places orders of
 three lines at one of them; then writes an incident of a slow lane and takes the time until a worker has moved all of
 them to other nodes: reroute_s (best of --times; each time they are moved back by undo, undo_s, which is measured too).
+guarded_s: the same within guardrails, where a tenth is held out and each order is written down to be judged.
 steps_per_s: runs of one-step playbooks, each step a transaction with its record, its undo and its event.
 """
 
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from onhand.autopilot.model import Verdict
+from onhand.autopilot.model import Domain, Guardrails, Verdict
 from onhand.base.actor import SYSTEM, Actor
 from onhand.base.ids import new_id
 from onhand.db import Database, migrate
 from onhand.db.embedded import Server
+from onhand.flows.autopilot.switch import set_domain
 from onhand.flows.intake import prepare
 from onhand.flows.place_orders import Desk
 from onhand.flows.playbooks.begin import begin_runs
@@ -117,17 +119,19 @@ def place(state: State, count: int) -> None:
     desk.close()
 
 
-def incident(db: Database, kind: str, what: str, key: list[str], numbers: dict[str, float]) -> str:
+def incident(
+    db: Database, kind: str, what: str, key: list[str], numbers: dict[str, float], loss_minor: int = 1_000
+) -> str:
     incident_id = new_id()
     with db.connection() as conn, conn.transaction():
         conn.execute(
             "INSERT INTO incident (incident_id, kind, cause_what, cause_key, loss_minor, risk_minor, confidence,"
-            " currency, since, opened_at, seen_at) VALUES (%s, %s, %s, %s, 1000, 900, 0.9, 'EUR', %s, %s, %s)",
-            (incident_id, kind, what, key, NOW, NOW, NOW),
+            " currency, since, opened_at, seen_at) VALUES (%s, %s, %s, %s, %s, %s, 0.9, 'EUR', %s, %s, %s)",
+            (incident_id, kind, what, key, loss_minor, loss_minor * 9 // 10, NOW, NOW, NOW),
         )
         conn.execute(
-            "INSERT INTO incident_finding VALUES (%s, %s, %s, %s, 'seen', 1000, 0.9, %s, '[]')",
-            (incident_id, what, key, json.dumps(numbers), NOW),
+            "INSERT INTO incident_finding VALUES (%s, %s, %s, %s, 'seen', %s, 0.9, %s, '[]')",
+            (incident_id, what, key, json.dumps(numbers), loss_minor, NOW),
         )
     return incident_id
 
@@ -145,16 +149,38 @@ def measure(db: Database, orders: int, many: int, times: int) -> dict[str, float
     set_playbook(db, "price-outlier", TICKET, by=SYSTEM)
     place(state, orders)
     assert at_berlin(db) == orders
-    runner = Runner(state, permit=act)
+    moved, back = rerouted(db, state, Runner(state, permit=act), orders, times)
+    rails = Guardrails.model_validate({"orders_per_hour": 1_000_000, "cool_down_s": 0, "hold_out_share": 0.1})
+    with db.connection() as conn:
+        set_domain(db, conn, Domain.REROUTE, "auto", rails, now=NOW, by=SYSTEM)
+    # To and fro a third time would be taken for an oscillation.
+    guarded, _ = rerouted(db, state, Runner(state), orders, min(times, 2))
+    for n in range(many):
+        incident(db, "margin_breach", "item", [f"I{n}"], {"margin_rate": 0.0, "floor": 0.1, "orders": 3})
+    begin_runs(db, now=NOW)
+    begun = time.perf_counter()
+    taken = Runner(state, permit=act).work()
+    steps = taken / (time.perf_counter() - begun)
+    return {
+        "orders": orders, "reroute_s": min(moved), "undo_s": min(back), "guarded_s": min(guarded), "runs": taken,
+        "steps_per_s": steps,
+    }  # fmt: skip
+
+
+def rerouted(db: Database, state: State, runner: Runner, orders: int, times: int) -> tuple[list[float], list[float]]:
+    """Seconds until all orders but those held out have left Berlin, and until they are back."""
     moved: list[float] = []
     back: list[float] = []
     for n in range(times):
         begun = time.perf_counter()
-        incident_id = incident(db, "lane_slow", "lane", ["berlin", "dhl", "DE"], {"delay_days": 2.0})
+        lane, loss = ["berlin", "dhl", "DE"], 1_000 * orders
+        incident_id = incident(db, "lane_slow", "lane", lane, {"delay_days": 2.0}, loss)
         begin_runs(db, now=NOW)
         runner.work()
         moved.append(time.perf_counter() - begun)
-        assert at_berlin(db) == 0
+        with db.connection() as conn:
+            held_out = conn.execute("SELECT count(*) FROM autopilot_target WHERE held_out AND void IS NULL").fetchone()
+        assert held_out is not None and at_berlin(db) == held_out[0] < orders / 4
         begun = time.perf_counter()
         undo_runs(state, incident_id, by=Actor(reason=f"time {n}"))
         runner.work()
@@ -162,13 +188,7 @@ def measure(db: Database, orders: int, many: int, times: int) -> dict[str, float
         assert at_berlin(db) == orders
         with db.connection() as conn:
             conn.execute("UPDATE incident SET status = 'closed', closed_at = now()")
-    for n in range(many):
-        incident(db, "margin_breach", "item", [f"I{n}"], {"margin_rate": 0.0, "floor": 0.1, "orders": 3})
-    begin_runs(db, now=NOW)
-    begun = time.perf_counter()
-    taken = runner.work()
-    steps = taken / (time.perf_counter() - begun)
-    return {"orders": orders, "reroute_s": min(moved), "undo_s": min(back), "runs": taken, "steps_per_s": steps}
+    return moved, back
 
 
 def main() -> int:

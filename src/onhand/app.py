@@ -306,8 +306,9 @@ class App:
             threading.Thread(target=publisher.run, args=(stop,), name="onhand publication", daemon=True),
         ]
         foretelling = threading.Thread(
-            target=foretell_apart, args=(self.db, stop), name="onhand forecasts", daemon=True
-        )
+            target=foretell_apart, args=(self.db, stop), kwargs={"signals": self.settings.delivery_signals},
+            name="onhand forecasts", daemon=True,
+        )  # fmt: skip
         jobs.append(foretelling)
         for name, every_s, work in periodic:
             arguments = (stop, name, every_s, work)

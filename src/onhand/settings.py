@@ -77,6 +77,12 @@ class Settings:
         ),
     )
     mail_from: str | None = field(default=None, metadata=_says("address that customers are written to from"))
+    delivery_signals: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "signals that predictions of deliveries hear, by name: weather or any other; separated by commas"
+        ),
+    )
     allow_private_urls: bool = field(
         default=False, metadata=_says("lets webhooks reach loopback and private addresses")
     )
@@ -238,6 +244,13 @@ def _flag(label: str, value: Any) -> bool:
     return flag
 
 
+def _names(label: str, value: Any) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in _text(label, value).split(","))
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", name) for name in names):
+        raise SettingsError(f'{label}: expected names of signals, separated by commas, such as "temperature,rain"')
+    return names
+
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "database_url": _database_url,
     "home": _folder,
@@ -250,6 +263,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "reoptimise_every_s": _seconds,
     "smtp_url": _smtp_url,
     "mail_from": _address,
+    "delivery_signals": _names,
     "allow_private_urls": _flag,
     "mcp_confirm_above_minor": _minor,
     "mcp_origins": _origins,

@@ -1,8 +1,8 @@
 """`onhand mcp`: an agent at the other end of standard input and output, a server of the interface over HTTP."""
 
+import asyncio
 from typing import Any
 
-import anyio
 from mcp.server.stdio import stdio_server
 
 from onhand.mcp.api import over_http
@@ -11,7 +11,7 @@ from onhand.mcp.server import Caller, build, identify
 
 def serve(url: str, key: str, *, confirm_above_minor: int) -> None:
     """Serve until the other end goes away. Raises Refused, Unanswered at the start: the key or the address is wrong."""
-    anyio.run(_serve, url, key, confirm_above_minor)
+    asyncio.run(_serve(url, key, confirm_above_minor))
 
 
 async def _serve(url: str, key: str, confirm_above_minor: int) -> None:

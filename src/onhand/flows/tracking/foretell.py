@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from onhand.base.actor import SYSTEM
 from onhand.db import Database
 from onhand.db.outbox import write_events
 from onhand.errors import DatabaseUnavailable
+from onhand.flows.tracking.hear import hear
 from onhand.flows.tracking.transit import feed_back
 from onhand.fulfilment.delivery.learn import DELIVERED_MIN
 from onhand.fulfilment.delivery.levels import LEVELS
@@ -55,10 +56,17 @@ def _clock() -> datetime:
 
 
 class Foreteller:
-    """What was learned, and what is done with it. trees: None: if the extra `forecast` is there."""
+    """What was learned, and what is done with it.
 
-    def __init__(self, db: Database, *, now: Callable[[], datetime] = _clock, trees: bool | None = None) -> None:
-        self._db, self._now, self._trees = db, now, trees
+    trees    None: if the extra `forecast` is there
+    signals  names of those that shipments hear; only trees do
+    """
+
+    def __init__(
+        self, db: Database, *, now: Callable[[], datetime] = _clock, trees: bool | None = None,
+        signals: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._db, self._now, self._trees, self._signals = db, now, trees, tuple(signals)
         self._model: StagedModel | None = None
         self._learned_at: datetime | None = None
         self._looked_again_at = float("-inf")
@@ -72,9 +80,8 @@ class Foreteller:
         """Learn from the shipments of the last year; what was learned from."""
         now = self._now()
         with self._db.connection() as conn:
-            facts = forecasts.load_facts(
-                conn, forecasts.recent_keys(conn, since=now - HISTORY, limit=_HISTORY_MAX)
-            )  # fmt: skip
+            keys = forecasts.recent_keys(conn, since=now - HISTORY, limit=_HISTORY_MAX)
+            facts = hear(conn, forecasts.load_facts(conn, keys), self._signals, now)
         self._learned_at = now
         day = now.timestamp() / 86_400
         shipments = facts.shipments
@@ -106,9 +113,9 @@ class Foreteller:
     def foretell(self, keys: list[Key]) -> int:
         """Foretell these shipments; how many were."""
         assert self._model is not None, "nothing was learned yet"
-        with self._db.connection() as conn:
-            facts = forecasts.load_facts(conn, keys)
         now = self._now()
+        with self._db.connection() as conn:
+            facts = hear(conn, forecasts.load_facts(conn, keys), self._signals, now)
         elapsed = np.maximum(now.timestamp() / 86_400 - facts.shipments.start, 0.0)
         made = self._model.predict(facts.shipments, facts.last, facts.last_at, _LEVELS, elapsed)
         row_of = {key: row for row, key in enumerate(facts.keys)}
@@ -166,7 +173,9 @@ def _event(made: Forecast, start: float) -> tuple[str, str, dict[str, object]]:
     )
 
 
-def run_apart(db: Database, stop: threading.Event, *, start_every_s: float = _START_EVERY_S) -> None:
+def run_apart(
+    db: Database, stop: threading.Event, *, start_every_s: float = _START_EVERY_S, signals: Sequence[str] = ()
+) -> None:
     """Have a process of its own foretell until `stop` is set, while there is anything to learn from; another one only
     where no other worker has one."""
     while not stop.wait(start_every_s):
@@ -178,15 +187,15 @@ def run_apart(db: Database, stop: threading.Event, *, start_every_s: float = _ST
                 # Held as long as the connection is.
                 got = conn.execute("SELECT pg_try_advisory_lock(hashtextextended('onhand forecasts', 0))").fetchone()
                 if got == (True,):
-                    _watch(db.url, conn, stop)
+                    _watch(db.url, conn, stop, signals)
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("forecasts of shipments wait for the database", error=str(error))
 
 
-def _watch(url: str, conn: Connection[TupleRow], stop: threading.Event) -> None:
+def _watch(url: str, conn: Connection[TupleRow], stop: threading.Event, signals: Sequence[str]) -> None:
     # Spawned: a fork would share this process's connections and threads.
     child = multiprocessing.get_context("spawn").Process(
-        target=_foretell_on, args=(url, os.getpid()), name="onhand forecasts of shipments", daemon=True
+        target=_foretell_on, args=(url, os.getpid(), tuple(signals)), name="onhand forecasts of shipments", daemon=True
     )
     child.start()
     try:
@@ -198,11 +207,11 @@ def _watch(url: str, conn: Connection[TupleRow], stop: threading.Event) -> None:
         child.join()
 
 
-def _foretell_on(url: str, parent: int) -> None:
+def _foretell_on(url: str, parent: int, signals: Sequence[str]) -> None:
     """The child: learn and foretell until its parent ends it, or is gone."""
     os.nice(10)
     with Database.open(url, pool_max=2) as db:
-        foreteller = Foreteller(db)
+        foreteller = Foreteller(db, signals=signals)
         while os.getppid() == parent:
             try:
                 if foreteller.is_due:

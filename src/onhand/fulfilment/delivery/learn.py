@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from onhand.fulfilment.delivery.backlog import learn_backlog
 from onhand.fulfilment.delivery.calibrate import AS_FORETOLD, Errors, Ranks, learn_errors, learn_ranks
 from onhand.fulfilment.delivery.censoring import seen_weights
 from onhand.fulfilment.delivery.features import Groups, groups_of
@@ -122,6 +123,8 @@ class _Stage:
         )  # fmt: skip
         guess = self._regression.out_of_fold
         self._usual_spread = float(np.exp(np.mean(np.log(np.maximum(guess.spread, _SPREAD_MIN)))))
+        left = _log_days(history.days) - guess.middle - self._base(history)
+        self._backlog = learn_backlog(history, left, weight, now)
         shape = self._shape(guess, history)
         self._errors = learn_errors(shape.error(history.days), shape.error(room), seen, room)
         trials = [*_trials(history, shape, now)]
@@ -149,7 +152,10 @@ class _Stage:
 
     def _shape(self, guess: Guess, shipments: Shipments) -> _Shape:
         spread = np.maximum(guess.spread, _SPREAD_MIN) / self._usual_spread
-        return _Shape(middle=guess.middle + self._base(shipments), unit=self._usual_spread * spread**_SPREAD_POWER)
+        more = 0.0 if self._backlog is None else self._backlog.at(shipments.start)
+        return _Shape(
+            middle=guess.middle + self._base(shipments) + more, unit=self._usual_spread * spread**_SPREAD_POWER
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ class Facts:
     last, last_at  the last milestone, and float64[n] days to the first scan of it; NaN
     silent_from  float64[n], days since 1970 when it was last heard of
     scanned_at   its last scan, to tell whether there was another one since
+    nodes, origins  where it left, and the country and region of that
     """
 
     keys: list[Key]
@@ -41,6 +42,7 @@ class Facts:
     carriers: list[str]
     services: list[str]
     nodes: list[str]
+    origins: list[tuple[str, str | None]]
     destinations: list[Destination]
 
 
@@ -99,7 +101,7 @@ def load_facts(conn: Connection[TupleRow], keys: Sequence[Key]) -> Facts:
         last_at=np.array([scans[m][n] if m in scans else np.nan for n, m in enumerate(last)], np.float64),
         silent_from=np.fmax(start, _floats([row[13] for row in rows])), scanned_at=[row[14] for row in rows],
         carriers=carriers, services=services, nodes=[row[4] for row in rows],
-        destinations=destinations,
+        origins=[(row[16], row[17]) for row in rows], destinations=destinations,
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ ORDER BY s.foretold_at LIMIT %(limit)s;
 SELECT s.order_id::text, s.shipment_no, s.carrier, s.service, n.code, n.latitude, n.longitude, f.units,
        extract(epoch FROM s.shipped_at)::float8 / 86400, extract(epoch FROM s.delivered_at)::float8 / 86400,
        extract(epoch FROM f.deliver_by)::float8 / 86400, (o.request::json -> 'destination')::text,
-       s.milestone, extract(epoch FROM s.scanned_at)::float8 / 86400, s.scanned_at, t.scans
+       s.milestone, extract(epoch FROM s.scanned_at)::float8 / 86400, s.scanned_at, t.scans, n.country, n.region
 FROM unnest(%(order_ids)s::uuid[], %(numbers)s::smallint[]) AS k (order_id, shipment_no)
 JOIN shipment s USING (order_id, shipment_no)
 JOIN fulfilment f USING (order_id, fulfilment_no)

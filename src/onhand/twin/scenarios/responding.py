@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from onhand.incidents.model import Finding, Incident, Kind
+from onhand.incidents.playbooks.model import duration
 from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, worth_quarantining
@@ -50,8 +52,12 @@ class Habits:
     gain_min_minor  below which no order is moved
     spike_days      that a purchase for a spike is for, in which what is beyond the usual halves every `halved_days`;
                     spread: its deviation, as a share of it
-    late_days       that one for a late supplier is for at most; late_spread: days by which nobody knows when it comes
+    late_spread     days by which nobody knows when a late purchase comes
+    days_max        that any purchase is for
+    left_share      of its cost, that a unit is taken to lose if it is left over
+    worth           what a purchase has to gain, as a multiple of what it costs
     again_days      between two purchases of an item
+    patience        deviations above what will be wanted until one could buy again, below which one buys now
     """
 
     gain_min_minor: float = 40.0
@@ -402,11 +408,12 @@ class Auto:
             self._factor = np.ones(seen.shop.items)
         step = self._manual.step(Kind.DEMAND_SPIKE, "throttle_price")
         bounds = Bounds(step_max=step.step_max, total_max=step.total_max, cap_minor=step.cap_minor)
+        again = duration(step.again) / timedelta(days=1) if step.again else math.inf
         made = np.ones_like(self._factor)
         for item, days in sorted(scarce.items()):
             factor = float(self._factor[item])
             made[item] = factor
-            if seen.day - self._priced.get(item, -9.0) < _AGAIN_DAYS - 1e-9:
+            if seen.day - self._priced.get(item, -9.0) < again - 1e-9:
                 continue
             asked = throttled_price(
                 price_minor=round(_PRICED * factor), begun_minor=_PRICED,
@@ -451,7 +458,6 @@ class Wanted:
         return self.halved_days / math.log(2) * (1 - 0.5 ** (days / self.halved_days))
 
 
-_AGAIN_DAYS = 0.25
 Answers = list[tuple[Incident, dict[str, Any]]]
 
 
