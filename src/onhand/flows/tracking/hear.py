@@ -36,14 +36,11 @@ def hear(conn: Connection[TupleRow], facts: Facts, names: Sequence[str], now: da
         end: np.array([number[place] for place in of], np.int64)
         for end, of in (("origin", origins), ("destination", destinations))
     }
-    today = now.astimezone(UTC).date()
+    # What has been told today counts: that is all that is known before tomorrow begins.
+    tomorrow = now.astimezone(UTC).date() + timedelta(days=1)
     first = datetime.fromtimestamp(float(facts.shipments.start.min()) * 86_400, UTC).date() - timedelta(days=PAST_DAYS)
     signals = load_signals(
-        conn,
-        origin=today,
-        horizon=AHEAD_DAYS + 1,
-        since=min(first, today - timedelta(days=1)),
-        series=series,
+        conn, origin=tomorrow, horizon=AHEAD_DAYS, since=min(first, tomorrow - timedelta(days=1)), series=series,
         names=names,
-    )
+    )  # fmt: skip
     return replace(facts, shipments=with_signals(facts.shipments, places, signals.known, signals.past))
