@@ -365,7 +365,7 @@ def graphql_objects(file, request):
         return wrong
     (operation,) = [d for d in document.definitions if isinstance(d, graphql.OperationDefinitionNode)]
     found = get_variable_values(graphql_schema(file), operation.variable_definitions or (), asked.get("variables", {}))
-    unknown = set(asked.get("variables", {})) - {d.variable.name.value for d in operation.variable_definitions}
+    unknown = set(asked.get("variables", {})) - {d.variable.name.value for d in operation.variable_definitions or ()}
     wrong = [error.message for error in found] if isinstance(found, list) else []
     return wrong + [f"no variable is called {name}" for name in sorted(unknown)]
 

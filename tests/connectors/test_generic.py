@@ -169,7 +169,7 @@ def test_another_shops_words_are_settings_of_its_channel():
             "stock.pull": {"request": {"path": "/offers", "query": {"page": None, "after": "{after}"}},
                            "records": "rows", "paging": {"by": "cursor", "next": "next"}},
             "listings.pull": None, "orders.pull": None, "orders.get": None, "orders.cancel": None,
-            "fulfilments.push": None,
+            "fulfilments.push": None, "prices.push": None, "prices.pull": None,
         },
         "maps": {"level": {"external_id": "ref", "external_sku": "code", "quantity": "units", "place": None}},
         "webhooks": {

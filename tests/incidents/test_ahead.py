@@ -245,6 +245,8 @@ def test_lines_are_late_as_their_suppliers_are(suppliers):
     chance = [open_line(s, -2, 4, suppliers).chance[0] for s in (0, 1, 2)]
     assert chance[0] < 0.15 < chance[2] < 0.8 < chance[1]
     assert open_line(1, -2, 4, suppliers).expected_days[0] == pytest.approx(8, abs=1)
+    assert open_line(1, -2, 4, suppliers).expected_in_days[0] == pytest.approx(10, abs=1), "its date is in two days"
+    assert open_line(1, 30, 4, suppliers).expected_in_days[0] >= 0
     assert open_line(0, 3, 1, suppliers).chance[0] > open_line(0, -3, 7, suppliers).chance[0], "overdue already"
     assert [open_line(s, -2, 4, suppliers).units_short[0] for s in (0, 1)] == pytest.approx([0.3, 9.7], abs=0.3)
 
@@ -270,3 +272,5 @@ def test_late_and_short_lines_in_words(suppliers):
     assert told[0].loss_minor == round(5 * seen.missing_days[0] * 200)
     assert told[1].loss_minor == 8_000
     assert told[0].causes[1].key == ("acme",)
+    assert told[0].numbers["units_per_day"] == 5
+    assert told[0].numbers["expected_in_days"] == seen.expected_in_days[0]

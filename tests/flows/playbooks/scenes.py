@@ -96,7 +96,8 @@ def inbound_late(t):
     m = t.merchant
     m.inbound("berlin", "PO-7", F=10)
     ordered(m, ("F", 2), n=0)
-    return lambda: t.incident("inbound_late", ("inbound", ("PO-7",), {"chance": 0.8, "expected_days_late": 4.2}))
+    numbers = {"chance": 0.8, "expected_days_late": 4.2, "expected_in_days": 6.0, "units_per_day": 2.0}
+    return lambda: t.incident("inbound_late", ("inbound", ("PO-7", "1", "F"), numbers))
 
 
 def price_outlier(t):

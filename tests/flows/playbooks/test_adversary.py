@@ -119,6 +119,27 @@ def test_a_price_is_looked_at_again_after_its_time_and_not_at_once(merchant):
     assert [row.split(":")[0] for row in t.trace()] == [f"demand-spike 1.{n} throttle_price" for n in (2, 3)]
 
 
+def test_each_item_of_a_late_supplier_is_throttled_by_its_own_numbers(merchant):
+    """B lasts until it is there, A does not: the dearest finding speaks for itself only."""
+    t = prepare(merchant)
+    merchant.stock("berlin", A=10, B=10)
+    only(
+        t, "inbound-late", "inbound_late",
+        "do: throttle_price, rate_per_day: incident.numbers.units_per_day, days: incident.numbers.expected_in_days",
+    )  # fmt: skip
+    late = {"chance": 0.8, "expected_days_late": 4.0, "expected_in_days": 6.0}
+    t.incident(
+        "inbound_late",
+        ("inbound", ("PO-7", "1", "A"), late | {"units_per_day": 4.0}),
+        ("inbound", ("PO-7", "2", "B"), late | {"units_per_day": 0.5}),
+    )
+    before = dict(merchant.rows("SELECT sku, price_minor FROM item WHERE sku IN ('A', 'B')"))
+    t.turn()
+    after = dict(merchant.rows("SELECT sku, price_minor FROM item WHERE sku IN ('A', 'B')"))
+    assert after["A"] > before["A"]
+    assert after["B"] == before["B"]
+
+
 def test_units_are_moved_to_each_node_once_whatever_becomes_of_the_others(merchant):
     """Between two parts another finding is the dearest, and one is gone."""
     t = prepare(merchant)

@@ -47,7 +47,7 @@ def late(scene: Scene) -> Seen | Unseen:
     found = inbound.findings(
         seen, names, [name or "an unnamed supplier" for name in supplier], needed, np.array(units, np.float64),
         np.array([items[i].margin_minor for i in item_ids]), scene.now, daily_units=per_day,
-        keys=[(r, str(n)) for r, n in zip(reference, line, strict=True)],
+        keys=[(r, str(n), items[i].sku) for r, n, i in zip(reference, line, item_ids, strict=True)],
     )  # fmt: skip
     currency = {(r, str(n)): items[i].currency for r, n, i in zip(reference, line, item_ids, strict=True)}
     return Seen(findings=by_currency(found, [currency[f.subject.key[0], f.subject.key[1]] for f in found]))

@@ -3,10 +3,10 @@
 A finding names its subject by a word and a key: ("lane", (node, carrier, country or region)), ("carrier", (carrier,)),
 ("node", (node,)), ("item_node", (sku, node)), ("item", (sku,)), ("order", (order id, or as the channel names it)),
 ("shipment" or "fulfilment", (id that begins with the order's)), ("channel", (code,)), ("listing", (channel, sku)),
-("inbound", (reference, ...)). Words that are not known here touch nothing.
+("inbound", (reference, line, sku)). Words that are not known here touch nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -67,9 +67,17 @@ def nodes_of(case: Case) -> set[str]:
 
 def skus_of(case: Case) -> list[str]:
     """Items that the findings name, the dearest first."""
-    keys = _keys(case)
-    named = [k[0] for k in (*keys["item_node"], *keys["item"])] + [k[1] for k in keys["listing"]]
-    return list(dict.fromkeys(named))
+    return list(numbers_by_sku(case))
+
+
+def numbers_by_sku(case: Case) -> dict[str, Mapping[str, float]]:
+    """The numbers of the dearest finding of each item that the findings name, the dearest item first."""
+    found: dict[str, Mapping[str, float]] = {}
+    for finding in case.findings:
+        place = _SKU.get(finding.subject.what)
+        if place is not None and len(finding.subject.key) > place:
+            found.setdefault(finding.subject.key[place], finding.numbers)
+    return found
 
 
 def positions_of(case: Case) -> list[tuple[str, str]]:
@@ -103,6 +111,10 @@ _PARTS: Final = {
     "lane": 3, "carrier": 1, "node": 1, "item_node": 2, "item": 1, "order": 1, "shipment": 1, "fulfilment": 1,
     "channel": 1, "listing": 2, "inbound": 1,
 }  # fmt: skip
+
+
+# Where in a subject's key the item stands.
+_SKU: Final = {"item_node": 0, "item": 0, "listing": 1, "inbound": 2}
 
 
 def _keys(case: Case) -> dict[str, list[tuple[str, ...]]]:

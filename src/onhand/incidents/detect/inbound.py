@@ -37,10 +37,12 @@ class Suppliers:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
     """float64[line]: chance to come after the day it is needed, days late that are expected (after its own date), days
-    without stock if it does come after the day it is needed, units that are expected to be missing of it for good"""
+    until it is expected, days without stock if it does come after the day it is needed, units that are expected to be
+    missing of it for good"""
 
     chance: Float64
     expected_days: Float64
+    expected_in_days: Float64
     missing_days: Float64
     units_short: Float64
 
@@ -91,8 +93,10 @@ def foreseen(
     come = units * learned.share[supplier]
     if advised_units is not None:
         come = np.where(np.isnan(advised_units), come, np.minimum(advised_units, units))
+    expected = np.maximum(age, _DAYS[0]) + beyond
     return Late(
-        chance=chance, expected_days=np.maximum(age, _DAYS[0]) + beyond, missing_days=missing, units_short=units - come
+        chance=chance, expected_days=expected, expected_in_days=np.maximum(expected - age, 0.0), missing_days=missing,
+        units_short=units - come,
     )  # fmt: skip
 
 
@@ -117,7 +121,11 @@ def findings(
                 Finding(
                     kind=Kind.INBOUND_LATE, subject=subject, causes=causes, since=now,
                     loss_minor=max(round(lost * float(margin_minor[line])), 0), confidence=float(seen.chance[line]),
-                    numbers={"chance": float(seen.chance[line]), "expected_days_late": float(seen.expected_days[line])},
+                    numbers={
+                        "chance": float(seen.chance[line]), "expected_days_late": float(seen.expected_days[line]),
+                        "expected_in_days": float(seen.expected_in_days[line]),
+                        "units_per_day": float(daily_units[line]),
+                    },
                     sentence=(
                         f"{names[line]} of {suppliers[line]} is {seen.chance[line]:.0%} likely to come after"
                         f" {moment(int(needed_at[line])):%Y-%m-%d}, when it is needed: about"

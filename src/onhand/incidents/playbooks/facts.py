@@ -21,7 +21,7 @@ NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.FORECAST_DRIFT: ("loss_before", "loss_after"),
     Kind.CAPACITY_BREACH: ("days_until", "units_late", "units_left_that_day"),
     Kind.CHANNEL_SILENT: ("orders_expected", "silences_per_year"),
-    Kind.INBOUND_LATE: ("chance", "expected_days_late"),
+    Kind.INBOUND_LATE: ("chance", "expected_days_late", "expected_in_days", "units_per_day"),
     Kind.INBOUND_SHORT: ("units_short",),
     Kind.MARGIN_BREACH: ("margin_rate", "floor", "orders"),
     Kind.PRICE_OUTLIER: ("price_minor", "usual_minor", "z"),
@@ -121,6 +121,12 @@ def facts(case: Case, spent: Spent, now: datetime) -> dict[str, Any]:
         },
         "run": {"orders": spent.orders, "units": spent.units, "cost_minor": spent.cost_minor},
     }
+
+
+def with_numbers(known: Mapping[str, Any], numbers: Mapping[str, float]) -> dict[str, Any]:
+    """Facts with the numbers of another finding than the dearest: for steps that reckon for each item by itself."""
+    incident = {**known["incident"], "numbers": {name: float(value) for name, value in numbers.items()}}
+    return {**known, "incident": incident}
 
 
 class Unanswerable(Exception):

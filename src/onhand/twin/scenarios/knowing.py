@@ -79,7 +79,10 @@ class Knowing:
             if not p.is_in and p.supplier >= 0 and p.arrives > p.due:
                 subject = Subject("inbound", (str(p.number),))
                 causes = subject, Subject("supplier", (supplier_code(p.supplier),))
-                yield _sure(seen, Kind.INBOUND_LATE, subject, *causes, chance=1.0, expected_days_late=p.arrives - p.due)
+                yield _sure(
+                    seen, Kind.INBOUND_LATE, subject, *causes, chance=1.0, expected_days_late=p.arrives - p.due,
+                    expected_in_days=max(p.arrives - seen.day, 0.0), units_per_day=float(seen.shop.rate[p.item]),
+                )  # fmt: skip
 
 
 def _sure(seen: Seen, kind: Kind, subject: Subject, *causes: Subject, **numbers: float) -> Finding:

@@ -1,5 +1,6 @@
 """Raise the price of scarce items so that what there is lasts, step by step, and ask the old price again afterwards."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,8 +10,8 @@ from onhand.db import queries
 from onhand.db.outbox import write_event
 from onhand.flows.autopilot.measures import MARGIN_RATE
 from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
-from onhand.flows.playbooks.targets import skus_of
-from onhand.incidents.playbooks.facts import number
+from onhand.flows.playbooks.targets import numbers_by_sku
+from onhand.incidents.playbooks.facts import number, with_numbers
 from onhand.incidents.playbooks.model import ThrottlePriceIn, duration
 from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 
@@ -22,9 +23,10 @@ class ThrottlePrice:
 
     def mean(self, at: At[ThrottlePriceIn]) -> Meant | HeldOut | Nothing:
         step = at.step
-        days, rate = number(step.days, at.known), number(step.rate_per_day, at.known)
         again = duration(step.again) if step.again is not None and _taken(at) + 1 < step.times else None
-        named = skus_of(at.case)
+        # For each item by its own finding: (days, units wanted a day).
+        lasts = {sku: _lasts(at, numbers) for sku, numbers in numbers_by_sku(at.case).items()}
+        named = list(lasts)
         free = at.unowned([("item", sku) for sku in named])
         mine = at.claim("price", [sku for sku in named if ("item", sku) in free])
         prices = catalog.lock_prices(at.conn, mine)
@@ -35,6 +37,7 @@ class ThrottlePrice:
         asked: dict[str, tuple[int, int]] = {}
         for p in prices:
             if p.price_minor:
+                days, rate = lasts[p.sku]
                 new = throttled_price(
                     price_minor=p.price_minor, begun_minor=begun.get(p.sku, p.price_minor), rate_per_day=rate,
                     units=float(stock.get(p.item_id, 0)), days=days, elasticity=step.elasticity, bounds=bounds,
@@ -46,8 +49,9 @@ class ThrottlePrice:
             return Nothing("no price is better than the one that is asked", cursor, again)
         targets = {
             p.sku: at.target(
-                ("item", p.sku), stake_minor=at.stake(len(asked)), judge_at=at.now + timedelta(days=max(days, 1)),
-                basis={"expected_minor": rate * days * _margin(p.price_minor, p.unit_cost_minor)},
+                ("item", p.sku), stake_minor=at.stake(len(asked)),
+                judge_at=at.now + timedelta(days=max(lasts[p.sku][0], 1)),
+                basis={"expected_minor": math.prod(lasts[p.sku]) * _margin(p.price_minor, p.unit_cost_minor)},
             )
             for p in prices if p.sku in asked
         }  # fmt: skip
@@ -90,6 +94,11 @@ def _ask(at: Place, prices: Mapping[str, tuple[int, int]]) -> None:
     for sku, (_, price) in sorted(prices.items()):
         told = {"sku": sku, "price_minor": price, "run_id": at.run.run_id, "incident_id": at.case.incident_id}
         write_event(at.conn, "price.throttled", sku, told, actor=at.by, origin=at.state.db.origin)
+
+
+def _lasts(at: At[ThrottlePriceIn], numbers: Mapping[str, float]) -> tuple[float, float]:
+    known = with_numbers(at.known, numbers)
+    return number(at.step.days, known), number(at.step.rate_per_day, known)
 
 
 def _taken(at: At[ThrottlePriceIn]) -> int:
