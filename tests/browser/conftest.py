@@ -44,7 +44,8 @@ def _missing(what: str) -> None:
     pytest.skip(f"THE CONSOLE IS NOT TESTED: {what}")
 
 
-@pytest.fixture(scope="session")
+# Not of the session: as long as it runs, its event loop runs in this thread, and nobody else can have one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = os.environ.get("ONHAND_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:

@@ -175,14 +175,16 @@ def test_what_is_asked_is_checked_too(table):
         model.predict(asked, quantiles=[1.5])
 
 
-def test_the_example_of_the_page_predicts_what_is_on_its_way(capsys):
+def test_the_examples_of_the_page_predict_what_is_on_its_way(capsys):
     page = Path(__file__).parents[2] / "docs/how-to/predict-deliveries.md"
-    (program,) = [block.partition("```")[0] for block in page.read_text("utf-8").split("```python\n")[1:]]
+    programs = [block.partition("```")[0] for block in page.read_text("utf-8").split("```python\n")[1:]]
+    assert len(programs) == 2
     names: dict[str, Any] = {}
-    exec(program, names)
-    on_their_way = names["history"]["delivered_at"].null_count()
-    assert on_their_way > 0
-    assert f"shape: ({on_their_way}, 9)" in capsys.readouterr().out
+    for program in programs:
+        exec(program, names)
+        on_their_way = names["history"]["delivered_at"].null_count()
+        assert on_their_way > 0
+        assert f"shape: ({on_their_way}, 9)" in capsys.readouterr().out
 
 
 def weathered(count=900, seed=4):
