@@ -36,7 +36,7 @@ def edit(folder, there, instead):
 def test_a_connector_that_stands_everything_has_earned_its_status(folder, capsys):
     assert onhand("kit", folder, "--bench", BENCH) == 0
     said = capsys.readouterr().out
-    assert "9 recordings, 0 of them understood otherwise" in said
+    assert "12 recordings, 0 of them understood otherwise" in said
     assert "for stable: no answer of the vendor to stock.push is recorded" in said
     assert "for beta:" not in said
     edit(folder, "status: beta", "status: stable")

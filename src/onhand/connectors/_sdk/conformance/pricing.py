@@ -111,5 +111,6 @@ async def what_is_asked_is_read_to_the_last_cent(kit: Kit) -> None:
 @case("prices.currency")
 async def the_currency_of_its_prices_is_told(kit: Kit) -> None:
     """A code of ISO 4217: no price is written where another one is meant."""
+    kit.bench.offer("MUG", 5)
     told = await cast("Pricing", kit.connector).get_currency(kit.connection)
     expect(told == kit.bench.currency, f"it is said to be {told}")
