@@ -70,7 +70,7 @@ from onhand.orders.intake import OrderIn
 from onhand.payments import store
 from onhand.payments.reconcile import goods
 from onhand.twin.fakes.base import Fault, Faults
-from onhand.twin.fakes.stripe import Account
+from onhand.twin.fakes.stripe import Account, StripeError
 
 PLACES = {"berlin": (52.5, 13.4), "munich": (48.1, 11.6)}
 CARRIER = {
@@ -152,7 +152,8 @@ def serve_provider(port: int, clock: Clock, share: float, seed: int) -> None:
     async def by_hand(request: Request) -> JSONResponse:
         """Somebody gives money back there, or a bank takes it."""
         asked = await request.json()
-        with suppress(Exception):
+        # Of what was never captured there is nothing to give back or to dispute.
+        with suppress(StripeError, LookupError, TypeError):
             if asked["what"] == "refund":
                 intent = account.intents[asked["id"]]
                 left = intent["amount_received"] - intent["latest_charge"]["amount_refunded"]

@@ -35,7 +35,7 @@ def background(tmp_path: Path) -> Iterator[Background]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial is made of curl calls")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="THE TUTORIAL IS NOT TESTED: there is no curl")
 def test_the_tutorial_does_what_it_says(env: dict[str, str], background: Background, tmp_path: Path) -> None:
     blocks = marked_blocks(PAGE.read_text("utf-8"))
     assert {block.how for block in blocks} == {"background", "run", "part", "says"}
