@@ -120,6 +120,22 @@ class Seat:
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
+    def show(self, path: str, title: str, name: str) -> None:
+        """A room, light and dark, large and small: without a violation or a failure, not to be scrolled sideways."""
+        page = self.go(path)
+        expect(page.locator("main h1")).to_contain_text(title)
+        assert page.locator("main [role=alert]").count() == 0
+        self.shoot(f"{name}-1440-light")
+        assert self.axe() == []
+        page.emulate_media(color_scheme="dark")
+        assert self.axe() == []
+        self.shoot(f"{name}-1440-dark")
+        page.set_viewport_size({"width": 390, "height": 844})
+        self.shoot(f"{name}-390-dark")
+        page.emulate_media(color_scheme="light")
+        self.shoot(f"{name}-390-light")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
     def axe(self) -> list[str]:
         """Violations that axe-core finds, each with where it is."""
         if not AXE.is_file():

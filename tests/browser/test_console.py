@@ -74,20 +74,7 @@ ROOMS = ("tower", "orders", "order", "incidents", "incident", "autopilot", "stoc
 def test_a_room_is_shown_to_everybody(house, incident, sit, room):
     """Without a violation of accessibility or an error, light and dark, and without scrolling sideways on a phone."""
     path, title = rooms(house, incident)[room]
-    seat = sit()
-    page = seat.go(path)
-    expect(page.locator("main h1")).to_contain_text(title)
-    assert page.locator("main [role=alert]").count() == 0
-    seat.shoot(f"{room}-1440-light")
-    assert seat.axe() == []
-    page.emulate_media(color_scheme="dark")
-    assert seat.axe() == []
-    seat.shoot(f"{room}-1440-dark")
-    page.set_viewport_size({"width": 390, "height": 844})
-    seat.shoot(f"{room}-390-dark")
-    page.emulate_media(color_scheme="light")
-    seat.shoot(f"{room}-390-light")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    sit().show(path, title, room)
 
 
 def test_an_order_is_held_released_and_cancelled_in_part(house, sit):
@@ -353,10 +340,10 @@ def test_a_server_that_is_away_is_told_of_and_can_be_asked_again(sit):
 
 
 def test_app_code_is_small_and_charts_and_the_map_come_later(browser):
-    """What is loaded to show the tower, and all rooms together."""
+    """What is loaded to show the tower, and all rooms together, in the first language."""
     assets = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in (BUILT / "assets").glob("*.js")}
-    lazy = {name for name in assets if name.startswith(("echarts-", "NetworkMap-"))}
-    assert len(lazy) == 2, sorted(assets)
+    lazy = {name for name in assets if name.startswith(("echarts-", "NetworkMap-", "de-"))}
+    assert len(lazy) == 3, sorted(assets)
     code = sum(size for name, size in assets.items() if name not in lazy)
     assert code <= APP_GZIP_BYTES_MAX, {name: size for name, size in assets.items() if name not in lazy}
     entry = re.search(r'src="/assets/(index-[^"]+\.js)"', Path(BUILT / "index.html").read_text("utf-8"))

@@ -92,7 +92,7 @@ function Foot() {
           <option value="light">{text("theme.light")}</option>
           <option value="dark">{text("theme.dark")}</option>
         </select>
-        <select className="select" aria-label={text("shell.language")} value={language} onChange={(event) => setLanguage(event.target.value as Language)}>
+        <select className="select" aria-label={text("shell.language")} value={language} onChange={(event) => void setLanguage(event.target.value as Language)}>
           {Object.entries(LANGUAGES).map(([code, name]) => (
             <option key={code} value={code}>
               {name}

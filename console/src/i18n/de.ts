@@ -1,8 +1,19 @@
 /** German. What is missing here, the compiler names. */
 
+import { campaigns } from "./de/campaigns";
+import { demand } from "./de/demand";
+import { planning } from "./de/planning";
+import { policies } from "./de/policies";
+import { settings } from "./de/settings";
 import type { en } from "./en";
 
 export const de = {
+  ...policies,
+  ...demand,
+  ...planning,
+  ...campaigns,
+  ...settings,
+
   "action.busy": "Einen Moment …",
   "action.clear": "Filter löschen",
   "action.fewer": "Weniger zeigen",

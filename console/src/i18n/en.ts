@@ -1,5 +1,17 @@
+import { campaigns } from "./en/campaigns";
+import { demand } from "./en/demand";
+import { planning } from "./en/planning";
+import { policies } from "./en/policies";
+import { settings } from "./en/settings";
+
 /** English, and what all other languages have to say. `_one` and `_other` are forms of one message that counts. */
 export const en = {
+  ...policies,
+  ...demand,
+  ...planning,
+  ...campaigns,
+  ...settings,
+
   "action.busy": "One moment…",
   "action.clear": "Clear filters",
   "action.fewer": "Show fewer",

@@ -9,7 +9,8 @@ it("takes the first language there is", async () => {
 });
 
 it("counts and fills in", async () => {
-  const { textOf } = await import("./text");
+  const [{ textOf }, { load }] = await Promise.all([import("./text"), import("./catalogues")]);
+  await load("de");
   expect(textOf("en", "tower.open_incidents", { count: 1 })).toBe("1 open incident");
   expect(textOf("de", "tower.open_incidents", { count: 1200 })).toBe("1.200 offene Störungen");
   expect(textOf("en", "plan.lost_by", { money: "€0.42", term: "split" })).toBe("lost by €0.42 split");

@@ -1,6 +1,7 @@
 /** Which language is shown: the one that was chosen, else the browser's, else English. */
 
 import { useSyncExternalStore } from "react";
+import { load } from "./catalogues";
 
 export const LANGUAGES = { en: "English", de: "Deutsch" } as const;
 export type Language = keyof typeof LANGUAGES;
@@ -8,6 +9,9 @@ export type Language = keyof typeof LANGUAGES;
 const NAME = "onhand.language";
 const listeners = new Set<() => void>();
 let current: Language = chosen() ?? best(navigator.languages);
+
+/** The words of the language that is shown first. */
+export const firstWords = (): Promise<void> => load(current);
 
 /** The first of the wanted languages that there is. */
 export function best(wanted: readonly string[]): Language {
@@ -31,7 +35,8 @@ function chosen(): Language | null {
 export const regional = (language: Language, wanted: readonly string[]): string =>
   wanted.find((tag) => tag.toLowerCase().split("-")[0] === language) ?? language;
 
-export function setLanguage(language: Language): void {
+export async function setLanguage(language: Language): Promise<void> {
+  await load(language);
   current = language;
   try {
     localStorage.setItem(NAME, language);

@@ -1,8 +1,8 @@
 /** Messages of the console. What the server writes itself (sentences, reasons) is shown as it is, in English. */
 
 import { useCallback, useMemo } from "react";
-import { de } from "./de";
-import { en } from "./en";
+import { catalogueOf } from "./catalogues";
+import type { en } from "./en";
 import { useLanguage, type Language } from "./language";
 
 /** A message; one that counts has two forms and is named without `_one` and `_other`. */
@@ -14,11 +14,9 @@ export type Message = keyof typeof en extends infer Name
 export type Values = Record<string, string | number>;
 export type Text = (message: Message, values?: Values) => string;
 
-const CATALOGUES: Record<Language, Record<string, string>> = { en, de };
-
 /** The words of `message`; `{count}` also chooses between its forms. Numbers are written as the language has them. */
 export function textOf(language: Language, message: Message, values: Values = {}): string {
-  const catalogue = CATALOGUES[language];
+  const catalogue = catalogueOf(language);
   const { count } = values;
   let name: string = message;
   if (!(name in catalogue)) {
@@ -41,7 +39,7 @@ export function useText(): Text {
 export function useWord(): (prefix: string, word: string) => string {
   const language = useLanguage();
   return useMemo(
-    () => (prefix: string, word: string) => CATALOGUES[language][`${prefix}.${word}`] ?? word.replaceAll("_", " "),
+    () => (prefix: string, word: string) => catalogueOf(language)[`${prefix}.${word}`] ?? word.replaceAll("_", " "),
     [language],
   );
 }

@@ -1,0 +1,5 @@
+import type { planning as english } from "../en/planning";
+
+export const planning: Record<keyof typeof english, string> = {
+  "room.planning": "Planung",
+};

@@ -1,0 +1,3 @@
+export const campaigns = {
+  "room.campaigns": "Campaigns",
+} as const;

@@ -1,0 +1,3 @@
+export const demand = {
+  "room.demand": "Demand",
+} as const;

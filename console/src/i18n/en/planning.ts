@@ -1,0 +1,3 @@
+export const planning = {
+  "room.planning": "Planning",
+} as const;

@@ -1,0 +1,3 @@
+export const settings = {
+  "room.settings": "Settings",
+} as const;
