@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, Protocol
@@ -49,11 +49,13 @@ from onhand.api import (
     routes_setup,
     routes_stock,
     routes_tracking,
+    routes_watching,
     routes_webhooks,
 )
 from onhand.api.auth import KeyRing
 from onhand.api.context import Edge
 from onhand.api.events import EventHub
+from onhand.api.gathered import Gatherer
 from onhand.api.hot import HOT, HOT_OPENAPI
 from onhand.api.problems import (
     MethodNotAllowed,
@@ -67,6 +69,7 @@ from onhand.api.problems import (
     send_problem,
 )
 from onhand.app import App
+from onhand.catalog.store import skus_by_id
 from onhand.errors import InvalidInput, OnhandError
 
 # Key in the scope of a request whose unexpected error is logged and answered.
@@ -76,6 +79,8 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hot = Mapping[tuple[str, str], Handler]
 
 ROUTERS = (
+    # Before orders: its paths would be taken for ids of orders.
+    routes_watching.orders,
     routes_orders.router,
     routes_plans.router,
     routes_proposals.router,
@@ -102,6 +107,7 @@ ROUTERS = (
     routes_channel_orders.router,
     routes_webhooks.router,
     routes_keys.router,
+    routes_watching.router,
     routes_health.router,
 )
 
@@ -111,7 +117,9 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 
     on_close  called when the server has shut down, for example `app.close`
     """
-    hub = EventHub(app.db, app.listener)
+    names = functools.partial(_skus_of, app)
+    hub = EventHub(app.db, app.listener, names)
+    gatherer = Gatherer(app.db, names, hub.closing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -135,9 +143,20 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
     document = functools.cache(lambda: openapi.build(ordinary, HOT_OPENAPI))
-    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
+    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, gathered=gatherer, openapi=document)
     api = Dispatcher(edge, HOT, ordinary)
     return api
+
+
+def _skus_of(app: App, items: Sequence[int]) -> list[str]:
+    """Skus by item number: from memory, those that came a moment ago from the database."""
+    known = app.catalogue.skus
+    skus = [known[item] if item < len(known) else "" for item in items]
+    if missing := [item for item, sku in zip(items, skus, strict=True) if not sku]:
+        with app.db.connection() as conn:
+            found = skus_by_id(conn, missing)
+        skus = [sku or found.get(item, "") for item, sku in zip(items, skus, strict=True)]
+    return skus
 
 
 def _watch(app: App, hub: EventHub) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 from onhand.api.auth import KeyRing, Principal
 from onhand.api.events import EventHub
+from onhand.api.gathered import Gatherer
+from onhand.api.looks import Looks
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
@@ -24,7 +26,9 @@ class Edge:
     app: App
     keys: KeyRing
     events: EventHub
+    gathered: Gatherer
     openapi: Callable[[], bytes]
+    looks: Looks = field(default_factory=Looks)
 
 
 def edge(request: Request) -> Edge:
