@@ -289,4 +289,5 @@ LIMIT %(limit)s;
 
 -- name: oldest_of_newest
 -- Where the newest orders begin, if there are more of them than are looked at.
-SELECT order_id::text FROM orders WHERE order_id >= %(since)s::uuid ORDER BY order_id DESC OFFSET %(orders)s - 1 LIMIT 1;
+SELECT o.order_id::text FROM orders o
+WHERE o.order_id >= %(since)s::uuid ORDER BY o.order_id DESC OFFSET %(orders)s - 1 LIMIT 1;
