@@ -77,7 +77,7 @@ def test_an_order_is_promised_another_day_and_its_customer_is_told(house, sit):
     detail = house.get(f"/v1/orders/{order_id}")
     assert detail["promise"]["deliver_by"].startswith(day)
     assert detail["timeline"][-1]["kind"] == "order.promised_anew"
-    expect(page.locator("main")).to_contain_text("promised anew")
+    expect(page.locator("main")).to_contain_text("Promised anew")
     with house.app.db.connection() as conn:
         assert conn.execute("SELECT status FROM customer_message").fetchall() == [("due",)]
 

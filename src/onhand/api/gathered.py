@@ -115,10 +115,13 @@ class Gatherer:
                 except TimeoutError:
                     yield b""
         finally:
-            self._subscribers.discard(subscriber)
-            if not self._subscribers and self._stop is not None:
-                self._stop.set()  # nobody listens: the next one starts a new tail
-                self._stop = self.cursor = None
+            self._leave(subscriber)
+
+    def _leave(self, subscriber: _Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._stop is not None:
+            self._stop.set()  # nobody listens: the next one starts a new tail
+            self._stop = self.cursor = None
 
     def _tail(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
         cursor: Cursor | None = None

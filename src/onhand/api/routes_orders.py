@@ -134,7 +134,12 @@ def post_reroute(order_id: str, app: TheApp, by: By, once: OnceDep, body: Rerout
     return done(once, lambda transact: reroute(app.state, order_id, exclude, by=by, transact=transact))
 
 
-@router.post("/v1/orders/{order_id}/repromise", **(_write | {"response_model": RepromisedOut}))
+@router.post(
+    "/v1/orders/{order_id}/repromise",
+    dependencies=[require("orders:write")],
+    response_model=RepromisedOut,
+    responses=problem_responses(404, 409, 422),
+)
 def post_repromise(order_id: str, app: TheApp, by: By, once: OnceDep, body: RepromiseIn | None = None) -> Response:
     """Promise the order another day, and have its customer told once: the same day again changes nothing, and of a day
     that is withdrawn before the message leaves nobody hears. With `dry_run` it only says so. 409 `order.no_date` where

@@ -72,10 +72,13 @@ def standings(db: Database) -> list[dict[str, Any]]:
     """How every channel stands, in brief, by code: whether it is told numbers, and how old they are. JSON-ready."""
     with db.connection() as conn:
         rows = store.staleness_of_all(conn)
-        health = {code: (told, age_s) for code, told, _, age_s in store.list_health(conn)}
+        published = {code: (told, age_s) for code, told, _, age_s in store.list_health(conn)}
     found: list[dict[str, Any]] = []
     for row in rows:
-        told, age_s = health.get(row["code"], ({}, None))
+        told: dict[str, Any] = {}
+        age_s: float | None = None
+        if row["code"] in published:
+            told, age_s = published[row["code"]]
         status, _ = _status(row["connector"], row["active"], told, age_s if told else None)
         lag: dict[str, float] = told.get("lag_ms") or {}
         found.append(

@@ -55,7 +55,10 @@ export function QueuesPanel() {
                     </th>
                     <td className="end strong">{format.number(data.to_ship.fulfilments)}</td>
                     <td className={`end ${data.to_ship.past_due > 0 ? "bad strong" : "soft"}`}>{format.number(data.to_ship.past_due)}</td>
-                    <td className="end soft nowrap">{data.to_ship.oldest_at === null ? "" : format.ago(data.to_ship.oldest_at)}</td>
+                    <td className="end soft nowrap">
+                      {/* When it was to leave: of what is not late that lies ahead, and is no age. */}
+                      {data.to_ship.oldest_at === null || data.to_ship.past_due === 0 ? "" : format.ago(data.to_ship.oldest_at)}
+                    </td>
                   </tr>
                 )}
               </tbody>
