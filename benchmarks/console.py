@@ -30,7 +30,7 @@ from rich.console import Console
 from onhand.api.console import built
 from onhand.bench.errors import BenchError
 from onhand.bench.report import Measure, at_least, at_most, machine, median, relative, to_json, to_table
-from onhand.bench.under_test import ApiProcess, serving
+from onhand.bench.under_test import ApiProcess, cpu_s, serving
 from onhand.bench.world import World, fill_positions
 from onhand.db.embedded import Server
 from onhand.db.migrate import migrate
@@ -207,8 +207,8 @@ def _app_bytes() -> int:
 
 
 def _consoles(world: World, streams: int, seconds: float, rounds: int) -> list[Measure]:
-    alone: list[float] = []
-    beside: list[float] = []
+    alone: list[Run] = []
+    beside: list[Run] = []
     heard = 0
     _orders(world, 1.0)
     for number in range(1, rounds + 1):
@@ -219,17 +219,30 @@ def _consoles(world: World, streams: int, seconds: float, rounds: int) -> list[M
             heard += open_.heard
     if not heard:
         raise BenchError("no console heard of any order")
+    rates, costs = ([[run[n] for run in runs] for runs in (beside, alone)] for n in (0, 1))
+    with_, without = map(median, rates)
+    dear, cheap = map(median, costs)
     return [
         relative(
-            f"orders with {streams} consoles open", median(beside), "orders/s", median(alone), floor=SHARE,
+            f"orders with {streams} consoles open", with_, "orders/s", without, floor=SHARE, against="none open"
+        ),
+        # Beside other work rates go up and down; what an order costs does not. 
+        relative(
+            "the same, orders a second of the server's processor time", 1 / dear, "orders/s", 1 / cheap, floor=0,
             against="none open",
-        )
+        ),
     ]  # fmt: skip
 
 
-def _orders(world: World, seconds: float) -> float:
+Run = tuple[float, float]
+"""(orders a second, processor seconds of the server an order)"""
+
+
+def _orders(world: World, seconds: float) -> Run:
     requests = world.order_requests(int(seconds * ORDERS_PER_S_MAX))
-    return world.send(requests, seconds=seconds, connections=CONNECTIONS).rate_per_s
+    before = cpu_s(world.api.pid)
+    outcome = world.send(requests, seconds=seconds, connections=CONNECTIONS)
+    return outcome.rate_per_s, (cpu_s(world.api.pid) - before) / outcome.ok
 
 
 class Consoles:

@@ -12,7 +12,7 @@ import pytest
 from tests.batches import begin_orders, told
 from tests.events import settle
 
-from onhand.api import events
+from onhand.api import events, gathered
 from onhand.base.actor import SYSTEM
 from onhand.db import outbox
 
@@ -367,3 +367,16 @@ def test_gathered_streams_begin_now_and_end_with_the_server(server):
         with pytest.raises(EOFError):
             found.until(lambda _: True)
     assert server.hub.streams == 0
+
+
+def test_a_gathered_stream_ends_with_its_key_also_while_much_happens(server, monkeypatch):
+    monkeypatch.setattr(gathered, "_LOOK_S", 0.2)
+    made = server.client.post("/v1/keys", json={"name": "gone", "scopes": ["read"]}).json()
+    with server.as_key(made["key"]) as client, client.stream("GET", "/v1/events?gathered=true") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "retry: 1000"
+        server.client.delete(f"/v1/keys/{made['key_id']}").raise_for_status()
+        deadline = time.monotonic() + 20
+        for n, _ in enumerate(lines):
+            assert time.monotonic() < deadline, "it goes on without a key"
+            write(server.app, f"s{n}")

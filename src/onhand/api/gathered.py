@@ -7,8 +7,10 @@ would cost more than the orders themselves.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +25,8 @@ EVERY_S = 1.0
 SUBJECTS_MAX = 100
 _ROWS = 5_000
 _BUFFER_MAX = 60
-_LOOK_S = 1.0
+# How often a stream looks whether its key still lives, also while much happens.
+_LOOK_S = 5.0
 
 NamesOf = Callable[[Sequence[int]], list[str]]
 """skus of item numbers, in the same order"""
@@ -94,8 +97,8 @@ class Gatherer:
         self.cursor: Cursor | None = None
 
     async def digests(self, kinds: Sequence[str]) -> AsyncGenerator[bytes]:
-        """Digests of these kinds from now on, at most one a second; b"" when there was none for a while. Ends when the
-        subscriber was too slow, or the server closes."""
+        """Digests of these kinds from now on, at most one a second; b"" every five seconds. Ends when the subscriber
+        was too slow, or the server closes."""
         subscriber = _Subscriber(tuple(kinds))
         self._subscribers.add(subscriber)
         if self._stop is None:
@@ -103,17 +106,20 @@ class Gatherer:
             arguments = (self._stop, asyncio.get_running_loop())
             threading.Thread(target=self._tail, args=arguments, name="onhand gather", daemon=True).start()
         try:
+            look_at = time.monotonic() + _LOOK_S
             while not self._closing.is_set():
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LOOK_S
+                    yield b""
                 while subscriber.texts:
                     yield subscriber.texts.popleft()
                 if subscriber.overrun:
                     return
+                # No pause since it was seen to be empty: what comes from here on wakes it.
                 subscriber.changed.clear()
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S):
                         await subscriber.changed.wait()
-                except TimeoutError:
-                    yield b""
         finally:
             self._leave(subscriber)
 
@@ -144,6 +150,12 @@ class Gatherer:
             # With a full page there is more: it is not waited for, or the gap would grow.
             if len(rows) < _ROWS:
                 stop.wait(self._every_s)
+        with suppress(RuntimeError):  # the loop has closed
+            loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for subscriber in self._subscribers:
+            subscriber.changed.set()
 
     def _publish(self, found: dict[str, Happened], stop: threading.Event) -> None:
         if stop is not self._stop:
