@@ -4,19 +4,33 @@ import base64
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
+import httpx2
 import jwt
+import psycopg
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from onhand.api.app import create_api
+from onhand.api.auth import ensure_admin_key
+from onhand.api.context import Edge
+from onhand.app import App
+from onhand.settings import Settings
+
+from .api.conftest import _serving
+from .pages import free_port
+
 CLIENT, SECRET = "onhand", "a secret: with / and +"
+GRANTS = ("ops=read+orders:write", "admins=admin")
 
 
 def sign_with(key: rsa.RSAPrivateKey, kid: str = "1") -> Callable[[dict[str, Any]], str]:
@@ -91,3 +105,64 @@ class Issuer:
         self.key_sets_read += 1
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return JSONResponse({"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}]})
+
+
+@dataclass(slots=True)
+class Door:
+    """A server that people sign in to, and its provider."""
+
+    url: str
+    issuer: Issuer
+    admin: httpx2.Client
+    edge: Edge
+
+    def browser(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, follow_redirects=False, timeout=30)
+
+    def comes_back(self, browser: httpx2.Client, to: str = "/") -> str:
+        """What the browser brings back from the provider: the address of the callback."""
+        begun = browser.get("/v1/sign-in/begin", params={"to": to})
+        assert begun.status_code == 303, begun.text
+        with httpx2.Client(follow_redirects=False) as provider:
+            return provider.get(begun.headers["location"]).headers["location"]
+
+    def enters(self, browser: httpx2.Client, to: str = "/") -> str:
+        """Where the person ends up."""
+        answer = browser.get(self.comes_back(browser, to))
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    def refuses(self) -> str:
+        """Why somebody is not let in, all the way."""
+        with self.browser() as somebody:
+            why = parse_qs(urlsplit(self.enters(somebody)).query)["refused"]
+            assert somebody.post("/v1/sign-in/key").status_code == 401
+        return why[0]
+
+
+@contextmanager
+def database(admin: psycopg.Connection, template: str) -> Iterator[str]:
+    """Name of a database of one's own."""
+    name = f"t_{uuid.uuid4().hex}"
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    yield name
+    admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def open_door(database_url: str) -> Iterator[Door]:
+    """A server whose people sign in at an `Issuer`."""
+    issuer, port = Issuer(), free_port()
+    with _serving(issuer.app()) as issuer.url:
+        stated = Settings(
+            database_url=database_url, secret_key="for tests: " + "k" * 20, oidc_issuer=issuer.url,
+            public_url=f"http://127.0.0.1:{port}", oidc_client_id=CLIENT, oidc_client_secret=SECRET, oidc_grants=GRANTS,
+        )  # fmt: skip
+        with App.open(stated) as app:
+            key = ensure_admin_key(app.db, None)
+            api = create_api(app)
+            with (
+                _serving(api, port=port) as base_url,
+                httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
+            ):
+                yield Door(base_url, issuer, client, api.edge)

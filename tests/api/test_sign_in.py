@@ -4,10 +4,8 @@ import base64
 import hmac
 import json
 import time
-import uuid
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import jwt
@@ -16,78 +14,22 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.issuer import CLIENT, SECRET, Issuer, sign_with
-from tests.pages import free_port
+from tests.issuer import CLIENT, GRANTS, Issuer, database, open_door, sign_with
 
 from onhand.access.oidc import Errand, Grants, NotSignedIn, claims_of, name_of
-from onhand.api.app import create_api
-from onhand.api.auth import ensure_admin_key
-from onhand.api.context import Edge
-from onhand.app import App
 from onhand.errors import SettingsError
 from onhand.flows import sign_in
 from onhand.flows.sign_in import Client
 from onhand.settings import Settings
 
 from ..conftest import at  # noqa: TID252
-from .conftest import _serving
-
-GRANTS = ("ops=read+orders:write", "admins=admin")
-
-
-@dataclass
-class Door:
-    """A server that people sign in to, and its provider."""
-
-    url: str
-    issuer: Issuer
-    admin: httpx2.Client
-    edge: Edge
-
-    def browser(self):
-        return httpx2.Client(base_url=self.url, follow_redirects=False, timeout=30)
-
-    def comes_back(self, browser, to="/"):
-        """What the browser brings back from the provider: the address of the callback."""
-        begun = browser.get("/v1/sign-in/begin", params={"to": to})
-        assert begun.status_code == 303, begun.text
-        with httpx2.Client(follow_redirects=False) as provider:
-            return provider.get(begun.headers["location"]).headers["location"]
-
-    def enters(self, browser, to="/"):
-        """Where the person ends up."""
-        answer = browser.get(self.comes_back(browser, to))
-        assert answer.status_code == 303, answer.text
-        return answer.headers["location"]
-
-    def refuses(self, browser=None):
-        """Why somebody is not let in, all the way."""
-        with browser or self.browser() as somebody:
-            why = parse_qs(urlsplit(self.enters(somebody)).query)["refused"]
-            assert somebody.post("/v1/sign-in/key").status_code == 401
-        return why[0]
 
 
 @pytest.fixture(scope="module")
 def house(server_url, admin, template):
     """One server for all tests here: none leaves anything behind but keys."""
-    name = f"t_{uuid.uuid4().hex}"
-    admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-    issuer, port = Issuer(), free_port()
-    with _serving(issuer.app()) as issuer.url:
-        stated = Settings(
-            database_url=at(server_url, name), secret_key="for tests: " + "k" * 20, oidc_issuer=issuer.url,
-            public_url=f"http://127.0.0.1:{port}", oidc_client_id=CLIENT, oidc_client_secret=SECRET, oidc_grants=GRANTS,
-        )  # fmt: skip
-        with App.open(stated) as app:
-            key = ensure_admin_key(app.db, None)
-            api = create_api(app)
-            with (
-                _serving(api, port=port) as base_url,
-                httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
-            ):
-                yield Door(base_url, issuer, client, api.edge)
-    admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+    with database(admin, template) as name, open_door(at(server_url, name)) as door:
+        yield door
 
 
 @pytest.fixture

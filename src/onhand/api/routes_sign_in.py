@@ -62,7 +62,9 @@ async def begin_to_sign_in(
     return answer
 
 
-@answers.get(f"{_PATH}/callback", status_code=303, response_class=RedirectResponse, responses=problem_responses(404))
+@answers.get(
+    f"{_PATH}/callback", status_code=303, response_class=RedirectResponse, responses=problem_responses(404, 422)
+)
 async def come_back(
     edge: TheEdge,
     state: Annotated[str, Query(max_length=500)] = "",
