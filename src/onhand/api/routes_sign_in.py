@@ -97,7 +97,7 @@ async def come_back(
     return answer
 
 
-@router.post(f"{_PATH}/key", response_model=HandedOver, responses=problem_responses(401, 404))
+@router.post(f"{_PATH}/key", response_model=HandedOver, responses=problem_responses(401, 404, 422))
 async def fetch_key(edge: TheEdge, onhand_key: _Sealed = None) -> Response:
     """The key of the person whose browser has just come back; once."""
     sign_in = _needed(edge.sign_in)
