@@ -20,9 +20,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from rich.console import Console
@@ -122,7 +123,7 @@ def _page(chromium: str, api: ApiProcess) -> list[Measure]:
         context.add_init_script(WATCH)
         page = context.new_page()
         base = f"http://127.0.0.1:{api.port}"
-        thread = context.new_cdp_session(page)
+        thread: Any = context.new_cdp_session(page)
         # Processor time of the page's own thread: what it needs does not depend on who else works on the machine.
         thread.send("Performance.enable", {"timeDomain": "threadTicks"})
         paints, ready = zip(*(_opened(page, base) for _ in range(OPENED + 1)), strict=True)
@@ -164,9 +165,10 @@ def _opened(page: Page, base: str) -> tuple[float, float]:
     return seen["paint"] / 1000, at / 1000
 
 
-def _busy_s(thread: CDPSession) -> float:
+def _busy_s(thread: Any) -> float:
+    """Processor seconds of the page's thread so far; `thread` is a CDPSession, whose answers have no types."""
     metrics = thread.send("Performance.getMetrics")["metrics"]
-    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
 def _scrolled(page: Page, base: str, busy_s: Callable[[], float]) -> tuple[list[float], float]:
