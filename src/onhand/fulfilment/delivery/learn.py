@@ -43,7 +43,7 @@ _SPREAD_POWER: Final = 0.5
 _ORIGINS: Final = 20
 _ORIGINS_APART_DAYS: Final = 14.0
 _TRIAL_HALF_LIFE_DAYS: Final = 120.0
-_RANKS_HALF_LIFE_DAYS: Final = 60.0
+_RANKS_HALF_LIFE_DAYS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
