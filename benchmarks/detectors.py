@@ -135,6 +135,73 @@ def slow_lanes(_seeds: int) -> Iterator[Row]:
             yield Row(
                 suite="lanes", measure=f"{name}: deliveries by a CUSUM over deliveries alone", value=plain, unit=""
             )
+    yield from foretold_lanes()
+
+
+def foretold_lanes() -> Iterator[Row]:
+    """Where much of what shipments take can be known of each: held against medians of history, against what a model
+    foretold of each, and against a model that has learned the slow lane within days of its first deliveries."""
+    for against in ("history", "predictions", "predictions of a model that learns the shift", "the same as they are"):
+        random = np.random.default_rng(17)
+        past = _foretold(random, LANES, 120, against, np.inf)
+        learned = _without_bias(lanes.learn(past, 120 * DAY_US))
+        looks = np.arange(CHANGE_AT * DAY_US, (CHANGE_AT + WATCHED_DAYS) * DAY_US, LOOK_US)
+        days, stays = [], []
+        for _ in range(CHANGES // 4):
+            sums, threshold = lanes.traced(_foretold(random, 1, CHANGE_AT + WATCHED_DAYS, against), learned, looks)
+            over = np.flatnonzero(sums >= threshold)
+            days.append((looks[over[0]] if len(over) else looks[-1]) / DAY_US - CHANGE_AT)
+            stays.append(sums[-1] >= 0.5 * threshold[-1])
+        yield Row(suite="lanes", measure=f"against {against}: days until told", value=float(np.mean(days)), unit="d")
+        yield Row(suite="lanes", measure=f"against {against}: still told after 30 days",
+                  value=100 * float(np.mean(stays)), unit="%", floor=None if "as they are" in against else 95,
+                  is_more_better=True)  # fmt: skip
+        if "learns" in against or "as they" in against:
+            continue
+        false = 0
+        for _ in range(LANES // 2):
+            own = _foretold(random, 1, 365, against, np.inf)
+            sums, threshold = lanes.traced(own, learned, np.arange(0, 365 * DAY_US, LOOK_US))
+            false += _alarms(sums, threshold)
+        yield Row(suite="lanes", measure=f"against {against}: false alarms a lane-year", value=false / (LANES // 2),
+                  unit="", floor=1)  # fmt: skip
+
+
+def _foretold(
+    random: np.random.Generator, count: int, days: float, against: str, change_at: float = CHANGE_AT
+) -> lanes.Shipments:
+    """Of each the logarithm of what can be known scatters by 0.5, of what cannot by 0.3."""
+    many = random.poisson(PER_DAY * days, count)
+    lane = np.repeat(np.arange(count), many)
+    shipped = random.random(len(lane)) * days
+    known = 5 * np.exp(random.normal(0, 0.5, len(lane)))
+    late = SHIFT_DAYS * (shipped >= change_at)
+    took = known * np.exp(random.normal(0, 0.3, len(lane))) + late
+    median, spread = known.copy(), known * 2 * np.sinh(1.2816 * 0.3)
+    if against == "history":
+        all_of = np.hypot(0.5, 0.3)
+        median, spread = np.full(len(lane), 5.0), np.full(len(lane), 10 * np.sinh(1.2816 * all_of))
+    elif against != "predictions":
+        # Four days after the first slow one left it has come, and five days later most of the shift is learned.
+        median += late * -np.expm1(-np.maximum(shipped - change_at - 4, 0) / 5 if np.isfinite(change_at) else late)
+    at = (shipped * DAY_US).astype(np.int64)
+    if "history" not in against and "as they are" not in against:
+        usual = 5 * np.exp(0.5**2 / 2)
+        deviation = usual * np.sqrt(np.expm1(0.5**2))
+        median -= lanes.foretold_higher(lane, at, median, np.full(count, usual), np.full(count, deviation))
+    return lanes.Shipments(
+        lane=lane, shipped_at=at, delivered_at=at + (took * DAY_US).astype(np.int64),
+        median_days=np.maximum(median, 0.1), spread_days=np.maximum(spread, 0.25),
+    )  # fmt: skip
+
+
+def _alarms(sums: Float64, threshold: Float64) -> int:
+    """How often sums rise to the threshold; as the rules of grouping have it, an alarm closes at half of it."""
+    alarms, is_over = 0, False
+    for value in sums:
+        alarms += not is_over and value >= threshold[0]
+        is_over = value >= (0.5 if is_over else 1.0) * threshold[0]
+    return alarms
 
 
 def _without_bias(learned: lanes.Watch) -> lanes.Watch:
@@ -168,12 +235,7 @@ def _false(shape: str, random: np.random.Generator, learned: lanes.Watch, bad_da
     for _ in range(LANES):
         own = _shipments(shape, random, 1, YEARS * 365, bad_day=bad_day)
         sums, threshold = lanes.traced(own, learned, np.arange(0, YEARS * 365 * DAY_US, LOOK_US))
-        is_over = False
-        for value in sums:
-            # As the rules of grouping have it: closed at half.
-            if not is_over and value >= threshold[0]:
-                alarms += 1
-            is_over = value >= (0.5 if is_over else 1.0) * threshold[0]
+        alarms += _alarms(sums, threshold)
     return alarms / (LANES * YEARS)
 
 

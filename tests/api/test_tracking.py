@@ -79,8 +79,10 @@ def test_the_page_does_what_it_says(shop, server, monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(code, {})
     assert capsys.readouterr().out.startswith(f"created ['{shipment}']\nat_hub ")
-    (feed,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    assert shop.call("PUT", "/v1/carriers/dhl/tracking", json.loads(feed))["each"] == "events"
+    by_map, by_karrio = (json.loads(feed) for feed in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    assert shop.call("PUT", "/v1/carriers/dhl/tracking", by_map)["each"] == "events"
+    shown = shop.call("PUT", "/v1/carriers/dhl/tracking", by_karrio)
+    assert shown["karrio"] == by_karrio["karrio"] and "secret" not in shown
 
 
 def test_shipments_are_found_page_by_page(shop, server):

@@ -192,3 +192,25 @@ def test_any_bytes_are_read_or_said_to_be_unreadable(body):
 @pytest.mark.parametrize("body", [b"{}", b"null", b"3", b'{"shipments": []}', b'{"shipments": [{}]}'])
 def test_a_message_without_scans_has_none(body):
     assert read_message(CarrierTrackingIn.model_validate(FEED), "dhl", body).rows == []
+
+
+def test_a_webhook_of_karrio_is_known_by_its_secret_and_followed(merchant):
+    feed = {
+        "verify": {"scheme": "shared", "header": "X-Event-Id"}, "secret": "whsec of karrio",
+        "karrio": {"carrier_name": "dhl_universal", "zone": "UTC"},
+    }  # fmt: skip
+    set_feed(merchant.db, SEAL, "dhl", CarrierTrackingIn.model_validate(feed), by=BY)
+    order = one(merchant, "JD1", 1.5)
+    came = datetime.fromtimestamp(NOW.timestamp() - 3_600, UTC)
+    scan = {"date": f"{came:%Y-%m-%d}", "time": f"{came:%H:%M %p}", "status": "delivered", "code": "OK"}
+    tracker = {"carrier_name": "dhl_universal", "tracking_number": "JD1", "status": "delivered", "events": [scan]}
+    body = json.dumps({"event": "tracker_updated", "data": tracker}).encode()
+    with pytest.raises(NotSigned):
+        send(merchant, body, headers={"x-event-id": "another"})
+    send(merchant, body, headers={"x-event-id": "whsec of karrio"})
+    send(merchant, b'{"event": "shipment_purchased", "data": {}}', headers={"x-event-id": "whsec of karrio"})
+    assert read_messages(merchant.db, NOW) == 2
+    assert [row[:3] for row in messages(merchant)] == [("done", 1, 0), ("done", 0, 0)]
+    deliver_scanned(merchant.state)
+    assert shown(merchant, order)["status"] == "delivered"
+    assert get_feed(merchant.db, "dhl")["karrio"] == feed["karrio"] and "secret" not in get_feed(merchant.db, "dhl")

@@ -9,6 +9,7 @@ import pytest
 from onhand.base.actor import SYSTEM
 from onhand.db.outbox import write_event
 from onhand.flows.incidents import stock
+from onhand.flows.incidents.lanes import slow
 from onhand.flows.incidents.scene import Memory, Scene, Seen
 from onhand.flows.incidents.table import DETECTORS
 from onhand.flows.incidents.watch import Watch
@@ -84,6 +85,52 @@ def test_no_detector_reads_the_future(world):
         }, "what came later is there to be seen"  # fmt: skip
     for name, seen in before.items():
         assert isinstance(seen, Seen) and seen == after[name], name
+
+
+def foretell(db, when, days, made="s.shipped_at + interval '10 minutes'"):
+    """Have shipments `when` foretold, as SQL: at the median days, at 10 and 90 % half and one and a half of them."""
+    with db.connect() as conn, conn.transaction():
+        conn.execute(
+            "INSERT INTO delivery_forecast (order_id, shipment_no, forecast_no, made_at, days)"
+            f" SELECT s.order_id, s.shipment_no, 1, {made},"
+            f" ARRAY(SELECT q * ({days})"
+            " FROM unnest('{0.4,0.5,0.8,1,1.2,1.5,1.7}'::float8[]) q)"
+            f" FROM shipment s JOIN fulfilment f USING (order_id, fulfilment_no) WHERE {when}"
+        )  # fmt: skip
+
+
+def lanes_told(db, now):
+    with db.connect() as conn:
+        seen = slow(Scene(conn=conn, now=now, memory=Memory()))
+    assert isinstance(seen, Seen), seen
+    return {f.subject.key[0]: f for found in seen.findings.values() for f in found}
+
+
+def test_a_model_that_has_learned_the_slow_lane_does_not_hide_it(world):
+    db, now = world
+    # From half a day after munich became slow on, its shipments are foretold as slow.
+    learned = f"CASE WHEN f.node_id = 2 AND s.shipped_at > '{now - timedelta(days=14.5)}' THEN 6.0 ELSE 3.0 END"
+    foretell(db, "true", learned)
+    told = lanes_told(db, now)
+    assert set(told) == {"munich"}
+    assert told["munich"].numbers["delay_days"] == pytest.approx(3, abs=0.8)
+
+
+def test_what_was_foretold_of_a_shipment_when_it_left_is_what_it_is_held_against(world):
+    db, now = world
+    # Berlin takes three days as it always did; but somebody knew that what leaves now would take one.
+    faster = f"CASE WHEN f.node_id = 1 AND s.shipped_at > '{now - timedelta(days=10)}' THEN 1.0 ELSE 3.0 END"
+    foretell(db, "true", faster)
+    assert {"berlin", "munich"} <= set(lanes_told(db, now))
+
+
+def test_what_is_foretold_on_the_way_or_later_does_not_count(world):
+    db, now = world
+    before = lanes_told(db, now)
+    young = f"s.shipped_at > '{now - timedelta(days=1)}'"
+    foretell(db, f"NOT {young}", "0.5", made="s.shipped_at + interval '2 days'")
+    foretell(db, young, "0.5", made=f"'{now + timedelta(minutes=1)}'::timestamptz")
+    assert lanes_told(db, now) == before
 
 
 def test_a_sale_at_the_shelf_proves_that_there_is_one_and_the_phantom_is_gone_at_once(world):

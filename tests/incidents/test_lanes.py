@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onhand.incidents.detect.lanes import NOT_YET, Shipments, centred, findings, learn, pooled, traced, watch
+from onhand.incidents.detect.lanes import (
+    NOT_YET,
+    Shipments,
+    centred,
+    findings,
+    foretold_higher,
+    learn,
+    pooled,
+    traced,
+    watch,
+)
 from onhand.incidents.detect.moments import DAY_US, moment
 from onhand.incidents.group import reconciled
 from onhand.incidents.model import Incident, Kind, Subject
@@ -49,6 +59,26 @@ def test_the_slow_lane_is_told_of_within_days_of_overdue_shipments(learned):
     assert (found.kind, found.subject.key, found.causes[1].key) == (Kind.LANE_SLOW, ("hub-3", "dhl"), ("dhl",))
     assert "2.0 days" in found.sentence or "1.75" in found.sentence or "2.2" in found.sentence
     assert found.loss_minor > 0
+
+
+def test_a_lane_that_comes_to_be_foretold_as_slow_is_seen_by_its_predictions():
+    """Two lanes of ten shipments a day, foretold as four days give or take one; the second as six from day 20 on."""
+    random = np.random.default_rng(5)
+    lane, day = np.repeat([0, 1], 400), np.tile(np.repeat(np.arange(40), 10), 2)
+    at = (day * DAY_US + random.integers(0, DAY_US, 800)).astype(np.int64)
+    days = 4 + random.normal(0, 1, 800) + 2 * ((lane == 1) & (day >= 20))
+    usual, deviation = np.array([4.0, 4.0]), np.array([1.0, 1.0])
+    higher = foretold_higher(lane, at, days, usual, deviation)
+    quiet = (lane == 0) | (day < 20)
+    assert higher.min() == 0 and np.quantile(higher[quiet & (day >= 7)], 0.9) < 0.1
+    # After a week all but two standard errors of it.
+    assert higher[(lane == 1) & (day >= 27)].mean() == pytest.approx(2 - 2 / np.sqrt(70), abs=0.2)
+    # Nothing that leaves later matters, nor does the order of rows.
+    known = at < 25 * DAY_US
+    assert (foretold_higher(lane[known], at[known], days[known], usual, deviation) == higher[known]).all()
+    mixed = random.permutation(800)
+    assert np.allclose(foretold_higher(lane[mixed], at[mixed], days[mixed], usual, deviation), higher[mixed])
+    assert len(foretold_higher(lane[:0], at[:0], days[:0], usual, deviation)) == 0
 
 
 def test_shipments_still_under_way_are_evidence(learned):

@@ -22,7 +22,7 @@ from onhand.flows.receive import BODY_BYTES_MAX
 from onhand.flows.tracking import carriers
 from onhand.flows.tracking.record import Told, record_tracking
 from onhand.fulfilment.tracking import inbox, store
-from onhand.fulfilment.tracking.messages import CarrierTrackingIn, HmacBy, ScanMap, SharedBy, StandardBy
+from onhand.fulfilment.tracking.messages import CarrierTrackingIn, HmacBy, KarrioBy, ScanMap, SharedBy, StandardBy
 from onhand.fulfilment.tracking.model import Milestone, PlaceIn, TrackingRow
 from onhand.fulfilment.tracking.store import Place
 from onhand.orders.store import numbered_id, order_uuid
@@ -145,7 +145,8 @@ class CarrierTrackingOut(BaseModel):
     verify: Annotated[HmacBy | StandardBy | SharedBy, Field(discriminator="scheme")]
     records: str
     each: str | None = None
-    map: ScanMap
+    map: ScanMap | None = None
+    karrio: KarrioBy | None = None
     dedupe_header: str | None = None
 
 

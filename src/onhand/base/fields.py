@@ -8,7 +8,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, cast
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -185,6 +187,18 @@ def _schema(**facts: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **facts})
 
 
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads folders: once is enough
+
+
+def time_zone(name: str) -> str:
+    """The name of a zone. Raises ValueError: there is none."""
+    if name not in _time_zones():
+        raise ValueError(f"expected an IANA time zone such as Europe/Berlin, got {name!r}")
+    return name
+
+
 # No control characters, no blank at an end: what a scanner reads is what is stored.
 _CODE_PATTERN = (
     "^[^\\u0000-\\u0020\\u007f-\\u00a0]([^\\u0000-\\u001f\\u007f-\\u00a0]*[^\\u0000-\\u0020\\u007f-\\u00a0])?$"
@@ -212,6 +226,9 @@ TimeOfDay = Annotated[
     str,
     AfterValidator(_time_of_day),
     _schema(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["15:00"]),
+]
+TimeZone = Annotated[
+    str, Field(max_length=64, description="IANA name", examples=["Europe/Paris"]), AfterValidator(time_zone)
 ]
 Moment = Annotated[datetime, BeforeValidator(moment_of), _schema(format="date-time")]
 Day = Annotated[date, BeforeValidator(day_of), _schema(format="date")]

@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +30,7 @@ from onhand.base.fields import (
     ShortText,
     Strict,
     TimeOfDay,
+    TimeZone,
 )
 from onhand.catalog.model import LENGTH_MAX_MM, WEIGHT_MAX_G
 from onhand.network.calendar import has_holidays
@@ -45,17 +44,6 @@ _DAYS_MAX: Final = 365.0
 _KM_MAX: Final = 50_000.0  # more than once around the Earth
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAY_NUMBERS: Final = {name[:n]: i for i, name in enumerate(_WEEKDAYS, 1) for n in (3, len(name))}
-
-
-@lru_cache(maxsize=1)
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # reads folders: once is enough
-
-
-def _time_zone(name: str) -> str:
-    if name not in _time_zones():
-        raise ValueError(f"expected an IANA time zone such as Europe/Berlin, got {name!r}")
-    return name
 
 
 def _holidays(place: str | None) -> str | None:
@@ -171,11 +159,7 @@ class NodeIn(Strict):
     postal_code: Annotated[str, Field(min_length=1, max_length=20)] | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)]
     longitude: Annotated[float, Field(ge=-180, le=180)]
-    timezone: Annotated[
-        str,
-        Field(max_length=64, description="IANA name", examples=["Europe/Paris"]),
-        AfterValidator(_time_zone),
-    ]
+    timezone: TimeZone
     handling_cost_minor: Annotated[Cost, Field(description="per fulfilment")] = 0
     handling_line_minor: Annotated[Cost, Field(description="per line of a fulfilment")] = 0
     handling_unit_minor: Annotated[Cost, Field(description="per unit of a fulfilment")] = 0

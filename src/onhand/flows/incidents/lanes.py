@@ -1,4 +1,8 @@
-"""Lanes of carriers that have become slower."""
+"""Lanes of carriers that have become slower.
+
+Each shipment is held against what was foretold of it when it left, as far as it was and its lane has a past of such
+predictions; others against what their carrier's deliveries to the country used to take.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,14 +38,20 @@ _OWN_MIN: Final = 30
 # Where fewer of the settled ones were ever told to have arrived, nobody tells: no news is none.
 _TOLD_MIN: Final = 0.8
 _LEVELS: Final = (0.1, 0.5, 0.9)
+# Settled predictions of so long say how a lane used to be foretold.
+_USUAL_DAYS: Final = 60
 _COLUMNS: Final[dict[str, Column]] = {
     "node": "int", "way": "int", "shipped": "int", "delivered": "int", "due": "int", "channel": "int", "is_main": "int",
+    "p10": "float", "p50": "float", "p90": "float",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """Shipments, each with its place in `lanes`."""
+    """Shipments, each with its place in `lanes`.
+
+    foretold  float64[n, 3], days at _LEVELS as they were foretold when it left; NaN: they were not
+    """
 
     lanes: list[Lane]
     lane: Int64
@@ -49,16 +59,19 @@ class _Read:
     delivered: Int64
     due: Int64
     late_minor: Float64
+    foretold: Float64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Learned:
     """number: of each lane; days: quantiles of _LEVELS by carrier and country, and of all under None; told: share of
-    settled shipments of a lane that were told to have arrived."""
+    settled shipments of a lane that were told to have arrived; usual: mean and deviation of the medians that were
+    foretold of a lane before the last month."""
 
     number: dict[Lane, int]
     days: dict[tuple[str, str] | None, Float64]
     told: dict[Lane, float]
+    usual: dict[Lane, tuple[float, float]]
     watch: lanes.Watch
 
 
@@ -70,7 +83,7 @@ def slow(scene: Scene) -> Seen | Unseen:
         return Unseen(reason=f"too few shipments that have arrived: {error}")
     number = dict(learned.number)
     read = _read(scene, _WATCHED)
-    shipments = _shipments(read, number, learned.days, learned.told)
+    shipments = _shipments(read, number, learned.days, learned.told, learned.usual, is_watched=True)
     seen = lanes.watch(shipments, learned.watch, scene.now_us, lanes=len(number))
     names = sorted(number, key=lambda lane: number[lane])
     found = lanes.findings(seen, names, causes=[Subject("carrier", (carrier,)) for _, carrier, _ in names])
@@ -102,6 +115,7 @@ def _read(scene: Scene, back: timedelta) -> _Read:
         shipped=rows["shipped"],
         # A clock of a carrier may be behind ours.
         delivered=np.where(rows["delivered"] < 0, lanes.NOT_YET, np.maximum(rows["delivered"], rows["shipped"])),
+        foretold=np.where(rows["p50"][:, None] > 0, np.stack([rows["p10"], rows["p50"], rows["p90"]], axis=1), np.nan),
         due=rows["due"], late_minor=np.where(rows["is_main"] == 1, late[place], 0.0) if len(late) else np.zeros(0),
     )  # fmt: skip
 
@@ -122,15 +136,28 @@ def _learn(scene: Scene) -> _Learned:
         mine = np.array([lane[1:] == way for lane in read.lanes], np.bool_)[read.lane] & arrived
         if mine.sum() >= _OWN_MIN:
             days[way] = np.quantile(took[mine], _LEVELS)
+    usual = _usual(read, settled & (read.shipped > scene.now_us - (_SETTLED_DAYS + _USUAL_DAYS) * DAY_US))
     number: dict[Lane, int] = {}
-    watch = lanes.learn(_shipments(read, number, days, share), scene.now_us, replayed=_REPLAYED)
-    return _Learned(number=number, days=days, told=share, watch=watch)
+    past = _shipments(read, number, days, share, usual, is_watched=False)
+    watch = lanes.learn(past, scene.now_us, replayed=_REPLAYED)
+    return _Learned(number=number, days=days, told=share, usual=usual, watch=watch)
+
+
+def _usual(read: _Read, settled: npt.NDArray[np.bool_]) -> dict[Lane, tuple[float, float]]:
+    """Mean and deviation of what was foretold of lanes with some predictions."""
+    rows = settled & np.isfinite(read.foretold[:, 1])
+    found = ((lane, read.foretold[rows & (read.lane == n), 1]) for n, lane in enumerate(read.lanes))
+    return {lane: (float(days.mean()), float(days.std())) for lane, days in found if len(days) >= _OWN_MIN}
 
 
 def _shipments(
-    read: _Read, number: dict[Lane, int], days: dict[tuple[str, str] | None, Float64], told: dict[Lane, float]
-) -> lanes.Shipments:
-    """Those of lanes that tell of deliveries, as the detector takes them; lanes without a number are given one."""
+    read: _Read, number: dict[Lane, int], days: dict[tuple[str, str] | None, Float64], told: dict[Lane, float],
+    usual: dict[Lane, tuple[float, float]], *, is_watched: bool,
+) -> lanes.Shipments:  # fmt: skip
+    """Those of lanes that tell of deliveries, as the detector takes them; lanes without a number are given one.
+
+    is_watched  predictions are brought down to the level at which their lane used to be foretold
+    """
     tells = np.array([told.get(lane, 1.0) >= _TOLD_MIN for lane in read.lanes], np.bool_)
     told_of = zip(read.lanes, tells.tolist(), strict=True)
     of = np.array([number.setdefault(lane, len(number)) if tell else -1 for lane, tell in told_of], np.int64)
@@ -138,8 +165,18 @@ def _shipments(
     median, spread = lanes.centred(np.array(_LEVELS), np.array(quantiles).reshape(-1, len(_LEVELS)))
     rows = np.flatnonzero(tells[read.lane]) if len(read.lane) else np.zeros(0, np.int64)
     lane = read.lane[rows]
+    median, spread = median[lane], spread[lane]
+    has_past = np.array([name in usual for name in read.lanes], np.bool_)
+    own = np.isfinite(read.foretold[rows, 1]) & has_past[lane] if len(lane) else np.zeros(0, np.bool_)
+    if own.any():
+        median[own], spread[own] = lanes.centred(np.array(_LEVELS), read.foretold[rows[own]])
+        if is_watched:
+            level = np.array([usual.get(name, (0.0, 0.0)) for name in read.lanes])
+            median[own] -= lanes.foretold_higher(
+                lane[own], read.shipped[rows[own]], median[own], level[:, 0], level[:, 1]
+            )
     return lanes.Shipments(
         lane=of[lane], shipped_at=read.shipped[rows], delivered_at=read.delivered[rows],
-        median_days=np.maximum(median[lane], 0.1), spread_days=spread[lane], due_at=read.due[rows],
+        median_days=np.maximum(median, 0.1), spread_days=spread, due_at=read.due[rows],
         late_minor=read.late_minor[rows],
     )  # fmt: skip

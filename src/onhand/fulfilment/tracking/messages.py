@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from onhand.base.fields import Strict
+from onhand.base.fields import Strict, TimeZone
 from onhand.connectors._sdk import mapping
 from onhand.connectors._sdk.vocabulary import HmacIn, SharedIn, StandardIn
+from onhand.fulfilment.tracking import karrio
 from onhand.fulfilment.tracking.model import Milestone
 
 SCANS_MAX = 5_000
@@ -86,8 +88,19 @@ class ScanMap(Strict):
     place_postal_code: Path | None = None
 
 
+class KarrioBy(Strict):
+    """Webhooks of karrio's server, `tracker_created` and `tracker_updated`; of its others nothing is read. karrio sends
+    the secret of the webhook itself, in the header X-Event-Id."""
+
+    carrier_name: Annotated[
+        str | None,
+        Field(min_length=1, max_length=100, description="as karrio has it, such as dhl_universal; null: all it sends"),
+    ] = None
+    zone: Annotated[TimeZone, Field(description="in which the carrier tells its times: karrio drops it")]
+
+
 class CarrierTrackingIn(Strict):
-    """How the messages of a carrier are known and read."""
+    """How the messages of a carrier are known and read: by a map, or as karrio's."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -121,8 +134,17 @@ class CarrierTrackingIn(Strict):
     each: Annotated[Path | None, Field(description="the list of scans in a record; then maps read {parent, child}")] = (
         None
     )
-    map: ScanMap
+    map: ScanMap | None = None
+    karrio: Annotated[KarrioBy | None, Field(description="instead of a map")] = None
     dedupe_header: Annotated[Header | None, Field(description="that names a message; null: by what it says")] = None
+
+    @model_validator(mode="after")
+    def _is_read_one_way(self) -> "CarrierTrackingIn":
+        if (self.map is None) == (self.karrio is None):
+            raise ValueError("expected either map or karrio")
+        if self.karrio is not None and (self.each is not None or self.records != "@"):
+            raise ValueError("expected neither records nor each with karrio: its form is known")
+        return self
 
     def document(self) -> dict[str, Any]:
         """What is stored, without the secret."""
@@ -161,6 +183,9 @@ def read_message(feed: CarrierTrackingIn, carrier: str, body: bytes) -> Read:
     """The scans that a message tells of. Raises Unreadable."""
     try:
         said = json.loads(body)
+        if feed.karrio is not None:
+            return _read_karrio(feed.karrio, carrier, said)
+        assert feed.map is not None, "one of them is there"
         found = mapping.path(feed.records)(said)
         records = cast("list[Any]", found) if isinstance(found, list) else [] if found is None else [found]
         if feed.each is not None:
@@ -175,6 +200,15 @@ def read_message(feed: CarrierTrackingIn, carrier: str, body: bytes) -> Read:
         raise Unreadable(str(error)[:300]) from None
     kept = [row for row in rows if row is not None]
     return Read(rows=kept, skipped=len(rows) - len(kept))
+
+
+def _read_karrio(by: KarrioBy, carrier: str, said: Any) -> Read:
+    try:
+        found = karrio.details_in(said, by.carrier_name)
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
+    read = [karrio.scans_of(details, carrier, ZoneInfo(by.zone)) for details in found]
+    return Read(rows=[row for rows, _ in read for row in rows], skipped=sum(skipped for _, skipped in read))
 
 
 def _list(value: Any, where: str) -> list[Any]:
