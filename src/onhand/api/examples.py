@@ -287,6 +287,22 @@ _FORECAST: Json = {
         {"from": "2026-03-03", "mean": 8.7, "quantiles": {"0.1": 4.8, "0.5": 8.4, "0.9": 13.5}},
     ],
 }  # fmt: skip
+_FORECAST_ERROR: Json = {
+    "wape": 0.2184, "rmsse": 0.7421, "bias": -0.031, "pinball": 0.912, "coverage": {"0.8": 0.821},
+}  # fmt: skip
+_FORECAST_ITEM: Json = {
+    "sku": "MUG-BLUE",
+    "forecast": {
+        "run_id": _RUN_ID, "origin": "2026-03-02", "freq": "D", "series": 3,
+        "periods": [{"from": "2026-03-02", "mean": 26.1, "quantiles": {"0.1": 17.4, "0.5": 25.7, "0.9": 36.2}}],
+    },
+    "accuracy": {
+        "run_id": "019c8a20-3b10-7000-8a55-2f6d7a80c915", "origin": "2026-02-16", "to": "2026-03-01", "periods": 14,
+        "series": 3, "forecast": _FORECAST_ERROR,
+        "baseline": {"wape": 0.2611, "rmsse": 0.8837, "bias": 0.012, "pinball": 1.077, "coverage": {"0.8": 0.774}},
+        "seasonal_naive": {"wape": 0.3302, "rmsse": 1.0412, "bias": 0.044, "pinball": None, "coverage": {}},
+    },
+}  # fmt: skip
 _FORECAST_HEAD: Json = {
     "run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "done", "origin": "2026-03-02",
     "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "series": 4_210, "scored_periods": 7,
@@ -681,6 +697,7 @@ ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
+    "ForecastItemOut": _FORECAST_ITEM,
     "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
     "LaneList": _page(_LANE),
     "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
