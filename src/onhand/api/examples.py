@@ -375,6 +375,7 @@ _PROPOSAL: Json = {
             "share_after": {"expected": 0.93, "low": 0.71, "high": 1.0},
         },
         "co2_g": {"expected": 776, "low": 776, "high": 776},
+        "cover_days": 5.6,
     },
     "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 14},
     "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be"
@@ -385,6 +386,20 @@ _PROPOSAL: Json = {
         "reference": "TRANSFER-019cae2a-8c30-7000-9b1e-2f6d7a80c915", "ordered": 24, "shipped": 24, "received": 0,
         "short": 0,
     },
+    "undone": False,
+}  # fmt: skip
+_SERVICE_CURVE: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN",
+    "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 35},
+    "supplier": "Keramik Nord", "lead_days": {"p50": 7.0, "p95": 14.0}, "review_days": 3, "mean_units": 94.2,
+    "points": [
+        {"units": 0, "safety_stock": 0, "service": 0.0, "fill_rate": 0.0, "short_units": 94.2},
+        {"units": 110, "safety_stock": 16, "service": 0.8125, "fill_rate": 0.9741, "short_units": 2.44},
+        {"units": 138, "safety_stock": 44, "service": 0.9775, "fill_rate": 0.9982, "short_units": 0.17},
+    ],
+    "present": {"units": 72, "safety_stock": 0, "service": 0.0875, "fill_rate": 0.7608, "short_units": 22.53},
+    "kept": {"units": 110, "safety_stock": 16, "service": 0.8125, "fill_rate": 0.9741, "short_units": 2.44},
+    "best": {"units": 138, "safety_stock": 44, "service": 0.9775, "fill_rate": 0.9982, "short_units": 0.17},
 }  # fmt: skip
 
 # Orders -------------------------------------------------------------------------------------------
@@ -705,6 +720,15 @@ ANSWERS: dict[str, object] = {
     "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
     "ProposalOut": _PROPOSAL,
     "ProposalList": _page(_PROPOSAL),
+    "ProposalResults": {
+        "results": [
+            {"proposal_id": _PROPOSAL["proposal_id"], "outcome": "approved", "code": None, "message": None,
+             "proposal": _PROPOSAL},
+            {"proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c916", "outcome": "refused", "code": "proposal.lane_full",
+             "message": "24 units are to leave, and the lane has room for 0 more today", "proposal": None},
+        ]
+    },
+    "ServiceCurveOut": _SERVICE_CURVE,
     "RunList": {"data": [_RUN]},
     "PlaybookList": {"data": [_PLAYBOOK]},
     "PlaybookOut": _PLAYBOOK

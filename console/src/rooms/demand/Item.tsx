@@ -56,9 +56,14 @@ export default function Item({ parameters }: { parameters: Record<string, string
               </>
             }
             beside={
+              <>
+                <Link className="button" to={`/planning?sku=${encodeURIComponent(sku)}`}>
+                  {text("room.planning")}
+                </Link>
                 <Link className="button" to={`/stock/${encodeURIComponent(sku)}`}>
                   {text("room.stock")}
                 </Link>
+              </>
             }
           />
           <div className="filters">
