@@ -94,7 +94,7 @@ export function Proposals() {
         {rows?.length === 0 && <Empty icon="planning" title={text("planning.none")}>{text("planning.none_hint")}</Empty>}
         {rows !== undefined && rows.length > 0 && (
           <div className="table-wrap">
-            <table className="table cards-on-phone">
+            <table className="table cards-on-phone proposals">
               <thead>
                 <tr>
                   <th scope="col">
@@ -193,7 +193,7 @@ function Row({ row, isMarked, onMark, onAsk, now }: RowProps) {
         {row.followed != null && <div className="small soft">{text("planning.received", { received: row.followed.received, ordered: row.followed.ordered })}</div>}
         {row.followed != null && row.followed.short > 0 && <div className="small bad">{text("planning.short", { count: row.followed.short })}</div>}
         {row.status === "proposed" && (
-          <div className="row tight">
+          <div className="acts">
             <button type="button" className="button quiet" aria-label={text("planning.approve_this", { sku: row.sku, node: row.node })} onClick={() => onAsk("approve")}>
               {text("planning.approve")}
             </button>
