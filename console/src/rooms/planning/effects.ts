@@ -75,22 +75,22 @@ export function curveOption(curve: Curve, words: CurveWords, colours: Colours, p
     type: "line" as const, name, symbol: "none", silent: true, lineStyle: { color, width }, data: curve.points.map((point) => [point.units, point[of]]),
   });
   const most = curve.points.at(-1)?.units ?? 1;
-  const mark = (name: string, point: Curve["present"], color: string, position: "left" | "right" | "top" | "bottom") => ({
+  const mark = (name: string, point: Curve["present"], color: string, position: "right" | "bottom") => ({
     type: "line" as const, name, symbol: "circle", symbolSize: 11, silent: true, itemStyle: { color }, data: [[Math.min(Math.max(point.units, 0), most), point.service]],
     label: { show: true, position, color: colours.ink, fontFamily: "Geist Variable, sans-serif", formatter: name },
   });
   return {
     animationDuration: 250,
-    grid: { left: 8, right: 24, top: 24, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    grid: { left: 8, right: 34, top: 24, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: { show: false },
     xAxis: { type: "value", min: 0, max: most, splitLine: { show: false }, axisLine: { lineStyle: { color: colours.line } }, axisLabel: { ...label, formatter: number } },
     yAxis: { type: "value", min: 0, max: 1, splitLine: { lineStyle: { color: colours.line } }, axisLabel: { ...label, formatter: percent } },
     series: [
       line(words.fill, "fill_rate", colours.soft, 1.2),
       line(words.service, "service", colours.accent, 2.2),
-      mark(words.present, curve.present, colours.bad, "top"),
-      mark(words.kept, curve.kept, colours.ink, "bottom"),
-      ...(curve.best == null ? [] : [mark(words.best, curve.best, colours.good, "right")]),
+      mark(words.present, curve.present, colours.bad, "right"),
+      mark(words.kept, curve.kept, colours.ink, "right"),
+      ...(curve.best == null ? [] : [mark(words.best, curve.best, colours.good, "bottom")]),
     ],
   };
 }
