@@ -19,7 +19,7 @@ from onhand.db.outbox import write_event
 from onhand.errors import Conflict, NotFound
 from onhand.flows.plans.approve import Decided
 from onhand.ledger import inbound, store
-from onhand.ledger.model import Entry
+from onhand.ledger.model import Entry, Position
 from onhand.network.decide import MarkdownChanges
 from onhand.planning.store import Held, decide_undone, get_proposal, lock_proposal
 
@@ -70,7 +70,8 @@ def _take_back(
     assert held.decided_at is not None
     assert held.inbound_id is not None
     day = held.decided_at.astimezone(UTC).date()
-    source = None
+    source: store.Key | None = None
+    positions: dict[store.Key, Position] = {}
     if held.kind == "transfer":
         assert held.from_node_id is not None, "a transfer comes from a node"
         if day != now.astimezone(UTC).date():
