@@ -214,3 +214,69 @@ def test_days_that_no_forecast_covers_are_as_the_last_weeks_were(shop):
         items = find_items(conn, ["PLATE"], [])
         far = read_demand(conn, date.today(), 20, items, np.zeros(len(items.sku), np.int32))[0]  # noqa: DTZ011
     assert far.mean.shape[1] == 20
+
+
+def test_an_item_is_told_as_one_fan_and_by_what_came_of_it(shop):
+    client = shop.client
+    assert client.get("/v1/forecasts/items/MUG-BLUE").json() == {
+        "sku": "MUG-BLUE", "forecast": None, "accuracy": None,
+    }  # fmt: skip
+    origin = TODAY - timedelta(days=30)
+    # Of its 28 days 21 have come: it keeps its series.
+    old = forecast(shop, horizon=28, origin=origin.isoformat())
+    new = forecast(shop, horizon=14)
+    whole = client.get("/v1/forecasts/items/MUG-BLUE").json()
+    parts = client.get("/v1/forecasts?sku=MUG-BLUE").json()["data"]
+    fan = whole["forecast"]
+    assert (fan["run_id"], fan["series"], len(fan["periods"])) == (new["run_id"], 2, 14)
+    for n, period in enumerate(fan["periods"]):
+        assert period["mean"] == pytest.approx(sum(p["periods"][n]["mean"] for p in parts), abs=1e-3)
+        widths = [p["periods"][n]["quantiles"]["0.95"] - p["periods"][n]["quantiles"]["0.05"] for p in parts]
+        # Wider than the wider of both, and not as wide as both together.
+        assert max(widths) < period["quantiles"]["0.95"] - period["quantiles"]["0.05"] < sum(widths)
+
+    accuracy = whole["accuracy"]
+    assert (accuracy["run_id"], accuracy["periods"], accuracy["series"]) == (old["run_id"], 21, 2)
+    assert accuracy["to"] == (origin + timedelta(days=20)).isoformat()
+    _check_by_hand(client, old["run_id"], origin, accuracy)
+    one = client.get("/v1/forecasts/items/MUG-BLUE?region=FR").json()
+    assert (one["forecast"]["series"], one["accuracy"]["series"]) == (1, 1)
+    assert one["forecast"]["periods"][0]["mean"] == next(p for p in parts if p["region"] == "FR")["periods"][0]["mean"]
+
+
+def _check_by_hand(client, run_id, origin, accuracy):
+    """WAPE, bias and coverage from the days of the demand and the stored forecast."""
+    came, off, within = 0.0, 0.0, []
+    last = origin + timedelta(days=20)
+    units = {}
+    for row in client.get(f"/v1/demand?sku=MUG-BLUE&from={origin - timedelta(days=7)}&to={last}").json()["data"]:
+        units[row["region"], row["day"]] = row["demand"]
+    total, again = 0.0, 0.0
+    for series in client.get(f"/v1/forecasts?run_id={run_id}&sku=MUG-BLUE").json()["data"]:
+        for n, period in enumerate(series["periods"][:21]):
+            real = units.get((series["region"], period["from"]), 0.0)
+            naive = (origin - timedelta(days=7) + timedelta(days=n % 7)).isoformat()
+            came, total = came + real, total + period["mean"]
+            off += abs(period["mean"] - real)
+            again += abs(units.get((series["region"], naive), 0.0) - real)
+            within.append(period["quantiles"]["0.25"] <= real <= period["quantiles"]["0.75"])
+    assert accuracy["forecast"]["wape"] == pytest.approx(off / came, abs=1e-4)
+    assert accuracy["forecast"]["bias"] == pytest.approx(total / came - 1, abs=1e-4)
+    assert accuracy["forecast"]["coverage"]["0.5"] == pytest.approx(sum(within) / len(within), abs=1e-4)
+    assert accuracy["seasonal_naive"]["wape"] == pytest.approx(again / came, abs=1e-4)
+    # Last week again is as wrong as a week is from the one before; the mean is better.
+    assert accuracy["forecast"]["rmsse"] < accuracy["seasonal_naive"]["rmsse"] == pytest.approx(1, abs=0.35)
+    assert accuracy["seasonal_naive"]["coverage"] == {}
+
+
+def test_a_forecast_that_has_just_been_made_has_no_accuracy(shop):
+    forecast(shop, horizon=14, origin=(TODAY - timedelta(days=9)).isoformat())
+    assert shop.client.get("/v1/forecasts/items/PLATE").json()["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "what"), [("NOTHING", "item"), ("PLATE?node=NOWHERE", "node"), ("PLATE?channel=none", "channel")]
+)
+def test_an_item_a_node_and_a_channel_must_be_known_to_be_told_of(shop, query, what):
+    answer = shop.client.get(f"/v1/forecasts/items/{query}")
+    assert (answer.status_code, answer.json()["code"]) == (404, f"{what}.not_found")

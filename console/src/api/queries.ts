@@ -30,7 +30,7 @@ export async function allOf<Row>(
 const at = (cursor: string | undefined) => (cursor === undefined ? {} : { cursor });
 
 /** Without what is not set. */
-function set<T extends Record<string, unknown>>(parameters: T): { [K in keyof T]?: Exclude<T[K], undefined | ""> } {
+export function set<T extends Record<string, unknown>>(parameters: T): { [K in keyof T]?: Exclude<T[K], undefined | ""> } {
   return Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "")) as never;
 }
 

@@ -26,6 +26,9 @@ const ROUTES: readonly (readonly [string, ComponentType<{ parameters: Parameters
   ["/stock/:sku", lazy(() => import("../rooms/stock/Item"))],
   ["/channels", lazy(() => import("../rooms/channels/Channels"))],
   ["/channels/:channel", lazy(() => import("../rooms/channels/Channel"))],
+  ["/planning", lazy(() => import("../rooms/planning/Planning"))],
+  ["/demand", lazy(() => import("../rooms/demand/Demand"))],
+  ["/demand/:sku", lazy(() => import("../rooms/demand/Item"))],
 ];
 
 const client = new QueryClient({

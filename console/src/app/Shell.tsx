@@ -23,6 +23,8 @@ const ROOMS: readonly Room[] = [
   { to: "/incidents", under: ["/incidents", "/autopilot"], icon: "incidents", name: "room.incidents" },
   { to: "/stock", under: ["/stock"], icon: "stock", name: "room.stock" },
   { to: "/channels", under: ["/channels"], icon: "channels", name: "room.channels" },
+  { to: "/demand", under: ["/demand"], icon: "demand", name: "room.demand" },
+  { to: "/planning", under: ["/planning"], icon: "planning", name: "room.planning" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>

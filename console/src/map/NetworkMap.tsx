@@ -15,6 +15,9 @@ export interface MapNode {
   latitude: number;
   /** Share of today's capacity that is taken; null: without limit. */
   load: number | null;
+  /** Where it leads, and what is said of it; its orders, and how full it is, if that is not told. */
+  to?: string;
+  says?: string;
 }
 
 export interface Flow {
@@ -22,15 +25,18 @@ export interface Flow {
   from: string;
   longitude: number;
   latitude: number;
-  /** Where it goes. */
-  to: string;
-  /** How many went there: the line is as thick. */
-  orders: number;
+  label: string;
+  /** Of units between nodes, which are named on their way; otherwise it is the way of orders. */
+  arrow?: "proposed" | "under-way";
+  /** How many orders went there: the line is as thick. */
+  orders?: number;
 }
 
 interface Props {
   nodes: readonly MapNode[];
   flows: readonly Flow[];
+  /** What the map shows, if it is not the nodes. */
+  says?: string;
 }
 
 const WIDTH = 900;
@@ -40,7 +46,7 @@ const MARGIN = 56;
 const world = atlas as unknown as Topology<{ countries: GeometryCollection }>;
 const countries = feature(world, world.objects.countries).features;
 
-export default function NetworkMap({ nodes, flows }: Props) {
+export default function NetworkMap({ nodes, flows, says }: Props) {
   const text = useText();
   const places = useMemo(() => [...nodes, ...flows].map((place): [number, number] => [place.longitude, place.latitude]), [nodes, flows]);
   const projection = useMemo(() => {
@@ -55,10 +61,10 @@ export default function NetworkMap({ nodes, flows }: Props) {
   }, [projection]);
   const at = (place: { longitude: number; latitude: number }) => projection([place.longitude, place.latitude]) ?? [0, 0];
   const byCode = new Map(nodes.map((node) => [node.code, node]));
-  const most = Math.max(1, ...flows.map((flow) => flow.orders));
+  const most = Math.max(1, ...flows.map((flow) => flow.orders ?? 0));
 
   return (
-    <svg className="map" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={text("tower.map_says", { count: nodes.length })}>
+    <svg className="map" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={says ?? text("tower.map_says", { count: nodes.length })}>
       <g className="land" aria-hidden="true">
         {land.map((path, i) => (
           <path key={i} d={path} />
@@ -71,11 +77,13 @@ export default function NetworkMap({ nodes, flows }: Props) {
           const [x0, y0] = at(node);
           const [x1, y1] = at(flow);
           const bend = Math.min(60, Math.hypot(x1 - x0, y1 - y0) / 4);
+          const thickness = Math.sqrt((flow.orders ?? 0) / most);
+          if (flow.arrow !== undefined) return <Arrow key={flow.id} flow={flow} from={[x0, y0]} to={[x1, y1]} />;
           return (
             <g key={flow.id}>
-              <title>{`${flow.from} → ${flow.to}: ${flow.orders}`}</title>
-              <path strokeWidth={1 + 5 * Math.sqrt(flow.orders / most)} d={`M${x0} ${y0}Q${(x0 + x1) / 2} ${(y0 + y1) / 2 - bend} ${x1} ${y1}`} />
-              <circle cx={x1} cy={y1} r={2 + 3 * Math.sqrt(flow.orders / most)} />
+              <title>{flow.label}</title>
+              <path strokeWidth={1 + 5 * thickness} d={`M${x0} ${y0}Q${(x0 + x1) / 2} ${(y0 + y1) / 2 - bend} ${x1} ${y1}`} />
+              <circle cx={x1} cy={y1} r={2 + 3 * thickness} />
             </g>
           );
         })}
@@ -83,14 +91,14 @@ export default function NetworkMap({ nodes, flows }: Props) {
       {nodes.map((node) => {
         const [x, y] = at(node);
         const tone = node.load === null ? "" : node.load >= 1 ? "bad" : node.load >= 0.85 ? "warn" : "";
-        const go = () => navigate(`/orders?node=${encodeURIComponent(node.code)}`);
+        const go = () => navigate(node.to ?? `/orders?node=${encodeURIComponent(node.code)}`);
         return (
           <g
             key={node.code}
             className={`node ${tone}`}
             role="link"
             tabIndex={0}
-            aria-label={text("tower.map_node", { node: node.name, share: node.load === null ? "–" : `${Math.round(node.load * 100)} %` })}
+            aria-label={node.says ?? text("tower.map_node", { node: node.name, share: node.load === null ? "–" : `${Math.round(node.load * 100)} %` })}
             onClick={go}
             onKeyDown={(event) => {
               if (event.key === "Enter") go();
@@ -105,6 +113,27 @@ export default function NetworkMap({ nodes, flows }: Props) {
         );
       })}
     </svg>
+  );
+}
+
+/** Bends to the right of its direction, so that the way back lies beside it; ends before the dot of its node. */
+function Arrow({ flow, from: [x0, y0], to: [x1, y1] }: { flow: Flow; from: readonly [number, number]; to: readonly [number, number] }) {
+  const length = Math.hypot(x1 - x0, y1 - y0) || 1;
+  const bend = Math.min(70, length / 4) * (flow.arrow === "proposed" ? 1 : 0.55);
+  const cx = (x0 + x1) / 2 - ((y1 - y0) / length) * bend;
+  const cy = (y0 + y1) / 2 + ((x1 - x0) / length) * bend;
+  const end = Math.hypot(x1 - cx, y1 - cy) || 1;
+  const ux = (x1 - cx) / end;
+  const uy = (y1 - cy) / end;
+  const [tx, ty] = [x1 - ux * 9, y1 - uy * 9];
+  return (
+    <g className={`arrow ${flow.arrow}`}>
+      <path d={`M${x0} ${y0}Q${cx} ${cy} ${tx - ux * 8} ${ty - uy * 8}`} />
+      <polygon points={`${tx} ${ty} ${tx - ux * 11 - uy * 5} ${ty - uy * 11 + ux * 5} ${tx - ux * 11 + uy * 5} ${ty - uy * 11 - ux * 5}`} />
+      <text x={(x0 + 2 * cx + x1) / 4} y={(y0 + 2 * cy + y1) / 4 + 4} textAnchor="middle">
+        {flow.label}
+      </text>
+    </g>
   );
 }
 

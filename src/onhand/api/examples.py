@@ -287,6 +287,22 @@ _FORECAST: Json = {
         {"from": "2026-03-03", "mean": 8.7, "quantiles": {"0.1": 4.8, "0.5": 8.4, "0.9": 13.5}},
     ],
 }  # fmt: skip
+_FORECAST_ERROR: Json = {
+    "wape": 0.2184, "rmsse": 0.7421, "bias": -0.031, "pinball": 0.912, "coverage": {"0.8": 0.821},
+}  # fmt: skip
+_FORECAST_ITEM: Json = {
+    "sku": "MUG-BLUE",
+    "forecast": {
+        "run_id": _RUN_ID, "origin": "2026-03-02", "freq": "D", "series": 3,
+        "periods": [{"from": "2026-03-02", "mean": 26.1, "quantiles": {"0.1": 17.4, "0.5": 25.7, "0.9": 36.2}}],
+    },
+    "accuracy": {
+        "run_id": "019c8a20-3b10-7000-8a55-2f6d7a80c915", "origin": "2026-02-16", "to": "2026-03-01", "periods": 14,
+        "series": 3, "forecast": _FORECAST_ERROR,
+        "baseline": {"wape": 0.2611, "rmsse": 0.8837, "bias": 0.012, "pinball": 1.077, "coverage": {"0.8": 0.774}},
+        "seasonal_naive": {"wape": 0.3302, "rmsse": 1.0412, "bias": 0.044, "pinball": None, "coverage": {}},
+    },
+}  # fmt: skip
 _FORECAST_HEAD: Json = {
     "run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "done", "origin": "2026-03-02",
     "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "series": 4_210, "scored_periods": 7,
@@ -359,6 +375,7 @@ _PROPOSAL: Json = {
             "share_after": {"expected": 0.93, "low": 0.71, "high": 1.0},
         },
         "co2_g": {"expected": 776, "low": 776, "high": 776},
+        "cover_days": 5.6,
     },
     "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 14},
     "explanation": "Move 24 of MUG-BLUE from LYON to BERLIN, there on 2026-03-04: 17.4 more units are expected to be"
@@ -369,6 +386,20 @@ _PROPOSAL: Json = {
         "reference": "TRANSFER-019cae2a-8c30-7000-9b1e-2f6d7a80c915", "ordered": 24, "shipped": 24, "received": 0,
         "short": 0,
     },
+    "undone": False,
+}  # fmt: skip
+_SERVICE_CURVE: Json = {
+    "sku": "MUG-BLUE", "node": "BERLIN",
+    "basis": {"forecast": "the same weekdays of the last eight weeks", "origin": "2026-03-01", "horizon_days": 35},
+    "supplier": "Keramik Nord", "lead_days": {"p50": 7.0, "p95": 14.0}, "review_days": 3, "mean_units": 94.2,
+    "points": [
+        {"units": 0, "safety_stock": 0, "service": 0.0, "fill_rate": 0.0, "short_units": 94.2},
+        {"units": 110, "safety_stock": 16, "service": 0.8125, "fill_rate": 0.9741, "short_units": 2.44},
+        {"units": 138, "safety_stock": 44, "service": 0.9775, "fill_rate": 0.9982, "short_units": 0.17},
+    ],
+    "present": {"units": 72, "safety_stock": 0, "service": 0.0875, "fill_rate": 0.7608, "short_units": 22.53},
+    "kept": {"units": 110, "safety_stock": 16, "service": 0.8125, "fill_rate": 0.9741, "short_units": 2.44},
+    "best": {"units": 138, "safety_stock": 44, "service": 0.9775, "fill_rate": 0.9982, "short_units": 0.17},
 }  # fmt: skip
 
 # Orders -------------------------------------------------------------------------------------------
@@ -681,6 +712,7 @@ ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
+    "ForecastItemOut": _FORECAST_ITEM,
     "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
     "LaneList": _page(_LANE),
     "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},
@@ -688,6 +720,15 @@ ANSWERS: dict[str, object] = {
     "SupplyResults": {"results": [{"status": "created", "sku": "MUG-BLUE", "node": "BERLIN"}]},
     "ProposalOut": _PROPOSAL,
     "ProposalList": _page(_PROPOSAL),
+    "ProposalResults": {
+        "results": [
+            {"proposal_id": _PROPOSAL["proposal_id"], "outcome": "approved", "code": None, "message": None,
+             "proposal": _PROPOSAL},
+            {"proposal_id": "019cae2a-8c30-7000-9b1e-2f6d7a80c916", "outcome": "refused", "code": "proposal.lane_full",
+             "message": "24 units are to leave, and the lane has room for 0 more today", "proposal": None},
+        ]
+    },
+    "ServiceCurveOut": _SERVICE_CURVE,
     "RunList": {"data": [_RUN]},
     "PlaybookList": {"data": [_PLAYBOOK]},
     "PlaybookOut": _PLAYBOOK

@@ -135,6 +135,15 @@ class Once:
         """`run` for work that is one function in one transaction."""
         return self.run(lambda transact: transact(work), status=status, answer=answer)
 
+    def each(self, work: Callable[[], R], *, answer: Callable[[R], object] = lambda result: result) -> Response:
+        """For batches whose rows are transactions of their own, idempotent by themselves: should the answer be lost
+        after rows were written, a repeat gives each row's outcome all the same. The key tells it from another body.
+        """
+        if self.key is not None and (replay := self._find(self.key)):
+            return _replayed(replay)
+        result = work()
+        return self.commit(lambda _: result, answer=answer)
+
     def _find(self, key: str) -> Replay | None:
         with self.db.connection() as conn:
             return idempotency.find(conn, self.actor_key_id, self.route, key, self.body_hash)

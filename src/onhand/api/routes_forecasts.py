@@ -1,6 +1,6 @@
 """Forecasts: made in the background or every day, kept, and judged by what came."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -16,6 +16,7 @@ from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
+from onhand.api.setup_answers import Sku
 from onhand.base.fields import Code, Day, Strict
 from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import HORIZON, LEVELS, Part, Settings
@@ -24,6 +25,7 @@ from onhand.demand.model import Region
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import job
+from onhand.flows.forecasts.item import shown_item
 from onhand.flows.forecasts.read import find_run, shown_run, shown_runs, shown_series
 
 router = routes("forecasts")
@@ -161,6 +163,59 @@ class ForecastScoreOut(BaseModel):
     high: float | None
     coverage: Annotated[
         dict[str, float | None], Field(description="share of demand within each central interval, by what it is to be")
+    ]
+
+
+class ForecastFanOut(BaseModel):
+    """The latest forecast of an item, summed over the series that were asked for. How far quantiles lie from the median
+    adds up by half as if series were alike, and by half as if they had nothing to do with one another."""
+
+    run_id: UUID
+    origin: date
+    freq: Literal["D", "W"]
+    series: int
+    periods: list[ForecastPeriodOut]
+
+
+class ForecastErrorOut(BaseModel):
+    """How far something was from what came, over all series and periods."""
+
+    wape: Annotated[float | None, Field(description="units that the mean was off, over units that came")]
+    rmsse: Annotated[
+        float | None,
+        Field(description="root mean squared error, over that of the week before in the year before; below 1: better"),
+    ]
+    bias: Annotated[float | None, Field(description="units forecast over units that came, less 1")]
+    pinball: Annotated[
+        float | None, Field(description="units, mean over the levels of quantiles; null: it has no quantiles")
+    ]
+    coverage: Annotated[
+        dict[str, float | None], Field(description="share of demand within each central interval, by what it is to be")
+    ]
+
+
+class ForecastAccuracyOut(BaseModel):
+    """What came of the latest forecast whose first week (of weekly ones: four weeks) is over, and of what was at hand
+    without it. baseline: the mean of the last four same weekdays, kept beside the forecast; seasonal_naive: the week
+    before the origin again and again."""
+
+    run_id: UUID
+    origin: date
+    to: Annotated[date, Field(description="last day that came")]
+    periods: int
+    series: int
+    forecast: ForecastErrorOut
+    baseline: ForecastErrorOut
+    seasonal_naive: ForecastErrorOut
+
+
+class ForecastItemOut(BaseModel):
+    """An item, as forecasts see it."""
+
+    sku: str
+    forecast: Annotated[ForecastFanOut | None, Field(description="null: the latest run knows nothing of it")]
+    accuracy: Annotated[
+        ForecastAccuracyOut | None, Field(description="null: no forecast that is kept has been out for long enough")
     ]
 
 
@@ -321,6 +376,28 @@ def get_forecasts(
             region=region, channel=channel,
         )  # fmt: skip
     return _json(page.answer(found, lambda row: (row[1]["run_id"], *row[0]), lambda row: row[1]))
+
+
+@router.get(
+    "/v1/forecasts/items/{sku:path}",
+    dependencies=[require("read")],
+    response_model=ForecastItemOut,
+    responses=problem_responses(404, 422),
+)
+def get_item_forecast(
+    sku: Sku,
+    app: TheApp,
+    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
+    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
+    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
+    freq: Annotated[Literal["D", "W"], Query(description="days, or weeks")] = "D",
+) -> Response:
+    """What is expected of one item as a single fan, summed over its places, and how good the latest forecast was whose
+    first periods are over, beside the baseline and last week again.
+    """
+    today = app.state.now().astimezone(UTC).date()
+    with app.db.connection() as conn:
+        return _json(shown_item(conn, sku, node=node, region=region, channel=channel, freq=freq, today=today))
 
 
 def _uuid(value: object) -> str:

@@ -1,5 +1,6 @@
 """What plans propose: seen, approved, dismissed."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
@@ -16,9 +17,13 @@ from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.api.setup_answers import Filter
-from onhand.base.fields import ShortText, Strict
-from onhand.errors import DatabaseUnavailable, InvalidInput, NotFound
+from onhand.app import App
+from onhand.base.fields import Code, ShortText, Strict
+from onhand.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
+from onhand.flows.demand.fold import fold
 from onhand.flows.plans.approve import Decided, approve_proposal, dismiss_proposal
+from onhand.flows.plans.curve import service_curve
+from onhand.flows.plans.undo import undo_proposal
 from onhand.planning.model import Plan
 from onhand.planning.store import NEWEST, Kept, Status, get_proposal, list_proposals
 
@@ -26,6 +31,9 @@ router = routes("planning")
 
 _ID: Final = "019cae2a-8c30-7000-9b1e-2f6d7a80c915"
 _ProposalId = Annotated[UUID, Path(examples=[_ID])]
+_BATCH_MAX: Final = 200
+# What was ordered since the worker last looked is taken over before, up to so many transactions.
+_BATCHES: Final = 4
 Kind = Literal["transfer", "purchase", "price", "safety_stock"]
 
 
@@ -53,6 +61,10 @@ class EffectOut(BaseModel):
     units: Annotated[IntervalOut, Field(description="more sold")]
     service: ServiceOut
     co2_g: Annotated[IntervalOut, Field(description="emitted, less what it spares")]
+    cover_days: Annotated[
+        float | None,
+        Field(description="for which its units last at what is expected there; null: of prices, or unknown"),
+    ]
 
 
 class BasisOut(BaseModel):
@@ -107,6 +119,7 @@ class ProposalOut(BaseModel):
     by: Annotated[int | None, Field(description="key that decided")]
     reason: Annotated[str | None, Field(description="why it was dismissed")]
     followed: FollowedOut | None
+    undone: Annotated[bool, Field(description="it was approved, and that was taken back: it counts as dismissed")]
 
 
 class ProposalList(BaseModel):
@@ -124,10 +137,99 @@ class DismissIn(Strict):
     reason: ShortText | None = None
 
 
+class UndoIn(Strict):
+    """Why it is taken back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the lorry is full"}]})
+
+    reason: ShortText | None = None
+
+
+_ProposalIds = Annotated[
+    list[Annotated[UUID, Field(strict=False)]],
+    Field(min_length=1, max_length=_BATCH_MAX, description="each is decided on by itself, in this order"),
+]
+
+
+class ApproveManyIn(Strict):
+    """What is to be done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"proposal_ids": [_ID]}]})
+
+    proposal_ids: _ProposalIds
+
+
+class DismissManyIn(DismissIn):
+    """What is not to be done, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"proposal_ids": [_ID], "reason": "the store closes in May"}]}
+    )
+
+    proposal_ids: _ProposalIds
+
+
+class ProposalResult(BaseModel):
+    """What became of one of them. refused: as if it had not been asked for; `code` and `message` say why."""
+
+    proposal_id: UUID
+    outcome: Literal["approved", "dismissed", "refused"]
+    code: str | None
+    message: str | None
+    proposal: Annotated[ProposalOut | None, Field(description="as it stands now; null: refused")]
+
+
+class ProposalResults(BaseModel):
+    """What became of each, in their order."""
+
+    results: list[ProposalResult]
+
+
+class CurvePointOut(BaseModel):
+    """What a level of stock comes to."""
+
+    units: Annotated[int, Field(description="on hand and on its way, after an order")]
+    safety_stock: Annotated[int, Field(description="of these beyond what is expected to be asked for, at least 0")]
+    service: Annotated[float, Field(description="chance to serve all demand until what is ordered next is there")]
+    fill_rate: Annotated[float, Field(description="share of that demand which is served")]
+    short_units: Annotated[float, Field(description="units expected to be missing")]
+
+
+class LeadDaysOut(BaseModel):
+    """What deliveries took."""
+
+    p50: float
+    p95: float
+
+
+class ServiceCurveOut(BaseModel):
+    """Stock against service of an item at a node, from the draws of demand and lead time that plans go by."""
+
+    sku: str
+    node: str
+    basis: BasisOut
+    supplier: str
+    lead_days: LeadDaysOut
+    review_days: int
+    mean_units: Annotated[float, Field(description="expected to be asked for over lead and review time")]
+    points: Annotated[list[CurvePointOut], Field(description="by rising units, from none to all that was drawn")]
+    present: Annotated[CurvePointOut, Field(description="what is available now, and on its way")]
+    kept: Annotated[CurvePointOut, Field(description="where the safety stock that is kept now leads to")]
+    best: Annotated[
+        CurvePointOut | None,
+        Field(description="what a plan by costs would choose; null: what a stock-out costs is not known"),
+    ]
+
+
 _decide: dict[str, Any] = {
     "dependencies": [require("plan:approve")],
     "response_model": ProposalOut,
     "responses": problem_responses(404, 409, 422),
+}
+_decide_many: dict[str, Any] = {
+    "dependencies": [require("plan:approve")],
+    "response_model": ProposalResults,
+    "responses": problem_responses(422),
 }
 
 
@@ -188,12 +290,104 @@ def approve(proposal_id: _ProposalId, app: TheApp, by: By, once: OnceDep) -> Res
         return done[0]
 
     answer = once.commit(work, answer=lambda decided: public(decided.proposal))
+    _after(app, done)
+    return answer
+
+
+@router.post("/v1/proposals/{proposal_id:uuid}/undo", **_decide)
+def undo(proposal_id: _ProposalId, app: TheApp, by: By, once: OnceDep, body: UndoIn | None = None) -> Response:
+    """Take back what its approval did, while nothing rests on it; the same again changes nothing. The proposal is
+    dismissed then. A transfer comes back to its node, on the day (UTC) that it was approved; a purchase is not expected
+    any more, until any of it has come; both while nobody was promised any of it. A safety stock or a price is again
+    what it was, while nobody has changed it since.
+
+    409 where it was not approved (`proposal.not_approved`), or it is too late (`proposal.too_late`).
+    """
+    reason = None if body is None else body.reason
+    done: list[Decided] = []
+
+    def work(conn: Any) -> Decided:
+        done[:] = [undo_proposal(app.db, conn, str(proposal_id), reason, now=app.state.now(), by=by)]
+        return done[0]
+
+    answer = once.commit(work, answer=lambda decided: public(decided.proposal))
+    _after(app, done)
+    return answer
+
+
+@router.post("/v1/proposals/approve", **_decide_many)
+def approve_many(body: ApproveManyIn, app: TheApp, by: By, once: OnceDep) -> Response:
+    """Approve up to 200 proposals, each by itself as `POST /v1/proposals/{proposal_id}/approve` does, and tell what
+    became of each: one that is refused stops no other.
+    """
+    done: list[Decided] = []
+
+    def one(conn: Any, proposal_id: str) -> Kept:
+        decided = approve_proposal(app.db, conn, proposal_id, now=app.state.now(), by=by)
+        done.append(decided)
+        return decided.proposal
+
+    answer = once.each(lambda: _each(app, body.proposal_ids, one, "approved"))
+    _after(app, done)
+    return answer
+
+
+@router.post("/v1/proposals/dismiss", **_decide_many)
+def dismiss_many(body: DismissManyIn, app: TheApp, by: By, once: OnceDep) -> Response:
+    """Dismiss up to 200 proposals, each by itself, and tell what became of each."""
+
+    def one(conn: Any, proposal_id: str) -> Kept:
+        return dismiss_proposal(app.db, conn, proposal_id, body.reason, now=app.state.now(), by=by)
+
+    return once.each(lambda: _each(app, body.proposal_ids, one, "dismissed"))
+
+
+def _each(
+    app: App, proposal_ids: list[UUID], one: Callable[[Any, str], Kept], outcome: str
+) -> dict[str, list[dict[str, Any]]]:
+    """One transaction for each: locks are held for moments, and what was done stays done."""
+    results: list[dict[str, Any]] = []
+    for proposal_id in proposal_ids:
+        told: dict[str, Any] = {"outcome": outcome, "code": None, "message": None, "proposal": None}
+        try:
+            kept = app.db.transact(lambda conn, at=str(proposal_id): one(conn, at))
+        except (Conflict, NotFound) as refused:
+            told |= {"outcome": "refused", "code": refused.code, "message": str(refused)}
+        else:
+            told["proposal"] = public(kept)
+        results.append({"proposal_id": proposal_id} | told)
+    return {"results": results}
+
+
+def _after(app: App, done: list[Decided]) -> None:
     app.db.notify()
-    positions = done[0].positions if done else []
+    positions = [at for decided in done for at in decided.positions]
     # It is committed: a memory that is behind costs a retry, never a unit.
     with suppress(DatabaseUnavailable):
         app.state.take([item for item, _ in positions], [node for _, node in positions])
-    return answer
+
+
+@router.get(
+    "/v1/service-curve",
+    dependencies=[require("read")],
+    response_model=ServiceCurveOut,
+    responses=problem_responses(409, 422),
+)
+def get_service_curve(
+    app: TheApp,
+    sku: Annotated[Code, Query(examples=["MUG-BLUE"])],
+    node: Annotated[Code, Query(examples=["BERLIN"])],
+) -> Response:
+    """How the chance to serve all demand of an item at a node rises with its stock, from the forecast, the lead times
+    and the draws that plans of safety stock go by; where stock is now, and what a plan would choose.
+
+    409 where nobody supplies it there (`service_curve.no_supply`), or what a unit costs is not known
+    (`service_curve.no_unit_cost`).
+    """
+    fold(app.db, batches_max=_BATCHES)
+    with app.db.connection() as conn, conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return _json(service_curve(conn, sku, node, app.state.now()))
 
 
 @router.post("/v1/proposals/{proposal_id:uuid}/dismiss", **_decide)
@@ -248,15 +442,22 @@ def public(row: Kept) -> dict[str, Any]:
                 "share_after": share_after,
             },
             "co2_g": _interval(effect["co2_g"], effect["co2_low_g"], effect["co2_high_g"]),
+            "cover_days": _cover_days(row),
         },
-        "basis": row.basis,
+        "basis": {name: row.basis[name] for name in ("forecast", "origin", "horizon_days")},
         "explanation": row.explanation,
         "created_at": row.created_at,
         "decided_at": row.decided_at,
         "by": row.by,
         "reason": row.reason,
         "followed": followed,
+        "undone": bool(row.basis.get("undone")),
     }
+
+
+def _cover_days(row: Kept) -> float | None:
+    daily = row.effect.get("daily_units")
+    return None if not daily or row.kind == "price" else round(row.quantity / daily, 1)
 
 
 def _interval(expected: float, low: float | None, high: float | None) -> dict[str, float | None]:

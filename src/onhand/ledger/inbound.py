@@ -126,6 +126,18 @@ def add_inbound(
     return True
 
 
+def take_back_lines(conn: Connection[TupleRow], reference: str) -> str | None:
+    """Delete the lines of an open document of which nothing has come and nobody was promised any, and answer its id;
+    None: something has, and it stays. Whoever refers to it lets go of it, and then it is dropped."""
+    row = conn.execute(SQL["take_back_inbound"], {"reference": reference}).fetchone()
+    return None if row is None else row[0]
+
+
+def drop_inbound(conn: Connection[TupleRow], inbound_id: str) -> None:
+    """Delete a document that has no lines any more."""
+    conn.execute(SQL["drop_inbound"], {"inbound_id": inbound_id})
+
+
 def find_inbound(
     conn: Connection[TupleRow], *, inbound_id: UUID | None = None, reference: str | None = None
 ) -> Inbound | None:

@@ -23,6 +23,9 @@ SELECT coalesce(p.safety_stock, n.safety_stock_default)
 FROM node n LEFT JOIN stock_position p ON p.node_id = n.node_id AND p.item_id = %(item_id)s
 WHERE n.node_id = %(node_id)s;
 
+-- name: own_safety_stock
+SELECT safety_stock FROM stock_position WHERE (item_id, node_id) = (%(item_id)s, %(node_id)s);
+
 -- name: set_safety_stock
 UPDATE stock_position SET safety_stock = %(units)s WHERE (item_id, node_id) = (%(item_id)s, %(node_id)s);
 
@@ -133,6 +136,21 @@ FROM unnest(%(items)s::int[], %(quantities)s::int[], %(expected)s::timestamptz[]
 SELECT i.inbound_id, i.reference, i.kind, n.code AS node, i.supplier, i.created_at, i.closed_at
 FROM inbound i JOIN node n USING (node_id)
 WHERE i.inbound_id = %(inbound_id)s OR i.reference = %(reference)s;
+
+-- name: take_back_inbound
+-- Only while nothing of it has come and nobody was promised any of it.
+WITH open AS (
+    SELECT i.inbound_id FROM inbound i
+    WHERE i.reference = %(reference)s AND i.closed_at IS NULL
+      AND NOT EXISTS (SELECT FROM inbound_line l WHERE l.inbound_id = i.inbound_id AND (l.received > 0 OR l.promised > 0))
+    FOR UPDATE
+), lines AS (
+    DELETE FROM inbound_line l USING open WHERE l.inbound_id = open.inbound_id RETURNING l.inbound_id
+)
+SELECT DISTINCT inbound_id::text FROM lines;
+
+-- name: drop_inbound
+DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;
 
 -- name: list_inbound
 SELECT i.inbound_id, i.reference, i.kind, n.code AS node, i.supplier, i.created_at, i.closed_at

@@ -189,8 +189,15 @@ def safety_stock_of(conn: Connection[TupleRow], key: Key) -> int:
     return 0 if row is None else row[0]
 
 
-def set_safety_stock(conn: Connection[TupleRow], key: Key, units: int, *, actor: Actor, origin: int) -> None:
-    """Keep back so many units at a position, which is made where it is missing. Writes `stock.changed`."""
+def own_safety_stock(conn: Connection[TupleRow], key: Key) -> int | None:
+    """Units kept back at a position by its own word; None: what its node says holds."""
+    row = conn.execute(SQL["own_safety_stock"], {"item_id": key[0], "node_id": key[1]}).fetchone()
+    return None if row is None else row[0]
+
+
+def set_safety_stock(conn: Connection[TupleRow], key: Key, units: int | None, *, actor: Actor, origin: int) -> None:
+    """Keep back so many units at a position, which is made where it is missing; None: what its node says. Writes
+    `stock.changed`."""
     lock_positions(conn, [key], opening=[key])
     conn.execute(SQL["set_safety_stock"], {"item_id": key[0], "node_id": key[1], "units": units})
     data = {"items": [key[0]], "nodes": [key[1]]}

@@ -33,6 +33,7 @@ class Effect:
     units_saved         units expected to be sold that would be lost; 90 of 100 draws from units_low to units_high
     service_before, service_after  chance to serve all demand in that time, where it is known
     served_before, served_after    share of that demand which is served, where it is known
+    daily_units         expected to be asked for there a day, where that is known
     co2_g               emitted by it, less what it spares; 90 of 100 draws from co2_low_g to co2_high_g
     """
 
@@ -49,6 +50,7 @@ class Effect:
     served_after: Interval | None = None
     co2_low_g: int | None = None
     co2_high_g: int | None = None
+    daily_units: float | None = None
 
     def __post_init__(self) -> None:
         if self.money_low_minor > self.money_high_minor:

@@ -38,6 +38,17 @@ UPDATE proposal SET status = %(status)s, decided_at = %(now)s, actor = %(actor)s
     inbound_id = %(inbound_id)s, expected_at = coalesce(%(expected_at)s, expected_at)
 WHERE proposal_id = %(proposal_id)s;
 
+-- name: replaces
+-- Beside what the proposal rests on: only who undoes it reads that.
+UPDATE proposal SET basis = basis || jsonb_build_object('replaced', %(before)s::jsonb)
+WHERE proposal_id = %(proposal_id)s;
+
+-- name: decide_undone
+-- It is dismissed, and remembers that it had been approved.
+UPDATE proposal SET status = 'dismissed', decided_at = %(now)s, actor = %(actor)s, reason = %(reason)s,
+    inbound_id = NULL, basis = basis || '{"undone": true}'
+WHERE proposal_id = %(proposal_id)s;
+
 -- name: sent_today
 -- Units that have left over a lane on a day (UTC), by approved proposals.
 SELECT coalesce(sum(quantity), 0)::bigint FROM proposal

@@ -156,6 +156,18 @@ def decide(
     conn.execute(SQL["decide"], values)
 
 
+def replaces(conn: Connection[TupleRow], proposal_id: str, before: object) -> None:
+    """Remember what approval puts something in place of, so that it can be undone."""
+    conn.execute(SQL["replaces"], {"proposal_id": proposal_id, "before": _json(before)})
+
+
+def decide_undone(
+    conn: Connection[TupleRow], proposal_id: str, *, now: datetime, actor: int, reason: str | None
+) -> None:
+    """Write that what was approved was taken back, under `lock_proposal`."""
+    conn.execute(SQL["decide_undone"], {"proposal_id": proposal_id, "now": now, "actor": actor, "reason": reason})
+
+
 def sent_today(conn: Connection[TupleRow], source: int, target: int, day: date) -> int:
     """Units that left over a lane on that day (UTC)."""
     row = conn.execute(SQL["sent_today"], {"source": source, "target": target, "day": day}).fetchone()

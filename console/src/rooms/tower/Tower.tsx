@@ -156,7 +156,7 @@ function NetworkPanel() {
       (going.data?.flows ?? []).slice(0, WAYS).flatMap(({ node, country, region, orders, latitude, longitude }) =>
         latitude === null || longitude === null
           ? []
-          : [{ id: `${node} ${country} ${region ?? ""}`, from: node, latitude, longitude, orders, to: [region, country].filter(Boolean).join(", ") }],
+          : [{ id: `${node} ${country} ${region ?? ""}`, from: node, latitude, longitude, orders, label: `${node} → ${[region, country].filter(Boolean).join(", ")}: ${orders}` }],
       ),
     [going.data],
   );

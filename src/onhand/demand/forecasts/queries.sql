@@ -35,6 +35,17 @@ WHERE r.finished_at IS NOT NULL AND r.pruned_at IS NULL AND r.settings ->> 'freq
 ORDER BY r.origin DESC, r.run_id DESC
 LIMIT 1;
 
+-- name: judged_run
+-- The one from the latest origin that has its series still and of which the first periods are over.
+SELECT r.run_id::text, r.job_id::text, r.kind, 'done' AS state, r.origin, r.settings, r.champion::text, r.challenger::text, r.segments,
+       r.done_item, r.series, r.scored, j.actor AS by, r.created_at, r.finished_at, r.pruned_at
+FROM forecast_run r JOIN job j ON j.job_id = r.job_id
+WHERE r.finished_at IS NOT NULL AND r.pruned_at IS NULL AND r.settings ->> 'freq' = %(freq)s
+  AND (r.settings ->> 'by_channel')::boolean = %(by_channel)s
+  AND r.origin + %(days)s::int * least(%(periods)s::int, (r.settings ->> 'horizon')::int) <= %(until)s::date
+ORDER BY r.origin DESC, r.run_id DESC
+LIMIT 1;
+
 -- name: choose_models
 UPDATE forecast_run SET champion = %(champion)s, challenger = %(challenger)s WHERE run_id = %(run_id)s;
 

@@ -70,6 +70,14 @@ def latest_run(conn: Conn, *, freq: str = "D", by_channel: bool = False, day: da
         return rows.execute(SQL["latest_run"], asked).fetchone()
 
 
+def judged_run(conn: Conn, *, freq: str, by_channel: bool, until: date, days: int, periods: int) -> Run | None:
+    """Of the runs that have their series still the one from the latest origin of which the first `periods` (all, of a
+    shorter one) of so many `days` each were over before `until`."""
+    with conn.cursor(row_factory=class_row(Run)) as rows:
+        asked = {"freq": freq, "by_channel": by_channel, "until": until, "days": days, "periods": periods}
+        return rows.execute(SQL["judged_run"], asked).fetchone()
+
+
 def choose_models(conn: Conn, run_id: str, champion: str, challenger: str | None) -> None:
     """By whom a run is made: the same when it is taken up again."""
     conn.execute(SQL["choose_models"], {"run_id": run_id, "champion": champion, "challenger": challenger})

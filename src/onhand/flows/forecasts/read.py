@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from onhand.demand import store as names
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import SEGMENTS, Model, Run
+from onhand.demand.forecasts.model import SEGMENTS, Model, Rows, Run
 from onhand.demand.forecasts.store import Key, Named
 from onhand.demand.learn import between
 from onhand.demand.panel import Float64, Forecast, Int64
@@ -135,6 +135,17 @@ def _series(
     }  # fmt: skip
 
 
+def whoever_is_in_charge(run: Run, rows: Rows) -> Forecast:
+    """Of each series what the model of its segment forecast, or the baseline, whichever is in charge."""
+    in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
+    is_model = np.array([in_charge.get(name) == "model" for name in SEGMENTS], np.bool_)[rows.segment]
+    return Forecast(
+        levels=rows.champion.levels,
+        mean=np.where(is_model[:, None], rows.champion.mean, rows.baseline.mean),
+        quantiles=np.where(is_model[:, None, None], rows.champion.quantiles, rows.baseline.quantiles),
+    )
+
+
 # For planning ---------------------------------------------------------------------------------------------------------
 
 
@@ -167,11 +178,9 @@ def forecast_of_items(conn: Conn, skus: Sequence[str], first: date, horizon: int
     rows = store.series_of_items(conn, run, sorted(ids.values()))
     if rows is None:
         return None
-    in_charge = {segment["segment"]: segment["in_charge"] for segment in run.segments or ()}
-    is_model = np.array([in_charge.get(name) == "model" for name in SEGMENTS], np.bool_)[rows.segment]
+    made = whoever_is_in_charge(run, rows)
     begin = (first - run.origin).days
     part = slice(begin, begin + horizon)
-    quantiles = np.where(is_model[:, None, None], rows.champion.quantiles, rows.baseline.quantiles)[:, part]
     number = {ids[sku]: n for n, sku in enumerate(skus) if sku in ids}
     places = load_places(conn)
     of = [places[place] for place in rows.place.tolist()]
@@ -181,7 +190,6 @@ def forecast_of_items(conn: Conn, skus: Sequence[str], first: date, horizon: int
         node=[place.node for place in of], region=[place.region for place in of],
         forecast=Forecast(
             levels=levels,
-            mean=np.where(is_model[:, None], rows.champion.mean, rows.baseline.mean)[:, part],
-            quantiles=between(rows.champion.levels, quantiles, levels),
+            mean=made.mean[:, part], quantiles=between(made.levels, made.quantiles[:, part], levels),
         ),
     )  # fmt: skip

@@ -109,15 +109,21 @@ def _fitting(items: Sequence[tuple[int, str, int]]) -> Sequence[tuple[int, str, 
     return items
 
 
-def realised(conn: Conn, rows: Rows, settings: Settings, origin: date, periods: int, skus: Sequence[str]) -> Float64:
-    """float64[n, periods]: what was asked for of stored series; NaN: nobody knows."""
+def realised(
+    conn: Conn, rows: Rows, settings: Settings, origin: date, periods: int, skus: Sequence[str], *, before: int = 0
+) -> Float64:
+    """float64[n, before + periods]: what was asked for of stored series, `before` periods ahead of the origin and those
+    from it on; NaN: nobody knows."""
     until = origin + timedelta(days=periods * settings.period_days)
+    since = origin - timedelta(days=before * settings.period_days)
     history = load_history(conn, until=until, items=skus, by_channel=settings.by_channel)
-    table = by_period(daily(history, origin, until), settings.freq)
+    table = by_period(daily(history, since, until), settings.freq)
     places = {key: n for n, key in enumerate(zip(*(k.tolist() for k in keys_of(conn, history.series)), strict=True))}
     found = np.array([places.get(key, -1) for key in _keys(rows)], np.int64)
     return (
-        np.where((found >= 0)[:, None], table[found], np.nan) if len(table) else np.full((len(found), periods), np.nan)
+        np.where((found >= 0)[:, None], table[found], np.nan)
+        if len(table)
+        else np.full((len(found), before + periods), np.nan)
     )
 
 

@@ -21,7 +21,17 @@ from onhand.ledger import inbound, store
 from onhand.ledger.inbound import InboundIn, InboundKind, InboundLineIn
 from onhand.ledger.model import Entry
 from onhand.network.decide import MarkdownChanges
-from onhand.planning.store import Held, Kept, decide, docked_today, get_proposal, lock_proposal, sent_today, take_part
+from onhand.planning.store import (
+    Held,
+    Kept,
+    decide,
+    docked_today,
+    get_proposal,
+    lock_proposal,
+    replaces,
+    sent_today,
+    take_part,
+)
 
 # What comes on a day is there at its noon.
 _NOON = time(12)
@@ -83,9 +93,11 @@ def approve_proposal(
         inbound_id = _announce(db, conn, held, "purchase", f"PO-{proposal_id}", expected_at, by)
     elif held.kind == "safety_stock":
         positions = [(held.item_id, held.node_id)]
+        store.lock_positions(conn, positions, opening=positions)
+        replaces(conn, proposal_id, store.own_safety_stock(conn, positions[0]))
         store.set_safety_stock(conn, positions[0], held.quantity, actor=by, origin=db.origin)
     else:
-        _clear(db, conn, held, by)
+        _clear(db, conn, proposal_id, held, by)
     status = "done" if inbound_id is None else "approved"
     reason = None if held.quantity == proposed else f"a first step: {held.quantity} where {proposed} was proposed"
     decide(
@@ -225,10 +237,12 @@ def _announce(
     return inbound_id
 
 
-def _clear(db: Database, conn: Connection[TupleRow], held: Held, by: Actor) -> None:
+def _clear(db: Database, conn: Connection[TupleRow], proposal_id: str, held: Held, by: Actor) -> None:
     """Sourcing knows what a unit fetches there until the horizon; who sells learns it from the event."""
     assert held.price_minor is not None
     network.lock_network(conn)
+    at = held.item_id, held.node_id
+    replaces(conn, proposal_id, network.find_markdowns(conn, [at]).get(at))
     until = held.created_at.date() + timedelta(days=int(held.basis["horizon_days"]))
     written: list[tuple[int, int, int, date | None]] = [(held.item_id, held.node_id, held.price_minor, until)]
     network.write_markdowns(conn, MarkdownChanges(results=[], written=written, deleted=[]))

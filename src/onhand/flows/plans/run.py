@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -168,9 +168,20 @@ def plan(world: World, request: Request, now: datetime) -> Planned:
     frame = told.Frame(now=now, basis=world.outlook.basis, valid=valid)
     if not world.scope.skus or not world.scope.nodes:
         return Planned(proposals=[], facts={})
-    return {
+    planned = {
         "safety_stock": _safety_stock, "replenish": _replenish, "rebalance": _rebalance, "prune": _prune
     }[request.plan](world, request, frame)  # fmt: skip
+    return replace(planned, proposals=_with_daily(planned.proposals, world))
+
+
+def _with_daily(proposals: Sequence[Proposal], world: World) -> list[Proposal]:
+    """With what is expected of each item at its node a day, by which people tell how long units last."""
+    item, node = ({name: n for n, name in enumerate(names)} for names in (world.scope.skus, world.scope.nodes))
+    daily = world.outlook.mean.mean(axis=2)
+    return [
+        replace(p, effect=replace(p.effect, daily_units=round(float(daily[item[p.sku], node[p.node]]), 3)))
+        for p in proposals
+    ]
 
 
 # What is bought -------------------------------------------------------------------------------------------------------
@@ -231,12 +242,12 @@ def _names(scope: Scope, item: Int64, node: Int64) -> list[tuple[str, str]]:
 
 def _alone(world: World, request: Request, rows: Rows, facts: dict[str, Any], today: date) -> _Kept:
     """Each node by itself."""
-    demand = _asked(rows, world.outlook, np.arange(len(rows.item)), request.seed)
+    demand = asked_of_rows(rows, world.outlook, np.arange(len(rows.item)), request.seed)
     if request.fill_rate is not None:
         days = (rows.lead_days.mean(axis=1) + rows.review_days) / rows.review_days
         targets = for_fill_rate(demand, demand.mean(axis=1) / days, request.fill_rate)
     else:
-        service, facts["simulated"] = _service(rows, world, request, today)
+        service, facts["simulated"] = service_of_rows(rows, world, request, today)
         targets = for_service(demand, service)
     carrying = rows.carrying * rows.review_days
     return _Kept(
@@ -267,7 +278,7 @@ def _with_placed(scope: Scope, alone: _Kept, placed: Placed) -> tuple[_Kept, dic
     return kept, notes
 
 
-def _service(rows: Rows, world: World, request: Request, today: date) -> tuple[Float64, int]:
+def service_of_rows(rows: Rows, world: World, request: Request, today: date) -> tuple[Float64, int]:
     """Service level of each row, and of how many it was found by simulation: where lots, costs of orders or deliveries
     that overlap make what costs say of one cycle wrong."""
     count = len(rows.item)
@@ -279,7 +290,7 @@ def _service(rows: Rows, world: World, request: Request, today: date) -> tuple[F
     return tuned, int(untold.sum())
 
 
-def _asked(rows: Rows, outlook: Outlook, some: Int64, seed: int) -> npt.NDArray[np.int32]:
+def asked_of_rows(rows: Rows, outlook: Outlook, some: Int64, seed: int) -> npt.NDArray[np.int32]:
     """int32[some, draw]: demand until the order after the next one is there."""
     expected = Expected(levels=outlook.levels, quantiles=outlook.quantiles[rows.item[some], rows.node[some]])
     return lasting_demand(expected, rows.lead_days[some], rows.review_days[some], paths=_PATHS, seed=seed)
@@ -312,7 +323,7 @@ def _replenish(world: World, request: Request, frame: told.Frame) -> Planned:
     service = np.full(count, np.nan)
     if request.fill_rate is not None:
         # The chance to serve everything that the level for this share comes to.
-        demand = _asked(rows, world.outlook, np.arange(count), request.seed)
+        demand = asked_of_rows(rows, world.outlook, np.arange(count), request.seed)
         days = (rows.lead_days.mean(axis=1) + rows.review_days) / rows.review_days
         level = for_fill_rate(demand, demand.mean(axis=1) / days, request.fill_rate).order_up_to
         service = np.minimum(described(demand, level).service, 1 - 1 / _PATHS)
@@ -329,7 +340,7 @@ def _replenish(world: World, request: Request, frame: told.Frame) -> Planned:
         found, rows.names(world.scope), rows.unit_cost, rows.lead_days, frame, co2_g_per_unit=co2
     )
     bought = np.flatnonzero(found.quantity)
-    asked = _asked(rows, world.outlook, bought, request.seed)
+    asked = asked_of_rows(rows, world.outlook, bought, request.seed)
     before = sold_from(asked, position[bought])
     after = sold_from(asked, position[bought] + found.quantity[bought])
     return Planned(

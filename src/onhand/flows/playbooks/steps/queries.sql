@@ -103,21 +103,6 @@ WHERE l.to_node_id = %(node_id)s AND l.active AND n.active AND p.item_id = %(ite
   AND p.on_hand - p.unavailable - p.allocated > coalesce(p.safety_stock, n.safety_stock_default)
 ORDER BY free DESC, l.from_node_id;
 
--- name: take_back_inbound
--- Only while nothing of it has come and nobody was promised any of it.
-WITH open AS (
-    SELECT i.inbound_id FROM inbound i
-    WHERE i.reference = %(reference)s AND i.closed_at IS NULL
-      AND NOT EXISTS (SELECT FROM inbound_line l WHERE l.inbound_id = i.inbound_id AND (l.received > 0 OR l.promised > 0))
-    FOR UPDATE
-), lines AS (
-    DELETE FROM inbound_line l USING open WHERE l.inbound_id = open.inbound_id RETURNING l.inbound_id
-)
-SELECT DISTINCT inbound_id::text FROM lines;
-
--- name: drop_inbound
-DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;
-
 -- name: inbound_lines
 SELECT i.reference, coalesce(i.supplier, ''), l.item_id, i.node_id
 FROM inbound i JOIN inbound_line l USING (inbound_id)

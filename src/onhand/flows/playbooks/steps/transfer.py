@@ -14,7 +14,7 @@ from onhand.flows.playbooks.steps.judged import position_targets
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.incidents.playbooks.facts import number
 from onhand.incidents.playbooks.model import TransferIn
-from onhand.ledger.inbound import InboundIn, InboundLineIn, add_inbound
+from onhand.ledger.inbound import InboundIn, InboundLineIn, add_inbound, drop_inbound, take_back_lines
 from onhand.ledger.model import Entry
 from onhand.ledger.store import apply_entries, find_items, find_nodes, lock_positions, safety_stock_of, write_entries
 from onhand.planning.store import sent_today
@@ -92,15 +92,15 @@ class Transfer:
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         reference = undo["reference"]
-        row = at.conn.execute(SQL["take_back_inbound"], {"reference": reference}).fetchone()
-        if row is None:
+        inbound_id = take_back_lines(at.conn, reference)
+        if inbound_id is None:
             return Undone(result={"left": "it has come, or somebody was promised of it"}, is_spent=True)
-        at.conn.execute(SQL["drop_inbound"], {"inbound_id": row[0]})
+        drop_inbound(at.conn, inbound_id)
         entry = Entry(undo["item"], undo["from"], "transfer_in", undo["units"], "taken back", reference)
         (result,) = apply_entries(at.conn, [entry], actor=at.by, origin=at.state.db.origin)
         assert result.status == "applied", "units may always come"
-        data = {"inbound_id": row[0], "reference": reference}
-        write_event(at.conn, "inbound.withdrawn", row[0], data, actor=at.by, origin=at.state.db.origin)
+        data = {"inbound_id": inbound_id, "reference": reference}
+        write_event(at.conn, "inbound.withdrawn", inbound_id, data, actor=at.by, origin=at.state.db.origin)
         return Undone(result={"called_back": undo["units"]}, stock=((undo["item"], undo["from"]),))
 
 
