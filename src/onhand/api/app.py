@@ -48,6 +48,7 @@ from onhand.api import (
     routes_restocking,
     routes_setup,
     routes_stock,
+    routes_story,
     routes_tracking,
     routes_webhooks,
 )
@@ -99,6 +100,7 @@ ROUTERS = (
     routes_jobs.asking,
     routes_jobs.router,
     routes_events.router,
+    routes_story.router,
     routes_channel_orders.router,
     routes_webhooks.router,
     routes_keys.router,

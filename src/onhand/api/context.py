@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from onhand.api.auth import KeyRing, Principal
 from onhand.api.events import EventHub
+from onhand.api.story import StoryBoard
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
@@ -25,6 +26,7 @@ class Edge:
     keys: KeyRing
     events: EventHub
     openapi: Callable[[], bytes]
+    story: StoryBoard = field(default_factory=StoryBoard)
 
 
 def edge(request: Request) -> Edge:
