@@ -180,11 +180,13 @@ def chapters(scenario: Scenario, world: World) -> list[Chapter]:
             title = "; ".join(event.title or _TITLES[event.kind] for event in told)
             text = " ".join(event.text or _says(event) for event in told)
         else:
-            title, text = "It is over", "What went wrong has ended; what it left behind is worked off."
+            ended = [scenario.events[n] for begins, n in turns[day] if not begins]
+            title = "Over: " + "; ".join(event.title or _TITLES[event.kind] for event in ended)
+            text = "It has ended; what it left behind is worked off."
         found.append(Chapter(from_day=day, title=title, text=text, events=tuple(on), about=tuple(dict.fromkeys(seen))))
     found.append(
         Chapter(
-            from_day=float(scenario.days), title="How it ended", text="Nothing is wrong any more; business goes on."
+            from_day=float(scenario.days), title="How it ended", text="Nothing is wrong any more."
         )
     )
     return found
@@ -206,6 +208,10 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 
 
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"
+
+
 def _says(event: Event) -> str:
     """What happens, for a chapter without a text of its own."""
     match event:
@@ -213,24 +219,24 @@ def _says(event: Event) -> str:
             known = "It was foreseen." if event.foreseen else "Nobody foresaw it."
             return f"{event.items} items are wanted by {event.factor:g} times as many people. {known}"
         case WrongPrices():
-            return f"{event.items} items cost {event.factor:.0%} of their price in our shops, and word gets round."
+            return f"{event.items} items cost {_percent(event.factor)} of their price in our shops, and word gets round."
         case NodeSlow():
-            return f"{event.nodes} nodes do {event.share:.0%} of what they said."
+            return f"{event.nodes} nodes do {_percent(event.share)} of what they said."
         case Phantoms():
-            return f"Stores do not find the goods for {event.share:.0%} of what they are asked for."
+            return f"Stores do not find the goods for {_percent(event.share)} of what they are asked for."
         case ForgottenOrders():
-            return f"{event.nodes} nodes never work on {event.share:.0%} of what they are sent."
+            return f"{event.nodes} nodes never work on {_percent(event.share)} of what they are sent."
         case CarrierDelay():
             return f"Parcels of {_CARRIERS[event.carrier]} need {event.delay_days:g} days longer."
         case StrayParcels():
-            return f"{event.share:.0%} of the parcels come {event.delay_days:g} days late."
+            return f"{_percent(event.share)} of the parcels come {event.delay_days:g} days late."
         case SupplierDelay():
-            return f"What suppliers were to bring comes {event.delay_days:g} days later; {event.short:.0%} never comes."
+            return f"What suppliers were to bring comes {event.delay_days:g} days later; {_percent(event.short)} never comes."
         case DuplicateOrders():
-            return f"{event.share:.0%} of the orders of {_OWN[event.channel]} are sent twice."
+            return f"{_percent(event.share)} of the orders of {_OWN[event.channel]} are sent twice."
         case ChannelOutage():
             return f"{_VENDORS[event.channel]} goes on selling, but tells nothing and takes no new numbers."
         case DeafMarketplace():
             return "It goes on selling by the numbers that it was told last."
         case PaymentFailures():
-            return f"{event.share:.0%} of the payments fail. Nobody pays in this town: nothing is to be seen."
+            return f"{_percent(event.share)} of the payments fail. Nobody pays in this town: nothing is to be seen."

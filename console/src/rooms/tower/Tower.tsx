@@ -17,6 +17,7 @@ import { byCurrency, byNode, inSlots, ordersPerMinute } from "./figures";
 import { IncidentsPanel } from "./IncidentsPanel";
 import { QueuesPanel } from "./QueuesPanel";
 import { Spark } from "./Spark";
+import { Story } from "./Story";
 
 const NetworkMap = lazy(() => import("../../map/NetworkMap"));
 
@@ -49,6 +50,7 @@ export default function Tower() {
   return (
     <>
       <Head title={text("tower.title")} />
+      <Story />
       <div className="stats">
         <Stat
           label={text("tower.orders")}
