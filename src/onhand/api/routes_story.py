@@ -1,7 +1,6 @@
 """The story that a simulated world tells of itself while it plays a scenario: for the console. Nobody else has one."""
 
 from typing import Annotated, Final, Literal
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -13,7 +12,6 @@ from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.base.fields import Moment, Name, ShortText, Strict
 from onhand.errors import Conflict
-from onhand.incidents.model import Kind
 
 router = routes("story")
 
@@ -47,8 +45,8 @@ class StoryRun(Strict):
 class StoryIncident(Strict):
     """An incident that was opened in a chapter."""
 
-    incident_id: UUID
-    kind: Kind
+    incident_id: Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    kind: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     cause: Annotated[list[ShortText], Field(max_length=10)]
     risk_minor: int
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
