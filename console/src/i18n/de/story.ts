@@ -18,7 +18,7 @@ export const story: Record<keyof typeof english, string> = {
   "story.seen_nothing": "Noch keine Störung.",
   "story.done_nothing": "Kein Playbook war gefragt. Aufträge wurden disponiert, Bestände zurückgehalten und Termine zugesagt wie immer.",
   "story.at_risk": "{money} gefährdet",
-  "story.orders": "Ihre Aufträge",
+  "story.orders": "Zu den Aufträgen",
   "story.wished": "Die simulierte Welt tut es gleich.",
   "story_figure.orders": "Aufträge",
   "story_figure.shipped": "Pakete versandt",

@@ -16,7 +16,7 @@ export const story = {
   "story.seen_nothing": "No incident yet.",
   "story.done_nothing": "No playbook was called for. Orders were sourced, gates kept and dates promised as always.",
   "story.at_risk": "{money} at risk",
-  "story.orders": "Its orders",
+  "story.orders": "See the orders",
   "story.wished": "The simulated world will do so in a moment.",
   "story_figure.orders": "orders placed",
   "story_figure.shipped": "parcels shipped",
