@@ -59,6 +59,7 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 	$(RUN) python benchmarks/detectors.py
 	$(RUN) python benchmarks/playbooks.py
 	$(RUN) python benchmarks/incidents.py
+	$(RUN) python benchmarks/console.py
 	$(RUN) python benchmarks/payments.py
 	$(RUN) python benchmarks/payments_served.py --orders 500 --kills 10
 	ONHAND_PAID_ORDERS=500 $(RUN) pytest -q -s --timeout 7200 tests/flows/test_paid_orders.py

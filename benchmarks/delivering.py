@@ -12,14 +12,15 @@ import polars as pl
 
 import onhand
 
-DAYS = pl.Float64
+LATER = ("handed_over_at", "delivered_at")
 
 
 def measure(
     shipments: pl.DataFrame, origin: datetime, until: datetime | None, refit_days: int, *, trees: bool | None = None
 ) -> dict[str, float | int]:
     """shipments  the columns of a history, and predicted_at: when each is asked about, not before the origin, nor
-    before it is ordered, nor once it is delivered; empty of those that are not asked about"""
+    before it is ordered, nor once it is delivered; empty of those that are not asked about. handed_over_at, if it is
+    there, is told of the history only"""
     ahead = shipments.filter(pl.col("predicted_at").is_not_null())
     if until is not None:
         ahead = ahead.filter(pl.col("predicted_at") < until)
@@ -33,13 +34,15 @@ def measure(
     while at <= last:
         asked = ahead.filter(pl.col("predicted_at") >= at, pl.col("predicted_at") < at + step)
         if len(asked):
-            # What is handed to the model has no delivery of after the moment it is learned at.
-            came = pl.when(pl.col("delivered_at") < at).then("delivered_at")
-            history = shipments.filter(pl.col("ordered_at") < at).drop("predicted_at").with_columns(delivered_at=came)
+            # What is handed to the model has no hand-over or delivery of after the moment it is learned at, and of what
+            # is asked about none at all.
+            came = [pl.when(pl.col(name) < at).then(name).alias(name) for name in LATER if name in shipments.columns]
+            history = shipments.filter(pl.col("ordered_at") < at).drop("predicted_at").with_columns(*came)
             model = onhand.delivery_model(history, as_of=at, trees=trees)
             made.append(
                 asked.join(
-                    model.predict(asked.rename({"predicted_at": "scanned_at"}).drop("delivered_at")), on="shipment_id"
+                    model.predict(asked.rename({"predicted_at": "scanned_at"}).drop(LATER, strict=False)),
+                    on="shipment_id",
                 )
             )
         at += step

@@ -69,7 +69,8 @@ def load(folder: Path, origin: datetime) -> pl.DataFrame:
         "volume_cm3", "seller_id", "category", "price", "freight", "items", "seller_state", "customer_state",
         "payment_type",
         shipment_id="order_id", ordered_at="order_purchase_timestamp", promised_at="order_estimated_delivery_date",
-        delivered_at="order_delivered_customer_date", predicted_at=pl.when(ordered >= origin).then(ordered),
+        handed_over_at="order_delivered_carrier_date", delivered_at="order_delivered_customer_date",
+        predicted_at=pl.when(ordered >= origin).then(ordered),
     )  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pytest
 from tests.batches import begin_orders, told
 from tests.events import settle
 
-from onhand.api import events
+from onhand.api import events, gathered
 from onhand.base.actor import SYSTEM
 from onhand.db import outbox
 
@@ -23,6 +24,11 @@ def write(app, *subjects, kind="order.sourced"):
 
     app.db.transact(work)
     app.db.notify()
+
+
+NODE = {
+    "name": "N", "node_type": "store", "country": "DE", "latitude": 50.0, "longitude": 8.0, "timezone": "Europe/Berlin",
+}  # fmt: skip
 
 
 class Stream:
@@ -196,7 +202,7 @@ def test_a_subscriber_that_does_not_read_is_disconnected_and_holds_nobody_up(ser
 
 def test_what_waits_for_a_subscriber_is_bounded(server, monkeypatch):
     monkeypatch.setattr(events, "BUFFER_MAX", 50)
-    hub, slow, keen = server.hub, events._Subscriber(), events._Subscriber()
+    hub, slow, keen = server.hub, events._Subscriber(events.matcher([])), events._Subscriber(events.matcher([]))
     hub._subscribers |= {slow, keen}
     for n in range(200):
         frame = events.Frame(outbox.Cursor(1, n), "order.held", b"x")
@@ -257,3 +263,120 @@ def test_a_closing_server_ends_its_streams(server):
                 mine.next()
         except EOFError:
             assert time.monotonic() - began < 3
+
+
+def test_stock_is_told_by_name_too(server):
+    server.client.put("/v1/items/A", json={"name": "A"}).raise_for_status()
+    server.client.put("/v1/nodes/N", json=NODE).raise_for_status()
+    with stream(server, kinds="stock.changed") as found:
+        joined(server)
+        entry = {"kind": "receipt", "sku": "A", "node": "N", "quantity": 1}
+        server.client.post("/v1/stock/entries", json={"entries": [entry]}).raise_for_status()
+        data = found.next()["data"]
+    assert (data["skus"], len(data["items"])) == (["A"], 1)
+
+
+def test_subscribers_are_only_given_what_they_want(server):
+    hub = server.hub
+    all_, some, same = (events._Subscriber(events.matcher(kinds)) for kinds in ([], ["stock.*"], ["stock.*"]))
+    hub._subscribers |= {all_, some, same}
+    frames = [events.Frame(outbox.Cursor(1, n), kind, b"x") for n, kind in enumerate(("order.held", "stock.changed"))]
+    hub._publish(frames[:1], hub._stop, threading.Event())
+    assert (len(all_.frames), len(some.frames), some.changed.is_set()) == (1, 0, False)
+    hub._publish(frames[1:], hub._stop, threading.Event())
+    assert [f.kind for f in some.frames] == [f.kind for f in same.frames] == ["stock.changed"]
+
+
+# Gathered -----------------------------------------------------------------------------------------
+
+
+class Gathered:
+    def __init__(self, response):
+        self._lines = response.iter_lines()
+        assert next(self._lines) == "retry: 1000"
+
+    def until(self, enough):
+        """Digests added up until `enough` of them."""
+        found = {}
+        kind = None
+        for line in self._lines:
+            if line.startswith("event: "):
+                kind = line[7:]
+            elif line.startswith("data: "):
+                assert kind == "gathered"
+                for name, of in json.loads(line[6:]).items():
+                    before = found.get(name, {"count": 0, "subjects": [], "is_all": True})
+                    found[name] = {
+                        "count": before["count"] + of["count"], "subjects": before["subjects"] + of["subjects"],
+                        "is_all": before["is_all"] and of["is_all"],
+                    }  # fmt: skip
+                if enough(found):
+                    return found
+        raise EOFError
+
+
+@contextmanager
+def gathering(server, **params):
+    with server.client.stream("GET", "/v1/events", params={"gathered": "true"} | params) as response:
+        assert response.status_code == 200, response.read()
+        deadline = time.monotonic() + 10
+        while server.edge.gathered.cursor is None:
+            assert time.monotonic() < deadline, "nobody looks"
+            threading.Event().wait(0.01)
+        yield Gathered(response)
+
+
+def test_gathered_events_say_how_many_of_what(server):
+    with gathering(server, kinds="order.*") as found:
+        write(server.app, "a", "b", "a")
+        write(server.app, "c", kind="stock.of_no_interest")
+        write(server.app, *(f"s{n}" for n in range(130)), kind="order.held")
+        told_ = found.until(lambda f: f.get("order.held", {}).get("count") == 130)
+    assert told_.keys() == {"order.sourced", "order.held"}
+    assert told_["order.sourced"] == {"count": 3, "subjects": ["a", "b"], "is_all": True}
+    held = told_["order.held"]
+    assert held["is_all"] == (len(held["subjects"]) == 130)  # of one second no more than a hundred are named
+    assert set(held["subjects"]) <= {f"s{n}" for n in range(130)}
+
+
+def test_a_row_of_orders_is_gathered_as_so_many(server):
+    with gathering(server, kinds="order.sourced") as found:
+        ids = server.app.db.transact(lambda conn: begin_orders(conn, [f"o{n}" for n in range(150)]))
+        of = found.until(lambda f: f["order.sourced"]["count"] >= 150)["order.sourced"]
+    assert (of["count"], len(of["subjects"]), of["is_all"]) == (150, 100, False)
+    assert set(of["subjects"]) <= set(ids)
+
+
+def test_gathered_stock_is_told_by_sku(server):
+    for sku in "AB":
+        server.client.put(f"/v1/items/{sku}", json={"name": sku}).raise_for_status()
+    server.client.put("/v1/nodes/N", json=NODE).raise_for_status()
+    with gathering(server, kinds="stock.changed") as found:
+        entries = [{"kind": "receipt", "sku": sku, "node": "N", "quantity": 1} for sku in "AB"]
+        server.client.post("/v1/stock/entries", json={"entries": entries}).raise_for_status()
+        of = found.until(lambda _: True)["stock.changed"]
+    assert (sorted(of["subjects"]), of["is_all"]) == (["A", "B"], True)
+
+
+def test_gathered_streams_begin_now_and_end_with_the_server(server):
+    for headers, params in (({"Last-Event-ID": "x.1.1"}, {}), ({}, {"from": "start"})):
+        refused = server.client.get("/v1/events", params={"gathered": "true"} | params, headers=headers)
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "gathered")
+    with gathering(server) as found:
+        server.hub.close()
+        with pytest.raises(EOFError):
+            found.until(lambda _: True)
+    assert server.hub.streams == 0
+
+
+def test_a_gathered_stream_ends_with_its_key_also_while_much_happens(server, monkeypatch):
+    monkeypatch.setattr(gathered, "_LOOK_S", 0.2)
+    made = server.client.post("/v1/keys", json={"name": "gone", "scopes": ["read"]}).json()
+    with server.as_key(made["key"]) as client, client.stream("GET", "/v1/events?gathered=true") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "retry: 1000"
+        server.client.delete(f"/v1/keys/{made['key_id']}").raise_for_status()
+        deadline = time.monotonic() + 20
+        for n, _ in enumerate(lines):
+            assert time.monotonic() < deadline, "it goes on without a key"
+            write(server.app, f"s{n}")

@@ -121,6 +121,10 @@ def test_lists_are_filtered_and_paged_without_gaps(shop):
         assert paged(shop, path, 2) == wanted
         joint = "&" if "?" in path else "?"
         after = everything[4]["entry_id"]
+        newest = f"{path}{joint}order=desc"
+        assert rows(shop, newest) == wanted[::-1]
+        assert paged(shop, newest, 2) == wanted[::-1]
+        assert rows(shop, f"{newest}&after={after}") == [e for e in wanted[::-1] if e["entry_id"] > after]
         assert rows(shop, f"{path}{joint}after={after}") == [e for e in wanted if e["entry_id"] > after]
     stock = rows(shop, "/v1/stock")
     assert [(s["sku"], s["node"]) for s in stock] == [(s, n) for s in "ABC" for n in ("N1", "N2")]
@@ -131,6 +135,40 @@ def test_lists_are_filtered_and_paged_without_gaps(shop):
     assert rows(shop, "/v1/stock?sku=nobody") == []
 
 
+def test_a_cursor_of_the_ledger_turns_round(shop):
+    """Back to what was seen before it, whichever way it came."""
+    record(shop, *(entry(sku=sku, node=node) for sku in "ABC" for node in ("N1", "N2")), entry(), entry())
+    for filters in ("", "&sku=A", "&node=N1", "&sku=A&node=N1"):
+        path = f"/v1/stock/entries?limit=2{filters}"
+        ids = [e["entry_id"] for e in rows(shop, f"/v1/stock/entries?{filters[1:]}")]
+        first = shop.get(f"{path}&order=desc").json()
+        assert [e["entry_id"] for e in first["data"]] == ids[:-3:-1]
+        back = shop.get(f"{path}&order=asc&cursor={first['next_cursor']}").json()
+        assert [e["entry_id"] for e in back["data"]] == ids[-1:]
+
+
+def test_the_grid_shows_some_items_by_all_nodes(shop):
+    record(shop, *(entry(sku=sku, node=node, quantity=5) for sku in "AC" for node in ("N1", "N2")))
+    record(shop, entry("adjustment", "A", "N2", -5), entry("damage", "C", "N1", 2))
+    grid = shop.get("/v1/stock/grid").json()
+    assert (grid["items"], grid["first"], grid["nodes"]) == (3, 0, ["N1", "N2"])  # no bundle
+    assert grid["rows"] == [
+        {"sku": "A", "units": [5, 0], "short": [1]}, {"sku": "B", "units": [None, None], "short": []},
+        {"sku": "C", "units": [3, 5], "short": []},
+    ]  # fmt: skip
+    for measure in ("on_hand", "unavailable", "allocated", "inbound", "safety_stock"):
+        found = shop.get(f"/v1/stock/grid?measure={measure}").json()
+        for row in found["rows"]:
+            stock = {s["node"]: s[measure] for s in rows(shop, f"/v1/stock?sku={row['sku']}")}
+            assert row["units"] == [stock.get(node) for node in ("N1", "N2")]
+    some = shop.get("/v1/stock/grid?first=1&count=1").json()
+    assert (some["items"], [row["sku"] for row in some["rows"]]) == (3, ["B"])
+    found = shop.get("/v1/stock/grid?q=c").json()
+    assert (found["items"], [row["sku"] for row in found["rows"]]) == (1, ["C"])
+    assert shop.get("/v1/stock/grid?first=10").json()["rows"] == []
+    assert shop.get("/v1/stock/grid?count=501").status_code == 422
+
+
 def test_a_wide_gap_of_ids_is_crossed(shop, app):
     record(shop, entry())
     with app.db.connection() as conn:
@@ -138,6 +176,7 @@ def test_a_wide_gap_of_ids_is_crossed(shop, app):
     record(shop, entry(), entry())
     assert [e["version"] for e in rows(shop, "/v1/stock/entries?node=N1&limit=2")] == [1, 2]
     assert len(rows(shop, "/v1/stock/entries")) == 3
+    assert [e["version"] for e in rows(shop, "/v1/stock/entries?node=N1&order=desc")] == [3, 2, 1]
 
 
 def announcement(reference="PO-1", **more):

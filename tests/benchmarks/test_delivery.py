@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+from delivering import measure
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -34,3 +38,36 @@ def test_a_folder_without_the_tables_says_what_it_should_hold(tmp_path: Path, na
     done = run(name, "--data", str(tmp_path), "--origin", "2018-01-01")
     assert done.returncode == 2
     assert table in done.stderr
+
+
+def test_hand_overs_are_told_of_the_past_only():
+    origin, count = datetime(2026, 3, 1), 500  # noqa: DTZ001 - moments without a time zone are local
+    random = np.random.default_rng(0)
+    days, handed = random.uniform(6, 9, count), random.uniform(1, 5, count)
+    ordered = [origin + timedelta(days=float(at)) for at in np.linspace(-100, 20, count)]
+
+    def after(of: np.ndarray) -> list[datetime]:
+        return [moment + timedelta(days=float(day)) for moment, day in zip(ordered, of, strict=True)]
+
+    places = dict.fromkeys(
+        ("origin_latitude", "origin_longitude", "destination_latitude", "destination_longitude"), pl.lit(50.0)
+    )
+    shipments = pl.DataFrame(
+        {
+            "shipment_id": [f"s{n}" for n in range(count)], "ordered_at": ordered, "promised_at": after(days * 0 + 8),
+            "delivered_at": after(days), "handed_over_at": after(handed),
+        }
+    ).with_columns(**places, predicted_at=pl.when(pl.col("ordered_at") >= origin).then("ordered_at"))  # fmt: skip
+
+    def measured(of: pl.DataFrame) -> dict[str, float | int]:
+        return measure(of, origin, None, 0, trees=False)
+
+    then = pl.col("handed_over_at") + timedelta(hours=20)
+    later = shipments.with_columns(
+        handed_over_at=pl.when(pl.col("handed_over_at") >= origin).then(then).otherwise("handed_over_at")
+    )
+    assert measured(shipments) == measured(later)
+    earlier = shipments.with_columns(
+        handed_over_at=pl.when(pl.col("handed_over_at") < origin).then(then).otherwise("handed_over_at")
+    )
+    assert measured(shipments) != measured(earlier)

@@ -318,6 +318,8 @@ def test_an_empty_shop_says_what_to_do(house, sit):
     """Lists are answered empty here, for the shop is not."""
     seat = sit()
     seat.page.route("**/v1/*", lambda route: route.fulfill(json={"data": [], "next_cursor": None}))
+    grid = {"measure": "available", "items": 0, "first": 0, "nodes": [], "rows": []}
+    seat.page.route("**/v1/stock/grid*", lambda route: route.fulfill(json=grid))
     for path, says in (
         ("/orders", "No orders yet"), ("/incidents", "All calm"), ("/stock", "No stock yet"),
         ("/channels", "No channels yet"),

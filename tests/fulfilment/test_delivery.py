@@ -1,5 +1,6 @@
 """How long deliveries take: laws that are known are found again, and slow shipments are not forgotten."""
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -199,6 +200,51 @@ def test_without_a_promise_there_is_no_chance_to_be_late():
 def without_hand_over(shipments):
     fields = {name: getattr(shipments, name) for name in Shipments.__dataclass_fields__}
     return Shipments(**{**fields, "handed_over": np.full(len(shipments), np.nan)})
+
+
+def of_two_legs(count, sellers, places, seed=0):
+    """(shipments, usual days): sellers hand over within 1 to 12 days, and then it takes 2 to 16, by where it goes."""
+    random = np.random.default_rng(seed)
+    seller, place = random.integers(0, sellers, count), random.integers(0, places, count)
+    first, second = np.geomspace(1, 12, sellers)[seller], np.geomspace(2, 16, places)[place]
+    handed_over, after = first * np.exp(random.normal(0, 0.3, count)), second * np.exp(random.normal(0, 0.2, count))
+    nowhere = np.full((count, 2), np.nan)
+    made = Shipments(
+        start=np.sort(random.uniform(NOW - 500, NOW, count)), promised=np.full(count, 20.0), days=handed_over + after,
+        origin=nowhere, destination=nowhere, handed_over=handed_over,
+        kinds={"seller": seller.astype(str), "place": place.astype(str)},
+    )  # fmt: skip
+    return made, first + second
+
+
+@pytest.mark.parametrize(("trees", "sellers", "places"), [(True, 30, 20), (False, 8, 6)], ids=["trees", "lanes"])
+def test_where_both_legs_are_known_their_sum_foretells_better_than_all_days_at_once(trees, sellers, places):
+    if trees:
+        pytest.importorskip("lightgbm")
+    shipments, usual = of_two_legs(1_600, sellers, places)
+    origin = NOW - 150
+    ahead = without_hand_over(shipments.rows(shipments.start > origin))
+
+    def off(history):
+        made = DeliveryModel(known_by(origin, history), origin, trees=trees).predict(
+            ahead, LEVELS, np.zeros(len(ahead))
+        )
+        return np.abs(np.log(made.quantiles[:, 1] / usual[shipments.start > origin])).mean()
+
+    assert off(shipments) < 0.8 * off(without_hand_over(shipments))
+
+
+def test_legs_that_are_known_of_some_only_are_left_aside():
+    shipments, _ = of_two_legs(800, 8, 6)
+    some = np.where(np.arange(800) % 5 == 0, np.nan, shipments.handed_over)
+    ahead = without_hand_over(shipments.rows(shipments.start > NOW - 100))
+    made = [
+        DeliveryModel(known_by(NOW - 100, replace(shipments, handed_over=of)), NOW - 100, trees=False)
+        .predict(ahead, LEVELS, np.zeros(len(ahead))).quantiles
+        for of in (some, np.full(800, np.nan), shipments.handed_over)
+    ]  # fmt: skip
+    assert (made[0] == made[1]).all()
+    assert (made[0] != made[2]).any()
 
 
 def test_outer_quantiles_are_moved_to_where_they_would_have_been_right():

@@ -83,7 +83,6 @@ def test_pandas_says_the_same_as_polars_and_moments_may_be_texts(table):
 def test_what_comes_after_the_origin_changes_nothing(table, trees):
     if trees:
         pytest.importorskip("lightgbm")
-        table = table.drop("handed_over_at").with_columns(handed_over_at=pl.lit(None, pl.Datetime))
     later = pl.col("delivered_at") > ORIGIN
     slower = pl.when(later).then(pl.col("delivered_at") + timedelta(days=40)).otherwise("delivered_at")
     more = shipments(50, seed=9).with_columns(

@@ -19,7 +19,7 @@ const Register = createContext<(watch: Watch) => () => void>(() => () => undefin
 
 export const useLiveState = (): State => useContext(LiveState);
 
-/** Reads `keys` again, soon, after an event of one of `kinds` (`order.*`); with `about` only if it names that id.
+/** Reads `keys` again, soon, after an event of one of `kinds` (`order.*`); with `about` only if it is about that id.
  *  Kinds and keys are constants of the caller.
  */
 export function useLive(kinds: readonly string[], keys: readonly QueryKey[], about = ""): void {
@@ -29,6 +29,16 @@ export function useLive(kinds: readonly string[], keys: readonly QueryKey[], abo
 
 export const isOf = (type: string, kinds: readonly string[]): boolean =>
   kinds.some((kind) => (kind.endsWith("*") ? type.startsWith(kind.slice(0, -1)) : kind === type));
+
+/** What happened in a second, by kind. Subjects are ids, or skus where stock has changed; `is_all`: there were no others. */
+export type Digest = Record<string, { count: number; subjects: readonly string[]; is_all: boolean }>;
+
+/** Whether anything of `kinds` happened to `about`, or may have: a fulfilment's id begins with that of its order. */
+export const concerns = (digest: Digest, kinds: readonly string[], about: string): boolean =>
+  Object.entries(digest).some(
+    ([type, { subjects, is_all }]) =>
+      isOf(type, kinds) && (about === "" || !is_all || subjects.some((subject) => subject === about || subject.startsWith(`${about}-`))),
+  );
 
 export function LiveProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
@@ -56,8 +66,10 @@ export function LiveProvider({ children }: { children: ReactNode }) {
     const stop = new AbortController();
     const gatherer = new Gatherer<QueryKey>((key) => void client.invalidateQueries({ queryKey: key }));
     const happened = (event: StreamEvent) => {
+      if (event.type !== "gathered") return;
+      const digest = JSON.parse(event.data) as Digest;
       for (const { kinds: wanted, keys, about } of watches.current) {
-        if (isOf(event.type, wanted) && event.data.includes(about)) for (const key of keys) gatherer.add(key);
+        if (concerns(digest, wanted, about)) for (const key of keys) gatherer.add(key);
       }
     };
     // Leaving a room and entering the next changes the kinds twice: one stream, not three.

@@ -49,27 +49,26 @@ export function useOrders(filter: OrderFilter) {
   });
 }
 
-export const newestOrders = (limit: number) =>
-  queryOptions({
-    queryKey: ["orders", "newest", limit],
-    queryFn: () => answerOf(api.GET("/v1/orders", { params: { query: { limit } } })),
-    refetchInterval: 10_000,
-  });
-
 export const QUEUES = ["to_source", "rejected", "unfillable", "held", "backorder", "preorder", "sync_failed", "needs_approval"] as const;
 export type Queue = (typeof QUEUES)[number];
 
-/** How many orders wait in each queue; counted up to a hundred, for there is no count to be asked for. */
 export const queueDepths = queryOptions({
   queryKey: ["orders", "queues"],
-  queryFn: () =>
-    Promise.all(
-      QUEUES.map(async (queue) => {
-        const page = await answerOf(api.GET("/v1/orders", { params: { query: { queue, limit: 100 } } }));
-        return { queue, orders: page.data.length, isWhole: page.next_cursor === null, oldest: page.data.at(-1)?.created_at ?? null };
-      }),
-    ),
-  refetchInterval: 30_000,
+  queryFn: () => answerOf(api.GET("/v1/orders/queues")),
+  refetchInterval: 10_000,
+});
+
+/** What comes, and which ways the orders of the last hour go. */
+export const flows = queryOptions({
+  queryKey: ["orders", "flows"],
+  queryFn: () => answerOf(api.GET("/v1/flows")),
+  refetchInterval: 10_000,
+});
+
+export const serviceLevels = queryOptions({
+  queryKey: ["service-levels"],
+  queryFn: () => answerOf(api.GET("/v1/service-levels")),
+  refetchInterval: 15_000,
 });
 
 export const oneOrder = (order_id: string) =>
@@ -248,6 +247,18 @@ export const availability = (sku: string, channel: string, at_: string) =>
     queryFn: () => answerOf(api.GET("/v1/availability", { params: { query: { sku, ...set({ channel, at: at_ }) } } })),
     placeholderData: keepPreviousData,
   });
+
+/** A page of an item's ledger, newest first. */
+export function useLedger(sku: string, node: string) {
+  return useInfiniteQuery({
+    queryKey: ["stock", "ledger", sku, node],
+    queryFn: ({ pageParam }) =>
+      answerOf(api.GET("/v1/stock/entries", { params: { query: { sku, order: "desc", limit: 100, ...set({ node }), ...at(pageParam) } } })),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    placeholderData: keepPreviousData,
+  });
+}
 
 export const oneItem = (sku: string) =>
   queryOptions({

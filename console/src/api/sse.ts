@@ -45,7 +45,7 @@ export interface Follow {
   key: string;
   signal: AbortSignal;
   onEvent: (event: StreamEvent) => void;
-  /** Connected; `gap` when events were missed, and everything should be read again. */
+  /** Connected; `gap`: again, so that events may have been missed, and everything should be read again. */
   onOpen: (gap: boolean) => void;
   onClosed: () => void;
 }
@@ -53,21 +53,18 @@ export interface Follow {
 const WAIT_MIN_MS = 1_000;
 const WAIT_MAX_MS = 30_000;
 
-/** Follows the events of `kinds` until aborted; comes back after each break, where it left off. */
+/** Follows what happens of `kinds`, gathered second by second, until aborted; comes back after each break. */
 export async function follow({ kinds, key, signal, onEvent, onOpen, onClosed }: Follow): Promise<void> {
-  let last = "";
   let wait = WAIT_MIN_MS;
   let isFirst = true;
-  const address = `/v1/events?kinds=${encodeURIComponent(kinds.join(","))}`;
+  const address = `/v1/events?gathered=true&kinds=${encodeURIComponent(kinds.join(","))}`;
   while (!signal.aborted) {
     try {
-      const headers: Record<string, string> = { authorization: `Bearer ${key}`, accept: "text/event-stream" };
-      if (last !== "") headers["last-event-id"] = last;
+      const headers = { authorization: `Bearer ${key}`, accept: "text/event-stream" };
       const response = await fetch(address, { headers, signal });
-      if (response.status === 410) last = ""; // another history: begin at its end
       if (response.status === 401 || response.status === 403) return;
       if (!response.ok || response.body === null) throw new Error(`status ${response.status}`);
-      onOpen(!isFirst && last === "");
+      onOpen(!isFirst);
       isFirst = false;
       wait = WAIT_MIN_MS;
       const reader = new EventReader();
@@ -75,10 +72,7 @@ export async function follow({ kinds, key, signal, onEvent, onOpen, onClosed }: 
       for (;;) {
         const { done, value } = await pieces.read();
         if (done) break;
-        for (const event of reader.push(value)) {
-          last = event.id;
-          onEvent(event);
-        }
+        for (const event of reader.push(value)) onEvent(event);
       }
     } catch {
       // broken off, or never there: tried again below

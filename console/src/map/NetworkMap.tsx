@@ -1,4 +1,4 @@
-/** Nodes and the latest orders on a map of countries that comes with the page: no tiles, no request elsewhere. */
+/** Nodes and the ways of orders on a map of countries that comes with the page: no tiles, no request elsewhere. */
 
 import { geoMercator, geoPath } from "d3-geo";
 import { useMemo } from "react";
@@ -22,7 +22,10 @@ export interface Flow {
   from: string;
   longitude: number;
   latitude: number;
-  label: string;
+  /** Where it goes. */
+  to: string;
+  /** How many went there: the line is as thick. */
+  orders: number;
 }
 
 interface Props {
@@ -52,6 +55,7 @@ export default function NetworkMap({ nodes, flows }: Props) {
   }, [projection]);
   const at = (place: { longitude: number; latitude: number }) => projection([place.longitude, place.latitude]) ?? [0, 0];
   const byCode = new Map(nodes.map((node) => [node.code, node]));
+  const most = Math.max(1, ...flows.map((flow) => flow.orders));
 
   return (
     <svg className="map" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={text("tower.map_says", { count: nodes.length })}>
@@ -69,8 +73,9 @@ export default function NetworkMap({ nodes, flows }: Props) {
           const bend = Math.min(60, Math.hypot(x1 - x0, y1 - y0) / 4);
           return (
             <g key={flow.id}>
-              <path d={`M${x0} ${y0}Q${(x0 + x1) / 2} ${(y0 + y1) / 2 - bend} ${x1} ${y1}`} />
-              <circle cx={x1} cy={y1} r="2.5" />
+              <title>{`${flow.from} → ${flow.to}: ${flow.orders}`}</title>
+              <path strokeWidth={1 + 5 * Math.sqrt(flow.orders / most)} d={`M${x0} ${y0}Q${(x0 + x1) / 2} ${(y0 + y1) / 2 - bend} ${x1} ${y1}`} />
+              <circle cx={x1} cy={y1} r={2 + 3 * Math.sqrt(flow.orders / most)} />
             </g>
           );
         })}

@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, Protocol
@@ -47,14 +47,17 @@ from onhand.api import (
     routes_proposals,
     routes_restocking,
     routes_setup,
+    routes_sign_in,
     routes_stock,
     routes_story,
     routes_tracking,
+    routes_watching,
     routes_webhooks,
 )
 from onhand.api.auth import KeyRing
 from onhand.api.context import Edge
 from onhand.api.events import EventHub
+from onhand.api.gathered import Gatherer
 from onhand.api.hot import HOT, HOT_OPENAPI
 from onhand.api.problems import (
     MethodNotAllowed,
@@ -68,7 +71,9 @@ from onhand.api.problems import (
     send_problem,
 )
 from onhand.app import App
+from onhand.catalog.store import skus_by_id
 from onhand.errors import InvalidInput, OnhandError
+from onhand.flows.sign_in import Client, SignIn
 
 # Key in the scope of a request whose unexpected error is logged and answered.
 _REPORTED = "onhand_error_id"
@@ -77,6 +82,8 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hot = Mapping[tuple[str, str], Handler]
 
 ROUTERS = (
+    # Before orders: its paths would be taken for ids of orders.
+    routes_watching.orders,
     routes_orders.router,
     routes_plans.router,
     routes_proposals.router,
@@ -104,6 +111,9 @@ ROUTERS = (
     routes_channel_orders.router,
     routes_webhooks.router,
     routes_keys.router,
+    routes_watching.router,
+    routes_sign_in.router,
+    routes_sign_in.answers,
     routes_health.router,
 )
 
@@ -113,7 +123,9 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
 
     on_close  called when the server has shut down, for example `app.close`
     """
-    hub = EventHub(app.db, app.listener)
+    names = functools.partial(_skus_of, app)
+    hub = EventHub(app.db, app.listener, names)
+    gatherer = Gatherer(app.db, names, hub.closing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -137,9 +149,24 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
     document = functools.cache(lambda: openapi.build(ordinary, HOT_OPENAPI))
-    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
+    client = Client.of(app.settings)
+    sign_in = None if client is None else SignIn(client, app.connectors, app.db)
+    edge = Edge(
+        app=app, keys=KeyRing(app.db), events=hub, gathered=gatherer, openapi=document, sign_in=sign_in
+    )  # fmt: skip
     api = Dispatcher(edge, HOT, ordinary)
     return api
+
+
+def _skus_of(app: App, items: Sequence[int]) -> list[str]:
+    """Skus by item number: from memory, those that came a moment ago from the database."""
+    known = app.catalogue.skus
+    skus = [known[item] if item < len(known) else "" for item in items]
+    if missing := [item for item, sku in zip(items, skus, strict=True) if not sku]:
+        with app.db.connection() as conn:
+            found = skus_by_id(conn, missing)
+        skus = [sku or found.get(item, "") for item, sku in zip(items, skus, strict=True)]
+    return skus
 
 
 def _watch(app: App, hub: EventHub) -> None:

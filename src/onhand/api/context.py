@@ -10,22 +10,31 @@ from starlette.requests import Request
 
 from onhand.api.auth import KeyRing, Principal
 from onhand.api.events import EventHub
+from onhand.api.gathered import Gatherer
+from onhand.api.looks import Looks
 from onhand.api.story import StoryBoard
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
+from onhand.flows.sign_in import SignIn
 
 REASON_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """One API process: the application, and what only the HTTP interface needs."""
+    """One API process: the application, and what only the HTTP interface needs.
+
+    sign_in  None where people have keys only
+    """
 
     app: App
     keys: KeyRing
     events: EventHub
+    gathered: Gatherer
     openapi: Callable[[], bytes]
+    sign_in: SignIn | None
+    looks: Looks = field(default_factory=Looks)
     story: StoryBoard = field(default_factory=StoryBoard)
 
 

@@ -9,7 +9,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,8 @@ from onhand.db import Database, outbox
 from onhand.db.outbox import Cursor, Event, Listener
 from onhand.errors import Overloaded
 
-STREAMS_MAX = 200
+# A console holds one each, and what is gathered costs next to nothing.
+STREAMS_MAX = 500
 BUFFER_MAX = 5_000
 _PAGE = 500
 HEARTBEAT_S = 10.0
@@ -39,6 +41,7 @@ class Frame:
 
 @dataclass(slots=True, eq=False)
 class _Subscriber:
+    wanted: Callable[[str], bool]
     frames: deque[Frame] = field(default_factory=deque[Frame])
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     overrun: bool = False
@@ -56,7 +59,13 @@ def parse_event_id(text: str) -> tuple[str, Cursor]:
 
 
 def matcher(kinds: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a kind is wanted: `order.sourced`, `order.*`; an empty list wants everything."""
+    """Whether a kind is wanted: `order.sourced`, `order.*`; an empty list wants everything. The same function for the
+    same kinds."""
+    return _matcher(tuple(kinds))
+
+
+@lru_cache(maxsize=1024)
+def _matcher(kinds: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(k for k in kinds if not k.endswith("*"))
     prefixes = tuple(k[:-1] for k in kinds if k.endswith("*"))
     return lambda kind: not kinds or kind in exact or kind.startswith(prefixes)
@@ -65,8 +74,10 @@ def matcher(kinds: Sequence[str]) -> Callable[[str], bool]:
 class EventHub:
     """All event streams of this process. Methods are for the event loop's thread."""
 
-    def __init__(self, db: Database, listener: Listener) -> None:
+    def __init__(self, db: Database, listener: Listener, names: Callable[[Sequence[int]], list[str]]) -> None:
+        """names: skus of item numbers, in the same order"""
         self._db = db
+        self._names = names
         self._listener = listener
         self._subscribers: set[_Subscriber] = set()
         self._position = Cursor()
@@ -112,13 +123,13 @@ class EventHub:
             events = await run_in_threadpool(self._read, cursor)
             for event in events:
                 if wanted(event.kind):
-                    yield encode(epoch, event)
+                    yield self._encode(epoch, event)
             if events:
                 cursor = events[-1].cursor
             if len(events) < _PAGE:
                 break
             yield b""
-        subscriber = await self._join()
+        subscriber = await self._join(wanted)
         try:
             # Joining and reading the position happen without a pause between them: the feed brings
             # everything after `joined`, the database everything up to it.
@@ -126,9 +137,9 @@ class EventHub:
             if cursor is not None:
                 async for event in self._between(cursor, joined):
                     if wanted(event.kind):
-                        yield encode(epoch, event)
+                        yield self._encode(epoch, event)
             after_join = joined if cursor is None else max(joined, cursor)
-            async for text in self._live(subscriber, after_join, wanted):
+            async for text in self._live(subscriber, after_join):
                 yield text
         finally:
             self._leave(subscriber)
@@ -145,13 +156,11 @@ class EventHub:
                 return
             after = events[-1].cursor
 
-    async def _live(
-        self, subscriber: _Subscriber, after: Cursor, wanted: Callable[[str], bool]
-    ) -> AsyncGenerator[bytes]:
+    async def _live(self, subscriber: _Subscriber, after: Cursor) -> AsyncGenerator[bytes]:
         while not self.closing.is_set():
             while subscriber.frames:
                 frame = subscriber.frames.popleft()
-                if frame.cursor > after and wanted(frame.kind):
+                if frame.cursor > after:
                     yield frame.text
             if subscriber.overrun:
                 return  # after all that was buffered: the client resumes from its last event
@@ -162,7 +171,7 @@ class EventHub:
             except TimeoutError:
                 yield b""
 
-    async def _join(self) -> _Subscriber:
+    async def _join(self, wanted: Callable[[str], bool]) -> _Subscriber:
         async with self._starting:
             if self._stop is None:
                 epoch = await self.epoch()
@@ -174,7 +183,7 @@ class EventHub:
                     name="onhand streams",
                     daemon=True,
                 ).start()
-            subscriber = _Subscriber()
+            subscriber = _Subscriber(wanted)
             self._subscribers.add(subscriber)
             return subscriber
 
@@ -193,7 +202,7 @@ class EventHub:
     ) -> None:
         published = threading.Event()
         for events in outbox.tail(self._db, self._listener, cursor, stop=stop):
-            frames = [Frame(e.cursor, e.kind, encode(epoch, e)) for e in events]
+            frames = [Frame(e.cursor, e.kind, self._encode(epoch, e)) for e in events]
             published.clear()
             try:
                 loop.call_soon_threadsafe(self._publish, frames, stop, published)
@@ -209,12 +218,25 @@ class EventHub:
         if stop is not self._stop:
             return  # of a tail that was given up
         self._position = frames[-1].cursor
+        # Those who want the same are given the same: frames are looked through once for each filter.
+        chosen: dict[Callable[[str], bool], list[Frame]] = {}
         for subscriber in self._subscribers:
-            if len(subscriber.frames) + len(frames) > BUFFER_MAX:
+            mine = chosen.get(subscriber.wanted)
+            if mine is None:
+                mine = chosen[subscriber.wanted] = [f for f in frames if subscriber.wanted(f.kind)]
+            if not mine:
+                continue
+            if len(subscriber.frames) + len(mine) > BUFFER_MAX:
                 subscriber.overrun = True
             if not subscriber.overrun:
-                subscriber.frames.extend(frames)
+                subscriber.frames.extend(mine)
             subscriber.changed.set()
+
+    def _encode(self, epoch: str, event: Event) -> bytes:
+        if event.kind == "stock.changed":
+            # Written by number, as it is written most; told by name too.
+            event = replace(event, data=event.data | {"skus": self._names(event.data.get("items", []))})
+        return encode(epoch, event)
 
     def _read(self, cursor: Cursor) -> list[Event]:
         with self._db.connection() as conn:

@@ -567,7 +567,7 @@ _DELIVERY: Json = {
 }  # fmt: skip
 _KEY: Json = {
     "key_id": 2, "name": "web shop", "prefix": "onh_unl8B9Xd", "scopes": ["orders:write", "read"],
-    "created_at": _MONDAY,
+    "expires_at": None, "created_at": _MONDAY,
 }  # fmt: skip
 
 _MESSAGE: Json = {
@@ -746,6 +746,7 @@ ANSWERS: dict[str, object] = {
     "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
     "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
     "Keys": _page(_KEY | {"revoked_at": None}),
+    "HandedOver": {"key": "onh_unl8B9Xd-this-is-shown-only-once", "expires_at": "2026-03-02T21:15:15.743898+00:00"},
     "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
@@ -821,7 +822,50 @@ ANSWERS: dict[str, object] = {
     "ReservationOut": _RESERVATION,
     "ReturnOut": _RETURN | {"order_id": _ORDER_ID},
     "ShippedOut": _GONE | {"order": {"status": "shipped", "queue": None}, "shipment": _SHIPMENT},
+    "GridOut": {
+        "measure": "available", "items": 20418, "first": 0, "nodes": ["LYON", "BERLIN"],
+        "rows": [
+            {"sku": "MUG-BLUE", "units": [12, 37], "short": []}, {"sku": "PLATE", "units": [None, 0], "short": [1]}
+        ],
+    },
+    "QueuesOut": {
+        "as_of": _PLACED, "within_s": 86400,
+        "queues": [
+            {"queue": "rejected", "orders": 3, "oldest_at": _MONDAY, "past_due": 1, "promise_broken": 1,
+             "next_due_at": _DELIVER_BY},
+            {"queue": "backorder", "orders": 0, "oldest_at": None, "past_due": 0, "promise_broken": 0,
+             "next_due_at": None},
+        ],
+        "to_ship": {"fulfilments": 214, "past_due": 6, "oldest_at": _MONDAY},
+    },
+    "FlowsOut": {
+        "as_of": _PLACED, "orders": {"last_minute": 41, "last_hour": 2310, "by_minute": [38] * 59 + [41]},
+        "since": _MONDAY,
+        "flows": [
+            {"node": "BERLIN", "country": "DE", "region": "BY", "orders": 118, "units": 301, "latitude": 48.63,
+             "longitude": 11.72}
+        ],
+    },
+    "ServiceLevelsOut": {
+        "as_of": _PLACED, "promises": {"asked": 812, "p50_ms": 1.4, "p99_ms": 7.9, "over_s": 60.2},
+        "channels": [
+            {"channel": "market", "name": "Market", "status": "publishing", "listings": 4120, "verified": 4098,
+             "staleness_p50_s": 41.5, "staleness_oldest_s": 903.0, "lag_p50_ms": 240.0, "lag_p99_ms": 1800.0,
+             "queue_depth": 3}
+        ],
+    },
+    "RepromisedOut": {
+        "order_id": _ORDER_ID, "was": _DELIVER_BY, "deliver_by": "2026-03-06T16:00:00Z", "is_new": True,
+        "is_dry_run": True,
+        "message": {
+            "subject": "Your order 1001 has a new delivery date",
+            "text": "Dear {customer.name},\n\nyour order 1001 (2 x MUG-BLUE) will be with you by 2026-03-06 instead of"
+            " 2026-03-04.\n",
+        },
+        "untold": None,
+    },
     "StockList": _page(_STOCK),
+    "Ways": {"issuer": "https://id.example.org/realms/shop"},
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
     "CarrierMessageList": _page(

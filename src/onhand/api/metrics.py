@@ -4,8 +4,11 @@ With several API processes (`serve --workers`) the request histogram covers all 
 those of the process that answers.
 """
 
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
@@ -87,3 +90,76 @@ def exposition() -> bytes:
     MultiProcessCollector(registry)
     registry.register(_gauges)
     return generate_latest(registry)
+
+
+# What was measured lately, for those who do not scrape --------------------------------------------
+
+Buckets = list[tuple[float, float]]
+"""(upper bound in seconds, observations up to it), bounds ascending to infinity"""
+
+
+def hot_buckets(method: str, route: str) -> Buckets:
+    """The histogram of a hot route since the server began, of all its processes."""
+    counts: dict[float, float] = {}
+    for family in _families():
+        for sample in family.samples:
+            of = sample.labels
+            if sample.name.endswith("_bucket") and (of["method"], of["route"]) == (method, route):
+                bound = float(of["le"])
+                counts[bound] = counts.get(bound, 0.0) + sample.value
+    return sorted(counts.items())
+
+
+def _families() -> Iterator[Metric]:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        yield from HOT_REQUEST_SECONDS.collect()
+        return
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    for family in registry.collect():
+        if family.name == "onhand_hot_request_seconds":
+            yield family
+
+
+def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
+    """Where `share` of the observations lie below, in seconds, as Prometheus estimates it: evenly within a bucket, and
+    at most the last bound that there is. None without any."""
+    total = buckets[-1][1] if buckets else 0.0
+    if not total:
+        return None
+    low = below = 0.0
+    for bound, up_to in buckets:
+        if up_to >= share * total:
+            if math.isinf(bound):
+                return low
+            return low + (bound - low) * ((share * total - below) / (up_to - below) if up_to > below else 1.0)
+        low, below = bound, up_to
+    return low
+
+
+class Lately:
+    """What was added to a histogram in about the last `window_s`, as often as somebody looks.
+
+    Without an earlier look, or if nothing was added since, it is all there was since the server began.
+    """
+
+    def __init__(self, read: Callable[[], Buckets], window_s: float = 60.0) -> None:
+        self._read = read
+        self._window_s = window_s
+        self._looks: deque[tuple[float, Buckets]] = deque()
+
+    def look(self, now: float | None = None) -> tuple[Buckets, float | None]:
+        """(counts, seconds that they are of; None: since the server began)"""
+        now = time.monotonic() if now is None else now
+        counts = self._read()
+        # The last look that lies outside the window stays: from it on the window is whole.
+        while len(self._looks) > 1 and self._looks[1][0] <= now - self._window_s:
+            self._looks.popleft()
+        before = self._looks[0] if self._looks else None
+        self._looks.append((now, counts))
+        if before is not None:
+            earlier = dict(before[1])
+            added = [(bound, count - earlier.get(bound, 0.0)) for bound, count in counts]
+            if added and added[-1][1] > 0:
+                return added, now - before[0]
+        return counts, None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from onhand.base.fields import Code, Country, ShortText, Strict
+from onhand.base.fields import Code, Country, Moment, ShortText, Strict
 from onhand.orders.intake import QUANTITY_MAX
 
 OrderStatus = Literal[
@@ -89,6 +89,22 @@ class RerouteIn(Strict):
             max_length=1_000, description="null: leave out those that a part of the order came back from in 24 hours"
         ),
     ] = None
+
+
+class RepromiseIn(Strict):
+    """Another day, and what its customer is told."""
+
+    model_config = _example(deliver_by="2026-03-06T16:00:00Z", dry_run=True)
+
+    deliver_by: Annotated[
+        Moment | None, Field(description="by when; without: what fulfilments, parcels and supply now say")
+    ] = None
+    dry_run: Annotated[bool, Field(description="do nothing, and say what would be done")] = False
+    tell: Annotated[bool, Field(description="write to the customer")] = True
+    subject: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="instead of ours, with blanks as in playbooks")
+    ] = None
+    text: Annotated[str | None, Field(min_length=1, max_length=10_000, description="instead of ours, the same")] = None
 
 
 class UnitsIn(Strict):
@@ -216,6 +232,28 @@ class OrderOut(BaseModel):
     lines: list[LineOut]
     fulfilments: list[FulfilmentOut]
     waiting: list[WaitOut]
+
+
+class MessageOut(BaseModel):
+    """What the customer is told; {customer.name} is filled in when it is sent."""
+
+    subject: str
+    text: str
+
+
+class RepromisedOut(BaseModel):
+    """What an order is promised now, or would be."""
+
+    order_id: UUID
+    was: Annotated[datetime | None, Field(description="what it was promised before")]
+    deliver_by: datetime
+    is_new: bool
+    is_dry_run: bool
+    message: Annotated[MessageOut | None, Field(description="null: the customer is not written to, see `untold`")]
+    untold: Annotated[
+        Literal["not_asked", "promised_already", "same_day", "no_address", "unwanted"] | None,
+        Field(description="why the customer is not written to"),
+    ]
 
 
 class ComponentOut(BaseModel):

@@ -83,18 +83,28 @@ async def stream_events(
         Literal["start", "now"],
         Query(alias="from", description="Where to begin without `Last-Event-ID`"),
     ] = "now",
+    gathered: Annotated[
+        bool,
+        Query(description="what happened in each second as one event `gathered`, from now on, instead of every event"),
+    ] = False,
 ) -> Response:
     """Every state change, as Server-Sent Events.
 
     Events of one subject come in order; of different subjects, in the order of their transactions.
     None is skipped: reconnect with the header `Last-Event-ID` and the stream goes on after it, as
     browsers do by themselves. A client that reads too slowly is disconnected and may resume.
+
+    With `gathered` there is at most one event a second, for who shows something and reads it again: of each kind how
+    many there were, and the subjects of the first hundred (of `stock.changed`: the skus), with `is_all` if these are
+    all. It cannot be resumed: what was missed is to be read again.
     """
+    if gathered and (last_event_id or from_ == "start"):
+        raise InvalidInput.at("gathered", "it begins now: without `Last-Event-ID` and `from`")
     after = START if from_ == "start" else None
     if last_event_id:
         after = await _after(edge, last_event_id)
     edge.events.take()
-    return _EventStream(edge, after, kinds.split(",") if kinds else [])
+    return _EventStream(edge, after, kinds.split(",") if kinds else [], is_gathered=gathered)
 
 
 async def _after(edge: Edge, last_event_id: str) -> Cursor:
@@ -112,10 +122,11 @@ class _EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, edge: Edge, after: Cursor | None, kinds: list[str]) -> None:
+    def __init__(self, edge: Edge, after: Cursor | None, kinds: list[str], *, is_gathered: bool) -> None:
         self._edge = edge
         self._after = after
         self._kinds = kinds
+        self._is_gathered = is_gathered
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
 
@@ -143,7 +154,10 @@ class _EventStream(Response):
     async def _send_frames(self, scope: Scope, send: Send, gone: "asyncio.Task[None]") -> None:
         await _send_chunk(send, b"retry: 1000\n\n")  # tells proxies and clients that it is open
         beat_at = time.monotonic() + HEARTBEAT_S
-        frames = self._edge.events.frames(self._after, matcher(self._kinds))
+        if self._is_gathered:
+            frames = self._edge.gathered.digests(self._kinds)
+        else:
+            frames = self._edge.events.frames(self._after, matcher(self._kinds))
         async with aclosing(frames):
             async for frame in frames:
                 if gone.done():

@@ -19,6 +19,8 @@ from onhand.api.order_models import (
     PlanOut,
     Queue,
     ReleaseIn,
+    RepromisedOut,
+    RepromiseIn,
     RerouteIn,
 )
 from onhand.api.paging import Page, pages
@@ -30,6 +32,7 @@ from onhand.flows.cancel_order import cancel_order
 from onhand.flows.change_orders import Done
 from onhand.flows.explain_plan import explain_plan
 from onhand.flows.hold_order import hold_order, release_order
+from onhand.flows.repromise import Wish, repromise
 from onhand.flows.source_again import reroute
 from onhand.flows.transactor import Transactor
 from onhand.orders.intake import Destination
@@ -129,6 +132,28 @@ def post_reroute(order_id: str, app: TheApp, by: By, once: OnceDep, body: Rerout
     """Source again what waits, and what the nodes in `exclude` were to ship and have not."""
     exclude = None if body is None else body.exclude
     return done(once, lambda transact: reroute(app.state, order_id, exclude, by=by, transact=transact))
+
+
+@router.post(
+    "/v1/orders/{order_id}/repromise",
+    dependencies=[require("orders:write")],
+    response_model=RepromisedOut,
+    responses=problem_responses(404, 409, 422),
+)
+def post_repromise(order_id: str, app: TheApp, by: By, once: OnceDep, body: RepromiseIn | None = None) -> Response:
+    """Promise the order another day, and have its customer told once: the same day again changes nothing, and of a day
+    that is withdrawn before the message leaves nobody hears. With `dry_run` it only says so. 409 `order.no_date` where
+    nobody knows when what waits will come: say `deliver_by`.
+    """
+    asked = body or RepromiseIn()
+    wish = Wish(
+        deliver_by=asked.deliver_by,
+        subject=asked.subject,
+        text=asked.text,
+        tells=asked.tell,
+        is_dry_run=asked.dry_run,
+    )
+    return once.run(lambda transact: repromise(app.state, order_id, wish, by=by, transact=transact))
 
 
 @router.get("/v1/plans/{plan_id}", dependencies=_read, response_model=PlanOut, responses=problem_responses(404))

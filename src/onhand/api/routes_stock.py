@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from onhand.api.auth import require
-from onhand.api.context import By, TheApp
+from onhand.api.context import By, TheApp, TheEdge
 from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
@@ -42,6 +42,11 @@ TTL_MAX_S = 86_400
 
 _read = [require("read")]
 Filter = Annotated[Code | None, Query()]
+Measure = Literal["available", "on_hand", "allocated", "unavailable", "inbound", "safety_stock"]
+
+GRID_ITEMS_MAX = 500
+# New items and nodes are seen in the grid so much later at most.
+_GRID_ITEMS_S, _GRID_NODES_S = 2.0, 2.0
 
 
 # Answers: documentation only, rows are written out as they are ------------------------------------
@@ -92,6 +97,27 @@ class EntryOut(BaseModel):
     actor: Annotated[int, Field(description="id of the API key; 0 is the system")]
     occurred_at: datetime
     recorded_at: datetime
+
+
+class GridRow(BaseModel):
+    """An item of the grid."""
+
+    sku: str
+    units: Annotated[list[int | None], Field(description="by node, as in `nodes`; null: it was never there")]
+    short: Annotated[
+        list[int],
+        Field(description="which of `units`, from 0, are of positions that are oversold, or sold down to safety stock"),
+    ]
+
+
+class GridOut(BaseModel):
+    """Some rows of a grid of items by nodes."""
+
+    measure: Measure
+    items: Annotated[int, Field(description="how many match in all")]
+    first: int
+    nodes: Annotated[list[str], Field(description="every node that has or had stock")]
+    rows: list[GridRow]
 
 
 class InboundLineOut(BaseModel):
@@ -172,7 +198,7 @@ class StockList(_List):
 
 
 class EntryList(_List):
-    """A page of the ledger, oldest first."""
+    """A page of the ledger."""
 
     data: list[EntryOut]
 
@@ -206,6 +232,56 @@ def list_stock(
     return _page(page.answer(rows, lambda row: (row.item_id, row.node_id), _public_stock))
 
 
+@router.get("/v1/stock/grid", dependencies=_read, response_model=GridOut, responses=problem_responses(422))
+def get_stock_grid(
+    app: TheApp,
+    edge: TheEdge,
+    measure: Annotated[Measure, Query(description="which number of a position")] = "available",
+    first: Annotated[int, Query(ge=0, le=2**31 - 1, description="number of the first item, from 0")] = 0,
+    count: Annotated[int, Query(ge=1, le=GRID_ITEMS_MAX)] = 100,
+    q: Annotated[str | None, Query(min_length=1, max_length=200, description="part of the sku")] = None,
+) -> Response:
+    """One number of every position of some items, to be shown as a grid: items by their number among all that match, in
+    the order in which they were made, without bundles.
+    """
+    matching = edge.looks.get(("grid items", q), _GRID_ITEMS_S, lambda: _grid_items(app, q))
+    shown = matching[first : first + count]
+    with app.db.connection() as conn:
+        nodes = edge.looks.get("grid nodes", _GRID_NODES_S, lambda: stock.stock_nodes(conn))
+        rows = stock.stock_of_items(conn, shown)
+    column = {node_id: n for n, (node_id, _) in enumerate(nodes)}
+    cells: dict[int, list[int | None]] = {item_id: [None] * len(nodes) for item_id in shown}
+    short: dict[int, list[int]] = {}
+    for item_id, node_id, on_hand, unavailable, allocated, oversold, coming, safety in rows:
+        if (n := column.get(node_id)) is None:
+            continue  # its first stock came a moment ago
+        available = on_hand - unavailable - allocated
+        values = {
+            "on_hand": on_hand, "unavailable": unavailable, "allocated": allocated, "available": available,
+            "inbound": coming, "safety_stock": safety,
+        }  # fmt: skip
+        cells[item_id][n] = values[measure]
+        if oversold > 0 or (measure == "available" and available == 0 and safety > 0):
+            short.setdefault(item_id, []).append(n)
+    answer = {
+        "measure": measure,
+        "items": len(matching),
+        "first": first,
+        "nodes": [code for _, code in nodes],
+        "rows": [
+            {"sku": app.catalogue.skus[item_id], "units": units, "short": short.get(item_id, [])}
+            for item_id, units in cells.items()
+        ],
+    }
+    return _json(answer)
+
+
+def _grid_items(app: App, q: str | None) -> Sequence[int]:
+    """Ids of the items whose sku holds `q`, capitals or not."""
+    skus, bundles, part = app.catalogue.skus, app.catalogue.bundles, (q or "").lower()
+    return [n for n, sku in enumerate(skus) if sku and n not in bundles and part in sku.lower()]
+
+
 @router.get("/v1/stock/entries", dependencies=_read, response_model=EntryList)
 def list_entries(
     app: TheApp,
@@ -213,23 +289,28 @@ def list_entries(
     sku: Filter = None,
     node: Filter = None,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="entries with a greater id only")] = 0,
+    order: Annotated[Literal["asc", "desc"], Query(description="oldest or newest first")] = "asc",
 ) -> Response:
-    """The ledger, oldest first. To follow it, read `/v1/events`: an entry shows up here when its transaction has
-    committed, which may be a moment after one with a greater id.
+    """The ledger, oldest first, or newest first with `order=desc`; a cursor of either may be used with the other, to
+    turn round there. To follow it, read `/v1/events`: an entry shows up here when its transaction has committed, which
+    may be a moment after one with a greater id.
     """
-    entry, version = (0, 0) if page.after is None else cast("tuple[int, int]", page.after)
+    entry, version = (None, None) if page.after is None else cast("tuple[int, int]", page.after)
+    limit = page.limit + 1
     with app.db.connection() as conn:
         item_id, node_id = _ids(conn, app, sku, node)
         rows: list[EntryRow] = []
         if _is_found(sku, item_id) and _is_found(node, node_id):
-            rows = stock.list_entries(
-                conn,
-                item_id=item_id,
-                node_id=node_id,
-                after=max(after, entry),
-                after_version=version,
-                limit=page.limit + 1,
-            )
+            if order == "desc":
+                rows = stock.last_entries(
+                    conn, item_id=item_id, node_id=node_id, after=after, before=entry, before_version=version,
+                    limit=limit,
+                )  # fmt: skip
+            else:
+                rows = stock.list_entries(
+                    conn, item_id=item_id, node_id=node_id, after=max(after, entry or 0), after_version=version or 0,
+                    limit=limit,
+                )  # fmt: skip
     return _page(page.answer(rows, lambda row: (row.entry_id, row.version), _public_entry))
 
 

@@ -79,3 +79,6 @@ SELECT item_id, sku, price_minor, unit_cost_minor FROM item WHERE sku = ANY (%(s
 -- name: set_prices
 UPDATE item i SET price_minor = t.price_minor, updated_at = now()
 FROM unnest(%(items)s::int[], %(prices)s::bigint[]) AS t (item_id, price_minor) WHERE i.item_id = t.item_id;
+
+-- name: skus_by_id
+SELECT item_id, sku FROM item WHERE item_id = ANY (%(item_ids)s::int[]);

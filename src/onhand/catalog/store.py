@@ -44,6 +44,11 @@ def get_item(conn: Connection[TupleRow], sku: str) -> Item | None:
     return next(iter(load_items(conn, [sku])), None)
 
 
+def skus_by_id(conn: Connection[TupleRow], item_ids: Collection[int]) -> dict[int, str]:
+    """item_id -> sku of those that exist."""
+    return dict(conn.execute(SQL["skus_by_id"], {"item_ids": list(item_ids)}).fetchall())
+
+
 def known_skus(conn: Connection[TupleRow], skus: Collection[str]) -> set[str]:
     """Those of `skus` that exist."""
     return {sku for (sku,) in conn.execute(SQL["known_skus"], {"skus": list(skus)})}

@@ -138,6 +138,29 @@ def read(conn: Connection[TupleRow], cursor: Cursor, limit: int = 1000) -> list[
         return rows.execute(SQL["read_events"], {"xid": cursor.xid, "pos": cursor.pos, "limit": limit}).fetchall()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A row of events: `count` of one kind, the first hundred of their subjects, and which items if stock changed."""
+
+    xid: int
+    pos: int
+    kind: str
+    subjects: list[str]
+    count: int
+    items: list[int] | None
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.xid, self.pos)
+
+
+def read_brief(conn: Connection[TupleRow], cursor: Cursor, limit: int) -> list[Brief]:
+    """What happened after `cursor`, in order, at most `limit` rows. `cursor` is from here or from `head`: it stands at
+    the end of a row."""
+    with conn.cursor(row_factory=class_row(Brief)) as rows:
+        return rows.execute(SQL["read_brief"], {"xid": cursor.xid, "pos": cursor.pos, "limit": limit}).fetchall()
+
+
 def has_hidden(conn: Connection[TupleRow], cursor: Cursor) -> bool:
     """Whether committed events after `cursor` wait for an older transaction to end."""
     row = conn.execute(SQL["has_hidden_events"], {"xid": cursor.xid, "pos": cursor.pos}).fetchone()

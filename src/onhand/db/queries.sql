@@ -23,6 +23,17 @@ WHERE (e.xid, e.pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
 ORDER BY e.xid, e.pos, u.pos
 LIMIT %(limit)s;
 
+-- name: read_brief
+-- Rows as they stand, without what an event says: of a row of orders the first hundred, of stock which items.
+SELECT xid::text::bigint AS xid, pos, kind, CASE WHEN orders IS NULL THEN ARRAY[subject] ELSE orders[1:100]::text[] END AS subjects,
+       coalesce(cardinality(orders), 1) AS count,
+       CASE WHEN kind = 'stock.changed' THEN ARRAY(SELECT jsonb_array_elements_text(data -> 'items')::int) END AS items
+FROM event
+WHERE (xid, pos) > (%(xid)s::bigint::text::xid8, %(pos)s)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY event.xid, event.pos
+LIMIT %(limit)s;
+
 -- name: has_hidden_events
 -- Committed, but above the horizon: some transaction that began earlier still runs.
 -- ORDER BY makes it the index's work also while a young table has no statistics.

@@ -68,6 +68,36 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
     }
 
 
+def standings(db: Database) -> list[dict[str, Any]]:
+    """How every channel stands, in brief, by code: whether it is told numbers, and how old they are. JSON-ready."""
+    with db.connection() as conn:
+        rows = store.staleness_of_all(conn)
+        published = {code: (told, age_s) for code, told, _, age_s in store.list_health(conn)}
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        told: dict[str, Any] = {}
+        age_s: float | None = None
+        if row["code"] in published:
+            told, age_s = published[row["code"]]
+        status, _ = _status(row["connector"], row["active"], told, age_s if told else None)
+        lag: dict[str, float] = told.get("lag_ms") or {}
+        found.append(
+            {
+                "channel": row["code"],
+                "name": row["name"],
+                "status": status,
+                "listings": row["listings"],
+                "verified": row["verified"],
+                "staleness_p50_s": row["p50_s"],
+                "staleness_oldest_s": row["oldest_s"],
+                "lag_p50_ms": lag.get("p50"),
+                "lag_p99_ms": lag.get("p99"),
+                "queue_depth": told.get("queue_depth", 0),
+            }
+        )
+    return found
+
+
 def _prices(conn: Connection[TupleRow], channel: Channel, told: dict[str, Any]) -> dict[str, Any] | None:
     """How our prices there are doing; None: it does not take them."""
     if not channel.prices:

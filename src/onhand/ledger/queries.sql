@@ -51,6 +51,20 @@ WHERE (p.item_id, p.node_id) > (%(after_item)s, %(after_node)s)
 ORDER BY p.item_id, p.node_id
 LIMIT %(limit)s;
 
+-- name: stock_of_items
+SELECT p.item_id, p.node_id, p.on_hand, p.unavailable, p.allocated, p.oversold,
+       coalesce((SELECT sum(l.quantity - l.received) FROM inbound_line l
+                 WHERE l.item_id = p.item_id AND l.node_id = p.node_id AND l.received < l.quantity), 0)::bigint AS inbound,
+       coalesce(p.safety_stock, n.safety_stock_default) AS safety_stock
+FROM stock_position p JOIN node n USING (node_id)
+WHERE p.item_id = ANY (%(items)s::int[])
+ORDER BY p.item_id, p.node_id;
+
+-- name: stock_nodes
+-- Nodes that have or had anything.
+SELECT n.node_id, n.code FROM node n
+WHERE EXISTS (SELECT FROM stock_position p WHERE p.node_id = n.node_id) ORDER BY n.node_id;
+
 -- name: entries_of_position
 -- Walks the index (item, node, version); within a position entry ids rise with versions.
 SELECT * FROM ledger_entry_named
@@ -70,6 +84,33 @@ LIMIT %(limit)s;
 SELECT * FROM ledger_entry_named
 WHERE entry_id > %(after)s AND entry_id <= %(until)s AND (%(node_id)s::int IS NULL OR node_id = %(node_id)s)
 ORDER BY entry_id
+LIMIT %(limit)s;
+
+-- name: last_entries_of_position
+-- The index backwards.
+SELECT * FROM ledger_entry_named
+WHERE item_id = %(item_id)s AND node_id = %(node_id)s AND version < %(before_version)s AND entry_id < %(before)s
+  AND entry_id > %(after)s
+ORDER BY version DESC
+LIMIT %(limit)s;
+
+-- name: last_entries_of_item
+-- The last ones of each position, from the index backwards, and of these the last.
+SELECT e.* FROM stock_position p
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger_entry_named
+    WHERE item_id = p.item_id AND node_id = p.node_id AND entry_id < %(before)s AND entry_id > %(after)s
+    ORDER BY version DESC
+    LIMIT %(limit)s
+) AS e
+WHERE p.item_id = %(item_id)s
+ORDER BY e.entry_id DESC
+LIMIT %(limit)s;
+
+-- name: last_entries_between
+SELECT * FROM ledger_entry_named
+WHERE entry_id > %(after)s AND entry_id <= %(until)s AND (%(node_id)s::int IS NULL OR node_id = %(node_id)s)
+ORDER BY entry_id DESC
 LIMIT %(limit)s;
 
 -- name: last_entry_id

@@ -1,5 +1,6 @@
 """Positions and the ledger as lists, a page at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ SQL = queries(__file__)
 # A first window of the ledger holds this many pages; most pages then take one statement.
 _WINDOW_PAGES = 8
 _WINDOW_GROWTH = 8
+BIGINT_MAX, INT_MAX = 2**63 - 1, 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +123,49 @@ def list_entries(
             after += window
             window *= _WINDOW_GROWTH
         return found
+
+
+def last_entries(
+    conn: Connection[TupleRow],
+    *,
+    item_id: int | None = None,
+    node_id: int | None = None,
+    after: int = 0,
+    before: int | None = None,
+    before_version: int | None = None,
+    limit: int,
+) -> list[EntryRow]:
+    """Entries with an id above `after` and below `before` (None: to the end), newest first.
+
+    before_version  with item and node: where to go on in the history of the position
+    """
+    top = BIGINT_MAX if before is None else before
+    values: dict[str, Any] = {"item_id": item_id, "node_id": node_id, "after": after, "before": top, "limit": limit}
+    with conn.cursor(row_factory=class_row(EntryRow)) as cursor:
+        if item_id is not None and node_id is not None:
+            values["before_version"] = INT_MAX if before_version is None else before_version
+            return cursor.execute(SQL["last_entries_of_position"], values).fetchall()
+        if item_id is not None:
+            return cursor.execute(SQL["last_entries_of_item"], values).fetchall()
+        row = conn.execute(SQL["last_entry_id"]).fetchone()
+        assert row is not None, "a sequence has a row"
+        until = min(row[0], top - 1)
+        found: list[EntryRow] = []
+        window = limit * _WINDOW_PAGES
+        while len(found) < limit and until > after:
+            values |= {"after": max(after, until - window), "until": until, "limit": limit - len(found)}
+            found += cursor.execute(SQL["last_entries_between"], values).fetchall()
+            until -= window
+            window *= _WINDOW_GROWTH
+        return found
+
+
+def stock_of_items(conn: Connection[TupleRow], item_ids: Sequence[int]) -> list[TupleRow]:
+    """(item_id, node_id, on_hand, unavailable, allocated, oversold, inbound, safety_stock) of every position of these
+    items."""
+    return conn.execute(SQL["stock_of_items"], {"items": list(item_ids)}).fetchall()
+
+
+def stock_nodes(conn: Connection[TupleRow]) -> list[tuple[int, str]]:
+    """(node_id, code) of every node that has or had stock, in the order in which they were made."""
+    return [(node_id, code) for node_id, code in conn.execute(SQL["stock_nodes"])]

@@ -244,3 +244,50 @@ SELECT order_id::text FROM orders WHERE customer_id = %(id)s ORDER BY order_id;
 UPDATE orders o SET request = t.request
 FROM unnest(%(ids)s::uuid[], %(requests)s::text[]) AS t (order_id, request)
 WHERE o.order_id = t.order_id;
+
+-- name: queue_depths
+-- From the index orders_queue_due alone. The oldest id is of the oldest order: ids are ordered by time.
+SELECT queue, count(*)::int AS orders, min(placed_at) AS oldest_at,
+       (count(*) FILTER (WHERE deliver_by < %(now)s))::int AS broken,
+       (count(*) FILTER (WHERE deliver_by IS NULL AND placed_at < %(waited)s))::int AS overstayed,
+       min(deliver_by) FILTER (WHERE deliver_by >= %(now)s) AS next_due_at
+FROM orders WHERE queue IS NOT NULL
+GROUP BY queue;
+
+-- name: work_in_hand
+-- What nodes are to ship, from the index fulfilment_work alone.
+SELECT count(*)::int AS fulfilments, (count(*) FILTER (WHERE ship_by < %(now)s))::int AS past_due,
+       min(ship_by) AS oldest_at
+FROM fulfilment WHERE status IN ('allocated', 'accepted', 'packed', 'partly_shipped');
+
+-- name: orders_between
+-- Orders that came between each two neighbours of these ids; from the key alone, for ids are ordered by time.
+SELECT (SELECT count(*) FROM orders WHERE order_id >= b.low::uuid AND order_id < b.high::uuid)::int
+FROM unnest(%(lows)s::uuid[], %(highs)s::uuid[]) WITH ORDINALITY AS b (low, high, n)
+ORDER BY b.n;
+
+-- name: flows
+-- Of the newest orders only, so that a busy hour costs no more than a quiet one. Where an order goes without a place of
+-- its own has latitude and longitude NULL.
+WITH newest AS (
+    SELECT order_id, request::json -> 'destination' AS goes FROM orders
+    WHERE order_id >= %(since)s::uuid ORDER BY order_id DESC LIMIT %(orders)s
+), going AS (
+    SELECT order_id, upper(goes ->> 'country') AS country, goes ->> 'region' AS region,
+           (goes ->> 'latitude')::float8 AS latitude, (goes ->> 'longitude')::float8 AS longitude
+    FROM newest
+)
+SELECT n.code AS node, g.country, g.region, count(DISTINCT g.order_id)::int AS orders, sum(f.units)::int AS units,
+       avg(g.latitude) AS latitude, avg(g.longitude) AS longitude
+FROM going g
+JOIN fulfilment f ON f.order_id = g.order_id AND f.order_id >= %(since)s::uuid
+JOIN node n USING (node_id)
+WHERE f.status NOT IN ('cancelled', 'rejected')
+GROUP BY n.code, g.country, g.region
+ORDER BY orders DESC, n.code, g.country, g.region
+LIMIT %(limit)s;
+
+-- name: oldest_of_newest
+-- Where the newest orders begin, if there are more of them than are looked at.
+SELECT o.order_id::text FROM orders o
+WHERE o.order_id >= %(since)s::uuid ORDER BY o.order_id DESC OFFSET %(orders)s - 1 LIMIT 1;

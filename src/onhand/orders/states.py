@@ -107,7 +107,7 @@ ORDER_STATUSES = (
 )  # fmt: skip
 
 # Which of several reasons to wait an order shows: the one that needs a person most.
-_QUEUES = (
+QUEUES = (
     "needs_approval", "sync_failed", "rejected", "unfillable", "to_source", "held", "preorder", "backorder",
 )  # fmt: skip
 
@@ -133,7 +133,7 @@ def order_queue(order: Order) -> str | None:
     if order.held:
         return "held"
     queues = {w.queue for w in order.waiting}
-    return next((q for q in _QUEUES if q in queues), None)
+    return next((q for q in QUEUES if q in queues), None)
 
 
 def settle(order: Order) -> Order:

@@ -95,7 +95,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "signal_feed.deleted": "it is read no more",
         "signal_feed.failed": "it could not be read",
         "signals.recorded": "values of signals were told",
-        "stock.changed": "quantities changed: `items` and `nodes` by number, many at once",
+        "stock.changed": "quantities changed: `items` and `nodes` by number, many at once; in `/v1/events` also `skus`",
         "ticket.closed": "a ticket of a playbook was taken back",
         "ticket.opened": "a playbook puts something before a person",
         "webhook.changed": "an endpoint was set, enabled, or switched off after failures",

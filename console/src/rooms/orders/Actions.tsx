@@ -6,12 +6,13 @@ import { useText } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import type { Detail } from "./Order";
+import { Repromise } from "./Repromise";
 
-type Asked = "hold" | "release" | "reroute" | "cancel";
+type Asked = "hold" | "release" | "reroute" | "cancel" | "repromise";
 
-const CHANGES = [["orders"], ["stock"], ["capacity"], ["costs"]] as const;
+export const CHANGES = [["orders"], ["stock"], ["capacity"], ["costs"]] as const;
 
-interface AskProps {
+export interface AskProps {
   order: Detail;
   onClose: () => void;
 }
@@ -20,16 +21,19 @@ export function Actions({ order }: { order: Detail }) {
   const text = useText();
   const [asked, setAsked] = useState<Asked | null>(null);
   const close = () => setAsked(null);
-  const isOpen = !["shipped", "delivered", "cancelled"].includes(order.status);
-  if (!isOpen) return null;
+  if (["delivered", "cancelled"].includes(order.status)) return null;
+  const isOpen = order.status !== "shipped";
   const isHeld = order.status === "held";
   return (
     <>
+      <button type="button" className="button" onClick={() => setAsked("repromise")}>
+        {text("repromise.do")}
+      </button>
       {isHeld ? (
         <button type="button" className="button main" onClick={() => setAsked("release")}>
           {text("order.release")}
         </button>
-      ) : (
+      ) : isOpen && (
         <>
           <button type="button" className="button" onClick={() => setAsked("reroute")}>
             {text("order.reroute")}
@@ -39,9 +43,12 @@ export function Actions({ order }: { order: Detail }) {
           </button>
         </>
       )}
-      <button type="button" className="button danger" onClick={() => setAsked("cancel")}>
-        {text("order.cancel_it")}
-      </button>
+      {isOpen && (
+        <button type="button" className="button danger" onClick={() => setAsked("cancel")}>
+          {text("order.cancel_it")}
+        </button>
+      )}
+      {asked === "repromise" && <Repromise order={order} onClose={close} />}
       {asked === "hold" && <Hold order={order} onClose={close} />}
       {asked === "release" && <Release order={order} onClose={close} />}
       {asked === "reroute" && <Reroute order={order} onClose={close} />}
@@ -50,7 +57,7 @@ export function Actions({ order }: { order: Detail }) {
   );
 }
 
-const path = (order: Detail) => ({ params: { path: { order_id: order.order_id } } });
+export const path = (order: Detail) => ({ params: { path: { order_id: order.order_id } } });
 
 function Hold({ order, onClose }: AskProps) {
   const text = useText();

@@ -19,14 +19,14 @@ import { gathered, stepsOf, type Step, type Term } from "./waterfall";
 type Availability = Schema["Availability"];
 
 const WATCHED = ["stock.changed"] as const;
-const KEYS = [["stock", "item"], ["stock", "availability"]] as const;
+const KEYS = [["stock", "item"], ["stock", "availability"], ["stock", "ledger"]] as const;
 const BARS = 8;
 
 export default function Item({ parameters }: { parameters: Record<string, string> }) {
   const sku = parameters["sku"] ?? "";
   const text = useText();
   const format = useFormat();
-  useLive(WATCHED, KEYS);
+  useLive(WATCHED, KEYS, sku);
   const item = useQuery(oneItem(sku));
   const stock = useQuery(stockOfItem(sku));
   const [isCounting, setCounting] = useState(false);

@@ -1,58 +1,39 @@
-/** Stock: items by nodes. Only what can be seen is drawn, and more is read as it is come near to. */
+/** Stock: items by nodes. Only what can be seen is drawn, and only what can be seen is read: some hundred items at a time,
+ *  and what was left long behind is forgotten again.
+ */
 
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef, type SyntheticEvent } from "react";
+import { memo, useDeferredValue, useEffect, useMemo, useRef, useState, type SyntheticEvent } from "react";
 import { Link, navigate, useAddress, useParameter, withParameters } from "../../app/router";
-import { useLive } from "../../api/live";
-import { answerOf, api } from "../../api/client";
-import { useFormat } from "../../i18n/format";
+import { useFormat, type Format } from "../../i18n/format";
 import { useText } from "../../i18n/text";
 import { Head, Panel, Select } from "../../ui/parts";
 import { Empty, Failure, Skeleton } from "../../ui/states";
-import { itemsOf, MEASURES, nodesOf, type Item, type Measure } from "./cells";
+import { columnsOf, MEASURES, pagesOf, type Column, type GridRow, type Measure } from "./cells";
+import { gridPage } from "./queries";
 
-const WATCHED = ["item.changed", "network.changed"] as const;
-const KEYS = [["stock", "grid"]] as const;
-const PAGE = 1000;
-/** Pages that are read without being asked for. */
-const AHEAD = 10;
 const ROW_PX = 36;
 const CELL_PX = 112;
 const NAME_PX = 190;
+/** A page that is in sight for so long is read also while it moves. */
+const SEEN_MS = 120;
 
 export default function Stock() {
   const text = useText();
-  useLive(WATCHED, KEYS);
+  const format = useFormat();
   const address = useAddress();
   const measure = MEASURES.find((each) => each === address.searchParams.get("measure")) ?? "available";
   const [part, setPart] = useParameter("q");
-  const [node] = useParameter("node");
-  const stock = useInfiniteQuery({
-    queryKey: ["stock", "grid", node],
-    queryFn: ({ pageParam }) =>
-      answerOf(
-        api.GET("/v1/stock", {
-          params: { query: { limit: PAGE, ...(node === "" ? {} : { node }), ...(pageParam === undefined ? {} : { cursor: pageParam }) } },
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
-    // Every page is read again: of a large catalogue only when the room is entered.
-    refetchInterval: (query) => ((query.state.data?.pages.length ?? 0) > AHEAD ? false : 15_000),
-  });
-  const rows = useMemo(() => stock.data?.pages.flatMap((page) => page.data) ?? [], [stock.data]);
-  const { hasNextPage, isFetchingNextPage, fetchNextPage, isError } = stock;
-  const pages = stock.data?.pages.length ?? 0;
-  useEffect(() => {
-    if (hasNextPage && !isFetchingNextPage && !isError && pages < AHEAD) void fetchNextPage();
-  }, [hasNextPage, isFetchingNextPage, isError, pages, fetchNextPage]);
-
-  const items = useMemo(() => itemsOf(rows, measure, part), [rows, measure, part]);
-  const nodes = useMemo(() => nodesOf(rows), [rows]);
+  const wanted = useDeferredValue(part.trim());
+  // The first page also says how many there are.
+  const first = useQuery({ ...gridPage(measure, wanted, 0), placeholderData: keepPreviousData });
+  const { data, isError, error } = first;
   const open = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (part.trim() !== "") navigate(`/stock/${encodeURIComponent(items.length === 1 ? (items[0]?.sku ?? part) : part.trim())}`);
+    if (part.trim() === "") return;
+    const only = data?.items === 1 ? data.rows[0]?.sku : undefined;
+    navigate(`/stock/${encodeURIComponent(only ?? part.trim())}`);
   };
   return (
     <>
@@ -80,28 +61,20 @@ export default function Stock() {
         title={text(`measure.${measure}`)}
         beside={
           <span className="small soft" role="status">
-            {text("stock.shown", { items: items.length, positions: rows.length })}
-            {hasNextPage && ` · ${text("stock.more")}`}
+            {data !== undefined && text("stock.shown", { items: format.number(data.items), nodes: format.number(data.nodes.length) })}
           </span>
         }
         note={text("stock.note")}
       >
-        {isError && <Failure error={stock.error} onRetry={() => void stock.refetch()} />}
-        {stock.data === undefined && !isError && <Skeleton lines={12} />}
-        {stock.data !== undefined && items.length === 0 && (
-          <Empty icon={part === "" ? "stock" : "search"} title={text(part === "" ? "stock.none" : "stock.none_found")}>
-            {text(part === "" ? "stock.none_hint" : "stock.none_found_hint")}
+        {isError && <Failure error={error} onRetry={() => void first.refetch()} />}
+        {data === undefined && !isError && <Skeleton lines={12} />}
+        {data?.items === 0 && (
+          <Empty icon={wanted === "" ? "stock" : "search"} title={text(wanted === "" ? "stock.none" : "stock.none_found")}>
+            {text(wanted === "" ? "stock.none_hint" : "stock.none_found_hint")}
           </Empty>
         )}
-        {items.length > 0 && (
-          <Grid
-            items={items}
-            nodes={nodes}
-            measure={measure}
-            onEnd={() => {
-              if (hasNextPage && !isFetchingNextPage && part === "") void fetchNextPage();
-            }}
-          />
+        {data !== undefined && data.items > 0 && (
+          <Grid key={`${measure} ${wanted}`} items={data.items} nodes={data.nodes} measure={measure} part={wanted} />
         )}
       </Panel>
     </>
@@ -109,20 +82,20 @@ export default function Stock() {
 }
 
 interface GridProps {
-  items: readonly Item[];
+  items: number;
   nodes: readonly string[];
   measure: Measure;
-  onEnd: () => void;
+  part: string;
 }
 
-function Grid({ items, nodes, measure, onEnd }: GridProps) {
+function Grid({ items, nodes, measure, part }: GridProps) {
   const text = useText();
   const format = useFormat();
   const view = useRef<HTMLDivElement>(null);
   const isNarrow = innerWidth < 760;
   const name = isNarrow ? 124 : NAME_PX;
   // eslint-disable-next-line react-hooks/incompatible-library -- it tells React when it has scrolled
-  const rows = useVirtualizer({ count: items.length, getScrollElement: () => view.current, estimateSize: () => ROW_PX, overscan: 8 });
+  const rows = useVirtualizer({ count: items, getScrollElement: () => view.current, estimateSize: () => ROW_PX, overscan: 6 });
   const columns = useVirtualizer({
     count: nodes.length + 1,
     horizontal: true,
@@ -131,61 +104,91 @@ function Grid({ items, nodes, measure, onEnd }: GridProps) {
     overscan: 2,
   });
   const shownRows = rows.getVirtualItems();
-  const shownColumns = columns.getVirtualItems();
-  const last = shownRows.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (last >= items.length - 20) onEnd();
-  }, [last, items.length, onEnd]);
+  const seen = columns.getVirtualItems();
+  const [from, to] = [seen[0]?.index ?? 0, seen.at(-1)?.index ?? 0];
+  const size = isNarrow ? 88 : CELL_PX;
+  // The same array while the same columns are seen: a row that stays is not drawn again.
+  const shownColumns = useMemo(() => columnsOf(nodes, from, to, name, size), [nodes, from, to, name, size]);
+  const found = usePages(measure, part, shownRows[0]?.index ?? 0, shownRows.at(-1)?.index ?? 0, rows.isScrolling);
   const width = name + columns.getTotalSize();
   return (
-    <div ref={view} className="grid" role="table" tabIndex={0} aria-label={text(`measure.${measure}`)} aria-rowcount={items.length + 1} aria-colcount={nodes.length + 2}>
+    <div ref={view} className="grid" role="table" tabIndex={0} aria-label={text(`measure.${measure}`)} aria-rowcount={items + 1} aria-colcount={nodes.length + 2}>
       <div className="grid-head" role="row" aria-rowindex={1} style={{ width, height: ROW_PX }}>
         <div className="grid-name small soft" role="columnheader" aria-colindex={1} style={{ width: name, height: ROW_PX }}>
           {text("order.item")}
         </div>
         {shownColumns.map((column) => (
           <div
-            key={column.key}
+            key={column.index}
             role="columnheader"
             aria-colindex={column.index + 2}
             className="grid-cell small soft"
-            style={{ insetInlineStart: name + column.start, width: column.size }}
+            style={{ insetInlineStart: column.start, width: column.size }}
           >
-            <span className="cut" title={nodes[column.index - 1]}>
-              {column.index === 0 ? text("stock.total") : nodes[column.index - 1]}
+            <span className="cut" title={column.node}>
+              {column.node ?? text("stock.total")}
             </span>
           </div>
         ))}
       </div>
       <div role="rowgroup" style={{ height: rows.getTotalSize(), width, position: "relative" }}>
-        {shownRows.map((row) => {
-          const item = items[row.index];
-          if (item === undefined) return null;
-          return (
-            <div key={row.key} role="row" aria-rowindex={row.index + 2} className="grid-row" style={{ transform: `translateY(${row.start}px)`, height: ROW_PX, width }}>
-              <div className="grid-name" role="rowheader" aria-colindex={1} style={{ width: name }}>
-                <Link to={`/stock/${encodeURIComponent(item.sku)}`}>{item.sku}</Link>
-              </div>
-              {shownColumns.map((column) => {
-                const cell = column.index === 0 ? null : item.cells.get(nodes[column.index - 1] ?? "");
-                const units = column.index === 0 ? item.total : cell?.[measure];
-                const isShort = (cell?.oversold ?? 0) > 0 || (measure === "available" && cell != null && cell.available === 0 && cell.safety_stock > 0);
-                return (
-                  <div
-                    key={column.key}
-                    role="cell"
-                    aria-colindex={column.index + 2}
-                    className={`grid-cell ${column.index === 0 ? "strong" : ""} ${isShort ? "short" : ""} ${units === undefined || units === 0 ? "none" : ""}`}
-                    style={{ insetInlineStart: name + column.start, width: column.size }}
-                  >
-                    {units === undefined ? "·" : format.number(units)}
-                  </div>
-                );
-              })}
-            </div>
-          );
-        })}
+        {shownRows.map(({ key, index, start }) => (
+          <Row key={key} index={index} start={start} row={found.get(index)} columns={shownColumns} name={name} width={width} format={format} />
+        ))}
       </div>
     </div>
   );
+}
+
+interface RowProps {
+  index: number;
+  start: number;
+  /** undefined: it has not been read yet. */
+  row: GridRow | undefined;
+  columns: readonly Column[];
+  name: number;
+  width: number;
+  format: Format;
+}
+
+const Row = memo(function Row({ index, start, row, columns, name, width, format }: RowProps) {
+  return (
+    <div role="row" aria-rowindex={index + 2} className="grid-row" style={{ transform: `translateY(${start}px)`, height: ROW_PX, width }}>
+      <div className="grid-name" role="rowheader" aria-colindex={1} style={{ width: name }}>
+        {row === undefined ? <span className="soft">…</span> : <Link to={`/stock/${encodeURIComponent(row.sku)}`}>{row.sku}</Link>}
+      </div>
+      {columns.map((column) => {
+        const units = row === undefined ? null : column.index === 0 ? row.total : (row.units[column.index - 1] ?? null);
+        const isShort = row !== undefined && column.index > 0 && row.short.includes(column.index - 1);
+        return (
+          <div
+            key={column.index}
+            role="cell"
+            aria-colindex={column.index + 2}
+            className={`grid-cell ${column.index === 0 ? "strong" : ""} ${isShort ? "short" : ""} ${units === null || units === 0 ? "none" : ""}`}
+            style={{ insetInlineStart: column.start, width: column.size }}
+          >
+            {row === undefined ? "" : units === null ? "·" : format.number(units)}
+          </div>
+        );
+      })}
+    </div>
+  );
+});
+
+/** Rows by number, of the pages that `first` to `last` lie on. A page that is only flown past is not read. */
+function usePages(measure: Measure, part: string, first: number, last: number, isScrolling: boolean): ReadonlyMap<number, GridRow> {
+  const seen = pagesOf(first, last).join();
+  const [asked, setAsked] = useState(seen);
+  useEffect(() => {
+    const timer = setTimeout(() => setAsked(seen), isScrolling ? SEEN_MS : 0);
+    return () => clearTimeout(timer);
+  }, [seen, isScrolling]);
+  return useQueries({ queries: asked.split(",").map((page) => gridPage(measure, part, Number(page))), combine: rowsOf });
+}
+
+function rowsOf(pages: readonly { data: { first: number; rows: readonly GridRow[] } | undefined }[]): ReadonlyMap<number, GridRow> {
+  const rows = new Map<number, GridRow>();
+  for (const { data } of pages) data?.rows.forEach((row, i) => rows.set(data.first + i, row));
+  return rows;
 }

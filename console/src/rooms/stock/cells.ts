@@ -1,31 +1,37 @@
-/** Positions as a grid of items by nodes, growing page by page: pure, and tested. */
+/** The grid of items by nodes: pure, and tested. */
 
-import type { Schema } from "../../api/client";
-
-type Row = Schema["StockOut"];
 export const MEASURES = ["available", "on_hand", "allocated", "unavailable", "inbound", "safety_stock"] as const;
 export type Measure = (typeof MEASURES)[number];
 
-export interface Item {
+/** Items that are read at once. */
+export const PAGE = 100;
+
+export interface GridRow {
   sku: string;
   total: number;
-  /** By node. */
-  cells: ReadonlyMap<string, Row>;
+  /** By node; null: it was never there. */
+  units: readonly (number | null)[];
+  /** Which of `units` are oversold, or sold down to safety stock. */
+  short: readonly number[];
 }
 
-/** Items in the order they come in, each with its positions and the sum of `measure`; those whose sku holds `part`. */
-export function itemsOf(rows: readonly Row[], measure: Measure, part: string): Item[] {
-  const wanted = part.toLowerCase();
-  const items = new Map<string, { sku: string; total: number; cells: Map<string, Row> }>();
-  for (const row of rows) {
-    if (wanted !== "" && !row.sku.toLowerCase().includes(wanted)) continue;
-    let item = items.get(row.sku);
-    if (item === undefined) items.set(row.sku, (item = { sku: row.sku, total: 0, cells: new Map() }));
-    item.cells.set(row.node, row);
-    item.total += row[measure];
-  }
-  return [...items.values()];
+/** A row with the sum of its units. */
+export const withTotal = (row: Omit<GridRow, "total">): GridRow => ({ ...row, total: row.units.reduce<number>((sum, units) => sum + (units ?? 0), 0) });
+
+/** Numbers of the pages that the rows `first` to `last` lie on. */
+export function pagesOf(first: number, last: number): number[] {
+  const from = Math.floor(first / PAGE);
+  return Array.from({ length: Math.floor(last / PAGE) - from + 1 }, (_, i) => from + i);
 }
 
-/** Nodes that hold anything, in order. */
-export const nodesOf = (rows: readonly Row[]): string[] => [...new Set(rows.map((row) => row.node))].sort();
+export interface Column {
+  index: number;
+  /** undefined: the sum over all nodes, which comes first. */
+  node: string | undefined;
+  start: number;
+  size: number;
+}
+
+/** Columns `from` to `to`, beside a name of so many pixels. */
+export const columnsOf = (nodes: readonly string[], from: number, to: number, name: number, size: number): Column[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => ({ index: from + i, node: nodes[from + i - 1], start: name + (from + i) * size, size }));

@@ -1,18 +1,18 @@
 import { expect, it } from "vitest";
-import { itemsOf, nodesOf } from "./cells";
+import { columnsOf, PAGE, pagesOf, withTotal } from "./cells";
 import { gathered, stepsOf } from "./waterfall";
 
-const row = (sku: string, node: string, available: number) => ({
-  sku, node, on_hand: available, unavailable: 0, allocated: 0, oversold: 0, available, inbound: 0, safety_stock: 0, version: 1,
+it("adds up a row, and leaves out where the item never was", () => {
+  expect(withTotal({ sku: "MUG", units: [3, null, 4], short: [] }).total).toBe(7);
 });
-const rows = [row("MUG", "B", 3), row("MUG", "A", 4), row("PLATE", "A", 1)];
 
-it("makes rows of items and columns of nodes", () => {
-  const items = itemsOf(rows, "available", "");
-  expect(items.map((item) => [item.sku, item.total])).toEqual([["MUG", 7], ["PLATE", 1]]);
-  expect(items[0]?.cells.get("A")?.available).toBe(4);
-  expect(nodesOf(rows)).toEqual(["A", "B"]);
-  expect(itemsOf(rows, "inbound", "plat").map((item) => [item.sku, item.total])).toEqual([["PLATE", 0]]);
+it("reads the pages that rows lie on, and no others", () => {
+  expect([pagesOf(0, 20), pagesOf(PAGE - 1, PAGE), pagesOf(250, 260)]).toEqual([[0], [0, 1], [2]]);
+});
+
+it("puts the sum before the nodes", () => {
+  expect(columnsOf(["A", "B"], 0, 2, 100, 50).map(({ node, start }) => [node, start])).toEqual([[undefined, 100], ["A", 150], ["B", 200]]);
+  expect(columnsOf(["A", "B"], 2, 2, 100, 50)).toEqual([{ index: 2, node: "B", start: 200, size: 50 }]);
 });
 
 const TERMS = [

@@ -1,6 +1,6 @@
-import { useQueries, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "../../app/router";
-import { channelHealth, channels } from "../../api/queries";
+import { serviceLevels } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Panel } from "../../ui/parts";
@@ -13,17 +13,15 @@ export function ChannelsPanel() {
   const text = useText();
   const word = useWord();
   const format = useFormat();
-  const all = useQuery(channels);
-  const shown = all.data?.rows.filter((channel) => channel.active).slice(0, SHOWN) ?? [];
-  const health = useQueries({ queries: shown.map((channel) => channelHealth(channel.code)) });
+  const levels = useQuery(serviceLevels);
   return (
     <Panel title={text("tower.channels")} beside={<Link to="/channels">{text("tower.all_channels")}</Link>}>
       <Loaded
-        query={all}
-        isEmpty={(data) => data.rows.length === 0}
+        query={levels}
+        isEmpty={(data) => data.channels.length === 0}
         empty={<Empty icon="channels" title={text("channels.none")}>{text("channels.none_hint")}</Empty>}
       >
-        {() => (
+        {(data) => (
           <div className="table-wrap">
             <table className="table">
               <thead>
@@ -36,22 +34,24 @@ export function ChannelsPanel() {
                 </tr>
               </thead>
               <tbody>
-                {shown.map((channel, i) => {
-                  const state = health[i]?.data;
-                  return (
-                    <tr key={channel.code} className="goes">
+                {data.channels
+                  .filter((channel) => channel.status !== "inactive")
+                  .slice(0, SHOWN)
+                  .map((channel) => (
+                    <tr key={channel.channel} className="goes">
                       <th scope="row">
-                        <Link className="leads" to={`/channels/${encodeURIComponent(channel.code)}`}>
+                        <Link className="leads" to={`/channels/${encodeURIComponent(channel.channel)}`}>
                           {channel.name}
                         </Link>
                       </th>
-                      <td>{state !== undefined && <Badge tone={toneOf(state.status)}>{word("channel", state.status)}</Badge>}</td>
-                      <td className="end">{state?.staleness.p50_s == null ? "–" : format.span(state.staleness.p50_s)}</td>
-                      <td className="end">{state?.lag_ms == null ? "–" : format.span(state.lag_ms.p99 / 1000)}</td>
-                      <td className="end">{state === undefined ? "" : format.number(state.queue_depth)}</td>
+                      <td>
+                        <Badge tone={toneOf(channel.status)}>{word("channel", channel.status)}</Badge>
+                      </td>
+                      <td className="end">{channel.staleness_p50_s === null ? "–" : format.span(channel.staleness_p50_s)}</td>
+                      <td className="end">{channel.lag_p99_ms === null ? "–" : format.span(channel.lag_p99_ms / 1000)}</td>
+                      <td className="end">{format.number(channel.queue_depth)}</td>
                     </tr>
-                  );
-                })}
+                  ))}
               </tbody>
             </table>
           </div>

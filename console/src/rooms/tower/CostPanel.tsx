@@ -1,4 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
+import type { Schema } from "../../api/client";
+import { Link } from "../../app/router";
 import { costsOf, trials } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
@@ -51,24 +53,45 @@ export function CostPanel() {
           );
         }}
       </Loaded>
-      {tried.data?.flatMap(({ name, trials: each }) =>
-        each.map((trial) => {
-          const [theirs, ours] = trial.outcomes;
-          const a = theirs?.cost_per_order_minor;
-          const b = ours?.cost_per_order_minor;
-          if (a == null || b == null || b === 0) return null;
-          return (
-            <p key={`${name}${trial.version}`} className="note">
-              <Badge tone={a <= b ? "good" : "warn"}>{word("trial", trial.state)}</Badge>{" "}
-              {text("tower.trial", {
-                policy: `${name}@${trial.version}`,
-                share: format.percent(a / b - 1, 1),
-                count: theirs?.orders ?? 0,
-              })}
-            </p>
-          );
-        }),
-      )}
+      {tried.data !== undefined && <Counterfactual trials={tried.data} ours={costs.data?.data ?? []} />}
     </Panel>
   );
+}
+
+interface CounterfactualProps {
+  trials: readonly Schema["TrialsOut"][];
+  ours: readonly Schema["CostRow"][];
+}
+
+/** What today's orders would have come to by another version of the policy: by its measured difference an order. */
+function Counterfactual({ trials: tried, ours }: CounterfactualProps) {
+  const text = useText();
+  const word = useWord();
+  const format = useFormat();
+  const [currency, promised] = byCurrency(ours, (row) => row.promised_minor)[0] ?? ["EUR", 0];
+  const rows = tried.flatMap(({ name, trials: each }) =>
+    each.flatMap(({ state, version, outcomes: [theirs, live] }) => {
+      const a = theirs?.cost_per_order_minor;
+      const b = live?.cost_per_order_minor;
+      return theirs == null || a == null || b == null || b === 0 ? [] : [{ name, state, version, orders: theirs.orders, share: a / b - 1 }];
+    }),
+  );
+  if (rows.length === 0)
+    return (
+      <p className="note">
+        {text("tower.no_counterfactual")} <Link to="/policies">{text("tower.all_policies")}</Link>
+      </p>
+    );
+  return rows.map(({ name, state, version, orders, share }) => (
+    <p key={`${name}${version}`} className="note">
+      <Badge tone={share <= 0 ? "good" : "warn"}>{word("trial", state)}</Badge>{" "}
+      {text("tower.counterfactual", {
+        policy: `${name}@${version}`,
+        money: format.money(Math.round(promised * (1 + share)), currency),
+        ours: format.money(promised, currency),
+        share: `${share > 0 ? "+" : ""}${format.percent(share, 1)}`,
+        count: orders,
+      })}
+    </p>
+  ));
 }

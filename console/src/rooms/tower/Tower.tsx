@@ -1,11 +1,9 @@
 /** The tower: how everything stands, in one look. */
 
-import { useQueries, useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useMemo, useRef } from "react";
-import { between, histogram, quantile, total, type Counts } from "../../api/metrics";
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useMemo } from "react";
 import { useLive } from "../../api/live";
-import { problemOf } from "../../api/problem";
-import { capacity, costsOf, newestOrders, nodes, oneOrder, openIncidents, queueDepths } from "../../api/queries";
+import { capacity, costsOf, flows, nodes, openIncidents, queueDepths, serviceLevels } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
 import { useText } from "../../i18n/text";
 import { Head, Panel, Stat } from "../../ui/parts";
@@ -13,7 +11,7 @@ import { Empty, Loaded, Skeleton } from "../../ui/states";
 import { CapacityPanel } from "./Capacity";
 import { ChannelsPanel } from "./ChannelsPanel";
 import { CostPanel } from "./CostPanel";
-import { byCurrency, byNode, inSlots, ordersPerMinute } from "./figures";
+import { byCurrency, byNode } from "./figures";
 import { IncidentsPanel } from "./IncidentsPanel";
 import { QueuesPanel } from "./QueuesPanel";
 import { Spark } from "./Spark";
@@ -25,25 +23,25 @@ const NetworkMap = lazy(() => import("../../map/NetworkMap"));
 const WATCHED = ["incident.*", "network.changed"] as const;
 const KEYS = [["incidents", "open"], ["network", "nodes"], ["channels", "list"]] as const;
 
-const NEWEST = 200;
-/** Orders whose way is drawn. Each is read by itself: where it goes is told of one order at a time. */
-const FLOWS = 16;
+/** Minutes that are drawn behind the number. */
 const SPARK_BARS = 30;
+/** Ways that are drawn: of hundreds nobody sees one. */
+const WAYS = 120;
 
 export default function Tower() {
   const text = useText();
   const format = useFormat();
   useLive(WATCHED, KEYS);
-  const orders = useQuery(newestOrders(NEWEST));
+  const coming = useQuery(flows);
   const queues = useQuery(queueDepths);
   const incidents = useQuery(openIncidents);
-  const promises = usePromiseTimes();
+  const levels = useQuery(serviceLevels);
 
-  const now = orders.dataUpdatedAt;
-  const isAll = orders.data?.next_cursor === null;
-  const rate = orders.data === undefined ? null : ordersPerMinute(orders.data.data, isAll, now);
-  const waiting = queues.data?.reduce((sum, queue) => sum + queue.orders, 0) ?? null;
-  const isMore = queues.data?.some((queue) => !queue.isWhole) === true;
+  const orders = coming.data?.orders;
+  const promises = levels.data?.promises;
+  const all = queues.data?.queues;
+  const waiting = all?.reduce((sum, queue) => sum + queue.orders, 0) ?? null;
+  const late = all?.reduce((sum, queue) => sum + queue.past_due, queues.data?.to_ship.past_due ?? 0) ?? 0;
   const risks = incidents.data === undefined ? null : byCurrency(incidents.data.rows, (row) => row.risk_minor);
   const [currency, risk] = risks?.[0] ?? ["EUR", 0];
 
@@ -55,27 +53,42 @@ export default function Tower() {
         <Stat
           label={text("tower.orders")}
           value={
-            rate === null ? "…" : (
+            orders === undefined ? "…" : (
               <>
-                {format.number(rate, rate < 10 ? 1 : 0)} <small>{text("tower.per_minute")}</small>
+                {format.number(orders.last_minute / 60, orders.last_minute < 600 ? 2 : 0)} <small>{text("tower.per_second")}</small>
               </>
             )
           }
-          under={orders.data !== undefined && <Spark values={inSlots(orders.data.data, isAll, now, SPARK_BARS)} />}
+          under={
+            orders !== undefined && (
+              <>
+                <Spark values={orders.by_minute.slice(-SPARK_BARS)} />
+                {text("tower.last_hour", { count: orders.last_hour })}
+              </>
+            )
+          }
           to="/orders"
         />
         <Stat
           label={text("tower.promises")}
-          value={promises?.p50 == null ? "–" : format.span(promises.p50)}
+          value={promises?.p50_ms == null ? "–" : format.span(promises.p50_ms / 1000)}
           under={
-            promises?.p99 == null ? text("tower.no_promises") : text("tower.promise_p99", { time: format.span(promises.p99) })
+            promises?.p99_ms == null
+              ? text("tower.no_promises")
+              : text("tower.promise_p99", { time: format.span(promises.p99_ms / 1000) })
           }
         />
         <Stat
           label={text("tower.waiting")}
-          value={waiting === null ? "…" : `${format.number(waiting)}${isMore ? "+" : ""}`}
-          under={waiting === 0 ? text("tower.nothing_waits") : text("tower.in_queues", { count: queues.data?.filter((each) => each.orders > 0).length ?? 0 })}
-          tone={waiting === 0 ? "good" : "quiet"}
+          value={waiting === null ? "…" : format.number(waiting)}
+          under={
+            late > 0
+              ? text("tower.late", { count: late })
+              : waiting === 0
+                ? text("tower.nothing_waits")
+                : text("tower.in_queues", { count: all?.filter((each) => each.orders > 0).length ?? 0 })
+          }
+          tone={late > 0 ? "bad" : waiting === 0 ? "good" : "quiet"}
           to="/orders"
         />
         <Stat
@@ -133,26 +146,25 @@ function NetworkPanel() {
   const text = useText();
   const all = useQuery(nodes);
   const days = useQuery(capacity(14));
-  const newest = useQuery(newestOrders(NEWEST));
-  const latest = newest.data?.data.slice(0, FLOWS) ?? [];
-  // Where an order goes does not change: it is read once.
-  const details = useQueries({ queries: latest.map((order) => ({ ...oneOrder(order.order_id), staleTime: Infinity })) });
+  const going = useQuery(flows);
   const loads = useMemo(() => {
     const found = new Map<string, number | null>();
     for (const node of byNode(days.data?.rows ?? [])) found.set(node.node, node.days[0]?.load.share ?? null);
     return found;
   }, [days.data]);
 
-  const flows = details.flatMap(({ data: order }) => {
-    const { latitude, longitude } = order?.destination ?? {};
-    if (order === undefined || latitude == null || longitude == null) return [];
-    return order.fulfilments
-      .filter((fulfilment) => fulfilment.status !== "rejected" && fulfilment.status !== "cancelled")
-      .map((fulfilment) => ({ id: fulfilment.fulfilment_id, from: fulfilment.node, latitude, longitude, label: order.external_id }));
-  });
+  const ways = useMemo(
+    () =>
+      (going.data?.flows ?? []).slice(0, WAYS).flatMap(({ node, country, region, orders, latitude, longitude }) =>
+        latitude === null || longitude === null
+          ? []
+          : [{ id: `${node} ${country} ${region ?? ""}`, from: node, latitude, longitude, orders, to: [region, country].filter(Boolean).join(", ") }],
+      ),
+    [going.data],
+  );
 
   return (
-    <Panel title={text("tower.network")} note={text("tower.flows", { count: flows.length })}>
+    <Panel title={text("tower.network")} note={text("tower.flows", { count: ways.length })}>
       <Loaded
         query={all}
         lines={10}
@@ -174,7 +186,7 @@ function NetworkPanel() {
                   longitude: node.longitude,
                   load: loads.get(node.code) ?? null,
                 }))}
-              flows={flows}
+              flows={ways}
             />
           </Suspense>
         )}
@@ -182,29 +194,3 @@ function NetworkPanel() {
     </Panel>
   );
 }
-
-interface Times {
-  p50: number | null;
-  p99: number | null;
-}
-
-/** How long promises took lately: between the last two looks, or since the server started if none was asked for between. */
-function usePromiseTimes(): Times | null {
-  const before = useRef<Counts | null>(null);
-  const { data } = useQuery({
-    queryKey: ["metrics", "promises"],
-    queryFn: async (): Promise<Times> => {
-      const response = await fetch("/metrics");
-      if (!response.ok) throw problemOf(response.status, null);
-      const counts = histogram(await response.text(), "onhand_hot_request_seconds", "POST", "/v1/promises");
-      if (counts === null) return { p50: null, p99: null };
-      const lately = between(before.current, counts);
-      before.current = counts;
-      const shown = total(lately) > 0 ? lately : counts;
-      return { p50: quantile(shown, 0.5), p99: quantile(shown, 0.99) };
-    },
-    refetchInterval: 15_000,
-  });
-  return data ?? null;
-}
-

@@ -1,24 +1,9 @@
 import { expect, it } from "vitest";
-import { byCurrency, byNode, inSlots, loadOf, ordersPerMinute } from "./figures";
+import { byCurrency, byNode, loadOf } from "./figures";
 
-const NOW = Date.parse("2026-03-02T12:00:00Z");
-const ago = (seconds: number) => ({ created_at: new Date(NOW - seconds * 1000).toISOString() });
 const none = { orders: null, lines: null, units: null };
 const day = (node: string, orders: number | null, held: number, more: object = {}) => ({
   node, day: "2026-03-02", capacity: { ...none, orders }, held: { ...none, orders: held }, used: none, planned: none, headroom: none, ...more,
-});
-
-it("counts orders a minute over ten, or over as long as the newest reach back", () => {
-  expect(ordersPerMinute([ago(1), ago(60), ago(599), ago(700)], false, NOW)).toBeCloseTo(0.3);
-  expect(ordersPerMinute([ago(1), ago(30)], false, NOW)).toBeCloseTo(4);
-  expect(ordersPerMinute([ago(1), ago(30)], true, NOW)).toBeCloseTo(0.2);
-  expect(ordersPerMinute([], true, NOW)).toBe(0);
-});
-
-it("puts every order into one slot", () => {
-  const counts = inSlots([ago(1), ago(2), ago(59), ago(60)], false, NOW, 6);
-  expect(counts).toEqual([1, 0, 0, 0, 0, 2]);
-  expect(inSlots([ago(1), ago(3600)], true, NOW, 3)).toEqual([0, 0, 1]);
 });
 
 it("is as full as the limit that binds first", () => {

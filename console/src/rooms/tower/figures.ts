@@ -2,31 +2,7 @@
 
 import type { Schema } from "../../api/client";
 
-type Brief = Pick<Schema["OrderBriefOut"], "created_at">;
 type Day = Schema["CapacityOut"];
-
-const MINUTE_MS = 60_000;
-
-/** Orders a minute over the last `windowMs`, of the newest orders; over a shorter time if they do not reach back that far. */
-export function ordersPerMinute(newest: readonly Brief[], isAll: boolean, now: number, windowMs = 10 * MINUTE_MS): number {
-  const within = newest.map((order) => now - Date.parse(order.created_at)).filter((age) => age <= windowMs);
-  if (within.length === 0) return 0;
-  const isWhole = isAll || within.length < newest.length;
-  const spanMs = isWhole ? windowMs : Math.max(...within);
-  return within.length / (Math.max(spanMs, 1_000) / MINUTE_MS);
-}
-
-/** Orders in `slots` equal times, the oldest first, over as long as the newest orders reach back, `windowMs` at most. */
-export function inSlots(newest: readonly Brief[], isAll: boolean, now: number, slots: number, windowMs = 15 * MINUTE_MS): number[] {
-  const ages = newest.map((order) => now - Date.parse(order.created_at));
-  const spanMs = isAll ? windowMs : Math.min(windowMs, Math.max(1_000, ...ages));
-  const counts = Array.from({ length: slots }, () => 0);
-  for (const age of ages) {
-    const i = slots - 1 - Math.floor((age / spanMs) * slots);
-    if (i >= 0 && i < slots) counts[i] = (counts[i] ?? 0) + 1;
-  }
-  return counts;
-}
 
 export interface Loaded {
   /** Share of the tightest limit that is taken; null: the node has no limit. */

@@ -135,3 +135,12 @@ SELECT count(*)::int AS listings, count(p.shown_at)::int AS told, count(p.verifi
 FROM listing l JOIN channel c USING (channel_id)
 LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
 WHERE c.code = %(code)s AND l.status = 'active';
+
+-- name: staleness_of_all
+SELECT c.code, c.name, c.connector, c.active, count(l.item_id)::int AS listings, count(p.verified_at)::int AS verified,
+       extract(epoch FROM clock_timestamp() - min(p.verified_at))::float8 AS oldest_s,
+       extract(epoch FROM clock_timestamp() - percentile_disc(0.5) WITHIN GROUP (ORDER BY p.verified_at))::float8 AS p50_s
+FROM channel c
+LEFT JOIN listing l ON l.channel_id = c.channel_id AND l.status = 'active'
+LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
+GROUP BY c.channel_id ORDER BY c.code;

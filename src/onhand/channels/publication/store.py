@@ -243,6 +243,12 @@ def staleness(conn: Connection[TupleRow], code: str) -> dict[str, Any]:
     return found
 
 
+def staleness_of_all(conn: Connection[TupleRow]) -> list[dict[str, Any]]:
+    """The same of every channel by code, with its name, connector and whether it is active."""
+    with conn.cursor(row_factory=dict_row) as rows:
+        return rows.execute(SQL["staleness_of_all"]).fetchall()
+
+
 def failing_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[dict[str, Any]]:
     """Listings whose last write failed, the worst first."""
     with conn.cursor(row_factory=dict_row) as rows:

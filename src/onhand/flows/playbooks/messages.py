@@ -196,7 +196,7 @@ def _next(conn: Connection[TupleRow], now: datetime) -> _Ready | str | None:
     if why is not None or seen is None:
         conn.execute(SQL["drop_message"], key | {"why": why})
         return "dropped"
-    zone = _zone(seen["request"])
+    zone = zone_of_request(seen["request"])
     template = row["template"]
     at = after_quiet(now, zone, time.fromisoformat(template["from"]), time.fromisoformat(template["until"]))
     if at > now:
@@ -225,27 +225,37 @@ def _why_not(row: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _day(moment: datetime, zone: ZoneInfo) -> str:
+def day_of(moment: datetime, zone: ZoneInfo) -> str:
+    """The day there."""
     return moment.astimezone(zone).date().isoformat()
 
 
-def _zone(request: str) -> ZoneInfo:
+def zone_of_request(request: str) -> ZoneInfo:
+    """Of where an order goes."""
     goes_to = msgspec.json.decode(request, type=Wishes).destination
     return zone_of(goes_to.country, goes_to.latitude, goes_to.longitude)
+
+
+def facts(seen: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
+    """What blanks are filled with, of a row of `facts_of_message`; days are of `zone`."""
+    values = {
+        "order.number": seen["external_id"],
+        "order.channel": seen["channel"],
+        "order.items": seen["items"] or "",
+        "order.placed_on": day_of(seen["placed_at"], zone),
+        "customer.name": seen["name"] or "customer",
+    }
+    if seen["promised"] is not None:
+        values["promise.day"] = day_of(seen["promised"], zone)
+    if seen["was"] is not None:
+        values["promise.was"] = day_of(seen["was"], zone)
+    return values
 
 
 def _mail(
     key: str, template: Mapping[str, Any], seen: Mapping[str, Any], zone: ZoneInfo, now: datetime
 ) -> EmailMessage:
-    values = {
-        "order.number": seen["external_id"],
-        "order.channel": seen["channel"],
-        "order.items": seen["items"] or "",
-        "order.placed_on": _day(seen["placed_at"], zone),
-        "customer.name": seen["name"] or "customer",
-    }
-    if seen["promised"] is not None:
-        values |= {"promise.day": _day(seen["promised"], zone), "promise.was": _day(seen["was"], zone)}
+    values = facts(seen, zone)
     mail = EmailMessage()
     mail["To"] = plain(seen["email"])
     mail["Subject"] = plain(fill(template["subject"], values))

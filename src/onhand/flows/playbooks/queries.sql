@@ -64,9 +64,10 @@ UPDATE customer_message SET status = 'unknown', why = 'its worker ended while it
 WHERE status = 'sending' AND lease_until < clock_timestamp();
 
 -- name: take_message
+-- One that a person had written belongs to no run and costs nothing.
 SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident,
-    i.kind, i.currency
-FROM customer_message m JOIN run r USING (run_id) JOIN incident i ON i.incident_id = r.subject
+    coalesce(i.kind, '') AS kind, coalesce(i.currency, '') AS currency
+FROM customer_message m LEFT JOIN run r USING (run_id) LEFT JOIN incident i ON i.incident_id = r.subject
 WHERE m.status = 'due' AND m.due_at <= %(now)s
 ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
 
@@ -107,3 +108,49 @@ WHERE message_id = %(message_id)s AND status = 'sending';
 -- name: is_unknown
 UPDATE customer_message SET status = 'unknown', why = %(why)s, lease_until = NULL
 WHERE message_id = %(message_id)s AND status = 'sending';
+
+-- name: promise
+-- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
+WITH new AS (
+    SELECT t.order_id, t.was, t.deliver_by,
+           1 + coalesce((SELECT max(promise_no) FROM new_promise p WHERE p.order_id = t.order_id), 0) AS promise_no
+    FROM unnest(%(ids)s::uuid[], %(was)s::timestamptz[], %(deliver_by)s::timestamptz[]) AS t (order_id, was, deliver_by)
+), older AS (
+    UPDATE new_promise p SET withdrawn_at = %(now)s
+    FROM new WHERE p.order_id = new.order_id AND p.withdrawn_at IS NULL
+)
+INSERT INTO new_promise (order_id, promise_no, run_id, deliver_by, was, at)
+SELECT order_id, promise_no, %(run_id)s, deliver_by, was, %(now)s FROM new
+RETURNING order_id::text, promise_no;
+
+-- name: write_messages
+-- Once for the same words about the same order and day, whatever run says them; what was not sent yet of a promise that
+-- was withdrawn tells of the new one. Who has no address, was erased or does not want them gets none.
+INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
+SELECT %(words)s || '/' || t.order_id || '/'
+       || coalesce(to_char(p.deliver_by AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), ''),
+    %(run_id)s, %(step_no)s, t.order_id, t.promise_no, %(template)s::jsonb, %(now)s
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
+LEFT JOIN new_promise p USING (order_id, promise_no)
+JOIN orders o USING (order_id)
+JOIN customer c USING (customer_id)
+WHERE c.email IS NOT NULL AND c.erased_at IS NULL
+  AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
+ORDER BY t.order_id
+ON CONFLICT (key) WHERE status <> 'dropped' DO UPDATE
+SET promise_no = excluded.promise_no, run_id = excluded.run_id, step_no = excluded.step_no
+WHERE customer_message.status = 'due' AND customer_message.promise_no <> excluded.promise_no
+RETURNING message_id;
+
+-- name: withdrawn_promises
+SELECT deliver_by FROM new_promise WHERE order_id = %(order_id)s AND withdrawn_at IS NOT NULL;
+
+-- name: foretold
+-- When parcels under way are there with 95 %, as foretold last; NULL: nothing is foretold.
+SELECT s.fulfilment_no, max(s.shipped_at + make_interval(secs => 86400 * f.days[7]))
+FROM shipment s LEFT JOIN LATERAL (
+    SELECT days FROM delivery_forecast f
+    WHERE f.order_id = s.order_id AND f.shipment_no = s.shipment_no ORDER BY forecast_no DESC LIMIT 1
+) AS f ON true
+WHERE s.order_id = %(order_id)s AND s.delivered_at IS NULL
+GROUP BY s.fulfilment_no;

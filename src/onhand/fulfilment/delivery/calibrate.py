@@ -17,7 +17,7 @@ import numpy as np
 from onhand.fulfilment.delivery.censoring import distribution
 from onhand.fulfilment.delivery.model import Bool, Float64
 
-_HALF_LIVES_DAYS = (20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
+_HALF_LIVES_DAYS = (10.0, 14.0, 20.0, 28.0, 40.0, 80.0, 160.0, 320.0, 640.0)
 # As many equal rows as the weighted ones have to be worth.
 _ROWS_MIN = 300.0
 _TAIL = 0.02

@@ -11,6 +11,7 @@ order.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Final
 
@@ -23,12 +24,14 @@ from onhand.fulfilment.delivery.features import Groups, groups_of
 from onhand.fulfilment.delivery.lanes import learn_effects
 from onhand.fulfilment.delivery.late import LateOdds, learn_late
 from onhand.fulfilment.delivery.model import Bool, Float64, Rows, Shipments
-from onhand.fulfilment.delivery.regress import Guess, Learning, Regression
+from onhand.fulfilment.delivery.regress import Guess, Learning, Leg, Regression
 
 DELIVERED_MIN: Final = 30
 # Fewer teach trees nothing that lanes do not say.
 _DELIVERED_FOR_TREES: Final = 300
 _HANDED_OVER_MIN: Final = 100
+# Shipments of which both legs are known are like the others only where they are nearly all.
+_LEGS_KNOWN: Final = 0.9
 _ROWS_MAX: Final = 150_000
 _HALF_LIFE_DAYS: Final = 400.0
 _DAYS_MIN: Final = 0.25
@@ -40,7 +43,7 @@ _SPREAD_POWER: Final = 0.5
 _ORIGINS: Final = 20
 _ORIGINS_APART_DAYS: Final = 14.0
 _TRIAL_HALF_LIFE_DAYS: Final = 120.0
-_RANKS_HALF_LIFE_DAYS: Final = 60.0
+_RANKS_HALF_LIFE_DAYS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +67,14 @@ class DeliveryModel:
         use = find_spec("lightgbm") is not None if trees is None else trees
         self._ordered = _Stage(history, now, trees=use, seed=seed)
         known = np.isfinite(history.handed_over) & (history.start + history.handed_over <= now)
-        after = history.rows(known & ~(history.handed_over >= history.days)).from_hand_over()
-        enough = np.isfinite(after.days).sum() >= _HANDED_OVER_MIN
-        self._handed_over = _Stage(after, now, trees=use, seed=seed) if enough else None
+        self._after = history.rows(known & ~(history.handed_over >= history.days))
+        self._now, self._trees, self._seed = now, use, seed
 
     def predict(self, shipments: Shipments, levels: Float64, elapsed: Float64) -> Delivery:
         """At levels in (0, 1), rising; elapsed: float64[n], days from the start that went by without a delivery."""
         made = self._ordered.predict(shipments, levels, elapsed)
         handed = np.isfinite(shipments.handed_over)
-        if self._handed_over is None or not handed.any():
+        if not handed.any() or self._handed_over is None:
             return made
         waited = shipments.handed_over[handed]
         after = self._handed_over.predict(
@@ -80,6 +82,13 @@ class DeliveryModel:
         )
         made.quantiles[handed], made.late[handed] = after.quantiles + waited[:, None], after.late
         return made
+
+    @cached_property
+    def _handed_over(self) -> "_Stage | None":
+        """Learned when the first shipment that is handed over is asked about; None: of too few."""
+        if np.isfinite(self._after.days).sum() < _HANDED_OVER_MIN:
+            return None
+        return _Stage(self._after.from_hand_over(), self._now, trees=self._trees, seed=self._seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +122,18 @@ class _Stage:
         groups = groups_of(history)
         self._promise = _promise_tells(history, groups, weight)
         late, sure = _lateness(history, room, weight, age)
+        base = self._base(history)
         self._regression = Regression(
             history, groups,
             Learning(
-                target=_log_days(history.days) - self._base(history), weight=weight,
-                late=late, late_weight=sure,
+                target=_log_days(history.days) - base, base=base, weight=weight,
+                late=late, late_weight=sure, legs=_legs(history, weight),
             ),
             trees=trees and int(seen.sum()) >= _DELIVERED_FOR_TREES, seed=seed,
         )  # fmt: skip
         guess = self._regression.out_of_fold
         self._usual_spread = float(np.exp(np.mean(np.log(np.maximum(guess.spread, _SPREAD_MIN)))))
-        left = _log_days(history.days) - guess.middle - self._base(history)
+        left = _log_days(history.days) - guess.middle - base
         self._backlog = learn_backlog(history, left, weight, now)
         shape = self._shape(guess, history)
         self._errors = learn_errors(shape.error(history.days), shape.error(room), seen, room)
@@ -132,7 +142,7 @@ class _Stage:
         self._ranks = _ranks(history, shape, now, trials)
 
     def predict(self, shipments: Shipments, levels: Float64, elapsed: Float64) -> Delivery:
-        guess = self._regression.predict(shipments)
+        guess = self._regression.predict(shipments, self._base(shipments))
         shape = self._shape(guess, shipments)
         gone = np.where(elapsed > 0, self._errors.share(shape.error(elapsed)), 0.0)
         passed = self._ranks.share(gone)[:, None]
@@ -180,6 +190,18 @@ def _promise_tells(history: Shipments, groups: Groups, weight: Float64) -> _Prom
     left = [days - power * promised for power in _POWERS]
     off = [np.average(np.abs(values - _median(values, weight)), weights=weight) for values in left]
     return _Promise(usual=float(np.median(history.promised[rows])), power=float(_POWERS[int(np.argmin(off))]))
+
+
+def _legs(history: Shipments, weight: Float64) -> list[Leg]:
+    """From the start to the hand-over, and from there to the delivery; none where too few tell both."""
+    both = (weight > 0) & (history.handed_over > 0) & (history.handed_over < history.days)
+    if both.sum() < max(_HANDED_OVER_MIN, _LEGS_KNOWN * (weight > 0).sum()):
+        return []
+    known = np.where(both, weight, 0.0)
+    return [
+        Leg(log_days=_log_days(days), weight=known)
+        for days in (history.handed_over, history.days - history.handed_over)
+    ]
 
 
 def _median(values: Float64, weight: Float64) -> float:

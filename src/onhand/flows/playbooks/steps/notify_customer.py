@@ -1,13 +1,11 @@
 """Write to customers, once: what is to be said is kept with the run, and sent by flows/playbooks/messages.py."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from onhand.db import queries
 from onhand.flows.playbooks.base import ORDERS_AT_ONCE, At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.promises import Words, write_messages
 from onhand.flows.playbooks.steps.batch import next_orders
 from onhand.flows.playbooks.targets import ON_ITS_WAY, WAITING
 from onhand.incidents.playbooks.model import NotifyCustomerIn
@@ -30,17 +28,12 @@ class NotifyCustomer:
 
         def do() -> Did:
             step = at.step
-            template = {
-                "subject": step.subject, "text": step.text, "about": step.about, "from": step.quiet.from_,
-                "until": step.quiet.until, "cost_minor": step.cost_minor,
-            }  # fmt: skip
-            words = hashlib.sha256(f"{step.subject}\0{step.text}".encode()).hexdigest()[:24]
-            values = {
-                "words": words, "run_id": at.run.run_id, "step_no": at.run.step_no, "now": at.now,
-                "template": msgspec.json.encode(template).decode(), "ids": [order for order, _ in rows],
-                "numbers": [promise for _, promise in rows],
-            }  # fmt: skip
-            ids = [message for (message,) in at.conn.execute(SQL["write_messages"], values)]
+            words = Words(
+                subject=step.subject, text=step.text, about=step.about, quiet=step.quiet, cost_minor=step.cost_minor
+            )  # fmt: skip
+            ids = write_messages(
+                at.conn, words, rows, run_id=at.run.run_id, step_no=at.run.step_no, now=at.now
+            )  # fmt: skip
             return Did(
                 result={"messages": len(ids), "without": len(rows) - len(ids)},
                 undo={"messages": ids} if ids else None, cost_minor=step.cost_minor * len(ids), orders=len(ids),

@@ -30,20 +30,6 @@ JOIN ledger_entry e ON e.item_id = i.item_id AND e.node_id = n.node_id AND e.ver
 WHERE e.kind <> 'count' AND e.reference IS DISTINCT FROM %(reference)s
 GROUP BY k.sku, k.node;
 
--- name: promise
--- The rows of the orders are locked. What was promised anew before is withdrawn: the latest holds.
-WITH new AS (
-    SELECT t.order_id, t.was, t.deliver_by,
-           1 + coalesce((SELECT max(promise_no) FROM new_promise p WHERE p.order_id = t.order_id), 0) AS promise_no
-    FROM unnest(%(ids)s::uuid[], %(was)s::timestamptz[], %(deliver_by)s::timestamptz[]) AS t (order_id, was, deliver_by)
-), older AS (
-    UPDATE new_promise p SET withdrawn_at = %(now)s
-    FROM new WHERE p.order_id = new.order_id AND p.withdrawn_at IS NULL
-)
-INSERT INTO new_promise (order_id, promise_no, run_id, deliver_by, was, at)
-SELECT order_id, promise_no, %(run_id)s, deliver_by, was, %(now)s FROM new
-RETURNING order_id::text, promise_no;
-
 -- name: promised_for_incident
 -- As far as nothing else has changed what is promised since: then it is a promise like any other.
 SELECT p.order_id::text, (
@@ -65,25 +51,6 @@ FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
 JOIN new_promise mine USING (order_id, promise_no) JOIN orders o USING (order_id)
 WHERE p.order_id = t.order_id AND p.promise_no < t.promise_no AND p.withdrawn_at = mine.at
   AND p.deliver_by = o.deliver_by;
-
--- name: write_messages
--- Once for the same words about the same order and day, whatever run says them; what was not sent yet of a promise that
--- was withdrawn tells of the new one. Who has no address, was erased or does not want them gets none.
-INSERT INTO customer_message (key, run_id, step_no, order_id, promise_no, template, due_at)
-SELECT %(words)s || '/' || t.order_id || '/'
-       || coalesce(to_char(p.deliver_by AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), ''),
-    %(run_id)s, %(step_no)s, t.order_id, t.promise_no, %(template)s::jsonb, %(now)s
-FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS t (order_id, promise_no)
-LEFT JOIN new_promise p USING (order_id, promise_no)
-JOIN orders o USING (order_id)
-JOIN customer c USING (customer_id)
-WHERE c.email IS NOT NULL AND c.erased_at IS NULL
-  AND NOT EXISTS (SELECT FROM message_opt_out x WHERE x.customer_id = c.customer_id)
-ORDER BY t.order_id
-ON CONFLICT (key) WHERE status <> 'dropped' DO UPDATE
-SET promise_no = excluded.promise_no, run_id = excluded.run_id, step_no = excluded.step_no
-WHERE customer_message.status = 'due' AND customer_message.promise_no <> excluded.promise_no
-RETURNING message_id;
 
 -- name: drop_messages
 WITH dropped AS (

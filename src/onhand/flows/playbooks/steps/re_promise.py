@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from onhand.autopilot.model import Target
 from onhand.db import queries
-from onhand.db.outbox import write_events
 from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.promises import promise_anew, tell_of_promises
 from onhand.flows.playbooks.steps.batch import Batch, locked, next_orders, order_target, stake_of_order
 from onhand.flows.playbooks.targets import ON_ITS_WAY, WAITING
 from onhand.incidents.playbooks.facts import number
@@ -50,21 +50,9 @@ class RePromise:
 
         def do() -> Did:
             changes = [(o, replace(o, deliver_by=later[o.order_id])) for o in orders]
-            save(at.conn, changes)
-            values = {
-                "run_id": at.run.run_id, "ids": [o.order_id for o in orders], "now": at.now,
-                "was": [b.deliver_by for b, _ in changes], "deliver_by": [a.deliver_by for _, a in changes],
-            }  # fmt: skip
-            numbers = dict(at.conn.execute(SQL["promise"], values).fetchall())
-            events = [
-                (
-                    "order.promised_anew",
-                    a.order_id,
-                    {"order_id": a.order_id, "was": b.deliver_by, "deliver_by": a.deliver_by},
-                )
-                for b, a in changes
-            ]
-            write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)
+            numbers = promise_anew(
+                at.conn, changes, run_id=at.run.run_id, now=at.now, by=at.by, origin=at.state.db.origin
+            )  # fmt: skip
             undo = {"orders": [[a.order_id, numbers[a.order_id], b.deliver_by, a.deliver_by] for b, a in changes]}
             return Did(
                 result={"promised_anew": len(orders), "days_later": days}, undo=undo, orders=len(orders),
@@ -82,15 +70,8 @@ class RePromise:
         at.conn.execute(SQL["withdraw"], {"ids": ids, "numbers": [rows[i][0] for i in ids], "now": at.now})
         again = [o.order_id for o in still]
         at.conn.execute(SQL["stand_again"], {"ids": again, "numbers": [rows[i][0] for i in again]})
-        events = [
-            (
-                "order.promised_anew",
-                o.order_id,
-                {"order_id": o.order_id, "was": o.deliver_by, "deliver_by": rows[o.order_id][1]},
-            )
-            for o in still
-        ]
-        write_events(at.conn, events, actor=at.by, origin=at.state.db.origin)
+        promises = [(o.order_id, o.deliver_by, rows[o.order_id][1]) for o in still]
+        tell_of_promises(at.conn, promises, by=at.by, origin=at.state.db.origin)
         return Undone(result={"promised_as_before": len(still), "left": len(rows) - len(still)})
 
 

@@ -1,0 +1,43 @@
+"""One look at the database for all who ask at about the same time: however many consoles are open."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+KEPT_MAX = 64
+
+
+class Looks:
+    """What was seen lately, by what was asked. Thread-safe; who asks while another looks waits for that look."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
+
+    def get(self, asked: Hashable, seconds: float, look: Callable[[], T]) -> T:
+        """What `look()` returns, or returned at most `seconds` ago to somebody who asked the same. Raises what it
+        raises, which is not kept."""
+        with self._lock:
+            seen = self._seen.setdefault(asked, _Seen())
+            self._seen.move_to_end(asked)
+            while len(self._seen) > KEPT_MAX:
+                self._seen.popitem(last=False)
+        with seen.lock:
+            if seen.at is None or self._clock() - seen.at >= seconds:
+                seen.value = look()
+                seen.at = self._clock()
+            return cast("T", seen.value)
+
+
+class _Seen:
+    __slots__ = ("at", "lock", "value")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.at: float | None = None
+        self.value: Any = None
