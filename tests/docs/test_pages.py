@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tests.docs.reference import commands_of
 
 from onhand.cli import build
+from onhand.connectors import lint as lint_connector
 from onhand.incidents.playbooks.lint import lint as lint_playbook
 from onhand.sourcing.policies.lint import lint as lint_policy
 from onhand.twin.scenarios.document import parse as parse_scenario
@@ -133,6 +134,11 @@ def test_routes_are_there(page: str, routes: set[tuple[str, str]]) -> None:
     assert missing == []
 
 
+def _shown_elsewhere(_name: str) -> str | None:
+    """A file that lies beside a connector is no part of what a page shows."""
+    return None
+
+
 @pytest.mark.parametrize("page", NAMES)
 def test_documents_are_sound(page: str) -> None:
     wrong: list[str] = []
@@ -149,6 +155,8 @@ def test_documents_are_sound(page: str) -> None:
                 wrong += [str(finding) for finding in lint_playbook(text).findings]
             elif {"events", "days"} <= keys:
                 wrong += [str(finding) for finding in parse_scenario(text)[1]]
+            elif {"connector", "operations"} <= keys:
+                wrong += [str(finding) for finding in lint_connector(text, read_file=_shown_elsewhere).findings]
             elif {"rules", "fallback"} <= keys:
                 wrong += [str(finding) for finding in lint_policy(text).errors]
     assert wrong == []

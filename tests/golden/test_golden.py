@@ -21,6 +21,7 @@ from onhand.connectors import Declared, find, names, schema
 from onhand.orders.states import FULFILMENT_STEPS, ORDER_STEPS
 from onhand.settings import Settings
 from onhand.sourcing.term_table import built_in
+from onhand.twin.scenarios.document import schema as scenario_schema
 from onhand.webhooks.kinds import KINDS
 
 FOLDER = Path(__file__).parent
@@ -117,6 +118,11 @@ def test_golden_schema():
         vendor_api = connector.document.vendor_api if isinstance(connector, Declared) else ""
         rows.append((f"`{name}`", status_of(connector), vendor_api, ", ".join(sorted(connector.capabilities))))
     check("connectors.md", reference.connectors(schema(), rows), REFERENCE)
+
+
+def test_golden_schema_of_scenarios():
+    """The same of scenarios."""
+    check("scenario.schema.json", json.dumps(scenario_schema(), indent=2) + "\n", FOLDER.parents[1] / "docs")
 
 
 def test_golden_reference_of_the_command_line():

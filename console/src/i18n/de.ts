@@ -5,6 +5,7 @@ import { demand } from "./de/demand";
 import { planning } from "./de/planning";
 import { policies } from "./de/policies";
 import { settings } from "./de/settings";
+import { story } from "./de/story";
 import type { en } from "./en";
 
 export const de = {
@@ -13,6 +14,7 @@ export const de = {
   ...planning,
   ...campaigns,
   ...settings,
+  ...story,
 
   "action.busy": "Einen Moment …",
   "action.clear": "Filter löschen",

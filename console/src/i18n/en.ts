@@ -3,6 +3,7 @@ import { demand } from "./en/demand";
 import { planning } from "./en/planning";
 import { policies } from "./en/policies";
 import { settings } from "./en/settings";
+import { story } from "./en/story";
 
 /** English, and what all other languages have to say. `_one` and `_other` are forms of one message that counts. */
 export const en = {
@@ -11,6 +12,7 @@ export const en = {
   ...planning,
   ...campaigns,
   ...settings,
+  ...story,
 
   "action.busy": "One moment…",
   "action.clear": "Clear filters",

@@ -12,6 +12,7 @@ from onhand.api.auth import KeyRing, Principal
 from onhand.api.events import EventHub
 from onhand.api.gathered import Gatherer
 from onhand.api.looks import Looks
+from onhand.api.story import StoryBoard
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
@@ -34,6 +35,7 @@ class Edge:
     openapi: Callable[[], bytes]
     sign_in: SignIn | None
     looks: Looks = field(default_factory=Looks)
+    story: StoryBoard = field(default_factory=StoryBoard)
 
 
 def edge(request: Request) -> Edge:

@@ -691,6 +691,8 @@ _EVIDENCE: Json = {
     "confidence": 0.92, "since": _PLACED, "causes": [_LANE_OF_INCIDENT, {"what": "carrier", "key": ["POST"]}],
 }  # fmt: skip
 ANSWERS: dict[str, object] = {
+    "StoryOut": {"story": None},
+    "StoryWish": {"speed": 300.0, "chapter": None},
     "IncidentOut": _INCIDENT,
     "IncidentWithFindingsOut": _INCIDENT | {"evidence": [_EVIDENCE]},
     "IncidentList": {"data": [_INCIDENT], "next_cursor": None},

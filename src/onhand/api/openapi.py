@@ -49,6 +49,7 @@ TAGS = [
     {"name": "forecasts", "description": "What will be wanted by day and place, who says so, and what came of it."},
     {"name": "jobs", "description": "Long work in the background: how far it is, and what came of it."},
     {"name": "events", "description": "Every state change: as a stream, as webhooks, as the audit log."},
+    {"name": "story", "description": "What a simulated world tells of itself while it plays a scenario."},
     {"name": "keys", "description": "API keys and their scopes."},
     {"name": "customers", "description": "Personal data: export and erase."},
     {"name": "health", "description": "Liveness, readiness, metrics."},

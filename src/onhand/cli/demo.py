@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from onhand.cli.scenarios import chosen_scenario
 from onhand.errors import OnhandError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from onhand.db import Database
     from onhand.settings import Settings
     from onhand.twin.board import Board
+    from onhand.twin.scenarios.document import Scenario
+    from onhand.twin.story import Chapter
     from onhand.twin.street import Stall
     from onhand.twin.town import Town
     from onhand.twin.view import Banner
@@ -49,6 +52,9 @@ def demo(
     seed: Annotated[
         int | None, typer.Option(help="Which world to make. If absent, that of the database if there is one, else 1.")
     ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Let something go wrong: a name of `onhand twin list`, or a file of yours.")
+    ] = None,
     for_s: Annotated[
         float | None,
         typer.Option("--for", min=1, metavar="SECONDS", help="End by itself and check everything; exit 1 if amiss."),
@@ -59,6 +65,7 @@ def demo(
     Twelve nodes, 500 items, our own shops and five vendors appear, each in a process of its own: a Shopify, a
     WooCommerce, an Amazon, tills and a third party that pass files. Shoppers order, nodes ship, suppliers deliver.
     Ctrl-C ends it cleanly, and the next `onhand demo` goes on where it stopped. Everything is kept under ONHAND_HOME.
+    With --scenario something goes wrong, and the tower of the console tells it chapter by chapter.
     """
     from rich.console import Console
 
@@ -66,7 +73,8 @@ def demo(
 
     console = Console(highlight=False, soft_wrap=True)
     settings = Settings.load()
-    wish = _Wish(port=_claimed(port), speed=speed, seed=seed, for_s=for_s)
+    chosen = None if scenario is None else chosen_scenario(scenario)
+    wish = _Wish(port=_claimed(port), speed=speed, seed=seed, for_s=for_s, scenario=chosen)
     try:
         outcome = _run(console, settings, wish)
     except KeyboardInterrupt as interrupt:
@@ -95,6 +103,7 @@ class _Wish:
     speed: float
     seed: int | None
     for_s: float | None
+    scenario: "Scenario | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +163,7 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
                 stage = _Stage(
                     console=console, settings=settings, wish=wish, db=db, stranger=stranger, stalls=stalls,
                     children=(server, worker, *fakes), board=Board(), key=key.key, admin_key=admin_key, say=say,
+                    began=began,
                 )  # fmt: skip
                 try:
                     banner, differences = asyncio.run(_live(stage))
@@ -180,6 +190,7 @@ class _Stage:
     key: str
     admin_key: str | None
     say: "_Say"
+    began: float
 
 
 def _interrupt_on_signals() -> None:
@@ -216,11 +227,16 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             speed=wish.speed,
             admin_key=stage.admin_key,
         )
-        async with Town(founded, client, board, speed=wish.speed, stalls=stage.stalls) as town:
+        async with Town(
+            founded, client, board, speed=wish.speed, stalls=stage.stalls, scenario=wish.scenario,
+            told=partial(_tell, stage),
+        ) as town:  # fmt: skip
             await town.street.found(url, partial(_sync, stage), speed=wish.speed)
             await town.street.stock()
             stage.say(None)
             board.began = time.monotonic()
+            if not stage.console.is_terminal:
+                stage.console.print(f"live after {board.began - stage.began:.1f} s")
             if wish.for_s is not None:
                 loop.call_later(wish.for_s, stop.set)
             with _screen(stage.console, banner, board) as draw:
@@ -236,6 +252,14 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             stage.say("finishing")
             await town.close()
     return banner, None if wish.for_s is None else found_amiss
+
+
+def _tell(stage: _Stage, number: int, chapter: "Chapter") -> None:
+    """A chapter begins."""
+    stage.board.event("story", f"{number + 1}: {chapter.title}")
+    if not stage.console.is_terminal:
+        stage.console.print(f"chapter {number + 1}, day {chapter.from_day:g}: {chapter.title}", markup=False)
+        stage.console.print(f"  {chapter.text}", markup=False)
 
 
 async def _sync(stage: _Stage, code: str) -> None:

@@ -1,7 +1,5 @@
 """`onhand policy`: check policies before they are saved, see their versions, simulate, promote and roll them back."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,10 +8,11 @@ from rich.console import Console
 
 from onhand.cli.database import database
 from onhand.cli.linting import lint_files, text_of
+from onhand.cli.progress import told_progress
 from onhand.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from onhand.sourcing.policies.lifecycle import Move
@@ -218,7 +217,7 @@ def simulate(
         pareto=pareto,
         seed=seed,
     )
-    with database(pool_max=1) as db, _progress() as told:
+    with database(pool_max=1) as db, told_progress(err) as told:
         report = simulate_policy(db, request, told)
     if html is not None:
         html.write_text(page(report), "utf-8")
@@ -284,21 +283,6 @@ def _moment(text: str, option: str) -> "datetime":
         raise typer.BadParameter(
             f"{text!r}: expected a day or a moment, such as 2026-03-02 or 2026-03-02T08:00Z", param_hint=option
         ) from None
-
-
-@contextmanager
-def _progress() -> "Generator[Callable[[str, int, int], None]]":
-    """A bar on a terminal's standard error; nothing elsewhere."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def told(what: str, done: int, of: int) -> None:
-            bar.update(task, description=what, completed=done, total=of or None)
-
-        yield told
 
 
 def _print_moves(name: str, moves: "Sequence[Move]") -> None:

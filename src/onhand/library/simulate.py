@@ -1,9 +1,10 @@
 """`onhand.simulate`: orders with their moments, a network and policies in; what each would have made of them out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,7 +15,8 @@ from onhand.library.source import asks_of, policy_of
 from onhand.simulation.compare import Comparison, compare
 from onhand.simulation.history import NO_INBOUND, NO_MOVES, History, Inbound, Moves
 from onhand.simulation.replay import Settings, replay
-from onhand.simulation.rules import PlainRules
+from onhand.simulation.rules import PlainRules, Rules
+from onhand.sourcing.policies.facts import OrderFacts
 from onhand.sourcing.policy import Policy
 from onhand.sourcing.solve import asked
 
@@ -48,16 +50,54 @@ def simulate(
     rules = [policy_of(policy) for policy in policies]
     if not rules:
         raise InvalidInput.at("policies", "expected one policy or more")
+    return replayed(
+        orders, network, [partial(PlainRules, policy) for policy in rules], first=rules[0], seed=seed,
+        rejection=rejection, target_days=target_days, before=before,
+    ).comparisons  # fmt: skip
+
+
+class Replayed(NamedTuple):
+    """What was replayed, and how each policy after the first did against it."""
+
+    history: History
+    comparisons: list[Comparison]
+
+
+def replayed(
+    orders: Iterable[Mapping[str, Any]],
+    network: Mapping[str, Any] | Network,
+    policies: Sequence[Callable[[History], Rules]],
+    *,
+    first: Policy,
+    seed: int = 0,
+    rejection: Mapping[str, float] | None = None,
+    target_days: float | None = None,
+    before: Iterable[Mapping[str, Any]] = (),
+    facts: Callable[[int], OrderFacts] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Replayed:
+    """As `simulate`, for policies with rules of their own. Raises InvalidInput.
+
+    policies  one or more: how each asks for the orders of a history
+    first     the objectives of the first of them
+    facts     what conditions see of an order, by its number in order of time
+    progress  told how many orders have been decided, of all policies together
+    """
     given = [*orders]
     moments = [_moment(order, n) for n, order in enumerate(given)]
     known = network if isinstance(network, Network) else Network.load(network, at=min(moments, default=None))
-    history = _history(given, moments, known, rules[0], rejection or {})
+    history = replace(_history(given, moments, known, first, rejection or {}), facts=facts)
     if early := [*before]:
-        history = replace(history, before=_before(early, history, known, rules[0]))
-    days = rules[0].objectives[rules[0].default].target_days if target_days is None else target_days
+        history = replace(history, before=_before(early, history, known, first))
+    days = first.objectives[first.default].target_days if target_days is None else target_days
     settings = Settings(seed=seed, target_days=days)
-    outcomes = [replay(history, PlainRules(policy, history), settings) for policy in rules]
-    return [compare(history, outcomes[0], outcome) for outcome in outcomes[1:] or outcomes]
+
+    def told(at: int, done: int) -> None:
+        if progress is not None:
+            progress(at * len(given) + done)
+
+    outcomes = [replay(history, of(history), settings, progress=partial(told, at)) for at, of in enumerate(policies)]
+    return Replayed(history, [compare(history, outcomes[0], outcome) for outcome in outcomes[1:] or outcomes])
 
 
 def _moment(order: Mapping[str, Any], number: int, path: str = "orders") -> datetime:

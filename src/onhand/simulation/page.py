@@ -13,7 +13,7 @@ _STYLE: Final = """
 --better:#4cc38a;--worse:#ff8a80;--other:#a9a2ff;--same:#8d959b;--front:#6cb6ff}}
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:68rem;margin:0 auto;padding:2rem 1.25rem 4rem}h1{font-size:1.6rem;margin:0}
+main{max-width:68rem;margin:0 auto;padding:2rem 1.25rem 4rem}h1{font-size:1.6rem;margin:0}*~h1{margin-top:4rem}
 h2{font-size:1.15rem;margin:2.5rem 0 .75rem}p{margin:.4rem 0;max-width:46rem}.soft{color:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:.75rem;margin-top:1.5rem}
 .card,.wide{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.9rem 1rem}
@@ -30,17 +30,28 @@ svg .soft{fill:var(--soft)}svg .axis{stroke:var(--line)}
 """
 
 
-def page(report: dict[str, Any]) -> str:
-    """The page of a report (simulation/report.py)."""
-    ours, theirs = escape(report["baseline"]["version"]), escape(report["candidate"]["version"])
-    by = {d["metric"]: d for d in report["differences"]}
+def page(*reports: dict[str, Any]) -> str:
+    """The page of a report (simulation/report.py), or of several in turn."""
+    titles = [f"{escape(r['candidate']['version'])} against {escape(r['baseline']['version'])}" for r in reports]
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
-        f"<title>{theirs} against {ours}</title><style>{_STYLE}</style></head><body><main>",
-        f"<h1>{theirs} against {ours}</h1>",
+        f"<title>{'; '.join(titles)}</title><style>{_STYLE}</style></head><body><main>",
+        *(line for report, title in zip(reports, titles, strict=True) for line in _sections(report, title)),
+        "<h2>How to read this</h2>",
+        *_notes(reports[0]),
+        "</main></body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _sections(report: dict[str, Any], title: str) -> list[str]:
+    ours, theirs = escape(report["baseline"]["version"]), escape(report["candidate"]["version"])
+    by = {d["metric"]: d for d in report["differences"]}
+    return [
+        f"<h1>{title}</h1>",
         f'<p class="soft">{_period(report)}</p>',
         '<div class="cards">',
         *(_card(by[key]) for key in _HEADLINE if key in by),
@@ -55,11 +66,7 @@ def page(report: dict[str, Any]) -> str:
         f'<div class="wide">{_table(report["differences"], ours, theirs)}</div>',
         "<h2>Where units left from</h2>",
         f'<div class="wide">{_nodes(report, ours, theirs)}</div>',
-        "<h2>How to read this</h2>",
-        *_notes(report),
-        "</main></body></html>",
     ]
-    return "\n".join(parts)
 
 
 def _period(report: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ _LOOK_EVERY_S: Final = 0.01
 
 
 class Clock:
-    """Simulated seconds since midnight of day 0; `speed` of them pass in a second."""
+    """Simulated seconds since midnight of day 0; `speed` of them pass in a second, none while it is 0."""
 
     def __init__(self, speed: float, start_s: float) -> None:
         self.speed = speed
@@ -26,8 +26,13 @@ class Clock:
         return self._start_s + (time.monotonic() - self._began) * self.speed
 
     def real_s(self, simulated_s: float) -> float:
-        """How long that is for us."""
-        return simulated_s / self.speed
+        """How long that is for us; while the clock stands, as if it went at its slowest, for nobody waits for ever."""
+        return simulated_s / max(self.speed, 1.0)
+
+    def change(self, speed: float) -> None:
+        """Go on at another speed from now on; 0 or more."""
+        self._start_s, self._began = self.now_s(), time.monotonic()
+        self.speed = speed
 
 
 class Agenda:

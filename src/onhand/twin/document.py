@@ -1,11 +1,12 @@
 """The simulated world without a server: its network as `onhand.source` takes it, and orders of its shoppers."""
 
 import heapq
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 from onhand.twin.shoppers import Shoppers
-from onhand.twin.world import Json, World
+from onhand.twin.world import ORDERS_PER_DAY, Json, World
 
 
 def network_document(world: World, *, stock_share: float = 1.0) -> Json:
@@ -26,18 +27,35 @@ def network_document(world: World, *, stock_share: float = 1.0) -> Json:
     }
 
 
-def orders_of(world: World, count: int, *, begins: datetime, clock_s: float = 0.0, run: int = 1) -> list[Json]:
+def orders_of(
+    world: World,
+    count: int | None,
+    *,
+    begins: datetime,
+    clock_s: float = 0.0,
+    run: int = 1,
+    until_s: float = math.inf,
+    orders_per_day: float = ORDERS_PER_DAY,
+) -> list[Json]:
     """The first orders of all channels from `clock_s` on, by the moment they are placed: `begins` is midnight of the
-    simulated clock."""
+    simulated clock.
+
+    count    how many; None: all until `until_s`, seconds of that clock
+    """
+    if count is None and math.isinf(until_s):
+        raise ValueError("expected a count or a moment to end at")
+    slower = ORDERS_PER_DAY / orders_per_day
     heap: list[tuple[float, int, Shoppers]] = []
     for number, shop in enumerate(world.shops):
         shoppers = Shoppers(world, shop, run)
-        heapq.heappush(heap, (clock_s + shoppers.wait_s(clock_s), number, shoppers))
+        heapq.heappush(heap, (clock_s + slower * shoppers.wait_s(clock_s), number, shoppers))
     orders: list[dict[str, Any]] = []
-    while len(orders) < count:
+    while count is None or len(orders) < count:
         at, number, shoppers = heapq.heappop(heap)
+        if at >= until_s:
+            break
         intent = shoppers.visit(at)
         if intent.orders:
             orders.append({**intent.order, "placed_at": (begins + timedelta(seconds=at)).isoformat()})
-        heapq.heappush(heap, (at + shoppers.wait_s(at), number, shoppers))
+        heapq.heappush(heap, (at + slower * shoppers.wait_s(at), number, shoppers))
     return orders

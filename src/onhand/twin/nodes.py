@@ -9,6 +9,7 @@ from typing import Final
 from onhand.twin.board import OPEN_STATES, Board
 from onhand.twin.client import Answer, Client
 from onhand.twin.clock import Agenda, Job
+from onhand.twin.story import Trouble
 from onhand.twin.world import Json, World
 
 # Simulated hours from hand-over to the door: the world's own pace, so that a short run sees deliveries.
@@ -27,12 +28,14 @@ class Parcel:
     node: str
     status: str
     service: str
+    carrier: str = ""
 
 
 class Nodes:
     """All nodes of the world at work. `delivered` is called with (order_id, node) when an order may come back.
 
     elsewhere  nodes whose work is done by somebody else, until a parcel has left
+    trouble    what is wrong now
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Nodes:
         delivered: Callable[[str, str], None],
         *,
         elsewhere: Collection[str] = (),
+        trouble: Trouble | None = None,
     ) -> None:
+        self._trouble = Trouble() if trouble is None else trouble
         self._elsewhere = frozenset(elsewhere)
         self._sites = {site.code: site for site in world.sites}
         self._client = client
@@ -68,7 +73,9 @@ class Nodes:
                 continue
             if f["node"] in self._elsewhere and status != "shipped":
                 continue
-            parcel = Parcel(f["fulfilment_id"], order_id, f["node"], status, f.get("service") or "standard")
+            parcel = Parcel(
+                f["fulfilment_id"], order_id, f["node"], status, f.get("service") or "standard", f.get("carrier") or ""
+            )
             self._parcels[parcel.fulfilment_id] = parcel
             self._board.moved(parcel.node, None, status)
             self._next(parcel)
@@ -82,17 +89,24 @@ class Nodes:
         return answer.body
 
     def _next(self, parcel: Parcel) -> None:
-        site = self._sites[parcel.node]
+        site, trouble = self._sites[parcel.node], self._trouble
         job: Job
         if parcel.status == "allocated":
-            refuses = self._draw.random() < site.reject_rate
+            if parcel.node in trouble.forgets and self._draw.random() < trouble.forgets[parcel.node]:
+                return
+            refuses = self._draw.random() < site.reject_rate + trouble.refuses.get(parcel.node, 0.0)
             minutes, job = site.accept_min, partial(self._reject if refuses else self._accept, parcel)
         elif parcel.status == "accepted":
             minutes, job = site.pack_min, partial(self._step, parcel, "pack", "packed")
         elif parcel.status in ("packed", "partly_shipped"):
             minutes, job = site.ship_min, partial(self._ship, parcel)
         else:
-            minutes, job = 60 * _TRANSIT_H.get(parcel.service, 2.5), partial(self._deliver, parcel)
+            hours = _TRANSIT_H.get(parcel.service, 2.5) + trouble.carriers.get(parcel.carrier, 0.0)
+            share, longer = trouble.stray
+            hours += longer if share and self._draw.random() < share else 0.0
+            minutes, job = 60 * hours, partial(self._deliver, parcel)
+        if parcel.status != "shipped":
+            minutes /= max(trouble.slow.get(parcel.node, 1.0), 0.01)
         self._agenda.after(minutes * 60 * self._draw.lognormvariate(0, _SPREAD), job)
 
     async def _accept(self, parcel: Parcel) -> None:

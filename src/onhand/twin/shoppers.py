@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onhand.twin.places import City
+from onhand.twin.story import Trouble
 from onhand.twin.tastes import Tastes
 from onhand.twin.world import ORDERS_PER_DAY, Json, Shop, World, cumulative
 
@@ -15,6 +16,8 @@ DAY_S: Final = 86_400.0
 _CRAZE_EVERY_S = 3 * 3600.0
 _CRAZE_S = 40 * 60.0
 _CRAZE_SHARE = 1 / 7
+# Lines of a usual basket: so much more often an item is in one than it is a unit.
+_LINES_A_VISIT: Final = 1.8
 # Regular customers: the same person orders again under the same address.
 _CUSTOMERS = 20_000
 _FIRST_NAMES: Final = ("Ada", "Bruno", "Carla", "Daan", "Elif", "Finn", "Greta", "Hugo", "Ines", "Jonas", "Karin")
@@ -45,10 +48,12 @@ class Intent:
 
 
 class Shoppers:
-    """The visitors of one channel. `run` makes external ids of different runs different."""
+    """The visitors of one channel. `run` makes external ids of different runs different; trouble: what is wrong now."""
 
-    def __init__(self, world: World, shop: Shop, run: int) -> None:
+    def __init__(self, world: World, shop: Shop, run: int, trouble: Trouble | None = None) -> None:
         self.shop = shop
+        self._trouble = Trouble() if trouble is None else trouble
+        self._usual = dict(zip(world.skus, world.popularity, strict=True))
         self._world = world
         self._run = run
         self._number = 0
@@ -60,7 +65,15 @@ class Shoppers:
     def wait_s(self, clock_s: float) -> float:
         """Simulated seconds until the next visit."""
         per_s = ORDERS_PER_DAY * self.shop.share / DAY_S * busyness(clock_s, self.shop.night_owl)
-        return self._draw.expovariate(per_s)
+        return self._draw.expovariate(per_s * (1 + sum(self._drawn_in().values())))
+
+    def _drawn_in(self) -> dict[str, float]:
+        """Visitors who come for nothing but an item that is talked of, by item, over all usual visitors."""
+        return {
+            sku: max(0.0, factor - 1) * self._usual[sku] * _LINES_A_VISIT
+            for sku, factor in self._trouble.surge.items()
+            if sku in self._usual
+        }
 
     def visit(self, clock_s: float) -> Intent:
         """The next visitor, who comes at `clock_s`."""
@@ -104,6 +117,9 @@ class Shoppers:
 
     def _basket(self, clock_s: float, city: City) -> list[Json]:
         draw, skus, day = self._draw, self._world.skus, int(clock_s // DAY_S)
+        if (drawn_in := self._drawn_in()) and draw.random() < 1 - 1 / (1 + sum(drawn_in.values())):
+            wanted = draw.choices(list(drawn_in), list(drawn_in.values()))[0]
+            return [self._line(1, wanted, draw.choice((1, 1, 2)), day)]
         weights = self._tastes.weights(day, city)
         count = 1 + bisect(self._lines, draw.random() * self._lines[-1])
         chosen: dict[str, int] = {}
@@ -113,10 +129,11 @@ class Shoppers:
         while len(chosen) < count:
             sku = skus[bisect(weights, draw.random() * weights[-1])]
             chosen.setdefault(sku, draw.choices((1, 2, 3, 6), (72, 19, 6, 3))[0])
-        return [
-            {"line_id": str(n), "sku": sku, "quantity": quantity, "price_minor": self._tastes.price_minor(day, sku)}
-            for n, (sku, quantity) in enumerate(chosen.items(), 1)
-        ]
+        return [self._line(n, sku, quantity, day) for n, (sku, quantity) in enumerate(chosen.items(), 1)]
+
+    def _line(self, number: int, sku: str, quantity: int, day: int) -> Json:
+        price = round(self._tastes.price_minor(day, sku) * self._trouble.prices.get(sku, 1.0))
+        return {"line_id": str(number), "sku": sku, "quantity": quantity, "price_minor": price}
 
     def _nearest_store(self, city: City) -> str:
         stores = [s for s in self._world.sites if s.offers_pickup and s.code in self.shop.nodes]

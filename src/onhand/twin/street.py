@@ -17,8 +17,10 @@ import httpx2
 from onhand.twin.board import Board, Line
 from onhand.twin.client import Client, WorldError
 from onhand.twin.clock import Agenda, Clock
+from onhand.twin.fakes.weather import Sky
 from onhand.twin.shoppers import Intent, Shoppers
 from onhand.twin.storefronts import HUB, THIRD, TILLS, Front
+from onhand.twin.story import Trouble
 from onhand.twin.world import Json, World
 
 _TIMEOUT_S: Final = 30.0
@@ -56,8 +58,11 @@ class Street:
         run: int,
         *,
         agenda: Agenda | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
-        self._agenda = agenda
+        self._agenda, self._trouble = agenda, trouble
+        # Whose weather is not the usual one.
+        self._strange: set[str] = set()
         self._stalls, self._world, self._client, self._clock, self._board, self._run = (
             stalls, world, client, clock, board, run,
         )  # fmt: skip
@@ -98,6 +103,15 @@ class Street:
             await self._ask(stall, "POST", "hook", {"url": f"{base_url}/v1/channels/{code}/inbound"})
         await self._ask(stall, "POST", "weather", asdict(stall.front.sky))
 
+    async def change_weather(self, skies: Mapping[str, Callable[[Sky], Sky]]) -> None:
+        """What the weather of some vendors is from now on, made of their usual one; of the others it is as usual."""
+        for stall in self._stalls:
+            code = stall.front.code
+            if code in skies or code in self._strange:
+                sky = skies[code](stall.front.sky) if code in skies else stall.front.sky
+                await self._ask(stall, "POST", "weather", asdict(sky))
+        self._strange = {*skies}
+
     async def keep(self, node: str, units: Mapping[str, int]) -> None:
         """So many more, or less, lie at a node: whoever runs it for us has to know."""
         for stall in self._stalls:
@@ -121,7 +135,7 @@ class Street:
 
     async def run(self, stall: Stall, stop: asyncio.Event) -> None:
         """Let the shoppers of one channel in, until `stop`."""
-        shoppers = Shoppers(self._world, stall.front.shop, self._run)
+        shoppers = Shoppers(self._world, stall.front.shop, self._run, self._trouble)
         due_s = self._clock.now_s()
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():

@@ -11,6 +11,7 @@ from typing import Final
 from onhand.twin.board import Board
 from onhand.twin.client import Client
 from onhand.twin.clock import Agenda, Clock
+from onhand.twin.story import Trouble
 from onhand.twin.world import Json, World
 
 # A node's shelves are looked through this often (real time): twelve nodes take some six seconds.
@@ -28,6 +29,7 @@ class Suppliers:
 
     seen   told of the positions of a node whenever they were read
     moved  told of units by sku that came to a node, or were thrown away there
+    trouble  what is wrong now
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Suppliers:
         *,
         seen: Callable[[str, Sequence[Json]], None] | None = None,
         moved: Callable[[str, Mapping[str, int]], Awaitable[None]] | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         self._seen, self._moved = seen, moved
+        self._trouble = Trouble() if trouble is None else trouble
         self._world = world
         self._client = client
         self._agenda = agenda
@@ -113,12 +117,14 @@ class Suppliers:
             self._board.problem(f"/v1/inbound: {answer.problem}")
             return
         self._board.event("inbound.created", f"{reference}: {sum(q for _, q in lines)} units to {node}")
-        self._expect(answer.body, lead_s * (3 if self._draw.random() < _LATE else 1))
+        late_h, _ = self._trouble.supply
+        self._expect(answer.body, lead_s * (3 if self._draw.random() < _LATE else 1) + late_h * 3600)
 
     def _expect(self, document: Json, lead_s: float) -> None:
         self._agenda.after(lead_s, partial(self._arrive, document))
 
     async def _arrive(self, document: Json) -> None:
+        _, short = self._trouble.supply
         entries: list[Json] = [
             {
                 "kind": "receipt",
@@ -128,7 +134,7 @@ class Suppliers:
                 "reference": document["reference"],
             }
             for line in document["lines"]
-            if (missing := line["quantity"] - line.get("received", 0)) > 0
+            if (missing := round((line["quantity"] - line.get("received", 0)) * (1 - short))) > 0
         ]
         for n in range(0, len(entries), _ENTRIES_MAX):
             part = entries[n : n + _ENTRIES_MAX]

@@ -12,10 +12,13 @@ from onhand.twin.clock import Agenda, Clock
 from onhand.twin.counters import Counters
 from onhand.twin.founding import Founded, close
 from onhand.twin.nodes import Nodes
+from onhand.twin.scenarios.document import Scenario
 from onhand.twin.shoppers import Shoppers
 from onhand.twin.storefronts import HUB, THIRD, own
+from onhand.twin.story import Chapter, Trouble
 from onhand.twin.street import Stall, Street
 from onhand.twin.suppliers import Suppliers
+from onhand.twin.telling import Telling
 from onhand.twin.visits import Visits
 
 _WORKERS: Final = 24
@@ -37,12 +40,24 @@ _TOLD: Final = frozenset(
 
 
 class Town:
-    """One run of a founded world at `speed` simulated seconds a second; tells `board` what happens."""
+    """One run of a founded world at `speed` simulated seconds a second; tells `board` what happens.
+
+    scenario  what goes wrong meanwhile; told: called with the number of each chapter, and with it, as it begins
+    """
 
     def __init__(
-        self, founded: Founded, client: Client, board: Board, *, speed: float, stalls: Sequence[Stall] = ()
+        self,
+        founded: Founded,
+        client: Client,
+        board: Board,
+        *,
+        speed: float,
+        stalls: Sequence[Stall] = (),
+        scenario: Scenario | None = None,
+        told: Callable[[int, Chapter], None] | None = None,
     ) -> None:
         self._founded = founded
+        self._trouble = Trouble()
         self._client = client
         self._board = board
         self.clock = Clock(speed, founded.clock_s)
@@ -52,14 +67,22 @@ class Town:
         self._stalls = stalls
         self._shops = own(world).shops if stalls else world.shops
         self._elsewhere = {HUB} if any(stall.front is THIRD for stall in stalls) else set[str]()
-        self.street = Street(stalls, world, client, self.clock, board, run, agenda=self.agenda)
+        self.street = Street(stalls, world, client, self.clock, board, run, agenda=self.agenda, trouble=self._trouble)
         self._counters = Counters(world, self.street, self.clock, run)
-        self._visits = Visits(client, self.agenda, self.clock, board, moved=self.street.keep)
-        self._nodes = Nodes(world, client, self.agenda, board, run, self._visits.delivered, elsewhere=self._elsewhere)
+        self._visits = Visits(client, self.agenda, self.clock, board, moved=self.street.keep, trouble=self._trouble)
+        self._nodes = Nodes(
+            world, client, self.agenda, board, run, self._visits.delivered, elsewhere=self._elsewhere,
+            trouble=self._trouble,
+        )  # fmt: skip
         self._visits.work_with(self._nodes)
         self._suppliers = Suppliers(
-            world, client, self.agenda, self.clock, board, run, seen=self._counters.seen, moved=self.street.keep
-        )
+            world, client, self.agenda, self.clock, board, run, seen=self._counters.seen, moved=self.street.keep,
+            trouble=self._trouble,
+        )  # fmt: skip
+        self._telling = None if scenario is None else Telling(
+            scenario, world, client, self.clock, board, self._trouble,
+            weather=lambda: self.street.change_weather(self._trouble.skies), told=told or (lambda _n, _chapter: None),
+        )  # fmt: skip
 
     async def __aenter__(self) -> Self:
         await self.street.__aenter__()
@@ -80,17 +103,20 @@ class Town:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.agenda.run(stop))
                 for shop in self._shops:
-                    group.create_task(self._visits.run(Shoppers(world, shop, run), stop))
+                    group.create_task(self._visits.run(Shoppers(world, shop, run, self._trouble), stop))
                 for stall in self._stalls:
                     if stall.front.lists:
                         group.create_task(self.street.run(stall, stop))
                 group.create_task(self._counters.run(stop))
                 group.create_task(self._suppliers.run(stop))
+                if self._telling is not None:
+                    group.create_task(self._telling.run(stop))
                 watchers = [
                     group.create_task(watch) for watch in (self._listen(), self._watch_queues(), self.street.watch())
                 ]
                 await stop.wait()
                 if after is not None:
+                    await self.street.change_weather({})
                     await after()
                 for watcher in watchers:
                     watcher.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -10,6 +11,7 @@ from onhand.twin.client import Client
 from onhand.twin.clock import Agenda, Clock
 from onhand.twin.nodes import Nodes
 from onhand.twin.shoppers import Intent, Shoppers
+from onhand.twin.story import Trouble
 from onhand.twin.world import Json
 
 # A held basket is kept for fifteen simulated minutes.
@@ -23,7 +25,8 @@ _RETURNS_KEPT = 50_000
 
 
 class Visits:
-    """The shoppers of our own channels, from the door to the return desk. moved: told of what was sent back."""
+    """The shoppers of our own channels, from the door to the return desk. moved: told of what was sent back; trouble:
+    what is wrong now."""
 
     def __init__(
         self,
@@ -33,8 +36,11 @@ class Visits:
         board: Board,
         *,
         moved: Callable[[str, Mapping[str, int]], Awaitable[None]] | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         self._moved = moved
+        self._trouble = Trouble() if trouble is None else trouble
+        self._draw = random.Random("onhand double clicks")  # noqa: S311 - a simulation, no secret
         self._client = client
         self._agenda = agenda
         self._clock = clock
@@ -129,12 +135,23 @@ class Visits:
         self._nodes.adopt(order_id, placed["fulfilments"])
         if placed["status"] != "sourced":
             self.waits(order_id)
+        share = self._trouble.doubled.get(order["channel"], 0.0)
+        if share and reservation_id is None and self._draw.random() < share:
+            await self._order_again(order)
         if intent.cancels_s is not None:
             self._agenda.after(intent.cancels_s, partial(self._cancel, order_id, "changed their mind"))
         elif intent.returns_s is not None:
             if len(self._returns) >= _RETURNS_KEPT:
                 self._returns.pop(next(iter(self._returns)))
             self._returns[order_id] = intent.returns_s, intent.disposition
+
+    async def _order_again(self, order: Json) -> None:
+        """A second click."""
+        twice = order | {"external_id": f"{order['external_id']}-2"}
+        answer = await self._client.post("/v1/orders", twice, key=twice["external_id"])
+        if answer.ok and self._nodes is not None:
+            self._board.placed(answer.body, twice)
+            self._nodes.adopt(answer.body["order_id"], answer.body["fulfilments"])
 
     def waits(self, order_id: str) -> None:
         """Watch an order that was not sourced in full; its shopper has some patience."""

@@ -15,6 +15,7 @@ import { byCurrency, byNode } from "./figures";
 import { IncidentsPanel } from "./IncidentsPanel";
 import { QueuesPanel } from "./QueuesPanel";
 import { Spark } from "./Spark";
+import { Story } from "./Story";
 
 const NetworkMap = lazy(() => import("../../map/NetworkMap"));
 
@@ -47,6 +48,7 @@ export default function Tower() {
   return (
     <>
       <Head title={text("tower.title")} />
+      <Story />
       <div className="stats">
         <Stat
           label={text("tower.orders")}

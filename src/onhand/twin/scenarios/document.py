@@ -3,7 +3,7 @@
 # ruff: noqa: RUF012 - pydantic copies a default for each document
 
 from importlib import resources
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ _Days = Annotated[float, Field(gt=0, le=60)]
 class _EventIn(Strict):
     from_day: _Day = 0.0
     days: _Days = 60.0
+    title: Annotated[Name | None, Field(description="of its chapter, where the demo tells it as a story")] = None
+    text: Annotated[str | None, Field(min_length=1, max_length=600, description="of that chapter")] = None
 
 
 class CarrierDelay(_EventIn):
@@ -160,6 +162,11 @@ class Scenario(Strict):
     payment_failures: _Share = 0.005
     events: Annotated[list[Event], Field(max_length=50)] = []
     playbooks: Annotated[list[Code], Field(max_length=50, description="that ship and answer what goes wrong here")] = []
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a scenario, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Scenario.model_json_schema(by_alias=True)
 
 
 def parse(text: str) -> tuple[Scenario | None, list[Finding]]:
