@@ -23,6 +23,7 @@ const ROOMS: readonly Room[] = [
   { to: "/incidents", under: ["/incidents", "/autopilot"], icon: "incidents", name: "room.incidents" },
   { to: "/stock", under: ["/stock"], icon: "stock", name: "room.stock" },
   { to: "/channels", under: ["/channels"], icon: "channels", name: "room.channels" },
+  { to: "/campaigns", under: ["/campaigns"], icon: "campaigns", name: "room.campaigns" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>

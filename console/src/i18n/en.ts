@@ -1,4 +1,5 @@
 import { campaigns } from "./en/campaigns";
+import { connecting } from "./en/connecting";
 import { demand } from "./en/demand";
 import { planning } from "./en/planning";
 import { policies } from "./en/policies";
@@ -10,6 +11,7 @@ export const en = {
   ...demand,
   ...planning,
   ...campaigns,
+  ...connecting,
   ...settings,
 
   "action.busy": "One moment…",

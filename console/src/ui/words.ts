@@ -11,6 +11,8 @@ const TONES: Record<string, Tone> = {
   // incidents and runs
   open: "bad", dismissed: "quiet", closed: "good", ready: "accent", standing: "good", needs_approval: "warn", done: "good",
   undone: "quiet", undoing: "accent", failed: "bad", refused: "warn", skipped: "quiet", told: "quiet",
+  // tests of a connection; `failed` is above
+  works: "good", untried: "quiet",
   // autopilot
   auto: "accent", recommend: "quiet", off: "quiet",
 };
