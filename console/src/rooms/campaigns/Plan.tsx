@@ -9,7 +9,7 @@ import { useText, useWord } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Head, Panel } from "../../ui/parts";
-import { Failure, Loaded } from "../../ui/states";
+import { Failure, Loaded, Skeleton } from "../../ui/states";
 import { dayFrom, type Assessment } from "./assessment";
 import { Picture } from "./Picture";
 import { assessment, itemsLike, oneJob } from "./queries";
@@ -53,6 +53,7 @@ export default function Plan() {
         beside={found.data !== undefined && <Accept key={job} job={job} found={found.data} />}
       />
       {wanted !== null && <Form wanted={wanted} onWant={setWanted} onAsked={setJob} isBusy={state.data?.state === "queued" || state.data?.state === "running"} />}
+      {job !== "" && state.isPending && <Skeleton lines={10} />}
       {job !== "" && state.isError && <Failure error={state.error} onRetry={() => void state.refetch()} />}
       {state.data !== undefined && !isDone && <Progress job={state.data} />}
       {isDone && (
