@@ -90,7 +90,7 @@ class Once:
 
         Raises whatever the flow raises, and IdempotencyKeyReused, IdempotencyInFlight.
         """
-        bodies: list[tuple[bytes, int]] = []
+        bodies: list[tuple[bytes, int, str]] = []
 
         def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
             def keyed(conn: Connection[TupleRow]) -> T:
@@ -101,10 +101,10 @@ class Once:
                 result = work(conn)
                 body = to_json(answer(result))
                 code = status(result) if callable(status) else status
+                kept = (body if stored is None else to_json(stored(result))).decode()
                 if self.key is not None:
-                    kept = body if stored is None else to_json(stored(result))
-                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept.decode())
-                bodies[:] = [(body, code)]  # a retried transaction answers once
+                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept)
+                bodies[:] = [(body, code, kept)]  # a retried transaction answers once
                 return result
 
             assert not bodies, "a flow uses the transactor of its answer once"
@@ -115,11 +115,14 @@ class Once:
         except _Replayed as repeat:
             return _replayed(repeat.replay)
         except OnhandError as error:
-            if self.key is not None and (replay := self._find_after(error)):
+            replay = None if self.key is None else self._find_after(error)
+            if replay is None:
+                raise
+            if not bodies or replay.answer != bodies[0][2]:
                 return _replayed(replay)
-            raise
+            # It is this attempt that was committed; only the word of it was lost.
         assert bodies, "the flow did not use the transactor it was given"
-        body, code = bodies[0]
+        body, code, _ = bodies[0]
         return Response(body, code, media_type="application/json")
 
     def commit(
