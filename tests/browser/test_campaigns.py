@@ -93,7 +93,7 @@ def test_the_picture_says_what_the_interface_says(house, job, sit):
     expect(page.get_by_label("First day")).to_have_value(FIRST.isoformat())
 
     picture = page.get_by_role("img", name="Heat map of fill rates")
-    expect(picture.locator("canvas")).to_be_visible()
+    expect(picture.locator("canvas").first).to_be_visible()
     page.get_by_text("As a table").first.click()
     table = page.locator("details.data table")
     nodes = {n["node"]: n for n in told["nodes"]}
