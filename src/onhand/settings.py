@@ -94,6 +94,30 @@ class Settings:
         default=(),
         metadata=_says("pages of a browser that may call `/mcp`, beside those of this machine; separated by commas"),
     )
+    public_url: str | None = field(
+        default=None,
+        metadata=_says("where browsers find this server, `https://onhand.example.org`; to sign in by OIDC"),
+    )
+    oidc_issuer: str | None = field(
+        default=None,
+        metadata=_says(
+            "identity provider that people sign in at, its issuer as an URL; without it they sign in by keys"
+        ),
+    )
+    oidc_client_id: str | None = field(default=None, metadata=_says("how the provider knows this server"))
+    oidc_client_secret: str | None = field(
+        default=None, repr=False, metadata=_says("its secret; without one PKCE alone proves who asks")
+    )
+    oidc_scope: str = field(
+        default="openid profile email", metadata=_says("what is asked of the provider; some name groups only if asked")
+    )
+    oidc_claim: str = field(default="groups", metadata=_says("claim of the ID token that grants go by"))
+    oidc_grants: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "who may do what, by values of that claim: `ops=read+orders:write, admins=admin, *=read`; `*` is everybody"
+        ),
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -229,6 +253,17 @@ def _origins(label: str, value: Any) -> tuple[str, ...]:
     return origins
 
 
+def _web_url(label: str, value: Any) -> str:
+    text = _text(label, value)
+    if not re.fullmatch(r"https://[^\s?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(/[^\s?#@]*)?", text):
+        raise SettingsError(f"{label}: expected https://host/path (or http://localhost to try it), got {text!r}")
+    return text
+
+
+def _grants(label: str, value: Any) -> tuple[str, ...]:
+    return tuple(part.strip() for part in _text(label, value).split(",") if part.strip())
+
+
 def _log_level(label: str, value: Any) -> str:
     text = _text(label, value).lower()
     if text not in _LOG_LEVELS:
@@ -267,5 +302,12 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "allow_private_urls": _flag,
     "mcp_confirm_above_minor": _minor,
     "mcp_origins": _origins,
+    "public_url": _web_url,
+    "oidc_issuer": _web_url,
+    "oidc_client_id": _text,
+    "oidc_client_secret": _secret,
+    "oidc_scope": _text,
+    "oidc_claim": _text,
+    "oidc_grants": _grants,
 }
 assert set(_READERS) == {f.name for f in fields(Settings)}, "every setting has a reader"

@@ -40,9 +40,9 @@ class Server:
 
 
 @contextmanager
-def _serving(asgi: Any) -> Iterator[str]:
+def _serving(asgi: Any, port: int = 0) -> Iterator[str]:
     """Run an ASGI application in a thread; its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(asgi, log_config=None, timeout_graceful_shutdown=3)
         server = uvicorn.Server(config)
         ready = threading.Event()

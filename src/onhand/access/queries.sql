@@ -1,31 +1,33 @@
 -- name: add_key
 -- ON CONFLICT: a key set by hand is stored at every start.
-INSERT INTO api_key (name, prefix, hash, scopes)
-VALUES (%(name)s, %(prefix)s, %(hash)s, %(scopes)s)
+INSERT INTO api_key (name, prefix, hash, scopes, expires_at)
+VALUES (%(name)s, %(prefix)s, %(hash)s, %(scopes)s, %(expires_at)s)
 ON CONFLICT (hash) DO NOTHING
-RETURNING key_id, name, prefix, scopes, created_at, revoked_at;
+RETURNING key_id, name, prefix, scopes, created_at, expires_at, revoked_at;
 
 -- name: find_live
-SELECT key_id, name, scopes FROM api_key WHERE hash = %(hash)s AND revoked_at IS NULL;
+SELECT key_id, name, scopes FROM api_key WHERE hash = %(hash)s AND revoked_at IS NULL
+  AND (expires_at IS NULL OR expires_at > now());
 
 -- name: list_keys
 -- By id: a revoked key stays, since the audit log refers to it.
-SELECT key_id, name, prefix, scopes, created_at, revoked_at FROM api_key
+SELECT key_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_key
 WHERE key_id > %(after)s ORDER BY key_id LIMIT %(limit)s;
 
 -- name: get_key
-SELECT key_id, name, prefix, scopes, created_at, revoked_at FROM api_key WHERE key_id = %(key_id)s;
+SELECT key_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_key WHERE key_id = %(key_id)s;
 
 -- name: revoke
 UPDATE api_key SET revoked_at = now() WHERE key_id = %(key_id)s AND revoked_at IS NULL
-RETURNING key_id, name, prefix, scopes, created_at, revoked_at;
+RETURNING key_id, name, prefix, scopes, created_at, expires_at, revoked_at;
 
 -- name: lock_admin_keys
 -- Keeps two processes that start together from creating two first keys.
 SELECT pg_advisory_xact_lock(hashtext('onhand first admin key'));
 
 -- name: count_admin_keys
-SELECT count(*) FROM api_key WHERE 'admin' = ANY (scopes) AND revoked_at IS NULL;
+SELECT count(*) FROM api_key WHERE 'admin' = ANY (scopes) AND revoked_at IS NULL
+  AND expires_at IS NULL;  -- one that ends lets nobody in tomorrow
 
 -- name: list_audit
 -- Newest first. Run unprepared, so that the planner sees which filters are absent and drops them.

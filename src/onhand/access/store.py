@@ -24,6 +24,7 @@ class KeyRow:
     prefix: str
     scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
@@ -88,18 +89,24 @@ def _uuid(subject: str | None) -> UUID | None:
 
 
 def add_key(
-    conn: Connection[TupleRow], *, name: str, prefix: str, hash_: bytes, scopes: Collection[str]
+    conn: Connection[TupleRow],
+    *,
+    name: str,
+    prefix: str,
+    hash_: bytes,
+    scopes: Collection[str],
+    expires_at: datetime | None = None,
 ) -> KeyRow | None:
     """Store a key by its hash; None if it is there already."""
     with conn.cursor(row_factory=class_row(KeyRow)) as rows:
         return rows.execute(
             SQL["add_key"],
-            {"name": name, "prefix": prefix, "hash": hash_, "scopes": sorted(scopes)},
+            {"name": name, "prefix": prefix, "hash": hash_, "scopes": sorted(scopes), "expires_at": expires_at},
         ).fetchone()
 
 
 def find_live(conn: Connection[TupleRow], hash_: bytes) -> Principal | None:
-    """The owner of a key that is not revoked."""
+    """The owner of a key that is neither revoked nor over."""
     row = conn.execute(SQL["find_live"], {"hash": hash_}).fetchone()
     if row is None:
         return None

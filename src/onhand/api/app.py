@@ -48,6 +48,7 @@ from onhand.api import (
     routes_proposals,
     routes_restocking,
     routes_setup,
+    routes_sign_in,
     routes_stock,
     routes_tracking,
     routes_webhooks,
@@ -69,6 +70,7 @@ from onhand.api.problems import (
 )
 from onhand.app import App
 from onhand.errors import InvalidInput, OnhandError
+from onhand.flows.sign_in import Client, SignIn
 
 # Key in the scope of a request whose unexpected error is logged and answered.
 _REPORTED = "onhand_error_id"
@@ -104,6 +106,8 @@ ROUTERS = (
     routes_channel_orders.router,
     routes_webhooks.router,
     routes_keys.router,
+    routes_sign_in.router,
+    routes_sign_in.answers,
     routes_health.router,
 )
 
@@ -137,7 +141,9 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
     ordinary.add_exception_handler(Exception, _answer_unexpected)
     _watch(app, hub)
     document = functools.cache(lambda: openapi.build(ordinary, HOT_OPENAPI))
-    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document)
+    client = Client.of(app.settings)
+    sign_in = None if client is None else SignIn(client, app.connectors, app.db)
+    edge = Edge(app=app, keys=KeyRing(app.db), events=hub, openapi=document, sign_in=sign_in)
     api = Dispatcher(edge, HOT, ordinary)
     return api
 

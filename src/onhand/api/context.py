@@ -13,18 +13,23 @@ from onhand.api.events import EventHub
 from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
+from onhand.flows.sign_in import SignIn
 
 REASON_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """One API process: the application, and what only the HTTP interface needs."""
+    """One API process: the application, and what only the HTTP interface needs.
+
+    sign_in  None where people have keys only
+    """
 
     app: App
     keys: KeyRing
     events: EventHub
     openapi: Callable[[], bytes]
+    sign_in: SignIn | None
 
 
 def edge(request: Request) -> Edge:

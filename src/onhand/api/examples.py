@@ -567,7 +567,7 @@ _DELIVERY: Json = {
 }  # fmt: skip
 _KEY: Json = {
     "key_id": 2, "name": "web shop", "prefix": "onh_unl8B9Xd", "scopes": ["orders:write", "read"],
-    "created_at": _MONDAY,
+    "expires_at": None, "created_at": _MONDAY,
 }  # fmt: skip
 
 _MESSAGE: Json = {
@@ -797,6 +797,7 @@ ANSWERS: dict[str, object] = {
     "ItemResults": {"results": [{"status": "created", "sku": "MUG-BLUE"}, _MISNAMED | {"sku": "PLATE-BLUE"}]},
     "Key": _KEY | {"revoked_at": "2026-06-01T08:00:00Z"},
     "Keys": _page(_KEY | {"revoked_at": None}),
+    "HandedOver": {"key": "onh_unl8B9Xd-this-is-shown-only-once", "expires_at": "2026-03-02T21:15:15.743898+00:00"},
     "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
@@ -873,6 +874,7 @@ ANSWERS: dict[str, object] = {
     "ReturnOut": _RETURN | {"order_id": _ORDER_ID},
     "ShippedOut": _GONE | {"order": {"status": "shipped", "queue": None}, "shipment": _SHIPMENT},
     "StockList": _page(_STOCK),
+    "Ways": {"issuer": "https://id.example.org/realms/shop"},
     "Webhook": _WEBHOOK,
     "Webhooks": _page(_WEBHOOK),
     "CarrierMessageList": _page(

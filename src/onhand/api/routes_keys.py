@@ -16,7 +16,7 @@ from onhand.api.idempotent import OnceDep
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
-from onhand.base.fields import Name, Strict
+from onhand.base.fields import Moment, Name, Strict
 from onhand.errors import Conflict
 from onhand.flows import keys
 
@@ -39,6 +39,7 @@ class NewKey(Strict):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+    expires_at: Annotated[Moment | None, Field(description="when it ends by itself; null: never")] = None
 
 
 class OwnKey(BaseModel):
@@ -57,6 +58,7 @@ class Key(BaseModel):
     prefix: Annotated[str, Field(description="Its first characters, to recognise it")]
     scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
     revoked_at: datetime | None
 
 
@@ -68,6 +70,7 @@ class CreatedKey(BaseModel):
     prefix: str
     scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
     key: str | None
 
 
@@ -82,7 +85,9 @@ class Keys(BaseModel):
 def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
     """Create a key."""
     return once.run(
-        lambda transact: keys.create_key(app.db, name=body.name, scopes=body.scopes, by=by, transact=transact),
+        lambda transact: keys.create_key(
+            app.db, name=body.name, scopes=body.scopes, by=by, expires_at=body.expires_at, transact=transact
+        ),
         status=201,
         stored=lambda made: replace(made, key=None),
     )
@@ -101,6 +106,18 @@ def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[st
 def get_own_key(by: Annotated[Principal, require("read")]) -> OwnKey:
     """The key of this request: what it may do."""
     return OwnKey(key_id=by.key_id, name=by.name, scopes=sorted(by.scopes))
+
+
+@router.delete("/v1/key", response_model=Key, responses=problem_responses(409))
+def end_own_key(edge: TheEdge, principal: Annotated[Principal, require("read")], by: By) -> dict[str, Any]:
+    """Sign out: end the key of this request. Only one that would end by itself: another is revoked with another key."""
+    with edge.app.db.connection() as conn:
+        row = access.get_key(conn, principal.key_id)
+    if row is None or row.expires_at is None:
+        raise Conflict("key.own", "this key does not end by itself; revoke it with another one")
+    ended = keys.revoke_key(edge.app.db, principal.key_id, by=by)
+    edge.keys.forget()
+    return asdict(ended)
 
 
 @router.delete(

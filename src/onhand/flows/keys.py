@@ -24,6 +24,7 @@ class NewKey:
     prefix: str
     scopes: list[str]
     created_at: datetime
+    expires_at: datetime | None
     key: str | None
 
 
@@ -34,9 +35,10 @@ def create_key(
     scopes: Collection[str],
     by: Actor,
     key: str | None = None,
+    expires_at: datetime | None = None,
     transact: Transactor | None = None,
 ) -> NewKey:
-    """Create a key with `scopes`; `key` sets its text instead of a random one. Raises
+    """Create a key with `scopes`, for ever or until `expires_at`; `key` sets its text instead of a random one. Raises
     InvalidInput.
     """
     known = (*access.SCOPES, *access.TOOL_SCOPES)
@@ -53,6 +55,7 @@ def create_key(
             prefix=access.prefix(text),
             hash_=access.digest(text),
             scopes=set(scopes),
+            expires_at=expires_at,
         )
         if row is None:
             raise InvalidInput.at("key", "this key exists already")
@@ -64,6 +67,7 @@ def create_key(
             prefix=row.prefix,
             scopes=row.scopes,
             created_at=row.created_at,
+            expires_at=row.expires_at,
             key=text,
         )
 
