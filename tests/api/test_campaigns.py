@@ -63,6 +63,10 @@ def test_a_campaign_is_assessed_accepted_and_cancelled(shop):
     assert found["largest_uplift"]["uplift"] >= 0
     assert found["other_dates"][0]["from"] == (FIRST + timedelta(days=3)).isoformat()
     assert found["holds"]
+    assert found["nodes"]
+    for node in found["nodes"]:
+        assert len(node["fill_rate"]) == len(node["units"]) == len(found["days"])
+        assert all((rate is None) == (units == 0) for rate, units in zip(node["fill_rate"], node["units"], strict=True))
 
     held = {(h["node"], h["day"]): h for h in found["holds"]}
     (node, day), hold = next((k, h) for k, h in held.items() if k[1] > TODAY.isoformat())

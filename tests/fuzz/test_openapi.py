@@ -43,6 +43,8 @@ EXAMPLES = 10
 ENDLESS = "/v1/events"
 
 CONNECTED, STUCK, PROVIDER = "partner", "order-1", "cards"
+# To be tried: at an address that nobody calls.
+NEAR = "near"
 SIGNALS = [f"signal-{n}" for n in range(20)]
 # Days of a campaign.
 _SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
@@ -144,6 +146,7 @@ def _connected(server: Server, shop: Shop) -> int:
         "credentials": {"consumer_key": "ck", "consumer_secret": "cs", "webhook_secret": "hook"},
     }  # fmt: skip
     shop.call("PUT", f"/v1/channels/{CONNECTED}", document)
+    shop.call("PUT", f"/v1/channels/{NEAR}", document | {"settings": {"url": "https://10.0.0.1"}})
     with server.app.db.connection() as conn:
         row = conn.execute("SELECT channel_id FROM channel WHERE code = %s", (CONNECTED,)).fetchone()
         assert row is not None
@@ -338,6 +341,7 @@ def _config(
     lists = groups | {"shipped": shipped, "policy": ["trial"] * 4 + ["standard"], "version": [1, 2, 3]} | steps
     lists |= {"category": ["kitchen"], "carrier": ["dhl"]}
     lists |= {"begins": [_BEGINS], "ends": [_ENDS], "connected": [CONNECTED], "message": [message_id], "stuck": [STUCK]}
+    lists |= {"near": [NEAR], "connector": ["woocommerce", "csv_feed"]}
     lists |= {"soon": [_SOON], "then": [_THEN], "assessed": [campaign[0]], "campaign": [campaign[1]], "mug": ["PLATE"]}
     of_campaigns = {
         "/v1/campaigns": {"body.job_id": "assessed"},
@@ -353,6 +357,8 @@ def _config(
     of_channels = {
         "/v1/carriers/{code}/tracking": {"path.code": "carrier"},
         "/v1/channels/{code}/reconcile": {"path.code": "connected"},
+        "/v1/channels/{code}/test": {"path.code": "near"},
+        "/v1/connectors/{name}": {"path.name": "connector"},
         "/v1/channels/{code}/orders/retry": {"path.code": "connected", "body.external_id": "stuck"},
         "/v1/channels/{code}/messages/{message_id}/retry": {"path.code": "connected", "path.message_id": "message"},
     }

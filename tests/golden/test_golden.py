@@ -16,8 +16,7 @@ from onhand.api.app import create_api
 from onhand.api.openapi import operations_of
 from onhand.app import App
 from onhand.cli import build
-from onhand.cli.examined import status_of
-from onhand.connectors import Declared, find, names, schema
+from onhand.connectors import described, find, names, schema
 from onhand.orders.states import FULFILMENT_STEPS, ORDER_STEPS
 from onhand.settings import Settings
 from onhand.sourcing.term_table import built_in
@@ -114,9 +113,8 @@ def test_golden_schema():
     check("connector.schema.json", json.dumps(schema(), indent=2) + "\n", FOLDER.parents[1] / "docs")
     rows = []
     for name in names():
-        connector = find(name).connector
-        vendor_api = connector.document.vendor_api if isinstance(connector, Declared) else ""
-        rows.append((f"`{name}`", status_of(connector), vendor_api, ", ".join(sorted(connector.capabilities))))
+        told = described(find(name).connector)
+        rows.append((f"`{name}`", told.status, told.vendor_api, ", ".join(told.capabilities)))
     check("connectors.md", reference.connectors(schema(), rows), REFERENCE)
 
 

@@ -253,3 +253,23 @@ def test_others_lose_while_it_lasts_and_its_items_afterwards():
     assert np.array_equal(with_campaign(units, 0.0, 0, outlook, plan, 0.0), units)
     early = replace(plan, profile=np.array([2.0, 1.0, 1.0, 1.0, 0.0]))
     assert with_campaign(units, 0.0, 0, outlook, early, 1.0)[0, 5:10].tolist() == [3000, 2000, 2000, 2000, 1000]
+
+
+# By node and day ------------------------------------------------------------------------------------------------------
+
+
+def test_what_nodes_are_asked_adds_up_and_shows_where_it_is_short():
+    """Mugs of the north run out; the day of the whole network is that of its nodes together."""
+    found, assessor = judged(network(stock=short_of_mugs(30)))
+    asked, filled = found.at_nodes
+    day = slice(found.campaign.first, found.campaign.last + 1)
+    assert np.all((filled <= asked + 1e-9) & (filled >= 0))
+    assert filled.sum(axis=0)[day] / asked.sum(axis=0)[day] == pytest.approx(found.plan.fill[day])
+    assert asked[0].sum() == 0, "everybody is near a node"
+    assert np.count_nonzero(asked[:, day].sum(axis=1)) == 2
+    assert (
+        (filled[1:] / asked[1:])[:, found.campaign.last].max()
+        < 0.5
+        < (filled[1:] / asked[1:])[:, found.campaign.first].min()
+    )
+    assert len(assessor.paths.effect) == QUICK.paths

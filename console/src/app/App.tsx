@@ -25,10 +25,15 @@ const ROUTES: readonly (readonly [string, ComponentType<{ parameters: Parameters
   ["/stock", lazy(() => import("../rooms/stock/Stock"))],
   ["/stock/:sku", lazy(() => import("../rooms/stock/Item"))],
   ["/channels", lazy(() => import("../rooms/channels/Channels"))],
+  ["/channels/new", lazy(() => import("../rooms/channels/ChannelForm"))],
+  ["/channels/:channel/settings", lazy(() => import("../rooms/channels/ChannelForm"))],
   ["/channels/:channel", lazy(() => import("../rooms/channels/Channel"))],
   ["/planning", lazy(() => import("../rooms/planning/Planning"))],
   ["/demand", lazy(() => import("../rooms/demand/Demand"))],
   ["/demand/:sku", lazy(() => import("../rooms/demand/Item"))],
+  ["/campaigns", lazy(() => import("../rooms/campaigns/Campaigns"))],
+  ["/campaigns/new", lazy(() => import("../rooms/campaigns/Plan"))],
+  ["/campaigns/:campaign", lazy(() => import("../rooms/campaigns/Campaign"))],
 ];
 
 const client = new QueryClient({

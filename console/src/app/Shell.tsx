@@ -25,6 +25,7 @@ const ROOMS: readonly Room[] = [
   { to: "/channels", under: ["/channels"], icon: "channels", name: "room.channels" },
   { to: "/demand", under: ["/demand"], icon: "demand", name: "room.demand" },
   { to: "/planning", under: ["/planning"], icon: "planning", name: "room.planning" },
+  { to: "/campaigns", under: ["/campaigns"], icon: "campaigns", name: "room.campaigns" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>

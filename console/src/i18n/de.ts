@@ -1,6 +1,7 @@
 /** German. What is missing here, the compiler names. */
 
 import { campaigns } from "./de/campaigns";
+import { connecting } from "./de/connecting";
 import { demand } from "./de/demand";
 import { planning } from "./de/planning";
 import { policies } from "./de/policies";
@@ -13,6 +14,7 @@ export const de = {
   ...demand,
   ...planning,
   ...campaigns,
+  ...connecting,
   ...settings,
   ...story,
 

@@ -1,4 +1,5 @@
 import { campaigns } from "./en/campaigns";
+import { connecting } from "./en/connecting";
 import { demand } from "./en/demand";
 import { planning } from "./en/planning";
 import { policies } from "./en/policies";
@@ -11,6 +12,7 @@ export const en = {
   ...demand,
   ...planning,
   ...campaigns,
+  ...connecting,
   ...settings,
   ...story,
 

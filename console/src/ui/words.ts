@@ -13,6 +13,8 @@ const TONES: Record<string, Tone> = {
   undone: "quiet", undoing: "accent", failed: "bad", refused: "warn", skipped: "quiet", told: "quiet",
   // proposals
   proposed: "warn", approved: "accent", expired: "quiet", superseded: "quiet",
+  // tests of a connection; `failed` is above
+  works: "good", untried: "quiet",
   // autopilot
   auto: "accent", recommend: "quiet", off: "quiet",
 };

@@ -690,6 +690,34 @@ _EVIDENCE: Json = {
     "numbers": {"delay_days": 2.1, "open_shipments": 64}, "loss_minor": 18_400, "risk_minor": 16_928,
     "confidence": 0.92, "since": _PLACED, "causes": [_LANE_OF_INCIDENT, {"what": "carrier", "key": ["POST"]}],
 }  # fmt: skip
+_CONNECTOR: Json = {
+    "name": "woocommerce", "title": "WooCommerce", "description": "", "status": "beta", "vendor_api": "wc/v3",
+    "is_own": False, "capabilities": ["listings.pull", "orders.pull", "stock.pull", "stock.push"],
+    "settings": {
+        "type": "object",
+        "properties": {
+            "url": {
+                "type": "string", "format": "uri", "maxLength": 2000, "description": "of the shop",
+                "examples": ["https://shop.example"],
+            },
+        },
+        "required": ["url"],
+        "additionalProperties": False,
+    },
+    "credentials": {
+        "type": "object",
+        "properties": {
+            "consumer_key": {
+                "type": "string", "format": "password", "writeOnly": True, "maxLength": 20000,
+                "description": "of a REST API key with read and write access",
+            },
+        },
+        "required": ["consumer_key"],
+        "additionalProperties": False,
+    },
+    "error": None,
+}  # fmt: skip
+
 ANSWERS: dict[str, object] = {
     "StoryOut": {"story": None},
     "StoryWish": {"speed": 300.0, "chapter": None},
@@ -756,6 +784,31 @@ ANSWERS: dict[str, object] = {
     "MessageList": _page(_MESSAGE), "MessageOut": _MESSAGE | {"status": "due", "attempts": 0, "error": None},
     "ChannelOrderList": _page(_CHANNEL_ORDER), "NoticeList": _page(_NOTICE), "ReportList": _page(_ORDERS_REPORT),
     "RulingList": _page(_RULING), "RetryOrder": {"external_id": "gid://shopify/Order/1001"},
+    "ConnectorOut": _CONNECTOR,
+    "ConnectorList": {"data": [_CONNECTOR]},
+    "ChannelTriedOut": {
+        "channel": "shop",
+        "connector": "woocommerce",
+        "verdict": "failed",
+        "took_ms": 412.7,
+        "checks": [
+            {
+                "capability": "listings.pull", "verdict": "works", "reason": None, "remedy": None, "status": 200,
+                "said": "", "took_ms": 208.3, "read": 100, "rejected": 0,
+            },
+            {
+                "capability": "orders.pull", "verdict": "failed", "reason": "no_permission",
+                "remedy": "It knows the key and does not let it do this: give the key this permission there.",
+                "status": 403, "said": "Sorry, you cannot list resources.", "took_ms": 204.1, "read": None,
+                "rejected": None,
+            },
+            {
+                "capability": "stock.push", "verdict": "untried", "reason": "writes",
+                "remedy": "It writes, so it is not tried: the first write will tell.", "status": None, "said": "",
+                "took_ms": None, "read": None, "rejected": None,
+            },
+        ],
+    },
     "AskedOut": {"channel": "shop", "status": "asked"},
     "AuditLog": _page(_AUDITED),
     "Availability": _AVAILABILITY,

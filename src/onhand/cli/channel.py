@@ -38,8 +38,8 @@ def connectors(
     """List the kinds of channels that can be talked to, and what each can do."""
     from rich.table import Table
 
-    from onhand.cli.examined import own_folder, status_of
-    from onhand.connectors import Declared, Unusable, find, names
+    from onhand.cli.examined import own_folder
+    from onhand.connectors import Unusable, described, find, names
 
     folder = own_folder() if folder is None else folder
     table = Table(box=None, pad_edge=False)
@@ -51,14 +51,8 @@ def connectors(
         except Unusable:
             table.add_row(name, "unusable", "", f"see: onhand channel lint {folder / name}", str(folder / name))
             continue
-        connector = found.connector
-        table.add_row(
-            name,
-            status_of(connector),
-            connector.document.vendor_api if isinstance(connector, Declared) else "",
-            ", ".join(sorted(connector.capabilities)),
-            found.place,
-        )
+        told = described(found.connector)
+        table.add_row(name, told.status, told.vendor_api, ", ".join(told.capabilities), found.place)
     out.print(table)
 
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from onhand.connectors import FILE, Connector, Declared, Unusable, built_in, find, read_folder
+from onhand.connectors import FILE, Connector, Unusable, built_in, find, read_folder, status_of
 from onhand.flows.accounts import FOLDER
 from onhand.settings import Settings
 
@@ -71,11 +71,3 @@ def _of_python(place: str) -> Examined:
 
 def _of(connector: Connector, folder: Path) -> Examined:
     return Examined(connector=connector, folder=folder, status=status_of(connector))
-
-
-def status_of(connector: Connector) -> str:
-    """alpha, beta or stable; a program says it itself, or has it from its document."""
-    said = getattr(connector, "status", None)
-    if said is None and isinstance(connector, Declared):
-        said = connector.document.status
-    return str(said or "alpha")

@@ -7,6 +7,7 @@ _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put
 
 from onhand.connectors._sdk.contracts import Uncheckable, against_contract
 from onhand.connectors._sdk.declared import Declared
+from onhand.connectors._sdk.describing import Described, described, status_of
 from onhand.connectors._sdk.filled_in import completed, credential_problems, setting_problems
 from onhand.connectors._sdk.interface import (
     Confirming,
@@ -48,6 +49,7 @@ __all__ = [
     "ConnectorIn",
     "Counter",
     "Declared",
+    "Described",
     "Linted",
     "MemoryLimiter",
     "MemoryNotes",
@@ -67,6 +69,7 @@ __all__ = [
     "built_in",
     "completed",
     "credential_problems",
+    "described",
     "find",
     "for_channel",
     "lint",
@@ -76,4 +79,5 @@ __all__ = [
     "read_text",
     "schema",
     "setting_problems",
+    "status_of",
 ]

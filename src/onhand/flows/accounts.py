@@ -77,9 +77,14 @@ class Connectors:
         draft.unlink()
         return path.read_text("ascii").strip()
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the operator's own connectors lie, if anywhere."""
+        return None if self._home is None else self._home / FOLDER
+
     def find(self, name: str, settings: Mapping[str, Any]) -> Connector:
         """The connector of a channel with these settings. Raises Unusable, LookupError."""
-        return for_channel(name, settings, folder=None if self._home is None else self._home / FOLDER)
+        return for_channel(name, settings, folder=self.folder)
 
     def checked(self, channel: ChannelIn, sealed: str | None) -> tuple[dict[str, Any], str | None]:
         """Settings (with defaults) and sealed credentials of a channel that a document describes. Raises InvalidInput.

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import httpx2
 
@@ -30,14 +30,20 @@ _ADDRESSES_TRIED_MAX = 3
 _NAMES_KEPT_MAX = 64
 
 
+Cause = Literal["address", "private", "time", "key", "connection"]
+
+
 class NotReachable(Exception):
     """The request did not get an answer; the text says why and holds nothing of what the other side said.
 
     was_sent  it may have had its effect all the same
+    cause     address: there is no such host; private: it may not be called; time: it took too long; key: who
+              we are was not believed; connection: anything else
     """
 
-    def __init__(self, why: str, *, was_sent: bool = False) -> None:
+    def __init__(self, why: str, *, was_sent: bool = False, cause: Cause = "connection") -> None:
         self.was_sent = was_sent
+        self.cause: Cause = cause
         super().__init__(why)
 
 
@@ -81,7 +87,7 @@ class Guard:
             found = await asyncio.get_running_loop().run_in_executor(None, ask)
         except (OSError, UnicodeError):
             # A failure to resolve is a refusal, never a way around the check.
-            raise NotReachable("the host name cannot be resolved") from None
+            raise NotReachable("the host name cannot be resolved", cause="address") from None
         return self.checked([str(entry[4][0]) for entry in found])
 
     def resolve_now(self, target: WebAddress) -> list[IPAddress]:
@@ -89,16 +95,16 @@ class Guard:
         try:
             found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise NotReachable("the host name cannot be resolved") from None
+            raise NotReachable("the host name cannot be resolved", cause="address") from None
         return self.checked([str(entry[4][0]) for entry in found])
 
     def checked(self, texts: list[str]) -> list[IPAddress]:
         """The addresses, if every one of them may be called: one private address spoils the name."""
         addresses = list(dict.fromkeys(ipaddress.ip_address(text) for text in texts))
         if not addresses:
-            raise NotReachable("the host name has no address")
+            raise NotReachable("the host name has no address", cause="address")
         if not self.allow_private and not all(map(is_public, addresses)):
-            raise NotReachable("the address is not a public one")
+            raise NotReachable("the address is not a public one", cause="private")
         return addresses
 
 
@@ -178,10 +184,10 @@ class Caller:
                 async with self._line(target) as client:
                     return await self._send(client, request, target, addresses, reading, under_way)
         except ValueError as error:
-            raise NotReachable(str(error)) from None
+            raise NotReachable(str(error), cause="address") from None
         except TimeoutError:
             why = f"no answer within {request.timeout_s:g} s"
-            raise NotReachable(why, was_sent=under_way.was_sent) from None
+            raise NotReachable(why, was_sent=under_way.was_sent, cause="time") from None
         except httpx2.HTTPError as error:
             raise NotReachable(_reason(error), was_sent=under_way.was_sent) from None
 

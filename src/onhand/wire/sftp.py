@@ -14,7 +14,7 @@ import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_REGULAR
 
 from onhand.base.addresses import WebAddress
-from onhand.wire.caller import Guard, NotReachable
+from onhand.wire.caller import Cause, Guard, NotReachable
 from onhand.wire.folder import CHUNK_BYTES, Entry, FileThere, NoSuchFile, beside_name, parts
 
 T = TypeVar("T")
@@ -50,13 +50,13 @@ async def connected(
                 **_signing_in(credentials),
             )
     except (OSError, TimeoutError, asyncssh.Error) as error:
-        raise NotReachable(_reason(error)) from None
+        raise NotReachable(_reason(error), cause=_cause(error)) from None
     async with connection:
         try:
             async with asyncio.timeout(timeout_s):
                 client = await connection.start_sftp_client()
         except (OSError, TimeoutError, asyncssh.Error) as error:
-            raise NotReachable(_reason(error)) from None
+            raise NotReachable(_reason(error), cause=_cause(error)) from None
         yield SftpFolder(client, _base(unquote(url.path)), timeout_s)
 
 
@@ -103,7 +103,7 @@ class SftpFolder:
         except asyncssh.SFTPNoSuchFile:
             raise NoSuchFile("there is no such file") from None
         except (OSError, TimeoutError, asyncssh.Error) as error:
-            raise NotReachable(_reason(error), was_sent=was_sent) from None
+            raise NotReachable(_reason(error), was_sent=was_sent, cause=_cause(error)) from None
 
     async def entries(self, path: str) -> list[Entry]:
         """Files by name."""
@@ -176,6 +176,12 @@ def _is_plain(name: str) -> bool:
         return parts(name) == [name]
     except ValueError:
         return False
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, asyncssh.PermissionDenied):
+        return "key"
+    return "time" if isinstance(error, TimeoutError) else "connection"
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 /** One channel: how far behind it is and why, what is hidden from it, what differs there, what waits for a person. */
 
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useState } from "react";
 import { Link } from "../../app/router";
@@ -42,7 +42,12 @@ function Page({ health }: { health: Health }) {
             <Badge tone={toneOf(health.status)}>{word("channel", health.status)}</Badge>
           </span>
         }
-        beside={<Reconcile code={health.channel} isSpoken={health.status !== "calls_us"} />}
+        beside={
+          <>
+            <Link className="button" to={`/channels/${encodeURIComponent(health.channel)}/settings`}>{text("connecting.settings")}</Link>
+            <Reconcile code={health.channel} isSpoken={health.status !== "calls_us"} />
+          </>
+        }
       />
       {health.why !== null && <p className={health.status === "failing" || health.status === "silent" ? "bad" : "soft"}>{health.why}</p>}
       <div className="stats">
@@ -217,34 +222,37 @@ function Drift({ health }: { health: Health }) {
   );
 }
 
-function DeadLetters({ code }: { code: string }) {
+interface Waiting {
+  key: string | number;
+  head: ReactNode;
+  why: string | null;
+}
+
+interface WaitingProps<Row, Key> {
+  kind: "dead_letters" | "order_troubles";
+  query: UseQueryResult<{ data: Row[] }>;
+  show: (row: Row) => Waiting & { key: Key };
+  retry: (key: Key) => Promise<string>;
+}
+
+/** What waits for a person, each to be tried again. */
+function WaitingPanel<Row, Key extends string | number>({ kind, query, show, retry }: WaitingProps<Row, Key>) {
   const text = useText();
-  const format = useFormat();
-  const messages = useQuery(channelMessages(code, "parked"));
-  const action = useAction({
-    call: (message_id: number) =>
-      answerOf(api.POST("/v1/channels/{code}/messages/{message_id}/retry", { params: { path: { code, message_id } } })),
-    done: (message) => text("channels.was_retried", { topic: message.topic }),
-    changes: [["channels"]],
-  });
+  const action = useAction({ call: retry, done: (topic) => text("channels.was_retried", { topic }), changes: [["channels"]] });
   return (
-    <Panel title={text("channels.dead_letters")} note={text("channels.dead_letters_note")}>
+    <Panel title={text(`channels.${kind}`)} note={text(`channels.${kind}_note`)}>
       {action.isError && <Failure error={action.error} />}
-      <Loaded
-        query={messages}
-        isEmpty={(data) => data.data.length === 0}
-        empty={<Empty icon="check" title={text("channels.no_dead_letters")} />}
-      >
+      <Loaded query={query} isEmpty={(data) => data.data.length === 0} empty={<Empty icon="check" title={text(`channels.no_${kind}`)} />}>
         {(data) => (
           <ul className="list">
-            {data.data.map((message) => (
-              <li key={message.message_id} className="row apart">
+            {data.data.map(show).map(({ key, head, why }) => (
+              <li key={key} className="row apart">
                 <span>
-                  <b>{message.topic}</b> <span className="small soft">{format.ago(message.received_at)}</span>
+                  {head}
                   <br />
-                  <span className="small soft breaks">{message.error}</span>
+                  <span className="small soft breaks">{why}</span>
                 </span>
-                <button type="button" className="button" disabled={action.isPending} onClick={() => action.mutate(message.message_id)}>
+                <button type="button" className="button" disabled={action.isPending} onClick={() => action.mutate(key)}>
                   {text("action.retry")}
                 </button>
               </li>
@@ -256,43 +264,50 @@ function DeadLetters({ code }: { code: string }) {
   );
 }
 
-function OrderTroubles({ code }: { code: string }) {
-  const text = useText();
-  const word = useWord();
-  const orders = useQuery(channelOrders(code));
-  const action = useAction({
-    call: (external_id: string) =>
-      answerOf(api.POST("/v1/channels/{code}/orders/retry", { params: { path: { code } }, body: { external_id } })),
-    done: (row) => text("channels.was_retried", { topic: row.external_id }),
-    changes: [["channels"]],
-  });
+function DeadLetters({ code }: { code: string }) {
+  const format = useFormat();
+  const query = useQuery(channelMessages(code, "parked"));
   return (
-    <Panel title={text("channels.order_troubles")} note={text("channels.order_troubles_note")}>
-      {action.isError && <Failure error={action.error} />}
-      <Loaded
-        query={orders}
-        isEmpty={(data) => data.data.length === 0}
-        empty={<Empty icon="check" title={text("channels.no_order_troubles")} />}
-      >
-        {(data) => (
-          <ul className="list">
-            {data.data.map((order) => (
-              <li key={order.external_id} className="row apart">
-                <span>
-                  {order.order_id === null ? <b>{order.external_id}</b> : <Link to={`/orders/${order.order_id}`}>{order.external_id}</Link>}{" "}
-                  <Badge tone="warn">{word("channel_order", order.status)}</Badge>
-                  <br />
-                  <span className="small soft breaks">{order.problem}</span>
-                </span>
-                <button type="button" className="button" disabled={action.isPending} onClick={() => action.mutate(order.external_id)}>
-                  {text("action.retry")}
-                </button>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Loaded>
-    </Panel>
+    <WaitingPanel
+      kind="dead_letters"
+      query={query}
+      show={(message: Schema["MessageOut"]) => ({
+        key: message.message_id,
+        head: (
+          <>
+            <b>{message.topic}</b> <span className="small soft">{format.ago(message.received_at)}</span>
+          </>
+        ),
+        why: message.error,
+      })}
+      retry={async (message_id) =>
+        (await answerOf(api.POST("/v1/channels/{code}/messages/{message_id}/retry", { params: { path: { code, message_id } } }))).topic
+      }
+    />
+  );
+}
+
+function OrderTroubles({ code }: { code: string }) {
+  const word = useWord();
+  const query = useQuery(channelOrders(code));
+  return (
+    <WaitingPanel
+      kind="order_troubles"
+      query={query}
+      show={(order: Schema["ChannelOrderOut"]) => ({
+        key: order.external_id,
+        head: (
+          <>
+            {order.order_id === null ? <b>{order.external_id}</b> : <Link to={`/orders/${order.order_id}`}>{order.external_id}</Link>}{" "}
+            <Badge tone="warn">{word("channel_order", order.status)}</Badge>
+          </>
+        ),
+        why: order.problem,
+      })}
+      retry={async (external_id) =>
+        (await answerOf(api.POST("/v1/channels/{code}/orders/retry", { params: { path: { code } }, body: { external_id } }))).external_id
+      }
+    />
   );
 }
 

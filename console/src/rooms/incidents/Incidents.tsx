@@ -5,8 +5,9 @@ import { useLive } from "../../api/live";
 import { useIncidents, type IncidentFilter } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
-import { Badge, Head, Panel, Select } from "../../ui/parts";
-import { Empty, Failure, Skeleton } from "../../ui/states";
+import { PagedPanel } from "../../ui/paged";
+import { Badge, Head, Select } from "../../ui/parts";
+import { Empty } from "../../ui/states";
 import { toneOf } from "../../ui/words";
 import { Tabs } from "./Tabs";
 
@@ -30,7 +31,6 @@ export default function Incidents() {
   ) as IncidentFilter;
   const set = (name: string) => (value: string) => navigate(withParameters(address, { [name]: value }));
   const incidents = useIncidents(filter);
-  const rows = incidents.data?.pages.flatMap((page) => page.data);
   const isFiltered = filter.kind != null || filter.about != null || filter.status != null;
 
   return (
@@ -57,60 +57,45 @@ export default function Incidents() {
           </button>
         )}
       </div>
-      <Panel title={text("incidents.by_risk")} note={text("incidents.note")}>
-        {incidents.isError && <Failure error={incidents.error} onRetry={() => void incidents.refetch()} />}
-        {rows === undefined && !incidents.isError && <Skeleton lines={8} />}
-        {rows?.length === 0 && (
+      <PagedPanel
+        query={incidents}
+        title={text("incidents.by_risk")}
+        note={text("incidents.note")}
+        empty={
           <Empty icon="calm" title={text(isFiltered ? "incidents.none_found" : "incidents.none")}>
             {text("incidents.none_hint")}
           </Empty>
+        }
+        columns={[
+          [text("incidents.incident")],
+          [text("incidents.cause")],
+          [text("incidents.status")],
+          [text("incidents.findings"), "end"],
+          [text("incidents.confidence"), "end"],
+          [text("incidents.opened")],
+          [text("incidents.at_risk"), "end"],
+        ]}
+      >
+        {(incident) => (
+          <tr key={incident.incident_id} className="goes">
+            <th scope="row">
+              <Link className="leads" to={`/incidents/${incident.incident_id}`}>
+                {word("incident", incident.kind)}
+              </Link>
+            </th>
+            <td className="soft breaks wide">
+              {word("what", incident.cause.what)} {incident.cause.key.join(" · ")}
+            </td>
+            <td>
+              <Badge tone={toneOf(incident.status)}>{word("incident_status", incident.status)}</Badge>
+            </td>
+            <td className="end not-on-phone">{format.number(incident.findings)}</td>
+            <td className="end not-on-phone">{format.percent(incident.confidence)}</td>
+            <td className="soft nowrap not-on-phone">{format.ago(incident.opened_at)}</td>
+            <td className="end strong">{format.money(incident.risk_minor, incident.currency)}</td>
+          </tr>
         )}
-        {rows !== undefined && rows.length > 0 && (
-          <div className="table-wrap">
-            <table className="table cards-on-phone">
-              <thead>
-                <tr>
-                  <th scope="col">{text("incidents.incident")}</th>
-                  <th scope="col">{text("incidents.cause")}</th>
-                  <th scope="col">{text("incidents.status")}</th>
-                  <th scope="col" className="end">{text("incidents.findings")}</th>
-                  <th scope="col" className="end">{text("incidents.confidence")}</th>
-                  <th scope="col">{text("incidents.opened")}</th>
-                  <th scope="col" className="end">{text("incidents.at_risk")}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {rows.map((incident) => (
-                  <tr key={incident.incident_id} className="goes">
-                    <th scope="row">
-                      <Link className="leads" to={`/incidents/${incident.incident_id}`}>
-                        {word("incident", incident.kind)}
-                      </Link>
-                    </th>
-                    <td className="soft breaks wide">
-                      {word("what", incident.cause.what)} {incident.cause.key.join(" · ")}
-                    </td>
-                    <td>
-                      <Badge tone={toneOf(incident.status)}>{word("incident_status", incident.status)}</Badge>
-                    </td>
-                    <td className="end not-on-phone">{format.number(incident.findings)}</td>
-                    <td className="end not-on-phone">{format.percent(incident.confidence)}</td>
-                    <td className="soft nowrap not-on-phone">{format.ago(incident.opened_at)}</td>
-                    <td className="end strong">{format.money(incident.risk_minor, incident.currency)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
-        {incidents.hasNextPage && (
-          <p className="note">
-            <button type="button" className="button" disabled={incidents.isFetchingNextPage} onClick={() => void incidents.fetchNextPage()}>
-              {text(incidents.isFetchingNextPage ? "action.busy" : "action.more")}
-            </button>
-          </p>
-        )}
-      </Panel>
+      </PagedPanel>
     </>
   );
 }

@@ -7,8 +7,9 @@ import { useLive } from "../../api/live";
 import { channels, nodes, QUEUES, useOrders, type OrderFilter } from "../../api/queries";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
-import { Badge, Head, Panel, Select } from "../../ui/parts";
-import { Empty, Failure, Skeleton } from "../../ui/states";
+import { PagedPanel, rowsOf } from "../../ui/paged";
+import { Badge, Head, Select } from "../../ui/parts";
+import { Empty } from "../../ui/states";
 import { toneOf } from "../../ui/words";
 import { Due } from "./Due";
 
@@ -104,68 +105,50 @@ function List({ filter, isFiltered }: { filter: OrderFilter; isFiltered: boolean
   const word = useWord();
   const format = useFormat();
   const orders = useOrders(filter);
-  const rows = orders.data?.pages.flatMap((page) => page.data);
+  const rows = rowsOf(orders);
   // Whoever has gone far back reads: pages that move under the eye would be no help.
   useLive((orders.data?.pages.length ?? 0) > PAGES_LIVE ? NONE : WATCHED, KEYS);
   return (
-    <Panel
+    <PagedPanel
+      query={orders}
       title={text("orders.newest")}
       beside={rows !== undefined && <span className="small soft">{text("orders.shown", { count: rows.length })}</span>}
-    >
-      {orders.isError && <Failure error={orders.error} onRetry={() => void orders.refetch()} />}
-      {rows === undefined && !orders.isError && <Skeleton lines={10} />}
-      {rows?.length === 0 && (
+      empty={
         <Empty icon={isFiltered ? "search" : "orders"} title={text(isFiltered ? "orders.none_found" : "orders.none")}>
           {text(isFiltered ? "orders.none_found_hint" : "orders.none_hint")}
         </Empty>
+      }
+      columns={[
+        [text("orders.order")],
+        [text("orders.status")],
+        [text("orders.queue")],
+        [text("orders.channel")],
+        [text("orders.placed")],
+        [text("orders.promise")],
+        [text("orders.units"), "end"],
+        [text("orders.total"), "end"],
+      ]}
+    >
+      {(order) => (
+        <tr key={order.order_id} className="goes">
+          <th scope="row">
+            <Link className="leads breaks" to={`/orders/${order.order_id}`}>
+              {order.external_id}
+            </Link>
+          </th>
+          <td className="end-on-phone">
+            <Badge tone={toneOf(order.status)}>{word("order_status", order.status)}</Badge>
+          </td>
+          <td className="soft not-on-phone">{order.queue === null ? "" : word("queue", order.queue)}</td>
+          <td className="soft">{order.channel}</td>
+          <td className="soft nowrap" title={format.moment(order.placed_at)}>
+            {format.ago(order.created_at)}
+          </td>
+          <td className="not-on-phone">{order.promise !== null && <Due at={order.promise.deliver_by} isOver={["delivered", "cancelled"].includes(order.status)} />}</td>
+          <td className="end not-on-phone">{format.number(order.units)}</td>
+          <td className="end">{format.money(order.total_minor, order.currency)}</td>
+        </tr>
       )}
-      {rows !== undefined && rows.length > 0 && (
-        <div className="table-wrap">
-          <table className="table cards-on-phone">
-            <thead>
-              <tr>
-                <th scope="col">{text("orders.order")}</th>
-                <th scope="col">{text("orders.status")}</th>
-                <th scope="col">{text("orders.queue")}</th>
-                <th scope="col">{text("orders.channel")}</th>
-                <th scope="col">{text("orders.placed")}</th>
-                <th scope="col">{text("orders.promise")}</th>
-                <th scope="col" className="end">{text("orders.units")}</th>
-                <th scope="col" className="end">{text("orders.total")}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((order) => (
-                <tr key={order.order_id} className="goes">
-                  <th scope="row">
-                    <Link className="leads breaks" to={`/orders/${order.order_id}`}>
-                      {order.external_id}
-                    </Link>
-                  </th>
-                  <td className="end-on-phone">
-                    <Badge tone={toneOf(order.status)}>{word("order_status", order.status)}</Badge>
-                  </td>
-                  <td className="soft not-on-phone">{order.queue === null ? "" : word("queue", order.queue)}</td>
-                  <td className="soft">{order.channel}</td>
-                  <td className="soft nowrap" title={format.moment(order.placed_at)}>
-                    {format.ago(order.created_at)}
-                  </td>
-                  <td className="not-on-phone">{order.promise !== null && <Due at={order.promise.deliver_by} isOver={["delivered", "cancelled"].includes(order.status)} />}</td>
-                  <td className="end not-on-phone">{format.number(order.units)}</td>
-                  <td className="end">{format.money(order.total_minor, order.currency)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      {orders.hasNextPage && (
-        <p className="note">
-          <button type="button" className="button" disabled={orders.isFetchingNextPage} onClick={() => void orders.fetchNextPage()}>
-            {text(orders.isFetchingNextPage ? "action.busy" : "action.more")}
-          </button>
-        </p>
-      )}
-    </Panel>
+    </PagedPanel>
   );
 }

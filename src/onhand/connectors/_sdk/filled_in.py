@@ -7,8 +7,8 @@ from onhand.base.addresses import WebAddress
 from onhand.base.fields import INT4_MAX
 from onhand.connectors._sdk.vocabulary import CredentialIn, SettingIn
 
-_TEXT_MAX: Final = 2_000
-_SECRET_MAX: Final = 20_000  # a private key
+TEXT_MAX: Final = 2_000
+SECRET_MAX: Final = 20_000  # a private key
 _PAIRS_MAX: Final = 1_000
 # A secret that is being exchanged: messages signed by the one before are still taken.
 BEFORE: Final = "_before"
@@ -44,9 +44,9 @@ def credential_problems(
         if credential.required and not known.get(name):
             problems.append((f"credentials.{name}", f"required: {credential.description}"))
     problems += [
-        (f"credentials.{name}", f"expected a text of at most {_SECRET_MAX:,} characters")
+        (f"credentials.{name}", f"expected a text of at most {SECRET_MAX:,} characters")
         for name, secret in known.items()
-        if len(secret) > _SECRET_MAX
+        if len(secret) > SECRET_MAX
     ]
     names = {*asked, *(f"{name}{BEFORE}" for name in asked)}
     return problems + _unknown("credentials", connector, known, names)
@@ -67,8 +67,8 @@ def _wrong(setting: SettingIn, value: Any) -> str | None:
         return None if isinstance(value, dict) else "expected an object"
     if setting.type == "map":
         return None if _is_map(value) else f"expected an object of texts, at most {_PAIRS_MAX:,} of them"
-    if not isinstance(value, str) or not 1 <= len(value) <= _TEXT_MAX:
-        return f"expected a text of 1 to {_TEXT_MAX:,} characters"
+    if not isinstance(value, str) or not 1 <= len(value) <= TEXT_MAX:
+        return f"expected a text of 1 to {TEXT_MAX:,} characters"
     if setting.type == "choice":
         return None if value in setting.choices else f"expected one of {', '.join(setting.choices)}"
     return _wrong_url(value) if setting.type == "url" else None

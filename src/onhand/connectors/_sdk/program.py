@@ -24,10 +24,12 @@ NO_WAY: Final = Outcome(fate=Fate.REFUSED, code="no_way", message="this cannot b
 
 
 class Program:
-    """See `interface.Connector`, `Shipper`, `Counter`, `Pricing`. A subclass says its name, what it can do, what
-    it asks for."""
+    """See `interface.Connector`, `Shipper`, `Counter`, `Pricing`. A subclass says its name and title, what it can
+    do, what it asks for."""
 
     name: str = ""
+    title: str = ""
+    status: str = "alpha"
     capabilities: frozenset[str] = frozenset()
     is_compared = False
     at_once = 1

@@ -61,6 +61,7 @@ class SettingIn(Strict):
     description  asks for it, in a form
     default      if it is left out
     choices      of the type `choice`
+    example      what somebody might write
     """
 
     type: Literal["text", "url", "integer", "boolean", "choice", "map", "document"] = "text"
@@ -68,6 +69,7 @@ class SettingIn(Strict):
     required: bool = True
     default: str | int | bool | None = None
     choices: Annotated[list[Text], Field(max_length=50)] = []
+    example: Text | None = None
 
 
 class CredentialIn(Strict):

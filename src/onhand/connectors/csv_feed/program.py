@@ -42,6 +42,7 @@ class CsvFeed(Program):
     """See `interface.Connector`."""
 
     name = NAME
+    title = "Files of rows in folders"
     capabilities = frozenset(
         {
             "orders.pull", "orders.once", "sales.pull", "counts.pull", "stock.push", "prices.push", "shipping.push",

@@ -35,7 +35,10 @@ def _map(description: str) -> SettingIn:
 
 
 REACHED: Final[Mapping[str, SettingIn]] = {
-    "url": _text("sftp://user@host/folder, or file:///folder below ONHAND_FILES_ROOT", required=True),
+    "url": SettingIn(
+        description="sftp://user@host/folder, or file:///folder below ONHAND_FILES_ROOT",
+        example="sftp://shop@files.example/out",
+    ),
     "host_key": _text("of the SFTP server, as ssh-keyscan prints it; checked with whoever runs it"),
     "node": _text("code of our node that they run: what they count is of it, what is sourced there they are asked for"),
     "done_folder": _text("where files go that were taken", "done"),

@@ -146,6 +146,7 @@ class EdiX12(Program):
     """See `interface.Shipper`."""
 
     name = NAME
+    title = "EDI X12: who keeps or ships goods for us"
     capabilities = frozenset({"shipping.push", "shipping.pull", "counts.pull"})
     passes_files = True
     status = "beta"

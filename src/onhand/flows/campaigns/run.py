@@ -211,6 +211,7 @@ def _document(
                 zip(*map(values_of, (plan.fill, plan.fill_low, plan.fill_all, without.fill, plan.late)), strict=True)
             )
         ],
+        "nodes": _nodes(found.at_nodes, network),
         "cost_to_serve_minor": {"with": plan.cost_minor, "without": without.cost_minor},
         "days_to_deliver": {"with": plan.days_mean, "without": without.days_mean},
         "orders": {"with": plan.orders, "without": without.orders},
@@ -274,6 +275,18 @@ def _remedies(remedies: Cure, day: Callable[[int], str], skus: Any, network: Net
         "late_share": remedies.late_share,
         "late_risk": remedies.risk,
     }
+
+
+def _nodes(at_nodes: npt.NDArray[np.float64], network: Network) -> list[dict[str, Any]]:
+    """Fill rate and units of each node by day, in the order of `days`; null on days on which nobody asks there."""
+    asked, found = at_nodes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = np.where(asked > 0, found / asked, np.nan).round(4)
+    return [
+        {"node": network.node_codes[k], "fill_rate": values_of(rate[k]), "units": asked[k].round(2).tolist()}
+        for k in np.flatnonzero(asked.any(axis=1)).tolist()
+        if k
+    ]
 
 
 def _holds(load: npt.NDArray[np.float64], network: Network, today: date) -> list[dict[str, Any]]:

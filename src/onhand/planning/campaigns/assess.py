@@ -68,6 +68,7 @@ class Assessor:
         self.late_with: list[float] = []
         # Sums over the paths: what nodes do on each day is too much to keep of every path.
         self.load: Float64 = np.zeros_like(self.server.used)
+        self.at_nodes: Float64 = np.zeros((2, self.server.resources.nodes, days))
 
     def _chosen(self, paths: Paths) -> Paths:
         """Those that are decided: evenly spread over how much they ask for (systematic sampling of a sorted list, which
@@ -121,9 +122,11 @@ class Assessor:
         return found
 
     def counted(self, served: Served, sign: float) -> Served:
-        """The same without its load, which is added to that of all."""
+        """The same without what nodes do in it, which is added to that of all."""
         self.load += sign * served.load
-        return replace(served, load=np.zeros((0, 0, 0)))
+        if sign > 0:
+            self.at_nodes += served.at_nodes
+        return replace(served, load=np.zeros((0, 0, 0)), at_nodes=np.zeros((0, 0, 0)))
 
     def served(
         self,
@@ -169,6 +172,7 @@ def assess(
             is_most=is_most,
             evaluations=evaluations,
             load=assessor.load / assessor.count,
+            at_nodes=assessor.at_nodes / assessor.count,
             shifted=_other_dates(assessor),
         ),
         assessor,

@@ -228,6 +228,8 @@ class Assessment:
     is_most     whether a larger one was not looked for (`uplift_max`)
     evaluations of uplifts, to find that
     load        float64[N, H + 14, 3]: orders, lines and units that it adds, by node and ship day; the mean
+    at_nodes    float64[2, N, H]: promoted units asked, and found on a shelf that day, with the campaign; by the node
+                that would send them if it had everything (0: none would); the mean
     shifted     other dates, best first
     """
 
@@ -241,4 +243,5 @@ class Assessment:
     is_most: bool
     evaluations: int
     load: Float64
+    at_nodes: Float64
     shifted: tuple[Shifted, ...]

@@ -81,6 +81,8 @@ class Served:
     broken         int64[b], int64[b], float64[b]: resources that break, the day, how many orders are late because of it
     load           float64[N, H + 14, 3]: orders, lines, units by ship day
     short          int64[s], float64[s]: what was in the way of orders that are late, and the units of these
+    at_nodes       float64[2, N, H]: promoted units asked, and served on that day, by the node that would have sent them
+                   if it had everything; node 0: none would
     """
 
     asked: Float64
@@ -93,6 +95,7 @@ class Served:
     broken: tuple[Int64, Int64, Float64]
     load: Float64
     short: tuple[Int64, Float64]
+    at_nodes: Float64
 
     def late_share(self, first: int, last: int) -> float:
         """Of the orders of these days."""
@@ -163,6 +166,11 @@ class Server:
         found_on = (outcome.picks.at // DAY).astype(np.int64) - self.world.today
         at_once = (found_on <= made.day[outcome.picks.order]) & ~outcome.picks.is_supply
         filled = np.bincount(outcome.picks.demand[at_once], outcome.picks.units[at_once], demand)
+        near = self.usual.node[made.template, made.day][made.owner][flags]
+        shape = self.resources.nodes, size
+        at_nodes = np.array(
+            [_table(near, on[flags], units[flags].astype(np.float64), shape) for units in (asked.units, filled)]
+        )
         cost = float(outcome.fulfilments.terms.sum()) / max(int(served.sum()), 1)
         return Served(
             asked=np.array(
@@ -177,6 +185,7 @@ class Server:
             broken=self._broken(made, counted, reason),
             load=self._loads(outcome, asked)[0] - self.used,
             short=_sums(reason, late_units[counted]),
+            at_nodes=at_nodes,
         )
 
     def late_baskets(self, made: Made, served: Served, baskets: int) -> Bool:
@@ -465,7 +474,7 @@ def _sums(rows: Int64, values: Float64) -> tuple[Int64, Float64]:
     return once, np.bincount(place, values, len(once)).astype(np.float64)
 
 
-def _table(rows: Int64, days: Int32, values: Float64, shape: tuple[int, int]) -> Float64:
+def _table(rows: Int64 | Int32, days: Int32, values: Float64, shape: tuple[int, int]) -> Float64:
     cell = rows.astype(np.int64) * shape[1] + days
     return np.bincount(cell, values, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
