@@ -26,6 +26,8 @@ const ROUTES: readonly (readonly [string, ComponentType<{ parameters: Parameters
   ["/stock/:sku", lazy(() => import("../rooms/stock/Item"))],
   ["/channels", lazy(() => import("../rooms/channels/Channels"))],
   ["/channels/:channel", lazy(() => import("../rooms/channels/Channel"))],
+  ["/policies", lazy(() => import("../rooms/policies/Policies"))],
+  ["/policies/:policy", lazy(() => import("../rooms/policies/Policy"))],
 ];
 
 const client = new QueryClient({

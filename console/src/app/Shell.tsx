@@ -23,6 +23,7 @@ const ROOMS: readonly Room[] = [
   { to: "/incidents", under: ["/incidents", "/autopilot"], icon: "incidents", name: "room.incidents" },
   { to: "/stock", under: ["/stock"], icon: "stock", name: "room.stock" },
   { to: "/channels", under: ["/channels"], icon: "channels", name: "room.channels" },
+  { to: "/policies", under: ["/policies"], icon: "policies", name: "room.policies" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>

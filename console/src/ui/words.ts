@@ -11,6 +11,8 @@ const TONES: Record<string, Tone> = {
   // incidents and runs
   open: "bad", dismissed: "quiet", closed: "good", ready: "accent", standing: "good", needs_approval: "warn", done: "good",
   undone: "quiet", undoing: "accent", failed: "bad", refused: "warn", skipped: "quiet", told: "quiet",
+  // policies and jobs
+  active: "good", canary: "accent", shadow: "accent", draft: "quiet", retired: "quiet", running: "accent", queued: "quiet",
   // autopilot
   auto: "accent", recommend: "quiet", off: "quiet",
 };
