@@ -20,7 +20,7 @@ COURIER = {
     "code": "express",
     "rate_table": {"by": "distance_km", "distance_km": [None], "weights_g": [30000], "prices_minor": [[650]]},
     "currency": "EUR",
-    "transit_days": {"p50": 0, "p95": 1},
+    "transit_days": {"p50": 1, "p95": 1},
     "co2_g_per_tonne_km": 300,
 }
 YAML = {"Content-Type": "application/yaml"}

@@ -28,6 +28,7 @@ const ROUTES: readonly (readonly [string, ComponentType<{ parameters: Parameters
   ["/channels/:channel", lazy(() => import("../rooms/channels/Channel"))],
   ["/policies", lazy(() => import("../rooms/policies/Policies"))],
   ["/policies/:policy", lazy(() => import("../rooms/policies/Policy"))],
+  ["/settings", lazy(() => import("../rooms/settings/Settings"))],
 ];
 
 const client = new QueryClient({

@@ -24,6 +24,7 @@ const ROOMS: readonly Room[] = [
   { to: "/stock", under: ["/stock"], icon: "stock", name: "room.stock" },
   { to: "/channels", under: ["/channels"], icon: "channels", name: "room.channels" },
   { to: "/policies", under: ["/policies"], icon: "policies", name: "room.policies" },
+  { to: "/settings", under: ["/settings"], icon: "settings", name: "room.settings" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>
