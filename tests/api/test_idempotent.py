@@ -122,7 +122,8 @@ def test_a_commit_with_an_unknown_result_is_resolved(db, add, monkeypatch):
 
     monkeypatch.setattr(db, "transact", cut_after)
     answer = once(db).run(add, status=201)
-    assert (answer.status_code, answer.body, replayed(answer)) == (201, b'{"number":1}', True)
+    assert (answer.status_code, answer.body, replayed(answer)) == (201, b'{"number":1}', False)  # by this very attempt
+    assert replayed(once(db).run(add, status=201))
     monkeypatch.setattr(db, "transact", cut_before)
     with pytest.raises(CommitUnknown):
         once(db, key="other").run(add)

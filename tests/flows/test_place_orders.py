@@ -2,13 +2,16 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from tests.db.proxy import Proxy
 from tests.events import settled
 
 from onhand.base.actor import SYSTEM
+from onhand.db import Database
 from onhand.errors import Conflict, IdempotencyKeyReused, InvalidInput
 from onhand.flows.intake import NotKnown, prepare
 from onhand.flows.place_orders import Desk, Placed
@@ -414,6 +417,29 @@ def test_the_last_units_are_sold_once_to_racing_desks(shop):
     sold = [a for a in answers if a["status"] == "sourced"]
     assert len(answers) == 160 and len(sold) == 40
     assert available(shop) == {("A", "berlin"): 0, ("B", "berlin"): 0}
+
+
+@pytest.mark.parametrize("path", ["fast", "exact"])
+def test_an_order_whose_answer_was_cut_off_is_found_and_not_called_a_repeat(shop, dsn, path):
+    """The statement or the COMMIT took effect, the connection broke before that was heard: nobody has sent it twice."""
+    stock(shop, {"A": 5})
+    cut_at = b"cut-off" if path == "fast" else b"COMMIT"
+    with Proxy(dsn, cut_at=cut_at) as proxy, closing(Database.open(proxy.url)) as db:
+        state = State(db, now=lambda: NOW)
+        state.load()
+        with closing(Desk(state)) as desk:
+            (before,) = place(desk, order("before"))
+            if path == "exact":
+                state.snapshot.available[:] = 0
+            intakes = [prepare(state, order("cut-off"), actor=7, key=None, now=NOW)]
+            proxy.armed = True
+            (cut,) = desk.place(intakes)
+            assert proxy.cuts == 1
+            (again,) = desk.place(intakes)
+    assert isinstance(cut, Placed) and isinstance(again, Placed)
+    assert (cut.answer, cut.replayed, again.answer, again.replayed) == (again.answer, False, cut.answer, True)
+    assert json.loads(cut.answer)["order_id"] != before["order_id"]
+    assert sum(available(shop).values()) == 3
 
 
 def test_every_wrong_field_is_named(shop):

@@ -96,7 +96,7 @@ class Once:
 
         Raises whatever the flow raises, and IdempotencyKeyReused, IdempotencyInFlight.
         """
-        bodies: list[tuple[bytes, int]] = []
+        bodies: list[tuple[bytes, int, str]] = []
 
         def code_of(result: object) -> int:
             return status(result) if callable(status) else status
@@ -105,7 +105,7 @@ class Once:
             def keyed(conn: Connection[TupleRow]) -> T:
                 if is_trial:
                     result = work(conn)
-                    bodies[:] = [(to_json(answer(result)), code_of(result))]
+                    bodies[:] = [(to_json(answer(result)), code_of(result), "")]
                     raise _TrialOver
                 if self.key is not None:
                     replay = idempotency.begin(conn, self.actor_key_id, self.route, self.key, self.body_hash)
@@ -114,10 +114,10 @@ class Once:
                 result = work(conn)
                 body = to_json(answer(result))
                 code = code_of(result)
+                kept = (body if stored is None else to_json(stored(result))).decode()
                 if self.key is not None:
-                    kept = body if stored is None else to_json(stored(result))
-                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept.decode())
-                bodies[:] = [(body, code)]  # a retried transaction answers once
+                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept)
+                bodies[:] = [(body, code, kept)]  # a retried transaction answers once
                 return result
 
             assert not bodies, "a flow uses the transactor of its answer once"
@@ -130,11 +130,14 @@ class Once:
         except _TrialOver:
             pass
         except OnhandError as error:
-            if self.key is not None and (replay := self._find_after(error)):
+            replay = None if self.key is None or is_trial else self._find_after(error)
+            if replay is None:
+                raise
+            if not bodies or replay.answer != bodies[0][2]:
                 return _replayed(replay)
-            raise
+            # It is this attempt that was committed; only the word of it was lost.
         assert bodies, "the flow did not use the transactor it was given"
-        body, code = bodies[0]
+        body, code, _ = bodies[0]
         return Response(body, code, media_type="application/json")
 
     def commit(

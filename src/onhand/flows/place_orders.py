@@ -89,6 +89,8 @@ class Desk:
         self._state = state
         self._turns = turns or asyncio.Semaphore()
         self._conn: Connection[TupleRow] | None = None
+        # Answers of what was being written when the connection broke: if they stand there, it was by this attempt.
+        self._own: set[str] = set()
 
     def place(self, intakes: Sequence[Intake]) -> list[Placed | Exception]:
         """Answer every order, in order. Exceptions stand in the place of answers."""
@@ -111,6 +113,7 @@ class Desk:
         def alone(numbers: Iterable[int]) -> dict[int, Intake]:
             return {n: sheet.intake(n) if n < count else intakes[n - count] for n in numbers}
 
+        self._own.clear()
         later = _repeats(sheet, intakes)
         fast = [n for n in range(count) if n not in later]
         simple = [n for n, k in enumerate(intakes, count) if k.is_simple and n not in later]
@@ -167,11 +170,13 @@ class Desk:
         try:
             rows: list[int] = np.flatnonzero(decisions.count).tolist()
             if rows:
+                writing: Writing | None = None
                 try:
                     writing = self._writing(sheet, rows, decisions, network, asking, tried, now)
                     row = yield InTurn(writing.on(conn), self._turns)
                 except Exception as error:
                     if is_lost(error, conn):
+                        self._own.update(() if writing is None else writing.answers)
                         raise
                     # Rivals won, or one of these orders cannot be written: the exact path tells which.
                     return list(numbers), is_lock_timeout(error)
@@ -236,7 +241,7 @@ class Desk:
     def _exactly(self, conn: Connection[TupleRow], batch: Sequence[Intake]) -> list[Placed | Exception]:
         """`place_exactly`; an order that cannot be written fails alone."""
         try:
-            return place_exactly(self._state, conn, batch)
+            return place_exactly(self._state, conn, batch, own=self._own)
         except Exception as error:
             if is_lost(error, conn):
                 raise
@@ -254,7 +259,13 @@ class Desk:
             return
         for n, earlier in zip(missing, seen, strict=True):
             if earlier is not None:
-                answers[n] = earlier
+                answers[n] = self._as_told(earlier)
+
+    def _as_told(self, earlier: Placed | Exception) -> Placed | Exception:
+        """What was found written: no repeat, if this attempt wrote it and only did not hear that it had."""
+        if isinstance(earlier, Placed) and earlier.answer in self._own:
+            return Placed(earlier.answer)
+        return earlier
 
 
 _UNKNOWN = (
@@ -300,8 +311,11 @@ def hot_settings(conn: Connection[TupleRow]) -> None:
     conn.execute(b"SET plan_cache_mode = force_generic_plan")
 
 
-def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[Intake]) -> list[Placed | Exception]:
-    """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation).
+def place_exactly(
+    state: State, conn: Connection[TupleRow], intakes: Sequence[Intake], *, own: set[str]
+) -> list[Placed | Exception]:
+    """Lock, decide, write; in one transaction for all of `intakes` (at most one with a reservation). `own` takes up the
+    answers of what is about to be committed.
 
     Those that another transaction is placing at this moment are IdempotencyInFlight, and the others are placed without
     them; Overloaded when rivals keep winning. Raises what the database says when it refuses; nothing is written then.
@@ -312,6 +326,7 @@ def place_exactly(state: State, conn: Connection[TupleRow], intakes: Sequence[In
         try:
             with conn.transaction():
                 placed, after = _place_locked(state, conn, [intakes[n] for n in rest])
+                own.update(p.answer for p in placed if isinstance(p, Placed) and not p.replayed)
         except psycopg.Error as error:
             if not rivals_won(error):
                 raise
