@@ -38,6 +38,8 @@ export function Shell({ children }: { children: ReactNode }) {
   useEffect(() => {
     const room = ROOMS.find((each) => isIn(each, pathname));
     document.title = room === undefined ? "onhand" : `${text(room.name)} · onhand`;
+    // On a phone the rooms stand in a row that is longer than the screen.
+    document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [pathname, text]);
 
   return (

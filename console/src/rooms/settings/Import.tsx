@@ -181,7 +181,7 @@ function Preview({ sheet, fields, mapping, isFixed, onMap }: PreviewProps) {
   const used = new Set(Object.values(mapping));
   return (
     <div className="table-wrap" tabIndex={0} role="region" aria-label={text("import.mapping")}>
-      <table className="table dense">
+      <table className="table dense preview">
         <thead>
           <tr>
             <th scope="col">{text("import.line")}</th>

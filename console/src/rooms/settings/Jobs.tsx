@@ -53,14 +53,19 @@ export function Jobs() {
                   <li key={job.job_id} className="row apart">
                     <span className="grows">
                       <b>{word("jobs", job.kind)}</b>{" "}
-                      {typeof name === "string" && job.kind === "policy.simulate" ? (
-                        <Link to={`/policies/${encodeURIComponent(name)}?tab=simulate&job=${job.job_id}`}>{name}</Link>
-                      ) : (
-                        typeof name === "string" && name
-                      )}{" "}
                       <Badge tone={toneOf(job.state)}>{word("job", job.state)}</Badge>
                       <br />
                       <span className="small soft breaks">
+                        {typeof name === "string" && (
+                          <>
+                            {job.kind === "policy.simulate" ? (
+                              <Link to={`/policies/${encodeURIComponent(name)}?tab=simulate&job=${job.job_id}`}>{name}</Link>
+                            ) : (
+                              name
+                            )}
+                            {" · "}
+                          </>
+                        )}
                         {format.ago(job.created_at)}, {job.by === 0 ? text("order.by_system") : text("order.by_key", { key: String(job.by) })}
                         {isAtWork && stage !== null && ` · ${stage}${total > 0 ? ` ${format.percent(done / total)}` : ""}`}
                         {job.error !== null && ` · ${job.error.message}`}

@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { answerOf, api, type Schema } from "../../api/client";
-import { useLive } from "../../api/live";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { useAction } from "../../ui/action";
@@ -19,13 +18,11 @@ const TOOLS: readonly Scope[] = [
   "tool:create-sales-order", "tool:update-order", "tool:cancel-order", "tool:fulfill-order", "tool:create-return",
   "tool:reserve_stock", "tool:release_reservation", "tool:approve_proposal", "tool:dismiss_proposal",
 ];
-const WATCHED = ["key.*"] as const;
 const KEYS = [["keys"]] as const;
 
 export function Keys() {
   const text = useText();
   const format = useFormat();
-  useLive(WATCHED, KEYS);
   const all = useQuery(keys);
   const own = useQuery(ownKey);
   const [isAsked, setAsked] = useState(false);

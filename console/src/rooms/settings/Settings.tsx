@@ -1,5 +1,6 @@
 /** Keys, webhooks, the audit log, data from files, jobs. */
 
+import { useLive } from "../../api/live";
 import { useText } from "../../i18n/text";
 import { Head } from "../../ui/parts";
 import { AddressTabs, useTab } from "../../ui/tabs";
@@ -12,10 +13,13 @@ import { Webhooks } from "./Webhooks";
 
 const TABS = ["keys", "audit", "webhooks", "import", "jobs"] as const;
 const FILTERS = ["kind", "subject", "actor", "from", "to", "webhook", "status", "state", "what"];
+const WATCHED = ["key.*", "webhook.*"] as const;
+const KEYS = [["keys"], ["webhooks"]] as const;
 const VIEWS = { keys: Keys, audit: Audit, webhooks: Webhooks, import: Import, jobs: Jobs };
 
 export default function Settings() {
   const text = useText();
+  useLive(WATCHED, KEYS);
   const View = VIEWS[useTab(TABS)];
   return (
     <>

@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useParameter } from "../../app/router";
 import { answerOf, api, type Schema } from "../../api/client";
-import { useLive } from "../../api/live";
 import { problemOf } from "../../api/problem";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord, type Message } from "../../i18n/text";
@@ -17,13 +16,11 @@ import { Secret } from "./Secret";
 type Webhook = Schema["Webhook"];
 type Act = "enable" | "replay" | "delete";
 
-const WATCHED = ["webhook.*"] as const;
 const KEYS = [["webhooks"]] as const;
 const STATUSES = ["due", "delivered", "dead"] as const;
 
 export function Webhooks() {
   const text = useText();
-  useLive(WATCHED, KEYS);
   const all = useQuery(webhooks);
   const [shown, setShown] = useParameter("webhook");
   const [isAsked, setAsked] = useState(false);
