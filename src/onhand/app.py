@@ -227,15 +227,23 @@ class App:
         """Run a function of flows/second_look.py beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._second_looks, look)
 
-    def record(self, rows: Sequence[EntryIn | Rejected], by: Actor, *, transact: Transactor | None = None) -> Recorded:
-        """Record stock entries; afterwards call `after_entries`."""
+    def record(
+        self,
+        rows: Sequence[EntryIn | Rejected],
+        by: Actor,
+        *,
+        transact: Transactor | None = None,
+        is_trial: bool = False,
+    ) -> Recorded:
+        """Record stock entries; afterwards call `after_entries`. `is_trial`: `transact` rolls it back, so that nothing
+        is given to orders that wait: memory would believe it."""
         return record_entries(
             self.db,
             self.catalogue,
             self.network.node_ids,
             rows,
             by,
-            serve_waiting=lambda conn, keys: self._serve_waiting(conn, keys, by),
+            serve_waiting=None if is_trial else lambda conn, keys: self._serve_waiting(conn, keys, by),
             transact=transact,
             now=self.state.now(),
         )

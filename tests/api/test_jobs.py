@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.shop import open_shop
 
+from onhand.api.paging import encode_cursor
 from onhand.app import App
 from onhand.flows.simulation.job import KIND, WORK
 from onhand.jobs.worker import run_next
@@ -91,6 +92,44 @@ def test_a_job_is_asked_for_once_and_cancelled(shop):
         cancelled = client.post(f"/v1/jobs/{job_id}/cancel")
         assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
     assert not run_next(shop.app.db, {KIND: WORK}, threading.Event())
+
+
+def test_jobs_are_listed_newest_first_by_kind_and_state(shop):
+    client, path = shop.client, "/v1/policies/standard/simulate"
+    long = "description: " + "x" * 2000
+    bodies = [PERIOD | {"version": 1}, PERIOD | {"policy": long}, PERIOD | {"version": 1, "seed": 3}]
+    ids = [client.post(path, json=body).json()["job_id"] for body in bodies]
+    lanes = client.post("/v1/policies/standard/lanes", json={}).json()["job_id"]
+    client.post(f"/v1/jobs/{ids[0]}/cancel").raise_for_status()
+
+    def listed(**wanted):
+        answer = client.get("/v1/jobs", params=wanted)
+        assert answer.status_code == 200, answer.text
+        return [job["job_id"] for job in answer.json()["data"]]
+
+    assert listed() == [lanes, *reversed(ids)]
+    assert listed(kind="policy.simulate") == list(reversed(ids))
+    assert listed(kind="policy.simulate", state="queued") == [ids[2], ids[1]]
+    assert listed(state="cancelled") == [ids[0]]
+    first = client.get("/v1/jobs", params={"limit": 3}).json()
+    rest = client.get("/v1/jobs", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    assert [job["job_id"] for job in first["data"] + rest["data"]] == [lanes, *reversed(ids)]
+    assert rest["next_cursor"] is None
+    (one,) = client.get("/v1/jobs", params={"state": "cancelled"}).json()["data"]
+    assert one == client.get(f"/v1/jobs/{ids[0]}").json()
+    requests = {job["job_id"]: job["request"] for job in first["data"]}
+    assert requests[ids[1]]["name"] == "standard"
+    assert "text" not in requests[ids[1]], "a whole policy is not for a list"
+    assert client.get(f"/v1/jobs/{ids[1]}").json()["request"]["text"] == long
+
+
+def test_a_list_of_jobs_that_cannot_be_is_refused_by_its_field(server):
+    for wanted, field in (({"state": "lost"}, "state"), ({"kind": "A b"}, "kind"), ({"cursor": "x"}, "cursor")):
+        answer = server.client.get("/v1/jobs", params=wanted)
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, field)
+    cursor = encode_cursor("jobs", ("no-id",))
+    answer = server.client.get("/v1/jobs", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "cursor")
 
 
 def test_jobs_that_do_not_exist(server):

@@ -35,6 +35,7 @@ def test_a_policy_is_written_read_and_written_again(server):
     assert (as_json.status_code, as_json.json()["version"]) == (200, 1)
     policy = client.get("/v1/policies/p").json()
     assert (policy["latest"], policy["active"], len(policy["versions"])) == (1, None, 1)
+    assert policy["updated_by"] == client.get("/v1/key").json()["key_id"]
     assert [p["name"] for p in client.get("/v1/policies").json()["data"]] == ["p", "standard"]
     missing = client.get("/v1/policies/p/versions/2")
     assert (missing.status_code, missing.json()["code"]) == (404, "policy_version.not_found")

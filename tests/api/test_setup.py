@@ -141,6 +141,63 @@ def test_a_batch_answers_per_row_and_once_per_key(server):
     assert [r["status"] for r in fresh] == ["unchanged", "unchanged"]
 
 
+MUG = {"sku": "MUG", "name": "Mug"}
+# address, member, good row, bad row, path that is wrong with it
+DRY = [
+    ("items/batch", "items", {"sku": "CUP", "name": "Cup"}, {"sku": "POT", "name": "Pot", "weight_g": -1}, "weight_g"),
+    ("nodes/batch", "nodes", NODE | {"code": "LYON-2"}, NODE | {"code": "LYON-3", "timezone": "x"}, "timezone"),
+    ("lanes/batch", "lanes", {"from": "A", "to": "B", "days": 1}, {"from": "A", "to": "Z", "days": 1}, "to"),
+    (
+        "supply/batch", "supply", {"sku": "MUG", "supplier": "s", "lead_days": [3]},
+        {"sku": "NONE", "supplier": "s", "lead_days": [3]}, "sku",
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture
+def furnished(server):
+    """Two nodes and an item."""
+    nodes = [NODE | {"code": code} for code in "AB"]
+    assert server.client.post("/v1/nodes/batch", json={"nodes": nodes}).status_code == 200
+    assert server.client.post("/v1/items/batch", json={"items": [MUG]}).status_code == 200
+    return server
+
+
+@pytest.mark.parametrize(("path", "member", "good", "bad", "wrong"), DRY, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_dry_run_says_what_would_become_of_rows_and_writes_none(furnished, path, member, good, bad, wrong):
+    client = furnished.client
+    rows, listed = {member: [good, bad]}, f"/v1/{path.partition('/')[0]}"
+    before = (client.get(listed).json(), client.get("/v1/audit").json())
+    tried = client.post(f"/v1/{path}?dry_run=true", json=rows, headers={"Idempotency-Key": "k"})
+    assert [row["status"] for row in tried.json()["results"]] == ["created", "rejected"], tried.text
+    assert [error["path"] for error in tried.json()["results"][1]["errors"]] == [wrong]
+    assert (client.get(listed).json(), client.get("/v1/audit").json()) == before
+    # It kept no answer under the key, so that the same rows can be written under it.
+    done = client.post(f"/v1/{path}", json=rows, headers={"Idempotency-Key": "k"})
+    assert done.json() == tried.json()
+    assert "idempotent-replayed" not in done.headers
+    again = client.post(f"/v1/{path}?dry_run=true", json=rows, headers={"Idempotency-Key": "k"})
+    assert again.json()["results"][0]["status"] == "unchanged"
+
+
+def test_a_dry_run_of_stock_records_nothing(furnished):
+    client, path = furnished.client, "/v1/stock/entries"
+    fact = {"kind": "count", "sku": "MUG", "node": "A"}
+    rows = {"entries": [fact | {"quantity": 5}, fact | {"sku": "NONE", "quantity": 5}, fact | {"quantity": -1}]}
+    tried = client.post(f"{path}?dry_run=true", json=rows).json()["results"]
+    assert [row["status"] for row in tried] == ["applied", "rejected", "rejected"]
+    assert (tried[0]["on_hand"], tried[1]["code"]) == (5, "item.not_found")
+    assert client.get("/v1/stock").json()["data"] == []
+    assert client.get(path).json()["data"] == []
+    assert client.get("/v1/availability?sku=MUG").json()["ats"] == 0
+    done = client.post(f"{path}?dry_run=false", json=rows).json()["results"]
+    assert [row["status"] for row in done] == ["applied", "rejected", "rejected"]
+    assert client.get("/v1/stock").json()["data"][0]["on_hand"] == 5
+    for query in ("dry_run=maybe", "dry=true"):
+        refused = client.post(f"{path}?{query}", json=rows)
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, query.partition("=")[0])
+
+
 def test_a_batch_of_nodes(server):
     rows = [NODE | {"code": "A"}, NODE | {"code": "B", "timezone": "x"}, NODE | {"code": "A"}]
     results = server.client.post("/v1/nodes/batch", json={"nodes": rows}).json()["results"]

@@ -34,6 +34,9 @@ const ROUTES: readonly (readonly [string, ComponentType<{ parameters: Parameters
   ["/campaigns", lazy(() => import("../rooms/campaigns/Campaigns"))],
   ["/campaigns/new", lazy(() => import("../rooms/campaigns/Plan"))],
   ["/campaigns/:campaign", lazy(() => import("../rooms/campaigns/Campaign"))],
+  ["/policies", lazy(() => import("../rooms/policies/Policies"))],
+  ["/policies/:policy", lazy(() => import("../rooms/policies/Policy"))],
+  ["/settings", lazy(() => import("../rooms/settings/Settings"))],
 ];
 
 const client = new QueryClient({

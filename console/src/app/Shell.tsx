@@ -26,6 +26,8 @@ const ROOMS: readonly Room[] = [
   { to: "/demand", under: ["/demand"], icon: "demand", name: "room.demand" },
   { to: "/planning", under: ["/planning"], icon: "planning", name: "room.planning" },
   { to: "/campaigns", under: ["/campaigns"], icon: "campaigns", name: "room.campaigns" },
+  { to: "/policies", under: ["/policies"], icon: "policies", name: "room.policies" },
+  { to: "/settings", under: ["/settings"], icon: "settings", name: "room.settings" },
 ];
 
 const isIn = (room: Room, path: string): boolean =>
@@ -39,6 +41,8 @@ export function Shell({ children }: { children: ReactNode }) {
   useEffect(() => {
     const room = ROOMS.find((each) => isIn(each, pathname));
     document.title = room === undefined ? "onhand" : `${text(room.name)} · onhand`;
+    // On a phone the rooms stand in a row that is longer than the screen.
+    document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [pathname, text]);
 
   return (

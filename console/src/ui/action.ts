@@ -7,7 +7,7 @@ interface Action<Wanted, T> {
   call: (wanted: Wanted) => Promise<T>;
   done: (answer: T) => string;
   changes: readonly QueryKey[];
-  after?: () => void;
+  after?: (answer: T) => void;
 }
 
 export function useAction<Wanted, T>({ call, done, changes, after }: Action<Wanted, T>) {
@@ -17,7 +17,7 @@ export function useAction<Wanted, T>({ call, done, changes, after }: Action<Want
     mutationFn: call,
     onSuccess: async (answer) => {
       say(done(answer));
-      after?.();
+      after?.(answer);
       await Promise.all(changes.map((key) => client.invalidateQueries({ queryKey: key })));
     },
   });

@@ -15,6 +15,8 @@ const TONES: Record<string, Tone> = {
   proposed: "warn", approved: "accent", expired: "quiet", superseded: "quiet",
   // tests of a connection; `failed` is above
   works: "good", untried: "quiet",
+  // policies and jobs
+  active: "good", canary: "accent", shadow: "accent", draft: "quiet", retired: "quiet", running: "accent", queued: "quiet",
   // autopilot
   auto: "accent", recommend: "quiet", off: "quiet",
 };

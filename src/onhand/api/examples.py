@@ -215,6 +215,7 @@ _VERSION: Json = _BRIEF_VERSION | {
 }  # fmt: skip
 _POLICY: Json = {
     "name": "standard", "latest": 2, "active": 1, "canary": 2, "share": 0.05, "shadow": None, "updated_at": _SHIPPED,
+    "updated_by": 2,
 }  # fmt: skip
 _FINDING: Json = {
     "severity": "error", "line": 3, "column": 17, "path": "rules[0].when", "message": "order has no 'wieght_g'",
@@ -718,6 +719,12 @@ _CONNECTOR: Json = {
     "error": None,
 }  # fmt: skip
 
+_JOB: Json = {
+    "job_id": _JOB_ID, "kind": "policy.simulate", "state": "running",
+    "progress": {"stage": "replaying standard@4", "done": 61_440, "total": 96_226},
+    "request": {"name": "standard", "begins": "2026-02-01T00:00:00Z", "ends": "2026-03-01T00:00:00Z", "version": 4},
+    "error": None, "attempts": 1, "by": 1, "created_at": _PLACED, "started_at": _PLACED, "finished_at": None,
+}  # fmt: skip
 ANSWERS: dict[str, object] = {
     "StoryOut": {"story": None},
     "StoryWish": {"speed": 300.0, "chapter": None},
@@ -845,12 +852,8 @@ ANSWERS: dict[str, object] = {
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},
-    "JobOut": {
-        "job_id": _JOB_ID, "kind": "policy.simulate", "state": "running",
-        "progress": {"stage": "replaying standard@4", "done": 61_440, "total": 96_226},
-        "request": {"name": "standard", "begins": "2026-02-01T00:00:00Z", "ends": "2026-03-01T00:00:00Z", "version": 4},
-        "error": None, "attempts": 1, "by": 1, "created_at": _PLACED, "started_at": _PLACED, "finished_at": None,
-    },
+    "JobOut": _JOB,
+    "JobList": _page(_JOB),
     "LaneProposalsOut": {
         "name": "standard",
         "proposals": [

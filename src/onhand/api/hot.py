@@ -303,6 +303,7 @@ async def record(scope: Scope, receive: Receive, send: Send) -> None:
     edge: Edge = scope["onhand"]
     headers = scope["headers"]
     principal = await _principal(edge, headers, "stock:write")
+    is_trial = _is_trial(scope["query_string"])
     body = await _body(headers, receive)
     by = _by(principal, headers)
     once = Once(
@@ -312,11 +313,21 @@ async def record(scope: Scope, receive: Receive, send: Send) -> None:
         key=_key(headers),
         body_hash=hashlib.blake2b(body, digest_size=16).digest(),
     )
-    response = await run_in_threadpool(_record, edge.app, body, by, once)
+    response = await run_in_threadpool(_record, edge.app, body, by, once, is_trial)
     await response(scope, receive, send)
 
 
-def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
+def _is_trial(query: bytes) -> bool:
+    """The parameter `dry_run`. Raises InvalidInput."""
+    if not query:
+        return False
+    said = _query(query, ("dry_run",)).get("dry_run", "false")
+    if said not in ("true", "false"):
+        raise InvalidInput.at("dry_run", f"expected true or false, got {said[:80]!r}")
+    return said == "true"
+
+
+def _record(app: App, body: bytes, by: Actor, once: Once, is_trial: bool) -> Response:
     try:
         rows = decode_entries(body)
     except UNDECODABLE as error:
@@ -324,10 +335,10 @@ def _record(app: App, body: bytes, by: Actor, once: Once) -> Response:
     done: list[Recorded] = []
 
     def flow(transact: Transactor) -> Recorded:
-        done.append(app.record(rows, by, transact=transact))
+        done.append(app.record(rows, by, transact=transact, is_trial=is_trial))
         return done[0]
 
-    response = once.run(flow, answer=lambda recorded: {"results": recorded.results})
+    response = once.run(flow, answer=lambda recorded: {"results": recorded.results}, is_trial=is_trial)
     for recorded in done:
         app.after_entries(recorded)
     return response

@@ -223,6 +223,7 @@ def _operation(
     status: int,
     answer: Json,
     problems: tuple[int, ...] = (),
+    query: tuple[Json, ...] = (),
     keyed: bool = True,
     changes: bool = True,
 ) -> Json:
@@ -232,7 +233,7 @@ def _operation(
         "summary": summary,
         "description": description,
         "security": [{"apiKey": [scope]}],
-        "parameters": [*([_IDEMPOTENCY_KEY] if keyed else []), *([_REASON] if changes else [])],
+        "parameters": [*([_IDEMPOTENCY_KEY] if keyed else []), *([_REASON] if changes else []), *query],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": body, "example": example}},
@@ -248,8 +249,13 @@ def _operation(
     }
 
 
-def _parameter(name: str, schema: Json, example: str, *, required: bool = False) -> Json:
+def _parameter(name: str, schema: Json, example: object, *, required: bool = False) -> Json:
     return {"name": name, "in": "query", "required": required, "schema": schema, "example": example}
+
+
+_DRY_RUN: Json = _parameter("dry_run", {"type": "boolean", "default": False}, False) | {
+    "description": "only say what would become of each row: nothing is written"
+}
 
 
 def _document() -> Json:
@@ -360,6 +366,7 @@ def _document() -> Json:
                     status=200,
                     answer=_object({"results": _list(_ref("EntryResult"))}),
                     problems=(409, 422),
+                    query=(_DRY_RUN,),
                 )
             },
         },

@@ -63,6 +63,10 @@ class _Replayed(Exception):
         self.replay = replay
 
 
+class _TrialOver(Exception):
+    """Ends the transaction of a trial: nothing it wrote is to stay."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once:
     """One request that must take effect at most once. `key` is None when the caller sent none."""
@@ -80,6 +84,7 @@ class Once:
         status: int | Callable[[Any], int] = 200,
         answer: Callable[[Any], object] = lambda result: result,
         stored: Callable[[Any], object] | None = None,
+        is_trial: bool = False,
     ) -> Response:
         """Run `flow` with a transactor that also stores the answer; or give the first answer again.
 
@@ -87,20 +92,28 @@ class Once:
         answer  makes the body from what the flow's transaction returned: dataclasses, pydantic
                 models, mappings and lists of them, dates, UUIDs
         stored  what to keep instead, when the answer holds a secret or personal data
+        is_trial  roll everything back once the answer is known, and keep none: the flow does not return then
 
         Raises whatever the flow raises, and IdempotencyKeyReused, IdempotencyInFlight.
         """
         bodies: list[tuple[bytes, int, str]] = []
 
+        def code_of(result: object) -> int:
+            return status(result) if callable(status) else status
+
         def transact(work: Callable[[Connection[TupleRow]], T]) -> T:
             def keyed(conn: Connection[TupleRow]) -> T:
+                if is_trial:
+                    result = work(conn)
+                    bodies[:] = [(to_json(answer(result)), code_of(result), "")]
+                    raise _TrialOver
                 if self.key is not None:
                     replay = idempotency.begin(conn, self.actor_key_id, self.route, self.key, self.body_hash)
                     if replay is not None:
                         raise _Replayed(replay)
                 result = work(conn)
                 body = to_json(answer(result))
-                code = status(result) if callable(status) else status
+                code = code_of(result)
                 kept = (body if stored is None else to_json(stored(result))).decode()
                 if self.key is not None:
                     idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept)
@@ -114,8 +127,10 @@ class Once:
             flow(transact)
         except _Replayed as repeat:
             return _replayed(repeat.replay)
+        except _TrialOver:
+            pass
         except OnhandError as error:
-            replay = None if self.key is None else self._find_after(error)
+            replay = None if self.key is None or is_trial else self._find_after(error)
             if replay is None:
                 raise
             if not bodies or replay.answer != bodies[0][2]:

@@ -12,10 +12,11 @@ from starlette.responses import Response
 from onhand.api.auth import require
 from onhand.api.context import By, TheApp
 from onhand.api.idempotent import OnceDep, to_json
+from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.base.fields import Moment, Strict
-from onhand.errors import Conflict, NotFound
+from onhand.errors import Conflict, InvalidInput, NotFound
 from onhand.flows import lanes
 from onhand.flows.simulation import job as simulation
 from onhand.flows.simulation.run import Request
@@ -130,6 +131,13 @@ class JobOut(BaseModel):
     finished_at: datetime | None
 
 
+class JobList(BaseModel):
+    """A page of jobs, newest first; of a request only members of at most 1,000 bytes."""
+
+    data: list[JobOut]
+    next_cursor: str | None
+
+
 class JobAskedOut(BaseModel):
     """What was asked for, and where to look."""
 
@@ -196,6 +204,25 @@ def learn_lanes(
         status=202,
         answer=lambda job_id: {"job_id": job_id, "state": "queued"},
     )
+
+
+@router.get("/v1/jobs", dependencies=[require("read")], response_model=JobList, responses=problem_responses(422))
+def list_jobs(
+    app: TheApp,
+    page: Annotated[Page, pages("jobs", str)],
+    kind: Annotated[
+        str | None, Query(pattern=r"^[a-z_]{1,50}(\.[a-z_]{1,50})?$", description="such as `policy.simulate`")
+    ] = None,
+    state: Annotated[State | None, Query(description="left out: in any")] = None,
+) -> Response:
+    """Jobs, newest first: what was asked for, how far each is, why one failed."""
+    try:
+        before = None if page.after is None else str(UUID(str(page.after[0])))
+    except ValueError:
+        raise InvalidInput.at("cursor", "not a cursor of this list (jobs): use its next_cursor") from None
+    with app.db.connection() as conn:
+        rows = store.list_jobs(conn, kind=kind, state=state, before=before, limit=page.limit + 1)
+    return Response(to_json(page.answer(rows, lambda job: (job.job_id,), _shown)), media_type="application/json")
 
 
 @router.get(

@@ -260,6 +260,7 @@ class PolicySummaryOut(BaseModel):
     share: Annotated[float | None, Field(description="of the orders, of the canary")]
     shadow: int | None
     updated_at: datetime
+    updated_by: Annotated[int, Field(description="key that moved a version last, 0: the system")]
 
 
 class PolicyOut(PolicySummaryOut):

@@ -16,6 +16,7 @@ from onhand.api.routing import routes
 from onhand.api.setup_answers import (
     BATCH_MAX,
     AnyRow,
+    DryRun,
     Filter,
     ListOut,
     RowOut,
@@ -124,13 +125,14 @@ class SupplyBatch(BaseModel):
 
 
 @router.post("/v1/lanes/batch", **post_options(LaneResults))
-def post_lanes(body: LaneBatch, app: TheApp, by: By, once: OnceDep) -> Response:
+def post_lanes(body: LaneBatch, app: TheApp, by: By, once: OnceDep, dry_run: DryRun = False) -> Response:
     """Say over which ways units can be moved between nodes, for up to 5,000 of them; `active` false closes one. A bad
     row never blocks a good one.
     """
     return once.run(
         lambda transact: set_up.set_lanes(app.db, body.lanes, by=by, transact=transact),
         answer=lambda rows: _named(rows, body.lanes, "from", "to"),
+        is_trial=dry_run,
     )
 
 
@@ -150,7 +152,7 @@ def list_lanes(
 
 
 @router.post("/v1/supply/batch", **post_options(SupplyResults))
-def post_supply(body: SupplyBatch, app: TheApp, by: By, once: OnceDep) -> Response:
+def post_supply(body: SupplyBatch, app: TheApp, by: By, once: OnceDep, dry_run: DryRun = False) -> Response:
     """Say how items come to the nodes that buy them: from whom, how long deliveries take, what an order may be, what a
     unit costs, and what it costs to have too few or too many. A row without a node holds for every node that has none
     of its own. A bad row never blocks a good one.
@@ -158,6 +160,7 @@ def post_supply(body: SupplyBatch, app: TheApp, by: By, once: OnceDep) -> Respon
     return once.run(
         lambda transact: set_up.set_supply(app.db, body.supply, by=by, transact=transact),
         answer=lambda rows: _named(rows, body.supply, "sku", "node"),
+        is_trial=dry_run,
     )
 
 

@@ -20,6 +20,7 @@ from onhand.api.routing import routes
 from onhand.api.setup_answers import (
     BATCH_MAX,
     AnyRow,
+    DryRun,
     Filter,
     ListOut,
     RowOut,
@@ -306,7 +307,7 @@ def list_items(
 
 
 @router.post("/v1/items/batch", **post_options(ItemResults))
-def post_items(body: ItemBatch, app: TheApp, by: By, once: OnceDep) -> Response:
+def post_items(body: ItemBatch, app: TheApp, by: By, once: OnceDep, dry_run: DryRun = False) -> Response:
     """Create or replace up to 5,000 items. A bad row never blocks a good one; bundles may name items of the same batch,
     wherever they stand in it.
     """
@@ -314,6 +315,7 @@ def post_items(body: ItemBatch, app: TheApp, by: By, once: OnceDep) -> Response:
     answer = once.run(
         lambda transact: results.extend(set_up.set_items(app.db, body.items, by=by, transact=transact)),
         answer=lambda rows: results_answer(rows, "sku"),
+        is_trial=dry_run,
     )
     _take_over_items(app, [r.key for r in results if r.key is not None and is_change(r)])
     return answer
@@ -360,12 +362,13 @@ def list_nodes(
 
 
 @router.post("/v1/nodes/batch", **post_options(NodeResults))
-def post_nodes(body: NodeBatch, app: TheApp, by: By, once: OnceDep) -> Response:
+def post_nodes(body: NodeBatch, app: TheApp, by: By, once: OnceDep, dry_run: DryRun = False) -> Response:
     """Create or replace up to 5,000 nodes. A bad row never blocks a good one."""
     results: list[RowResult] = []
     answer = once.run(
         lambda transact: results.extend(set_up.set_nodes(app.db, body.nodes, by=by, transact=transact)),
         answer=lambda rows: results_answer(rows, "node"),
+        is_trial=dry_run,
     )
     take_over_network(app, any(map(is_change, results)))
     return answer

@@ -56,6 +56,7 @@ class ListOut(BaseModel):
     next_cursor: str | None
 
 
+DryRun = Annotated[bool, Query(description="only say what would become of each row: nothing is written")]
 AnyRow = Annotated[Any, Field(description="anything else is answered as rejected")]
 
 

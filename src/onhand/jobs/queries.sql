@@ -6,6 +6,19 @@ SELECT job_id::text, kind, state, request, stage, done, total, error, attempts, 
        finished_at
 FROM job WHERE job_id = %(job_id)s;
 
+-- name: list
+-- Newest first: ids grow with time, so that the primary key has them in order. Requests may hold a whole policy, which
+-- nobody wants a hundred times over.
+SELECT job_id::text, kind, state,
+       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(request)
+        WHERE octet_length(value::text) <= 1000) AS request,
+       stage, done, total, error, attempts, actor AS by, created_at, started_at, finished_at
+FROM job
+WHERE (%(before)s::uuid IS NULL OR job_id < %(before)s::uuid)
+  AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+ORDER BY job_id DESC LIMIT %(limit)s;
+
 -- name: result
 SELECT state, kind, result FROM job WHERE job_id = %(job_id)s;
 

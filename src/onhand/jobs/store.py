@@ -61,6 +61,16 @@ def get_job(conn: Connection[TupleRow], job_id: str) -> Job | None:
         return rows.execute(SQL["get"], {"job_id": job_id}).fetchone()
 
 
+def list_jobs(
+    conn: Connection[TupleRow], *, kind: str | None, state: State | None, before: str | None, limit: int
+) -> list[Job]:
+    """Jobs, newest first, of `kind` and in `state` if these are told, older than the job `before`. Of a request only
+    members of at most 1,000 bytes."""
+    values = {"kind": kind, "state": state, "before": before, "limit": limit}
+    with conn.cursor(row_factory=class_row(Job)) as rows:
+        return rows.execute(SQL["list"], values).fetchall()
+
+
 def get_result(conn: Connection[TupleRow], job_id: str) -> tuple[State, str, dict[str, Any] | None] | None:
     """(state, kind, result) of a job; the result of one that is done."""
     row = conn.execute(SQL["result"], {"job_id": job_id}).fetchone()

@@ -48,7 +48,7 @@ SELECT p.name, max(s.version) AS latest,
        max(s.version) FILTER (WHERE s.state = 'canary') AS canary,
        max(s.share) AS share,
        max(s.version) FILTER (WHERE s.state = 'shadow') AS shadow,
-       max(s.at) AS updated_at
+       max(s.at) AS updated_at, (array_agg(s.by ORDER BY s.state_id DESC))[1] AS updated_by
 FROM policy p JOIN policy_state s ON s.name = p.name AND s.ended_at IS NULL
 WHERE p.name > %(after)s AND (%(name)s::text IS NULL OR p.name = %(name)s)
 GROUP BY p.name ORDER BY p.name LIMIT %(limit)s;

@@ -79,6 +79,7 @@ class Summary:
     share: float | None
     shadow: int | None
     updated_at: datetime
+    updated_by: int
 
 
 def lock_policy(conn: Connection[TupleRow], name: str, *, create: bool = False) -> bool:
