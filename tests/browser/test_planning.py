@@ -148,7 +148,11 @@ def test_the_curve_shows_where_stock_is_now(stocked, sit):
     page.get_by_label("Node").select_option("berlin")
     page.wait_for_url("**/planning?tab=service&sku=VASE&node=berlin")
     curve = stocked.get("/v1/service-curve?sku=VASE&node=berlin")
-    expect(page.locator(".stat").filter(has_text=re.compile("Stock now"))).to_contain_text(f"now{curve['present']['units']}all")
-    expect(page.locator(".stat").filter(has_text="By costs")).to_contain_text(f"costs{curve['best']['safety_stock']}all")
+    expect(page.locator(".stat").filter(has_text=re.compile("Stock now"))).to_contain_text(
+        f"now{curve['present']['units']}all"
+    )
+    expect(page.locator(".stat").filter(has_text="By costs")).to_contain_text(
+        f"costs{curve['best']['safety_stock']}all"
+    )
     says = f"the chance to serve all demand is {100 * curve['present']['service']:.0f}%"
     expect(page.get_by_role("img", name=says)).to_be_visible()

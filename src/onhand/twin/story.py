@@ -184,11 +184,7 @@ def chapters(scenario: Scenario, world: World) -> list[Chapter]:
             title = "Over: " + "; ".join(event.title or _TITLES[event.kind] for event in ended)
             text = "It has ended; what it left behind is worked off."
         found.append(Chapter(from_day=day, title=title, text=text, events=tuple(on), about=tuple(dict.fromkeys(seen))))
-    found.append(
-        Chapter(
-            from_day=float(scenario.days), title="How it ended", text="Nothing is wrong any more."
-        )
-    )
+    found.append(Chapter(from_day=float(scenario.days), title="How it ended", text="Nothing is wrong any more."))
     return found
 
 
@@ -219,7 +215,9 @@ def _says(event: Event) -> str:
             known = "It was foreseen." if event.foreseen else "Nobody foresaw it."
             return f"{event.items} items are wanted by {event.factor:g} times as many people. {known}"
         case WrongPrices():
-            return f"{event.items} items cost {_percent(event.factor)} of their price in our shops, and word gets round."
+            return (
+                f"{event.items} items cost {_percent(event.factor)} of their price in our shops, and word gets round."
+            )
         case NodeSlow():
             return f"{event.nodes} nodes do {_percent(event.share)} of what they said."
         case Phantoms():
@@ -231,7 +229,8 @@ def _says(event: Event) -> str:
         case StrayParcels():
             return f"{_percent(event.share)} of the parcels come {event.delay_days:g} days late."
         case SupplierDelay():
-            return f"What suppliers were to bring comes {event.delay_days:g} days later; {_percent(event.short)} never comes."
+            late = f"What suppliers were to bring comes {event.delay_days:g} days later"
+            return f"{late}; {_percent(event.short)} never comes."
         case DuplicateOrders():
             return f"{_percent(event.share)} of the orders of {_OWN[event.channel]} are sent twice."
         case ChannelOutage():
