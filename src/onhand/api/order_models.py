@@ -234,7 +234,7 @@ class OrderOut(BaseModel):
     waiting: list[WaitOut]
 
 
-class MessageOut(BaseModel):
+class CustomerMessageOut(BaseModel):
     """What the customer is told; {customer.name} is filled in when it is sent."""
 
     subject: str
@@ -249,7 +249,9 @@ class RepromisedOut(BaseModel):
     deliver_by: datetime
     is_new: bool
     is_dry_run: bool
-    message: Annotated[MessageOut | None, Field(description="null: the customer is not written to, see `untold`")]
+    message: Annotated[
+        CustomerMessageOut | None, Field(description="null: the customer is not written to, see `untold`")
+    ]
     untold: Annotated[
         Literal["not_asked", "promised_already", "same_day", "no_address", "unwanted"] | None,
         Field(description="why the customer is not written to"),

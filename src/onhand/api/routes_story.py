@@ -1,6 +1,6 @@
 """The story that a simulated world tells of itself while it plays a scenario: for the console. Nobody else has one."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -84,7 +84,7 @@ _STORY: Final = {
 class StoryIn(Strict):
     """A scenario that a simulated world plays, as far as it is told."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_STORY]})
+    model_config = ConfigDict(json_schema_extra={"examples": [cast("Any", _STORY)]})
 
     name: Name
     description: _Text

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 import typer
@@ -49,7 +49,7 @@ def karrio(
         told_in = ZoneInfo(time_zone(zone))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--zone") from None
-    ask = by_karrio(name, credentials)
+    ask = by_karrio(name, cast("dict[str, Any]", credentials))
     with database() as db:
         by = Actor(key_id=SYSTEM.key_id, reason=_REASON)
         done = follow(db, ask, carrier, told_in, now=datetime.now(UTC), by=by)

@@ -110,7 +110,7 @@ class Telling:
         self._wished = speed, chapter
         if speed is not None:
             self._clock.change(speed)
-        if chapter is not None and self._at < chapter < len(self._told):
+        if isinstance(chapter, int) and self._at < chapter < len(self._told):
             # Those between are passed at once: what they change is changed.
             self._day = max(self._day, self._told[chapter].chapter.from_day)
             self._since_s = self._clock.now_s()
@@ -165,7 +165,7 @@ class Telling:
         steps: list[Json] = []
         if number < _RUNS_OF_MAX:
             answer = await self._client.get(f"/v1/incidents/{row['incident_id']}/runs")
-            rows = answer.body["data"] if answer.ok else []
+            rows: list[Json] = answer.body["data"] if answer.ok else []
             steps = [{name: run[name] for name in ("playbook", "status", "steps")} for run in rows[:5]]
         names = ("incident_id", "kind", "risk_minor", "currency", "status")
         return {name: row[name] for name in names} | {"cause": row["cause"]["key"], "runs": steps}
