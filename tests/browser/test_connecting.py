@@ -91,7 +91,7 @@ def test_settings_are_changed_and_what_is_not_typed_stays(house, shop, sit):
     was = house.get("/v1/channels/moved")
     seat = sit()
     page = seat.go("/channels/moved")
-    page.get_by_role("link", name="Settings").click()
+    page.locator("main").get_by_role("link", name="Settings").click()
     expect(page.get_by_label("url")).to_have_value("http://127.0.0.1:1999")
     expect(page.get_by_label("consumer secret")).to_have_value("")
     page.get_by_role("button", name="Test the connection").click()

@@ -48,7 +48,7 @@ def test_the_tower_shows_what_comes_where_it_goes_and_how_fast_promises_are(hous
     expect(page.locator(".map .flows title").first).to_have_text(
         f"{first['node']} → {', '.join(filter(None, (first['region'], first['country'])))}: {first['orders']}"
     )
-    expect(page.locator(".stat", has_text="Time to promise")).to_contain_text("p99")
+    expect(page.locator(".stat", has_text="Time to promise")).to_contain_text("p99", timeout=30_000)
     expect(panel(page, "Channels").get_by_role("row", name=re.compile("^market"))).to_be_visible()
     expect(panel(page, "Cost to serve today")).to_contain_text("No other policy is tried beside this one")
     days = panel(page, "Capacity, today and the next two weeks").get_by_role("columnheader")

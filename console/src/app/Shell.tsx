@@ -42,7 +42,9 @@ export function Shell({ children }: { children: ReactNode }) {
     const room = ROOMS.find((each) => isIn(each, pathname));
     document.title = room === undefined ? "onhand" : `${text(room.name)} · onhand`;
     // On a phone the rooms stand in a row that is longer than the screen.
-    document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // Not scrollIntoView: the keyboard would begin there.
+    const here = document.querySelector<HTMLElement>(".rooms [aria-current]");
+    if (here?.parentElement != null) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2 + here.offsetWidth / 2;
   }, [pathname, text]);
 
   return (
