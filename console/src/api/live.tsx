@@ -12,7 +12,8 @@ interface Watch {
   about: string;
 }
 
-type State = "connecting" | "live" | "broken";
+/** `still`: nothing is watched here. */
+type State = "connecting" | "live" | "broken" | "still";
 
 const LiveState = createContext<State>("connecting");
 const Register = createContext<(watch: Watch) => () => void>(() => () => undefined);
@@ -95,7 +96,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
 
   return (
     <Register value={register}>
-      <LiveState value={state}>{children}</LiveState>
+      <LiveState value={kinds === "" ? "still" : state}>{children}</LiveState>
     </Register>
   );
 }

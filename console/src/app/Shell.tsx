@@ -91,10 +91,12 @@ function Foot() {
   const live = useLiveState();
   return (
     <>
-      <p className="live" data-state={live}>
-        <i />
-        {text(`live.${live}`)}
-      </p>
+      {live !== "still" && (
+        <p className="live" data-state={live}>
+          <i />
+          {text(`live.${live}`)}
+        </p>
+      )}
       <div className="choices">
         <select className="select" aria-label={text("shell.theme")} value={theme.chosen} onChange={(event) => setTheme(event.target.value as Theme)}>
           <option value="system">{text("theme.system")}</option>

@@ -1,50 +1,31 @@
-/** A list that is read page by page: the state it is in, its table, and more of it. */
+/** A list that is read page by page: the state it is in, what it has, and more of it. */
 
 import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useText } from "../i18n/text";
 import { Panel } from "./parts";
 import { Failure, Skeleton } from "./states";
+import { Table, type Column } from "./table";
 
-export const rowsOf = <Row,>(query: UseInfiniteQueryResult<InfiniteData<{ data: Row[] }>>): Row[] | undefined =>
-  query.data?.pages.flatMap((page) => page.data);
+type Query<Row> = UseInfiniteQueryResult<InfiniteData<{ data: Row[] }>>;
+
+export const rowsOf = <Row,>(query: Query<Row>): Row[] | undefined => query.data?.pages.flatMap((page) => page.data);
 
 interface Props<Row> {
-  query: UseInfiniteQueryResult<InfiniteData<{ data: Row[] }>>;
-  title: ReactNode;
-  beside?: ReactNode;
-  note?: ReactNode;
+  query: Query<Row>;
   empty: ReactNode;
-  /** Heads of the columns; at the end of their cells if so said. */
-  columns: readonly (readonly [head: string, at?: "end"])[];
-  /** A row of the table. */
-  children: (row: Row) => ReactNode;
+  children: (rows: Row[]) => ReactNode;
 }
 
-export function PagedPanel<Row>({ query, empty, columns, children, ...panel }: Props<Row>) {
+export function Paged<Row>({ query, empty, children }: Props<Row>) {
   const text = useText();
   const rows = rowsOf(query);
   return (
-    <Panel {...panel}>
+    <>
       {query.isError && <Failure error={query.error} onRetry={() => void query.refetch()} />}
       {rows === undefined && !query.isError && <Skeleton lines={8} />}
       {rows?.length === 0 && empty}
-      {rows !== undefined && rows.length > 0 && (
-        <div className="table-wrap">
-          <table className="table cards-on-phone">
-            <thead>
-              <tr>
-                {columns.map(([head, at]) => (
-                  <th key={head} scope="col" className={at}>
-                    {head}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>{rows.map(children)}</tbody>
-          </table>
-        </div>
-      )}
+      {rows !== undefined && rows.length > 0 && children(rows)}
       {query.hasNextPage && (
         <p className="note">
           <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
@@ -52,6 +33,31 @@ export function PagedPanel<Row>({ query, empty, columns, children, ...panel }: P
           </button>
         </p>
       )}
+    </>
+  );
+}
+
+interface PanelProps<Row> {
+  query: Query<Row>;
+  title: ReactNode;
+  beside?: ReactNode;
+  note?: ReactNode;
+  empty: ReactNode;
+  columns: readonly Column[];
+  /** A row of the table. */
+  children: (row: Row) => ReactNode;
+}
+
+export function PagedPanel<Row>({ query, empty, columns, children, ...panel }: PanelProps<Row>) {
+  return (
+    <Panel {...panel}>
+      <Paged query={query} empty={empty}>
+        {(rows) => (
+          <Table columns={columns} isCards>
+            {rows.map(children)}
+          </Table>
+        )}
+      </Paged>
     </Panel>
   );
 }

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from onhand.cli.database import database
+from onhand.cli.progress import told_progress
 
 if TYPE_CHECKING:
     from onhand.db import Database
@@ -71,7 +72,7 @@ def run(
     with database() as db:
         fold(db)
         made = db.transact(lambda conn: ask(conn, asked, at=datetime.now(UTC), by=0, origin=first))
-        with _progress() as told:
+        with told_progress(err) as told:
             _work(db, made.job_id, told)
         with db.connection() as conn:
             found = shown_run(conn, made.run_id)
@@ -198,7 +199,7 @@ def backtest(
     tried: list[Tried] = []
     seconds: list[float] = []
     trials: list[Trial] = []
-    with _progress() as told, where as panels:
+    with told_progress(err) as told, where as panels:
         for number, (panel, came) in enumerate(panels):
             if ablate and number == 0:
                 trials = _trials(panel, at, trees=can_use_trees, seed=seed, told=told)
@@ -432,18 +433,3 @@ def _day(text: str) -> Any:
         return date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r}: expected a day such as 2026-03-02", param_hint="--origin") from None
-
-
-@contextmanager
-def _progress() -> Generator[Told]:
-    """A bar on a terminal's standard error; nothing elsewhere."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def told(what: str, done: int, of: int) -> None:
-            bar.update(task, description=what, completed=done, total=of or None)
-
-        yield told

@@ -6,6 +6,7 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Head, Panel } from "../../ui/parts";
 import { Empty, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { campaigns } from "./queries";
 
@@ -25,34 +26,30 @@ export default function Campaigns() {
           empty={<Empty icon="campaigns" title={text("campaigns.none")}>{text("campaigns.none_hint")}</Empty>}
         >
           {(data) => (
-            <div className="table-wrap">
-              <table className="table cards-on-phone">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("campaigns.name")}</th>
-                    <th scope="col">{text("campaigns.state")}</th>
-                    <th scope="col">{text("campaigns.dates")}</th>
-                    <th scope="col">{text("campaigns.items")}</th>
-                    <th scope="col" className="end">{text("campaigns.uplift")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.rows.map((campaign) => (
-                    <tr key={campaign.campaign_id} className="goes">
-                      <th scope="row">
-                        <Link className="leads breaks" to={`/campaigns/${campaign.campaign_id}`}>{campaign.name}</Link>
-                      </th>
-                      <td className="end-on-phone">
-                        <Badge tone={toneOf(campaign.state)}>{word("campaign", campaign.state)}</Badge>
-                      </td>
-                      <td className="nowrap">{text("campaigns.dates_of", { from: format.day(campaign.first_day), to: format.day(campaign.last_day) })}</td>
-                      <td className="soft breaks not-on-phone">{campaign.items.slice(0, 4).join(", ")}{campaign.items.length > 4 && " …"}</td>
-                      <td className="end">+{format.percent(campaign.uplift)}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              columns={[
+                [text("campaigns.name")],
+                [text("campaigns.state")],
+                [text("campaigns.dates")],
+                [text("campaigns.items")],
+                [text("campaigns.uplift"), "end"],
+              ]}
+              isCards
+            >
+              {data.rows.map((campaign) => (
+                <tr key={campaign.campaign_id} className="goes">
+                  <th scope="row">
+                    <Link className="leads breaks" to={`/campaigns/${campaign.campaign_id}`}>{campaign.name}</Link>
+                  </th>
+                  <td className="end-on-phone">
+                    <Badge tone={toneOf(campaign.state)}>{word("campaign", campaign.state)}</Badge>
+                  </td>
+                  <td className="nowrap">{text("campaigns.dates_of", { from: format.day(campaign.first_day), to: format.day(campaign.last_day) })}</td>
+                  <td className="soft breaks not-on-phone">{campaign.items.slice(0, 4).join(", ")}{campaign.items.length > 4 && " …"}</td>
+                  <td className="end">+{format.percent(campaign.uplift)}</td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Loaded>
       </Panel>

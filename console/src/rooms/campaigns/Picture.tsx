@@ -9,6 +9,7 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Panel, Stat } from "../../ui/parts";
 import { Empty } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { heatOf, heatOption, type Assessment } from "./assessment";
 
 interface Props {
@@ -108,32 +109,28 @@ function Breaks({ found }: { found: Assessment }) {
       {found.breaks.length === 0 ? (
         <Empty icon="check" title={text("campaigns.no_breaks")} />
       ) : (
-        <div className="table-wrap">
-          <table className="table dense">
-            <thead>
-              <tr>
-                <th scope="col">{text("campaigns.what")}</th>
-                <th scope="col">{text("campaigns.when")}</th>
-                <th scope="col" className="end">{text("campaigns.probability")}</th>
-                <th scope="col" className="end">{text("campaigns.without")}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {found.breaks.slice(0, 12).map((each) => (
-                <tr key={each.kind + each.what}>
-                  <th scope="row" className="breaks">
-                    <span className="soft">{word("what", each.kind)}</span> {each.what}
-                  </th>
-                  <td className="nowrap" title={text("campaigns.dates_of", { from: format.day(each.day_low), to: format.day(each.day_high) })}>
-                    {format.day(each.day)}
-                  </td>
-                  <td className="end">{format.percent(each.probability)}</td>
-                  <td className="end soft">{format.percent(each.without_campaign)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          columns={[
+            [text("campaigns.what")],
+            [text("campaigns.when")],
+            [text("campaigns.probability"), "end"],
+            [text("campaigns.without"), "end"],
+          ]}
+          look="dense"
+        >
+          {found.breaks.slice(0, 12).map((each) => (
+            <tr key={each.kind + each.what}>
+              <th scope="row" className="breaks">
+                <span className="soft">{word("what", each.kind)}</span> {each.what}
+              </th>
+              <td className="nowrap" title={text("campaigns.dates_of", { from: format.day(each.day_low), to: format.day(each.day_high) })}>
+                {format.day(each.day)}
+              </td>
+              <td className="end">{format.percent(each.probability)}</td>
+              <td className="end soft">{format.percent(each.without_campaign)}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Panel>
   );

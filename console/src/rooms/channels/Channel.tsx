@@ -13,6 +13,7 @@ import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Facts, Head, Panel, Stat } from "../../ui/parts";
 import { Empty, Failure, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 
 type Health = Schema["ChannelHealthOut"];
@@ -318,32 +319,27 @@ function Listings({ health }: { health: Health }) {
   if (rows.length === 0) return null;
   return (
     <Panel title={text("channels.listings_to_watch")}>
-      <div className="table-wrap">
-        <table className="table">
-          <thead>
-            <tr>
-              <th scope="col">{text("order.item")}</th>
-              <th scope="col" className="end">{text("channels.shows")}</th>
-              <th scope="col">{text("channels.told")}</th>
-              <th scope="col">{text("channels.verified")}</th>
-              <th scope="col">{text("channels.last_error")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((row) => (
-              <tr key={`${row.sku}${row.isFailing}`}>
-                <th scope="row">
-                  <Link to={`/stock/${encodeURIComponent(row.sku)}?channel=${encodeURIComponent(health.channel)}`}>{row.sku}</Link>
-                </th>
-                <td className="end">{row.shown_units === null ? "–" : format.number(row.shown_units)}</td>
-                <td className="soft nowrap">{row.shown_at === null ? "–" : format.ago(row.shown_at)}</td>
-                <td className="soft nowrap">{row.verified_at === null ? text("channels.never") : format.ago(row.verified_at)}</td>
-                <td className={`breaks small ${row.isFailing ? "bad" : "soft"}`}>{row.last_error}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        columns={[
+          [text("order.item")],
+          [text("channels.shows"), "end"],
+          [text("channels.told")],
+          [text("channels.verified")],
+          [text("channels.last_error")],
+        ]}
+      >
+        {rows.map((row) => (
+          <tr key={`${row.sku}${row.isFailing}`}>
+            <th scope="row">
+              <Link to={`/stock/${encodeURIComponent(row.sku)}?channel=${encodeURIComponent(health.channel)}`}>{row.sku}</Link>
+            </th>
+            <td className="end">{row.shown_units === null ? "–" : format.number(row.shown_units)}</td>
+            <td className="soft nowrap">{row.shown_at === null ? "–" : format.ago(row.shown_at)}</td>
+            <td className="soft nowrap">{row.verified_at === null ? text("channels.never") : format.ago(row.verified_at)}</td>
+            <td className={`breaks small ${row.isFailing ? "bad" : "soft"}`}>{row.last_error}</td>
+          </tr>
+        ))}
+      </Table>
     </Panel>
   );
 }

@@ -11,6 +11,7 @@ import { Ask } from "../../ui/dialog";
 import { Badge, Panel } from "../../ui/parts";
 import { Progress } from "../../ui/progress";
 import { Empty, Failure, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { forecastRuns, isAtWork, schedule } from "./queries";
 
@@ -56,34 +57,30 @@ export function Runs() {
         empty={<Empty icon="demand" title={text("demand.no_runs")}>{text("demand.no_runs_hint")}</Empty>}
       >
         {(data) => (
-          <div className="table-wrap">
-            <table className="table dense">
-              <thead>
-                <tr>
-                  <th scope="col">{text("demand.origin")}</th>
-                  <th scope="col">{text("demand.state")}</th>
-                  <th scope="col" className="end">{text("demand.series")}</th>
-                  <th scope="col" className="end">{text("demand.gain")}</th>
-                  <th scope="col" className="end">{text("demand.bias")}</th>
-                  <th scope="col" className="end">{text("demand.coverage")}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.data.map((run) => (
-                  <tr key={run.run_id}>
-                    <th scope="row" className="nowrap">
-                      {format.day(run.origin)} <span className="small soft">{text(run.freq === "D" ? "demand.days" : "demand.weeks", { count: run.horizon })}</span>
-                    </th>
-                    <td>{isAtWork(run.state) ? <Progress job={run.job_id} /> : <Badge tone={toneOf(run.state)}>{word("run", run.state)}</Badge>}</td>
-                    <td className="end">{format.number(run.series)}</td>
-                    <td className={`end ${(run.realised?.low ?? 0) > 0 ? "good" : (run.realised?.high ?? 0) < 0 ? "bad" : ""}`}>{share(run.realised?.gain)}</td>
-                    <td className="end">{share(run.realised?.bias)}</td>
-                    <td className="end">{share(run.realised?.coverage["0.9"])}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table
+            columns={[
+              [text("demand.origin")],
+              [text("demand.state")],
+              [text("demand.series"), "end"],
+              [text("demand.gain"), "end"],
+              [text("demand.bias"), "end"],
+              [text("demand.coverage"), "end"],
+            ]}
+            look="dense"
+          >
+            {data.data.map((run) => (
+              <tr key={run.run_id}>
+                <th scope="row" className="nowrap">
+                  {format.day(run.origin)} <span className="small soft">{text(run.freq === "D" ? "demand.days" : "demand.weeks", { count: run.horizon })}</span>
+                </th>
+                <td>{isAtWork(run.state) ? <Progress job={run.job_id} /> : <Badge tone={toneOf(run.state)}>{word("run", run.state)}</Badge>}</td>
+                <td className="end">{format.number(run.series)}</td>
+                <td className={`end ${(run.realised?.low ?? 0) > 0 ? "good" : (run.realised?.high ?? 0) < 0 ? "bad" : ""}`}>{share(run.realised?.gain)}</td>
+                <td className="end">{share(run.realised?.bias)}</td>
+                <td className="end">{share(run.realised?.coverage["0.9"])}</td>
+              </tr>
+            ))}
+          </Table>
         )}
       </Loaded>
       {asked === "run" && <RunNow onClose={() => setAsked(null)} />}

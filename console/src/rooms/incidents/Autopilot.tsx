@@ -11,6 +11,7 @@ import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Bar, Head, Panel } from "../../ui/parts";
 import { Empty, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { Tabs } from "./Tabs";
 
@@ -104,46 +105,40 @@ function Domains({ domains, isStopped }: { domains: readonly Domain[]; isStopped
   const [edited, setEdited] = useState<Domain | null>(null);
   return (
     <Panel title={text("autopilot.domains")} note={text("autopilot.domains_note")}>
-      <div className="table-wrap">
-        <table className="table cards-on-phone">
-          <thead>
-            <tr>
-              <th scope="col">{text("autopilot.domain")}</th>
-              <th scope="col">{text("autopilot.mode")}</th>
-              <th scope="col">{text("autopilot.used")}</th>
-              <th scope="col">{text("autopilot.evidence")}</th>
-              <th scope="col">
-                <span className="hidden-visually">{text("autopilot.change")}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {domains.map((domain) => (
-              <tr key={domain.domain}>
-                <th scope="row">
-                  {word("domain", domain.domain)}
-                  <div className="small soft">{word("domain_what", domain.domain)}</div>
-                </th>
-                <td>
-                  <Badge tone={isStopped && domain.mode === "auto" ? "quiet" : toneOf(domain.mode)}>{word("mode", domain.mode)}</Badge>
-                </td>
-                <td>
-                  <Used domain={domain} />
-                </td>
-                <td className="small">
-                  <Outcome domain={domain} />
-                </td>
-                <td className="end">
-                  <button type="button" className="button" onClick={() => setEdited(domain)}>
-                    {text("autopilot.change")}
-                    <span className="hidden-visually"> {word("domain", domain.domain)}</span>
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        columns={[
+          [text("autopilot.domain")],
+          [text("autopilot.mode")],
+          [text("autopilot.used")],
+          [text("autopilot.evidence")],
+          [text("autopilot.change"), "unseen"],
+        ]}
+        isCards
+      >
+        {domains.map((domain) => (
+          <tr key={domain.domain}>
+            <th scope="row">
+              {word("domain", domain.domain)}
+              <div className="small soft">{word("domain_what", domain.domain)}</div>
+            </th>
+            <td>
+              <Badge tone={isStopped && domain.mode === "auto" ? "quiet" : toneOf(domain.mode)}>{word("mode", domain.mode)}</Badge>
+            </td>
+            <td>
+              <Used domain={domain} />
+            </td>
+            <td className="small">
+              <Outcome domain={domain} />
+            </td>
+            <td className="end">
+              <button type="button" className="button" onClick={() => setEdited(domain)}>
+                {text("autopilot.change")}
+                <span className="hidden-visually"> {word("domain", domain.domain)}</span>
+              </button>
+            </td>
+          </tr>
+        ))}
+      </Table>
       {edited !== null && <Edit key={edited.domain} domain={edited} onClose={() => setEdited(null)} />}
     </Panel>
   );

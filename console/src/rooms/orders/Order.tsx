@@ -9,6 +9,7 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Facts, Head, Panel } from "../../ui/parts";
 import { Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { Actions } from "./Actions";
 import { Due } from "./Due";
@@ -95,37 +96,32 @@ function LinesPanel({ order }: { order: Detail }) {
   const format = useFormat();
   return (
     <Panel title={text("order.lines", { count: order.lines.length })}>
-      <div className="table-wrap">
-        <table className="table">
-          <thead>
-            <tr>
-              <th scope="col">{text("order.item")}</th>
-              <th scope="col" className="end">{text("order.ordered")}</th>
-              <th scope="col" className="end">{text("order.shipped")}</th>
-              <th scope="col" className="end">{text("order.cancelled")}</th>
-              <th scope="col" className="end">{text("order.returned")}</th>
-              <th scope="col" className="end">{text("order.price")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {order.lines.map((line) => (
-              <tr key={line.line_id}>
-                <th scope="row">
-                  <Link to={`/stock/${encodeURIComponent(line.sku)}`}>{line.sku}</Link>
-                  {line.components !== undefined && line.components.length > 0 && (
-                    <div className="small soft">{line.components.map((part) => `${part.quantity} × ${part.sku}`).join(", ")}</div>
-                  )}
-                </th>
-                <td className="end">{format.number(line.quantity)}</td>
-                <td className="end">{line.shipped === 0 ? <span className="soft">0</span> : format.number(line.shipped)}</td>
-                <td className={`end ${line.cancelled > 0 ? "" : "soft"}`}>{format.number(line.cancelled)}</td>
-                <td className={`end ${line.returned > 0 ? "" : "soft"}`}>{format.number(line.returned)}</td>
-                <td className="end">{format.money(line.price_minor, order.currency)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        columns={[
+          [text("order.item")],
+          [text("order.ordered"), "end"],
+          [text("order.shipped"), "end"],
+          [text("order.cancelled"), "end"],
+          [text("order.returned"), "end"],
+          [text("order.price"), "end"],
+        ]}
+      >
+        {order.lines.map((line) => (
+          <tr key={line.line_id}>
+            <th scope="row">
+              <Link to={`/stock/${encodeURIComponent(line.sku)}`}>{line.sku}</Link>
+              {line.components !== undefined && line.components.length > 0 && (
+                <div className="small soft">{line.components.map((part) => `${part.quantity} × ${part.sku}`).join(", ")}</div>
+              )}
+            </th>
+            <td className="end">{format.number(line.quantity)}</td>
+            <td className="end">{line.shipped === 0 ? <span className="soft">0</span> : format.number(line.shipped)}</td>
+            <td className={`end ${line.cancelled > 0 ? "" : "soft"}`}>{format.number(line.cancelled)}</td>
+            <td className={`end ${line.returned > 0 ? "" : "soft"}`}>{format.number(line.returned)}</td>
+            <td className="end">{format.money(line.price_minor, order.currency)}</td>
+          </tr>
+        ))}
+      </Table>
       {order.waiting.length > 0 && (
         <p className="note warn">
           {order.waiting

@@ -7,6 +7,7 @@ import { useFormat } from "../../i18n/format";
 import { useText } from "../../i18n/text";
 import { Badge, Head, Panel } from "../../ui/parts";
 import { Empty, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { policies } from "./queries";
 import { useWho } from "./who";
 
@@ -29,45 +30,41 @@ export default function Policies() {
           empty={<Empty icon="policies" title={text("policies.none")}>{text("policies.none_hint")}</Empty>}
         >
           {({ rows }) => (
-            <div className="table-wrap">
-              <table className="table cards-on-phone">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("policies.policy")}</th>
-                    <th scope="col">{text("policies.active")}</th>
-                    <th scope="col">{text("policies.on_trial")}</th>
-                    <th scope="col" className="end">{text("policies.latest")}</th>
-                    <th scope="col">{text("policies.moved")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {rows.map((row) => (
-                    <tr key={row.name} className="goes">
-                      <th scope="row">
-                        <Link className="leads" to={`/policies/${encodeURIComponent(row.name)}`}>
-                          {row.name}
-                        </Link>
-                      </th>
-                      <td>{row.active === null ? <span className="soft">–</span> : <Badge tone="good">{text("policies.version", { no: String(row.active) })}</Badge>}</td>
-                      <td className="wide">
-                        <span className="row">
-                          {row.canary !== null && (
-                            <Badge tone="accent">
-                              {text("policies.is_canary", { no: String(row.canary), share: format.percent(row.share ?? 0, 1) })}
-                            </Badge>
-                          )}
-                          {row.shadow !== null && <Badge>{text("policies.is_shadow", { no: String(row.shadow) })}</Badge>}
-                        </span>
-                      </td>
-                      <td className="end not-on-phone">{row.latest}</td>
-                      <td className="soft wide">
-                        {format.ago(row.updated_at)}, {who(row.updated_by)}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              columns={[
+                [text("policies.policy")],
+                [text("policies.active")],
+                [text("policies.on_trial")],
+                [text("policies.latest"), "end"],
+                [text("policies.moved")],
+              ]}
+              isCards
+            >
+              {rows.map((row) => (
+                <tr key={row.name} className="goes">
+                  <th scope="row">
+                    <Link className="leads" to={`/policies/${encodeURIComponent(row.name)}`}>
+                      {row.name}
+                    </Link>
+                  </th>
+                  <td>{row.active === null ? <span className="soft">–</span> : <Badge tone="good">{text("policies.version", { no: String(row.active) })}</Badge>}</td>
+                  <td className="wide">
+                    <span className="row">
+                      {row.canary !== null && (
+                        <Badge tone="accent">
+                          {text("policies.is_canary", { no: String(row.canary), share: format.percent(row.share ?? 0, 1) })}
+                        </Badge>
+                      )}
+                      {row.shadow !== null && <Badge>{text("policies.is_shadow", { no: String(row.shadow) })}</Badge>}
+                    </span>
+                  </td>
+                  <td className="end not-on-phone">{row.latest}</td>
+                  <td className="soft wide">
+                    {format.ago(row.updated_at)}, {who(row.updated_by)}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Loaded>
       </Panel>

@@ -9,6 +9,7 @@ import { useText, useWord } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Badge, Bar, Panel, Select } from "../../ui/parts";
 import { Empty, Failure, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { Picture } from "./Picture";
 import { compared, MEASURES, swept, type Measure } from "./pareto";
@@ -231,35 +232,30 @@ function Differences({ report }: { report: Report }) {
   const rows = report.differences.filter((row) => isAll || !(row.metric.startsWith("term_") || row.metric === "cost_minor"));
   return (
     <>
-      <div className="table-wrap">
-        <table className="table">
-          <thead>
-            <tr>
-              <th scope="col">{text("policies.measure")}</th>
-              <th scope="col" className="end">{report.baseline.version}</th>
-              <th scope="col" className="end">{report.candidate.version}</th>
-              <th scope="col" className="end">{text("policies.difference")}</th>
-              <th scope="col" className="end">{text("policies.interval")}</th>
-              <th scope="col">{text("policies.verdict")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((row) => (
-              <tr key={row.metric}>
-                <th scope="row">{named(word("metric", row.metric), row)}</th>
-                <td className="end">{say(row, row.baseline)}</td>
-                <td className="end">{say(row, row.candidate)}</td>
-                <td className="end strong">{say(row, row.difference)}</td>
-                <td className="end soft nowrap">{row.low === null || row.high === null ? "–" : `${say(row, row.low)} … ${say(row, row.high)}`}</td>
-                <td>
-                  <Badge tone={row.verdict === "better" ? "good" : row.verdict === "worse" ? "bad" : "quiet"}>{word("verdict", row.verdict)}</Badge>
-                  {row.is_suspicious && <span className="small soft"> {text("policies.suspicious")}</span>}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        columns={[
+          [text("policies.measure")],
+          [report.baseline.version, "end"],
+          [report.candidate.version, "end"],
+          [text("policies.difference"), "end"],
+          [text("policies.interval"), "end"],
+          [text("policies.verdict")],
+        ]}
+      >
+        {rows.map((row) => (
+          <tr key={row.metric}>
+            <th scope="row">{named(word("metric", row.metric), row)}</th>
+            <td className="end">{say(row, row.baseline)}</td>
+            <td className="end">{say(row, row.candidate)}</td>
+            <td className="end strong">{say(row, row.difference)}</td>
+            <td className="end soft nowrap">{row.low === null || row.high === null ? "–" : `${say(row, row.low)} … ${say(row, row.high)}`}</td>
+            <td>
+              <Badge tone={row.verdict === "better" ? "good" : row.verdict === "worse" ? "bad" : "quiet"}>{word("verdict", row.verdict)}</Badge>
+              {row.is_suspicious && <span className="small soft"> {text("policies.suspicious")}</span>}
+            </td>
+          </tr>
+        ))}
+      </Table>
       <p className="note">
         <button type="button" className="button quiet" onClick={() => setAll(!isAll)}>
           {text(isAll ? "action.fewer" : "policies.all_terms")}

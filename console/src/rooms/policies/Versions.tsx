@@ -3,6 +3,7 @@ import type { Schema } from "../../api/client";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Panel } from "../../ui/parts";
+import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import type { Brief } from "./queries";
 import { useWho } from "./who";
@@ -21,48 +22,42 @@ export function Versions({ policy, shown, onMove }: Props) {
   const address = useAddress();
   return (
     <Panel title={text("policies.versions", { count: policy.versions.length })}>
-      <div className="table-wrap">
-        <table className="table cards-on-phone">
-          <thead>
-            <tr>
-              <th scope="col">{text("policies.version_no")}</th>
-              <th scope="col">{text("policies.state")}</th>
-              <th scope="col">{text("policies.written")}</th>
-              <th scope="col">{text("policies.why")}</th>
-              <th scope="col">
-                <span className="hidden-visually">{text("policies.move")}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {policy.versions.map((version) => (
-              <tr key={version.version} className={version.version === shown ? "chosen" : ""}>
-                <th scope="row">
-                  <Link to={withParameters(address, { version: String(version.version) })} aria-current={version.version === shown ? "true" : undefined}>
-                    {text("policies.version", { no: String(version.version) })}
-                  </Link>
-                </th>
-                <td>
-                  <Badge tone={toneOf(version.state)}>
-                    {word("policy", version.state)}
-                    {version.share !== null && ` ${format.percent(version.share, 1)}`}
-                  </Badge>
-                </td>
-                <td className="soft wide">
-                  {format.moment(version.created_at)}, {who(version.created_by)}
-                </td>
-                <td className="soft breaks wide">{version.why}</td>
-                <td className="end wide">
-                  <button type="button" className="button" onClick={() => onMove(version)}>
-                    {text("policies.move")}
-                    <span className="hidden-visually"> {text("policies.version", { no: String(version.version) })}</span>
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        columns={[
+          [text("policies.version_no")],
+          [text("policies.state")],
+          [text("policies.written")],
+          [text("policies.why")],
+          [text("policies.move"), "unseen"],
+        ]}
+        isCards
+      >
+        {policy.versions.map((version) => (
+          <tr key={version.version} className={version.version === shown ? "chosen" : ""}>
+            <th scope="row">
+              <Link to={withParameters(address, { version: String(version.version) })} aria-current={version.version === shown ? "true" : undefined}>
+                {text("policies.version", { no: String(version.version) })}
+              </Link>
+            </th>
+            <td>
+              <Badge tone={toneOf(version.state)}>
+                {word("policy", version.state)}
+                {version.share !== null && ` ${format.percent(version.share, 1)}`}
+              </Badge>
+            </td>
+            <td className="soft wide">
+              {format.moment(version.created_at)}, {who(version.created_by)}
+            </td>
+            <td className="soft breaks wide">{version.why}</td>
+            <td className="end wide">
+              <button type="button" className="button" onClick={() => onMove(version)}>
+                {text("policies.move")}
+                <span className="hidden-visually"> {text("policies.version", { no: String(version.version) })}</span>
+              </button>
+            </td>
+          </tr>
+        ))}
+      </Table>
     </Panel>
   );
 }

@@ -2,7 +2,9 @@ import { navigate, useAddress, withParameters } from "../../app/router";
 import { useFormat } from "../../i18n/format";
 import { useText } from "../../i18n/text";
 import { Panel } from "../../ui/parts";
-import { Rows } from "./More";
+import { Paged } from "../../ui/paged";
+import { Empty } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { useAudit, type AuditFilter } from "./queries";
 
 const FIELDS = ["kind", "subject", "actor", "from", "to"] as const;
@@ -49,42 +51,29 @@ export function Audit() {
         )}
       </form>
       <Panel title={text("settings.audit")}>
-        <Rows query={audit} none={text("audit.none")}>
+        <Paged query={audit} empty={<Empty title={text("audit.none")} />}>
           {(rows) => (
-            <div className="table-wrap">
-              <table className="table cards-on-phone">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("audit.at")}</th>
-                    <th scope="col">{text("audit.kind")}</th>
-                    <th scope="col">{text("audit.subject")}</th>
-                    <th scope="col">{text("audit.by")}</th>
-                    <th scope="col">{text("audit.data")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {rows.map((row) => (
-                    <tr key={row.id}>
-                      <td className="soft nowrap">{format.moment(row.at)}</td>
-                      <th scope="row">{row.kind}</th>
-                      <td className="small breaks wide">{row.subject}</td>
-                      <td className="small wide">
-                        {row.actor === 0 ? text("order.by_system") : (row.actor_name ?? text("order.by_key", { key: String(row.actor) }))}
-                        {row.reason !== null && <span className="soft"> · {row.reason}</span>}
-                      </td>
-                      <td className="small soft wide">
-                        <details>
-                          <summary>{text("audit.show")}</summary>
-                          <pre className="data-of">{JSON.stringify(row.data, null, 1)}</pre>
-                        </details>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table columns={[[text("audit.at")], [text("audit.kind")], [text("audit.subject")], [text("audit.by")], [text("audit.data")]]} isCards>
+              {rows.map((row) => (
+                <tr key={row.id}>
+                  <td className="soft nowrap">{format.moment(row.at)}</td>
+                  <th scope="row">{row.kind}</th>
+                  <td className="small breaks wide">{row.subject}</td>
+                  <td className="small wide">
+                    {row.actor === 0 ? text("order.by_system") : (row.actor_name ?? text("order.by_key", { key: String(row.actor) }))}
+                    {row.reason !== null && <span className="soft"> · {row.reason}</span>}
+                  </td>
+                  <td className="small soft wide">
+                    <details>
+                      <summary>{text("audit.show")}</summary>
+                      <pre className="data-of">{JSON.stringify(row.data, null, 1)}</pre>
+                    </details>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
-        </Rows>
+        </Paged>
       </Panel>
     </>
   );

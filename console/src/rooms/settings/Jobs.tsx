@@ -4,9 +4,9 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Badge, Bar, Panel, Select } from "../../ui/parts";
-import { Failure } from "../../ui/states";
+import { Paged } from "../../ui/paged";
+import { Empty, Failure } from "../../ui/states";
 import { toneOf } from "../../ui/words";
-import { Rows } from "./More";
 import { useJobs } from "./queries";
 
 const KINDS = ["policy.simulate", "policy.lanes", "plan.run", "forecast.run", "campaign.assess"] as const;
@@ -42,7 +42,7 @@ export function Jobs() {
       </div>
       <Panel title={text("settings.jobs")} note={text("jobs.note")}>
         {cancel.isError && <Failure error={cancel.error} />}
-        <Rows query={jobs} none={text("jobs.none")}>
+        <Paged query={jobs} empty={<Empty title={text("jobs.none")} />}>
           {(rows) => (
             <ul className="list">
               {rows.map((job) => {
@@ -83,7 +83,7 @@ export function Jobs() {
               })}
             </ul>
           )}
-        </Rows>
+        </Paged>
       </Panel>
     </>
   );

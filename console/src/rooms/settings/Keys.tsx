@@ -7,6 +7,7 @@ import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Panel } from "../../ui/parts";
 import { Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { keys, ownKey } from "./queries";
 import { Secret } from "./Secret";
 
@@ -44,43 +45,29 @@ export function Keys() {
       >
         <Loaded query={all}>
           {({ rows }) => (
-            <div className="table-wrap">
-              <table className="table cards-on-phone">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("keys.name")}</th>
-                    <th scope="col">{text("keys.scopes")}</th>
-                    <th scope="col">{text("keys.created")}</th>
-                    <th scope="col">
-                      <span className="hidden-visually">{text("keys.revoke")}</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {rows.map((key) => (
-                    <tr key={key.key_id}>
-                      <th scope="row">
-                        {key.name} <span className="small soft">{text("order.by_key", { key: String(key.key_id) })}, {key.prefix}…</span>
-                      </th>
-                      <td className="small wide">{key.scopes.join(", ")}</td>
-                      <td className="soft">{format.moment(key.created_at)}</td>
-                      <td className="end">
-                        {key.revoked_at !== null ? (
-                          <Badge>{text("keys.revoked_at", { time: format.moment(key.revoked_at) })}</Badge>
-                        ) : key.key_id === own.data?.key_id ? (
-                          <Badge tone="accent">{text("keys.own")}</Badge>
-                        ) : (
-                          <button type="button" className="button danger" onClick={() => setRevoked(key)}>
-                            {text("keys.revoke")}
-                            <span className="hidden-visually"> {key.name}</span>
-                          </button>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table columns={[[text("keys.name")], [text("keys.scopes")], [text("keys.created")], [text("keys.revoke"), "unseen"]]} isCards>
+              {rows.map((key) => (
+                <tr key={key.key_id}>
+                  <th scope="row">
+                    {key.name} <span className="small soft">{text("order.by_key", { key: String(key.key_id) })}, {key.prefix}…</span>
+                  </th>
+                  <td className="small wide">{key.scopes.join(", ")}</td>
+                  <td className="soft">{format.moment(key.created_at)}</td>
+                  <td className="end">
+                    {key.revoked_at !== null ? (
+                      <Badge>{text("keys.revoked_at", { time: format.moment(key.revoked_at) })}</Badge>
+                    ) : key.key_id === own.data?.key_id ? (
+                      <Badge tone="accent">{text("keys.own")}</Badge>
+                    ) : (
+                      <button type="button" className="button danger" onClick={() => setRevoked(key)}>
+                        {text("keys.revoke")}
+                        <span className="hidden-visually"> {key.name}</span>
+                      </button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )}
         </Loaded>
       </Panel>

@@ -8,8 +8,8 @@ import { useText, useWord, type Message } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Panel, Select } from "../../ui/parts";
+import { Paged } from "../../ui/paged";
 import { Empty, Loaded } from "../../ui/states";
-import { Rows } from "./More";
 import { useDeliveries, webhooks } from "./queries";
 import { Secret } from "./Secret";
 
@@ -126,7 +126,7 @@ function Deliveries({ webhook_id }: { webhook_id: string }) {
         />
       }
     >
-      <Rows query={deliveries} none={text("webhooks.no_deliveries")}>
+      <Paged query={deliveries} empty={<Empty title={text("webhooks.no_deliveries")} />}>
         {(rows) => (
           <ul className="list">
             {rows.map((row) => (
@@ -142,7 +142,7 @@ function Deliveries({ webhook_id }: { webhook_id: string }) {
             ))}
           </ul>
         )}
-      </Rows>
+      </Paged>
     </Panel>
   );
 }

@@ -5,6 +5,7 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Panel, Select } from "../../ui/parts";
 import { Empty, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 
 export function Ledger({ sku }: { sku: string }) {
   const text = useText();
@@ -33,44 +34,39 @@ export function Ledger({ sku }: { sku: string }) {
       >
         {({ pages }) => (
           <>
-            <div className="table-wrap">
-              <table className="table">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("ledger.when")}</th>
-                    <th scope="col">{text("ledger.kind")}</th>
-                    <th scope="col">{text("capacity.node")}</th>
-                    <th scope="col" className="end">{text("ledger.quantity")}</th>
-                    <th scope="col" className="end">{text("measure.on_hand")}</th>
-                    <th scope="col" className="end">{text("measure.allocated")}</th>
-                    <th scope="col" className="end">{text("measure.available")}</th>
-                    <th scope="col">{text("ledger.because")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {pages.flatMap((page) => page.data).map((entry) => (
-                    <tr key={`${entry.entry_id} ${entry.node}`}>
-                      <td className="nowrap soft" title={format.moment(entry.occurred_at)}>
-                        {format.day(entry.recorded_at)} {format.time(entry.recorded_at)}
-                      </td>
-                      <td>{word("entry", entry.kind)}</td>
-                      <td>{entry.node}</td>
-                      <td className="end">{format.number(entry.quantity)}</td>
-                      <td className="end">{format.number(entry.on_hand)}</td>
-                      <td className="end">{format.number(entry.allocated)}</td>
-                      <td className="end strong">{format.number(entry.available)}</td>
-                      <td className="small soft breaks">
-                        {["allocate", "release", "ship"].includes(entry.kind) && entry.ref !== null ? (
-                          <Link to={`/orders/${entry.ref}`}>{text("ledger.order")}</Link>
-                        ) : (
-                          [entry.reference, entry.reason].filter(Boolean).join(" · ")
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              columns={[
+                [text("ledger.when")],
+                [text("ledger.kind")],
+                [text("capacity.node")],
+                [text("ledger.quantity"), "end"],
+                [text("measure.on_hand"), "end"],
+                [text("measure.allocated"), "end"],
+                [text("measure.available"), "end"],
+                [text("ledger.because")],
+              ]}
+            >
+              {pages.flatMap((page) => page.data).map((entry) => (
+                <tr key={`${entry.entry_id} ${entry.node}`}>
+                  <td className="nowrap soft" title={format.moment(entry.occurred_at)}>
+                    {format.day(entry.recorded_at)} {format.time(entry.recorded_at)}
+                  </td>
+                  <td>{word("entry", entry.kind)}</td>
+                  <td>{entry.node}</td>
+                  <td className="end">{format.number(entry.quantity)}</td>
+                  <td className="end">{format.number(entry.on_hand)}</td>
+                  <td className="end">{format.number(entry.allocated)}</td>
+                  <td className="end strong">{format.number(entry.available)}</td>
+                  <td className="small soft breaks">
+                    {["allocate", "release", "ship"].includes(entry.kind) && entry.ref !== null ? (
+                      <Link to={`/orders/${entry.ref}`}>{text("ledger.order")}</Link>
+                    ) : (
+                      [entry.reference, entry.reason].filter(Boolean).join(" · ")
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </Table>
             {entries.hasNextPage && (
               <p className="note">
                 <button type="button" className="button quiet" disabled={entries.isFetchingNextPage} onClick={() => void entries.fetchNextPage()}>

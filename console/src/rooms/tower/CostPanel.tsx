@@ -6,6 +6,7 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Panel } from "../../ui/parts";
 import { Empty, Loaded } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { byCurrency } from "./figures";
 
 const today = (): string => new Date().toISOString().slice(0, 10);
@@ -28,28 +29,23 @@ export function CostPanel() {
           const [currency] = byCurrency(data, (row) => row.promised_minor + row.actual_minor)[0] ?? ["EUR"];
           const rows = data.filter((row) => row.currency === currency && (row.promised_minor !== 0 || row.actual_minor !== 0));
           return (
-            <div className="table-wrap">
-              <table className="table">
-                <thead>
-                  <tr>
-                    <th scope="col">{text("tower.term")}</th>
-                    <th scope="col" className="end">{text("tower.promised")}</th>
-                    <th scope="col" className="end">{text("tower.actual")}</th>
-                    <th scope="col" className="end">{text("tower.difference")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {rows.map((row) => (
-                    <tr key={row.key ?? ""}>
-                      <th scope="row">{word("term", row.key ?? "")}</th>
-                      <td className="end">{format.money(row.promised_minor, currency)}</td>
-                      <td className="end">{format.money(row.actual_minor, currency)}</td>
-                      <td className={`end ${row.difference_minor > 0 ? "bad" : ""}`}>{format.money(row.difference_minor, currency, { sign: true })}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              columns={[
+                [text("tower.term")],
+                [text("tower.promised"), "end"],
+                [text("tower.actual"), "end"],
+                [text("tower.difference"), "end"],
+              ]}
+            >
+              {rows.map((row) => (
+                <tr key={row.key ?? ""}>
+                  <th scope="row">{word("term", row.key ?? "")}</th>
+                  <td className="end">{format.money(row.promised_minor, currency)}</td>
+                  <td className="end">{format.money(row.actual_minor, currency)}</td>
+                  <td className={`end ${row.difference_minor > 0 ? "bad" : ""}`}>{format.money(row.difference_minor, currency, { sign: true })}</td>
+                </tr>
+              ))}
+            </Table>
           );
         }}
       </Loaded>
