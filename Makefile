@@ -12,11 +12,12 @@ DATA ?= ../shared/data
 # kill -9 of server and database under load, in `make bench`; the tests do 16. Twice as many of workers in any step of
 # any playbook; the tests do 3.
 CRASHES ?= 100
+PICTURES := tower order policy-simulate demand-item campaign-assessed planning-map story
 
 # Programs start in a third of the time where Python keeps what it has compiled; some images tell it not to.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup console demo test engines check bench golden docs clean
+.PHONY: help setup console demo test engines check bench golden pictures docs clean
 
 help:           ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 10
@@ -71,6 +72,10 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
+
+pictures: $(SYNCED) console ## take the pictures of the console in docs/ again; look at them before you commit them
+	$(RUN) pytest -q tests/browser
+	for name in $(PICTURES); do cp .cache/screenshots/$$name-1440-light.png docs/pictures/console/$$name.png; done
 
 docs: $(SYNCED) ## build the documentation into site/
 	$(UV) run --frozen --group docs zensical build --clean --strict
