@@ -243,7 +243,7 @@ def test_a_wheel_alone_shows_its_demo_in_a_browser(
         page.goto(url)
         expect(page.locator("main h1")).to_have_text("Control tower")
         rate = page.locator(".stat .value").first
-        expect(rate).to_have_text(re.compile(r"^(?!0 )[\d.,]+ a minute$"), timeout=60_000)
+        expect(rate).to_have_text(re.compile(r"^(?!0 )[\d.,]+ a second$"), timeout=60_000)
         # The story begins when the world does.
         page.reload()
         expect(page.locator("#story h3")).to_have_text("Day 0: An ordinary week", timeout=60_000)
