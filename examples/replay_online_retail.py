@@ -773,8 +773,8 @@ def stock(server: Server) -> Iterator[Json]:
 def report(run: Replay, file: Counter[str], rejects: Sequence[Reject], path: Path, seconds: float) -> Table:
     c, placed = run.counts, max(1, run.counts["placed"])
     table = Table(title="Online Retail, replayed", show_header=False, title_justify="left")
-    table.add_column()
-    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
     rows: list[tuple[str, str, str]] = [
         ("invoices in the file", f"{file['orders'] + file['cancellations']:,}", f"{file['rows']:,} rows"),
