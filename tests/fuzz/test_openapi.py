@@ -49,13 +49,16 @@ SIGNALS = [f"signal-{n}" for n in range(20)]
 # Days of a campaign.
 _SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
 _BEGINS, _ENDS = "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z"
-OPEN = ("/healthz", "/readyz", "/metrics")
+OPEN = ("/healthz", "/readyz", "/metrics", "/v1/sign-in")
 # What succeeded when the shop was made: so many fields have to be right together, or so much else has to be left as it
 # is, that chance may not draw it again.
 PREPARED = {
     "POST /v1/campaigns/assess", "POST /v1/channels/{code}/reconcile", "POST /v1/orders/{order_id}/reroute",
     "POST /v1/webhooks",
 }  # fmt: skip
+
+# There is no identity provider here: tests/api/test_sign_in.py.
+ELSEWHERE = {"GET /v1/sign-in/begin", "GET /v1/sign-in/callback", "POST /v1/sign-in/key"}
 
 # What a schema can say, in the words of pydantic and msgspec: a sound request is never refused for these. Other
 # reasons (an unknown sku, two rows that contradict each other) are beyond schemas.
@@ -67,6 +70,7 @@ _SAID_BY_SCHEMA = re.compile(
 _IS_A_FLOAT = re.compile(r"expected int( \| null)?, got float|input should be a valid integer$")
 
 
+@pytest.mark.timeout(900)
 def test_every_answer_is_as_documented(server: Server) -> None:
     print(f"ONHAND_SEED={SEED} ONHAND_FUZZ={TIMES}")
     shop = open_shop(server.client)
@@ -105,7 +109,7 @@ def test_every_answer_is_as_documented(server: Server) -> None:
     # Requests of one operation use up what another needs (a shipped order cannot be rerouted), in an order that chance
     # decides: that hides a success now and then, not two.
     never = {label: dict(counts) for label, counts in seen.items() if not any(s // 100 == 2 for s in counts)}
-    assert len(never.keys() - PREPARED) <= 1, f"never succeeded: {never}"
+    assert len(never.keys() - PREPARED - ELSEWHERE) <= 1, f"never succeeded: {never}"
     for label, counts in seen.items():
         assert label.endswith(OPEN) or any(s // 100 == 4 for s in counts), f"{label} never refused: {counts}"
 

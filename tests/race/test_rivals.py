@@ -152,8 +152,8 @@ def test_an_order_that_waited_behind_its_twin_is_answered_at_once(clients, serve
 
     with state.db.connect() as first, state.db.connect() as second:
         with ThreadPoolExecutor() as pool, first.transaction():
-            (placed,) = place_exactly(state, first, [intake()])
-            waiting = pool.submit(place_exactly, state, second, [intake()])
+            (placed,) = place_exactly(state, first, [intake()], own=set())
+            waiting = pool.submit(place_exactly, state, second, [intake()], own=set())
             while not blocked(state.db, second):
                 assert not waiting.done()
         (again,) = waiting.result()
