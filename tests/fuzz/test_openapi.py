@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 import schemathesis
 from schemathesis import Case, HookContext, Response, engine
 from schemathesis.core.failures import Failure
