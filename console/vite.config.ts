@@ -38,7 +38,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 800,
   },
   server: {
-    proxy: Object.fromEntries(["/v1", "/metrics", "/docs", "/openapi.json"].map((path) => [path, SERVER])),
+    proxy: Object.fromEntries(["/v1", "/sign-in", "/metrics", "/docs", "/openapi.json"].map((path) => [path, SERVER])),
   },
   test: { environment: "node", include: ["src/**/*.test.ts"] },
 });

@@ -121,7 +121,7 @@ class Door:
 
     def comes_back(self, browser: httpx2.Client, to: str = "/") -> str:
         """What the browser brings back from the provider: the address of the callback."""
-        begun = browser.get("/v1/sign-in/begin", params={"to": to})
+        begun = browser.get("/sign-in/begin", params={"to": to})
         assert begun.status_code == 303, begun.text
         with httpx2.Client(follow_redirects=False) as provider:
             return provider.get(begun.headers["location"]).headers["location"]
@@ -136,7 +136,7 @@ class Door:
         """Why somebody is not let in, all the way."""
         with self.browser() as somebody:
             why = parse_qs(urlsplit(self.enters(somebody)).query)["refused"]
-            assert somebody.post("/v1/sign-in/key").status_code == 401
+            assert somebody.post("/sign-in/key").status_code == 401
         return why[0]
 
 

@@ -43,11 +43,11 @@ def door(house):
 
 
 def test_a_person_signs_in_works_and_signs_out(door):
-    assert httpx2.get(f"{door.url}/v1/sign-in").json() == {"issuer": door.issuer.url}
+    assert httpx2.get(f"{door.url}/sign-in").json() == {"issuer": door.issuer.url}
     with door.browser() as browser:
         assert door.enters(browser, to="/orders?status=held") == "/orders?status=held&signed_in=1"
-        got = browser.post("/v1/sign-in/key").json()
-        assert browser.post("/v1/sign-in/key").status_code == 401  # handed over once
+        got = browser.post("/sign-in/key").json()
+        assert browser.post("/sign-in/key").status_code == 401  # handed over once
     hours = (datetime.fromisoformat(got["expires_at"]) - datetime.now(UTC)) / timedelta(hours=1)
     assert 11.9 < hours <= 12
     with httpx2.Client(base_url=door.url, headers={"Authorization": f"Bearer {got['key']}"}) as ada:
@@ -80,7 +80,7 @@ def test_who_has_no_group_gets_nothing_and_the_provider_may_refuse(door):
     door.issuer.claims["groups"] = "admins"  # one value may come without a list
     with door.browser() as browser:
         door.enters(browser)
-        key = browser.post("/v1/sign-in/key").json()["key"]
+        key = browser.post("/sign-in/key").json()["key"]
         own = browser.get("/v1/key", headers={"Authorization": f"Bearer {key}"}).json()
     assert own["scopes"] == ["admin"]
     door.issuer.refuses = "access_denied"
@@ -152,10 +152,10 @@ def test_an_answer_belongs_to_the_browser_that_asked_and_is_good_for_once(door):
         mixed = ada.get(other.replace("iss=", "iss=x")).headers["location"]
         assert mixed == "/?refused=invalid"
     with door.browser() as made_up:
-        made_up.cookies.set("onhand_errand", "made up", path="/v1/sign-in")
+        made_up.cookies.set("onhand_errand", "made up", path="/sign-in")
         assert made_up.get(answer).headers["location"] == "/?refused=expired"
-        made_up.cookies.set("onhand_key", "made up", path="/v1/sign-in")
-        assert made_up.post("/v1/sign-in/key").status_code == 401
+        made_up.cookies.set("onhand_key", "made up", path="/sign-in")
+        assert made_up.post("/sign-in/key").status_code == 401
 
 
 @pytest.mark.parametrize("to", ["//evil.example", "https://evil.example", "/\\evil.example", "orders", "/\tx", ""])
@@ -179,21 +179,21 @@ def test_new_keys_of_the_provider_are_read_when_a_token_names_one(door, monkeypa
 
 def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(door):
     with door.browser() as browser:
-        begun = browser.get("/v1/sign-in/begin").headers["set-cookie"]
+        begun = browser.get("/sign-in/begin").headers["set-cookie"]
         with httpx2.Client(follow_redirects=False) as provider:
-            back = provider.get(browser.get("/v1/sign-in/begin").headers["location"]).headers["location"]
+            back = provider.get(browser.get("/sign-in/begin").headers["location"]).headers["location"]
         done = browser.get(back)
         cookies = [value for name, value in done.headers.multi_items() if name == "set-cookie"]
         (handed,) = [c for c in cookies if c.startswith("onhand_key=")]
-    assert {"HttpOnly", "SameSite=lax", "Path=/v1/sign-in", "Max-Age=600"} <= set(begun.split("; "))
-    assert {"HttpOnly", "SameSite=strict", "Path=/v1/sign-in", "Max-Age=60"} <= set(handed.split("; "))
+    assert {"HttpOnly", "SameSite=lax", "Path=/sign-in", "Max-Age=600"} <= set(begun.split("; "))
+    assert {"HttpOnly", "SameSite=strict", "Path=/sign-in", "Max-Age=60"} <= set(handed.split("; "))
     assert "onh_" not in handed and done.headers["cache-control"] == "no-store"
 
 
 def test_without_a_provider_there_is_nothing_to_sign_in_at(server):
-    assert httpx2.get(f"{server.base_url}/v1/sign-in").json() == {"issuer": None}
+    assert httpx2.get(f"{server.base_url}/sign-in").json() == {"issuer": None}
     for call in (("GET", "begin"), ("GET", "callback"), ("POST", "key")):
-        assert httpx2.request(call[0], f"{server.base_url}/v1/sign-in/{call[1]}").status_code == 404
+        assert httpx2.request(call[0], f"{server.base_url}/sign-in/{call[1]}").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_what_is_set_by_half_is_named_at_the_start(change, words):
         "oidc_grants": ("*=read",),
     }  # fmt: skip
     client = Client.of(Settings(**whole))
-    assert client is not None and client.redirect_uri == "https://onhand.example.org/v1/sign-in/callback"
+    assert client is not None and client.redirect_uri == "https://onhand.example.org/sign-in/callback"
     with pytest.raises(SettingsError) as error:
         Client.of(Settings(**(whole | change)))
     assert str(error.value).startswith(words)

@@ -50,7 +50,7 @@ SIGNALS = [f"signal-{n}" for n in range(20)]
 # Days of a campaign.
 _SOON, _THEN = ((datetime.now(UTC) + timedelta(days=n)).date().isoformat() for n in (3, 6))
 _BEGINS, _ENDS = "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z"
-OPEN = ("/healthz", "/readyz", "/metrics", "/v1/sign-in")
+OPEN = ("/healthz", "/readyz", "/metrics", "/sign-in")
 # What succeeded when the shop was made: so many fields have to be right together, or so much else has to be left as it
 # is, that chance may not draw it again.
 PREPARED = {
@@ -59,7 +59,7 @@ PREPARED = {
 }  # fmt: skip
 
 # There is no identity provider here: tests/api/test_sign_in.py.
-ELSEWHERE = {"GET /v1/sign-in/begin", "GET /v1/sign-in/callback", "POST /v1/sign-in/key"}
+ELSEWHERE = {"GET /sign-in/begin", "GET /sign-in/callback", "POST /sign-in/key"}
 
 # What a schema can say, in the words of pydantic and msgspec: a sound request is never refused for these. Other
 # reasons (an unknown sku, two rows that contradict each other) are beyond schemas.

@@ -20,7 +20,7 @@ const REFUSED: Record<string, Message> = {
 
 /** Fetches the key of whoever has just come back from the provider, and takes the mark of that out of the address. */
 async function fetchKey(): Promise<void> {
-  const response = await fetch("/v1/sign-in/key", { method: "POST" });
+  const response = await fetch("/sign-in/key", { method: "POST" });
   if (!response.ok) throw problemOf(response.status, await response.json().catch(() => null));
   const { key } = (await response.json()) as { key: string };
   navigate(withParameters(new URL(location.href), { signed_in: null }), { replace: true });
@@ -39,7 +39,7 @@ export function SignIn() {
 
   useEffect(() => {
     const ways = async () => {
-      const response = await fetch("/v1/sign-in");
+      const response = await fetch("/sign-in");
       if (response.ok) setIssuer(((await response.json()) as { issuer: string | null }).issuer);
     };
     // Without an answer a key is still a way in.
@@ -78,7 +78,7 @@ export function SignIn() {
         )}
         {issuer !== null && (
           <>
-            <a className="button main" href={`/v1/sign-in/begin?to=${encodeURIComponent(wanted())}`}>
+            <a className="button main" href={`/sign-in/begin?to=${encodeURIComponent(wanted())}`}>
               {text("sign_in.at", { provider: new URL(issuer).host })}
             </a>
             <p className="small soft">{text("sign_in.or")}</p>

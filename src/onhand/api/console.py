@@ -16,7 +16,7 @@ _FOLDER: Final = "console"
 _PAGE: Final = "index.html"
 # Vite puts a hash of the content into the names of these.
 _FOR_EVER: Final = "assets/"
-_API: Final = ("v1", "healthz", "readyz", "metrics", "openapi.json", "docs", "mcp")
+_API: Final = ("v1", "sign-in", "healthz", "readyz", "metrics", "openapi.json", "docs", "mcp")
 # Of our own: what the standard library says depends on the machine.
 _TYPES: Final = {
     "html": "text/html", "js": "text/javascript", "css": "text/css", "json": "application/json", "svg": "image/svg+xml",

@@ -1,4 +1,4 @@
-"""People sign in at the merchant's identity provider: `/v1/sign-in`. A browser is sent through these addresses; what it
+"""People sign in at the merchant's identity provider: `/sign-in`. A browser is sent through these addresses; what it
 keeps in between is sealed, out of reach of scripts, and good for one errand."""
 
 from typing import Annotated
@@ -22,7 +22,7 @@ router = routes("keys")
 answers = APIRouter(tags=["keys"])
 
 _ERRAND, _HANDOVER = "onhand_errand", "onhand_key"
-_PATH = "/v1/sign-in"
+_PATH = "/sign-in"
 _Sealed = Annotated[str | None, Cookie(include_in_schema=False)]
 
 

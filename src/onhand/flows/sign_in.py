@@ -71,7 +71,7 @@ class Client:
             client_id=str(settings.oidc_client_id),
             secret=settings.oidc_client_secret,
             scope=settings.oidc_scope,
-            redirect_uri=str(settings.public_url).rstrip("/") + "/v1/sign-in/callback",
+            redirect_uri=str(settings.public_url).rstrip("/") + "/sign-in/callback",
             grants=grants,
         )
 
