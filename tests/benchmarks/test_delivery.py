@@ -41,17 +41,21 @@ def test_a_folder_without_the_tables_says_what_it_should_hold(tmp_path: Path, na
 
 
 def test_hand_overs_are_told_of_the_past_only():
-    origin, count = datetime(2026, 3, 1), 500  # noqa: DTZ001 - moments without a time zone are local
+    origin, count = datetime(2026, 3, 1), 1_200  # noqa: DTZ001 - moments without a time zone are local
     random = np.random.default_rng(0)
-    days, handed = random.uniform(6, 9, count), random.uniform(1, 5, count)
+    # Sellers are quick or slow, places near or far, and few of one meet few of the other: legs tell more than their sum.
+    seller, place = random.integers(0, 12, (2, count))
+    handed = np.geomspace(0.5, 8, 12)[seller] * random.uniform(0.8, 1.2, count)
+    days = handed + np.geomspace(1, 12, 12)[place] * random.uniform(0.8, 1.2, count)
     ordered = [origin + timedelta(days=float(at)) for at in np.linspace(-100, 20, count)]
 
     def after(of: np.ndarray) -> list[datetime]:
         return [moment + timedelta(days=float(day)) for moment, day in zip(ordered, of, strict=True)]
 
-    places = dict.fromkeys(
-        ("origin_latitude", "origin_longitude", "destination_latitude", "destination_longitude"), pl.lit(50.0)
-    )
+    places = {
+        "origin_latitude": pl.Series(50.0 + seller), "origin_longitude": pl.lit(50.0),
+        "destination_latitude": pl.lit(50.0), "destination_longitude": pl.Series(50.0 + place),
+    }  # fmt: skip
     shipments = pl.DataFrame(
         {
             "shipment_id": [f"s{n}" for n in range(count)], "ordered_at": ordered, "promised_at": after(days * 0 + 8),
