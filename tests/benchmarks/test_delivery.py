@@ -43,7 +43,7 @@ def test_a_folder_without_the_tables_says_what_it_should_hold(tmp_path: Path, na
 def test_hand_overs_are_told_of_the_past_only():
     origin, count = datetime(2026, 3, 1), 1_200  # noqa: DTZ001 - moments without a time zone are local
     random = np.random.default_rng(0)
-    # Sellers are quick or slow, places near or far, and few of one meet few of the other: legs tell more than their sum.
+    # Sellers are quick or slow, places near or far, and few of one meet few of the other: legs tell more than all days.
     seller, place = random.integers(0, 12, (2, count))
     handed = np.geomspace(0.5, 8, 12)[seller] * random.uniform(0.8, 1.2, count)
     days = handed + np.geomspace(1, 12, 12)[place] * random.uniform(0.8, 1.2, count)
