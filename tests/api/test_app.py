@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from onhand.api import body as body_module
-from onhand.api.app import Dispatcher
+from onhand.api.app import Dispatcher, create_api
 from onhand.api.body import check_headers, read_body
 from onhand.errors import Conflict, DatabaseUnavailable, Overloaded
 from onhand.flows.foresight import Foreseer
@@ -433,3 +433,8 @@ def test_every_operation_demands_the_scope_it_states(server, openapi):
             assert lacking.request(method, at).json()["code"] == "auth.scope_missing", (method, path)
         checked += 1
     assert checked > 10
+
+
+def test_a_second_application_in_a_process_describes_itself_like_the_first(server):
+    again = create_api(server.app)
+    assert again.edge.openapi() == server.edge.openapi()

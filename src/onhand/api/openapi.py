@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document: FastAPI's, the hot routes', and the problem documents of both."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, cast
 
 import msgspec
@@ -71,6 +72,8 @@ def build(ordinary: FastAPI, hot: Mapping[str, Any]) -> bytes:
         routes=ordinary.routes,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    # Each document completes its own: what is handed in is of the whole process.
+    hot = deepcopy(hot)
     for path, operations in hot.get("paths", {}).items():
         document["paths"].setdefault(path, {}).update(operations)
     schemas: Json = document.setdefault("components", {}).setdefault("schemas", {})
