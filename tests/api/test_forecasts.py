@@ -167,7 +167,6 @@ def test_without_demand_there_is_nothing_to_forecast(server):
         ("/v1/forecasts?node=NOWHERE", "node.not_found"),
         (f"/v1/forecasts?run_id={NOBODY}", "forecast_run.not_found"),
         (f"/v1/forecasts/runs/{NOBODY}", "forecast_run.not_found"),
-        ("/v1/forecasts/schedule", "forecast_schedule.not_found"),
     ],
 )
 def test_what_is_not_there_is_not_found(shop, path, code):
@@ -177,6 +176,9 @@ def test_what_is_not_there_is_not_found(shop, path, code):
 
 
 def test_a_schedule_is_kept(shop):
+    unset = shop.client.get("/v1/forecasts/schedule")
+    assert unset.status_code == 200, unset.text
+    assert [unset.json()[k] for k in ("active", "hour", "horizon", "next_at", "by")] == [False, 3, 42, None, None]
     made = shop.client.put("/v1/forecasts/schedule", json={"hour": 4, "horizon": 14})
     assert made.status_code == 200, made.text
     assert (made.json()["hour"], made.json()["horizon"], made.json()["active"]) == (4, 14, True)

@@ -58,8 +58,11 @@ PREPARED = {
     "POST /v1/webhooks",
 }  # fmt: skip
 
-# There is no identity provider here: tests/api/test_sign_in.py.
-ELSEWHERE = {"GET /sign-in/begin", "GET /sign-in/callback", "POST /sign-in/key"}
+# There is no identity provider here, and no key of its that could be laid down (tests/api/test_sign_in.py), nor a
+# world that tells a story (tests/twin/test_story.py).
+ELSEWHERE = {
+    "GET /sign-in/begin", "GET /sign-in/callback", "POST /sign-in/key", "DELETE /v1/key", "PUT /v1/story/pace",
+}  # fmt: skip
 
 # What a schema can say, in the words of pydantic and msgspec: a sound request is never refused for these. Other
 # reasons (an unknown sku, two rows that contradict each other) are beyond schemas.

@@ -22,7 +22,7 @@ from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import HORIZON, LEVELS, Part, Settings
 from onhand.demand.forecasts.store import NEWEST, Schedule
 from onhand.demand.model import Region
-from onhand.errors import InvalidInput, NotFound
+from onhand.errors import InvalidInput
 from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import job
 from onhand.flows.forecasts.item import shown_item
@@ -311,7 +311,7 @@ class ForecastRunOut(ForecastRunHead):
 
 
 class ForecastScheduleOut(BaseModel):
-    """Forecasts of every day."""
+    """Forecasts of every day; nobody has set any as long as `by` is null."""
 
     freq: Literal["D", "W"]
     horizon: int
@@ -322,9 +322,9 @@ class ForecastScheduleOut(BaseModel):
     seed: int
     hour: int
     active: bool
-    next_at: datetime
-    by: int
-    updated_at: datetime
+    next_at: datetime | None
+    by: int | None
+    updated_at: datetime | None
 
 
 @router.post(
@@ -460,14 +460,15 @@ def put_forecast_schedule(body: ForecastScheduleIn, app: TheApp, by: By) -> Resp
     "/v1/forecasts/schedule",
     dependencies=[require("read")],
     response_model=ForecastScheduleOut,
-    responses=problem_responses(404),
 )
 def get_forecast_schedule(app: TheApp) -> Response:
-    """What is forecast every day."""
+    """What is forecast every day. Before anybody has set it: what a worker would do, switched off."""
     with app.db.connection() as conn:
         found = store.get_schedule(conn)
     if found is None:
-        raise NotFound("forecast_schedule", "schedule")
+        unset = ForecastScheduleIn(active=False)
+        never = {"hour": unset.hour, "active": False, "next_at": None, "by": None, "updated_at": None}
+        return _json(msgspec.to_builtins(unset.settings()) | never)
     return _json(_schedule(found))
 
 

@@ -44,11 +44,9 @@ export function Runs() {
       note={text("demand.runs_note")}
     >
       <p className="inside small soft">
-        {kept.data == null
-          ? text("demand.no_schedule")
-          : kept.data.active
-            ? text("demand.scheduled", { hour: `${String(kept.data.hour).padStart(2, "0")}:00`, periods: kept.data.horizon, next: format.moment(kept.data.next_at) })
-            : text("demand.schedule_off")}
+        {kept.data?.next_at != null && kept.data.active
+          ? text("demand.scheduled", { hour: `${String(kept.data.hour).padStart(2, "0")}:00`, periods: kept.data.horizon, next: format.moment(kept.data.next_at) })
+          : text(kept.data?.by == null ? "demand.no_schedule" : "demand.schedule_off")}
       </p>
       {kept.isError && <Failure error={kept.error} />}
       <Loaded
@@ -84,7 +82,7 @@ export function Runs() {
         )}
       </Loaded>
       {asked === "run" && <RunNow onClose={() => setAsked(null)} />}
-      {asked === "schedule" && <EveryDay kept={kept.data ?? null} onClose={() => setAsked(null)} />}
+      {asked === "schedule" && kept.data !== undefined && <EveryDay kept={kept.data} onClose={() => setAsked(null)} />}
     </Panel>
   );
 }
@@ -124,11 +122,11 @@ function RunNow({ onClose }: { onClose: () => void }) {
 
 const isHorizon = (periods: number) => Number.isInteger(periods) && periods >= 1 && periods <= HORIZON_MAX;
 
-function EveryDay({ kept, onClose }: { kept: Schema["ForecastScheduleOut"] | null; onClose: () => void }) {
+function EveryDay({ kept, onClose }: { kept: Schema["ForecastScheduleOut"]; onClose: () => void }) {
   const text = useText();
-  const [hour, setHour] = useState(String(kept?.hour ?? 3));
-  const [horizon, setHorizon] = useState(String(kept?.horizon ?? 42));
-  const [isActive, setActive] = useState(kept?.active ?? true);
+  const [hour, setHour] = useState(String(kept.hour));
+  const [horizon, setHorizon] = useState(String(kept.horizon));
+  const [isActive, setActive] = useState(kept.by === null || kept.active);
   const at = Number(hour);
   const periods = Number(horizon);
   const action = useAction({
@@ -138,7 +136,7 @@ function EveryDay({ kept, onClose }: { kept: Schema["ForecastScheduleOut"] | nul
         api.PUT("/v1/forecasts/schedule", {
           body: {
             hour: at, active: isActive, horizon: periods,
-            ...(kept === null ? {} : { freq: kept.freq, levels: kept.levels, by_channel: kept.by_channel, ablate: kept.ablate, learn: kept.learn, seed: kept.seed }),
+            freq: kept.freq, levels: kept.levels, by_channel: kept.by_channel, ablate: kept.ablate, learn: kept.learn, seed: kept.seed,
           },
         }),
       ),
@@ -163,7 +161,7 @@ function EveryDay({ kept, onClose }: { kept: Schema["ForecastScheduleOut"] | nul
           <input className="input" type="number" min={0} max={23} required value={hour} onChange={(event) => setHour(event.target.value)} />
         </label>
         <label className="field">
-          <span>{text(kept?.freq === "W" ? "demand.horizon_weeks" : "demand.horizon_days")}</span>
+          <span>{text(kept.freq === "W" ? "demand.horizon_weeks" : "demand.horizon_days")}</span>
           <input className="input" type="number" min={1} max={HORIZON_MAX} required value={horizon} onChange={(event) => setHorizon(event.target.value)} />
         </label>
       </div>

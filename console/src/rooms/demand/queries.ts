@@ -2,7 +2,6 @@
 
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { answerOf, api } from "../../api/client";
-import { asProblem } from "../../api/problem";
 import { allOf, set } from "../../api/queries";
 
 export interface Place {
@@ -59,17 +58,9 @@ export const forecastRun = (run_id: string) =>
     queryFn: () => answerOf(api.GET("/v1/forecasts/runs/{run_id}", { params: { path: { run_id } } })),
   });
 
-/** null: nobody has set one. */
 export const schedule = queryOptions({
   queryKey: ["forecasts", "schedule"],
-  queryFn: async () => {
-    try {
-      return await answerOf(api.GET("/v1/forecasts/schedule"));
-    } catch (error) {
-      if (asProblem(error).status === 404) return null;
-      throw error;
-    }
-  },
+  queryFn: () => answerOf(api.GET("/v1/forecasts/schedule")),
 });
 
 export const signalsOf = (sku: string) =>
