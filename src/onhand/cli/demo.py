@@ -151,19 +151,21 @@ def _run(console: "Console", settings: "Settings", wish: _Wish) -> _Outcome:
         from onhand.twin.street import Stall
 
         stalls = [Stall(front, usual_port(settings, front.code, _is_free) or _claimed(0)) for front in ALL]
-        fakes = [
-            resources.enter_context(fake(settings, stall.front.code, stall.port, speed=wish.speed, seed=wish.seed or 1))
-            for stall in stalls
-        ]
+        fakes = resources.enter_context(ExitStack())  # they end after the server, which speaks with them
         with onhand(settings, url, "serve", "--host", _HOST, "--port", str(wish.port)) as server:
+            # The page is there as soon as it can be: six more processes that start beside the server would delay it.
             server.wait_until_ready(f"http://{_HOST}:{wish.port}/readyz", say)
-            for made, stall in zip(fakes, stalls, strict=True):
-                made.wait_until_ready(f"{stall.url}/_fake/weather")
+            page_s = time.monotonic() - began
+            vendors = [
+                fakes.enter_context(fake(settings, stall.front.code, stall.port, speed=wish.speed, seed=wish.seed or 1))
+                for stall in stalls
+            ]
             with onhand(settings, url, "worker") as worker:
                 stage = _Stage(
                     console=console, settings=settings, wish=wish, db=db, stranger=stranger, stalls=stalls,
-                    children=(server, worker, *fakes), board=Board(), key=key.key, admin_key=admin_key, say=say,
-                    began=began,
+                    vendors=vendors, children=(server, worker, *vendors), board=Board(), key=key.key,
+                    admin_key=admin_key, say=say, began=began,
+                    page_s=page_s,
                 )  # fmt: skip
                 try:
                     banner, differences = asyncio.run(_live(stage))
@@ -185,12 +187,14 @@ class _Stage:
     db: "Database"
     stranger: str | None
     stalls: "Sequence[Stall]"
+    vendors: "Sequence[Child]"
     children: "Sequence[Child]"
     board: "Board"
     key: str
     admin_key: str | None
     say: "_Say"
     began: float
+    page_s: float
 
 
 def _interrupt_on_signals() -> None:
@@ -219,6 +223,8 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
     async with Client(url, stage.key, board.heard) as client:
         stage.say("founding the world")
         founded = await found(client, wish.seed, stranger=stage.stranger)
+        for vendor, stall in zip(stage.vendors, stage.stalls, strict=True):
+            await asyncio.to_thread(vendor.wait_until_ready, f"{stall.url}/_fake/weather")
         banner = Banner(
             url=url,
             home=str(stage.settings.home),
@@ -236,7 +242,8 @@ async def _live(stage: _Stage) -> "tuple[Banner, list[str] | None]":
             stage.say(None)
             board.began = time.monotonic()
             if not stage.console.is_terminal:
-                stage.console.print(f"live after {board.began - stage.began:.1f} s")
+                live_s = board.began - stage.began
+                stage.console.print(f"the page is live after {stage.page_s:.1f} s, its world after {live_s:.1f} s")
             if wish.for_s is not None:
                 loop.call_later(wish.for_s, stop.set)
             with _screen(stage.console, banner, board) as draw:
