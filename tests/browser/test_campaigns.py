@@ -75,6 +75,7 @@ def test_a_campaign_is_planned_by_form(house, sold, sit):
     assert (asked["items"], asked["first"], asked["last"]) == (["MUG-BLUE"], FIRST.isoformat(), LAST.isoformat())
     assert (asked["uplift"], asked["discount"], asked["channels"]) == (0.5, None, None)
     page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(page.get_by_text("The assessment was stopped").first).to_be_visible()
     assert house.get(f"/v1/jobs/{job_id}")["state"] == "cancelled"
 

@@ -3,8 +3,9 @@
 import gzip
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
@@ -246,6 +247,25 @@ def test_a_channel_is_asked_to_be_compared(house, sit):
     page.get_by_role("button", name="Compare now").click()
     page.get_by_role("dialog").get_by_role("button", name="Compare now").click()
     expect(page.get_by_role("status").filter(has_text="will be compared")).to_be_visible()
+
+
+def test_orders_are_filtered_by_day(house, sit):
+    seat = sit()
+    page = seat.go("/orders")
+    today, before = date.today(), date.today() - timedelta(days=1)
+    page.get_by_label("Placed from (day)").fill(today.isoformat())
+    page.wait_for_url("**/orders?from=*")
+    expect(page.get_by_role("link", name="more-39")).to_be_visible()
+    page.get_by_label("Placed from (day)").fill("")
+    page.get_by_label("Placed until (day)").fill(before.isoformat())
+    page.wait_for_url("**/orders?to=*")
+    expect(page.get_by_text("No order is like that")).to_be_visible()
+    midnight = parse_qs(urlsplit(page.url).query)["to"][0]
+    assert datetime.fromisoformat(midnight) == datetime.combine(today, time()).astimezone()
+    assert house.get(f"/v1/orders?to={midnight}")["data"] == []
+    page.reload()
+    expect(page.get_by_label("Placed until (day)")).to_have_value(before.isoformat())
+    assert seat.axe() == []
 
 
 def test_signing_in_and_out(house, sit):

@@ -173,5 +173,7 @@ def test_a_simulation_is_stopped(house, sit):
     job_id = house.client.post("/v1/policies/trial/simulate", json=body).json()["job_id"]
     page = sit().go("/policies/trial?tab=simulate")
     page.get_by_role("button", name="Stop version 1").click()
+    assert house.get(f"/v1/jobs/{job_id}")["state"] == "queued", "it is asked first"
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(page.get_by_role("status").filter(has_text="was stopped")).to_be_visible()
     assert house.get(f"/v1/jobs/{job_id}")["state"] == "cancelled"

@@ -203,8 +203,9 @@ def test_a_job_is_found_and_cancelled(house, sit):
     page.wait_for_url("**/settings?tab=jobs&kind=policy.simulate&state=queued")
     queued = house.get("/v1/jobs?kind=policy.simulate&state=queued")["data"]
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(len(queued))
-    page.get_by_role("button", name="Cancel Simulation of a policy").first.click()  # the newest
-    expect(page.get_by_role("status").filter(has_text="Cancelled: Simulation of a policy")).to_be_visible()
+    page.get_by_role("button", name="Stop Simulation of a policy").first.click()  # the newest
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("status").filter(has_text="Simulation of a policy was stopped")).to_be_visible()
     assert house.get(f"/v1/jobs/{job_id}")["state"] == "cancelled"
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(len(queued) - 1)
 

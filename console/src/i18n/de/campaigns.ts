@@ -33,7 +33,6 @@ export const campaigns: Record<keyof typeof english, string> = {
   "campaigns.assessing": "Wird geprüft",
   "campaigns.stage": "{stage}: {done} von {total}",
   "campaigns.waits": "Wartet, bis es an der Reihe ist",
-  "campaigns.stop": "Abbrechen",
   "campaigns.was_stopped": "Die Prüfung wurde abgebrochen",
   "campaigns.failed": "Die Prüfung ist gescheitert",
   "campaigns.can_serve": "Sie ist lieferbar",

@@ -78,8 +78,6 @@ export const policies: Record<keyof typeof english, string> = {
   "policies.no_simulations_hint": "Erproben Sie eine Version an den Aufträgen der letzten Wochen, bevor sie über einen entscheidet.",
   "policies.progress": "{share} fertig",
   "policies.show": "Zeigen",
-  "policies.stop": "Abbrechen",
-  "policies.was_cancelled": "Die Simulation wurde abgebrochen",
   "policies.against": "{tried} gegen {present}",
   "policies.orders_one": "{count} Auftrag",
   "policies.orders_other": "{count} Aufträge",

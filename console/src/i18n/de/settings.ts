@@ -85,8 +85,6 @@ export const settings: Record<keyof typeof english, string> = {
   "jobs.state": "Status",
   "jobs.any_state": "Jeder Status",
   "jobs.none": "Keine Jobs",
-  "jobs.cancel": "Abbrechen",
-  "jobs.was_cancelled": "Abgebrochen: {kind}",
   "jobs.policy.simulate": "Simulation einer Richtlinie",
   "jobs.policy.lanes": "Strecken lernen",
   "jobs.plan.run": "Planung",

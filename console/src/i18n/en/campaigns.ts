@@ -31,7 +31,6 @@ export const campaigns = {
   "campaigns.assessing": "Assessing",
   "campaigns.stage": "{stage}: {done} of {total}",
   "campaigns.waits": "Waits for its turn",
-  "campaigns.stop": "Stop",
   "campaigns.was_stopped": "The assessment was stopped",
   "campaigns.failed": "The assessment failed",
   "campaigns.can_serve": "It can be served",

@@ -76,8 +76,6 @@ export const policies = {
   "policies.no_simulations_hint": "Try a version on the orders of the last weeks before it decides any.",
   "policies.progress": "{share} done",
   "policies.show": "Show",
-  "policies.stop": "Stop",
-  "policies.was_cancelled": "The simulation was stopped",
   "policies.against": "{tried} against {present}",
   "policies.orders_one": "{count} order",
   "policies.orders_other": "{count} orders",

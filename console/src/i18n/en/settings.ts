@@ -83,8 +83,6 @@ export const settings = {
   "jobs.state": "State",
   "jobs.any_state": "Any state",
   "jobs.none": "No jobs",
-  "jobs.cancel": "Cancel",
-  "jobs.was_cancelled": "Cancelled: {kind}",
   "jobs.policy.simulate": "Simulation of a policy",
   "jobs.policy.lanes": "Lanes to learn",
   "jobs.plan.run": "Plan",

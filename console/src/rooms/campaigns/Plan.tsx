@@ -10,6 +10,7 @@ import { useAction } from "../../ui/action";
 import { Ask } from "../../ui/dialog";
 import { Badge, Head, Panel } from "../../ui/parts";
 import { Failure, Loaded, Skeleton } from "../../ui/states";
+import { StopJob } from "../../ui/stop";
 import { dayFrom, type Assessment } from "./assessment";
 import { Picture } from "./Picture";
 import { assessment, itemsLike, oneJob } from "./queries";
@@ -224,11 +225,6 @@ function Items({ chosen, onChoose }: { chosen: readonly string[]; onChoose: (ite
 function Progress({ job }: { job: Schema["JobOut"] }) {
   const text = useText();
   const word = useWord();
-  const stop = useAction({
-    call: () => answerOf(api.POST("/v1/jobs/{job_id}/cancel", { params: { path: { job_id: job.job_id } } })),
-    done: () => text("campaigns.was_stopped"),
-    changes: [["jobs", job.job_id]],
-  });
   const { stage, done, total } = job.progress;
   if (job.state === "cancelled") return <p className="soft">{text("campaigns.was_stopped")}</p>;
   if (job.state === "failed") {
@@ -246,11 +242,8 @@ function Progress({ job }: { job: Schema["JobOut"] }) {
           <progress aria-label={text("campaigns.assessing")} {...(total > 0 ? { value: done, max: total } : {})} />
           <span className="small soft">{job.state === "queued" ? text("campaigns.waits") : text("campaigns.stage", { stage: word("stage", stage ?? ""), done, total })}</span>
         </div>
-        <button type="button" className="button" disabled={stop.isPending} onClick={() => stop.mutate(undefined)}>
-          {text("campaigns.stop")}
-        </button>
+        <StopJob job_id={job.job_id} what={word("jobs", job.kind)} />
       </div>
-      {stop.isError && <Failure error={stop.error} />}
     </Panel>
   );
 }

@@ -11,6 +11,7 @@ import { PagedPanel, rowsOf } from "../../ui/paged";
 import { Badge, Head, Select } from "../../ui/parts";
 import { Empty } from "../../ui/states";
 import { toneOf } from "../../ui/words";
+import { beginOf, dayFrom, dayUntil, endOf } from "./days";
 import { Due } from "./Due";
 
 const STATUSES = ["sourced", "backordered", "held", "unfillable", "partly_shipped", "shipped", "delivered", "cancelled"] as const;
@@ -61,6 +62,8 @@ export default function Orders() {
           onChange={set("node")}
           options={[[any[0], text("orders.any_node")], ...(places.data?.rows ?? []).map((each) => [each.code, each.name] as const)]}
         />
+        <Day label={text("orders.first_day")} day={dayFrom(filter.from ?? undefined)} onChange={(day) => set("from")(beginOf(day))} />
+        <Day label={text("orders.last_day")} day={dayUntil(filter.to ?? undefined)} onChange={(day) => set("to")(endOf(day))} />
         {filter.sku != null && <Badge tone="accent">{filter.sku}</Badge>}
         {isFiltered && (
           <button type="button" className="button quiet" onClick={() => navigate("/orders")}>
@@ -71,6 +74,10 @@ export default function Orders() {
       <List filter={filter} isFiltered={isFiltered} />
     </>
   );
+}
+
+function Day({ label, day, onChange }: { label: string; day: string; onChange: (day: string) => void }) {
+  return <input type="date" className="input" aria-label={label} title={label} value={day} onChange={(event) => onChange(event.target.value)} />;
 }
 
 function Search() {

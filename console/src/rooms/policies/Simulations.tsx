@@ -9,6 +9,7 @@ import { useText, useWord } from "../../i18n/text";
 import { useAction } from "../../ui/action";
 import { Badge, Bar, Panel, Select } from "../../ui/parts";
 import { Empty, Failure, Loaded } from "../../ui/states";
+import { StopJob } from "../../ui/stop";
 import { Table } from "../../ui/table";
 import { toneOf } from "../../ui/words";
 import { Picture } from "./Picture";
@@ -136,11 +137,6 @@ function Row({ job, isShown, onShow }: { job: Job; isShown: boolean; onShow: () 
   const { request, progress } = job;
   const what = typeof request["version"] === "number" ? text("policies.version", { no: String(request["version"]) }) : text("policies.text_tried");
   const period = [request["begins"], request["ends"]].map((each) => format.day(String(each))).join(" – ");
-  const cancel = useAction({
-    call: () => answerOf(api.POST("/v1/jobs/{job_id}/cancel", { params: { path: { job_id: job.job_id } } })),
-    done: () => text("policies.was_cancelled"),
-    changes: [["jobs"]],
-  });
   const isAtWork = job.state === "queued" || job.state === "running";
   return (
     <li className={`row apart ${isShown ? "chosen" : ""}`}>
@@ -155,7 +151,6 @@ function Row({ job, isShown, onShow }: { job: Job; isShown: boolean; onShow: () 
         {job.state === "running" && progress.total > 0 && (
           <Bar share={progress.done / progress.total} label={text("policies.progress", { share: format.percent(progress.done / progress.total) })} />
         )}
-        {cancel.isError && <Failure error={cancel.error} />}
       </span>
       {job.state === "done" && (
         <button type="button" className="button" aria-pressed={isShown} onClick={onShow}>
@@ -163,12 +158,7 @@ function Row({ job, isShown, onShow }: { job: Job; isShown: boolean; onShow: () 
           <span className="hidden-visually"> {what} {period}</span>
         </button>
       )}
-      {isAtWork && (
-        <button type="button" className="button" disabled={cancel.isPending} onClick={() => cancel.mutate(undefined)}>
-          {text("policies.stop")}
-          <span className="hidden-visually"> {what} {period}</span>
-        </button>
-      )}
+      {isAtWork && <StopJob job_id={job.job_id} what={`${what} ${period}`} />}
     </li>
   );
 }

@@ -1,11 +1,10 @@
 import { Link, useParameter } from "../../app/router";
-import { answerOf, api } from "../../api/client";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
-import { useAction } from "../../ui/action";
 import { Badge, Bar, Panel, Select } from "../../ui/parts";
 import { Paged } from "../../ui/paged";
-import { Empty, Failure } from "../../ui/states";
+import { Empty } from "../../ui/states";
+import { StopJob } from "../../ui/stop";
 import { toneOf } from "../../ui/words";
 import { useJobs } from "./queries";
 
@@ -19,11 +18,6 @@ export function Jobs() {
   const [kind, setKind] = useParameter("kind");
   const [state, setState] = useParameter("state");
   const jobs = useJobs({ kind, state });
-  const cancel = useAction({
-    call: (job_id: string) => answerOf(api.POST("/v1/jobs/{job_id}/cancel", { params: { path: { job_id } } })),
-    done: (job) => text("jobs.was_cancelled", { kind: word("jobs", job.kind) }),
-    changes: [["jobs"]],
-  });
   return (
     <>
       <div className="filters">
@@ -41,7 +35,6 @@ export function Jobs() {
         />
       </div>
       <Panel title={text("settings.jobs")} note={text("jobs.note")}>
-        {cancel.isError && <Failure error={cancel.error} />}
         <Paged query={jobs} empty={<Empty title={text("jobs.none")} />}>
           {(rows) => (
             <ul className="list">
@@ -72,12 +65,7 @@ export function Jobs() {
                       </span>
                       {job.state === "running" && total > 0 && <Bar share={done / total} label={`${stage ?? ""} ${format.percent(done / total)}`} />}
                     </span>
-                    {isAtWork && (
-                      <button type="button" className="button" disabled={cancel.isPending} onClick={() => cancel.mutate(job.job_id)}>
-                        {text("jobs.cancel")}
-                        <span className="hidden-visually"> {word("jobs", job.kind)}</span>
-                      </button>
-                    )}
+                    {isAtWork && <StopJob job_id={job.job_id} what={word("jobs", job.kind)} />}
                   </li>
                 );
               })}

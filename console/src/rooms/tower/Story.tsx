@@ -198,6 +198,6 @@ function OneChapter({ chapter }: { chapter: Chapter }) {
 function About({ about }: { about: Schema["StoryAbout"] }) {
   if (about.what === "item") return <Link to={`/stock/${encodeURIComponent(about.key)}`}>{about.key}</Link>;
   if (about.what === "channel") return <Link to={`/channels/${encodeURIComponent(about.key)}`}>{about.key}</Link>;
-  if (about.what === "node") return <Link to={`/stock?node=${encodeURIComponent(about.key)}`}>{about.key}</Link>;
+  if (about.what === "node") return <Link to={`/orders?node=${encodeURIComponent(about.key)}`}>{about.key}</Link>;
   return <span>{about.key}</span>;
 }

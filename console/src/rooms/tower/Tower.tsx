@@ -8,6 +8,7 @@ import { useFormat } from "../../i18n/format";
 import { useText } from "../../i18n/text";
 import { Head, Panel, Stat } from "../../ui/parts";
 import { Empty, Loaded, Skeleton } from "../../ui/states";
+import { Table } from "../../ui/table";
 import { CapacityPanel } from "./Capacity";
 import { ChannelsPanel } from "./ChannelsPanel";
 import { CostPanel } from "./CostPanel";
@@ -144,6 +145,7 @@ export const today = (): string => new Date().toISOString().slice(0, 10);
 
 function NetworkPanel() {
   const text = useText();
+  const format = useFormat();
   const all = useQuery(nodes);
   const days = useQuery(capacity(14));
   const going = useQuery(flows);
@@ -158,7 +160,7 @@ function NetworkPanel() {
       (going.data?.flows ?? []).slice(0, WAYS).flatMap(({ node, country, region, orders, latitude, longitude }) =>
         latitude === null || longitude === null
           ? []
-          : [{ id: `${node} ${country} ${region ?? ""}`, from: node, latitude, longitude, orders, label: `${node} → ${[region, country].filter(Boolean).join(", ")}: ${orders}` }],
+          : [{ id: `${node} ${country} ${region ?? ""}`, from: node, latitude, longitude, orders, goes: [region, country].filter(Boolean).join(", ") }],
       ),
     [going.data],
   );
@@ -186,8 +188,22 @@ function NetworkPanel() {
                   longitude: node.longitude,
                   load: loads.get(node.code) ?? null,
                 }))}
-              flows={ways}
+              flows={ways.map((way) => ({ ...way, label: `${way.from} → ${way.goes}: ${way.orders}` }))}
             />
+            {ways.length > 0 && (
+              <details className="data">
+                <summary>{text("chart.table")}</summary>
+                <Table columns={[[text("orders.node")], [text("tower.goes")], [text("room.orders"), "end"]]}>
+                  {ways.map((way) => (
+                    <tr key={way.id}>
+                      <th scope="row">{way.from}</th>
+                      <td>{way.goes}</td>
+                      <td className="end">{format.number(way.orders)}</td>
+                    </tr>
+                  ))}
+                </Table>
+              </details>
+            )}
           </Suspense>
         )}
       </Loaded>
