@@ -9,12 +9,14 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from psycopg.errors import QueryCanceled
 from tests.batches import begin_orders, told
 from tests.events import settle
 
 from onhand.api import events, gathered
 from onhand.base.actor import SYSTEM
 from onhand.db import outbox
+from onhand.errors import DatabaseUnavailable
 
 
 def write(app, *subjects, kind="order.sourced"):
@@ -241,6 +243,37 @@ def test_a_revoked_key_ends_its_streams(server):
         assert time.monotonic() - began < 5
 
 
+def test_a_stream_ends_with_its_key_also_while_much_happens(server):
+    made = server.client.post("/v1/keys", json={"name": "gone", "scopes": ["read"]}).json()
+    with server.as_key(made["key"]) as client, client.stream("GET", "/v1/events") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "retry: 1000"
+        server.client.delete(f"/v1/keys/{made['key_id']}").raise_for_status()
+        deadline = time.monotonic() + 20
+        for n, _ in enumerate(lines):
+            assert time.monotonic() < deadline, "it goes on without a key"
+            write(server.app, f"s{n}")
+
+
+def test_streams_wait_for_names_that_cannot_be_read(server, monkeypatch):
+    """The one thread that feeds them all lives on, and nothing is skipped."""
+    names, troubles = server.hub._names, [DatabaseUnavailable("gone"), QueryCanceled("slow")]
+
+    def read(items):
+        if troubles:
+            raise troubles.pop()
+        return names(items)
+
+    monkeypatch.setattr(server.hub, "_names", read)
+    server.client.put("/v1/items/A", json={"name": "A"}).raise_for_status()
+    server.client.put("/v1/nodes/N", json=NODE).raise_for_status()
+    with stream(server, kinds="stock.changed") as found:
+        entry = {"kind": "receipt", "sku": "A", "node": "N", "quantity": 1}
+        server.client.post("/v1/stock/entries", json={"entries": [entry]}).raise_for_status()
+        assert found.next()["data"]["skus"] == ["A"]
+    assert troubles == []
+
+
 def test_ids_that_cannot_be_resumed_are_refused(server):
     def ask(last):
         answer = server.client.get("/v1/events", headers={"Last-Event-ID": last})
@@ -319,10 +352,6 @@ class Gathered:
 def gathering(server, **params):
     with server.client.stream("GET", "/v1/events", params={"gathered": "true"} | params) as response:
         assert response.status_code == 200, response.read()
-        deadline = time.monotonic() + 10
-        while server.edge.gathered.cursor is None:
-            assert time.monotonic() < deadline, "nobody looks"
-            threading.Event().wait(0.01)
         yield Gathered(response)
 
 
@@ -367,6 +396,21 @@ def test_gathered_streams_begin_now_and_end_with_the_server(server):
         with pytest.raises(EOFError):
             found.until(lambda _: True)
     assert server.hub.streams == 0
+
+
+def test_gathered_streams_outlive_a_query_that_fails(server, monkeypatch):
+    read, troubles = outbox.read_brief, [QueryCanceled("slow"), DatabaseUnavailable("gone")]
+
+    def fail(*arguments):
+        if troubles:
+            raise troubles.pop()
+        return read(*arguments)
+
+    with gathering(server) as found:
+        monkeypatch.setattr(outbox, "read_brief", fail)
+        write(server.app, "a")
+        assert found.until(lambda f: "order.sourced" in f)["order.sourced"]["subjects"] == ["a"]
+    assert troubles == []
 
 
 def test_a_gathered_stream_ends_with_its_key_also_while_much_happens(server, monkeypatch):

@@ -1,6 +1,7 @@
 """Proposals taken back, decided on many at a time, and the curve that safety stocks are chosen from."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -81,6 +82,30 @@ def test_a_transfer_that_has_left_or_come_in_part_stays(shop):
     assert refused["code"] == "proposal.too_late" and "left on" in refused["detail"]
     assert [p["status"] for p in shop.proposals(kind="transfer")] == ["approved", "approved"]
     assert on_hand(shop, second["sku"]) == 60 - second["quantity"]
+
+
+def test_units_that_somebody_is_promising_right_now_are_not_taken_from_the_buyer(shop):
+    _, (first, *_) = shop.plan("rebalance")
+    shop.approve(first)
+    db = shop.server.app.db
+    with ThreadPoolExecutor(1) as pool, db.connection() as conn:
+        with conn.transaction():
+            conn.execute("SELECT FROM inbound_line FOR UPDATE")
+            refused = pool.submit(undo, shop, first, 409)
+            wait_until_blocked(db)
+            conn.execute("UPDATE inbound_line SET promised = 2")
+        assert refused.result(30)["code"] == "proposal.too_late"
+        conn.execute("UPDATE inbound_line SET promised = 0")
+    assert len(inbound(shop)) == 1
+
+
+def wait_until_blocked(db):
+    """Until somebody waits for a lock that we hold."""
+    deadline = time.monotonic() + 20
+    with db.connection() as conn:
+        conn.autocommit = True
+        while not conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            assert time.monotonic() < deadline, "nobody waits"
 
 
 def test_units_that_are_promised_are_not_taken_from_the_buyer(shop):

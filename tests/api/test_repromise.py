@@ -112,10 +112,24 @@ def test_a_day_that_is_withdrawn_is_never_told_nor_promised_again(house):
     assert refused["errors"][0]["path"] == "deliver_by" and "withdrawn" in refused["errors"][0]["message"]
 
 
+def test_a_day_that_nobody_was_told_is_told_though_its_hour_changes(house):
+    """And instead of the day that the customer knows, not of one in between."""
+    first = house.promised().date().isoformat()
+    house.ask(2)
+    later = (house.promised() + timedelta(hours=1)).isoformat()
+    assert house.ask(deliver_by=later)["untold"] is None
+    (mail,) = house.send()
+    assert house.promised().date().isoformat() in mail.get_content()
+    assert f"instead of {first}" in mail.get_content()
+    again = (house.promised() - timedelta(minutes=90)).isoformat()
+    assert house.ask(deliver_by=again)["untold"] == "same_day"
+    assert [status for status, _ in house.messages()] == ["dropped", "sent"]
+
+
 def test_who_cannot_or_will_not_be_written_to_is_not(house, server, shop):
-    assert house.ask(1, tell=False)["untold"] == "not_asked"
     same_day = house.promised().replace(hour=11, minute=0)
     assert house.ask(deliver_by=same_day.isoformat())["untold"] == "same_day"
+    assert house.ask(1, tell=False)["untold"] == "not_asked"
     want_messages(server.app.db, house.order()["customer_id"], wanted=False, by=SYSTEM)
     assert house.ask(1)["untold"] == "unwanted"
     assert House(server, shop, "held-1").ask(1)["untold"] == "no_address"

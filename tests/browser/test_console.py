@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -252,7 +252,8 @@ def test_a_channel_is_asked_to_be_compared(house, sit):
 def test_orders_are_filtered_by_day(house, sit):
     seat = sit()
     page = seat.go("/orders")
-    today, before = date.today(), date.today() - timedelta(days=1)
+    today = datetime.now().astimezone().date()
+    before = today - timedelta(days=1)
     page.get_by_label("Placed from (day)").fill(today.isoformat())
     page.wait_for_url("**/orders?from=*")
     expect(page.get_by_role("link", name="more-39")).to_be_visible()

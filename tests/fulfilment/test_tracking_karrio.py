@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from onhand.flows.tracking.record import Told, read_scans
+from onhand.fulfilment.tracking import messages
 from onhand.fulfilment.tracking.karrio import MEANINGS, scans_of
 from onhand.fulfilment.tracking.messages import CarrierTrackingIn, Unreadable, read_message
 from onhand.fulfilment.tracking.model import MILESTONES
@@ -157,6 +158,26 @@ FEED = {
 
 def read(message, feed=FEED):
     return read_message(CarrierTrackingIn.model_validate(feed), "dhl", json.dumps(message).encode())
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"date": "0001-01-01", "time": "00:00"}, {"date": "9999-12-31", "time": "23:59"},
+        {"timestamp": "0001-01-01T00:00:00+09:00"}, {"timestamp": "9999-12-31T23:59:59-09:00"},
+    ],
+)  # fmt: skip
+def test_a_date_that_says_that_there_is_none_is_none(when):
+    """In a zone east or west of Greenwich it would lie before the first moment there is, or after the last."""
+    event = {"code": "X", "status": "in_transit", "description": "on its way"} | when
+    rows, _ = scans_of(DHL | {"events": [event]}, "dhl", BERLIN)
+    assert [row["at"] for row in rows] == [None] * len(rows) and rows
+
+
+def test_a_webhook_of_too_many_scans_is_not_read(monkeypatch):
+    monkeypatch.setattr(messages, "SCANS_MAX", 1)
+    with pytest.raises(Unreadable, match="expected at most 1"):
+        read({"event": "tracker_updated", "data": DHL})
 
 
 def test_a_webhook_tells_the_same_scans_as_the_library():

@@ -15,8 +15,8 @@ export function newId(): string {
 const signed: Middleware = {
   onRequest({ request }) {
     if (session.key !== null) request.headers.set("authorization", `Bearer ${session.key}`);
-    // A click that is sent twice, by a bad connection or by an impatient person, happens once.
-    if (request.method === "POST") request.headers.set("idempotency-key", newId());
+    // What a bad connection sends twice happens once.
+    if (request.method === "POST" && !request.headers.has("idempotency-key")) request.headers.set("idempotency-key", newId());
     return request;
   },
   onResponse({ request, response }) {

@@ -83,6 +83,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
         onOpen: (gap) => {
           setState("live");
           if (gap) void client.invalidateQueries();
+          else for (const { keys } of watches.current) for (const key of keys) gatherer.add(key);
         },
         onClosed: () => setState("broken"),
       });

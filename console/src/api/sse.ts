@@ -45,7 +45,7 @@ export interface Follow {
   key: string;
   signal: AbortSignal;
   onEvent: (event: StreamEvent) => void;
-  /** Connected; `gap`: again, so that events may have been missed, and everything should be read again. */
+  /** Connected: from here on nothing is missed. What is watched was read before, and is to be read again; after a `gap`, everything. */
   onOpen: (gap: boolean) => void;
   onClosed: () => void;
 }
@@ -64,14 +64,17 @@ export async function follow({ kinds, key, signal, onEvent, onOpen, onClosed }: 
       const response = await fetch(address, { headers, signal });
       if (response.status === 401 || response.status === 403) return;
       if (!response.ok || response.body === null) throw new Error(`status ${response.status}`);
-      onOpen(!isFirst);
-      isFirst = false;
-      wait = WAIT_MIN_MS;
       const reader = new EventReader();
       const pieces = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (;;) {
+      for (let isOpen = false; ; isOpen = true) {
         const { done, value } = await pieces.read();
         if (done) break;
+        // The first that is sent says that nothing is missed from here on.
+        if (!isOpen) {
+          onOpen(!isFirst);
+          isFirst = false;
+          wait = WAIT_MIN_MS;
+        }
         for (const event of reader.push(value)) onEvent(event);
       }
     } catch {

@@ -7,24 +7,30 @@ full it is disconnected and may resume where it stopped.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import msgspec
+import psycopg
+import structlog
 from starlette.concurrency import run_in_threadpool
 
 from onhand.db import Database, outbox
 from onhand.db.outbox import Cursor, Event, Listener
-from onhand.errors import Overloaded
+from onhand.errors import DatabaseUnavailable, Overloaded
+
+log = structlog.get_logger(__name__)
 
 # A console holds one each, and what is gathered costs next to nothing.
 STREAMS_MAX = 500
 BUFFER_MAX = 5_000
 _PAGE = 500
 HEARTBEAT_S = 10.0
-# How often a quiet stream looks whether its key still lives and the server still runs.
+# How often a stream looks whether its key still lives and the server still runs.
 _LOOK_S = 1.0
 # A client that takes nothing for so long is not reading.
 SEND_TIMEOUT_S = 20.0
@@ -114,8 +120,8 @@ class EventHub:
         self._taken -= 1
 
     async def frames(self, after: Cursor | None, wanted: Callable[[str], bool]) -> AsyncGenerator[bytes]:
-        """Encoded events after the cursor (None: from now on) as they settle; b"" when there was
-        none for a while. Ends when the subscriber was too slow, or the server closes.
+        """Encoded events after the cursor (None: from now on) as they settle; b"" once it has joined, and every second.
+        Ends when the subscriber was too slow, or the server closes.
         """
         epoch = await self.epoch()
         cursor = after
@@ -123,7 +129,7 @@ class EventHub:
             events = await run_in_threadpool(self._read, cursor)
             for event in events:
                 if wanted(event.kind):
-                    yield self._encode(epoch, event)
+                    yield encode(epoch, event)
             if events:
                 cursor = events[-1].cursor
             if len(events) < _PAGE:
@@ -134,10 +140,11 @@ class EventHub:
             # Joining and reading the position happen without a pause between them: the feed brings
             # everything after `joined`, the database everything up to it.
             joined = self._position
+            yield b""
             if cursor is not None:
                 async for event in self._between(cursor, joined):
                     if wanted(event.kind):
-                        yield self._encode(epoch, event)
+                        yield encode(epoch, event)
             after_join = joined if cursor is None else max(joined, cursor)
             async for text in self._live(subscriber, after_join):
                 yield text
@@ -157,19 +164,23 @@ class EventHub:
             after = events[-1].cursor
 
     async def _live(self, subscriber: _Subscriber, after: Cursor) -> AsyncGenerator[bytes]:
+        look_at = time.monotonic() + _LOOK_S
         while not self.closing.is_set():
-            while subscriber.frames:
+            # Also while much happens: a key may have ended.
+            if time.monotonic() >= look_at:
+                yield b""
+                look_at = time.monotonic() + _LOOK_S
+            if subscriber.frames:
                 frame = subscriber.frames.popleft()
                 if frame.cursor > after:
                     yield frame.text
+                continue
             if subscriber.overrun:
                 return  # after all that was buffered: the client resumes from its last event
             subscriber.changed.clear()
-            try:
-                async with asyncio.timeout(_LOOK_S):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() + look_at - time.monotonic()):
                     await subscriber.changed.wait()
-            except TimeoutError:
-                yield b""
 
     async def _join(self, wanted: Callable[[str], bool]) -> _Subscriber:
         async with self._starting:
@@ -202,7 +213,7 @@ class EventHub:
     ) -> None:
         published = threading.Event()
         for events in outbox.tail(self._db, self._listener, cursor, stop=stop):
-            frames = [Frame(e.cursor, e.kind, self._encode(epoch, e)) for e in events]
+            frames = [Frame(e.cursor, e.kind, encode(epoch, e)) for e in self._named_in_time(events, stop)]
             published.clear()
             try:
                 loop.call_soon_threadsafe(self._publish, frames, stop, published)
@@ -232,15 +243,29 @@ class EventHub:
                 subscriber.frames.extend(mine)
             subscriber.changed.set()
 
-    def _encode(self, epoch: str, event: Event) -> bytes:
-        if event.kind == "stock.changed":
-            # Written by number, as it is written most; told by name too.
-            event = replace(event, data=event.data | {"skus": self._names(event.data.get("items", []))})
-        return encode(epoch, event)
+    def _named(self, events: Sequence[Event]) -> list[Event]:
+        """Changes of stock are written by number, as they are written most; told by name too."""
+        return [
+            replace(event, data=event.data | {"skus": self._names(event.data.get("items", []))})
+            if event.kind == "stock.changed"
+            else event
+            for event in events
+        ]
+
+    def _named_in_time(self, events: Sequence[Event], stop: threading.Event) -> Sequence[Event]:
+        """Names may have to be read: the thread that feeds all streams waits until they can be."""
+        while True:
+            try:
+                return self._named(events)
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                log.warning("names of items cannot be read; streams wait", error=str(error))
+                if stop.wait(1.0):
+                    return ()
 
     def _read(self, cursor: Cursor) -> list[Event]:
         with self._db.connection() as conn:
-            return outbox.read(conn, cursor, _PAGE)
+            events = outbox.read(conn, cursor, _PAGE)
+        return self._named(events)
 
     def _head(self) -> Cursor:
         with self._db.connection() as conn:

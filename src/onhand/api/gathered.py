@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import psycopg
+import structlog
+from starlette.concurrency import run_in_threadpool
 
 from onhand.api.events import matcher
 from onhand.db import Database, outbox
 from onhand.db.outbox import Brief, Cursor
 from onhand.errors import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 SUBJECTS_MAX = 100
@@ -92,20 +97,16 @@ class Gatherer:
         self._closing = closing
         self._every_s = every_s
         self._subscribers: set[_Subscriber] = set()
+        self._starting = asyncio.Lock()
         self._stop: threading.Event | None = None
-        # How far it has looked; None: it has not begun.
-        self.cursor: Cursor | None = None
 
     async def digests(self, kinds: Sequence[str]) -> AsyncGenerator[bytes]:
-        """Digests of these kinds from now on, at most one a second; b"" every five seconds. Ends when the subscriber
-        was too slow, or the server closes."""
+        """Digests of these kinds, at most one a second; b"" once nothing that happens from now on is missed, and every
+        five seconds. Ends when the subscriber was too slow, or the server closes."""
         subscriber = _Subscriber(tuple(kinds))
-        self._subscribers.add(subscriber)
-        if self._stop is None:
-            self._stop = threading.Event()
-            arguments = (self._stop, asyncio.get_running_loop())
-            threading.Thread(target=self._tail, args=arguments, name="onhand gather", daemon=True).start()
+        await self._join(subscriber)
         try:
+            yield b""
             look_at = time.monotonic() + _LOOK_S
             while not self._closing.is_set():
                 if time.monotonic() >= look_at:
@@ -123,26 +124,37 @@ class Gatherer:
         finally:
             self._leave(subscriber)
 
+    async def _join(self, subscriber: _Subscriber) -> None:
+        async with self._starting:
+            if self._stop is None:
+                head = await run_in_threadpool(self._head)
+                self._stop = threading.Event()
+                arguments = (head, self._stop, asyncio.get_running_loop())
+                threading.Thread(target=self._tail, args=arguments, name="onhand gather", daemon=True).start()
+            self._subscribers.add(subscriber)
+
+    def _head(self) -> Cursor:
+        with self._db.connection() as conn:
+            return outbox.head(conn)
+
     def _leave(self, subscriber: _Subscriber) -> None:
         self._subscribers.discard(subscriber)
-        if not self._subscribers and self._stop is not None:
+        if not self._subscribers and self._stop is not None and not self._starting.locked():
             self._stop.set()  # nobody listens: the next one starts a new tail
-            self._stop = self.cursor = None
+            self._stop = None
 
-    def _tail(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        cursor: Cursor | None = None
+    def _tail(self, cursor: Cursor, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
         while not (stop.is_set() or self._closing.is_set()):
             try:
                 with self._db.connection() as conn:
-                    if cursor is None:
-                        self.cursor = cursor = outbox.head(conn)
                     rows = outbox.read_brief(conn, cursor, _ROWS)
                 found = gather(rows, self._names)
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                log.warning("what happened cannot be read; consoles wait", error=str(error))
                 stop.wait(self._every_s)
                 continue
             if rows:
-                self.cursor = cursor = rows[-1].cursor
+                cursor = rows[-1].cursor
                 try:
                     loop.call_soon_threadsafe(self._publish, found, stop)
                 except RuntimeError:

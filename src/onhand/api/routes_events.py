@@ -152,16 +152,20 @@ class _EventStream(Response):
             self._edge.events.give_back()
 
     async def _send_frames(self, scope: Scope, send: Send, gone: "asyncio.Task[None]") -> None:
-        await _send_chunk(send, b"retry: 1000\n\n")  # tells proxies and clients that it is open
         beat_at = time.monotonic() + HEARTBEAT_S
         if self._is_gathered:
             frames = self._edge.gathered.digests(self._kinds)
         else:
             frames = self._edge.events.frames(self._after, matcher(self._kinds))
         async with aclosing(frames):
+            is_first = True
             async for frame in frames:
                 if gone.done():
                     return
+                if is_first:
+                    # Tells proxies and clients that it is open: what happens from here on is not missed.
+                    await _send_chunk(send, b"retry: 1000\n\n")
+                    is_first = False
                 if frame:
                     await _send_chunk(send, frame)
                     continue

@@ -261,7 +261,7 @@ def get_stock_grid(
             "inbound": coming, "safety_stock": safety,
         }  # fmt: skip
         cells[item_id][n] = values[measure]
-        if oversold > 0 or (measure == "available" and available == 0 and safety > 0):
+        if oversold > 0 or (measure == "available" and available <= safety > 0):
             short.setdefault(item_id, []).append(n)
     answer = {
         "measure": measure,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from onhand.channels import store
 from onhand.channels.model import CONNECTOR, ChannelIn
@@ -230,20 +230,32 @@ async def _no_payment(provider: PaymentProvider, connection: Connection) -> None
         raise Refused(paid.message, code=paid.code)
 
 
-async def _listed(connection: Connection) -> int:
+class _Listed(NamedTuple):
+    """How many files there are, and what is to be said of folders."""
+
+    files: int
+    said: str
+
+
+async def _listed(connection: Connection) -> _Listed:
     """Files in the folders that the settings name. Raises NotReachable, Refused."""
     assert connection.folders is not None, "it was given"
     settings = connection.settings
-    names = {"", *(said for name, said in settings.items() if name.endswith("_folder") and said)}
+    names = {"": "", **{said: name for name, said in settings.items() if name.endswith("_folder") and said}}
+    found, missing = 0, list[str]()
     try:
         async with connection.folders.open(
             settings["url"], host_key=settings.get("host_key") or "", credentials=connection.credentials
         ) as folder:
-            return sum([len(await folder.entries(name)) for name in sorted(names)])
-    except NoSuchFile:
-        return 0
+            for name in sorted(names):
+                # It may not be there before its first file is; a name that was misspelt is not there either.
+                try:
+                    found += len(await folder.entries(name))
+                except NoSuchFile:
+                    missing.append(f"{name!r} ({names[name]})" if name else "the folder itself")
     except ValueError as error:
         raise Refused(str(error)) from None
+    return _Listed(files=found, said=f"not there, so without a file: {', '.join(missing)}" if missing else "")
 
 
 async def _check(connection: Connection, watched: _Watched, capability: str, ask: _Ask) -> Check:
@@ -256,17 +268,19 @@ async def _check(connection: Connection, watched: _Watched, capability: str, ask
             found = await ask(connection)
         if isinstance(found, Page):
             read, rejects = len(found.records), list(found.rejects)
-        elif isinstance(found, int):
-            read = found
+        elif isinstance(found, _Listed):
+            read, said = found.files, found.said
         if rejects and not read:
             reason = "unreadable"
-        said = rejects[0].why if rejects else ""
+        said = rejects[0].why if rejects else said
     except TimeoutError:
         reason, said = "slow", f"no answer within {_CHECK_S:g} s"
     except NotReachable as error:
         reason, said = _unreached(error), str(error)
     except (Unavailable, Refused) as error:
         reason, said = reason_of(error, watched.status, watched.trouble), str(error)
+    except Exception as error:  # one that is not ours may raise anything
+        reason, said = "unreadable", f"{type(error).__name__}: {error}"
     return Check(
         capability=capability,
         verdict="works" if reason is None else "failed",

@@ -88,10 +88,10 @@ def repromise(
             seen = rows.execute(SQL["facts_of_message"], {"order_id": order_id, "promise_no": None}).fetchone()
         assert seen is not None, "it is locked"
         zone = zone_of_request(seen["request"])
-        words = _words(wish, before)
+        words = _words(wish, seen["told"])
         untold = _untold(wish, before, seen, at, zone)
         # The name is filled in when the message leaves: what is kept of this answer holds no personal data.
-        shown = facts(seen | {"promised": at, "was": before.deliver_by, "name": "{customer.name}"}, zone)
+        shown = facts(seen | {"promised": at, "name": "{customer.name}"}, zone)
         answer: dict[str, Any] = {
             "order_id": order_id,
             "was": before.deliver_by,
@@ -157,8 +157,8 @@ def _due(fulfilment: Fulfilment, foretold: datetime | None, now: datetime) -> da
     return max(fulfilment.deliver_by + _DAY * late, foretold or fulfilment.deliver_by)
 
 
-def _words(wish: Wish, order: Order) -> Words:
-    ours = FIRST if order.deliver_by is None else LATER
+def _words(wish: Wish, told: datetime | None) -> Words:
+    ours = FIRST if told is None else LATER
     return Words(subject=wish.subject or ours.subject, text=wish.text or ours.text)
 
 
@@ -178,7 +178,7 @@ def _untold(wish: Wish, before: Order, seen: dict[str, Any], at: datetime, zone:
         return "not_asked"
     if at == before.deliver_by:
         return "promised_already"
-    if before.deliver_by is not None and day_of(at, zone) == day_of(before.deliver_by, zone):
+    if seen["told"] is not None and day_of(at, zone) == day_of(seen["told"], zone):
         return "same_day"
     if seen["email"] is None:
         return "no_address"

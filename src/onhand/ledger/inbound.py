@@ -129,8 +129,12 @@ def add_inbound(
 def take_back_lines(conn: Connection[TupleRow], reference: str) -> str | None:
     """Delete the lines of an open document of which nothing has come and nobody was promised any, and answer its id;
     None: something has, and it stays. Whoever refers to it lets go of it, and then it is dropped."""
-    row = conn.execute(SQL["take_back_inbound"], {"reference": reference}).fetchone()
-    return None if row is None else row[0]
+    lines = conn.execute(SQL["lock_open_inbound"], {"reference": reference}).fetchall()
+    if not lines or any(taken for _, taken in lines):
+        return None
+    inbound_id: str = lines[0][0]
+    conn.execute(SQL["drop_inbound_lines"], {"inbound_id": inbound_id})
+    return inbound_id
 
 
 def drop_inbound(conn: Connection[TupleRow], inbound_id: str) -> None:

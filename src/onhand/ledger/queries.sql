@@ -137,17 +137,15 @@ SELECT i.inbound_id, i.reference, i.kind, n.code AS node, i.supplier, i.created_
 FROM inbound i JOIN node n USING (node_id)
 WHERE i.inbound_id = %(inbound_id)s OR i.reference = %(reference)s;
 
--- name: take_back_inbound
--- Only while nothing of it has come and nobody was promised any of it.
-WITH open AS (
-    SELECT i.inbound_id FROM inbound i
-    WHERE i.reference = %(reference)s AND i.closed_at IS NULL
-      AND NOT EXISTS (SELECT FROM inbound_line l WHERE l.inbound_id = i.inbound_id AND (l.received > 0 OR l.promised > 0))
-    FOR UPDATE
-), lines AS (
-    DELETE FROM inbound_line l USING open WHERE l.inbound_id = open.inbound_id RETURNING l.inbound_id
-)
-SELECT DISTINCT inbound_id::text FROM lines;
+-- name: lock_open_inbound
+-- All lines of a document, as they are once whoever promises or receives them at the moment has ended.
+SELECT l.inbound_id::text, l.received + l.promised AS taken FROM inbound i JOIN inbound_line l USING (inbound_id)
+WHERE i.reference = %(reference)s AND i.closed_at IS NULL
+ORDER BY l.inbound_id, l.line_no
+FOR UPDATE OF l;
+
+-- name: drop_inbound_lines
+DELETE FROM inbound_line WHERE inbound_id = %(inbound_id)s;
 
 -- name: drop_inbound
 DELETE FROM inbound WHERE inbound_id = %(inbound_id)s;

@@ -17,21 +17,22 @@ export function Repromise({ order, onClose }: AskProps) {
   const [day, setDay] = useState("");
   const [tell, setTell] = useState(true);
   const wish = (dry_run: boolean) => ({ dry_run, tell, ...(day === "" ? {} : { deliver_by: atDay(day, order.promise?.deliver_by) }) });
-  const ask = (dry_run: boolean) => answerOf(api.POST("/v1/orders/{order_id}/repromise", { ...path(order), body: wish(dry_run) }));
+  const ask = (body: ReturnType<typeof wish>) => answerOf(api.POST("/v1/orders/{order_id}/repromise", { ...path(order), body }));
   // Not among the orders: a dry run changes nothing, and an event about this one asks again all the same.
   const said = useQuery({
     queryKey: ["orders", "one", order.order_id, "repromise", day, tell],
-    queryFn: () => ask(true),
+    queryFn: () => ask(wish(true)),
     placeholderData: keepPreviousData,
     retry: false,
   });
+  const found = said.isError ? undefined : said.data;
   const action = useAction({
-    call: () => ask(false),
+    // The day that was shown, whatever has moved since.
+    call: () => ask({ ...wish(false), ...(found === undefined ? {} : { deliver_by: found.deliver_by }) }),
     done: (answer) => text("repromise.done", { order: order.external_id, day: format.day(answer.deliver_by) }),
     changes: CHANGES,
     after: onClose,
   });
-  const found = said.isError ? undefined : said.data;
   return (
     <Ask
       title={text("repromise.title", { order: order.external_id })}

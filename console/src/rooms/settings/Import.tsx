@@ -2,6 +2,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { newId } from "../../api/client";
 import { useParameter } from "../../app/router";
 import { useFormat } from "../../i18n/format";
 import { useText, useWord, type Message } from "../../i18n/text";
@@ -86,12 +87,13 @@ function Opened({ what, file, fields }: { what: What; file: File; fields: readon
   const [written, setWritten] = useState<Outcome[] | null>(null);
   const [isAsked, setAsked] = useState(false);
   const [done, setDone] = useState(0);
+  const [id] = useState(newId);
   const documents = () => sheet.rows.map((row) => documentOf(row.cells, mapping, fields, kind.constants));
   const used = new Set(Object.values(mapping));
   const missing = fields.filter((field) => field.isRequired && !used.has(field.name) && kind.constants?.[field.name] === undefined);
 
   const check = useAction({
-    call: () => send(kind, documents(), true, setDone),
+    call: () => send(kind, documents(), { isTrial: true, onProgress: setDone }),
     done: (outcomes) => text("import.was_checked", { count: outcomes.length }),
     changes: [],
     after: setChecked,
@@ -100,7 +102,7 @@ function Opened({ what, file, fields }: { what: What; file: File; fields: readon
     call: async () => {
       const rows = documents();
       const good = rows.flatMap((_, i) => (checked?.[i]?.status === "rejected" ? [] : [i]));
-      const outcomes = await send(kind, good.map((i) => rows[i]), false, setDone);
+      const outcomes = await send(kind, good.map((i) => rows[i]), { isTrial: false, id, onProgress: setDone });
       const all = [...(checked ?? [])];
       for (const [k, i] of good.entries()) all[i] = outcomes[k] ?? { status: "rejected", problem: "" };
       return all;

@@ -31,27 +31,52 @@ interface Result {
 }
 
 const ROWS_MAX = 5_000;
+const PARTS = "components";
 
 const post = api.POST as unknown as (
   path: string,
-  options: { params: { query: { dry_run: boolean } }; body: unknown },
+  options: { params: { query: { dry_run: boolean } }; body: unknown; headers?: Record<string, string> },
 ) => Promise<{ data?: { results: Result[] }; error?: unknown; response: Response }>;
 
-/** Sends all rows, with `isTrial` to be checked only; what became of each, in their order. */
-export async function send(
-  kind: Kind,
-  rows: readonly unknown[],
-  isTrial: boolean,
-  onProgress: (done: number) => void,
-): Promise<Outcome[]> {
+interface How {
+  /** To be checked only. */
+  isTrial: boolean;
+  /** Of this file: written again under the same id, after it broke off, what was written already is not written twice. */
+  id?: string;
+  onProgress: (done: number) => void;
+}
+
+/** Sends all rows; what became of each, in their order. */
+export async function send(kind: Kind, rows: readonly unknown[], { isTrial, id, onProgress }: How): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (let first = 0; first < rows.length; first += ROWS_MAX) {
-    const body = { [kind.member]: rows.slice(first, first + ROWS_MAX) };
-    const { results } = await answerOf(post(kind.path, { params: { query: { dry_run: isTrial } }, body }));
-    outcomes.push(...results.map(({ status, errors = [], message = "" }) => ({ status, problem: errors.map(said).join("; ") || message })));
-    onProgress(outcomes.length);
+  const order = partsFirst(rows);
+  for (let first = 0; first < order.length; first += ROWS_MAX) {
+    const numbers = order.slice(first, first + ROWS_MAX);
+    const body = { [kind.member]: numbers.map((i) => rows[i]) };
+    const headers = isTrial || id === undefined ? {} : { "idempotency-key": `${id}-${hash(JSON.stringify(body))}-${first}` };
+    const { results } = await answerOf(post(kind.path, { params: { query: { dry_run: isTrial } }, body, headers }));
+    for (const [k, { status, errors = [], message = "" }] of results.entries()) {
+      // What a trial checks is forgotten at the end of its batch; parts of the same file are there when it is written.
+      const isOfFile = isTrial && first > 0 && errors.length > 0 && errors.every(({ path }) => path.startsWith(PARTS));
+      outcomes[numbers[k] ?? 0] = isOfFile ? { status: "created", problem: "" } : { status, problem: errors.map(said).join("; ") || message };
+    }
+    onProgress(Math.min(first + ROWS_MAX, order.length));
   }
   return outcomes;
+}
+
+/** Numbers of rows, bundles behind all others: what they are made of has to be there. */
+function partsFirst(rows: readonly unknown[]): number[] {
+  const isBundle = (row: unknown) => typeof row === "object" && row !== null && PARTS in row;
+  const numbers = rows.map((_, i) => i);
+  return [...numbers.filter((i) => !isBundle(rows[i])), ...numbers.filter((i) => isBundle(rows[i]))];
+}
+
+/** FNV-1a, of 32 bits: tells batches of one file apart, no more. */
+function hash(text: string): string {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return value.toString(16);
 }
 
 const said = ({ path, message }: { path: string; message: string }): string => (path === "" ? message : `${path}: ${message}`);

@@ -101,8 +101,11 @@ def find(name: str, *, folder: Path | None = None) -> Found:
     if name in built_in():
         return Found(name=name, connector=_of_package(name), place="onhand")
     for entry in entry_points(group=GROUP, name=name):
-        make: Callable[[], Any] = entry.load()
-        return Found(name=name, connector=make(), place=entry.value)
+        try:
+            make: Callable[[], Any] = entry.load()
+            return Found(name=name, connector=make(), place=entry.value)
+        except Exception as error:
+            raise Unusable(f"{entry.value} does not load: {type(error).__name__}: {error}"[:500]) from error
     raise LookupError(f"no connector is called {name!r}: there are {', '.join(names(folder=folder))}")
 
 

@@ -247,8 +247,8 @@ def facts(seen: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
     }
     if seen["promised"] is not None:
         values["promise.day"] = day_of(seen["promised"], zone)
-    if seen["was"] is not None:
-        values["promise.was"] = day_of(seen["was"], zone)
+    if seen["told"] is not None:
+        values["promise.was"] = day_of(seen["told"], zone)
     return values
 
 

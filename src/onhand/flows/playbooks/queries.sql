@@ -72,9 +72,12 @@ WHERE m.status = 'due' AND m.due_at <= %(now)s
 ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
 
 -- name: facts_of_message
--- What it says, as it is now.
+-- What it says, as it is now. told: the day that the customer expects, of a message that has left or else what the order
+-- was promised first; a promise in between that nobody told is nothing to them.
 SELECT o.external_id, ch.code AS channel, o.status, o.placed_at, o.deliver_by, o.request, c.email, c.name,
-       x.customer_id IS NOT NULL AS is_unwanted, p.deliver_by AS promised, p.was, p.withdrawn_at,
+       x.customer_id IS NOT NULL AS is_unwanted, p.deliver_by AS promised, p.withdrawn_at,
+       CASE WHEN heard.promise_no IS NOT NULL THEN heard.deliver_by
+            WHEN first.promise_no IS NOT NULL THEN first.was ELSE o.deliver_by END AS told,
        (SELECT string_agg((l.quantity - l.cancelled) || ' x ' || it.sku, ', ' ORDER BY l.line_no)
         FROM order_line l JOIN item it USING (item_id)
         WHERE l.order_id = o.order_id AND l.quantity > l.cancelled) AS items
@@ -82,6 +85,13 @@ FROM orders o JOIN channel ch USING (channel_id)
 LEFT JOIN customer c ON c.customer_id = o.customer_id AND c.erased_at IS NULL
 LEFT JOIN message_opt_out x ON x.customer_id = c.customer_id
 LEFT JOIN new_promise p ON p.order_id = o.order_id AND p.promise_no = %(promise_no)s
+LEFT JOIN LATERAL (
+    SELECT q.promise_no, q.deliver_by FROM customer_message m JOIN new_promise q USING (order_id, promise_no)
+    WHERE m.order_id = o.order_id AND m.status IN ('sending', 'sent', 'unknown') ORDER BY q.promise_no DESC LIMIT 1
+) AS heard ON true
+LEFT JOIN LATERAL (
+    SELECT promise_no, was FROM new_promise WHERE order_id = o.order_id ORDER BY promise_no LIMIT 1
+) AS first ON true
 WHERE o.order_id = %(order_id)s
 FOR UPDATE OF o;
 

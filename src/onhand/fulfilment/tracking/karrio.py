@@ -12,7 +12,7 @@ nothing here; what counts is the zone in which the carrier tells its times, whic
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, time, timedelta
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -137,9 +137,11 @@ def _moment(event: Mapping[str, Any], zone: ZoneInfo) -> datetime | None:
 
 def _stamp(said: str | None) -> datetime | None:
     try:
-        return None if said is None else datetime.fromisoformat(said)
+        stamp = None if said is None else datetime.fromisoformat(said)
     except ValueError:
         return None
+    # The first year is how some say that there is no date, and what is next to either end is in no other zone.
+    return None if stamp is None or not MINYEAR < stamp.year < MAXYEAR else stamp
 
 
 def _clock(said: str | None) -> time | None:

@@ -6,7 +6,7 @@ signature, which is checked on the bytes as they came.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo
@@ -191,10 +191,9 @@ def read_message(feed: CarrierTrackingIn, carrier: str, body: bytes) -> Read:
         if feed.each is not None:
             children = mapping.path(feed.each)
             records = [{"parent": of, "child": child} for of in records for child in _list(children(of), feed.each)]
-        if len(records) > SCANS_MAX:
-            raise Unreadable(f"{len(records):,} scans: expected at most {SCANS_MAX:,} in a message")
+        _check_length(records)
         rows = [_row(feed.map, carrier, record) for record in records]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}"[:300]) from None
     except mapping.Unmappable as error:
         raise Unreadable(str(error)[:300]) from None
@@ -208,7 +207,14 @@ def _read_karrio(by: KarrioBy, carrier: str, said: Any) -> Read:
     except ValueError as error:
         raise Unreadable(str(error)) from None
     read = [karrio.scans_of(details, carrier, ZoneInfo(by.zone)) for details in found]
-    return Read(rows=[row for rows, _ in read for row in rows], skipped=sum(skipped for _, skipped in read))
+    rows = [row for rows, _ in read for row in rows]
+    _check_length(rows)
+    return Read(rows=rows, skipped=sum(skipped for _, skipped in read))
+
+
+def _check_length(scans: Sized) -> None:
+    if len(scans) > SCANS_MAX:
+        raise Unreadable(f"{len(scans):,} scans: expected at most {SCANS_MAX:,} in a message")
 
 
 def _list(value: Any, where: str) -> list[Any]:
