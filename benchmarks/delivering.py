@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from delivering_bound import bound
 
 import onhand
 
@@ -64,20 +65,30 @@ def measure(
     }
 
 
-def main(load: Callable[[Path, datetime], pl.DataFrame], told: str | None) -> int:
+def main(load: Callable[[Path, datetime], pl.DataFrame], told: str | None, *, bounded: bool = False) -> int:
+    """bounded  whether shipments are asked about when they are ordered, so that `bound` is comparable"""
     parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--origin", type=datetime.fromisoformat, required=True)
     parser.add_argument("--until", type=datetime.fromisoformat, default=None)
     parser.add_argument("--refit-days", type=int, default=7)
     parser.add_argument("--lanes-only", action="store_true", help="without boosted trees")
+    if bounded:
+        parser.add_argument("--bound", action="store_true", help="how near trees come that are shown the window itself")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
-        found = measure(
-            load(options.data, options.origin), options.origin, options.until, options.refit_days,
-            trees=False if options.lanes_only else None,
-        )  # fmt: skip
+        shipments = load(options.data, options.origin)
+        if bounded and options.bound:
+            found = {
+                name: bound(shipments, options.until, of_day=of_day)
+                for name, of_day in (("mae_days_bound", False), ("mae_days_bound_of_day", True))
+            }
+        else:
+            found = measure(
+                shipments, options.origin, options.until, options.refit_days,
+                trees=False if options.lanes_only else None,
+            )  # fmt: skip
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -14,6 +14,11 @@ coverage_90        share of deliveries within the quantile at 0.9
 brier              mean squared error of the chance to come after the estimate
 brier_base_rate    the same of one chance for all, the share that came late: the best constant in hindsight
 n_train, n_test    orders delivered before the origin, and orders predicted
+
+With --bound instead how near a forecast could come, by trees that are shown the window itself (`delivering_bound.py`):
+
+mae_days_bound         mean absolute error of days, each order by what nine tenths of the window's other orders tell
+mae_days_bound_of_day  the same, told the mean days of the other orders of its day too
 """
 
 import sys
@@ -75,4 +80,4 @@ def load(folder: Path, origin: datetime) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(main(load, __doc__))
+    sys.exit(main(load, __doc__, bounded=True))

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from delivering import measure
+from delivering_bound import bound
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -75,3 +76,23 @@ def test_hand_overs_are_told_of_the_past_only():
         handed_over_at=pl.when(pl.col("handed_over_at") < origin).then(then).otherwise("handed_over_at")
     )
     assert measured(shipments) != measured(earlier)
+
+
+def test_a_bound_knows_the_level_of_the_window_and_nothing_of_the_order_itself():
+    origin, count = datetime(2026, 3, 1), 600  # noqa: DTZ001 - moments without a time zone are local
+    random = np.random.default_rng(0)
+    # Days double half-way, which nothing that is known at purchase foretells; the rest is chance.
+    chance = np.exp(random.normal(0, 0.3, count))
+    days = np.where(np.arange(count) < count / 2, 5.0, 10.0) * chance
+    ordered = pl.Series([origin + timedelta(hours=2 * n) for n in range(count)])
+    shipments = pl.DataFrame(
+        {"shipment_id": [f"s{n}" for n in range(count)], "seller": random.integers(0, 300, count).astype(str)}
+    ).with_columns(
+        *(pl.lit(50.0).alias(f"{end}_{of}") for end in ("origin", "destination") for of in ("latitude", "longitude")),
+        ordered_at=ordered, predicted_at=ordered, promised_at=ordered + timedelta(days=8),
+        delivered_at=ordered + pl.Series(days * 86_400_000_000).cast(pl.Duration("us")),
+    )  # fmt: skip
+    best = np.abs(days - days / chance).mean()
+    assert 0.98 * best < bound(shipments, None) < 1.1 * best < np.abs(days - np.median(days)).mean()
+    assert 0.98 * best < bound(shipments, None, of_day=True) < 1.1 * best
+    assert bound(shipments, origin + timedelta(days=20)) < bound(shipments, None)
