@@ -63,13 +63,30 @@ DELETE FROM message_opt_out WHERE customer_id = %(customer_id)s;
 UPDATE customer_message SET status = 'unknown', why = 'its worker ended while it was being sent', lease_until = NULL
 WHERE status = 'sending' AND lease_until < clock_timestamp();
 
--- name: take_message
--- One that a person had written belongs to no run and costs nothing.
+-- name: next_message
+-- One that a person had written belongs to no run and costs nothing. What somebody else was told of is theirs to send.
 SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident,
     coalesce(i.kind, '') AS kind, coalesce(i.currency, '') AS currency
 FROM customer_message m LEFT JOIN run r USING (run_id) LEFT JOIN incident i ON i.incident_id = r.subject
-WHERE m.status = 'due' AND m.due_at <= %(now)s
+WHERE m.status = 'due' AND m.due_at <= %(now)s AND m.told_at IS NULL
 ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
+
+-- name: message
+SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.status, m.why, r.run_id::text,
+    i.status AS incident, coalesce(i.kind, '') AS kind, coalesce(i.currency, '') AS currency
+FROM customer_message m LEFT JOIN run r USING (run_id) LEFT JOIN incident i ON i.incident_id = r.subject
+WHERE m.message_id = %(message_id)s FOR UPDATE OF m;
+
+-- name: told
+UPDATE customer_message SET told_at = %(now)s, why = NULL WHERE message_id = %(message_id)s;
+
+-- name: taken
+UPDATE customer_message SET status = 'sent', sent_at = %(now)s, why = NULL WHERE message_id = %(message_id)s;
+
+-- name: nobody_sends
+-- Once each, so that it is said once.
+UPDATE customer_message SET why = %(why)s
+WHERE status = 'due' AND due_at <= %(now)s AND told_at IS NULL AND why IS DISTINCT FROM %(why)s;
 
 -- name: facts_of_message
 -- What it says, as it is now.
@@ -86,7 +103,7 @@ WHERE o.order_id = %(order_id)s
 FOR UPDATE OF o;
 
 -- name: put_off
-UPDATE customer_message SET due_at = %(due_at)s WHERE message_id = %(message_id)s;
+UPDATE customer_message SET due_at = %(due_at)s, told_at = NULL WHERE message_id = %(message_id)s;
 
 -- name: drop_message
 UPDATE customer_message SET status = 'dropped', why = %(why)s WHERE message_id = %(message_id)s;
@@ -96,7 +113,7 @@ UPDATE customer_message SET status = 'sending', lease_until = clock_timestamp() 
 WHERE message_id = %(message_id)s;
 
 -- name: sent
-UPDATE customer_message SET status = 'sent', sent_at = %(now)s, lease_until = NULL
+UPDATE customer_message SET status = 'sent', sent_at = %(now)s, lease_until = NULL, why = NULL
 WHERE message_id = %(message_id)s AND status = 'sending';
 
 -- name: not_sent
