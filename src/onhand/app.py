@@ -45,6 +45,7 @@ from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.incidents.watch import Watch, forget_incidents
 from onhand.flows.intake import Intake
 from onhand.flows.payments.cashier import Cashier
+from onhand.flows.payments.daily import reconcile_if_due
 from onhand.flows.payments.tend import tend
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
@@ -286,6 +287,7 @@ class App:
             ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._send, stop)),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
             ("payments", 1.0, lambda: tend(self.state)),
+            ("days of payments", 60.0, lambda: reconcile_if_due(self.db, self.state.now())),
             ("incidents", 2.0, lambda: compiled.is_set() and self._watch(watch)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
