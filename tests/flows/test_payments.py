@@ -18,6 +18,8 @@ from onhand.flows.incidents.watch import Watch
 from onhand.flows.payments.daily import reconcile_if_due
 from onhand.flows.payments.reconcile import reconcile, state
 from onhand.flows.payments.retry import retry_payment
+from onhand.flows.playbooks.commands import want_messages
+from onhand.flows.playbooks.messages import send_messages
 from onhand.incidents.detect.payments import WrongDay, findings
 from onhand.incidents.store import findings_of, list_incidents
 from onhand.payments.store import forget_names
@@ -406,6 +408,55 @@ def test_what_stays_open_from_day_to_day_is_counted_once():
     (found,) = findings(wrong)
     assert (found.loss_minor, found.since, found.numbers["days"]) == (7, at, 2)
     assert "2026-03-04 differ by 7" in found.sentence and "2 days do not balance since 2026-03-03" in found.sentence
+
+
+# What the customer is told -----------------------------------------------------------------------------------------
+
+
+def told(till):
+    """What has been sent by now, and how each message stands."""
+    mails = []
+    send_messages(till.db, mails.append, now=lambda: till.merchant.now)
+    return [mail["To"] for mail in mails], [
+        status for (status,) in till.merchant.rows("SELECT status FROM customer_message ORDER BY message_id")
+    ]
+
+
+def poor(till, token="pm_declined"):
+    """An order of a customer who wants no messages about incidents."""
+    order_id = till.place(("A", 1, 1000), token=token, customer={"email": "ada@example.org", "name": "Ada"})
+    ((customer,),) = till.merchant.rows("SELECT customer_id::text FROM orders")
+    want_messages(till.db, customer, wanted=False, by=SYSTEM)
+    till.work()
+    return order_id
+
+
+def test_a_customer_is_told_once_each_time_that_a_payment_is_declined(till):
+    order_id = poor(till)
+    mails = []
+    send_messages(till.db, mails.append, now=lambda: till.merchant.now)
+    (mail,) = mails
+    ((number,),) = till.merchant.rows("SELECT external_id FROM orders")
+    assert mail["To"] == "ada@example.org" and mail["Subject"] == f"The payment of your order {number} was declined"
+    assert "Dear Ada," in mail.get_content() and "(1 x A)" in mail.get_content()
+    till.work()
+    assert told(till) == ([], ["sent"])
+    till.work(after=DAY + HOUR)
+    assert told(till) == (["ada@example.org"], ["sent", "sent"])
+    assert till.payment(order_id)["status"] == "declined"
+
+
+def test_who_has_paid_meanwhile_is_not_told(till):
+    order_id = poor(till)
+    retry_payment(till.merchant.state, order_id, token="pm_ok", by=SYSTEM)
+    till.work()
+    assert told(till) == ([], ["dropped"])
+
+
+def test_of_two_declines_that_were_not_told_yet_the_last_is_told(till):
+    poor(till)
+    till.work(after=DAY + HOUR)
+    assert told(till) == (["ada@example.org"], ["dropped", "sent"])
 
 
 def test_a_person_may_try_another_way_to_pay(till):

@@ -236,6 +236,10 @@ def _why_not(row: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:
     """Why it is not to be said any more."""
     if seen["email"] is None:
         return "nobody to write to"
+    if row["template"].get("about") == "payment":
+        if seen["payment"] != "declined":
+            return "it is not declined any more"
+        return "the order is cancelled" if seen["status"] == "cancelled" else None
     if seen["is_unwanted"]:
         return "the customer wants no such messages"
     if seen["status"] in ("cancelled", "delivered"):

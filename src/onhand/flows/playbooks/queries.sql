@@ -91,13 +91,14 @@ WHERE status = 'due' AND due_at <= %(now)s AND told_at IS NULL AND why IS DISTIN
 -- name: facts_of_message
 -- What it says, as it is now.
 SELECT o.external_id, ch.code AS channel, o.status, o.placed_at, o.deliver_by, o.request, c.email, c.name,
-       x.customer_id IS NOT NULL AS is_unwanted, p.deliver_by AS promised, p.was, p.withdrawn_at,
+       x.customer_id IS NOT NULL AS is_unwanted, pay.status AS payment, p.deliver_by AS promised, p.was, p.withdrawn_at,
        (SELECT string_agg((l.quantity - l.cancelled) || ' x ' || it.sku, ', ' ORDER BY l.line_no)
         FROM order_line l JOIN item it USING (item_id)
         WHERE l.order_id = o.order_id AND l.quantity > l.cancelled) AS items
 FROM orders o JOIN channel ch USING (channel_id)
 LEFT JOIN customer c ON c.customer_id = o.customer_id AND c.erased_at IS NULL
 LEFT JOIN message_opt_out x ON x.customer_id = c.customer_id
+LEFT JOIN payment pay ON pay.order_id = o.order_id
 LEFT JOIN new_promise p ON p.order_id = o.order_id AND p.promise_no = %(promise_no)s
 WHERE o.order_id = %(order_id)s
 FOR UPDATE OF o;
