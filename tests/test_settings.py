@@ -31,6 +31,12 @@ def test_variables_win_over_the_file(load):
     assert (settings.port, settings.host, settings.home) == (2, "a", Path("/h"))
 
 
+def test_customers_are_written_to_by_smtp_or_webhook(load):
+    assert [load().messages_by, load(MESSAGES_BY="Webhook").messages_by] == ["smtp", "webhook"]
+    with pytest.raises(SettingsError, match="ONHAND_MESSAGES_BY: expected smtp or webhook"):
+        load(MESSAGES_BY="pigeon")
+
+
 def test_an_empty_variable_is_absent(load):
     assert load("port = 1", PORT="", DATABASE_URL="").port == 1
 

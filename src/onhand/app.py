@@ -45,11 +45,13 @@ from onhand.flows.hear_channels import Ear, Listening
 from onhand.flows.incidents.watch import Watch, forget_incidents
 from onhand.flows.intake import Intake
 from onhand.flows.payments.cashier import Cashier
+from onhand.flows.payments.daily import reconcile_if_due
 from onhand.flows.payments.tend import tend
 from onhand.flows.place_orders import Desk, Placed
 from onhand.flows.plans import job as plans
 from onhand.flows.plans.forget import forget_plans
-from onhand.flows.playbooks.messages import Smtp
+from onhand.flows.playbooks.messages import Smtp, send_messages
+from onhand.flows.playbooks.offer import keep_waiting, offer_messages
 from onhand.flows.playbooks.worker import work_on_playbooks
 from onhand.flows.promise import Promised, Question, promise
 from onhand.flows.publish import Publisher
@@ -282,9 +284,10 @@ class App:
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
             ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
             ("autopilot", 5.0, self._act),
-            ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._mailer(), stop)),
+            ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._send, stop)),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),
             ("payments", 1.0, lambda: tend(self.state)),
+            ("days of payments", 60.0, lambda: reconcile_if_due(self.db, self.state.now())),
             ("incidents", 2.0, lambda: compiled.is_set() and self._watch(watch)),
             ("jobs", 1.0, lambda: run_next(self.db, _WORKS, stop)),
             ("purge", 600.0, lambda: self.db.transact(purge)),
@@ -343,9 +346,19 @@ class App:
             except Exception:
                 log.exception("a job of the worker failed; it will be tried again", job=name)
 
-    def _mailer(self) -> Smtp | None:
+    def _send(self) -> None:
+        """Hand over messages to customers as the settings say."""
         url, sender = self.settings.smtp_url, self.settings.mail_from
-        return Smtp(url=url, sender=sender) if url is not None and sender is not None else None
+        if self.settings.messages_by == "webhook":
+            offer_messages(self.db, now=self.state.now)
+        elif url is not None and sender is not None:
+            send_messages(self.db, Smtp(url=url, sender=sender), now=self.state.now)
+        else:
+            keep_waiting(
+                self.db,
+                "nothing sends it: set ONHAND_SMTP_URL and ONHAND_MAIL_FROM, or ONHAND_MESSAGES_BY=webhook",
+                now=self.state.now(),
+            )
 
     def _foresee(self, foreseer: Foreseer) -> None:
         give_way()

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from onhand.errors import SettingsError
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_WAYS = ("smtp", "webhook")
 
 
 def _default_home() -> Path:
@@ -73,10 +74,17 @@ class Settings:
         repr=False,
         metadata=_says(
             "mail server, `smtp://user:password@host:587` (or `smtps://`, or `smtp+plain://` for one of this machine);"
-            " without it no customer is written to"
+            " by which customers are written to"
         ),
     )
     mail_from: str | None = field(default=None, metadata=_says("address that customers are written to from"))
+    messages_by: str = field(
+        default="smtp",
+        metadata=_says(
+            "how customers are written to: `smtp`, or `webhook`: an event `message.due` tells a mailer of yours, which"
+            " takes each message"
+        ),
+    )
     delivery_signals: tuple[str, ...] = field(
         default=(),
         metadata=_says(
@@ -207,6 +215,13 @@ def _address(label: str, value: Any) -> str:
     return text
 
 
+def _way(label: str, value: Any) -> str:
+    text = _text(label, value).lower()
+    if text not in _WAYS:
+        raise SettingsError(f"{label}: expected smtp or webhook, got {value!r}")
+    return text
+
+
 def _folder(label: str, value: Any) -> Path:
     text = _text(label, value)
     try:
@@ -298,6 +313,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "reoptimise_every_s": _seconds,
     "smtp_url": _smtp_url,
     "mail_from": _address,
+    "messages_by": _way,
     "delivery_signals": _names,
     "allow_private_urls": _flag,
     "mcp_confirm_above_minor": _minor,

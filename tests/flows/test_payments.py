@@ -1,6 +1,7 @@
 """Orders that are paid through us: at the real database, by the fake Stripe, whose ledger is the judge."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 
 import httpx2
@@ -13,8 +14,14 @@ from onhand.base.actor import SYSTEM
 from onhand.connectors import NotGenuine
 from onhand.errors import Conflict, InvalidInput
 from onhand.flows.customers import erase_customer
+from onhand.flows.incidents.watch import Watch
+from onhand.flows.payments.daily import reconcile_if_due
 from onhand.flows.payments.reconcile import reconcile, state
 from onhand.flows.payments.retry import retry_payment
+from onhand.flows.playbooks.commands import want_messages
+from onhand.flows.playbooks.messages import send_messages
+from onhand.incidents.detect.payments import WrongDay, findings
+from onhand.incidents.store import findings_of, list_incidents
 from onhand.payments.store import forget_names
 from onhand.twin.fakes.stripe import Account
 
@@ -330,6 +337,126 @@ def reconciled(conn, till):
     """Whether the day balances, seen from inside a transaction."""
     since = datetime.combine(till.merchant.now.date(), time(), UTC)
     return all(s.is_balanced for s in state(conn, since, since + DAY, till.merchant.now).values())
+
+
+# Each day, by itself --------------------------------------------------------------------------------------------------
+
+
+def held(till):
+    """Days that are held now, one call after the other."""
+    return list(iter(lambda: reconcile_if_due(till.db, till.merchant.now), None))
+
+
+def incidents(till):
+    """(status, loss, sentence) of what the days are incidents of."""
+    Watch(till.db, now=till.merchant.state.now).look(only=["unbalanced_days"], is_due=True)
+    with till.db.connection() as conn:
+        kept = list_incidents(conn, main="EUR", limit=9, kind="payments_unbalanced")
+        return [(i.status, i.loss_minor, findings_of(conn, i)[0].sentence) for i in kept]
+
+
+def test_a_day_is_held_once_it_is_over_and_missed_ones_are_made_up_for(till, merchant):
+    first = merchant.now.date()
+    merchant.now = datetime.combine(first + DAY, time(0, 9), UTC)
+    assert held(till) == [first - DAY]
+    merchant.now += timedelta(minutes=2)
+    assert held(till) == [first]
+    merchant.now += 3 * DAY
+    with ThreadPoolExecutor(4) as pool:
+        turns = [pool.submit(reconcile_if_due, till.db, merchant.now) for _ in range(4)]
+        found = [turn.result() for turn in turns]
+    assert sorted(d for d in found + held(till) if d) == [first + n * DAY for n in (1, 2, 3)]
+    assert incidents(till) == []
+
+
+def test_a_day_that_does_not_balance_is_an_incident_until_it_does(till, merchant):
+    day, order_id = merchant.now.date(), till.place(("A", 3, 1000), tax=571)
+    till.work()
+    till.ship(order_id)
+    till.work()
+    set_clock(till)
+    cent = "UPDATE payment_entry SET amount = amount + %s WHERE debit = 'owed' AND credit = 'sales'"
+
+    def change(cents):
+        with till.db.connection() as conn, conn.transaction():
+            conn.execute("ALTER TABLE payment_entry DISABLE TRIGGER payment_entry_stays")
+            assert conn.execute(cent, [cents]).rowcount == 1
+            conn.execute("ALTER TABLE payment_entry ENABLE TRIGGER payment_entry_stays")
+
+    change(7)
+    merchant.now = datetime.combine(day + DAY, time(0, 10), UTC)
+    assert held(till) == [day]
+    number = merchant.rows("SELECT external_id FROM orders")[0][0]
+    ((status, loss, sentence),) = incidents(till)
+    assert (status, loss) == ("open", 7) and f"{day} differ by 7 minor units of EUR" in sentence and number in sentence
+    merchant.now += DAY
+    assert held(till) == [day + DAY, day]
+    assert incidents(till) == [(status, loss, sentence)]
+    change(-7)
+    assert held(till) == []
+    merchant.now += HOUR + timedelta(seconds=1)
+    assert held(till) == [day]
+    assert [status for status, *_ in incidents(till)] == ["closed"]
+
+
+def test_what_stays_open_from_day_to_day_is_counted_once():
+    at = datetime(2026, 3, 3, tzinfo=UTC)
+    wrong = [
+        WrongDay(day=at.date() + n * DAY, currency="EUR", minor=7, orders=1, named=("1001",), over_at=at + n * DAY)
+        for n in (1, 0)
+    ]
+    (found,) = findings(wrong)
+    assert (found.loss_minor, found.since, found.numbers["days"]) == (7, at, 2)
+    assert "2026-03-04 differ by 7" in found.sentence and "2 days do not balance since 2026-03-03" in found.sentence
+
+
+# What the customer is told -----------------------------------------------------------------------------------------
+
+
+def told(till):
+    """What has been sent by now, and how each message stands."""
+    mails = []
+    send_messages(till.db, mails.append, now=lambda: till.merchant.now)
+    return [mail["To"] for mail in mails], [
+        status for (status,) in till.merchant.rows("SELECT status FROM customer_message ORDER BY message_id")
+    ]
+
+
+def poor(till, token="pm_declined"):
+    """An order of a customer who wants no messages about incidents."""
+    order_id = till.place(("A", 1, 1000), token=token, customer={"email": "ada@example.org", "name": "Ada"})
+    ((customer,),) = till.merchant.rows("SELECT customer_id::text FROM orders")
+    want_messages(till.db, customer, wanted=False, by=SYSTEM)
+    till.work()
+    return order_id
+
+
+def test_a_customer_is_told_once_each_time_that_a_payment_is_declined(till):
+    order_id = poor(till)
+    mails = []
+    send_messages(till.db, mails.append, now=lambda: till.merchant.now)
+    (mail,) = mails
+    ((number,),) = till.merchant.rows("SELECT external_id FROM orders")
+    assert mail["To"] == "ada@example.org" and mail["Subject"] == f"The payment of your order {number} was declined"
+    assert "Dear Ada," in mail.get_content() and "(1 x A)" in mail.get_content()
+    till.work()
+    assert told(till) == ([], ["sent"])
+    till.work(after=DAY + HOUR)
+    assert told(till) == (["ada@example.org"], ["sent", "sent"])
+    assert till.payment(order_id)["status"] == "declined"
+
+
+def test_who_has_paid_meanwhile_is_not_told(till):
+    order_id = poor(till)
+    retry_payment(till.merchant.state, order_id, token="pm_ok", by=SYSTEM)
+    till.work()
+    assert told(till) == ([], ["dropped"])
+
+
+def test_of_two_declines_that_were_not_told_yet_the_last_is_told(till):
+    poor(till)
+    till.work(after=DAY + HOUR)
+    assert told(till) == (["ada@example.org"], ["dropped", "sent"])
 
 
 def test_a_person_may_try_another_way_to_pay(till):

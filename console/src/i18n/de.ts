@@ -502,6 +502,7 @@ export const de = {
   "incident.gate_breach": "Puffer verfehlt",
   "incident.autopilot_oscillating": "Autopilot schwankt",
   "incident.autopilot_returned": "Autopilot wieder bei Menschen",
+  "incident.payments_unbalanced": "Ware und Geld ungleich",
   "incident_status.open": "offen",
   "incident_status.dismissed": "ruht",
   "incident_status.closed": "geschlossen",

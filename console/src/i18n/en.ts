@@ -501,6 +501,7 @@ export const en = {
   "incident.gate_breach": "Gate breach",
   "incident.autopilot_oscillating": "Autopilot goes to and fro",
   "incident.autopilot_returned": "Autopilot back to people",
+  "incident.payments_unbalanced": "Goods and money differ",
   "incident_status.open": "open",
   "incident_status.dismissed": "left alone",
   "incident_status.closed": "closed",

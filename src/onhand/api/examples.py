@@ -849,6 +849,10 @@ ANSWERS: dict[str, object] = {
     "Keys": _page(_KEY | {"revoked_at": None}),
     "HandedOver": {"key": "onh_unl8B9Xd-this-is-shown-only-once", "expires_at": "2026-03-02T21:15:15.743898+00:00"},
     "OwnKey": {"key_id": 2, "name": "web shop", "scopes": ["orders:write", "read"]},
+    "LetterOut": {
+        "message_id": 17, "order_id": _ORDER_ID, "to": "ada@example.org",
+        "subject": "Your order 1001 will come later", "text": "Dear Ada, ...",
+    },
     "ListingList": _page(_LISTING),
     "ListingOut": _LISTING,
     "JobAskedOut": {"job_id": _JOB_ID, "state": "queued"},

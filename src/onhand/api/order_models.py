@@ -549,6 +549,16 @@ class ExportOut(BaseModel):
     orders: list[OrderDetailOut]
 
 
+class LetterOut(BaseModel):
+    """A message to a customer, in plain text."""
+
+    message_id: int
+    order_id: UUID
+    to: Annotated[str, Field(description="e-mail address")]
+    subject: str
+    text: str
+
+
 class ErasedOut(BaseModel):
     """A person was erased; so many orders stay, without them."""
 

@@ -1,17 +1,18 @@
-"""Customers' rights over their data: find, export, erase."""
+"""Customers' rights over their data: find, export, erase; and what is to be said to them, for who sends it."""
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from onhand.api.auth import require
 from onhand.api.context import By, TheApp
 from onhand.api.idempotent import to_json
-from onhand.api.order_models import CustomerList, ErasedOut, ExportOut
+from onhand.api.order_models import CustomerList, ErasedOut, ExportOut, LetterOut
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
 from onhand.flows import customers
+from onhand.flows.playbooks.offer import take_message
 
 router = routes("customers")
 
@@ -49,6 +50,23 @@ def erase_customer(customer_id: str, app: TheApp, by: By) -> Response:
     code stay. Orders and the ledger stay as they are. Repeating it changes nothing.
     """
     return _json(customers.erase_customer(app.db, customer_id, by=by))
+
+
+@router.post(
+    "/v1/messages/{message_id}/take",
+    dependencies=_see,
+    response_model=LetterOut,
+    responses=problem_responses(404, 409, 422),
+)
+def take_customer_message(
+    message_id: Annotated[int, Path(ge=1, le=2**63 - 1, examples=[17])], app: TheApp, by: By
+) -> Response:
+    """Take a message to a customer that `message.due` told of, and send it at once: it counts as sent. It can be taken
+    once; 409 `message.taken` afterwards, so that nobody is told twice. Just before, it is looked at once more: 409
+    `message.dropped` if it is not to be said any more; 409 `message.quiet` if it is night where the order goes: then
+    another `message.due` tells of it in the morning.
+    """
+    return _json(take_message(app.db, message_id, now=app.state.now(), by=by))
 
 
 def _json(row: object) -> Response:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     GATE_BREACH = "gate_breach"
     AUTOPILOT_OSCILLATING = "autopilot_oscillating"
     AUTOPILOT_RETURNED = "autopilot_returned"
+    PAYMENTS_UNBALANCED = "payments_unbalanced"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,7 +36,7 @@ class Subject:
     """Something an incident is about, or comes from: ("lane", ("leipzig", "dhl", "FR")), ("order", ("4711",)).
 
     what  a word of the glossary: lane, carrier, shipment, node, item_node, order, channel, item, listing, inbound,
-          supplier, domain
+          supplier, domain, currency
     key   what it is known by, one part or several
     """
 

@@ -318,3 +318,21 @@ SELECT o.currency, count(*)::int, count(p.order_id)::int
 FROM orders o LEFT JOIN payment p USING (order_id)
 WHERE o.placed_at >= %(since)s AND o.placed_at < %(until)s
 GROUP BY 1 ORDER BY 1;
+
+-- name: lock_days
+-- Who does not get it leaves the day to who has it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('onhand payment days', 0));
+
+-- name: last_day
+SELECT max(day) FROM payment_day;
+
+-- name: wrong_day
+SELECT day FROM payment_day WHERE wrong <> '[]' AND held_at < %(before)s ORDER BY held_at LIMIT 1;
+
+-- name: keep_day
+INSERT INTO payment_day (day, held_at, wrong) VALUES (%(day)s, %(now)s, %(wrong)s::jsonb)
+ON CONFLICT (day) DO UPDATE SET held_at = excluded.held_at, wrong = excluded.wrong;
+
+-- name: wrong_days
+SELECT day, (day + 1)::timestamp AT TIME ZONE 'UTC', wrong FROM payment_day
+WHERE wrong <> '[]' AND held_at <= %(now)s ORDER BY day;

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -476,3 +476,31 @@ def moved_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> li
 def orders_on(conn: Connection[TupleRow], since: datetime, until: datetime) -> list[tuple[str, int, int]]:
     """(currency, orders, of which we look after the payment) that came in between two moments."""
     return [(c, n, ours) for c, n, ours in conn.execute(SQL["orders_on"], {"since": since, "until": until})]
+
+
+def lock_days(conn: Connection[TupleRow]) -> bool:
+    """Whether nobody else holds days against their money until the transaction ends."""
+    row = conn.execute(SQL["lock_days"]).fetchone()
+    return row is not None and row[0]
+
+
+def last_day(conn: Connection[TupleRow]) -> date | None:
+    """The last day that was held against its money."""
+    row = conn.execute(SQL["last_day"]).fetchone()
+    return None if row is None else row[0]
+
+
+def wrong_day(conn: Connection[TupleRow], *, before: datetime) -> date | None:
+    """A day that did not balance when it was held last, which was before then."""
+    row = conn.execute(SQL["wrong_day"], {"before": before}).fetchone()
+    return None if row is None else row[0]
+
+
+def keep_day(conn: Connection[TupleRow], day: date, wrong: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """A day was held against its money; wrong: by currency what did not balance."""
+    conn.execute(SQL["keep_day"], {"day": day, "now": now, "wrong": json.dumps(wrong)})
+
+
+def wrong_days(conn: Connection[TupleRow], now: datetime) -> list[tuple[date, datetime, list[dict[str, Any]]]]:
+    """Days that do not balance, when each was over, and by currency what did not balance."""
+    return conn.execute(SQL["wrong_days"], {"now": now}).fetchall()

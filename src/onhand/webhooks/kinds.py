@@ -44,6 +44,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "invoice.issued": "an invoice was written for a shipment",
         "item.changed": "items were set, or their prices",
         "key.changed": "an API key was made or ended",
+        "message.due": "a customer is to be written to, by whoever takes the message (`messages_by = webhook`)",
         "network.changed": "nodes, groups, carriers, duties, lanes, cartons, channels or listings were set",
         "order.backordered": "an order is promised from dated supply, at least in part",
         "order.cancelled": "nothing of the order is wanted any more",

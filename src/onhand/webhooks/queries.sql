@@ -51,6 +51,10 @@ WITH batch AS (
 SELECT xid::text::bigint AS xid, pos, (SELECT count(*) FROM batch) AS events
 FROM batch ORDER BY batch.xid DESC, batch.pos DESC LIMIT 1;
 
+-- name: is_wanted
+SELECT EXISTS (SELECT FROM webhook w CROSS JOIN LATERAL unnest(w.kinds) AS k
+    WHERE w.active AND (k = %(kind)s OR (right(k, 1) = '*' AND starts_with(%(kind)s, left(k, -1)))));
+
 -- name: has_active
 SELECT EXISTS (SELECT FROM webhook WHERE active);
 

@@ -61,6 +61,12 @@ def disable_webhook(conn: Connection[TupleRow], webhook_id: str) -> bool:
     return True
 
 
+def is_wanted(conn: Connection[TupleRow], kind: str) -> bool:
+    """Whether an endpoint that is on asks for events of this kind."""
+    row = conn.execute(SQL["is_wanted"], {"kind": kind}).fetchone()
+    return row is not None and bool(row[0])
+
+
 def fan_out(conn: Connection[TupleRow], limit: int) -> int:
     """Turn the next events into deliveries and move the cursor, in the caller's transaction; how many events."""
     cursor = outbox.get_cursor(conn, CONSUMER) or outbox.START

@@ -2,14 +2,21 @@
 
 import socketserver
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.events import settle
 
-from onhand.base.actor import Actor
+from onhand.base.actor import SYSTEM, Actor
+from onhand.base.ids import new_id
+from onhand.errors import Conflict, NotFound
 from onhand.flows.customers import erase_customer
 from onhand.flows.playbooks.commands import undo_runs, want_messages
 from onhand.flows.playbooks.messages import NotTaken, Smtp, Unclear, send_messages
+from onhand.flows.playbooks.offer import keep_waiting, offer_messages, take_message
+from onhand.webhooks import add_webhook, new_secret, signing
+from onhand.webhooks.store import due, fan_out
 
 from .scenes import SCENES, prepare
 
@@ -51,6 +58,10 @@ def send(t, **more):
 
 def why(t):
     return t.merchant.rows("SELECT why FROM customer_message ORDER BY message_id")[0][0]
+
+
+def status(t):
+    return t.merchant.rows("SELECT status FROM customer_message")[0][0]
 
 
 def test_a_message_has_the_facts_of_its_order_and_is_sent_once(late):
@@ -187,6 +198,110 @@ def test_two_workers_send_it_once(late):
     for thread in threads:
         thread.join()
     assert len(late.outbox.mails) == 1
+
+
+# A mailer of the merchant's ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def heard(late):
+    """A webhook of theirs asks for messages."""
+    late.merchant.db.transact(
+        lambda conn: add_webhook(
+            conn, webhook_id=new_id(), url="https://mailer.example.org/", kinds=["message.*"], secret=new_secret(),
+            actor=SYSTEM.key_id,
+        )
+    )  # fmt: skip
+    return late
+
+
+def offer(t):
+    """Ids of messages that webhooks were told of by now."""
+    offer_messages(t.merchant.db, now=lambda: t.merchant.now)
+    return [row[0] for row in t.merchant.rows("SELECT (data ->> 'message_id')::int FROM event"
+                                              " WHERE kind = 'message.due' ORDER BY xid, pos")]  # fmt: skip
+
+
+def take(t, message_id):
+    return take_message(t.merchant.db, message_id, now=t.merchant.now, by=BY)
+
+
+def refused(t, message_id):
+    with pytest.raises(Conflict) as caught:
+        take(t, message_id)
+    return caught.value.code
+
+
+def test_a_mailer_is_told_of_a_message_once_and_takes_it_once(heard):
+    (told,) = offer(heard)
+    assert offer(heard) == [told] and status(heard) == "due"
+    letter = take(heard, told)
+    ((number,),) = heard.merchant.rows("SELECT external_id FROM orders JOIN new_promise USING (order_id)")
+    assert (letter["to"], letter["subject"]) == ("ada3@example.org", f"Your order {number} will come later")
+    assert "Dear Ada 3," in letter["text"] and status(heard) == "sent"
+    assert refused(heard, told) == "message.taken"
+    assert send(heard) == ["sent"] and heard.outbox.mails == [] and offer(heard) == [told]
+    with pytest.raises(NotFound):
+        take(heard, told + 1)
+
+
+def test_the_webhook_carries_ids_alone(heard):
+    (told,) = offer(heard)
+    with heard.merchant.db.connection() as conn:
+        settle(conn)
+        fan_out(conn, 5_000)
+        ((_, (delivery,)),) = due(conn, busy=[], each=10, limit=10)
+    body = signing.payload(delivery).decode()
+    assert delivery.kind == "message.due" and delivery.data.keys() == {"message_id", "order_id", "take"}
+    assert f"/v1/messages/{told}/take" in body and "Ada" not in body and "ada3@" not in body
+
+
+def test_what_a_mailer_was_told_of_is_not_sent_by_mail_too(heard):
+    offer(heard)
+    assert send(heard) == ["due"] and heard.outbox.mails == []
+
+
+def test_four_that_take_a_message_at_once_have_it_once(heard):
+    (told,) = offer(heard)
+    with ThreadPoolExecutor(4) as pool:
+        taken = [f.exception() for f in [pool.submit(take, heard, told) for _ in range(4)]]
+    assert sorted(getattr(e, "code", "") for e in taken) == ["", *["message.taken"] * 3]
+
+
+def test_a_mailer_is_not_given_a_day_that_was_withdrawn_since(heard):
+    (told,) = offer(heard)
+    undo_runs(heard.merchant.state, heard.incident_id, by=BY)
+    heard.turn()
+    assert refused(heard, told) == "message.dropped" and status(heard) == "dropped"
+
+
+def test_a_mailer_is_not_given_what_the_customer_does_not_want(heard):
+    (told,) = offer(heard)
+    ((customer,),) = heard.merchant.rows("SELECT customer_id::text FROM orders JOIN customer_message USING (order_id)")
+    want_messages(heard.merchant.db, customer, wanted=False, by=BY)
+    assert refused(heard, told) == "message.dropped" and why(heard) == "the customer wants no such messages"
+    assert refused(heard, told) == "message.dropped"
+
+
+def test_a_mailer_that_comes_at_night_is_told_again_in_the_morning(heard):
+    (told,) = offer(heard)
+    heard.merchant.now = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
+    assert refused(heard, told) == "message.quiet" and offer(heard) == [told]
+    heard.merchant.now = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+    assert offer(heard) == [told, told] and take(heard, told)["message_id"] == told
+
+
+def test_at_night_no_mailer_is_told(heard):
+    heard.merchant.now = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
+    assert offer(heard) == []
+
+
+def test_a_message_that_nobody_would_hear_of_waits_and_says_why(late):
+    assert offer(late) == [] and status(late) == "due"
+    assert "no webhook" in why(late) and "ONHAND_MESSAGES_BY" in why(late)
+    keep_waiting(late.merchant.db, "set ONHAND_SMTP_URL", now=late.merchant.now)
+    assert why(late) == "set ONHAND_SMTP_URL"
+    assert send(late) == ["sent"] and why(late) is None
 
 
 # The mail server ------------------------------------------------------------------------------------

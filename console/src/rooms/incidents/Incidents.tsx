@@ -15,6 +15,7 @@ const KINDS = [
   "lane_slow", "shipment_late", "phantom_stock", "order_stuck", "order_duplicate", "demand_spike", "forecast_drift",
   "capacity_breach", "channel_silent", "inbound_late", "inbound_short", "margin_breach", "price_outlier", "oversell",
   "channel_drift", "channel_refusing", "gate_breach", "autopilot_oscillating", "autopilot_returned",
+  "payments_unbalanced",
 ] as const;
 const STATUSES = ["open", "dismissed", "closed", "all"] as const;
 const WATCHED = ["incident.*"] as const;

@@ -3,7 +3,19 @@
 from datetime import timedelta
 from typing import Final
 
-from onhand.flows.incidents import autopilot, channels, demand, lanes, money, nodes, orders, shipments, stock, supply
+from onhand.flows.incidents import (
+    autopilot,
+    channels,
+    demand,
+    lanes,
+    money,
+    nodes,
+    orders,
+    payments,
+    shipments,
+    stock,
+    supply,
+)
 from onhand.flows.incidents.scene import FACTS, Detector
 from onhand.incidents.model import Kind
 
@@ -63,6 +75,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Detector(
         name="returned_domains", kinds=frozenset({Kind.AUTOPILOT_OSCILLATING, Kind.AUTOPILOT_RETURNED}),
         every=timedelta(minutes=1), look=autopilot.returned, patience=FACTS,
+    ),
+    Detector(
+        name="unbalanced_days", kinds=frozenset({Kind.PAYMENTS_UNBALANCED}), every=timedelta(minutes=5),
+        look=payments.unbalanced, patience=FACTS,
     ),
     Detector(
         name="odd_prices", kinds=frozenset({Kind.PRICE_OUTLIER}), every=timedelta(minutes=15), look=money.outliers,

@@ -16,6 +16,7 @@ from onhand.base.actor import SYSTEM
 from onhand.connectors._sdk.values import Paid, PaymentHint
 from onhand.db.outbox import write_events
 from onhand.flows.payments.costs import book_costs
+from onhand.flows.payments.tell_customers import tell_declined
 from onhand.payments import store
 from onhand.payments.decide import credited, decide, invoiced, record
 from onhand.payments.documents import due_documents
@@ -81,6 +82,7 @@ def finish(conn: Connection[TupleRow], answers: Iterable[Answer], now: datetime,
     sold = store.load_sold(conn, by_order)
     writing = _Writing()
     pages: list[Page] = []
+    declined: list[tuple[str, int]] = []
     for before in payments:
         order_id, answer = before.order_id, by_order[before.order_id]
         operation = operations.get(order_id)
@@ -97,12 +99,15 @@ def finish(conn: Connection[TupleRow], answers: Iterable[Answer], now: datetime,
             store.Booked(order_id=order_id, entry=entry, operation=answer.number) for entry in recorded.entries
         ]
         writing.news += [(recorded.payment, one) for one in recorded.news]
+        if operation.kind == "authorise" and recorded.payment.tries > before.tries and answer.paid.code != "no_way":
+            declined.append((order_id, answer.number))
         if recorded.state in ("done", "failed"):
             pages.append(Page(before=before, payment=recorded.payment, sold=sold[order_id]))
         else:
             writing.saved.append(store.Saved(before=before, after=recorded.payment, look_at=None))
     _look(conn, writing, pages, now)
     writing.write(conn, now, origin=origin)
+    tell_declined(conn, declined, now)
 
 
 def keep_hints(conn: Connection[TupleRow], channel_id: int, values: Sequence[object], now: datetime) -> None:

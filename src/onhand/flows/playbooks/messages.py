@@ -40,6 +40,15 @@ _FAILURES_MAX: Final = 8
 _AT_ONCE: Final = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a message says, to whom."""
+
+    to: str
+    subject: str
+    text: str
+
+
 class NotTaken(Exception):
     """The server refused the message, or could not be reached: it has not left. is_final: trying again is no use."""
 
@@ -186,34 +195,51 @@ def _sent(conn: Connection[TupleRow], ready: _Ready, now: datetime) -> None:
 def _next(conn: Connection[TupleRow], now: datetime) -> _Ready | str | None:
     """The next message, marked as being sent; or what became of it instead; None: nothing is due."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(SQL["take_message"], {"now": now}).fetchone()
-        if row is None:
-            return None
+        row = cursor.execute(SQL["next_message"], {"now": now}).fetchone()
+    if row is None:
+        return None
+    letter = letter_of(conn, row, now)
+    if not isinstance(letter, Letter):
+        return "not now"
+    conn.execute(SQL["sending"], {"message_id": row["message_id"], "lease_s": _LEASE_S})
+    return _Ready(
+        message_id=row["message_id"], order_id=row["order_id"], failures=row["failures"],
+        mail=_mail(row["key"], letter, now), cost_minor=row["template"].get("cost_minor", 0), cause=row["kind"],
+        currency=row["currency"],
+    )  # fmt: skip
+
+
+def letter_of(conn: Connection[TupleRow], row: Mapping[str, Any], now: datetime) -> Letter | str | datetime:
+    """What a message, a locked row, says if it leaves now. Or why it never does: then it is dropped; or when it may,
+    for it is night where the order goes: then it is put off."""
+    with conn.cursor(row_factory=dict_row) as cursor:
         name = {"order_id": row["order_id"], "promise_no": row["promise_no"]}
         seen = cursor.execute(SQL["facts_of_message"], name).fetchone()
     key = {"message_id": row["message_id"]}
     why = "the order is gone" if seen is None else _why_not(row, seen)
     if why is not None or seen is None:
         conn.execute(SQL["drop_message"], key | {"why": why})
-        return "dropped"
+        return why or ""
     zone = zone_of_request(seen["request"])
     template = row["template"]
     at = after_quiet(now, zone, time.fromisoformat(template["from"]), time.fromisoformat(template["until"]))
     if at > now:
         conn.execute(SQL["put_off"], key | {"due_at": at})
-        return "put off"
-    conn.execute(SQL["sending"], key | {"lease_s": _LEASE_S})
-    return _Ready(
-        message_id=row["message_id"], order_id=row["order_id"], failures=row["failures"],
-        mail=_mail(row["key"], template, seen, zone, now), cost_minor=template.get("cost_minor", 0), cause=row["kind"],
-        currency=row["currency"],
-    )  # fmt: skip
+        return at
+    values = facts(seen, zone)
+    return Letter(
+        to=plain(seen["email"]), subject=plain(fill(template["subject"], values)), text=fill(template["text"], values)
+    )
 
 
 def _why_not(row: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:
     """Why it is not to be said any more."""
     if seen["email"] is None:
         return "nobody to write to"
+    if row["template"].get("about") == "payment":
+        if seen["payment"] != "declined":
+            return "it is not declined any more"
+        return "the order is cancelled" if seen["status"] == "cancelled" else None
     if seen["is_unwanted"]:
         return "the customer wants no such messages"
     if seen["status"] in ("cancelled", "delivered"):
@@ -252,16 +278,13 @@ def facts(seen: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
     return values
 
 
-def _mail(
-    key: str, template: Mapping[str, Any], seen: Mapping[str, Any], zone: ZoneInfo, now: datetime
-) -> EmailMessage:
-    values = facts(seen, zone)
+def _mail(key: str, letter: Letter, now: datetime) -> EmailMessage:
     mail = EmailMessage()
-    mail["To"] = plain(seen["email"])
-    mail["Subject"] = plain(fill(template["subject"], values))
+    mail["To"] = letter.to
+    mail["Subject"] = letter.subject
     mail["Date"] = formatdate(now.timestamp())
     # The same for the same message, whoever sends it.
     mail["Message-ID"] = f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@onhand>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(fill(template["text"], values))
+    mail.set_content(letter.text)
     return mail

@@ -63,19 +63,36 @@ DELETE FROM message_opt_out WHERE customer_id = %(customer_id)s;
 UPDATE customer_message SET status = 'unknown', why = 'its worker ended while it was being sent', lease_until = NULL
 WHERE status = 'sending' AND lease_until < clock_timestamp();
 
--- name: take_message
--- One that a person had written belongs to no run and costs nothing.
+-- name: next_message
+-- One that a person had written belongs to no run and costs nothing. What somebody else was told of is theirs to send.
 SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.failures, r.run_id::text, i.status AS incident,
     coalesce(i.kind, '') AS kind, coalesce(i.currency, '') AS currency
 FROM customer_message m LEFT JOIN run r USING (run_id) LEFT JOIN incident i ON i.incident_id = r.subject
-WHERE m.status = 'due' AND m.due_at <= %(now)s
+WHERE m.status = 'due' AND m.due_at <= %(now)s AND m.told_at IS NULL
 ORDER BY m.due_at, m.message_id LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
+
+-- name: message
+SELECT m.message_id, m.key, m.order_id::text, m.promise_no, m.template, m.status, m.why, r.run_id::text,
+    i.status AS incident, coalesce(i.kind, '') AS kind, coalesce(i.currency, '') AS currency
+FROM customer_message m LEFT JOIN run r USING (run_id) LEFT JOIN incident i ON i.incident_id = r.subject
+WHERE m.message_id = %(message_id)s FOR UPDATE OF m;
+
+-- name: told
+UPDATE customer_message SET told_at = %(now)s, why = NULL WHERE message_id = %(message_id)s;
+
+-- name: taken
+UPDATE customer_message SET status = 'sent', sent_at = %(now)s, why = NULL WHERE message_id = %(message_id)s;
+
+-- name: nobody_sends
+-- Once each, so that it is said once.
+UPDATE customer_message SET why = %(why)s
+WHERE status = 'due' AND due_at <= %(now)s AND told_at IS NULL AND why IS DISTINCT FROM %(why)s;
 
 -- name: facts_of_message
 -- What it says, as it is now. told: the day that the customer expects, of a message that has left or else what the order
 -- was promised first; a promise in between that nobody told is nothing to them.
 SELECT o.external_id, ch.code AS channel, o.status, o.placed_at, o.deliver_by, o.request, c.email, c.name,
-       x.customer_id IS NOT NULL AS is_unwanted, p.deliver_by AS promised, p.withdrawn_at,
+       x.customer_id IS NOT NULL AS is_unwanted, pay.status AS payment, p.deliver_by AS promised, p.withdrawn_at,
        CASE WHEN heard.promise_no IS NOT NULL THEN heard.deliver_by
             WHEN first.promise_no IS NOT NULL THEN first.was ELSE o.deliver_by END AS told,
        (SELECT string_agg((l.quantity - l.cancelled) || ' x ' || it.sku, ', ' ORDER BY l.line_no)
@@ -84,6 +101,7 @@ SELECT o.external_id, ch.code AS channel, o.status, o.placed_at, o.deliver_by, o
 FROM orders o JOIN channel ch USING (channel_id)
 LEFT JOIN customer c ON c.customer_id = o.customer_id AND c.erased_at IS NULL
 LEFT JOIN message_opt_out x ON x.customer_id = c.customer_id
+LEFT JOIN payment pay ON pay.order_id = o.order_id
 LEFT JOIN new_promise p ON p.order_id = o.order_id AND p.promise_no = %(promise_no)s
 LEFT JOIN LATERAL (
     SELECT q.promise_no, q.deliver_by FROM customer_message m JOIN new_promise q USING (order_id, promise_no)
@@ -96,7 +114,7 @@ WHERE o.order_id = %(order_id)s
 FOR UPDATE OF o;
 
 -- name: put_off
-UPDATE customer_message SET due_at = %(due_at)s WHERE message_id = %(message_id)s;
+UPDATE customer_message SET due_at = %(due_at)s, told_at = NULL WHERE message_id = %(message_id)s;
 
 -- name: drop_message
 UPDATE customer_message SET status = 'dropped', why = %(why)s WHERE message_id = %(message_id)s;
@@ -106,7 +124,7 @@ UPDATE customer_message SET status = 'sending', lease_until = clock_timestamp() 
 WHERE message_id = %(message_id)s;
 
 -- name: sent
-UPDATE customer_message SET status = 'sent', sent_at = %(now)s, lease_until = NULL
+UPDATE customer_message SET status = 'sent', sent_at = %(now)s, lease_until = NULL, why = NULL
 WHERE message_id = %(message_id)s AND status = 'sending';
 
 -- name: not_sent

@@ -31,6 +31,7 @@ NUMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.GATE_BREACH: ("orders", "oversold", "target"),
     Kind.AUTOPILOT_OSCILLATING: ("turns",),
     Kind.AUTOPILOT_RETURNED: ("actions", "promised", "saved"),
+    Kind.PAYMENTS_UNBALANCED: ("days", "orders", "minor"),
 }
 
 _RUN: Final = object_of(
