@@ -97,7 +97,8 @@ class Action:
     key          what it acts on: ("item_node", sku, node), ("order", id), ("listing", channel, sku)
     direction    +1 more of it here, -1 less, 0 neither: which of two actions undo each other
     reference    what asks for it, once: "proposal:<id>", "run:<id>/<step>"
-    money_minor  spent by it, in minor units of `currency`; units, orders: touched by it
+    money_minor  spent by it, in minor units of `currency`; units, orders: touched by it. Where it touches neither,
+                 each listing, price, count, ... is a unit
     confidence   chance that it is right, in [0, 1]
     stake_minor  expected to be lost if it is not done
     gain_minor   promised, after its cost

@@ -45,7 +45,7 @@ def test_hurried_supply_is_booked_by_line_and_taken_back_with_the_step(merchant)
     t = prepare(merchant)
     merchant.inbound("berlin", "PO-8", C=5)
     merchant.inbound("paris", "PO-7", F=10, E=1)
-    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "orders: 9")
+    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "subjects: 9")
     both = [("inbound", (po,), {"chance": 0.8, "expected_days_late": 4.2}) for po in ("PO-7", "PO-8")]
     incident_id = t.incident("inbound_late", *both)
     t.turn()
@@ -164,7 +164,7 @@ def test_messages_cost_when_they_are_sent_and_not_before(merchant):
 def test_the_invariant_sees_a_cent_that_is_booked_otherwise_than_recorded(merchant):
     t = prepare(merchant)
     happens = SCENES["inbound-late"](t)
-    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "orders: 9")
+    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "subjects: 9")
     happens()
     t.turn()
     broken = "SELECT count(*)::int FROM invariant_costs_of_steps_are_those_recorded"
@@ -181,7 +181,7 @@ def test_the_invariant_sees_a_cent_that_is_booked_otherwise_than_recorded(mercha
 def test_the_migration_books_what_was_recorded_before_it(merchant):
     t = prepare(merchant)
     happens = [SCENES[name](t) for name in ("inbound-late", "demand-spike")]
-    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "orders: 9")
+    only(t, "inbound-late", "inbound_late", "do: expedite_inbound, cost_minor: 900", "subjects: 9")
     only(t, "demand-spike", "demand_spike", "do: transfer, units: 15", "units: 15")
     ids = [happen() for happen in happens]
     t.turn()

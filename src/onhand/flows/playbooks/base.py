@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -88,6 +88,13 @@ class At(Place, Generic[S_co]):
             if owner.domain != mine and owner.until > self.now and owner.cause != f"run:{self.run.run_id}"
         }  # fmt: skip
 
+    def within_subjects(self, rows: Sequence[R]) -> tuple[list[R], dict[str, int]]:
+        """(the first of what the step would touch, as far as its limit of subjects goes, what its result says of the
+        others)."""
+        kept = list(rows if self.left.subjects is None else rows[: self.left.subjects])
+        beyond = len(rows) - len(kept)
+        return kept, {"beyond_limit": beyond} if beyond else {}
+
     def stake(self, of: int) -> int:
         """Minor units at stake of each of so many things that share what the incident puts at risk."""
         return self.case.risk_minor // max(of, 1)
@@ -134,6 +141,7 @@ class Meant:
 
     key            what it acts on, as the guardrails name it: ("order", id), ("item_node", sku, node), ...
     also           further keys that are its domain's from then on; orders are the run's own as it is
+    subjects       listings, prices, channels, items at nodes, documents or tickets that it touches
     direction      1: more of what its domain moves (price, stock, listed units), -1: less
     targets        what is judged of it; held_out: and of what is left undone to compare with
     """
@@ -144,6 +152,7 @@ class Meant:
     orders: int = 0
     units: int = 0
     money_minor: int = 0
+    subjects: int = 0
     says: dict[str, Any] = field(default_factory=dict[str, Any])
     also: tuple[Key, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -157,6 +166,9 @@ class HeldOut:
     targets: tuple[Target, ...]
     cursor: str | None = None
     again_in: timedelta | None = None
+
+
+SUBJECTS_REACHED: Final = "its limit of subjects is reached"
 
 
 @dataclass(frozen=True, slots=True)

@@ -385,11 +385,14 @@ def _left(limit: LimitIn, parts: list[Part]) -> LimitIn:
         orders=less(limit.orders, sum(p.orders for p in parts)),
         units=less(limit.units, sum(p.units for p in parts)),
         money_minor=less(limit.money_minor, sum(p.cost_minor for p in parts)),
+        # All of them at once; the step that comes back to the same ones (throttle_price) counts them itself.
+        subjects=limit.subjects,
     )
 
 
 def _action(at: At[Any], meant: Meant | HeldOut) -> Action:
-    """A part of a step as guardrails look at it: what is at stake is the incident's money at risk."""
+    """A part of a step as guardrails look at it: what is at stake is the incident's money at risk. Where no units of
+    stock are touched, each listing, price, count, ... is a unit, so that nothing is without a size."""
     # What is held out has a part of its own, before.
     part_no = at.run.part_no + bool(_held_out(meant, at.parts, at.run.step_no))
     case, reference = at.case, f"{at.reference}/{part_no}"
@@ -401,7 +404,7 @@ def _action(at: At[Any], meant: Meant | HeldOut) -> Action:
         )  # fmt: skip
     return Action(
         domain=Domain(domain_of(at.step)), key=meant.key, also=meant.also, direction=meant.direction,
-        money_minor=meant.money_minor, currency=case.currency, units=meant.units, orders=meant.orders,
+        money_minor=meant.money_minor, currency=case.currency, units=meant.units or meant.subjects, orders=meant.orders,
         confidence=case.confidence, stake_minor=case.risk_minor, gain_minor=case.risk_minor - meant.money_minor,
         seen_at=case.seen_at, reference=reference,
     )  # fmt: skip
@@ -429,7 +432,9 @@ def _whole(at: At[Any]) -> dict[str, Any]:
 
 
 def _says(meant: Meant) -> dict[str, Any]:
-    numbers = {"orders": meant.orders, "units": meant.units, "money_minor": meant.money_minor}
+    numbers = {
+        "orders": meant.orders, "units": meant.units, "money_minor": meant.money_minor, "subjects": meant.subjects,
+    }  # fmt: skip
     return {name: n for name, n in numbers.items() if n} | meant.says
 
 

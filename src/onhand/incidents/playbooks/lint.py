@@ -12,6 +12,7 @@ from onhand.incidents.model import Kind
 from onhand.incidents.playbooks.facts import context
 from onhand.incidents.playbooks.fill import BLANKS, OF_PROMISE, blanks_of
 from onhand.incidents.playbooks.model import (
+    LIMITS,
     NUMBERS,
     NotifyCustomerIn,
     PlaybookIn,
@@ -62,6 +63,10 @@ def _problems(playbook: PlaybookIn) -> Iterator[_Problem]:
     for n, step in enumerate(playbook.steps):
         before = playbook.steps[:n]
         at: Location = ("steps", n)
+        for limit in sorted(step.limit.model_dump(exclude_none=True)):
+            if limit not in LIMITS[step.do]:
+                message = f"a step {step.do} knows no limit of {limit}: it would not hold"
+                yield (*at, "limit", limit), "error", message, f"limit it by {' or '.join(LIMITS[step.do])}"
         if isinstance(step, NotifyCustomerIn):
             yield from _message(step, before, at)
         if isinstance(step, ReleaseIn) and not any(other.do == "hold" for other in before):

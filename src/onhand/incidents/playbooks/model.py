@@ -50,11 +50,15 @@ _Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class LimitIn(Strict):
-    """What a step may touch in one run; what is beyond is left alone, and told. Left out: no limit."""
+    """What a step may touch in one run; what is beyond is left alone, and told. Left out: no limit. Which of them a
+    step knows: LIMITS."""
 
     orders: _Count | None = None
     units: _Count | None = None
     money_minor: Annotated[int | None, Field(ge=0, le=MONEY_MAX, description="that it may cost")] = None
+    subjects: Annotated[
+        _Count | None, Field(description="listings, prices, channels, items at nodes, inbound documents, or tickets")
+    ] = None
 
 
 class _Step(Strict):
@@ -280,6 +284,26 @@ KINDS: Final[dict[str, tuple[Domain, bool]]] = {
     "expedite_inbound": ("replenish", False),
     "raise_gate": ("gates", True),
     "open_ticket": ("promises", True),
+}
+
+# Kind of step -> limits that hold for it: lint refuses the others, so that nobody relies on one.
+LIMITS: Final[dict[str, tuple[str, ...]]] = {
+    "reroute": ("orders", "units", "money_minor"),
+    "re_promise": ("orders",),
+    "notify_customer": ("orders", "money_minor"),
+    "hold": ("orders",),
+    "release": ("orders",),
+    "substitute": ("orders", "units", "money_minor"),
+    "cancel_with_reason": ("orders", "units", "money_minor"),
+    "throttle_price": ("subjects",),
+    "shrink_listing": ("subjects",),
+    "close_listing": ("subjects",),
+    "request_count": ("subjects",),
+    "quarantine_stock": ("units", "subjects"),
+    "transfer": ("units", "money_minor"),
+    "expedite_inbound": ("money_minor", "subjects"),
+    "raise_gate": ("subjects",),
+    "open_ticket": ("subjects",),
 }
 
 NUMBERS: Final = ("days", "rate_per_day", "units", "share")

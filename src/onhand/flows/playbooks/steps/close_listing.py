@@ -5,7 +5,7 @@ from typing import Any
 
 import onhand.channels.store as channels
 from onhand.db.outbox import write_event
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import joined, listings_of
 from onhand.incidents.playbooks.model import CloseListingIn
 
@@ -24,16 +24,20 @@ class CloseListing:
         open_ = [(channel, sku) for channel, sku, status in found if status == "active"]
         if not open_:
             return Nothing("no listing that it touches is active")
+        open_, beyond = at.within_subjects(open_)
+        if not open_:
+            return Nothing(SUBJECTS_REACHED)
 
         def do() -> Did:
             channels.set_statuses(at.conn, [(*key, _PAUSED) for key in open_])
             tell(at, open_)
             undo = {"listings": [[*key, "active", _PAUSED] for key in open_]}
-            return Did(result={"listings": len(open_)}, undo=undo)
+            return Did(result={"listings": len(open_), **beyond}, undo=undo)
 
         keys = [("listing", *key) for key in open_]
         return Meant(
-            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, says={"listings": [joined(k) for k in open_]}
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, subjects=len(keys),
+            says={"listings": [joined(k) for k in open_]},
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:

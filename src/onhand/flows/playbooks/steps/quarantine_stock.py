@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from onhand.autopilot.model import Target
 from onhand.db import queries
-from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.steps.judged import SERVED, SPARE_UNITS, position_targets
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.flows.record_entries import record_in
@@ -52,6 +52,9 @@ class QuarantineStock:
                 rows.append((*name, units))
         if not rows:
             return Nothing("nothing of what it touches is free, or better set aside")
+        rows, beyond = at.within_subjects(rows)
+        if not rows:
+            return Nothing(SUBJECTS_REACHED)
         targets: dict[Name, Target] = {}
         if at.judges:
             targets = position_targets(
@@ -69,11 +72,12 @@ class QuarantineStock:
             done = [row for row, ok in zip(rows, written[1], strict=True) if ok]
             assert done == rows, "what is free and locked can be set aside"
             undo = {"stock": [[*row, held[keyed[row[:2]]].unavailable] for row in rows]}
-            return Did(result={"set_aside": total}, undo=undo, units=total, stock=written[0])
+            return Did(result={"set_aside": total, **beyond}, undo=undo, units=total, stock=written[0])
 
         keys = [_key(row[:2]) for row in rows]
         return Meant(
-            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, units=total, held_out=held_out,
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, units=total, subjects=len(rows),
+            held_out=held_out,
             targets=tuple(targets[row[:2]] for row in rows) if targets else (),
         )  # fmt: skip
 

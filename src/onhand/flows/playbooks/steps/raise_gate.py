@@ -6,7 +6,7 @@ from typing import Any
 import onhand.channels.store as channels
 import onhand.network.store as network
 from onhand.base.fields import INT4_MAX
-from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.steps.judged import sales_targets
 from onhand.flows.playbooks.steps.shrink_listing import keep
 from onhand.flows.playbooks.targets import channels_of
@@ -31,7 +31,10 @@ class RaiseGate:
         rules = channels.lock_rules(at.conn, mine)
         if not rules:
             return Nothing("it touches no channel")
-        codes, left_undone = at.apart(sorted(rules), lambda code: ("channel", code))
+        codes, beyond = at.within_subjects([code for code in named if code in rules])
+        if not codes:
+            return Nothing(SUBJECTS_REACHED)
+        codes, left_undone = at.apart(sorted(codes), lambda code: ("channel", code))
         held_out = tuple(targets["channel", code] for code in left_undone)
         if not codes:
             return HeldOut(targets=held_out)
@@ -47,11 +50,11 @@ class RaiseGate:
                     rule.gate["cap"] = max(rule.gate["cap"], floor)
                 undo.append([code, was, {name: rule.gate[name] for name in _FIELDS if name in rule.gate}])
             keep(at, rules, set(codes))
-            return Did(result={"channels": codes, "units": units}, undo={"gates": undo})
+            return Did(result={"channels": codes, "units": units, **beyond}, undo={"gates": undo})
 
         return Meant(
             key=("channel", codes[0]), also=tuple(("channel", code) for code in codes[1:]), direction=1, do=do,
-            units=units, held_out=held_out,
+            units=units * len(codes), subjects=len(codes), says={"units": units}, held_out=held_out,
             targets=tuple(targets["channel", code] for code in codes) if targets else (),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from onhand.db import queries
 from onhand.db.outbox import write_events
-from onhand.flows.playbooks.base import At, Did, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import joined, positions_of
 from onhand.incidents.playbooks.model import RequestCountIn
 
@@ -19,15 +19,22 @@ class RequestCount:
         named = positions_of(at.case)
         if not named:
             return Nothing("it touches no item at a node")
+        named, beyond = at.within_subjects(named)
+        if not named:
+            return Nothing(SUBJECTS_REACHED)
 
         def do() -> Did:
             values = {"skus": [s for s, _ in named], "nodes": [n for _, n in named], "run_id": at.run.run_id}
             asked = at.conn.execute(SQL["ask_counts"], values | {"now": at.now}).fetchall()
             _tell(at, "count.requested", asked)
             undo = {"counts": [list(key) for key in asked]} if asked else None
-            return Did(result={"asked": len(asked), "asked_before": len(named) - len(asked)}, undo=undo)
+            result = {"asked": len(asked), "asked_before": len(named) - len(asked), **beyond}
+            return Did(result=result, undo=undo)
 
-        return Meant(key=("item_node", *named[0]), direction=1, do=do, says={"counts": [joined(key) for key in named]})
+        return Meant(
+            key=("item_node", *named[0]), direction=1, do=do, subjects=len(named),
+            says={"counts": [joined(key) for key in named]},
+        )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
         skus, nodes = zip(*undo["counts"], strict=True)

@@ -6,7 +6,7 @@ from typing import Any
 import onhand.channels.store as channels
 import onhand.network.store as network
 from onhand.db.outbox import write_event
-from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.steps.judged import sales_targets
 from onhand.flows.playbooks.targets import joined, listings_of
 from onhand.incidents.playbooks.facts import number
@@ -32,6 +32,9 @@ class ShrinkListing:
         ]
         if not wide:
             return Nothing("no listing that it touches shows more")
+        wide, beyond = at.within_subjects(wide)
+        if not wide:
+            return Nothing(SUBJECTS_REACHED)
         wide, left_undone = at.apart(wide, lambda row: ("listing", *row[:2]))
         held_out = tuple(targets["listing", *row[:2]] for row in left_undone)
         if not wide:
@@ -43,11 +46,11 @@ class ShrinkListing:
                 _units(rules[channel].quota)[sku] = units
             keep(at, rules, {channel for channel, _, _ in wide})
             undo = {"quotas": [[channel, sku, was, units] for channel, sku, was in wide]}
-            return Did(result={"listings": len(wide), "units": units}, undo=undo)
+            return Did(result={"listings": len(wide), "units": units, **beyond}, undo=undo)
 
         return Meant(
-            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, units=units,
-            says={"listings": [joined(row[:2]) for row in wide]}, held_out=held_out,
+            key=keys[0], also=tuple(keys[1:]), direction=-1, do=do, subjects=len(keys),
+            says={"listings": [joined(row[:2]) for row in wide], "units": units}, held_out=held_out,
             targets=tuple(targets[key] for key in keys) if targets else (),
         )  # fmt: skip
 

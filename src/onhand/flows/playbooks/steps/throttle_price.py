@@ -1,7 +1,7 @@
 """Raise the price of scarce items so that what there is lasts, step by step, and ask the old price again afterwards."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import onhand.catalog.store as catalog
 from onhand.db import queries
 from onhand.db.outbox import write_event
 from onhand.flows.autopilot.measures import MARGIN_RATE
-from onhand.flows.playbooks.base import At, Did, HeldOut, Meant, Nothing, Place, Undone
+from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import numbers_by_sku
 from onhand.incidents.playbooks.facts import number, with_numbers
 from onhand.incidents.playbooks.model import ThrottlePriceIn, duration
@@ -44,9 +44,12 @@ class ThrottlePrice:
                 )  # fmt: skip
                 if new != p.price_minor:
                     asked[p.sku] = (p.price_minor, new)
+        cursor = None if again is None else str(_taken(at) + 1)
         if not asked:
-            cursor = None if again is None else str(_taken(at) + 1)
             return Nothing("no price is better than the one that is asked", cursor, again)
+        asked, beyond = _within(at, asked, named)
+        if not asked:
+            return Nothing(SUBJECTS_REACHED, cursor, again)
         targets = {
             p.sku: at.target(
                 ("item", p.sku), stake_minor=at.stake(len(asked)),
@@ -57,7 +60,6 @@ class ThrottlePrice:
         }  # fmt: skip
         skus, left_undone = at.apart(sorted(asked), lambda sku: ("item", sku))
         held_out = tuple(targets[sku] for sku in left_undone)
-        cursor = None if again is None else str(_taken(at) + 1)
         if not skus:
             return HeldOut(targets=held_out, cursor=cursor, again_in=again)
         asked = {sku: asked[sku] for sku in skus}
@@ -66,14 +68,14 @@ class ThrottlePrice:
             _ask(at, {p.sku: (p.item_id, asked[p.sku][1]) for p in prices if p.sku in asked})
             undo = {"prices": [[sku, was, new] for sku, (was, new) in sorted(asked.items())]}
             return Did(
-                result={"prices": {sku: new for sku, (_, new) in asked.items()}}, undo=undo,
+                result={"prices": {sku: new for sku, (_, new) in asked.items()}, **beyond}, undo=undo,
                 cursor=cursor, again_in=again,
             )  # fmt: skip
 
         says = {"prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()}}
         return Meant(
-            key=("item", skus[0]), also=tuple(("item", sku) for sku in skus[1:]), direction=1, do=do, says=says,
-            held_out=held_out, targets=tuple(targets[sku] for sku in skus),
+            key=("item", skus[0]), also=tuple(("item", sku) for sku in skus[1:]), direction=1, do=do,
+            subjects=len(skus), says=says, held_out=held_out, targets=tuple(targets[sku] for sku in skus),
         )  # fmt: skip
 
     def undo(self, at: Place, undo: Mapping[str, Any]) -> Undone:
@@ -109,6 +111,23 @@ def _taken(at: At[ThrottlePriceIn]) -> int:
 def _margin(price_minor: int | None, cost_minor: int | None) -> float:
     price = price_minor or 0
     return price * MARGIN_RATE if cost_minor is None else max(price - cost_minor, 0)
+
+
+def _within(
+    at: At[ThrottlePriceIn], asked: Mapping[str, tuple[int, int]], dearest: Sequence[str]
+) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
+    """Prices as far as the limit goes, and what is said of the others. One that the step has changed before is no
+    further one."""
+    parts = [p.undo for p in at.parts if p.step_no == at.run.step_no and p.undo is not None]
+    before = {sku for undo in parts for sku, *_ in undo["prices"]}
+    left = at.left.subjects
+    fresh = [sku for sku in dearest if sku in asked and sku not in before]
+    kept = fresh if left is None else fresh[: max(left - len(before), 0)]
+    beyond = len(fresh) - len(kept)
+    return (
+        {sku: prices for sku, prices in asked.items() if sku in before or sku in kept},
+        {"beyond_limit": beyond} if beyond else {},
+    )
 
 
 def _begun(at: At[ThrottlePriceIn]) -> dict[str, int]:
