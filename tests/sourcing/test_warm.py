@@ -34,16 +34,28 @@ for seed in range(6):
     plan(orders, network, time_limit_s=0.5)
 assert warm.is_together_kept()
 """
+ALL = """
+from onhand.channels.gates import demand, gate
+from onhand.cli import run
+from onhand.incidents.detect import kernels
+from onhand.sourcing import kernel, shadow
+assert run(["warm"]) == 0
+loops = kernel.source_batch, shadow.climb, demand.observe, gate.decide, kernels.lane_sums, kernels.absent
+print([f.__name__ for f in loops if not f.signatures])
+"""
+
+
+def run(program: str) -> str:
+    """What it prints in a process of its own."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def later(more: str, program: str) -> str:
     """What a fresh process still compiles."""
-    done = subprocess.run(
-        [sys.executable, "-c", AHEAD.format(more=more, later=program)],
-        capture_output=True, text=True, check=False, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return run(AHEAD.format(more=more, later=program))
 
 
 def test_orders_prices_and_simulations_need_no_more_than_the_kernel() -> None:
@@ -52,3 +64,8 @@ def test_orders_prices_and_simulations_need_no_more_than_the_kernel() -> None:
 
 def test_plans_made_together_need_no_more_than_what_is_warmed() -> None:
     assert later("warm.warm_together()", TOGETHER) == "[] [1, 1, 1]"
+
+
+def test_onhand_warm_leaves_a_worker_nothing_to_compile() -> None:
+    """Servers, demos and copies of later tests too: each of theirs would have it compiled apart, and break that off."""
+    assert run(ALL).splitlines()[-1] == "[]"
