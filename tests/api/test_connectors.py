@@ -1,5 +1,6 @@
 """Which kinds of channels there are, and whether one can be talked to; against fakes of the vendors, over HTTP."""
 
+import json
 import socket
 
 import httpx2
@@ -148,6 +149,59 @@ def test_a_channel_that_is_stored_is_tried_with_its_own_credentials_and_a_docume
         assert near.get("/v1/channels/shop").json() == before
         asked = {r["method"] for r in httpx2.get(f"{url}/_fake/requests").json()}
     assert asked == {"GET"}
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"url": "{other}"},
+        {"overrides": {"base_url": "{other}/wp-json/wc/v3"}},
+        {"overrides": {"operations": {"stock.pull": {"request": {"path": "{other}/products"}}}}},
+        {"overrides": {"auth": {"type": "oauth2", "grant": "client_credentials", "token_url": "{other}/token",
+         "client_id": "x", "client_secret": "{credentials.consumer_secret}"}}},
+    ],
+)  # fmt: skip
+def test_stored_credentials_are_not_sent_to_another_address(near, moved):
+    fake, thief = woocommerce.Shop(), woocommerce.Shop()
+    with serving(fake.app()) as url, serving(thief.app()) as other:
+        before = near.put("/v1/channels/shop", json=woo(url)).json()
+        settings = {"url": url} | json.loads(json.dumps(moved).replace("{other}", other))
+        document = woo(url) | {"settings": settings}
+        kept = document | {"credentials": None}
+        for answer in (near.post("/v1/channels/shop/test", json=kept), near.put("/v1/channels/shop", json=kept)):
+            assert answer.status_code == 422, answer.text
+            [error] = answer.json()["errors"]
+            assert error["path"] == "credentials" and f"settings.{next(iter(moved))}" in error["message"]
+        assert httpx2.get(f"{other}/_fake/requests").json() == [], "nothing was asked there"
+        assert near.get("/v1/channels/shop").json() == before
+        assert near.put("/v1/channels/shop", json=document).status_code == 200, "given again"
+        assert near.put("/v1/channels/shop", json=kept).status_code == 200, "and now they are of this address"
+
+
+def test_settings_that_lead_nowhere_else_change_without_the_credentials(near):
+    fake = woocommerce.Shop()
+    with serving(fake.app()) as url:
+        near.put("/v1/channels/shop", json=woo(url))
+        overrides = {"limits": {"rate_per_s": 1}, "maps": {"level": {"quantity": "stock_quantity"}}}
+        kept = woo(url) | {"settings": {"url": url, "overrides": overrides}, "credentials": None}
+        assert tried(near, kept, code="shop")["verdict"] == "works"
+        assert near.put("/v1/channels/shop", json=kept).status_code == 200
+
+
+def test_who_tries_a_channel_is_in_the_audit_log_with_where_credentials_went(near):
+    fake = woocommerce.Shop()
+    with serving(fake.app()) as url:
+        near.put("/v1/channels/shop", json=woo(url))
+        near.post("/v1/channels/shop/test", headers={"X-Reason": "orders are late"})
+        tried(near, woo(url, consumer_secret=SECRET), code="shop")
+        near.post("/v1/channels/shop/test", json=woo("http://127.0.0.1:1") | {"credentials": None})
+    found = near.get("/v1/audit", params={"kind": "channel.tried"}).json()["data"]
+    assert [(e["subject"], e["actor_name"], e["data"]["credentials"]) for e in found] == [
+        ("shop", "admin", "given"), ("shop", "admin", "stored"),
+    ], "nothing was sent of the third"  # fmt: skip
+    assert found[1]["reason"] == "orders are late"
+    assert {e["data"]["sent_to"]["url"] for e in found} == {url}
+    assert SECRET not in str(found)
 
 
 def test_nothing_shows_a_secret_also_when_the_vendor_says_it_back(near, caplog):

@@ -188,6 +188,7 @@ def test_what_cannot_be_promised_or_said_is_refused(house, body, path):
 def test_what_is_over_is_promised_nothing(house, server, shop):
     cancelled = House(server, shop, "more-35")
     server.client.post(f"/v1/orders/{cancelled.id}/cancel").raise_for_status()
-    assert cancelled.ask(status=409)["code"] == "order.not_allowed"
+    refused = cancelled.ask(status=409)
+    assert (refused["code"], refused["state"], refused["allowed"]) == ("order.not_allowed", "cancelled", [])
     house.id = "00000000-0000-7000-8000-000000000000"
     assert house.ask(status=404)["code"] == "order.not_found"

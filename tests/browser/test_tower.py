@@ -55,6 +55,26 @@ def test_the_tower_shows_what_comes_where_it_goes_and_how_fast_promises_are(hous
     expect(days).to_have_count(1 + 14)
 
 
+def test_what_was_spent_stands_beside_what_was_planned_for_the_same_parcels(house, sit):
+    told = {row["key"]: row for row in house.get("/v1/costs?by=term")["data"]}["shipping"]
+    planned = told["promised_minor"] - told["not_shipped_minor"]
+    assert 0 < planned < told["promised_minor"], "a part has left"
+    seat = sit()
+    page = seat.go("/")
+    costs = panel(page, "Cost to serve today")
+    expect(costs.get_by_role("columnheader")).to_have_text(
+        ["Cost term", "Planned", "Planned for what shipped", "Spent on it", "Over plan"]
+    )
+    money = (told["promised_minor"], planned, told["actual_minor"], told["difference_minor"])
+    expect(costs.get_by_role("row", name=re.compile("^shipping")).get_by_role("cell")).to_have_text(
+        [f"€{minor / 100:,.2f}" for minor in money]
+    )
+    seat.shoot("tower-costs-1440-light")
+    page.set_viewport_size({"width": 390, "height": 844})
+    seat.shoot("tower-costs-390-light")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_an_order_is_promised_another_day_and_its_customer_is_told(house, sit):
     order_id = house.shop.orders["shelf"]
     was = datetime.fromisoformat(house.get(f"/v1/orders/{order_id}")["promise"]["deliver_by"])

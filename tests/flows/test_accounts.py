@@ -69,6 +69,23 @@ def test_credentials_are_sealed_kept_and_exchanged(db, connectors):
     assert sealed(db) is None, "of another connector"
 
 
+def test_a_token_is_forgotten_with_the_address_or_the_account_it_is_of(db, connectors):
+    def token(*, then):
+        with db.connection() as conn:
+            conn.execute("INSERT INTO channel_token (channel_id, sealed) SELECT channel_id, 'x' FROM channel")
+        then()
+        with db.connection() as conn:
+            return conn.execute("DELETE FROM channel_token RETURNING 1").fetchall() != []
+
+    put(db, connectors)
+    assert token(then=lambda: put(db, connectors, credentials=None, priority=3))
+    assert not token(then=lambda: put(db, connectors, settings={"url": "http://127.0.0.1:9010"}))
+    assert not token(
+        then=lambda: put(db, connectors, settings={"url": "http://127.0.0.1:9010"},
+                         credentials=WOO["credentials"] | {"consumer_secret": "cs_new"})
+    )  # fmt: skip
+
+
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path):
     keys = []
     threads = [

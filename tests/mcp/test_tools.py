@@ -69,6 +69,10 @@ def test_every_tool(place):
         await call("approve_proposal", proposal_id=approved)
         assert place.call("GET", f"/v1/proposals/{approved}")["decided_at"] is not None
         assert place.call("GET", "/v1/stock?sku=PLATE&node=berlin")["data"][0]["safety_stock"] == 4
+        await call("undo_proposal", proposal_id=approved, reason="it was the wrong store")
+        kept = place.call("GET", f"/v1/proposals/{approved}")
+        assert (kept["status"], kept["undone"], kept["reason"]) == ("dismissed", True, "it was the wrong store")
+        assert place.call("GET", "/v1/stock?sku=PLATE&node=berlin")["data"][0]["safety_stock"] == 0
         incidents = await call("list_incidents", about="berlin")
         assert [row["incident_id"] for row in incidents["data"]] == [incident_id]
         shown = await call("get_incident", incident_id=incident_id, evidence=1)

@@ -120,6 +120,7 @@ def moves(order):
                     if order.status != "held":
                         yield from (("reroute", after, f) for after in placed(gone, dated=True))
     yield from _result("cancel", lambda: decide.cancel(order, None, reason=None))
+    yield from _result("repromise", lambda: decide.promised_anew(order, NOW))
     for line, quantity in product(order.lines, (None, 1)):
         row = decide.Amount(line.line_id, quantity)
         yield from _result("cancel", lambda row=row: decide.cancel(order, [row], reason=None))

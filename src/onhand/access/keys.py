@@ -21,6 +21,7 @@ TOOL_SCOPES = (
     "tool:fulfill-order",
     "tool:release_reservation",
     "tool:reserve_stock",
+    "tool:undo_proposal",
     "tool:update-order",
 )
 """What an agent may change by a tool of the MCP server, each by itself, beside the scope that the calls behind the tool

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from onhand.api.auth import require
-from onhand.api.context import TheApp
+from onhand.api.context import By, TheApp
 from onhand.api.idempotent import to_json
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
@@ -90,12 +90,14 @@ def get_connector(name: Annotated[str, Path(max_length=200, examples=["woocommer
     response_model=ChannelTriedOut,
     responses=problem_responses(404, 409, 422),
 )
-def test_channel(code: TheCode, app: TheApp, body: ChannelIn | None = None) -> Response:
+def test_channel(code: TheCode, app: TheApp, by: By, body: ChannelIn | None = None) -> Response:
     """Ask the vendor for the first page of everything that can be read, as a document says that need not be stored yet,
     or else as the channel is. Writes nothing, here or there, and takes half a minute at most. What writes is not tried.
-    Without `credentials` those that are stored count, as in a PUT.
+    Without `credentials` those that are stored count, as in a PUT: if they are sent to the same address. The audit log
+    says who tried.
     """
-    tried = try_channel(app.db, app.connectors, code, body, allow_private_urls=app.settings.allow_private_urls)
+    private = app.settings.allow_private_urls
+    tried = try_channel(app.db, app.connectors, code, body, by=by, allow_private_urls=private)
     return Response(to_json(asdict(tried)), media_type="application/json")
 
 

@@ -25,7 +25,7 @@ router = routes("keys")
 Scope = Literal[
     "read", "stock:write", "orders:write", "config:write", "plan:approve", "admin", "tool:approve_proposal",
     "tool:cancel-order", "tool:create-return", "tool:create-sales-order", "tool:dismiss_proposal", "tool:fulfill-order",
-    "tool:release_reservation", "tool:reserve_stock", "tool:update-order",
+    "tool:release_reservation", "tool:reserve_stock", "tool:undo_proposal", "tool:update-order",
 ]  # fmt: skip
 
 

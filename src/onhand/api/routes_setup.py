@@ -432,7 +432,9 @@ def list_carriers(app: TheApp, page: Annotated[Page, pages("carriers", str)]) ->
 
 @router.put("/v1/channels/{code}", **put_options(ChannelOut))
 def put_channel(code: TheCode, body: ChannelIn, app: TheApp, by: By) -> Response:
-    """Create or replace a channel. With neither `nodes` nor `node_group` every node serves it."""
+    """Create or replace a channel. With neither `nodes` nor `node_group` every node serves it. Credentials that are
+    left out stay as they are, unless a setting that says where they are sent is another: then they are required.
+    """
     written, channel = set_up.set_channel(app.db, code, body, by=by, connectors=app.connectors)
     take_over_network(app, written != "unchanged")
     return put_answer(written, public_channel(channel), "channels", code)

@@ -112,7 +112,8 @@ class ChannelIn(Strict):
         dict[ShortText, Annotated[str, Field(max_length=20_000)]] | None,
         Field(
             max_length=40,
-            description="write-only, kept sealed; as the connector asks for them. Left out: as they are. "
+            description="write-only, kept sealed; as the connector asks for them. Left out: as they are, if they are "
+            "sent to the same address. "
             "`<name>_before` is the one before, while a secret is being exchanged",
         ),
     ] = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onhand.flows.plans.request import Request
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
-commands = typer.Typer(no_args_is_help=True, help="Plan orders and stock; see, approve and dismiss proposals.")
+commands = typer.Typer(no_args_is_help=True, help="Plan orders and stock; see, approve, dismiss and undo proposals.")
 
 _REASON = "onhand plan"
 
@@ -211,6 +211,25 @@ def dismiss(
                 lambda conn, at=proposal_id, now=now, by=by: dismiss_proposal(db, conn, at, reason, now=now, by=by)
             )
             out.print(f"{kept.status}: {kept.explanation}")
+
+
+@commands.command()
+def undo(
+    ids: Ids, *, reason: Annotated[str | None, typer.Option(help="Why it is taken back.", metavar="TEXT")] = None
+) -> None:
+    """Take back what approvals did, while nothing rests on it: a transfer on the day it was approved, a purchase until
+    any of it has come. Stops at one where it is too late."""
+    from onhand.base.actor import Actor
+    from onhand.flows.plans.undo import undo_proposal
+
+    with database() as db:
+        for proposal_id in [_found(db, given) for given in ids]:
+            now, by = datetime.now(UTC), Actor(reason=_REASON)
+            done = db.transact(
+                lambda conn, at=proposal_id, now=now, by=by: undo_proposal(db, conn, at, reason, now=now, by=by)
+            )
+            db.notify()
+            out.print(f"taken back: {done.proposal.explanation}")
 
 
 def _found(db: "Database", given: str) -> str:

@@ -5,6 +5,7 @@ may have happened is `unknown`), and never shows a secret. Start reading at _sdk
 _sdk/vocabulary.py (what a document can say) and _sdk/declared.py (how it is put to work).
 """
 
+from onhand.connectors._sdk.addresses import sent_to
 from onhand.connectors._sdk.contracts import Uncheckable, against_contract
 from onhand.connectors._sdk.declared import Declared
 from onhand.connectors._sdk.describing import Described, described, status_of
@@ -78,6 +79,7 @@ __all__ = [
     "read_folder",
     "read_text",
     "schema",
+    "sent_to",
     "setting_problems",
     "status_of",
 ]

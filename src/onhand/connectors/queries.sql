@@ -38,6 +38,9 @@ SELECT sealed, expires_at FROM channel_token WHERE channel_id = %(channel_id)s;
 INSERT INTO channel_token (channel_id, sealed, expires_at) VALUES (%(channel_id)s, %(sealed)s, %(expires_at)s)
 ON CONFLICT (channel_id) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at;
 
+-- name: forget_token
+DELETE FROM channel_token WHERE channel_id = %(channel_id)s;
+
 -- name: get_note
 SELECT text FROM channel_note WHERE channel_id = %(channel_id)s AND name = %(name)s;
 

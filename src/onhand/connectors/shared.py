@@ -7,6 +7,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import psycopg
+from psycopg.rows import TupleRow
+
 from onhand.base.sealing import Seal, Unsealable
 from onhand.connectors._sdk.interface import Unavailable
 from onhand.db import Database, queries
@@ -76,6 +79,11 @@ class SharedLimiter:
     def _write(self, name: str, values: Mapping[str, object]) -> None:
         with self._db.connection() as conn:
             conn.execute(SQL[name], values)
+
+
+def forget_token(conn: psycopg.Connection[TupleRow], channel_id: int) -> None:
+    """Have the channel signed in to anew: the token is of another account, or not to be sent to another address."""
+    conn.execute(SQL["forget_token"], {"channel_id": channel_id})
 
 
 class SharedTokens:

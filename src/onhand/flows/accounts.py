@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from onhand.base.sealing import Seal, Unsealable
 from onhand.channels import store
-from onhand.channels.model import CONNECTOR, ChannelIn, Connected
+from onhand.channels.model import CONNECTOR, Channel, ChannelIn, Connected
 from onhand.connectors import (
     Connection,
     Connector,
@@ -28,6 +28,7 @@ from onhand.connectors import (
     completed,
     credential_problems,
     for_channel,
+    sent_to,
     setting_problems,
 )
 from onhand.connectors.shared import SharedLimiter, SharedNotes, SharedTokens
@@ -86,10 +87,15 @@ class Connectors:
         """The connector of a channel with these settings. Raises Unusable, LookupError."""
         return for_channel(name, settings, folder=self.folder)
 
-    def checked(self, channel: ChannelIn, sealed: str | None) -> tuple[dict[str, Any], str | None]:
+    def checked(
+        self, channel: ChannelIn, known: Channel | None, sealed: str | None
+    ) -> tuple[dict[str, Any], str | None]:
         """Settings (with defaults) and sealed credentials of a channel that a document describes. Raises InvalidInput.
 
-        sealed  its credentials so far; they stay as they are, also as a text, unless the document says others
+        known   the channel as it is stored
+        sealed  its credentials; they stay as they are, also as a text, unless the document says others. They are not
+                those of another connector, nor are they sent to another address: whoever may write settings is not
+                to learn them
         """
         if channel.connector == CONNECTOR:
             return dict(channel.settings), None
@@ -98,21 +104,39 @@ class Connectors:
         except (LookupError, Unusable) as error:
             is_otherwise = isinstance(error, Unusable) and bool(channel.settings.get("overrides"))
             raise InvalidInput.at("settings.overrides" if is_otherwise else "connector", str(error.args[0])) from None
-        known = self._opened(sealed)
-        given = known if channel.credentials is None else dict(channel.credentials)
+        if known is None or known.connector != channel.connector:
+            sealed = None
+        stored = self._opened(sealed)
+        given = stored if channel.credentials is None else dict(channel.credentials)
         problems = setting_problems(channel.connector, connector.settings, channel.settings)
         problems += credential_problems(channel.connector, connector.credentials, given)
         if not problems:
             problems += _particular(connector, channel.settings)
         if channel.prices and not {"prices.push", "stock.push"} <= connector.capabilities:
             problems.append(("prices", f"connector {channel.connector!r} cannot write prices: leave it out"))
+        settings = completed(connector.settings, channel.settings)
+        if known is not None and stored and channel.credentials is None and not problems:
+            problems += self._elsewhere(connector, settings, known)
         if problems:
             raise InvalidInput([FieldError(path, message) for path, message in problems[:100]])
         if not given:
             sealed = None
-        elif sealed is None or given != known:
+        elif sealed is None or given != stored:
             sealed = self.seal.close(json.dumps(given))
-        return completed(connector.settings, channel.settings), sealed
+        return settings, sealed
+
+    def _elsewhere(self, connector: Connector, settings: Mapping[str, Any], known: Channel) -> list[tuple[str, str]]:
+        """What is wrong with sending the credentials that are stored where `settings` say."""
+        there = sent_to(connector, settings)
+        try:
+            before = sent_to(self.find(known.connector, known.settings), known.settings)
+        except (LookupError, Unusable):  # nobody knows any more where they were sent
+            before = {}
+        moved = sorted(name for name in there.keys() | before.keys() if there.get(name) != before.get(name))
+        if not moved:
+            return []
+        told = ", ".join(f"settings.{name}" for name in moved)
+        return [("credentials", f"they were stored for another address ({told}): give them again with the new one")]
 
     def _opened(self, sealed: str | None) -> dict[str, str]:
         """None are known that cannot be opened any more: then they have to be given again."""

@@ -1,5 +1,5 @@
-"""Ask a channel something harmless, as a document says, to see whether it can be talked to. Nothing is written: here,
-there, or in a log.
+"""Ask a channel something harmless, as a document says, to see whether it can be talked to. Nothing is written, here
+or there, but an entry of the audit log: who had whose credentials sent where.
 
 Only what reads is asked: the first page of each. A write is seen when the first one leaves.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
+from onhand.base.actor import Actor
 from onhand.channels import store
 from onhand.channels.model import CONNECTOR, ChannelIn
 from onhand.connectors import (
@@ -23,10 +24,12 @@ from onhand.connectors import (
     PaymentProvider,
     Refused,
     Unavailable,
+    sent_to,
 )
 from onhand.connectors._sdk.interface import Sender
 from onhand.connectors._sdk.values import Fate, Page, Reject
 from onhand.db import Database
+from onhand.db.outbox import write_event
 from onhand.errors import Conflict, NotFound, Overloaded
 from onhand.flows.accounts import Connectors
 from onhand.wire import Answer, Caller, Doors, Guard, NoSuchFile, NotReachable, Request
@@ -95,12 +98,12 @@ class Tried:
 
 
 def try_channel(
-    db: Database, connectors: Connectors, code: str, channel: ChannelIn | None, *, allow_private_urls: bool
+    db: Database, connectors: Connectors, code: str, channel: ChannelIn | None, *, by: Actor, allow_private_urls: bool
 ) -> Tried:
     """Try a channel as a document says, or as it is stored. Raises InvalidInput, NotFound, Overloaded; Conflict for one
     that nobody talks to.
 
-    channel  as for a PUT; without credentials those stored count, if it is of the same connector
+    channel  as for a PUT; without credentials those stored count, if it is of the same connector and address
     """
     with db.connection() as conn:
         known, sealed = store.get_channel(conn, code), store.get_sealed(conn, code)
@@ -112,12 +115,18 @@ def try_channel(
         )
     if channel.connector == CONNECTOR:
         raise Conflict("channel.not_connected", f"channel {code!r} calls this interface itself: there is nobody to ask")
-    is_same_kind = known is not None and known.connector == channel.connector
-    settings, kept = connectors.checked(channel, sealed if is_same_kind else None)
+    settings, kept = connectors.checked(channel, known, sealed)
     connector = connectors.find(channel.connector, settings)
+    data: dict[str, Any] = {
+        "connector": connector.name,
+        "credentials": "none" if kept is None else "given" if channel.credentials else "stored",
+        "sent_to": {name: said for name, said in sent_to(connector, settings).items() if said},
+    }
     if not _AT_ONCE.acquire(blocking=False):
         raise Overloaded(5, "too many channels are being tried")
     try:
+        # Before anything is sent: what a process did that died meanwhile is known, too.
+        db.transact(lambda conn: write_event(conn, "channel.tried", code, data, actor=by, origin=db.origin))
         began = time.monotonic()
         checks = asyncio.run(
             _try(connector, settings, connectors.open(kept), connectors, allow_private_urls=allow_private_urls)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -18,13 +18,14 @@ from onhand.flows.playbooks.promises import Words, promise_anew, write_messages
 from onhand.flows.state import State
 from onhand.flows.transactor import Transactor
 from onhand.incidents.playbooks.fill import BLANKS, blanks_of, fill
+from onhand.orders.decide import promised_anew
 from onhand.orders.model import Fulfilment, Order
+from onhand.orders.states import require_order
 from onhand.orders.store import lock_order, order_uuid
 
 _DAY: Final = timedelta(days=1)
 # The farthest day that somebody may promise.
 _AHEAD_MAX: Final = timedelta(days=730)
-_OVER: Final = ("delivered", "cancelled")
 
 LATER: Final = Words(
     subject="Your order {order.number} has a new delivery date",
@@ -71,13 +72,7 @@ def repromise(
 
     def work(conn: Connection[TupleRow]) -> dict[str, Any]:
         before = lock_order(conn, order_id)
-        if before.status in _OVER:
-            raise Conflict(
-                "order.not_allowed",
-                f"order {order_id} is {before.status}: there is nothing left to be promised",
-                order_id=order_id,
-                state=before.status,
-            )
+        require_order(before, "repromise")
         now = state.now()
         withdrawn = {at for (at,) in conn.execute(SQL["withdrawn_promises"], {"order_id": order_id})}
         if wish.deliver_by is None:
@@ -104,7 +99,7 @@ def repromise(
             "untold": untold,
         }
         if answer["is_new"] and not wish.is_dry_run:
-            changes = [(before, replace(before, deliver_by=at))]
+            changes = [(before, promised_anew(before, at))]
             numbers = promise_anew(conn, changes, run_id=None, now=now, by=by, origin=state.db.origin)
             if untold is None:
                 write_messages(conn, words, [(order_id, numbers[order_id])], now=now)

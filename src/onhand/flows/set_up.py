@@ -27,6 +27,7 @@ from onhand.channels.model import (
     channel_problems,
     node_problems,
 )
+from onhand.connectors.shared import forget_token
 from onhand.db import Database
 from onhand.db.outbox import write_event
 from onhand.errors import FieldError, InvalidInput, NotFound
@@ -294,8 +295,7 @@ def set_channel(
         _refuse(channel_problems(channel, node_ids=ids, groups=_groups(conn, channel), skus=_quota_skus(conn, channel)))
         before = channel_store.get_channel(conn, code)
         sealed = channel_store.get_sealed(conn, code)
-        is_same_kind = before is not None and before.connector == channel.connector
-        settings, kept = connectors.checked(channel, sealed if is_same_kind else None)
+        settings, kept = connectors.checked(channel, before, sealed)
         nodes = None if channel.nodes is None else sorted(ids, key=lambda node: ids[node])
         wanted = channel_of(code, channel, settings, nodes)
         if before and before.content() == wanted.content() and kept == sealed:
@@ -307,6 +307,8 @@ def set_channel(
         assert after is not None, "it was just written"
         if before is not None and _asks_of(before) != _asks_of(after):
             price_store.forget(conn, after.channel_id)  # another shop, or one whose prices were its own meanwhile
+        if before is not None and (kept != sealed or _asks_of(before) != _asks_of(after)):
+            forget_token(conn, after.channel_id)
         return _written(before), after
 
     return _notified(db, db.transact(work))

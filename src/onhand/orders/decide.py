@@ -6,6 +6,7 @@ released, shipped ones are shipped, new fulfilments allocate.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -229,6 +230,12 @@ def hold(order: Order, reason: str) -> Order:
     """Stop everything that has not been shipped until it is released."""
     require_order(order, "hold")
     return settle(replace(order, held=True, wishes=msgspec.structs.replace(order.wishes, hold=reason)))
+
+
+def promised_anew(order: Order, at: datetime) -> Order:
+    """The order with another day for what is still to come of it."""
+    require_order(order, "repromise")
+    return replace(order, deliver_by=at)
 
 
 def release(order: Order, destination: Destination | None = None) -> Order:

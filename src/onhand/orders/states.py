@@ -95,6 +95,9 @@ ORDER_STEPS = _table(
     (_ANY_SOURCED,                          "hold",     "held",                                   ""),
     ("partly_shipped",                      "hold",     "held",                                   ""),
     ("held",                                "release",  "sourced backordered unfillable partly_shipped", "allocate"),
+    # another day, for what is still to come
+    (_ANY_SOURCED,                          "repromise", "=",                                     ""),
+    ("partly_shipped held shipped",         "repromise", "=",                                     ""),
     ("partly_shipped held shipped delivered", "return", "=",                                      "return (damage)"),
 )
 # fmt: on

@@ -18,6 +18,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "channel.not_told": "a channel could not be told of a parcel or a cancellation; it is tried again",
         "channel.refused": "a channel was not told, and a person must look",
         "channel.told": "a channel was told of a parcel or a cancellation",
+        "channel.tried": "somebody asked whether a channel can be talked to: whose credentials were sent where",
         "costs.charged": "bills and other costs of orders were entered",
         "count.requested": "a playbook wants units counted",
         "count.withdrawn": "the wish for a count was taken back",

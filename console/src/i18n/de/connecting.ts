@@ -24,7 +24,7 @@ export const connecting: Record<keyof typeof english, string> = {
   "connecting.of_connector": "Was {connector} wissen muss",
   "connecting.secrets": "Zugangsdaten",
   "connecting.secrets_note": "Werden versiegelt gespeichert, nie angezeigt und nie protokolliert.",
-  "connecting.secrets_kept": "Leer gelassen bleiben sie, wie sie sind. Wer eine ändert, gibt alle neu ein.",
+  "connecting.secrets_kept": "Leer gelassen bleiben sie, wie sie sind. Wer eine ändert, oder die Adresse, an die sie gehen, gibt alle neu ein.",
   "connecting.more_one": "{count} weitere Einstellung, die nicht nötig ist",
   "connecting.more_other": "{count} weitere Einstellungen, die nicht nötig sind",
   "connecting.optional": "freiwillig",

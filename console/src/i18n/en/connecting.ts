@@ -22,7 +22,7 @@ export const connecting = {
   "connecting.of_connector": "What {connector} asks for",
   "connecting.secrets": "Credentials",
   "connecting.secrets_note": "Sealed before they are stored, never shown and never logged.",
-  "connecting.secrets_kept": "Left empty they stay as they are. Whoever changes one gives all of them again.",
+  "connecting.secrets_kept": "Left empty they stay as they are. Whoever changes one, or the address that they are sent to, gives all of them again.",
   "connecting.more_one": "{count} more setting, which need not be said",
   "connecting.more_other": "{count} more settings, which need not be said",
   "connecting.optional": "optional",

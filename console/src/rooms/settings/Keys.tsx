@@ -17,7 +17,7 @@ type Scope = Schema["NewKey"]["scopes"][number];
 const SCOPES: readonly Scope[] = ["read", "orders:write", "stock:write", "plan:approve", "config:write", "admin"];
 const TOOLS: readonly Scope[] = [
   "tool:create-sales-order", "tool:update-order", "tool:cancel-order", "tool:fulfill-order", "tool:create-return",
-  "tool:reserve_stock", "tool:release_reservation", "tool:approve_proposal", "tool:dismiss_proposal",
+  "tool:reserve_stock", "tool:release_reservation", "tool:approve_proposal", "tool:dismiss_proposal", "tool:undo_proposal",
 ];
 const KEYS = [["keys"]] as const;
 

@@ -32,15 +32,17 @@ export function CostPanel() {
             <Table
               columns={[
                 [text("tower.term")],
-                [text("tower.promised"), "end"],
-                [text("tower.actual"), "end"],
-                [text("tower.difference"), "end"],
+                [text("tower.cost_planned"), "end"],
+                [text("tower.cost_shipped"), "end"],
+                [text("tower.cost_spent"), "end"],
+                [text("tower.cost_over"), "end"],
               ]}
             >
               {rows.map((row) => (
                 <tr key={row.key ?? ""}>
                   <th scope="row">{word("term", row.key ?? "")}</th>
                   <td className="end">{format.money(row.promised_minor, currency)}</td>
+                  <td className="end">{format.money(row.promised_minor - row.not_shipped_minor, currency)}</td>
                   <td className="end">{format.money(row.actual_minor, currency)}</td>
                   <td className={`end ${row.difference_minor > 0 ? "bad" : ""}`}>{format.money(row.difference_minor, currency, { sign: true })}</td>
                 </tr>

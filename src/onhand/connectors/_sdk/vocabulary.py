@@ -62,6 +62,7 @@ class SettingIn(Strict):
     default      if it is left out
     choices      of the type `choice`
     example      what somebody might write
+    address      credentials are sent where it says, so with another one they are asked for again; `url` always is one
     """
 
     type: Literal["text", "url", "integer", "boolean", "choice", "map", "document"] = "text"
@@ -70,6 +71,7 @@ class SettingIn(Strict):
     default: str | int | bool | None = None
     choices: Annotated[list[Text], Field(max_length=50)] = []
     example: Text | None = None
+    address: bool = False
 
 
 class CredentialIn(Strict):

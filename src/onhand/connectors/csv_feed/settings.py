@@ -38,8 +38,13 @@ REACHED: Final[Mapping[str, SettingIn]] = {
     "url": SettingIn(
         description="sftp://user@host/folder, or file:///folder below ONHAND_FILES_ROOT",
         example="sftp://shop@files.example/out",
+        address=True,
     ),
-    "host_key": _text("of the SFTP server, as ssh-keyscan prints it; checked with whoever runs it"),
+    "host_key": SettingIn(
+        description="of the SFTP server, as ssh-keyscan prints it; checked with whoever runs it",
+        required=False,
+        address=True,
+    ),
     "node": _text("code of our node that they run: what they count is of it, what is sourced there they are asked for"),
     "done_folder": _text("where files go that were taken", "done"),
     "rejects_folder": _text("where what cannot be read goes, with the reason", "rejects"),

@@ -36,15 +36,28 @@ async def _dismiss(api: Api, wanted: Json) -> Json:
     return await api.post(f"{_path(wanted)}/dismiss", {"reason": wanted.get("reason")})
 
 
+async def _undo(api: Api, wanted: Json) -> Json:
+    return await api.post(f"{_path(wanted)}/undo", {"reason": wanted.get("reason")})
+
+
 async def _weigh_approve(api: Api, wanted: Json) -> Stake:
     found = await api.get(_path(wanted))
+    return _stake(found, "approve", moves=found["status"] not in ("approved", "done"))
+
+
+async def _weigh_undo(api: Api, wanted: Json) -> Stake:
+    found = await api.get(_path(wanted))
+    return _stake(found, "take back the approval of", moves=found["status"] in ("approved", "done"))
+
+
+def _stake(found: Json, verb: str, *, moves: bool) -> Stake:
     said = _VERBS.get(found["kind"], "do what it says").format(quantity=found["quantity"])
     # A price has no cost of its own: what it may lose is not known beforehand, so a person is asked.
     amount = None if found["kind"] == "price" else found["cost_minor"]
     return Stake(
-        amount_minor=0 if found["status"] in ("approved", "done") else amount,
+        amount_minor=amount if moves else 0,
         currency=found["currency"],
-        sentence=f"approve the proposal {found['proposal_id']}: {said}",
+        sentence=f"{verb} the proposal {found['proposal_id']}: {said}",
         facts={name: found[name] for name in (*_PROPOSAL, "from", "supplier", "price_minor", "act_by", "effect")},
     )
 
@@ -118,5 +131,22 @@ TOOLS: Final[tuple[Tool, ...]] = (
         run=_dismiss,
         say=failures.say,
         weigh=_weigh_dismiss,
+    ),
+    Tool(
+        name="undo_proposal",
+        title="Take back an approval",
+        description=(
+            "Take back what approving a proposal did, while nothing rests on it: a transfer on the day it was approved,"
+            " a purchase until any of it has come, a safety stock or a price while nobody changed it since. It counts"
+            " as dismissed then. Fails with `proposal.not_approved` or `proposal.too_late`."
+        ),
+        kind="write",
+        scopes=("plan:approve", "read"),
+        input=closed({"proposal_id": _ID, "reason": text("why, for colleagues")}, ("proposal_id",)),
+        output=answer(_PROPOSAL),
+        run=_undo,
+        say=failures.say,
+        weigh=_weigh_undo,
+        destructive=True,
     ),
 )
