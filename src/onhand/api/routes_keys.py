@@ -39,7 +39,9 @@ class NewKey(Strict):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
-    expires_at: Annotated[Moment | None, Field(description="when it ends by itself; null: never")] = None
+    expires_at: Annotated[Moment | None, Field(description="when it ends by itself, in the future; null: never")] = (
+        None
+    )
 
 
 class OwnKey(BaseModel):
@@ -109,8 +111,9 @@ def get_own_key(by: Annotated[Principal, require("read")]) -> OwnKey:
 
 
 @router.delete("/v1/key", response_model=Key, responses=problem_responses(409))
-def end_own_key(edge: TheEdge, principal: Annotated[Principal, require("read")], by: By) -> dict[str, Any]:
-    """Sign out: end the key of this request. Only one that would end by itself: another is revoked with another key."""
+def end_own_key(edge: TheEdge, principal: Annotated[Principal, require(access.ANY_SCOPE)], by: By) -> dict[str, Any]:
+    """Sign out: end the key of this request, whatever its scopes. Only one that would end by itself: another is revoked
+    with another key."""
     with edge.app.db.connection() as conn:
         row = access.get_key(conn, principal.key_id)
     if row is None or row.expires_at is None:
