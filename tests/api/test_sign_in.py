@@ -108,6 +108,32 @@ def test_a_key_that_would_be_over_is_not_made_and_a_repeat_answers_as_before(doo
     assert (again.status_code, again.json()) == (201, made | {"key": None})
 
 
+def test_live_keys_are_those_that_let_somebody_in_newest_first(door):
+    now = datetime.now(UTC)
+    ends = {name: None if hours is None else now + timedelta(hours=hours) for name, hours in ENDS.items()}
+    ids = door.edge.app.db.transact(
+        lambda conn: {name: store_key(conn, mint(), name=name, expires_at=at).key_id for name, at in ends.items()}
+    )
+    assert door.admin.delete(f"/v1/keys/{ids['revoked']}").status_code == 200
+
+    def names(**query):
+        found, cursor = [], {}
+        while cursor is not None:
+            page = door.admin.get("/v1/keys", params=query | cursor | {"limit": 2}).json()
+            found += [row["name"] for row in page["data"] if row["key_id"] in ids.values()]
+            cursor = page["next_cursor"] and {"cursor": page["next_cursor"]}
+        return found
+
+    assert names() == list(ENDS)
+    assert names(order="desc") == list(ENDS)[::-1]
+    assert names(live=True) == ["for ever", "for a while"]
+    assert names(live=True, order="desc") == ["for a while", "for ever"]
+
+
+# When each ends, in hours from now.
+ENDS = {"over": -1, "for ever": None, "revoked": None, "for a while": 1}
+
+
 @pytest.mark.parametrize("scope", ["orders:write", "tool:reserve_stock"])
 def test_whoever_has_a_key_that_ends_may_sign_out(door, scope):
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -39,9 +39,7 @@ class NewKey(Strict):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
-    expires_at: Annotated[Moment | None, Field(description="when it ends by itself, in the future; null: never")] = (
-        None
-    )
+    expires_at: Annotated[Moment | None, Field(description="when it ends by itself, in the future; null: never")] = None
 
 
 class OwnKey(BaseModel):
@@ -77,7 +75,7 @@ class CreatedKey(BaseModel):
 
 
 class Keys(BaseModel):
-    """A page of keys, revoked ones too."""
+    """A page of keys."""
 
     data: list[Key]
     next_cursor: str | None
@@ -96,11 +94,16 @@ def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
 
 
 @router.get("/v1/keys", response_model=Keys, dependencies=[require("admin")])
-def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[str, Any]:
-    """All keys, oldest first."""
-    after = 0 if page.after is None else int(page.after[0])
+def list_keys(
+    app: TheApp,
+    page: Annotated[Page, pages("keys", int)],
+    live: Annotated[bool, Query(description="only those that let somebody in: neither revoked nor over")] = False,
+    order: Annotated[Literal["asc", "desc"], Query(description="oldest or newest first")] = "asc",
+) -> dict[str, Any]:
+    """All keys, oldest first, or newest first with `order=desc`; with `live=true` only those that let somebody in."""
+    after = None if page.after is None else int(page.after[0])
     with app.db.connection() as conn:
-        rows = access.list_keys(conn, after=after, limit=page.limit + 1)
+        rows = access.list_keys(conn, after=after, limit=page.limit + 1, live=live, newest_first=order == "desc")
     return page.answer(rows, lambda row: (row.key_id,))
 
 
