@@ -334,7 +334,8 @@ def test_what_was_sealed_for_one_purpose_is_good_for_no_other(door):
         errand = browser.cookies["onhand_errand"]
         torn = {"for": "errand", "at": int(time.time()), "what": {}}
         others = [seal.close(json.dumps(one)) for one in ({"access_token": "shpat"}, [], 7, "x", None, torn)]
-        for kept in (handover, *others):
+        renamed = seal.close(json.dumps(json.loads(seal.open(errand)) | {"for": "key"}))
+        for kept in (handover, renamed, *others):
             assert bring(answer, kept) == "/?refused=expired"
         for kept in (errand, *others, seal.close(json.dumps(torn | {"for": "key"}))):
             fetched = httpx2.post(f"{door.url}/sign-in/key", headers={"cookie": f"onhand_key={kept}"})
