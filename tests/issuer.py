@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import jwt
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -42,6 +44,9 @@ class Issuer:
     """`claims` are of whoever signs in; `sign` and `change` let a test forge tokens.
 
     refuses  what the authorization endpoint answers instead of a code
+    says     what else its configuration says
+    is_down  the configuration cannot be read
+    stops    the token endpoint answers when that is set; `asked` is set as soon as somebody waits
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
@@ -53,7 +58,13 @@ class Issuer:
     sign: Callable[[dict[str, Any]], str] | None = None
     refuses: str | None = None
     kid: str = "1"
+    is_down: bool = False
+    stops: threading.Event | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
+    says: dict[str, Any] = field(default_factory=dict[str, Any])
     key_sets_read: int = 0
+    configurations_read: int = 0
+    codes_brought: int = 0
     _codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     def app(self) -> Starlette:
@@ -67,10 +78,14 @@ class Issuer:
         )
 
     async def _configuration(self, _: Request) -> Response:
-        return JSONResponse(
-            {"issuer": self.url, "authorization_endpoint": f"{self.url}/authorize",
-             "token_endpoint": f"{self.url}/token", "jwks_uri": f"{self.url}/keys"}
-        )  # fmt: skip
+        self.configurations_read += 1
+        if self.is_down:
+            return JSONResponse({}, 502)
+        said = {
+            "issuer": self.url, "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token", "jwks_uri": f"{self.url}/keys",
+        }  # fmt: skip
+        return JSONResponse(said | self.says)
 
     async def _authorize(self, request: Request) -> Response:
         asked = dict(request.query_params)
@@ -85,6 +100,10 @@ class Issuer:
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def _token(self, request: Request) -> Response:
+        self.codes_brought += 1
+        if self.stops is not None:
+            self.asked.set()
+            await run_in_threadpool(self.stops.wait, 30)
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         asked = self._codes.pop(form["code"], None)  # a code is good for once
         if asked is None:

@@ -428,8 +428,10 @@ def test_every_operation_demands_the_scope_it_states(server, openapi):
         (scope,) = operation["security"][0]["apiKey"]
         # The shape of these is part of the route.
         at = re.sub(r"\{(campaign|proposal|run|incident)_id\}", str(UUID(int=0)), path)
-        with server.as_key(None) as nobody, server.as_key(keys[scope]) as lacking:
+        with server.as_key(None) as nobody, server.as_key(keys.get(scope)) as lacking:
             assert nobody.request(method, at).status_code == 401, (method, path)
+            if scope == "any":
+                continue
             assert lacking.request(method, at).json()["code"] == "auth.scope_missing", (method, path)
         checked += 1
     assert checked > 10

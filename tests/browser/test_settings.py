@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -56,8 +57,20 @@ def test_a_key_is_created_shown_once_and_revoked(house, sit):
         page.get_by_role("button", name="Revoke stocktaking").click()
         expect(dialog).to_contain_text("It cannot be undone")
         dialog.get_by_role("button", name="Revoke").click()
-        expect(page.get_by_role("row", name="stocktaking")).to_contain_text("revoked")
+        expect(page.get_by_role("row", name="stocktaking")).to_have_count(0)
         assert client.get("/v1/key").status_code == 401
+
+
+def test_keys_are_newest_first_each_with_its_end_and_none_that_is_over(house, sit):
+    ends = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    for name, more in (("for ever", {}), ("for a while", {"expires_at": ends})):
+        house.client.post("/v1/keys", json={"name": name, "scopes": ["read"]} | more).raise_for_status()
+    page = sit().go("/settings")
+    names = page.get_by_role("rowheader")
+    expect(names.nth(0)).to_contain_text("for a while")
+    expect(names.nth(1)).to_contain_text("for ever")
+    expect(page.get_by_role("row", name="for a while").get_by_role("cell").nth(2)).to_have_text("in 400 days")
+    expect(page.get_by_role("row", name="for ever").get_by_role("cell").nth(2)).to_have_text("never")
 
 
 def test_nobody_revokes_the_key_they_came_with(house, sit):

@@ -4,7 +4,7 @@ Owns the table `api_key`, reads `event` as the audit log. Promises: a key is sto
 compared by that hash. Start reading at keys.py (what a key looks like, what a scope allows); store.py has the SQL.
 """
 
-from onhand.access.keys import SCOPES, TOOL_SCOPES, Principal, allows, digest, is_plausible, mint, prefix
+from onhand.access.keys import ANY_SCOPE, SCOPES, TOOL_SCOPES, Principal, allows, digest, is_plausible, mint, prefix
 from onhand.access.store import (
     AuditRow,
     KeyRow,
@@ -18,6 +18,7 @@ from onhand.access.store import (
 )
 
 __all__ = [
+    "ANY_SCOPE",
     "SCOPES",
     "TOOL_SCOPES",
     "AuditRow",

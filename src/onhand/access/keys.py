@@ -27,6 +27,9 @@ TOOL_SCOPES = (
 """What an agent may change by a tool of the MCP server, each by itself, beside the scope that the calls behind the tool
 need. `admin` does not include them: an agent that got an admin key reads until somebody said otherwise."""
 
+ANY_SCOPE = "any"
+"""What every live key may do, whatever its scopes: no key has it as a scope."""
+
 _PREFIX = "onh_"
 _BODY_LENGTH = 43  # 32 bytes in base64url without padding
 _CHECKSUM_LENGTH = 6
@@ -68,8 +71,8 @@ def prefix(key: str) -> str:
 
 
 def allows(scopes: frozenset[str], scope: str) -> bool:
-    """Whether a key with `scopes` may do what needs `scope`; `admin` may do everything."""
-    return scope in scopes or "admin" in scopes
+    """Whether a key with `scopes` may do what needs `scope`; `admin` may do everything, and every key ANY_SCOPE."""
+    return scope == ANY_SCOPE or scope in scopes or "admin" in scopes
 
 
 def _checksum(body: str) -> str:

@@ -59,8 +59,10 @@ class Provider:
             except ValueError as error:
                 raise NotSignedIn("unreachable", f"{name} of the provider: {error}") from None
             endpoints[name] = str(known[name])
-        methods = known.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-        return cls(issuer=issuer, takes_basic="client_secret_basic" in methods, **endpoints)
+        methods = known.get("token_endpoint_auth_methods_supported")
+        # What it does not say in a list, it does not say: then basic is meant (OpenID Connect Discovery 3).
+        takes_basic = not isinstance(methods, list) or "client_secret_basic" in methods
+        return cls(issuer=issuer, takes_basic=takes_basic, **endpoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,5 +174,14 @@ def name_of(claims: Mapping[str, Any]) -> str:
     name = next((claims[k] for k in ("name", "preferred_username") if isinstance(claims.get(k), str) and claims[k]), "")
     mail = claims.get("email")
     words = [word for word in (name, mail if isinstance(mail, str) else "") if word]
-    plain = " ".join("".join(c if c.isprintable() else " " for c in ", ".join(dict.fromkeys(words))).split())
-    return (plain or str(claims.get("sub")))[:_NAME_LENGTH_MAX]
+    return (_plain(", ".join(dict.fromkeys(words))) or subject_of(claims))[:_NAME_LENGTH_MAX]
+
+
+def subject_of(claims: Mapping[str, Any]) -> str:
+    """What the provider calls a person, as it may stand in the audit log."""
+    return _plain(str(claims.get("sub")))[:_NAME_LENGTH_MAX]
+
+
+def _plain(text: str) -> str:
+    """On one line, without what the database or UTF-8 does not know: zero bytes, halves of surrogates."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -12,7 +12,16 @@ SELECT key_id, name, scopes FROM api_key WHERE hash = %(hash)s AND revoked_at IS
 -- name: list_keys
 -- By id: a revoked key stays, since the audit log refers to it.
 SELECT key_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_key
-WHERE key_id > %(after)s ORDER BY key_id LIMIT %(limit)s;
+WHERE (%(after)s::bigint IS NULL OR key_id > %(after)s)
+  AND (NOT %(live)s OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())))
+ORDER BY key_id LIMIT %(limit)s;
+
+-- name: list_keys_back
+-- The same, newest first.
+SELECT key_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_key
+WHERE (%(after)s::bigint IS NULL OR key_id < %(after)s)
+  AND (NOT %(live)s OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())))
+ORDER BY key_id DESC LIMIT %(limit)s;
 
 -- name: get_key
 SELECT key_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_key WHERE key_id = %(key_id)s;

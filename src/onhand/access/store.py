@@ -114,10 +114,21 @@ def find_live(conn: Connection[TupleRow], hash_: bytes) -> Principal | None:
     return Principal(key_id=key_id, name=name, scopes=frozenset(scopes))
 
 
-def list_keys(conn: Connection[TupleRow], *, after: int = 0, limit: int = 1000) -> list[KeyRow]:
-    """Keys with an id above `after`, by id, revoked ones too."""
+def list_keys(
+    conn: Connection[TupleRow],
+    *,
+    after: int | None = None,
+    limit: int = 1000,
+    live: bool = False,
+    newest_first: bool = False,
+) -> list[KeyRow]:
+    """Keys by id, those beyond the id `after`.
+
+    live  without those that are revoked or over
+    """
+    sql = SQL["list_keys_back" if newest_first else "list_keys"]
     with conn.cursor(row_factory=class_row(KeyRow)) as rows:
-        return rows.execute(SQL["list_keys"], {"after": after, "limit": limit}).fetchall()
+        return rows.execute(sql, {"after": after, "limit": limit, "live": live}).fetchall()
 
 
 def get_key(conn: Connection[TupleRow], key_id: int) -> KeyRow | None:

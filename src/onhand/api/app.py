@@ -136,6 +136,8 @@ def create_api(app: App, *, on_close: Callable[[], None] | None = None) -> "Disp
         hub.close()
         for mounted in api.mounted.values():
             await mounted.close()
+        if sign_in is not None:
+            await sign_in.close()
         await app.finish()
         if on_close is not None:
             on_close()

@@ -142,7 +142,7 @@ class Require(SecurityBase):
     """
 
     def __init__(self, scope: str) -> None:
-        assert scope in access.SCOPES, scope
+        assert scope in (*access.SCOPES, access.ANY_SCOPE), scope
         self.scope = scope
         self.model = HTTPBearerModel(description="An API key of this server: `onh_...`")
         self.scheme_name = "apiKey"

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -39,7 +39,7 @@ class NewKey(Strict):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
-    expires_at: Annotated[Moment | None, Field(description="when it ends by itself; null: never")] = None
+    expires_at: Annotated[Moment | None, Field(description="when it ends by itself, in the future; null: never")] = None
 
 
 class OwnKey(BaseModel):
@@ -75,7 +75,7 @@ class CreatedKey(BaseModel):
 
 
 class Keys(BaseModel):
-    """A page of keys, revoked ones too."""
+    """A page of keys."""
 
     data: list[Key]
     next_cursor: str | None
@@ -94,11 +94,16 @@ def create_key(body: NewKey, app: TheApp, by: By, once: OnceDep) -> Response:
 
 
 @router.get("/v1/keys", response_model=Keys, dependencies=[require("admin")])
-def list_keys(app: TheApp, page: Annotated[Page, pages("keys", int)]) -> dict[str, Any]:
-    """All keys, oldest first."""
-    after = 0 if page.after is None else int(page.after[0])
+def list_keys(
+    app: TheApp,
+    page: Annotated[Page, pages("keys", int)],
+    live: Annotated[bool, Query(description="only those that let somebody in: neither revoked nor over")] = False,
+    order: Annotated[Literal["asc", "desc"], Query(description="oldest or newest first")] = "asc",
+) -> dict[str, Any]:
+    """All keys, oldest first, or newest first with `order=desc`; with `live=true` only those that let somebody in."""
+    after = None if page.after is None else int(page.after[0])
     with app.db.connection() as conn:
-        rows = access.list_keys(conn, after=after, limit=page.limit + 1)
+        rows = access.list_keys(conn, after=after, limit=page.limit + 1, live=live, newest_first=order == "desc")
     return page.answer(rows, lambda row: (row.key_id,))
 
 
@@ -109,8 +114,9 @@ def get_own_key(by: Annotated[Principal, require("read")]) -> OwnKey:
 
 
 @router.delete("/v1/key", response_model=Key, responses=problem_responses(409))
-def end_own_key(edge: TheEdge, principal: Annotated[Principal, require("read")], by: By) -> dict[str, Any]:
-    """Sign out: end the key of this request. Only one that would end by itself: another is revoked with another key."""
+def end_own_key(edge: TheEdge, principal: Annotated[Principal, require(access.ANY_SCOPE)], by: By) -> dict[str, Any]:
+    """Sign out: end the key of this request, whatever its scopes. Only one that would end by itself: another is revoked
+    with another key."""
     with edge.app.db.connection() as conn:
         row = access.get_key(conn, principal.key_id)
     if row is None or row.expires_at is None:

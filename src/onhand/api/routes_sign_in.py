@@ -1,5 +1,5 @@
 """People sign in at the merchant's identity provider: `/sign-in`. A browser is sent through these addresses; what it
-keeps in between is sealed, out of reach of scripts, and good for one errand."""
+keeps in between is sealed for its purpose, and out of reach of scripts."""
 
 from typing import Annotated
 
@@ -63,7 +63,7 @@ async def begin_to_sign_in(
 
 
 @answers.get(
-    f"{_PATH}/callback", status_code=303, response_class=RedirectResponse, responses=problem_responses(404, 422)
+    f"{_PATH}/callback", status_code=303, response_class=RedirectResponse, responses=problem_responses(404, 422, 503)
 )
 async def come_back(
     edge: TheEdge,
@@ -83,28 +83,27 @@ async def come_back(
         if iss is not None and iss != sign_in.client.issuer:  # RFC 9207: an answer of another provider
             raise NotSignedIn("invalid", f"the answer is of the issuer {iss!r}")
         claims, to = await sign_in.finish(onhand_errand, state=state, code=code)
-        key = await run_in_threadpool(sign_in.admit, claims)
+        handed = sign_in.admit(claims)
     except NotSignedIn as refused:
         return _refused(refused)
     path, mark, query = to.partition("?")
     answer = _to(f"{path}?{query}{'&' * bool(mark)}signed_in=1")
     answer.delete_cookie(_ERRAND, path=_PATH)
     # Strict: only the page itself fetches it.
-    handed = sign_in.hand_over(key)
     answer.set_cookie(
         _HANDOVER, handed, HANDOVER_S, path=_PATH, secure=_is_secure(sign_in), httponly=True, samesite="strict"
     )
     return answer
 
 
-@router.post(f"{_PATH}/key", response_model=HandedOver, responses=problem_responses(401, 404, 422))
+@router.post(f"{_PATH}/key", response_model=HandedOver, responses=problem_responses(401, 404, 422, 503))
 async def fetch_key(edge: TheEdge, onhand_key: _Sealed = None) -> Response:
     """The key of the person whose browser has just come back; once."""
     sign_in = _needed(edge.sign_in)
     try:
         if onhand_key is None:
             raise NotSignedIn("expired", "nobody has just signed in here")
-        content = sign_in.taken(onhand_key)
+        content = await run_in_threadpool(sign_in.take, onhand_key)
     except NotSignedIn as error:
         raise Unauthorised(f"{error}; sign in again") from None
     answer = JSONResponse(content, headers={"cache-control": "no-store"})

@@ -61,7 +61,7 @@ def list_all() -> None:
     with database(pool_max=1) as db, db.connection() as conn:
         rows = access.list_keys(conn, limit=100_000)
     table = Table(box=None, pad_edge=False)
-    for heading in ("id", "name", "begins with", "scopes", "created", "revoked"):
+    for heading in ("id", "name", "begins with", "scopes", "created", "ends", "revoked"):
         table.add_column(heading)
     for row in rows:
         revoked = "" if row.revoked_at is None else f"{row.revoked_at:%Y-%m-%d %H:%M}"
@@ -71,6 +71,7 @@ def list_all() -> None:
             row.prefix,
             " ".join(row.scopes),
             f"{row.created_at:%Y-%m-%d %H:%M}",
+            "" if row.expires_at is None else f"{row.expires_at:%Y-%m-%d %H:%M}",
             revoked,
         )
         table.add_row(*(Text(cell) for cell in cells))

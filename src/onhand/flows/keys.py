@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -49,6 +49,9 @@ def create_key(
     text = key or access.mint()
 
     def work(conn: Connection[TupleRow]) -> NewKey:
+        # Not before: a repeat is answered as the first time, even when the key is over.
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            raise InvalidInput.at("expires_at", "this moment has passed: such a key would let nobody in")
         row = access.add_key(
             conn,
             name=name,

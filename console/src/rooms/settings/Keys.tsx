@@ -45,7 +45,7 @@ export function Keys() {
       >
         <Loaded query={all}>
           {({ rows }) => (
-            <Table columns={[[text("keys.name")], [text("keys.scopes")], [text("keys.created")], [text("keys.revoke"), "unseen"]]} isCards>
+            <Table columns={[[text("keys.name")], [text("keys.scopes")], [text("keys.created")], [text("keys.ends")], [text("keys.revoke"), "unseen"]]} isCards>
               {rows.map((key) => (
                 <tr key={key.key_id}>
                   <th scope="row">
@@ -53,10 +53,9 @@ export function Keys() {
                   </th>
                   <td className="small wide">{key.scopes.join(", ")}</td>
                   <td className="soft">{format.moment(key.created_at)}</td>
+                  <td className="soft">{key.expires_at === null ? text("keys.never") : format.ago(key.expires_at)}</td>
                   <td className="end">
-                    {key.revoked_at !== null ? (
-                      <Badge>{text("keys.revoked_at", { time: format.moment(key.revoked_at) })}</Badge>
-                    ) : key.key_id === own.data?.key_id ? (
+                    {key.key_id === own.data?.key_id ? (
                       <Badge tone="accent">{text("keys.own")}</Badge>
                     ) : (
                       <button type="button" className="button danger" onClick={() => setRevoked(key)}>

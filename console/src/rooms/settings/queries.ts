@@ -10,9 +10,10 @@ const at = (cursor: string | undefined) => (cursor === undefined ? {} : { cursor
 /** Without what is not set. */
 const set = <T extends Record<string, string>>(filter: T) => Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== ""));
 
+/** Those that let somebody in, newest first: whoever signs in leaves a key behind every day. */
 export const keys = queryOptions({
   queryKey: ["keys", "list"],
-  queryFn: () => allOf((cursor) => answerOf(api.GET("/v1/keys", { params: { query: { limit: 200, ...at(cursor) } } })), 2_000),
+  queryFn: () => allOf((cursor) => answerOf(api.GET("/v1/keys", { params: { query: { live: true, order: "desc", limit: 200, ...at(cursor) } } })), 2_000),
 });
 
 export const ownKey = queryOptions({ queryKey: ["keys", "own"], queryFn: () => answerOf(api.GET("/v1/key")), staleTime: 60_000 });
