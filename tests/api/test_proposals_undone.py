@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.plan_shop import NODES, SKUS, Shop
 
+from onhand.api import routes_proposals
+from onhand.errors import DatabaseUnavailable
+
 NOBODY = "019cae2a-6f10-7000-9d55-0c4a2be1f7a3"
 
 
@@ -179,6 +182,26 @@ def test_a_batch_under_one_key_is_done_once_and_another_body_is_refused_before_a
     other = shop.client.post("/v1/proposals/approve", json={"proposal_ids": [second["proposal_id"]]}, headers=keyed)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.key_reused")
     assert [p["proposal_id"] for p in shop.proposals(status="proposed")] == [second["proposal_id"]]
+
+
+def test_a_batch_that_breaks_off_has_what_it_did_in_memory(shop, monkeypatch):
+    _, (first, second) = shop.plan("rebalance")
+    real = routes_proposals.approve_proposal
+
+    def breaks_off(db, conn, proposal_id, **how):
+        if proposal_id == second["proposal_id"]:
+            raise DatabaseUnavailable("away")
+        return real(db, conn, proposal_id, **how)
+
+    taken, told = [], []
+    take, notify = shop.server.app.state.take, shop.server.app.db.notify
+    monkeypatch.setattr(routes_proposals, "approve_proposal", breaks_off)
+    monkeypatch.setattr(shop.server.app.state, "take", lambda items, nodes: taken.append(items) or take(items, nodes))
+    monkeypatch.setattr(shop.server.app.db, "notify", lambda: told.append(1) or notify())
+    ids = [first["proposal_id"], second["proposal_id"]]
+    assert shop.client.post("/v1/proposals/approve", json={"proposal_ids": ids}).status_code == 503
+    assert on_hand(shop, first["sku"]) == 60 - first["quantity"]
+    assert any(taken) and told
 
 
 def test_two_who_approve_the_same_batch_at_once_move_the_units_once(shop):

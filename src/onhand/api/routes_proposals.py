@@ -327,9 +327,10 @@ def approve_many(body: ApproveManyIn, app: TheApp, by: By, once: OnceDep) -> Res
         done.append(decided)
         return decided.proposal
 
-    answer = once.each(lambda: _each(app, body.proposal_ids, one, "approved"))
-    _after(app, done)
-    return answer
+    try:
+        return once.each(lambda: _each(app, body.proposal_ids, one, "approved"))
+    finally:  # what was approved before an error is approved
+        _after(app, done)
 
 
 @router.post("/v1/proposals/dismiss", **_decide_many)
