@@ -266,3 +266,34 @@ def test_a_curve_needs_an_item_a_node_and_a_supplier(shop):
     for query, path in (("sku=NONE&node=berlin", "sku"), ("sku=MUG&node=nowhere", "node")):
         answer = get(f"/v1/service-curve?{query}")
         assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
+
+
+def test_two_curves_are_worked_out_at_once_and_each_once_for_all_who_ask(shop, monkeypatch):
+    one, two, other = NODES
+    begun, go_on, asked = threading.Semaphore(0), threading.Event(), []
+
+    def slow(conn, sku, node, now):
+        asked.append(node)
+        begun.release()
+        assert go_on.wait(60)
+        return {"sku": sku, "node": node}
+
+    monkeypatch.setattr(routes_proposals, "service_curve", slow)
+    get = lambda node: shop.client.get(f"/v1/service-curve?sku=MUG&node={node}")  # noqa: E731
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(get, node) for node in (one, two)]
+        try:
+            assert begun.acquire(timeout=60) and begun.acquire(timeout=60)
+            third = get(other)
+        finally:
+            go_on.set()
+        assert (third.status_code, third.json()["code"], third.headers["retry-after"]) == (503, "overloaded", "1")
+        assert [answer.result().json()["node"] for answer in under_way] == [one, two]
+    # A place is free again; who asks the same a moment later costs nothing, until stock there is another.
+    monkeypatch.setattr(shop.server.edge.looks, "_clock", lambda: 0.0)
+    asked.clear()
+    assert [get(other).status_code for _ in range(3)] == [200] * 3
+    assert asked == [other]
+    shop.stock({("MUG", other): 7})
+    assert get(other).status_code == 200
+    assert asked == [other] * 2
