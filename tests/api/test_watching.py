@@ -1,5 +1,7 @@
 """The figures of the control tower: counted right, from indices, and once for all who ask."""
 
+import weakref
+from array import array
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -7,6 +9,7 @@ import psycopg
 import pytest
 
 from onhand.api import metrics
+from onhand.api.context import SEARCHES_KEPT
 from onhand.api.looks import KEPT_MAX, Looks
 from onhand.orders import watching
 from onhand.orders.store import SQL
@@ -135,6 +138,26 @@ def test_one_look_for_all_who_ask_meanwhile():
     for n in range(KEPT_MAX):
         looks.get(n, 2.0, look)
     assert looks.get("a", 2.0, look) == 3 + KEPT_MAX + 1  # what was asked long ago is not kept either
+
+
+def test_what_is_too_old_for_anybody_is_not_kept():
+    clock = [0.0]
+    looks = Looks(lambda: clock[0])
+    brief, long = (weakref.ref(looks.get(name, seconds, set)) for name, seconds in (("brief", 2.0), ("long", 60.0)))
+    assert brief() is not None and long() is not None
+    clock[0] = 2.0
+    looks.get("other", 1.0, set)
+    assert brief() is None and long() is not None
+
+
+def test_of_searches_in_the_grid_the_last_few_are_kept_as_numbers(server, shop):
+    kept = server.edge.searches
+    for q in ("m", "mu", "mug", "mug-", "p", "pl", "pla"):
+        assert server.client.get(f"/v1/stock/grid?q={q}").json()["items"] >= 1
+        assert len(kept._seen) <= SEARCHES_KEPT
+    assert [type(seen.value) for seen in kept._seen.values()] == [array] * len(kept._seen)
+    assert {seen.value.itemsize for seen in kept._seen.values()} == {4}
+    assert not [key for key in server.edge.looks._seen if "grid items" in str(key)]
 
 
 def test_quantiles_lie_evenly_within_their_bucket_and_are_of_lately():

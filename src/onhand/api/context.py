@@ -19,13 +19,16 @@ from onhand.errors import InvalidInput
 from onhand.flows.sign_in import SignIn
 
 REASON_LENGTH_MAX = 500
+# Each as long as the catalogue, and each letter that somebody types is another.
+SEARCHES_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """One API process: the application, and what only the HTTP interface needs.
 
-    sign_in  None where people have keys only
+    sign_in   None where people have keys only
+    searches  item_ids that were found lately, by what was searched for
     """
 
     app: App
@@ -35,6 +38,7 @@ class Edge:
     openapi: Callable[[], bytes]
     sign_in: SignIn | None
     looks: Looks = field(default_factory=Looks)
+    searches: Looks = field(default_factory=lambda: Looks(kept_max=SEARCHES_KEPT))
     story: StoryBoard = field(default_factory=StoryBoard)
 
 
