@@ -90,6 +90,34 @@ def test_flows_count_what_came_and_where_it_goes(server, shop):
     assert 52 < german[0]["latitude"] < 53
 
 
+class Counted:
+    """A connection that remembers how many spans of time were counted."""
+
+    def __init__(self, conn):
+        self.conn, self.spans = conn, []
+
+    def execute(self, statement, values):
+        self.spans.append(len(values["lows"]))
+        return self.conn.execute(statement, values)
+
+
+def test_orders_of_the_last_hour_are_counted_once(server, shop):
+    coming, now = watching.Coming(), datetime.now(UTC) + timedelta(seconds=30)
+    with server.app.db.connection() as conn:
+        counted = Counted(conn)
+        first = coming.by_minute(counted, now=now)
+        # This one has an id of a time that was counted, and commits later.
+        shop.order("late", ("PLATE", 1))
+        later = [now + timedelta(seconds=s) for s in (2, 4, 59, 64, 600, 1800, 3000, 10_000, 9_000)]
+        for moment in later:
+            assert coming.by_minute(counted, now=moment) == watching.Coming().by_minute(conn, now=moment), moment
+        (orders,) = conn.execute("SELECT count(*) FROM orders").fetchone()
+    assert (len(first), sum(first)) == (60, orders - 1)
+    # An hour at first, then the last minute and what has passed since.
+    assert counted.spans == [3600, 63, 63, 116, 66, 597, 1261, 1261, 3600, 3600]
+    assert len(coming._counted) == 3600
+
+
 def test_of_many_orders_only_the_newest_are_looked_at_for_ways(server, shop):
     with server.app.db.connection() as conn:
         rows, since = watching.ways(conn, since=datetime.now(UTC) - timedelta(hours=1), orders_max=3)
@@ -109,6 +137,16 @@ def test_service_levels_tell_promises_and_every_channel(server, shop):
     assert 0 < found["promises"]["p50_ms"] <= found["promises"]["p99_ms"]
     assert {row["channel"]: row["status"] for row in found["channels"]} == {"web": "calls_us", "market": "calls_us"}
     assert {row["channel"]: row["listings"] for row in found["channels"]} == {"web": 1, "market": 0}
+
+
+def test_ways_of_another_time_do_not_count_orders_anew(server, shop):
+    server.client.get("/v1/flows?minutes=60").raise_for_status()
+    at, counted = server.edge.looks._clock(), []
+    server.edge.looks._clock = lambda: at
+    server.edge.coming.by_minute = lambda conn, now: counted.append(now) or [0] * 60
+    for minutes in (1, 2, 3, 1440):
+        server.client.get(f"/v1/flows?minutes={minutes}").raise_for_status()
+    assert len(counted) <= 1
 
 
 def test_a_reader_may_look_and_nobody_else(server, shop):

@@ -17,6 +17,7 @@ from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
 from onhand.flows.sign_in import SignIn
+from onhand.orders.watching import Coming
 
 REASON_LENGTH_MAX = 500
 # Each as long as the catalogue, and each letter that somebody types is another.
@@ -39,6 +40,7 @@ class Edge:
     sign_in: SignIn | None
     looks: Looks = field(default_factory=Looks)
     searches: Looks = field(default_factory=lambda: Looks(kept_max=SEARCHES_KEPT))
+    coming: Coming = field(default_factory=Coming)
     story: StoryBoard = field(default_factory=StoryBoard)
 
 

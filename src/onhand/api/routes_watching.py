@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from onhand.api import metrics
 from onhand.api.auth import require
-from onhand.api.context import TheApp, TheEdge
+from onhand.api.context import Edge, TheApp, TheEdge
 from onhand.api.idempotent import to_json
 from onhand.api.order_models import Queue
 from onhand.api.problems import problem_responses
@@ -152,20 +152,25 @@ def get_flows(
     """How many orders came in the last minute and hour, and which ways the latest go: from node to country and region.
     By the time at which orders reached this server. Counted at most every two seconds.
     """
-    return _json(edge.looks.get(("flows", minutes), _FLOWS_S, lambda: to_json(_flows(app, minutes))))
+    return _json(edge.looks.get(("flows", minutes), _FLOWS_S, lambda: to_json(_flows(app, edge, minutes))))
 
 
-def _flows(app: App, minutes: int) -> dict[str, Any]:
+def _flows(app: App, edge: Edge, minutes: int) -> dict[str, Any]:
     # Ids carry the time of the server, whatever time a simulation has.
     now = datetime.now(UTC)
+    counts = edge.looks.get("coming", _FLOWS_S, lambda: _coming(app, edge))
     with app.db.connection() as conn:
-        counts = watching.orders_by_minute(conn, now=now)
         rows, since = watching.ways(conn, since=now - timedelta(minutes=minutes))
     for row in rows:
         if row["latitude"] is None and (place := locate(row["country"], row["region"], None, None, None)) is not None:
             row["latitude"], row["longitude"] = place.latitude, place.longitude
     coming = {"last_minute": counts[-1], "last_hour": sum(counts), "by_minute": counts}
     return {"as_of": now, "orders": coming, "since": since, "flows": rows}
+
+
+def _coming(app: App, edge: Edge) -> list[int]:
+    with app.db.connection() as conn:
+        return edge.coming.by_minute(conn, now=datetime.now(UTC))
 
 
 @router.get("/v1/service-levels", dependencies=_read, response_model=ServiceLevelsOut)
