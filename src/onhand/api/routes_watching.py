@@ -26,7 +26,7 @@ router = routes("health")
 
 _read: Any = [require("read")]
 _WITHIN_S: Final = 86_400
-_QUEUES_S, _FLOWS_S, _LEVELS_S = 1.0, 2.0, 5.0
+_QUEUES_S, _FLOWS_S, _LEVELS_S, _LISTINGS_S = 1.0, 2.0, 5.0, 60.0
 _promise_seconds: Final = metrics.Lately(lambda: metrics.hot_buckets("POST", "/v1/promises"))
 
 
@@ -176,12 +176,12 @@ def _coming(app: App, edge: Edge) -> list[int]:
 @router.get("/v1/service-levels", dependencies=_read, response_model=ServiceLevelsOut)
 def get_service_levels(app: TheApp, edge: TheEdge) -> Response:
     """How long promises take, at the middle and of 99 in 100, and how old the numbers are that channels show. Looked at
-    every five seconds at most.
+    every five seconds at most; listings of channels that nobody publishes to are counted every minute.
     """
-    return _json(edge.looks.get("levels", _LEVELS_S, lambda: to_json(_levels(app))))
+    return _json(edge.looks.get("levels", _LEVELS_S, lambda: to_json(_levels(app, edge))))
 
 
-def _levels(app: App) -> dict[str, Any]:
+def _levels(app: App, edge: Edge) -> dict[str, Any]:
     counts, over_s = _promise_seconds.look()
     p50, p99 = (metrics.quantile(counts, share) for share in (0.5, 0.99))
     return {
@@ -192,7 +192,9 @@ def _levels(app: App) -> dict[str, Any]:
             "p99_ms": None if p99 is None else round(1000 * p99, 3),
             "over_s": None if over_s is None else round(over_s, 3),
         },
-        "channels": channel_health.standings(app.db),
+        "channels": channel_health.standings(
+            app.db, lambda: edge.looks.get("listings", _LISTINGS_S, lambda: channel_health.listings(app.db))
+        ),
     }
 
 
