@@ -1,9 +1,46 @@
 """How channels are doing, as the interface tells it."""
 
+import time
 from datetime import UTC, datetime
+
+import psycopg
+import pytest
 
 import onhand.channels.inbound.store as inbound
 from onhand.channels.publication import store
+from onhand.flows.channel_health import standings
+
+
+def test_how_old_numbers_are_is_told_without_reading_a_listing(server):
+    """Of 300,000 it would take seconds."""
+    shop = {
+        "currency": "EUR", "connector": "woocommerce", "settings": {"url": "https://shop.example"},
+        "credentials": {"consumer_key": "ck", "consumer_secret": "cs"},
+    }  # fmt: skip
+    server.client.put("/v1/channels/aged", json=shop)
+    now = time.time()
+    numbers = {"listings": 9, "verified": 5, "p50_at": now - 100, "oldest_at": now - 5000}
+    counted = []
+
+    def standing(**told):
+        with server.app.db.connection() as conn:
+            (channel_id,) = conn.execute("SELECT channel_id FROM channel WHERE code = 'aged'").fetchone()
+            store.save_health(conn, channel_id, told, {})
+        with psycopg.connect(server.app.db.url) as other:
+            other.execute("LOCK TABLE listing, published IN ACCESS EXCLUSIVE MODE")
+            rows = standings(server.app.db, lambda: counted.append(1) or {"aged": 3})
+        return next(row for row in rows if row["channel"] == "aged")
+
+    found = standing(breaker="closed", numbers=numbers)
+    assert (found["status"], found["listings"], found["verified"]) == ("publishing", 9, 5)
+    assert found["staleness_p50_s"] == pytest.approx(100, abs=60)
+    assert found["staleness_oldest_s"] == pytest.approx(5000, abs=60)
+    # Whoever cannot be reached any more shows the same numbers still.
+    lost = standing(not_connected="no such address")
+    assert (lost["status"], lost["listings"], lost["verified"]) == ("not_connected", 3, 5)
+    assert lost["staleness_oldest_s"] >= found["staleness_oldest_s"]
+    none = standing(breaker="closed", numbers={"listings": 4, "verified": 0, "p50_at": None, "oldest_at": None})
+    assert (none["listings"], none["staleness_p50_s"], none["staleness_oldest_s"]) == (4, None, None)
 
 
 def test_a_channel_that_calls_us_and_one_that_nobody_publishes_to(server):

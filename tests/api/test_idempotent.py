@@ -131,6 +131,75 @@ def test_a_commit_with_an_unknown_result_is_resolved(db, add, monkeypatch):
     assert count(db) == 1
 
 
+def row_by_row(db, meanwhile=lambda: None):
+    """A batch of two rows, each a transaction of its own and written once."""
+
+    def work():
+        for name in ("a", "b"):
+            db.transact(
+                lambda conn, name=name: conn.execute(
+                    "INSERT INTO thing (name) SELECT %s::text EXCEPT SELECT name FROM thing",
+                    (name,),
+                )
+            )
+            meanwhile()
+        return {"rows": 2}
+
+    return work
+
+
+def test_a_batch_binds_its_key_before_its_first_row(db, add):
+    refused = []
+
+    def other():
+        with pytest.raises(IdempotencyKeyReused) as caught:
+            once(db, body=b"other").each(
+                lambda: db.transact(lambda conn: conn.execute("INSERT INTO thing (name) VALUES ('x')"))
+            )
+        refused.append(caught)
+
+    answer = once(db).each(row_by_row(db, other))
+    assert (answer.status_code, answer.body, replayed(answer)) == (200, b'{"rows":2}', False)
+    assert (len(refused), count(db)) == (2, 2)  # nothing of the other body was done
+    assert replayed(once(db).each(row_by_row(db)))
+
+
+def test_twins_of_a_batch_give_one_answer(db, add):
+    twins = []
+    answer = once(db).each(row_by_row(db, lambda: twins.append(once(db).each(row_by_row(db)))))
+    assert (replayed(answer), [replayed(t) for t in twins]) == (True, [False, True])
+    assert {answer.body, *(t.body for t in twins)} == {b'{"rows":2}'}
+    assert count(db) == 2
+
+
+def test_a_batch_that_broke_off_goes_on_under_its_key(db, add):
+    def broken():
+        raise DatabaseUnavailable("away")
+
+    with pytest.raises(DatabaseUnavailable):
+        once(db).each(row_by_row(db, broken))
+    assert count(db) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        once(db, body=b"other").each(row_by_row(db))
+    assert not replayed(once(db).each(row_by_row(db)))
+    assert count(db) == 2
+
+
+def test_a_batch_answers_although_the_answer_cannot_be_kept(db, add, monkeypatch):
+    real = db.transact
+
+    def away(work, **options):
+        raise DatabaseUnavailable("away")
+
+    def lost():
+        if count(db) == 2:
+            monkeypatch.setattr(db, "transact", away)
+
+    assert once(db).each(row_by_row(db, lost)).body == b'{"rows":2}'
+    monkeypatch.setattr(db, "transact", real)
+    assert not replayed(once(db).each(row_by_row(db)))
+
+
 def test_a_database_that_is_away_stays_that(db, add, monkeypatch):
     def away(work, **options):
         raise DatabaseUnavailable("away")

@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.plan_shop import NODES, SKUS, Shop
 
+from onhand.api import routes_proposals
+from onhand.errors import DatabaseUnavailable
+
 NOBODY = "019cae2a-6f10-7000-9d55-0c4a2be1f7a3"
 
 
@@ -206,6 +209,26 @@ def test_a_batch_under_one_key_is_done_once_and_another_body_is_refused_before_a
     assert [p["proposal_id"] for p in shop.proposals(status="proposed")] == [second["proposal_id"]]
 
 
+def test_a_batch_that_breaks_off_has_what_it_did_in_memory(shop, monkeypatch):
+    _, (first, second) = shop.plan("rebalance")
+    real = routes_proposals.approve_proposal
+
+    def breaks_off(db, conn, proposal_id, **how):
+        if proposal_id == second["proposal_id"]:
+            raise DatabaseUnavailable("away")
+        return real(db, conn, proposal_id, **how)
+
+    taken, told = [], []
+    take, notify = shop.server.app.state.take, shop.server.app.db.notify
+    monkeypatch.setattr(routes_proposals, "approve_proposal", breaks_off)
+    monkeypatch.setattr(shop.server.app.state, "take", lambda items, nodes: taken.append(items) or take(items, nodes))
+    monkeypatch.setattr(shop.server.app.db, "notify", lambda: told.append(1) or notify())
+    ids = [first["proposal_id"], second["proposal_id"]]
+    assert shop.client.post("/v1/proposals/approve", json={"proposal_ids": ids}).status_code == 503
+    assert on_hand(shop, first["sku"]) == 60 - first["quantity"]
+    assert any(taken) and told
+
+
 def test_two_who_approve_the_same_batch_at_once_move_the_units_once(shop):
     _, proposals = shop.plan("rebalance")
     ids = [p["proposal_id"] for p in proposals]
@@ -268,3 +291,34 @@ def test_a_curve_needs_an_item_a_node_and_a_supplier(shop):
     for query, path in (("sku=NONE&node=berlin", "sku"), ("sku=MUG&node=nowhere", "node")):
         answer = get(f"/v1/service-curve?{query}")
         assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
+
+
+def test_two_curves_are_worked_out_at_once_and_each_once_for_all_who_ask(shop, monkeypatch):
+    one, two, other = NODES
+    begun, go_on, asked = threading.Semaphore(0), threading.Event(), []
+
+    def slow(conn, sku, node, now):
+        asked.append(node)
+        begun.release()
+        assert go_on.wait(60)
+        return {"sku": sku, "node": node}
+
+    monkeypatch.setattr(routes_proposals, "service_curve", slow)
+    get = lambda node: shop.client.get(f"/v1/service-curve?sku=MUG&node={node}")  # noqa: E731
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(get, node) for node in (one, two)]
+        try:
+            assert begun.acquire(timeout=60) and begun.acquire(timeout=60)
+            third = get(other)
+        finally:
+            go_on.set()
+        assert (third.status_code, third.json()["code"], third.headers["retry-after"]) == (503, "overloaded", "1")
+        assert [answer.result().json()["node"] for answer in under_way] == [one, two]
+    # A place is free again; who asks the same a moment later costs nothing, until stock there is another.
+    monkeypatch.setattr(shop.server.edge.looks, "_clock", lambda: 0.0)
+    asked.clear()
+    assert [get(other).status_code for _ in range(3)] == [200] * 3
+    assert asked == [other]
+    shop.stock({("MUG", other): 7})
+    assert get(other).status_code == 200
+    assert asked == [other] * 2

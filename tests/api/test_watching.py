@@ -1,5 +1,7 @@
 """The figures of the control tower: counted right, from indices, and once for all who ask."""
 
+import weakref
+from array import array
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -7,6 +9,7 @@ import psycopg
 import pytest
 
 from onhand.api import metrics
+from onhand.api.context import SEARCHES_KEPT
 from onhand.api.looks import KEPT_MAX, Looks
 from onhand.orders import watching
 from onhand.orders.store import SQL
@@ -87,6 +90,34 @@ def test_flows_count_what_came_and_where_it_goes(server, shop):
     assert 52 < german[0]["latitude"] < 53
 
 
+class Counted:
+    """A connection that remembers how many spans of time were counted."""
+
+    def __init__(self, conn):
+        self.conn, self.spans = conn, []
+
+    def execute(self, statement, values):
+        self.spans.append(len(values["lows"]))
+        return self.conn.execute(statement, values)
+
+
+def test_orders_of_the_last_hour_are_counted_once(server, shop):
+    coming, now = watching.Coming(), datetime.now(UTC) + timedelta(seconds=30)
+    with server.app.db.connection() as conn:
+        counted = Counted(conn)
+        first = coming.by_minute(counted, now=now)
+        # This one has an id of a time that was counted, and commits later.
+        shop.order("late", ("PLATE", 1))
+        later = [now + timedelta(seconds=s) for s in (2, 4, 59, 64, 600, 1800, 3000, 10_000, 9_000)]
+        for moment in later:
+            assert coming.by_minute(counted, now=moment) == watching.Coming().by_minute(conn, now=moment), moment
+        (orders,) = conn.execute("SELECT count(*) FROM orders").fetchone()
+    assert (len(first), sum(first)) == (60, orders - 1)
+    # An hour at first, then the last minute and what has passed since.
+    assert counted.spans == [3600, 63, 63, 116, 66, 597, 1261, 1261, 3600, 3600]
+    assert len(coming._counted) == 3600
+
+
 def test_of_many_orders_only_the_newest_are_looked_at_for_ways(server, shop):
     with server.app.db.connection() as conn:
         rows, since = watching.ways(conn, since=datetime.now(UTC) - timedelta(hours=1), orders_max=3)
@@ -106,6 +137,16 @@ def test_service_levels_tell_promises_and_every_channel(server, shop):
     assert 0 < found["promises"]["p50_ms"] <= found["promises"]["p99_ms"]
     assert {row["channel"]: row["status"] for row in found["channels"]} == {"web": "calls_us", "market": "calls_us"}
     assert {row["channel"]: row["listings"] for row in found["channels"]} == {"web": 1, "market": 0}
+
+
+def test_ways_of_another_time_do_not_count_orders_anew(server, shop):
+    server.client.get("/v1/flows?minutes=60").raise_for_status()
+    at, counted = server.edge.looks._clock(), []
+    server.edge.looks._clock = lambda: at
+    server.edge.coming.by_minute = lambda conn, now: counted.append(now) or [0] * 60
+    for minutes in (1, 2, 3, 1440):
+        server.client.get(f"/v1/flows?minutes={minutes}").raise_for_status()
+    assert len(counted) <= 1
 
 
 def test_a_reader_may_look_and_nobody_else(server, shop):
@@ -135,6 +176,26 @@ def test_one_look_for_all_who_ask_meanwhile():
     for n in range(KEPT_MAX):
         looks.get(n, 2.0, look)
     assert looks.get("a", 2.0, look) == 3 + KEPT_MAX + 1  # what was asked long ago is not kept either
+
+
+def test_what_is_too_old_for_anybody_is_not_kept():
+    clock = [0.0]
+    looks = Looks(lambda: clock[0])
+    brief, long = (weakref.ref(looks.get(name, seconds, set)) for name, seconds in (("brief", 2.0), ("long", 60.0)))
+    assert brief() is not None and long() is not None
+    clock[0] = 2.0
+    looks.get("other", 1.0, set)
+    assert brief() is None and long() is not None
+
+
+def test_of_searches_in_the_grid_the_last_few_are_kept_as_numbers(server, shop):
+    kept = server.edge.searches
+    for q in ("m", "mu", "mug", "mug-", "p", "pl", "pla"):
+        assert server.client.get(f"/v1/stock/grid?q={q}").json()["items"] >= 1
+        assert len(kept._seen) <= SEARCHES_KEPT
+    assert [type(seen.value) for seen in kept._seen.values()] == [array] * len(kept._seen)
+    assert {seen.value.itemsize for seen in kept._seen.values()} == {4}
+    assert not [key for key in server.edge.looks._seen if "grid items" in str(key)]
 
 
 def test_quantiles_lie_evenly_within_their_bucket_and_are_of_lately():

@@ -1,6 +1,8 @@
 """Migrations: forward only, once each, whoever runs them and however often."""
 
+import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -67,6 +69,67 @@ def test_a_file_that_fails_leaves_nothing_and_can_be_run_again_mended(empty_dsn,
     assert "half" not in {table for table, _, _ in schema(empty_dsn)}
     assert migrate(empty_dsn, plus("CREATE TABLE half (n int)")) == [f"{len(ALL) + 1:04d}_more"]
     assert "half" in {table for table, _, _ in schema(empty_dsn)}
+
+
+INDEX = b"DROP INDEX CONCURRENTLY IF EXISTS slow;\nCREATE INDEX CONCURRENTLY slow ON orders (placed_at);\n"
+
+
+def wait_for(url, query):
+    with psycopg.connect(url, autocommit=True) as conn:
+        for _ in range(600):
+            if conn.execute(query).fetchone()[0]:
+                return
+            time.sleep(0.1)
+    raise AssertionError(query)
+
+
+def test_orders_are_placed_while_an_upgrade_builds_their_index(empty_dsn):
+    before, (tower,) = migrations()[:37], migrations()[37:38]
+    migrate(empty_dsn, before)
+    write = "UPDATE orders SET placed_at = placed_at"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(empty_dsn) as writer:
+        writer.execute(write)  # a transaction under way, which whoever locks the table waits for
+        upgrade = pool.submit(migrate, empty_dsn, [*before, tower])
+        wait_for(
+            empty_dsn,
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'onhand migrate'"
+            " AND datname = current_database() AND query LIKE '%CREATE INDEX%' AND wait_event_type = 'Lock')",
+        )
+        try:
+            with psycopg.connect(empty_dsn, options="-c lock_timeout=2s") as other:
+                other.execute(write)  # nobody else waits
+        finally:
+            writer.commit()
+        assert upgrade.result(60) == [str(tower)]
+    with psycopg.connect(empty_dsn) as conn:
+        found = conn.execute(
+            "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'orders'::regclass"
+        )
+        names = dict(found.fetchall())
+    assert names["orders_queue_due"] is True and "orders_queue" not in names
+
+
+def test_what_is_done_online_is_done_again_where_it_broke_off(empty_dsn):
+    online = Migration.of(len(ALL) + 1, "slow", b"CREATE TABLE half (n int)", INDEX)
+    broken = Migration.of(len(ALL) + 1, "slow", b"SELECT nothing", INDEX)
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        migrate(empty_dsn, [*migrations(), broken])
+    with psycopg.connect(empty_dsn, autocommit=True) as conn:
+        # As a killed build leaves it: there, and of no use.
+        conn.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'slow'::regclass")
+    assert migrate(empty_dsn, [*migrations(), online]) == [str(online)]
+    with psycopg.connect(empty_dsn) as conn:
+        assert conn.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'slow'::regclass").fetchone() == (True,)
+    assert "half" in {table for table, _, _ in schema(empty_dsn)}
+
+
+def test_an_index_of_a_table_that_was_there_before_is_built_online():
+    """From the first migration on that an installation with orders may still lack."""
+    for migration in migrations()[37:]:
+        text = migration.sql.decode()
+        made = set(re.findall(r"CREATE TABLE (\w+)", text))
+        indexed = set(re.findall(r"CREATE (?:UNIQUE )?INDEX .*?\bON (\w+)", text, re.DOTALL))
+        assert indexed <= made, f"{migration}: indices of {indexed - made} belong into its .online.sql, CONCURRENTLY"
 
 
 def test_a_newer_database_is_refused(empty_dsn):

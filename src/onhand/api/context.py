@@ -17,15 +17,19 @@ from onhand.app import App
 from onhand.base.actor import Actor
 from onhand.errors import InvalidInput
 from onhand.flows.sign_in import SignIn
+from onhand.orders.watching import Coming
 
 REASON_LENGTH_MAX = 500
+# Each as long as the catalogue, and each letter that somebody types is another.
+SEARCHES_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """One API process: the application, and what only the HTTP interface needs.
 
-    sign_in  None where people have keys only
+    sign_in   None where people have keys only
+    searches  item_ids that were found lately, by what was searched for
     """
 
     app: App
@@ -35,6 +39,8 @@ class Edge:
     openapi: Callable[[], bytes]
     sign_in: SignIn | None
     looks: Looks = field(default_factory=Looks)
+    searches: Looks = field(default_factory=lambda: Looks(kept_max=SEARCHES_KEPT))
+    coming: Coming = field(default_factory=Coming)
     story: StoryBoard = field(default_factory=StoryBoard)
 
 

@@ -47,7 +47,7 @@ from onhand.api.auth import Principal
 from onhand.api.context import edge
 from onhand.db import Database, idempotency
 from onhand.db.idempotency import Replay
-from onhand.errors import CommitUnknown, IdempotencyKeyReused, InvalidInput, OnhandError
+from onhand.errors import CommitUnknown, DatabaseUnavailable, IdempotencyKeyReused, InvalidInput, OnhandError
 from onhand.flows.transactor import Transactor
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Once:
                     bodies[:] = [(to_json(answer(result)), code_of(result), "")]
                     raise _TrialOver
                 if self.key is not None:
-                    replay = idempotency.begin(conn, self.actor_key_id, self.route, self.key, self.body_hash)
+                    replay = self._begin(conn, self.key)
                     if replay is not None:
                         raise _Replayed(replay)
                 result = work(conn)
@@ -116,7 +116,8 @@ class Once:
                 code = code_of(result)
                 kept = (body if stored is None else to_json(stored(result))).decode()
                 if self.key is not None:
-                    idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept)
+                    is_ours = idempotency.finish(conn, self.actor_key_id, self.route, self.key, code, kept)
+                    assert is_ours, "begin claimed the key in this transaction"
                 bodies[:] = [(body, code, kept)]  # a retried transaction answers once
                 return result
 
@@ -151,13 +152,30 @@ class Once:
         return self.run(lambda transact: transact(work), status=status, answer=answer)
 
     def each(self, work: Callable[[], R], *, answer: Callable[[R], object] = lambda result: result) -> Response:
-        """For batches whose rows are transactions of their own, idempotent by themselves: should the answer be lost
-        after rows were written, a repeat gives each row's outcome all the same. The key tells it from another body.
+        """For batches whose rows are transactions of their own, idempotent by themselves. The key is bound to this body
+        before the first row, so that another body is refused while nothing of it is done; should the answer be lost
+        after rows were written, a repeat gives each row's outcome all the same.
+
+        Raises what `work` raises, and IdempotencyKeyReused.
         """
-        if self.key is not None and (replay := self._find(self.key)):
+        key = self.key
+        if key is not None and (replay := self.db.transact(lambda conn: self._begin(conn, key))):
             return _replayed(replay)
-        result = work()
-        return self.commit(lambda _: result, answer=answer)
+        body = to_json(answer(work()))
+        # The rows are written: that the answer could not be kept is no reason not to give it.
+        with suppress(DatabaseUnavailable):
+            if key is not None and (replay := self.db.transact(lambda conn: self._finish(conn, key, body))):
+                return _replayed(replay)
+        return Response(body, media_type="application/json")
+
+    def _begin(self, conn: Connection[TupleRow], key: str) -> Replay | None:
+        return idempotency.begin(conn, self.actor_key_id, self.route, key, self.body_hash)
+
+    def _finish(self, conn: Connection[TupleRow], key: str, body: bytes) -> Replay | None:
+        """The answer of a twin that was faster, which stays."""
+        if idempotency.finish(conn, self.actor_key_id, self.route, key, 200, body.decode()):
+            return None
+        return idempotency.find(conn, self.actor_key_id, self.route, key, self.body_hash)
 
     def _find(self, key: str) -> Replay | None:
         with self.db.connection() as conn:

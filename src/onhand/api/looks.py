@@ -14,8 +14,9 @@ KEPT_MAX = 64
 class Looks:
     """What was seen lately, by what was asked. Thread-safe; who asks while another looks waits for that look."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, kept_max: int = KEPT_MAX) -> None:
+        """kept_max: most answers that are kept, of those asked for last"""
+        self._clock, self._kept_max = clock, kept_max
         self._lock = threading.Lock()
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
 
@@ -25,19 +26,27 @@ class Looks:
         with self._lock:
             seen = self._seen.setdefault(asked, _Seen())
             self._seen.move_to_end(asked)
-            while len(self._seen) > KEPT_MAX:
+            now = self._clock()
+            for other in [key for key, kept in self._seen.items() if key != asked and kept.is_past(now)]:
+                del self._seen[other]
+            while len(self._seen) > self._kept_max:
                 self._seen.popitem(last=False)
         with seen.lock:
             if seen.at is None or self._clock() - seen.at >= seconds:
                 seen.value = look()
-                seen.at = self._clock()
+                seen.at, seen.seconds = self._clock(), seconds
             return cast("T", seen.value)
 
 
 class _Seen:
-    __slots__ = ("at", "lock", "value")
+    __slots__ = ("at", "lock", "seconds", "value")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.at: float | None = None
+        self.seconds = 0.0
         self.value: Any = None
+
+    def is_past(self, now: float) -> bool:
+        """Whether its value is too old for anybody, and nobody is looking again."""
+        return self.at is not None and now - self.at >= self.seconds and not self.lock.locked()

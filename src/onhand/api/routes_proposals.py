@@ -1,5 +1,6 @@
 """What plans propose: seen, approved, dismissed."""
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from onhand.api.auth import require
-from onhand.api.context import By, TheApp
+from onhand.api.context import By, TheApp, TheEdge
 from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
@@ -19,11 +20,12 @@ from onhand.api.routing import routes
 from onhand.api.setup_answers import Filter
 from onhand.app import App
 from onhand.base.fields import Code, ShortText, Strict
-from onhand.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
+from onhand.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, Overloaded
 from onhand.flows.demand.fold import fold
 from onhand.flows.plans.approve import Decided, approve_proposal, dismiss_proposal
 from onhand.flows.plans.curve import service_curve
 from onhand.flows.plans.undo import undo_proposal
+from onhand.ledger.stock import list_stock
 from onhand.planning.model import Plan
 from onhand.planning.store import NEWEST, Kept, Status, get_proposal, list_proposals
 
@@ -34,6 +36,8 @@ _ProposalId = Annotated[UUID, Path(examples=[_ID])]
 _BATCH_MAX: Final = 200
 # What was ordered since the worker last looked is taken over before, up to so many transactions.
 _BATCHES: Final = 4
+_CURVE_S: Final = 5.0
+_CURVES_AT_ONCE: Final = threading.BoundedSemaphore(2)
 Kind = Literal["transfer", "purchase", "price", "safety_stock"]
 
 
@@ -327,9 +331,10 @@ def approve_many(body: ApproveManyIn, app: TheApp, by: By, once: OnceDep) -> Res
         done.append(decided)
         return decided.proposal
 
-    answer = once.each(lambda: _each(app, body.proposal_ids, one, "approved"))
-    _after(app, done)
-    return answer
+    try:
+        return once.each(lambda: _each(app, body.proposal_ids, one, "approved"))
+    finally:  # what was approved before an error is approved
+        _after(app, done)
 
 
 @router.post("/v1/proposals/dismiss", **_decide_many)
@@ -375,19 +380,35 @@ def _after(app: App, done: list[Decided]) -> None:
 )
 def get_service_curve(
     app: TheApp,
+    edge: TheEdge,
     sku: Annotated[Code, Query(examples=["MUG-BLUE"])],
     node: Annotated[Code, Query(examples=["BERLIN"])],
 ) -> Response:
     """How the chance to serve all demand of an item at a node rises with its stock, from the forecast, the lead times
-    and the draws that plans of safety stock go by; where stock is now, and what a plan would choose.
+    and the draws that plans of safety stock go by; where stock is now, and what a plan would choose. The same answer
+    again for up to five seconds, while stock and safety stock there stay as they are.
 
     409 where nobody supplies it there (`service_curve.no_supply`), or what a unit costs is not known
-    (`service_curve.no_unit_cost`).
+    (`service_curve.no_unit_cost`); 503 `overloaded` while two others are being worked out.
     """
-    fold(app.db, batches_max=_BATCHES)
-    with app.db.connection() as conn, conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _json(service_curve(conn, sku, node, app.state.now()))
+    ids = app.catalogue.ids.get(sku, -1), app.network.node_ids.get(node, -1)
+    with app.db.connection() as conn:
+        position = tuple(list_stock(conn, item_id=ids[0], node_id=ids[1], limit=1))
+    asked = "service curve", sku, node, position
+    return Response(edge.looks.get(asked, _CURVE_S, lambda: _curve(app, sku, node)), media_type="application/json")
+
+
+def _curve(app: App, sku: str, node: str) -> bytes:
+    """A planner's work, for anybody who may read: few at once, so that ordinary requests keep their processors."""
+    if not _CURVES_AT_ONCE.acquire(blocking=False):
+        raise Overloaded(why="too many service curves are being worked out")
+    try:
+        fold(app.db, batches_max=_BATCHES)
+        with app.db.connection() as conn, conn.transaction():
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return to_json(service_curve(conn, sku, node, app.state.now()))
+    finally:
+        _CURVES_AT_ONCE.release()
 
 
 @router.post("/v1/proposals/{proposal_id:uuid}/dismiss", **_decide)

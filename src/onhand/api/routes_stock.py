@@ -3,6 +3,7 @@
 Recording entries, asking for availability and making reservations are hot routes (hot.py).
 """
 
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -244,8 +245,8 @@ def get_stock_grid(
     """One number of every position of some items, to be shown as a grid: items by their number among all that match, in
     the order in which they were made, without bundles.
     """
-    matching = edge.looks.get(("grid items", q), _GRID_ITEMS_S, lambda: _grid_items(app, q))
-    shown = matching[first : first + count]
+    matching = edge.searches.get(q, _GRID_ITEMS_S, lambda: _grid_items(app, q))
+    shown = matching[first : first + count].tolist()
     with app.db.connection() as conn:
         nodes = edge.looks.get("grid nodes", _GRID_NODES_S, lambda: stock.stock_nodes(conn))
         rows = stock.stock_of_items(conn, shown)
@@ -276,10 +277,10 @@ def get_stock_grid(
     return _json(answer)
 
 
-def _grid_items(app: App, q: str | None) -> Sequence[int]:
-    """Ids of the items whose sku holds `q`, capitals or not."""
+def _grid_items(app: App, q: str | None) -> "array[int]":
+    """Ids of the items whose sku holds `q`, capitals or not; int32, for they are kept for a moment."""
     skus, bundles, part = app.catalogue.skus, app.catalogue.bundles, (q or "").lower()
-    return [n for n, sku in enumerate(skus) if sku and n not in bundles and part in sku.lower()]
+    return array("i", (n for n, sku in enumerate(skus) if sku and n not in bundles and part in sku.lower()))
 
 
 @router.get("/v1/stock/entries", dependencies=_read, response_model=EntryList)

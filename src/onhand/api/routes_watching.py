@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from onhand.api import metrics
 from onhand.api.auth import require
-from onhand.api.context import TheApp, TheEdge
+from onhand.api.context import Edge, TheApp, TheEdge
 from onhand.api.idempotent import to_json
 from onhand.api.order_models import Queue
 from onhand.api.problems import problem_responses
@@ -26,7 +26,7 @@ router = routes("health")
 
 _read: Any = [require("read")]
 _WITHIN_S: Final = 86_400
-_QUEUES_S, _FLOWS_S, _LEVELS_S = 1.0, 2.0, 5.0
+_QUEUES_S, _FLOWS_S, _LEVELS_S, _LISTINGS_S = 1.0, 2.0, 5.0, 60.0
 _promise_seconds: Final = metrics.Lately(lambda: metrics.hot_buckets("POST", "/v1/promises"))
 
 
@@ -152,14 +152,14 @@ def get_flows(
     """How many orders came in the last minute and hour, and which ways the latest go: from node to country and region.
     By the time at which orders reached this server. Counted at most every two seconds.
     """
-    return _json(edge.looks.get(("flows", minutes), _FLOWS_S, lambda: to_json(_flows(app, minutes))))
+    return _json(edge.looks.get(("flows", minutes), _FLOWS_S, lambda: to_json(_flows(app, edge, minutes))))
 
 
-def _flows(app: App, minutes: int) -> dict[str, Any]:
+def _flows(app: App, edge: Edge, minutes: int) -> dict[str, Any]:
     # Ids carry the time of the server, whatever time a simulation has.
     now = datetime.now(UTC)
+    counts = edge.looks.get("coming", _FLOWS_S, lambda: _coming(app, edge))
     with app.db.connection() as conn:
-        counts = watching.orders_by_minute(conn, now=now)
         rows, since = watching.ways(conn, since=now - timedelta(minutes=minutes))
     for row in rows:
         if row["latitude"] is None and (place := locate(row["country"], row["region"], None, None, None)) is not None:
@@ -168,15 +168,20 @@ def _flows(app: App, minutes: int) -> dict[str, Any]:
     return {"as_of": now, "orders": coming, "since": since, "flows": rows}
 
 
+def _coming(app: App, edge: Edge) -> list[int]:
+    with app.db.connection() as conn:
+        return edge.coming.by_minute(conn, now=datetime.now(UTC))
+
+
 @router.get("/v1/service-levels", dependencies=_read, response_model=ServiceLevelsOut)
 def get_service_levels(app: TheApp, edge: TheEdge) -> Response:
     """How long promises take, at the middle and of 99 in 100, and how old the numbers are that channels show. Looked at
-    every five seconds at most.
+    every five seconds at most; listings of channels that nobody publishes to are counted every minute.
     """
-    return _json(edge.looks.get("levels", _LEVELS_S, lambda: to_json(_levels(app))))
+    return _json(edge.looks.get("levels", _LEVELS_S, lambda: to_json(_levels(app, edge))))
 
 
-def _levels(app: App) -> dict[str, Any]:
+def _levels(app: App, edge: Edge) -> dict[str, Any]:
     counts, over_s = _promise_seconds.look()
     p50, p99 = (metrics.quantile(counts, share) for share in (0.5, 0.99))
     return {
@@ -187,7 +192,9 @@ def _levels(app: App) -> dict[str, Any]:
             "p99_ms": None if p99 is None else round(1000 * p99, 3),
             "over_s": None if over_s is None else round(over_s, 3),
         },
-        "channels": channel_health.standings(app.db),
+        "channels": channel_health.standings(
+            app.db, lambda: edge.looks.get("listings", _LISTINGS_S, lambda: channel_health.listings(app.db))
+        ),
     }
 
 

@@ -2,7 +2,8 @@
 request.
 
 A key is scoped by API key and route. The record and the effect commit together, so that after any
-crash either both are there or neither: that is also how an unknown commit is resolved.
+crash either both are there or neither: that is also how an unknown commit is resolved. Only a batch whose rows are
+transactions of their own commits the claim first and its answer last.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +35,10 @@ class Replay:
 
 
 def begin(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes) -> Replay | None:
-    """Claim `key` in this transaction; None if it is new, otherwise the answer that was given.
+    """Claim `key` in this transaction; None if it is new or has no answer yet, otherwise the answer that was given.
 
-    Call it first in the transaction, before any other lock, and `finish` before the commit. While
+    Call it first in the transaction, before any other lock, and `finish` before the commit, or in a later transaction
+    where what is done in between is idempotent by itself: then whoever comes meanwhile does it too. While
     another transaction holds the key, waits for it as long as lock_timeout says (5 s on connections
     of `Database`).
 
@@ -54,7 +56,8 @@ def begin(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, b
 
 
 def find(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, body_hash: bytes) -> Replay | None:
-    """The committed answer for `key`, without claiming it; for resolving a CommitUnknown.
+    """The committed answer for `key`, without claiming it; for resolving a CommitUnknown. None also where the key was
+    claimed and has no answer yet.
 
     Raises IdempotencyKeyReused if the key came with another body.
     """
@@ -65,8 +68,7 @@ def find(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, bo
     kept_hash, status, answer = row
     if bytes(kept_hash) != body_hash:
         raise IdempotencyKeyReused(key)
-    assert status, "a claimed key is finished before its transaction commits"
-    return Replay(status=status, answer=answer)
+    return Replay(status=status, answer=answer) if status else None
 
 
 def find_in_flight(conn: Connection[TupleRow], route: str, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
@@ -100,13 +102,11 @@ def find_held(conn: Connection[TupleRow], rows: Sequence[T], claim: Callable[[Se
     return []
 
 
-def finish(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str) -> None:
-    """Store the answer of a claimed key: HTTP status and JSON text without personal data."""
-    done = conn.execute(
-        SQL["finish_key"],
-        {"actor": actor_key_id, "route": route, "key": key, "status": status, "answer": answer},
-    ).rowcount
-    assert done == 1, "begin claimed the key in this transaction"
+def finish(conn: Connection[TupleRow], actor_key_id: int, route: str, key: str, status: int, answer: str) -> bool:
+    """Store the answer of a claimed key: HTTP status and JSON text without personal data. False where another
+    transaction stored one since the claim was committed: that one stays."""
+    values = {"actor": actor_key_id, "route": route, "key": key, "status": status, "answer": answer}
+    return conn.execute(SQL["finish_key"], values).rowcount == 1
 
 
 def purge(conn: Connection[TupleRow], hours: int = KEPT_HOURS) -> int:

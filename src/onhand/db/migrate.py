@@ -1,8 +1,14 @@
-"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes at once."""
+"""Numbered SQL files, forward only: each in one transaction, safe to run twice and by two processes at once.
+
+What would stop writers for as long as a table is large (an index of it) stands apart, in `NNNN_name.online.sql`: it is
+done before that transaction, statement by statement and each by itself. Such a file may be run again from its beginning
+wherever it broke off, and what runs meanwhile must do with either schema.
+"""
 
 import functools
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,30 +23,38 @@ from onhand.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _LOCK_KEY = 0x6F6E68616E64  # "onhand"
+_ASK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One numbered file. `checksum` is the SHA-256 of its text, in hex."""
+    """One numbered file. `checksum` is the SHA-256 of its text, in hex; with `online`, what is done before it outside a
+    transaction, of both."""
 
     number: int
     name: str
     sql: bytes
     checksum: str
+    online: bytes = b""
 
     def __str__(self) -> str:
         return f"{self.number:04d}_{self.name}"
 
     @classmethod
-    def of(cls, number: int, name: str, sql: bytes) -> "Migration":
-        return cls(number=number, name=name, sql=sql, checksum=hashlib.sha256(sql).hexdigest())
+    def of(cls, number: int, name: str, sql: bytes, online: bytes = b"") -> "Migration":
+        checksum = hashlib.sha256(sql + online).hexdigest()
+        return cls(number=number, name=name, sql=sql, checksum=checksum, online=online)
 
 
 @functools.cache
 def migrations() -> tuple[Migration, ...]:
     """The files of this version of the code, by number."""
-    entries = (resources.files("onhand.db") / "migrations").iterdir()
-    found = [Migration.of(int(m[1]), m[2], e.read_bytes()) for e in entries if (m := _FILE.match(e.name))]
+    texts = {e.name: e.read_bytes() for e in (resources.files("onhand.db") / "migrations").iterdir() if e.is_file()}
+    found = [
+        Migration.of(int(m[1]), m[2], text, texts.get(name.removesuffix(".sql") + ".online.sql", b""))
+        for name, text in texts.items()
+        if (m := _FILE.match(name))
+    ]
     found.sort(key=lambda m: m.number)
     assert [m.number for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
     return tuple(found)
@@ -66,13 +80,17 @@ def migrate(url: str, files: Sequence[Migration] | None = None) -> list[str]:
     files  other than this version's own
 
     Raises SchemaMismatch if the database is newer than the code or was made by other files, SettingsError if this
-    database cannot be used at all, and DatabaseUnavailable. A file that fails leaves nothing of itself behind.
+    database cannot be used at all, and DatabaseUnavailable. A file that fails leaves nothing of itself behind,
+    but of what is done online: run it again.
     """
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="onhand migrate") as conn:
             _refuse_unfit(conn)
             # Of the session: it spans the transactions of all files, and a killed process gives it back.
-            conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+            # Asked for again and again: whoever waited inside a statement would be waited for by an index that is built
+            # online, and wait for it.
+            while conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone() != (True,):
+                time.sleep(_ASK_AGAIN_S)
             return _apply(conn, migrations() if files is None else files)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SettingsError(
@@ -113,6 +131,9 @@ def _apply(conn: Connection[TupleRow], files: Sequence[Migration]) -> list[str]:
     applied = {number for number, _, _ in rows}
     new = [f for f in files if f.number not in applied]
     for file in new:
+        for statement in file.online.split(b";\n"):
+            if statement.strip():
+                conn.execute(statement)
         with conn.transaction():
             conn.execute(file.sql)
             conn.execute(

@@ -1,5 +1,7 @@
 """How channels are doing: what the process that publishes to one wrote down, and what the listings themselves say."""
 
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psycopg import Connection
@@ -68,34 +70,49 @@ def channel_health(db: Database, code: str) -> dict[str, Any]:
     }
 
 
-def standings(db: Database) -> list[dict[str, Any]]:
-    """How every channel stands, in brief, by code: whether it is told numbers, and how old they are. JSON-ready."""
+def listings(db: Database) -> dict[str, int]:
+    """Active listings by channel. Reads all there are."""
     with db.connection() as conn:
-        rows = store.staleness_of_all(conn)
+        return store.listings_of_all(conn)
+
+
+def standings(db: Database, listings: Callable[[], Mapping[str, int]]) -> list[dict[str, Any]]:
+    """How every channel stands, in brief, by code: whether it is told numbers, and how old they are. JSON-ready. From
+    what publishers wrote down, however many listings there are.
+
+    listings  counts active ones, and is asked only where nobody publishes to some channel
+    """
+    with db.connection() as conn:
+        rows = store.channels(conn)
         published = {code: (told, age_s) for code, told, _, age_s in store.list_health(conn)}
+    nothing: tuple[dict[str, Any], float | None] = {}, None
+    now = time.time()
     found: list[dict[str, Any]] = []
-    for row in rows:
-        told: dict[str, Any] = {}
-        age_s: float | None = None
-        if row["code"] in published:
-            told, age_s = published[row["code"]]
-        status, _ = _status(row["connector"], row["active"], told, age_s if told else None)
+    for code, name, connector, is_active in rows:
+        told, age_s = published.get(code, nothing)
+        status, _ = _status(connector, is_active, told, age_s if told else None)
         lag: dict[str, float] = told.get("lag_ms") or {}
+        counted = told["numbers"]["listings"] if status in ("publishing", "failing") and "numbers" in told else None
+        numbers: dict[str, Any] = told.get("numbers") or {}
         found.append(
             {
-                "channel": row["code"],
-                "name": row["name"],
+                "channel": code,
+                "name": name,
                 "status": status,
-                "listings": row["listings"],
-                "verified": row["verified"],
-                "staleness_p50_s": row["p50_s"],
-                "staleness_oldest_s": row["oldest_s"],
+                "listings": listings().get(code, 0) if counted is None else counted,
+                "verified": numbers.get("verified", 0),
+                "staleness_p50_s": _age_s(numbers.get("p50_at"), now),
+                "staleness_oldest_s": _age_s(numbers.get("oldest_at"), now),
                 "lag_p50_ms": lag.get("p50"),
                 "lag_p99_ms": lag.get("p99"),
                 "queue_depth": told.get("queue_depth", 0),
             }
         )
     return found
+
+
+def _age_s(at: float | None, now: float) -> float | None:
+    return None if at is None else max(0.0, now - at)
 
 
 def _prices(conn: Connection[TupleRow], channel: Channel, told: dict[str, Any]) -> dict[str, Any] | None:

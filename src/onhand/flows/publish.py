@@ -140,6 +140,7 @@ class Live:
             "lag_ms": _quantiles_ms(self.lag),
             "wait_ms": _quantiles_ms(self.wait),
             "request_ms": _quantiles_ms(self.apply),
+            "numbers": self.book.verified()._asdict(),
         } | ({} if self.prices is None else {"prices": self.prices.health(now)})
 
     def is_quiet(self, now: float) -> bool:

@@ -1,7 +1,8 @@
 """How orders stand as a whole: what waits and is late, how many come, and which ways they go. Cheap whatever there is:
-queues and work are counted from an index alone, and ways are those of the newest orders.
+queues and work are counted from an index alone, what came is counted once, and ways are those of the newest orders.
 """
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +16,8 @@ from onhand.orders.store import SQL
 ORDERS_MAX: Final = 5_000
 WAYS_MAX: Final = 500
 MINUTES: Final = 60
+# Longer than any transaction that places orders may last.
+_SETTLED_S: Final = 60
 
 
 def queue_depths(conn: Connection[TupleRow], *, now: datetime, within: timedelta) -> dict[str, Any]:
@@ -44,11 +47,28 @@ def queue_depths(conn: Connection[TupleRow], *, now: datetime, within: timedelta
     return {"as_of": now, "within_s": int(within.total_seconds()), "queues": rows, "to_ship": work}
 
 
-def orders_by_minute(conn: Connection[TupleRow], *, now: datetime) -> list[int]:
-    """Orders that came in each of the last 60 times 60 seconds, the oldest first."""
-    edges = [id_at(now - timedelta(minutes=back)) for back in range(MINUTES, -1, -1)]
-    values = {"lows": edges[:-1], "highs": edges[1:]}
-    return [count for (count,) in conn.execute(SQL["orders_between"], values)]
+class Coming:
+    """Orders that came in each of the last 60 minutes. A second that ended a minute ago is counted once, and kept: by
+    then an order with an id of that time is committed or never will be. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted: dict[int, int] = {}  # second since the epoch -> orders of it
+        self._to = 0  # seconds before this one are counted for good
+
+    def by_minute(self, conn: Connection[TupleRow], *, now: datetime) -> list[int]:
+        """Of each of the last 60 times 60 seconds, the oldest first; `now` lies in the last second."""
+        last = int(now.timestamp())
+        first = last - 60 * MINUTES + 1
+        with self._lock:
+            # A clock that was put back may ask for what is not kept any more.
+            begin = max(first, self._to) if self._to <= last - _SETTLED_S else first
+            edges = [id_at(datetime.fromtimestamp(second, tz=UTC)) for second in range(begin, last + 2)]
+            found = conn.execute(SQL["orders_between"], {"lows": edges[:-1], "highs": edges[1:]}).fetchall()
+            counted = {second: count for second, count in self._counted.items() if first <= second < begin}
+            counted |= {begin + n: count for n, (count,) in enumerate(found)}
+            self._counted, self._to = counted, last - _SETTLED_S
+        return [sum(counted.get(second, 0) for second in range(at, at + 60)) for at in range(first, last + 1, 60)]
 
 
 def ways(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -418,3 +418,18 @@ def test_listings_that_exchange_their_names_are_both_known():
     book = shop(2)
     book.put(renamed((1, "x2"), (2, "x1")))
     assert book.by_external == {"x2": 0, "x1": 1}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.one_of(st.just(0.0), st.integers(1, 9).map(float)))))
+def test_a_book_tells_the_middle_and_the_oldest_of_what_was_read(rows):
+    book = Book(batch_max=250)
+    book.put([Listing(n, str(n), str(n), active, verified_at=at) for n, (active, at) in enumerate(rows)])
+    read = sorted(at for active, at in rows if active and at)
+    found = book.verified()
+    assert (found.listings, found.verified) == (sum(active for active, _ in rows), len(read))
+    if not read:
+        assert (found.p50_at, found.oldest_at) == (None, None)
+        return
+    assert found.oldest_at == read[0]
+    # The first that half of them do not come after, as PostgreSQL's percentile_disc.
+    assert found.p50_at == next(at for n, at in enumerate(read, 1) if 2 * n >= len(read))

@@ -98,6 +98,16 @@ class Told:
     errors: list[str] = field(default_factory=list[str])
 
 
+class Verified(NamedTuple):
+    """Active listings, those of them whose number was read at the channel, and when: that of the middle one and of the
+    oldest, seconds since the epoch."""
+
+    listings: int
+    verified: int
+    p50_at: float | None
+    oldest_at: float | None
+
+
 class Book:
     """The listings of one channel, by row.
 
@@ -144,6 +154,19 @@ class Book:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def verified(self) -> Verified:
+        """How old the numbers of active listings are."""
+        at = self.verified_at[self.is_active]
+        known = at[at > 0]
+        if not len(known):
+            return Verified(listings=len(at), verified=0, p50_at=None, oldest_at=None)
+        middle = (len(known) - 1) // 2  # from there on are half of them at least, as percentile_disc has it
+        known.partition(middle)
+        return Verified(
+            listings=len(at), verified=len(known), p50_at=float(known[middle]),
+            oldest_at=float(known[: middle + 1].min()),
+        )  # fmt: skip
 
     # Listings ------------------------------------------------------------------------------------------------------
 

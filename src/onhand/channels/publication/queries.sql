@@ -80,10 +80,13 @@ ORDER BY xid, pos;
 SELECT data FROM event WHERE subject = 'stock' AND kind = 'stock.changed' ORDER BY xid DESC, pos DESC LIMIT 1000;
 
 -- name: save_health
+-- What was known of its numbers stays while nobody can publish to it: they grow older.
 INSERT INTO channel_health AS h (channel_id, at, publication, latency)
 VALUES (%(channel_id)s, clock_timestamp(), %(publication)s::jsonb, %(latency)s::jsonb)
 ON CONFLICT (channel_id) DO UPDATE SET
-    at = excluded.at, publication = excluded.publication, latency = h.latency || excluded.latency;
+    at = excluded.at,
+    publication = jsonb_strip_nulls(jsonb_build_object('numbers', h.publication -> 'numbers')) || excluded.publication,
+    latency = h.latency || excluded.latency;
 
 -- name: save_reconciled
 INSERT INTO channel_health AS h (channel_id, reconciled_at, drift) VALUES (%(channel_id)s, clock_timestamp(), %(drift)s::jsonb)
@@ -136,11 +139,8 @@ FROM listing l JOIN channel c USING (channel_id)
 LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
 WHERE c.code = %(code)s AND l.status = 'active';
 
--- name: staleness_of_all
-SELECT c.code, c.name, c.connector, c.active, count(l.item_id)::int AS listings, count(p.verified_at)::int AS verified,
-       extract(epoch FROM clock_timestamp() - min(p.verified_at))::float8 AS oldest_s,
-       extract(epoch FROM clock_timestamp() - percentile_disc(0.5) WITHIN GROUP (ORDER BY p.verified_at))::float8 AS p50_s
-FROM channel c
-LEFT JOIN listing l ON l.channel_id = c.channel_id AND l.status = 'active'
-LEFT JOIN published p ON p.channel_id = l.channel_id AND p.item_id = l.item_id
-GROUP BY c.channel_id ORDER BY c.code;
+-- name: channels
+SELECT code, name, connector, active FROM channel ORDER BY code;
+
+-- name: listings_of_all
+SELECT c.code, count(*)::int FROM listing l JOIN channel c USING (channel_id) WHERE l.status = 'active' GROUP BY c.code;

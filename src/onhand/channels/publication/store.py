@@ -243,10 +243,14 @@ def staleness(conn: Connection[TupleRow], code: str) -> dict[str, Any]:
     return found
 
 
-def staleness_of_all(conn: Connection[TupleRow]) -> list[dict[str, Any]]:
-    """The same of every channel by code, with its name, connector and whether it is active."""
-    with conn.cursor(row_factory=dict_row) as rows:
-        return rows.execute(SQL["staleness_of_all"]).fetchall()
+def channels(conn: Connection[TupleRow]) -> list[tuple[str, str, str, bool]]:
+    """Of every channel by code: code, name, connector, whether it is active."""
+    return list(conn.execute(SQL["channels"]).fetchall())  # type: ignore[arg-type]
+
+
+def listings_of_all(conn: Connection[TupleRow]) -> dict[str, int]:
+    """Active listings by channel. Reads all there are."""
+    return dict(conn.execute(SQL["listings_of_all"]).fetchall())
 
 
 def failing_listings(conn: Connection[TupleRow], code: str, limit: int) -> list[dict[str, Any]]:
