@@ -101,6 +101,22 @@ def test_the_same_key_is_answered_the_same_without_a_second_promise(house):
     assert house.messages() == [("due", 1)]
 
 
+def test_a_mailer_takes_what_the_customer_is_to_be_told_once(house):
+    said = house.ask(2)
+    with house.db.connection() as conn:
+        # Without quiet hours, so that it may be taken whenever this runs.
+        conn.execute("""UPDATE customer_message SET template = template || '{"from": "00:00", "until": "00:00"}'""")
+        ((message_id,),) = conn.execute("SELECT message_id FROM customer_message").fetchall()
+    path = f"/v1/messages/{message_id}/take"
+    taken = house.client.post(path)
+    assert taken.status_code == 200, taken.text
+    assert (taken.json()["to"], taken.json()["subject"]) == ("ada@example.org", said["message"]["subject"])
+    again = house.client.post(path)
+    assert (again.status_code, again.json()["code"]) == (409, "message.taken")
+    assert house.client.post(f"/v1/messages/{message_id + 1}/take").status_code == 404
+    assert house.messages() == [("sent", 1)]
+
+
 def test_a_day_that_is_withdrawn_is_never_told_nor_promised_again(house):
     house.ask(2)
     withdrawn = house.promised()

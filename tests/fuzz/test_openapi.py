@@ -59,9 +59,10 @@ PREPARED = {
 }  # fmt: skip
 
 # There is no identity provider here, and no key of its that could be laid down (tests/api/test_sign_in.py), nor a
-# world that tells a story (tests/twin/test_story.py).
+# world that tells a story (tests/twin/test_story.py); and at night nobody is written to (tests/api/test_repromise.py).
 ELSEWHERE = {
     "GET /sign-in/begin", "GET /sign-in/callback", "POST /sign-in/key", "DELETE /v1/key", "PUT /v1/story/pace",
+    "POST /v1/messages/{message_id}/take",
 }  # fmt: skip
 
 # What a schema can say, in the words of pydantic and msgspec: a sound request is never refused for these. Other
