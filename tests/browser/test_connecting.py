@@ -99,6 +99,11 @@ def test_settings_are_changed_and_what_is_not_typed_stays(house, shop, sit):
     expect(page.get_by_text("Not asked after what failed before it.").first).to_be_visible()
     page.get_by_label("url").fill(shop)
     page.get_by_role("button", name="Test the connection").click()
+    # What is stored goes to no address but the one that it was stored for.
+    expect(page.get_by_text("stored for another address").first).to_be_visible()
+    seat.trouble.clear()
+    fill(page, consumer_key="ck_fake", consumer_secret="cs_fake")
+    page.get_by_role("button", name="Test the connection").click()
     expect(page.get_by_role("heading", name="The connection works")).to_be_visible()
     page.get_by_label("Name").fill("Moved shop")
     page.get_by_role("button", name="Save").click()
