@@ -132,9 +132,13 @@ def test_an_endpoint_is_added_switched_on_replayed_and_deleted(house, sit):
     dialog.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("status").filter(has_text="0 deliveries are sent again")).to_be_visible()
     page.get_by_role("button", name="Delete https://1.0.0.1/told").click()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     dialog.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("status").filter(has_text="was deleted")).to_be_visible()
     assert house.client.get(f"/v1/webhooks/{made['webhook_id']}").status_code == 404
+    expect(page.get_by_role("button", name="Delete https://1.0.0.1/told")).to_have_count(0)
+    assert [url for url in asked if "deliveries" in url] == [], "what was deleted is not asked for once more"
 
 
 def test_items_of_a_file_are_matched_checked_and_the_good_ones_imported(house, sit):

@@ -1,6 +1,7 @@
 /** Something a person does: called once, told of, and all that it may have changed is read again. */
 
 import { useMutation, useQueryClient, type QueryKey } from "@tanstack/react-query";
+import { flushSync } from "react-dom";
 import { useSay } from "./toasts";
 
 interface Action<Wanted, T> {
@@ -17,7 +18,8 @@ export function useAction<Wanted, T>({ call, done, changes, after }: Action<Want
     mutationFn: call,
     onSuccess: async (answer) => {
       say(done(answer));
-      after?.(answer);
+      // What is closed by it is gone before anything is read again: what was deleted would be asked for once more.
+      flushSync(() => after?.(answer));
       await Promise.all(changes.map((key) => client.invalidateQueries({ queryKey: key })));
     },
   });
