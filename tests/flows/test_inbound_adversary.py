@@ -10,6 +10,8 @@ from tests.connectors.running import serving
 from tests.flows.channels import SHOPIFY, Storefront, copy, later
 
 from onhand.connectors._sdk.values import Page
+from onhand.errors import DatabaseUnavailable
+from onhand.flows.place_orders import Desk
 from onhand.flows.take_orders import Follower
 from onhand.twin.fakes import generic, shopify, woocommerce
 
@@ -69,6 +71,39 @@ def test_whoever_followed_less_than_another_does_not_undo_what_he_knows(woo, mon
     woo.now_due()
     woo.hear()
     assert units(woo, bought) == 5, "one more, and not three"
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_cancelled_while_it_is_being_placed_is_cancelled_here_too(woo, monkeypatch, dies):
+    """One places the order; meanwhile another hears that it is cancelled and finds that there is none of ours yet. The
+    one who places may die before he has written down that it stands."""
+    bought = woo.fake.buy({woo.product: 3})
+    woo.deliver(bought)
+    place, placed = Desk.place, Follower._placed
+
+    def slowly(self, intakes):
+        monkeypatch.setattr(Desk, "place", place)
+        later(bought)["status"] = "cancelled"
+        woo.deliver(bought)
+        woo.hear()
+        assert woo.merchant.rows("SELECT status, taken = version FROM channel_order") == [("not_ours", True)]
+        answers = place(self, intakes)
+        assert woo.order(bought["id"]).status == "sourced"
+        return answers
+
+    def die(self, channel, row, answer):
+        monkeypatch.setattr(Follower, "_placed", placed)
+        raise DatabaseUnavailable("killed")
+
+    monkeypatch.setattr(Desk, "place", slowly)
+    if dies:
+        monkeypatch.setattr(Follower, "_placed", die)
+    with contextlib.suppress(DatabaseUnavailable):
+        woo.hear()
+    woo.now_due()
+    woo.hear()
+    assert woo.order(bought["id"]).status == "cancelled"
+    assert woo.merchant.rows("SELECT taken = version, order_id IS NOT NULL FROM channel_order") == [(True, True)]
 
 
 def test_a_state_out_of_the_future_does_not_rule_for_ever(woo):

@@ -129,10 +129,15 @@ class Follower:
         ids = sorted(set(external_ids))
         if not ids:
             return
-        with self._db.connection() as conn:
+
+        def look(conn: Connection[TupleRow]) -> tuple[dict[str, Row], dict[str, str]]:
             rows = store.lock_rows(conn, channel.channel_id, ids)
             here = store.orders_here(conn, channel.channel_id, ids)
-        late = {i: row for i, row in rows.items() if row.taken < row.version}
+            if found := {i: order_id for i, order_id in here.items() if rows[i].order_id is None}:
+                store.set_found(conn, channel.channel_id, found)
+            return {i: row for i, row in rows.items() if row.taken < row.version or i in found}, here
+
+        late, here = self._db.transact(look)
         self._place(channel, [row for i, row in late.items() if i not in here])
         for external_id in late:
             if external_id in here:
@@ -152,12 +157,25 @@ class Follower:
             intake = self._intake(channel, row, entry.hold)
             if intake is not None:
                 placing.append((row, intake))
+        placing = self._begun(channel, placing)
         if not placing:
             return
         with self._desk() as desk:
             answers = desk.place([intake for _, intake in placing])
         for (row, _), answer in zip(placing, answers, strict=True):
             self._placed(channel, row, answer)
+
+    def _begun(self, channel: Channel, placing: Sequence[tuple[Row, Intake]]) -> list[tuple[Row, Intake]]:
+        """Those that are still as they were, once it is written down that ours may stand: another may hear that one was
+        cancelled before he can see ours, and we may die before we have said that it stands."""
+
+        def begin(conn: Connection[TupleRow]) -> list[tuple[Row, Intake]]:
+            rows = store.lock_rows(conn, channel.channel_id, [row.external_id for row, _ in placing])
+            still = [(row, intake) for row, intake in placing if rows[row.external_id].version == row.version]
+            store.set_may_stand(conn, channel.channel_id, [row.external_id for row, _ in still])
+            return still
+
+        return self._db.transact(begin) if placing else []
 
     def _intake(self, channel: Channel, row: Row, hold_because: str | None) -> Intake | None:
         """The order, checked; None once it is written down why there is none."""

@@ -68,7 +68,8 @@ UPDATE channel_order SET version = version + 1, said = %(said)s, said_at = %(sai
 WHERE channel_id = %(channel_id)s AND external_id = %(external_id)s;
 
 -- name: behind
--- Orders that are to follow what was heard; of those with unknown names only the ones that have become known.
+-- Orders that are to follow what was heard; of those with unknown names only the ones that have become known. And those
+-- that stand here unknown to whoever took down what was heard of them.
 SELECT external_id FROM channel_order
 WHERE channel_id = %(channel_id)s AND taken < version AND next_try_at <= now() AND status <> 'unknown_sku'
 UNION
@@ -78,7 +79,20 @@ WHERE channel_id = %(channel_id)s AND taken < version AND status = 'unknown_sku'
     OR EXISTS (SELECT FROM listing l WHERE l.channel_id = o.channel_id AND l.external_id = ANY (o.missing))
     OR EXISTS (SELECT FROM listing l WHERE l.channel_id = o.channel_id AND l.external_sku = ANY (o.missing))
     OR EXISTS (SELECT FROM item i WHERE i.sku = ANY (o.missing)))
+UNION
+SELECT external_id FROM channel_order o
+WHERE channel_id = %(channel_id)s AND may_stand AND order_id IS NULL
+  AND EXISTS (SELECT FROM orders r WHERE r.channel_id = o.channel_id AND r.external_id = o.external_id)
 LIMIT %(limit)s;
+
+-- name: set_may_stand
+UPDATE channel_order SET may_stand = true WHERE channel_id = %(channel_id)s AND external_id = ANY (%(ids)s::text[]);
+
+-- name: set_found
+-- Whatever was done about it when there was none of ours is to be done anew.
+UPDATE channel_order o SET order_id = t.order_id, taken = least(taken, version - 1)
+FROM unnest(%(ids)s::text[], %(order_ids)s::uuid[]) AS t (external_id, order_id)
+WHERE o.channel_id = %(channel_id)s AND o.external_id = t.external_id;
 
 -- name: set_taken
 -- said NULL: as it was. Only what was followed: something newer may have been heard meanwhile. Whoever has followed less

@@ -197,6 +197,16 @@ def behind(conn: Connection[TupleRow], channel_id: int, limit: int) -> list[str]
     return [i for (i,) in conn.execute(SQL["behind"], {"channel_id": channel_id, "limit": limit})]
 
 
+def set_may_stand(conn: Connection[TupleRow], channel_id: int, ids: Sequence[str]) -> None:
+    """From now on ours may stand, though their rows, which are locked, do not say so."""
+    conn.execute(SQL["set_may_stand"], {"channel_id": channel_id, "ids": list(ids)})
+
+
+def set_found(conn: Connection[TupleRow], channel_id: int, here: Mapping[str, str]) -> None:
+    """Ours stand, {external id: order id}, though their rows, which are locked, did not say so: they are behind."""
+    conn.execute(SQL["set_found"], {"channel_id": channel_id, "ids": [*here], "order_ids": [*here.values()]})
+
+
 def set_taken(
     conn: Connection[TupleRow],
     channel_id: int,

@@ -1,0 +1,1 @@
+-- Nothing beside the index, which needs the column of the migration before.
