@@ -1,13 +1,16 @@
 """What others do in between, and what comes twice: each of these went wrong once."""
 
+import math
 from datetime import timedelta
 
 import pytest
+from tests.flows.test_demand_elasticity import sales
 
 from onhand.autopilot.model import Action, Domain, Guardrails
 from onhand.base.actor import SYSTEM, Actor
 from onhand.flows.autopilot.permit import permit
 from onhand.flows.autopilot.switch import set_domain, stop_or_resume
+from onhand.flows.demand.sales import import_sales
 from onhand.flows.playbooks.commands import set_playbook, undo_runs
 
 from .scenes import SCENES, ordered, prepare
@@ -245,3 +248,41 @@ def test_every_scene_is_left_alone_when_what_it_rests_on_is_old(merchant):
     assert merchant.rows("SELECT count(*) FROM run_step WHERE outcome IN ('done', 'held_out')") == [(0,)]
     codes = {code for (code,) in merchant.rows("SELECT code FROM autopilot_verdict")}
     assert codes == {"stale"}
+
+
+def test_a_price_is_raised_by_what_the_items_own_prices_told(merchant):
+    """Stock lasts at the same price more or less above this one, as customers mind it less or more."""
+    t = prepare(merchant)
+    today = merchant.now.date()
+    rows = [row for sku, e, n in (("A", 1.3, 1), ("B", 5.0, 2)) for row in sales(sku, e, seed=n, until=today)]
+    import_sales(merchant.db, rows, by=BY)
+    merchant.stock("berlin", A=24, B=24, C=24, D=24)
+    only(
+        t, "demand-spike", "demand_spike",
+        "do: throttle_price, rate_per_day: 5, days: 7, step_max: 0.5, total_max: 1",
+    )  # fmt: skip
+    t.incident("demand_spike", *(("item_node", (sku, "berlin"), {"missing_units": 11}) for sku in "ABC"))
+    t.turn()
+    after = dict(merchant.rows("SELECT sku, price_minor FROM item WHERE sku IN ('A', 'B', 'C', 'D')"))
+    told = merchant.rows("SELECT result -> 'elasticity' FROM run_step WHERE kind = 'throttle_price'")[0][0]
+    assert {sku: e["rests_on"] for sku, e in told.items()} == {"A": "own", "B": "own", "C": "usual"}
+    assert told["A"]["changes"] == 19 and told["C"] == {"value": 2.62, "error": 1.3, "rests_on": "usual", "changes": 0}
+    # Half of the way: 1000 x ln(35 / 24) / elasticity / 2.
+    for sku in "ABC":
+        assert after[sku] == pytest.approx(1000 + 1000 * math.log(35 / 24) / told[sku]["value"] / 2, abs=1.5)
+    assert after["A"] > after["C"] > after["B"] > after["D"] == 1000
+
+
+def test_an_elasticity_that_the_playbook_states_holds(merchant):
+    t = prepare(merchant)
+    import_sales(merchant.db, sales("A", 5.0, seed=1, until=merchant.now.date()), by=BY)
+    merchant.stock("berlin", A=24)
+    only(
+        t, "demand-spike", "demand_spike",
+        "do: throttle_price, rate_per_day: 5, days: 7, elasticity: 2, step_max: 0.5",
+    )  # fmt: skip
+    t.incident("demand_spike", ("item_node", ("A", "berlin"), {"missing_units": 11}))
+    t.turn()
+    assert merchant.rows("SELECT price_minor FROM item WHERE sku = 'A'") == [(1094,)]
+    told = merchant.rows("SELECT result -> 'elasticity' FROM run_step WHERE kind = 'throttle_price'")
+    assert told == [({"A": {"value": 2, "rests_on": "playbook"}},)]

@@ -190,6 +190,7 @@ def test_at_the_run_out_price_the_stock_just_lasts():
     assert rate * 7.0 == pytest.approx(140.0)
     assert runout_price(1000, 20.0, 140.0, 7.0, 2.62) == pytest.approx(1000)
     assert runout_price(1000, 40.0, 0.0, 7.0, 2.62) == math.inf and runout_price(1000, 0.0, 5.0, 7.0, 2.62) == 0.0
+    assert runout_price(1000, 5e-324, 5.0, 1.0, 2.62) < 0  # whose quotient is 0
 
 
 @given(

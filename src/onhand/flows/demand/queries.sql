@@ -167,3 +167,17 @@ FROM (
 ) AS latest, LATERAL (SELECT request -> 'destination' AS d) AS sent
 WHERE coalesce(request ->> 'method', 'ship') = 'ship'
 GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- name: with_others
+-- Items that are named, and others of their categories, those that were set up first.
+WITH named AS (
+    SELECT item_id, sku, category FROM item WHERE sku = ANY (%(skus)s)
+), others AS (
+    SELECT i.item_id, i.sku, i.category FROM item i
+    WHERE i.category IN (SELECT category FROM named) AND i.item_id NOT IN (SELECT item_id FROM named)
+      AND NOT EXISTS (SELECT FROM bundle_component b WHERE b.bundle_id = i.item_id)
+    ORDER BY i.item_id LIMIT %(others_max)s
+)
+SELECT sku, coalesce(category, ''), true FROM named
+UNION ALL SELECT sku, coalesce(category, ''), false FROM others
+ORDER BY 1;

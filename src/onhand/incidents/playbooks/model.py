@@ -12,6 +12,8 @@ from onhand.incidents.model import Kind
 NAME_PATTERN: Final = "^[a-z][a-z0-9_-]{0,63}$"
 EXPRESSION_LENGTH_MAX: Final = 2_000
 STEPS_MAX: Final = 30
+ELASTICITY_MIN: Final = 1.01
+ELASTICITY_MAX: Final = 20
 
 Domain = Literal["reroute", "rebalance", "replenish", "gates", "price", "listings", "promises"]
 Approval = Literal["auto", "approve", "notify_only"]
@@ -158,7 +160,13 @@ class ThrottlePriceIn(_Step):
     do: Literal["throttle_price"]
     days: Annotated[Number, Field(description="that the stock is to last")]
     rate_per_day: Annotated[Number, Field(description="units that are wanted a day at the present price")]
-    elasticity: Annotated[float, Field(ge=1.01, le=20, description="demand falls by so many per cent per cent")] = 2.62
+    elasticity: Annotated[
+        float | None,
+        Field(
+            ge=ELASTICITY_MIN, le=ELASTICITY_MAX,
+            description="demand falls by so many per cent per cent; left out: as the item's past prices tell",
+        ),
+    ] = None  # fmt: skip
     step_max: Annotated[float, Field(gt=0, le=1, description="share of the price that one step changes at most")] = 0.05
     total_max: Annotated[float, Field(gt=0, le=2, description="share above the price at the beginning, at most")] = 0.15
     cap_minor: Annotated[int | None, Field(ge=1, le=MONEY_MAX)] = None

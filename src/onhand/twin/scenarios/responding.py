@@ -14,6 +14,7 @@ from onhand.incidents.playbooks.model import duration
 from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 from onhand.incidents.respond.reroute import late_chance
 from onhand.incidents.respond.stock import units_to_expedite, units_to_hold, worth_quarantining
+from onhand.planning.elasticity import USUAL_ELASTICITY
 from onhand.twin.scenarios.document import CARRIERS, CHANNELS
 from onhand.twin.scenarios.manual import Manual
 from onhand.twin.scenarios.shop import NODES, node_code, sku
@@ -101,7 +102,9 @@ class Auto:
         self._held: set[str] = set()
         self._priced: dict[int, float] = {}
         self._wanted: dict[int, Wanted] = {}
-        self._elasticity = float(self._manual.step(Kind.DEMAND_SPIKE, "throttle_price").elasticity)
+        # What nobody says is found from past prices, which never changed here: the usual one.
+        stated = self._manual.step(Kind.DEMAND_SPIKE, "throttle_price").elasticity
+        self._elasticity = USUAL_ELASTICITY if stated is None else float(stated)
 
     def see_orders(self, seen: Seen, hands: Hands) -> None:
         """Hold what came twice."""
@@ -418,7 +421,7 @@ class Auto:
             asked = throttled_price(
                 price_minor=round(_PRICED * factor), begun_minor=_PRICED,
                 rate_per_day=self._wanted[item].units(days) / days,
-                units=_stock_for_orders(seen, item, seen.day + days), days=days, elasticity=step.elasticity,
+                units=_stock_for_orders(seen, item, seen.day + days), days=days, elasticity=self._elasticity,
                 bounds=bounds,
             )  # fmt: skip
             if asked != round(_PRICED * factor):

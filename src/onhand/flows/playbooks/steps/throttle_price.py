@@ -9,10 +9,11 @@ import onhand.catalog.store as catalog
 from onhand.db import queries
 from onhand.db.outbox import write_event
 from onhand.flows.autopilot.measures import MARGIN_RATE
+from onhand.flows.demand.elasticity import elasticities
 from onhand.flows.playbooks.base import SUBJECTS_REACHED, At, Did, HeldOut, Meant, Nothing, Place, Undone
 from onhand.flows.playbooks.targets import numbers_by_sku
 from onhand.incidents.playbooks.facts import number, with_numbers
-from onhand.incidents.playbooks.model import ThrottlePriceIn, duration
+from onhand.incidents.playbooks.model import ELASTICITY_MAX, ELASTICITY_MIN, ThrottlePriceIn, duration
 from onhand.incidents.playbooks.throttle import Bounds, throttled_price
 
 SQL = queries(__file__)
@@ -35,12 +36,14 @@ class ThrottlePrice:
         begun = _begun(at)
         bounds = Bounds(step_max=step.step_max, total_max=step.total_max, cap_minor=step.cap_minor)
         asked: dict[str, tuple[int, int]] = {}
+        scarce = [p.sku for p in prices if p.price_minor and math.prod(lasts[p.sku]) > stock.get(p.item_id, 0)]
+        answers = _answers(at, scarce)
         for p in prices:
-            if p.price_minor:
+            if p.price_minor and p.sku in answers:
                 days, rate = lasts[p.sku]
                 new = throttled_price(
                     price_minor=p.price_minor, begun_minor=begun.get(p.sku, p.price_minor), rate_per_day=rate,
-                    units=float(stock.get(p.item_id, 0)), days=days, elasticity=step.elasticity, bounds=bounds,
+                    units=float(stock.get(p.item_id, 0)), days=days, elasticity=answers[p.sku][0], bounds=bounds,
                 )  # fmt: skip
                 if new != p.price_minor:
                     asked[p.sku] = (p.price_minor, new)
@@ -67,12 +70,16 @@ class ThrottlePrice:
         def do() -> Did:
             _ask(at, {p.sku: (p.item_id, asked[p.sku][1]) for p in prices if p.sku in asked})
             undo = {"prices": [[sku, was, new] for sku, (was, new) in sorted(asked.items())]}
-            return Did(
-                result={"prices": {sku: new for sku, (_, new) in asked.items()}, **beyond}, undo=undo,
-                cursor=cursor, again_in=again,
-            )  # fmt: skip
+            result = {
+                "prices": {sku: new for sku, (_, new) in asked.items()},
+                "elasticity": {sku: answers[sku][1] for sku in asked}, **beyond,
+            }  # fmt: skip
+            return Did(result=result, undo=undo, cursor=cursor, again_in=again)
 
-        says = {"prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()}}
+        says = {
+            "prices": {sku: {"was": was, "new": new} for sku, (was, new) in asked.items()},
+            "elasticity": {sku: answers[sku][1] for sku in asked},
+        }
         return Meant(
             key=("item", skus[0]), also=tuple(("item", sku) for sku in skus[1:]), direction=1, do=do,
             subjects=len(skus), says=says, held_out=held_out, targets=tuple(targets[sku] for sku in skus),
@@ -101,6 +108,17 @@ def _ask(at: Place, prices: Mapping[str, tuple[int, int]]) -> None:
 def _lasts(at: At[ThrottlePriceIn], numbers: Mapping[str, float]) -> tuple[float, float]:
     known = with_numbers(at.known, numbers)
     return number(at.step.days, known), number(at.step.rate_per_day, known)
+
+
+def _answers(at: At[ThrottlePriceIn], skus: Sequence[str]) -> dict[str, tuple[float, dict[str, Any]]]:
+    """The elasticity to reckon with for each item, and what is told of it."""
+    if at.step.elasticity is not None or not skus:
+        stated = at.step.elasticity or 0.0
+        return dict.fromkeys(skus, (stated, {"value": stated, "rests_on": "playbook"}))
+    # Prices that are raised because much is wanted would look like the cause of it.
+    found = elasticities(at.conn, skus, at.case.opened_at.date())
+    # Beyond what a playbook may say, a price would have to rise without end, or not at all.
+    return {sku: (min(max(e.value, ELASTICITY_MIN), ELASTICITY_MAX), e.facts()) for sku, e in found.items()}
 
 
 def _taken(at: At[ThrottlePriceIn]) -> int:
