@@ -280,5 +280,13 @@ def test_a_forecast_that_has_just_been_made_has_no_accuracy(shop):
     ("query", "what"), [("NOTHING", "item"), ("PLATE?node=NOWHERE", "node"), ("PLATE?channel=none", "channel")]
 )
 def test_an_item_a_node_and_a_channel_must_be_known_to_be_told_of(shop, query, what):
-    answer = shop.client.get(f"/v1/forecasts/items/{query}")
-    assert (answer.status_code, answer.json()["code"]) == (404, f"{what}.not_found")
+    for path in ("items", "contributions"):
+        answer = shop.client.get(f"/v1/forecasts/{path}/{query}")
+        assert (answer.status_code, answer.json()["code"]) == (404, f"{what}.not_found")
+
+
+def test_who_knows_no_contributions_says_why(shop):
+    told = {"sku": "MUG-BLUE", "reason": "no_forecast", "explained": None}
+    assert shop.client.get("/v1/forecasts/contributions/MUG-BLUE").json() == told
+    forecast(shop)
+    assert shop.client.get("/v1/forecasts/contributions/MUG-BLUE").json() == told | {"reason": "no_trees"}

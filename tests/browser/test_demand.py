@@ -133,3 +133,47 @@ def test_forecasts_are_made_every_day_or_no_longer(sold, sit):
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.locator("main")).to_contain_text("The schedule is switched off")
     assert not sold.get("/v1/forecasts/schedule")["active"]
+
+
+def test_what_each_signal_brings_is_shown_in_units(sold, sit):
+    page = sit().go(PATH)
+    panel = page.locator("section").filter(has=page.get_by_role("heading", name="What each signal brings"))
+    expect(panel).to_contain_text("No trees are in charge here")
+
+    # Promotions that multiply demand by four: only trees can see them come.
+    draw = np.random.default_rng(11)
+    days = [TODAY + timedelta(days=n) for n in range(-200, 7)]
+    promoted = {day for day in days if draw.random() < 0.25} | {TODAY + timedelta(days=2)}
+    rows = [
+        {"sku": "MUG-RED", "node": node, "day": f"{day}",
+         "quantity": int(draw.poisson(level * (4 if day in promoted else 1)))}
+        for day in days if day < TODAY
+        for node, level in (("berlin", 20), ("munich", 9))
+    ]  # fmt: skip
+    sold.client.post("/v1/sales/batch", json={"sales": rows}).raise_for_status()
+    told = [
+        {"name": "promotion", "scope": {"sku": "MUG-RED"}, "at": f"{day}", "value": int(day in promoted),
+         "known_ahead": True, "known_at": f"{min(day, TODAY) - timedelta(days=1)}"}
+        for day in days
+    ]  # fmt: skip
+    sold.client.post("/v1/signals", json={"signals": told}).raise_for_status()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "has_trees", lambda: True)
+        sold.client.post("/v1/forecasts/run", json={"ablate": False, "horizon": 7}).raise_for_status()
+        work(sold)
+    real = sold.get("/v1/forecasts/contributions/MUG-RED")["explained"]
+    assert real is not None
+    of_promotion = [period["contributions"]["promotion"] for period in real["periods"]]
+    assert [units > 0 for units in of_promotion] == [TODAY + timedelta(days=n) in promoted for n in range(7)]
+
+    page = sit().go("/demand/MUG-RED")
+    panel = page.locator("section").filter(has=page.get_by_role("heading", name="What each signal brings"))
+    a_day = real["a_day"]
+    expect(
+        panel.get_by_role("img", name=f"{a_day['mean']:.1f}".removesuffix(".0") + " units are expected")
+    ).to_be_visible()
+    panel.locator("details.data summary").click()
+    told = {"Base": a_day["base"], "Promotion": a_day["contributions"]["promotion"], "Mean": a_day["mean"]}
+    for name, units in told.items():
+        row = panel.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name, exact=True))
+        expect(row).to_contain_text(f"{abs(units):.2f}".rstrip("0").rstrip("."))

@@ -43,6 +43,29 @@ def test_series_are_forecast_alike_whether_a_few_at_a_time_or_all_at_once(world,
     assert not np.allclose(alone.forecast.mean, at_once.forecast.mean[:5], rtol=1e-12)
 
 
+def test_parts_in_units_add_up_to_what_is_forecast(world, learned):
+    base, brought = learned.parts(world)
+    share = np.array([learned.choices[kind].shares.get(BOOSTED, 0.0) for kind in learned.apply(world).segments])
+    # Of series that are left to trees alone nothing is missing, of others what other models say.
+    whole, made = base + brought.sum(axis=2), learned.apply(world).forecast.mean
+    assert np.any(share == 1)
+    assert np.allclose(whole[share == 1], made[share == 1], rtol=1e-9)
+    assert np.all(whole[share < 1] < made[share < 1])
+    promoted = world.known["promoted"][:, world.periods :] > 0
+    columns = [n for n, name in enumerate(learned.trees.columns) if name.startswith("promoted")]
+    by_promotion = brought[:, :, columns].sum(axis=2)
+    assert np.all(by_promotion[promoted & (share > 0)[:, None]] > 0)
+    # A promotion trebles demand: most of what trees say beyond the base on such a day is said of it.
+    lift = (by_promotion / (whole - by_promotion))[promoted & (share == 1)[:, None]]
+    assert 1 < np.median(lift) < 3
+    assert np.median(by_promotion[~promoted] / whole[~promoted]) < 0
+
+
+def test_without_trees_there_are_no_parts(world):
+    with pytest.raises(ValueError, match="with trees"):
+        learn(world.rows(np.arange(8)), LEVELS, trees=False).parts(world)
+
+
 def test_what_is_learned_can_be_kept(world, learned):
     assert same(pickle.loads(pickle.dumps(learned)).apply(world), learned.apply(world))
 

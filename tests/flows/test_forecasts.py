@@ -8,11 +8,12 @@ import pytest
 
 from onhand.base.actor import SYSTEM
 from onhand.demand.forecasts import store
-from onhand.demand.forecasts.model import Settings
+from onhand.demand.forecasts.model import SEGMENTS, Settings
 from onhand.errors import Conflict, InvalidInput
 from onhand.flows.demand.outlook import USUAL, read_outlook
 from onhand.flows.demand.tell_signals import tell_signals
-from onhand.flows.forecasts import learn, panel, run
+from onhand.flows.forecasts import explain, learn, panel, run
+from onhand.flows.forecasts.explain import shown_contributions
 from onhand.flows.forecasts.job import ask, ask_if_due, set_schedule
 from onhand.flows.forecasts.run import make
 from onhand.flows.forecasts.score import public_scores, record_of, settle
@@ -261,6 +262,68 @@ def test_what_comes_after_the_origin_moves_nothing(world, monkeypatch, ablate):
     later = [{"name": "search", "at": days(189)[n].isoformat(), "value": 1e6} for n in (150, 160)]
     tell_signals(world, later, now=at(ORIGIN + timedelta(days=1)), by=SYSTEM)
     assert same(from_scratch(), first)
+
+
+def told_in_units(db, sku="S1", **asked):
+    """What each signal brings, as it is told."""
+    with db.connection() as conn:
+        return shown_contributions(conn, sku, **{"node": None, "region": None, "channel": None, "freq": "D"} | asked)
+
+
+def test_what_each_signal_brings_is_told_in_units(world, monkeypatch):
+    monkeypatch.setattr(learn, "has_trees", lambda: True)
+    assert told_in_units(world) == {"sku": "S1", "reason": "no_forecast", "explained": None}
+    random = np.random.default_rng(3)
+    promoted = [day for day in days(189) if random.random() < 0.2]
+    told = [
+        {"name": "promo", "at": f"{day}", "value": float(day in promoted), "known_ahead": True} for day in days(189)
+    ]
+    day_before = at(ORIGIN - timedelta(days=1))
+    assert {result.status for result in tell_signals(world, told, now=day_before, by=SYSTEM)} == {"created"}
+    with world.connection() as conn:
+        conn.execute("UPDATE imported_sale SET units = units * 4 WHERE day = ANY (%s)", (promoted,))
+    made = forecast(world)
+    rows = series(world, made)
+    shares = {segment["segment"]: segment["shares"] for segment in made.segments}
+    (kind,) = {SEGMENTS[segment] for segment in rows.segment[rows.item == 1].tolist()}
+    assert shares[kind] == {"boosted": 1.0}
+
+    explained = told_in_units(world)["explained"]
+    assert (explained["run_id"], explained["series"], explained["series_by_trees"]) == (made.run_id, 2, 2)
+    mean = rows.champion.mean[rows.item == 1].sum(axis=0)
+    for n, period in enumerate(explained["periods"]):
+        assert period["mean"] == pytest.approx(mean[n], abs=1e-3)
+        assert period["base"] + sum(period["contributions"].values()) == pytest.approx(mean[n], abs=1e-2)
+        # Trees alone are in charge, and nothing was told since.
+        assert period["others"] == pytest.approx(0, abs=1e-2)
+        on_promotion = date.fromisoformat(period["from"]) in promoted
+        assert (period["contributions"]["promo"] > 0) == on_promotion
+    a_day = explained["a_day"]
+    of_promo = [period["contributions"]["promo"] for period in explained["periods"]]
+    assert a_day["contributions"]["promo"] == pytest.approx(np.mean(of_promo), abs=1e-3)
+    assert a_day["mean"] == pytest.approx(mean.mean(), abs=1e-3)
+    assert {"history", "calendar", "promo"} <= set(a_day["contributions"])
+    assert told_in_units(world, region="FR")["explained"]["series"] == 1
+
+    # What is told of the past afterwards is seen beside, not taken for a signal's.
+    with world.connection() as conn:
+        conn.execute("UPDATE imported_sale SET units = units * 3 WHERE item_id = 1 AND day < %s", (ORIGIN,))
+    a_day = told_in_units(world)["explained"]["a_day"]
+    assert a_day["others"] < -1
+    assert a_day["base"] + sum(a_day["contributions"].values()) + a_day["others"] == pytest.approx(
+        a_day["mean"], abs=1e-2
+    )
+    monkeypatch.setattr(explain, "SERIES_AT_ONCE", 2 * ITEMS - 1)
+    assert told_in_units(world)["reason"] == "too_many_series"
+    monkeypatch.undo()
+    with world.connection() as conn:
+        conn.execute("UPDATE forecast_model SET learned = NULL, role = 'retired', retired_at = now()")
+    assert told_in_units(world)["reason"] == "model_gone"
+
+
+def test_who_has_no_trees_says_so(world):
+    forecast(world)
+    assert told_in_units(world) == {"sku": "S1", "reason": "no_trees", "explained": None}
 
 
 def test_what_is_in_charge_makes_no_forecast_of_days_it_has_seen(world):

@@ -304,6 +304,9 @@ _FORECAST_ITEM: Json = {
         "seasonal_naive": {"wape": 0.3302, "rmsse": 1.0412, "bias": 0.044, "pinball": None, "coverage": {}},
     },
 }  # fmt: skip
+_FORECAST_PARTS: Json = {
+    "mean": 26.1, "base": 22.4, "contributions": {"promotion": 3.2, "history": 1.1, "temperature": -0.6}, "others": 0.0,
+}  # fmt: skip
 _FORECAST_HEAD: Json = {
     "run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "done", "origin": "2026-03-02",
     "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "series": 4_210, "scored_periods": 7,
@@ -750,6 +753,13 @@ ANSWERS: dict[str, object] = {
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
     "ForecastItemOut": _FORECAST_ITEM,
+    "ForecastContributionsOut": {
+        "sku": "MUG-BLUE", "reason": None,
+        "explained": {
+            "run_id": _RUN_ID, "origin": "2026-03-02", "freq": "D", "series": 3, "series_by_trees": 3,
+            "a_day": _FORECAST_PARTS, "periods": [{"from": "2026-03-02"} | _FORECAST_PARTS],
+        },
+    },
     "ForecastRunList": _page(_FORECAST_HEAD | {"realised": _FORECAST_SCORE}),
     "LaneList": _page(_LANE),
     "LaneResults": {"results": [{"status": "created", "from": "LYON", "to": "BERLIN"}]},

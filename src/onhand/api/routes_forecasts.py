@@ -25,6 +25,7 @@ from onhand.demand.model import Region
 from onhand.errors import InvalidInput
 from onhand.flows.demand.fold import fold
 from onhand.flows.forecasts import job
+from onhand.flows.forecasts.explain import Reason, shown_contributions
 from onhand.flows.forecasts.item import shown_item
 from onhand.flows.forecasts.read import find_run, shown_run, shown_runs, shown_series
 
@@ -219,6 +220,58 @@ class ForecastItemOut(BaseModel):
     ]
 
 
+class ForecastPartsOut(BaseModel):
+    """What a mean is made of, in units: mean = base + contributions + others."""
+
+    mean: float
+    base: Annotated[float, Field(description="what trees say of the level of late, knowing nothing else")]
+    contributions: Annotated[
+        dict[str, float],
+        Field(description="of signals, kinds, the calendar and the history; below 0: it takes away; largest first"),
+    ]
+    others: Annotated[
+        float,
+        Field(
+            description="models without trees, siblings of what is young, and what was told of the past since the"
+            " forecast was made"
+        ),
+    ]
+
+
+class ForecastPartsOfPeriodOut(ForecastPartsOut):
+    """Of one period."""
+
+    from_: Annotated[date, Field(alias="from", description="first day")]
+
+
+class ForecastExplainedOut(BaseModel):
+    """The latest forecast of an item in its parts, summed over the series that were asked for. a_day: mean over the
+    horizon, in units a day; periods: in units of the period."""
+
+    run_id: UUID
+    origin: date
+    freq: Literal["D", "W"]
+    series: int
+    series_by_trees: Annotated[int, Field(description="that trees have a say in; the others are in `others`")]
+    a_day: ForecastPartsOut
+    periods: list[ForecastPartsOfPeriodOut]
+
+
+class ForecastContributionsOut(BaseModel):
+    """What each signal brings to the forecast of an item."""
+
+    sku: str
+    reason: Annotated[
+        Reason | None,
+        Field(
+            description="why nobody can tell: the latest run knows nothing of it; no trees are in charge; what was"
+            " learned is retired or of another version; there are more series than are read while somebody waits (50"
+            " that are asked for, 5,000 in all)"
+        ),
+    ]
+    explained: ForecastExplainedOut | None
+
+
 class ForecastRunHead(BaseModel):
     """A run."""
 
@@ -398,6 +451,27 @@ def get_item_forecast(
     today = app.state.now().astimezone(UTC).date()
     with app.db.connection() as conn:
         return _json(shown_item(conn, sku, node=node, region=region, channel=channel, freq=freq, today=today))
+
+
+@router.get(
+    "/v1/forecasts/contributions/{sku:path}",
+    dependencies=[require("read")],
+    response_model=ForecastContributionsOut,
+    responses=problem_responses(404, 422),
+)
+def get_forecast_contributions(
+    sku: Sku,
+    app: TheApp,
+    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
+    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
+    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
+    freq: Annotated[Literal["D", "W"], Query(description="days, or weeks")] = "D",
+) -> Response:
+    """What each signal brings to the latest forecast of one item, in units. Worked out by asking trees again: a second
+    or so for an item at a few places.
+    """
+    with app.db.connection() as conn:
+        return _json(shown_contributions(conn, sku, node=node, region=region, channel=channel, freq=freq))
 
 
 def _uuid(value: object) -> str:

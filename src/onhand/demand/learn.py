@@ -107,6 +107,23 @@ class Learned:
             contributions=self.trees.contributions() if self.trees is not None else {},
         )
 
+    def parts(self, panel: Panel) -> tuple[Float64, Float64]:
+        """What trees put into the mean of `apply`, in units: a base float64[n, h], and what each feature brings,
+        float64[n, h, F] (see `Boosted.parts`). 0 where other models are in charge; they make up the rest. Raises
+        ValueError if there are no trees."""
+        if self.trees is None:
+            raise ValueError("expected a model with trees")
+        panel, segments = panel.with_sums(), segments_of(panel)
+        base = np.zeros((panel.count, panel.horizon))
+        brought = np.zeros((*base.shape, len(self.trees.columns)))
+        of_segment = [self.choices[segment].shares.get(BOOSTED, 0.0) for segment in range(len(CLASSES))]
+        share = self.factor * np.array(of_segment)[segments]
+        if np.any(mine := share > 0):
+            told = self.trees.parts(panel.rows(mine))
+            base[mine] = share[mine, None] * told[0]
+            brought[mine] = share[mine, None, None] * told[1]
+        return base, brought
+
 
 def learn(
     panel: Panel,

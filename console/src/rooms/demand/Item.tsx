@@ -11,8 +11,9 @@ import { useFormat } from "../../i18n/format";
 import { useText, useWord } from "../../i18n/text";
 import { Badge, Bar, Head, Panel, Select, Stat } from "../../ui/parts";
 import { Empty, Failure, Loaded, Skeleton } from "../../ui/states";
+import { bars, partsOf, type Parts } from "./contributions";
 import { daysOf, fan, plusDays, totalOf, type Day } from "./fan";
-import { demandOf, forecastRun, itemForecast, seriesOf, signalsOf, type Place } from "./queries";
+import { contributionsOf, demandOf, forecastRun, itemForecast, seriesOf, signalsOf, type Place } from "./queries";
 import "../../styles/demand.css";
 
 type Series = Schema["ForecastList"]["data"][number];
@@ -104,6 +105,7 @@ export default function Item({ parameters }: { parameters: Record<string, string
             <Charge rows={here} />
             <Accuracy sku={sku} place={place} />
           </div>
+          <Contributions sku={sku} place={place} />
           {series.isError && <Failure error={series.error} onRetry={() => void series.refetch()} />}
           <Signals sku={sku} rows={here} />
         </>
@@ -291,6 +293,73 @@ function Accuracy({ sku, place }: { sku: string; place: Place }) {
         </div>
       )}
     </Panel>
+  );
+}
+
+/** The forecast of a day in units: a base, and what each signal adds or takes away. */
+function Contributions({ sku, place }: { sku: string; place: Place }) {
+  const text = useText();
+  const word = useWord();
+  const found = useQuery(contributionsOf(sku, place));
+  return (
+    <Panel
+      title={text("demand.parts")}
+      beside={found.data?.explained != null && <span className="small soft">{text("demand.parts_of", { count: found.data.explained.series_by_trees, all: found.data.explained.series })}</span>}
+      note={text("demand.parts_note")}
+    >
+      <Loaded query={found} lines={5}>
+        {({ explained, reason }) =>
+          explained === null ? (
+            <Empty icon="calm" title={text("demand.no_parts")}>{reason === null ? null : word("no_parts", reason)}</Empty>
+          ) : (
+            <PartsChart parts={explained.a_day} />
+          )
+        }
+      </Loaded>
+    </Panel>
+  );
+}
+
+function PartsChart({ parts }: { parts: Parts }) {
+  const text = useText();
+  const word = useWord();
+  const format = useFormat();
+  const name = useCallback((part: string) => word("signal", part), [word]);
+  const shown = useMemo(() => partsOf(parts), [parts]);
+  const signed = (units: number) => `${units < 0 ? "−" : "+"}${format.number(Math.abs(units), 1)}`;
+  const option = useCallback((colours: Colours) => bars(shown, shown.map((part) => name(part.name)), colours, format.number), [shown, name, format]);
+  const says = text("demand.parts_say", {
+    mean: format.number(parts.mean, 1),
+    base: format.number(parts.base, 1),
+    parts: shown.slice(1).map((part) => `${name(part.name)} ${signed(part.units)}`).join(", "),
+  });
+  return (
+    <>
+      <p className="inside small">{says}</p>
+      <Chart
+        summary={says}
+        height={Math.max(110, 28 * shown.length + 36)}
+        option={option}
+        table={
+          <table className="table dense">
+            <thead>
+              <tr>
+                <th scope="col">{text("demand.part")}</th>
+                <th scope="col" className="end">{text("demand.units_a_day")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {[...shown, { name: "mean", units: parts.mean }].map((part) => (
+                <tr key={part.name}>
+                  <th scope="row">{name(part.name)}</th>
+                  <td className="end">{format.number(part.units, 2)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        }
+      />
+    </>
   );
 }
 

@@ -36,6 +36,14 @@ export const itemForecast = (sku: string, place: Place) =>
     placeholderData: keepPreviousData,
   });
 
+/** What each signal brings to it: worked out when it is asked, so not more often than there is a forecast. */
+export const contributionsOf = (sku: string, place: Place) =>
+  queryOptions({
+    queryKey: ["forecasts", "contributions", sku, place],
+    queryFn: () => answerOf(api.GET("/v1/forecasts/contributions/{sku}", { params: { path: { sku }, query: set({ ...place }) } })),
+    staleTime: Infinity,
+  });
+
 /** Its series, whichever place is chosen: who is in charge of each, and which places there are. */
 export const seriesOf = (sku: string, channel: string) =>
   queryOptions({

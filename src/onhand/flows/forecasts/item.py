@@ -1,5 +1,7 @@
 """What is expected of one item, summed over the places that are asked for, and how good it was the last time."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -40,6 +42,46 @@ def shown_item(
 
     region  or a part of it. Raises NotFound.
     """
+    chosen = choose(conn, sku, node=node, region=region, channel=channel)
+    latest = chosen.of(conn, store.latest_run(conn, freq=freq, by_channel=chosen.by_channel))
+    told = days_of(conn, today)
+    judged = None
+    if told is not None:
+        # Days after the last on which anything was wanted are not days of no demand.
+        until = told[1] + timedelta(days=1)
+        run = store.judged_run(
+            conn, freq=freq, by_channel=chosen.by_channel, until=until, days=DAYS_OF[freq], periods=JUDGED[freq]
+        )
+        judged = None if (found := chosen.of(conn, run)) is None else _accuracy(conn, *found, sku, until)
+    return {"sku": sku, "forecast": None if latest is None else _fan(*latest), "accuracy": judged}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Series of one item: at some places, and of one channel or of all (None: channels are summed)."""
+
+    item_id: int
+    places: Sequence[int]
+    channel: int | None
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether runs are asked that keep channels apart."""
+        return self.channel is not None
+
+    def of(self, conn: Conn, run: Run | None) -> tuple[Run, Rows] | None:
+        """A run, and those of its series; None: it has none of them."""
+        rows = None if run is None else store.series_of_items(conn, run, [self.item_id])
+        if run is None or rows is None:
+            return None
+        rows = rows.some(
+            np.isin(rows.place, self.places) & ((rows.channel == self.channel) if self.channel is not None else True)
+        )
+        return (run, rows) if len(rows.item) else None
+
+
+def choose(conn: Conn, sku: str, *, node: str | None, region: str | None, channel: str | None) -> Chosen:
+    """Series that are asked for. region: or a part of it. Raises NotFound."""
     item = names.item_ids(conn, [sku]).get(sku)
     if item is None:
         raise NotFound("item", sku)
@@ -53,26 +95,7 @@ def shown_item(
         for p in load_places(conn).values()
         if node in (None, p.node) and (region is None or p.region == region or p.region.startswith(f"{region}-"))
     ]
-
-    def mine(run: Run | None) -> tuple[Run, Rows] | None:
-        rows = None if run is None else store.series_of_items(conn, run, [item])
-        if run is None or rows is None:
-            return None
-        rows = rows.some(np.isin(rows.place, places) & ((rows.channel == of) if of is not None else True))
-        return (run, rows) if len(rows.item) else None
-
-    by_channel = channel is not None
-    latest = mine(store.latest_run(conn, freq=freq, by_channel=by_channel))
-    told = days_of(conn, today)
-    judged = None
-    if told is not None:
-        # Days after the last on which anything was wanted are not days of no demand.
-        until = told[1] + timedelta(days=1)
-        run = store.judged_run(
-            conn, freq=freq, by_channel=by_channel, until=until, days=DAYS_OF[freq], periods=JUDGED[freq]
-        )
-        judged = None if (found := mine(run)) is None else _accuracy(conn, *found, sku, until)
-    return {"sku": sku, "forecast": None if latest is None else _fan(*latest), "accuracy": judged}
+    return Chosen(item_id=item, places=places, channel=of)
 
 
 def _fan(run: Run, rows: Rows) -> dict[str, Any]:

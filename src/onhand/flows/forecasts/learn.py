@@ -102,14 +102,18 @@ def contributions(features: Mapping[str, float], signals: Sequence[str], kinds: 
     """What each signal, each kind of series, the calendar and the series' own history bring, largest first, of shares
     by feature."""
     found: dict[str, float] = {}
-    of = {f"{name}{ending}": name for name in signals for ending in ("", "_ahead", "_against_usual", "_last")}
-    of |= {f"{name}{ending}": name for name in kinds for ending in ("", "_momentum", "_growth")}
-    of |= dict.fromkeys(("of_month", "of_year", "cycle_phase"), "calendar")
-    for feature, share in features.items():
-        name = of.get(feature, "history")
+    for name, share in zip(sources([*features], signals, kinds), features.values(), strict=True):
         found[name] = found.get(name, 0.0) + share
     ranked = sorted(found.items(), key=lambda one: -one[1])[:_CONTRIBUTIONS_MAX]
     return {name: round(share, 6) for name, share in ranked}
+
+
+def sources(features: Sequence[str], signals: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """What each feature is of: a signal, a kind of series, the `calendar`, or the series' own `history`."""
+    of = {f"{name}{ending}": name for name in signals for ending in ("", "_ahead", "_against_usual", "_last")}
+    of |= {f"{name}{ending}": name for name in kinds for ending in ("", "_momentum", "_growth")}
+    of |= dict.fromkeys(("of_month", "of_year", "cycle_phase"), "calendar")
+    return [of.get(feature, "history") for feature in features]
 
 
 def pack(kept: Kept) -> bytes:
