@@ -73,7 +73,8 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
 
-pictures: $(SYNCED) console ## take the pictures of the console in docs/ again; look at them before you commit them
+pictures: $(SYNCED) console ## draw the pictures of the explanations and take those of the console again; look at them
+	$(RUN) python benchmarks/pictures.py
 	$(RUN) pytest -q tests/browser
 	for name in $(PICTURES); do cp .cache/screenshots/$$name-1440-light.png docs/pictures/console/$$name.png; done
 
