@@ -73,12 +73,14 @@ bench: $(SYNCED) ## figures as ratios to the raw database, then 100 kills; BENCH
 golden: $(SYNCED) ## rewrite the golden files; read the diff before you commit it
 	ONHAND_GOLDEN=write $(RUN) pytest -q -k golden
 
-pictures: $(SYNCED) console ## take the pictures of the console in docs/ again; look at them before you commit them
+pictures: $(SYNCED) console ## draw the pictures of the explanations and take those of the console again; look at them
+	$(RUN) python benchmarks/pictures.py
 	$(RUN) pytest -q tests/browser
 	for name in $(PICTURES); do cp .cache/screenshots/$$name-1440-light.png docs/pictures/console/$$name.png; done
 
-docs: $(SYNCED) ## build the documentation into site/
-	$(UV) run --frozen --group docs zensical build --clean --strict
+# In an environment of its own, which the tests do not see.
+docs: $(SYNCED) ## build the documentation into site/; a warning is a failure
+	$(UV) run --frozen --isolated --only-group docs zensical build --clean --strict
 
 clean:          ## forget the environments and caches
 	rm -rf .venv .uv site console/node_modules src/onhand/api/console .pytest_cache .ruff_cache .import_linter_cache
