@@ -71,7 +71,8 @@ def test_pages_of_days(client):
 
 
 def test_corrections_are_shown_and_switched(client):
-    sales(client, *(march(day, 3, node="berlin") for day in range(1, 29)))
+    sales(client, *(march(day, 3, node="berlin") for day in range(1, 32)))
+    sales(client, *(march(0, 3, node="berlin") | {"day": f"2026-04-{day:02}"} for day in range(1, 15)))
     sales(client, march(14, 1, node="berlin", stock_out_hours=12))
     query = "sku=A&from=2026-03-14&to=2026-03-31"
     (day, *_) = demand(client, query)["data"]
@@ -79,6 +80,19 @@ def test_corrections_are_shown_and_switched(client):
     assert day["demand"] == pytest.approx(1 + day["lost"]) and 2 < day["demand"] < 3
     (raw, *_) = demand(client, f"{query}&stock_outs=false")["data"]
     assert (raw["demand"], raw["lost"], raw["open_share"], raw["rules"]) == (1, 0, 0.5, [])
+
+
+def test_a_day_is_answered_alike_whichever_days_are_asked_for(client):
+    # More is wanted later: who looked no further than the day itself would judge it by the lean days before.
+    sales(client, *(march(day, 2 if day < 15 else 12, node="berlin") for day in range(1, 32)))
+    sales(client, march(14, 1, node="berlin", stock_out_hours=12))
+    windows = ("from=2026-03-14&to=2026-03-14", "from=2026-03-01&to=2026-03-16", "from=2026-03-10&to=2026-04-20")
+    for corrections in ("", "&net_returns=true&bulk=false"):
+        answers = [demand(client, f"sku=A&{window}{corrections}")["data"] for window in windows]
+        told = [day for answer in answers for day in answer if day["day"] == "2026-03-14"]
+        assert len(told) == 3 and told[0] == told[1] == told[2]
+        assert told[0]["lost"] > 0
+    assert [len(answer) for answer in answers] == [1, 16, 22]
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,8 @@ def get_demand(
     net_returns: Annotated[bool, Query(description="take off what came back")] = False,
 ) -> Response:
     """Demand for an item by day and place, as ordered and sold, and corrected, with what each correction did."""
-    last = to or datetime.now(UTC).date()
+    today = datetime.now(UTC).date()
+    last = to or today
     first = from_ or last - timedelta(days=_DAYS_DEFAULT - 1)
     if not 0 <= (last - first).days < _DAYS_MAX:
         raise InvalidInput.at("to", f"expected a day from {first} on, and at most {_DAYS_MAX} days")
@@ -260,11 +261,13 @@ def get_demand(
             for p in places.values()
             if node in (None, p.node) and (region is None or p.region == region or p.region.startswith(f"{region}-"))
         ]
+        # What was lost on a day is judged by the days around it, later ones too: by all that there are wherever it is
+        # latest on earth, so that the same day is answered alike whichever days are asked for.
         history = load_history(
-            conn, until=last + timedelta(days=1), items=[sku], places=asked, corrections=corrections,
+            conn, until=today + timedelta(days=2), items=[sku], places=asked, corrections=corrections,
             by_channel=channel is not None,
         )  # fmt: skip
-    rows = history.days.join(history.series, on="series").filter(pl.col("day") >= first)
+    rows = history.days.join(history.series, on="series").filter(pl.col("day").is_between(first, last))
     if channel is not None:
         rows = rows.filter(pl.col("channel") == channel)
     days = [_public_day(row) for row in rows.sort("day", "node", "region", nulls_last=False).to_dicts()]
