@@ -6,6 +6,10 @@
 `<!-- test: part -->`: it shows a part of that JSON; see `differences`.
 `<!-- test: python -->`, `<!-- test: prints -->`: a program, and exactly what it prints.
 `<!-- test: says -->`: it shows a part of the text that the block before printed; see `missing_words`.
+`<!-- request: METHOD PATH -->`: it is the body of that request, which must succeed.
+`<!-- row: METHOD PATH -->`: it shows a row of what that request answers; names are compared.
+`<!-- file: NAME -->`: it is that file, for the blocks after it.
+`<!-- shop -->`: like `test`, but on a shop that there is already; see `tests/docs/test_blocks.py`.
 """
 
 import json
@@ -14,12 +18,17 @@ import re
 import signal
 import socket
 import subprocess
+import textwrap
 import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-MARKED = re.compile(r"^<!-- test(?:: (?P<how>\w+))? -->\n+```(\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCED = re.compile(
+    r"^(?:(?P<in> *)<!-- (?P<mark>test|request|row|file|shop)(?:: (?P<of>[^\n]+?))? -->\n+)?"
+    r"^(?P<at> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=at)```$",
+    re.M | re.S,
+)
 # curl succeeds whatever the server says; a problem document states its own status.
 PROBLEM = re.compile(r'"status": ?[45]\d\d\b')
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -30,12 +39,26 @@ _SWAYING = frozenset({"lateness", "cost_minor", "loss_minor", "risk_minor", "sta
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    how: str
+    how: str  # "": it has no mark
     text: str
+    of: str = ""  # of a request or a row: its method and path; of a file: its name
+    language: str = ""
+
+
+def every_block(markdown: str) -> list[Block]:
+    found: list[Block] = []
+    for m in FENCED.finditer(markdown):
+        how, of = m["mark"] or "", m["of"] or ""
+        if how == "test":
+            how, of = of or "run", ""
+        found.append(Block(how, textwrap.dedent(m["text"]), of, m["language"]))
+    return found
 
 
 def marked_blocks(markdown: str) -> list[Block]:
-    return [Block(m["how"] or "run", m["text"]) for m in MARKED.finditer(markdown)]
+    """What a page has to be tested by itself, with `<!-- test -->`."""
+    of_others = ("", "request", "row", "file", "shop")
+    return [Block(b.how, b.text) for b in every_block(markdown) if b.how not in of_others]
 
 
 def shape(value: object) -> object:

@@ -1,6 +1,8 @@
 """`onhand incidents`, as a user runs it, over a shop with one of everything that may go wrong."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,7 @@ def test_they_are_listed_shown_and_dismissed(db, incidents):
     assert (kept["kind"], kept["reason"]) == ("phantom_stock", "being rebuilt")
     code, said, _ = incidents("show", short)
     assert "dismissed" in said and "being rebuilt" in said
+    _run_what_the_page_says(incidents)
     code, _, error = incidents("show", "ffff")
     assert code == 1 and "ffff" in error
     assert incidents("show", "xy")[0] == 1
@@ -70,6 +73,15 @@ def test_a_scan_looks_now_and_says_how_each_detector_fared(db, incidents):
         conn.execute("SELECT pg_advisory_lock(hashtextextended('onhand incidents', 0))")
         code, said, _ = incidents("scan", "oversells")
         assert code == 1 and said.startswith("a worker is looking at this moment")
+
+
+def _run_what_the_page_says(incidents):
+    (commands,) = [block.partition("```")[0] for block in PAGE.read_text("utf-8").split("```sh\n")[1:]]
+    first = re.findall(r"^ *([0-9a-f]{8}) ", incidents("list")[1], re.M)[0]
+    for line in commands.replace("7d80c915", first).splitlines():
+        code, said, error = incidents(*shlex.split(line, comments=True)[2:])
+        assert (code, error) == (0, "") and said, line
+    assert first in re.findall(r"^ *([0-9a-f]{8}) ", incidents("list", "--status", "dismissed")[1], re.M)
 
 
 def _is_as_the_page_has_it(db):
