@@ -75,7 +75,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "docs/how-to/learned-lanes.md": {"standard@3: proposed": _FIGURES + "tests/flows/test_lanes.py"},
     "docs/how-to/mcp.md": {
         "claude mcp add": "a program of others", '{ "servers"': "settings of a program of others",
-        '{ "mcpServers"': "settings of programs of others",
+        '{ "mcpServers"': "settings of programs of others; what they start: tests/mcp/test_stdio.py",
     },
     "docs/how-to/plan-stock.md": {"rebalance by the same": _FIGURES + "tests/cli/test_plan.py"},
     "docs/how-to/scenarios.md": {
