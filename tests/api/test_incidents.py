@@ -87,7 +87,11 @@ def test_they_are_found_by_what_they_are_and_when_they_stood(told):
 def test_one_with_its_evidence(told):
     (row,) = listed(told, "?kind=order_stuck")
     shown = told.client.get(f"/v1/incidents/{row['incident_id']}").json()
-    assert shown == row | {"evidence": shown["evidence"]}
+    # No playbook has run: nothing was booked, and nobody knows what was saved.
+    money = {"booked_minor": 0, "booked": [], "orders": 0} | dict.fromkeys(
+        ("acted", "held_out", "saved_minor", "next_judged_at", "failures_minor")
+    )
+    assert shown == row | {"evidence": shown["evidence"], "money": money}
     assert shown["evidence"] == [
         {
             "subject": {"what": "order", "key": ["4711"]}, "sentence": "order 4711 is not well",

@@ -158,6 +158,22 @@ def test_a_step_is_approved_and_taken_back(house, incident, sit):
     (run,) = house.get(f"/v1/incidents/{incident}/runs")["data"]
     assert (run["status"], run["parts"][0]["outcome"]) == ("standing", "done")
 
+    # A ticket costs nothing and nothing can be judged of it; something that was left undone has cost 300 of 450.
+    money = page.locator("section").filter(has=page.get_by_role("heading", name="Outcome in money"))
+    expect(money).to_contain_text("Savednot known")
+    expect(money).not_to_contain_text("Left undone")
+    with house.app.db.connection() as conn, conn.transaction():
+        conn.execute(
+            "INSERT INTO autopilot_target (reference, key, domain, kind, held_out, stake_minor, gain_minor, basis, at,"
+            " judge_at, lost_minor, judged_at) SELECT %s, '{order,x}', min(domain), 'reroute', true, 45000, 45000,"
+            " '{}', now() - interval '2 days', now() - interval '1 day', 30000, now() FROM autopilot_domain",
+            (f"run:{run['run_id']}/1",),
+        )
+    told = house.get(f"/v1/incidents/{incident}")["money"]
+    assert (told["booked_minor"], told["saved_minor"], told["held_out"]["lost_minor"]) == (0, None, 30_000)
+    page.reload()
+    expect(money).to_contain_text("€300.00 of €450.00 lost (1 of 1 judged)")
+
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("dialog").get_by_label("Why").fill("it was right")
     page.get_by_role("dialog").get_by_role("button", name="Undo").click()

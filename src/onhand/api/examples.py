@@ -689,6 +689,12 @@ _INCIDENT: Json = {
     "since": _PLACED, "opened_at": _SHIPPED, "seen_at": _SHIPPED, "closed_at": None, "merged_in": None,
     "dismissed_at": None, "by": None, "reason": None,
 }  # fmt: skip
+_MONEY_OF_INCIDENT: Json = {
+    "booked_minor": 2_700, "booked": [{"run_id": "019cae2a-c2f0-7000-8b11-0a9d3c5e7f21", "step": 2, "minor": 2_700}],
+    "acted": {"things": 58, "stake_minor": 16_700, "judged": 40, "judged_stake_minor": 11_500, "lost_minor": 2_100},
+    "held_out": {"things": 6, "stake_minor": 1_700, "judged": 4, "judged_stake_minor": 1_150, "lost_minor": 900},
+    "saved_minor": 9_400, "next_judged_at": "2026-03-17T08:00:00Z", "orders": 64, "failures_minor": 3_000,
+}  # fmt: skip
 _EVIDENCE: Json = {
     "subject": _LANE_OF_INCIDENT, "sentence": "lane BERLIN/POST/FR takes about 2.1 days longer than foretold",
     "numbers": {"delay_days": 2.1, "open_shipments": 64}, "loss_minor": 18_400, "risk_minor": 16_928,
@@ -732,7 +738,7 @@ ANSWERS: dict[str, object] = {
     "StoryOut": {"story": None},
     "StoryWish": {"speed": 300.0, "chapter": None},
     "IncidentOut": _INCIDENT,
-    "IncidentWithFindingsOut": _INCIDENT | {"evidence": [_EVIDENCE]},
+    "IncidentWithFindingsOut": _INCIDENT | {"money": _MONEY_OF_INCIDENT, "evidence": [_EVIDENCE]},
     "IncidentList": {"data": [_INCIDENT], "next_cursor": None},
     "AutopilotOut": {"switch": _SWITCH, "domains": [_DOMAIN]},
     "DomainOut": _DOMAIN,

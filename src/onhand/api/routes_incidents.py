@@ -18,6 +18,7 @@ from onhand.api.setup_answers import Filter
 from onhand.base.fields import Moment, ShortText, Strict
 from onhand.errors import InvalidInput, NotFound
 from onhand.flows.incidents.dismiss import dismiss_incident
+from onhand.flows.incidents.outcome import outcome_of
 from onhand.flows.incidents.scene import main_currency
 from onhand.incidents.model import Finding, Kind
 from onhand.incidents.store import Kept, Place, Status, findings_of, get_incident, list_incidents
@@ -70,8 +71,45 @@ class IncidentOut(BaseModel):
     reason: str | None
 
 
+class BookedOut(BaseModel):
+    """What a step has booked in the ledger of costs."""
+
+    run_id: UUID
+    step: int
+    minor: int
+
+
+class ArmOut(BaseModel):
+    """Orders, stock and the like that steps acted on, or left undone on purpose to compare with."""
+
+    things: int
+    stake_minor: Annotated[int, Field(description="expected to be lost of them if nobody did anything")]
+    judged: Annotated[int, Field(description="of which is known what came of them")]
+    judged_stake_minor: int
+    lost_minor: Annotated[int | None, Field(description="lost all the same of what is judged; null: nothing is yet")]
+
+
+class IncidentMoneyOut(BaseModel):
+    """What an incident came to, in its currency; null where nobody knows, or not yet."""
+
+    booked_minor: Annotated[int, Field(description="by steps and messages, less what was taken back")]
+    booked: list[BookedOut]
+    acted: ArmOut | None
+    held_out: ArmOut | None
+    saved_minor: Annotated[
+        int | None, Field(description="what was at stake of what was acted on and is judged, less what was lost of it")
+    ]
+    next_judged_at: Annotated[datetime | None, Field(description="when more is known; null: nothing is waited for")]
+    orders: Annotated[int, Field(description="that it names, or that steps acted on, left undone or wrote about")]
+    failures_minor: Annotated[
+        int | None, Field(description="failures of these orders booked since it opened; null: there are none of them")
+    ]
+
+
 class IncidentWithFindingsOut(IncidentOut):
-    """An incident with what it rests on."""
+    """An incident with what it rests on, and what it came to."""
+
+    money: IncidentMoneyOut
 
     evidence: Annotated[list[FindingOut], Field(description="the dearest first, 1,000 at most")]
 
@@ -133,13 +171,15 @@ def _place(page: Page) -> Place | None:
     responses=problem_responses(404, 422),
 )
 def get_one_incident(incident_id: _IncidentId, app: TheApp) -> Response:
-    """One incident with its evidence: of an open one as it is now, of a closed one as it was last."""
+    """One incident with its evidence: of an open one as it is now, of a closed one as it was last; and what it came to
+    in money, as far as that is known."""
     with app.db.connection() as conn:
         kept = get_incident(conn, str(incident_id))
         if kept is None:
             raise NotFound("incident", str(incident_id))
         evidence = findings_of(conn, kept)
-    return _json(public(kept) | {"evidence": [public_finding(finding) for finding in evidence]})
+        money = outcome_of(conn, kept)
+    return _json(public(kept) | {"money": money, "evidence": [public_finding(finding) for finding in evidence]})
 
 
 @router.post(

@@ -10,8 +10,10 @@ from onhand.costs import store
 from onhand.db.migrate import migrations
 from onhand.flows.costs.follow import follow_costs
 from onhand.flows.fulfil import ship
+from onhand.flows.incidents.outcome import outcome_of
 from onhand.flows.playbooks.commands import undo_runs
 from onhand.flows.playbooks.messages import NotTaken, send_messages
+from onhand.incidents.store import get_incident
 
 from .scenes import SCENES, ordered, prepare
 from .test_limits import only
@@ -26,6 +28,12 @@ def booked(t, by="term"):
     for cause, key, minor in t.merchant.rows(f"SELECT cause, {by}, minor FROM cost_entry WHERE cause IS NOT NULL"):
         found[cause, key] += minor
     return {key: minor for key, minor in found.items() if minor}
+
+
+def money(t, incident_id):
+    """What an incident came to."""
+    with t.merchant.db.connection() as conn:
+        return outcome_of(conn, get_incident(conn, incident_id))
 
 
 def taken_back(t, incident_id):
@@ -54,8 +62,12 @@ def test_hurried_supply_is_booked_by_line_and_taken_back_with_the_step(merchant)
     assert reported(t, "item") == {"C": 900, "E": 900, "F": 900}
     assert reported(t, "node") == {"berlin": 900, "paris": 1800}
     assert t.turn() == 0
+    told = money(t, incident_id)
+    assert (told["booked_minor"], [(row["step"], row["minor"]) for row in told["booked"]]) == (2700, [(1, 2700)])
+    assert (told["saved_minor"], told["acted"], told["failures_minor"]) == (None, None, None)
     taken_back(t, incident_id)
     assert booked(t) == {}
+    assert (money(t, incident_id)["booked_minor"], money(t, incident_id)["booked"]) == (0, [])
 
 
 def test_units_that_are_moved_cost_until_they_are_called_back_in_time(merchant):
@@ -144,7 +156,7 @@ def test_messages_cost_when_they_are_sent_and_not_before(merchant):
         ordered(merchant, ("A", 1), n=n)
     step = "do: notify_customer, subject: Late, text: It will be late, cost_minor: 7"
     only(t, "carrier-lane-slow", "lane_slow", step, "money_minor: 14")
-    t.incident("lane_slow", ("lane", ("berlin", "dhl", "DE"), {"delay_days": 2.0}))
+    incident_id = t.incident("lane_slow", ("lane", ("berlin", "dhl", "DE"), {"delay_days": 2.0}))
     t.turn()
     assert merchant.rows("SELECT count(*)::int, sum(cost_minor)::int FROM run_step") == [(1, 14)]
     assert booked(t) == {}
@@ -158,6 +170,8 @@ def test_messages_cost_when_they_are_sent_and_not_before(merchant):
     assert booked(t) == {("lane_slow", "notification"): 7}
     send_messages(merchant.db, mailer, now=lambda: merchant.now)
     assert booked(t) == {("lane_slow", "notification"): 7}
+    told = money(t, incident_id)
+    assert ([(row["step"], row["minor"]) for row in told["booked"]], told["orders"]) == ([(1, 7)], 2)
 
 
 @pytest.mark.broken_invariants

@@ -10,7 +10,10 @@ from onhand.base.actor import SYSTEM, Actor
 from onhand.flows.autopilot.judge import judge_actions
 from onhand.flows.autopilot.permit import permit
 from onhand.flows.autopilot.switch import set_domain, stop_or_resume
+from onhand.flows.costs.follow import follow_costs
+from onhand.flows.incidents.outcome import outcome_of
 from onhand.flows.playbooks.commands import approve_step, set_playbook, undo_runs
+from onhand.incidents.store import get_incident
 
 from .scenes import SCENES, ordered, prepare
 from .test_shipped import through
@@ -195,6 +198,35 @@ def test_a_step_that_helps_stays_in_auto(many):
     rows = targets(many)
     assert {lost for _, held_out, lost, _ in rows if held_out} == {500} and len(rows) == 140
     assert {lost for _, held_out, lost, _ in rows if not held_out} == {0}
+
+
+def money(t):
+    """What the one incident there is came to."""
+    ((incident_id,),) = t.merchant.rows("SELECT incident_id::text FROM incident")
+    with t.merchant.db.connection() as conn:
+        return outcome_of(conn, get_incident(conn, incident_id))
+
+
+@pytest.mark.broken_invariants
+def test_an_incident_tells_what_was_saved_and_what_was_not_once_it_is_known(many):
+    before = money(many)
+    acted, held_out = before["acted"]["things"], before["held_out"]["things"]
+    assert acted > 20 and held_out > 20 and acted + held_out == 140
+    # Each of them has its share of what is at risk: 70,000 by nine chances of ten.
+    assert before["acted"]["stake_minor"] == acted * 450
+    assert (before["saved_minor"], before["acted"]["judged"], before["acted"]["lost_minor"]) == (None, 0, None)
+    assert before["next_judged_at"] > many.merchant.now
+    assert before["orders"] == 140
+
+    lived(many, late_at="berlin")
+    follow_costs(many.merchant.db)
+    after = money(many)
+    assert after["next_judged_at"] is None
+    assert after["acted"] == before["acted"] | {"judged": acted, "judged_stake_minor": acted * 450, "lost_minor": 0}
+    assert after["saved_minor"] == acted * 450
+    assert after["held_out"]["lost_minor"] == held_out * 500
+    ((booked,),) = many.merchant.rows("SELECT sum(minor)::bigint FROM cost_entry WHERE cause IS NOT NULL")
+    assert after["failures_minor"] == booked > 0
 
 
 @pytest.mark.broken_invariants

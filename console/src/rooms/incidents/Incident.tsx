@@ -17,6 +17,7 @@ import { addressOf } from "./subjects";
 
 type Detail = Schema["IncidentWithFindingsOut"];
 type Run = Schema["RunOut"];
+type Arm = Schema["ArmOut"];
 
 const WATCHED = ["incident.*"] as const;
 const KEYS = [["incidents", "one"], ["incidents", "runs"]] as const;
@@ -57,7 +58,7 @@ function Page({ incident }: { incident: Detail }) {
               {(data) => (
                 <>
                   {data.data.map((run) => (
-                    <RunView key={run.run_id} run={run} currency={incident.currency} />
+                    <RunView key={run.run_id} run={run} currency={incident.currency} booked={incident.money.booked} />
                   ))}
                 </>
               )}
@@ -65,28 +66,58 @@ function Page({ incident }: { incident: Detail }) {
           </Panel>
           <Evidence incident={incident} />
         </div>
-        <Panel title={text("incident.facts")}>
-          <div className="inside">
-            <Facts
-              rows={[
-                [text("incidents.at_risk"), <b key="r">{format.money(incident.risk_minor, incident.currency)}</b>],
-                [text("incident.loss"), format.money(incident.loss_minor, incident.currency)],
-                [text("incidents.confidence"), format.percent(incident.confidence)],
-                [text("incidents.cause"), <Subject key="c" subject={incident.cause} />],
-                [text("incident.since"), format.moment(incident.since)],
-                [text("incidents.opened"), format.moment(incident.opened_at)],
-                [text("incident.seen"), format.ago(incident.seen_at)],
-                ...(incident.closed_at === null ? [] : [[text("incident.closed"), format.moment(incident.closed_at)] as const]),
-                ...(incident.reason === null ? [] : [[text("order.reason"), incident.reason] as const]),
-                ...(incident.merged_in === null
-                  ? []
-                  : [[text("incident.merged"), <Link key="m" to={`/incidents/${incident.merged_in}`}>{text("incident.wider")}</Link>] as const]),
-              ]}
-            />
-          </div>
-        </Panel>
+        <div className="stack">
+          <Money incident={incident} />
+          <Panel title={text("incident.facts")}>
+            <div className="inside">
+              <Facts
+                rows={[
+                  [text("incidents.at_risk"), <b key="r">{format.money(incident.risk_minor, incident.currency)}</b>],
+                  [text("incident.loss"), format.money(incident.loss_minor, incident.currency)],
+                  [text("incidents.confidence"), format.percent(incident.confidence)],
+                  [text("incidents.cause"), <Subject key="c" subject={incident.cause} />],
+                  [text("incident.since"), format.moment(incident.since)],
+                  [text("incidents.opened"), format.moment(incident.opened_at)],
+                  [text("incident.seen"), format.ago(incident.seen_at)],
+                  ...(incident.closed_at === null ? [] : [[text("incident.closed"), format.moment(incident.closed_at)] as const]),
+                  ...(incident.reason === null ? [] : [[text("order.reason"), incident.reason] as const]),
+                  ...(incident.merged_in === null
+                    ? []
+                    : [[text("incident.merged"), <Link key="m" to={`/incidents/${incident.merged_in}`}>{text("incident.wider")}</Link>] as const]),
+                ]}
+              />
+            </div>
+          </Panel>
+        </div>
       </div>
     </>
+  );
+}
+
+/** What was at risk, what was spent on it, and what came of it; what nobody knows is said to be unknown. */
+function Money({ incident: { money, currency, risk_minor } }: { incident: Detail }) {
+  const text = useText();
+  const format = useFormat();
+  const minor = (value: number | null | undefined) => (value == null ? text("incident.not_known") : format.money(value, currency));
+  const arm = (of: Arm) => (of.judged === 0 ? text("incident.not_yet", { count: of.things }) : text("incident.lost_of", {
+    lost: format.money(of.lost_minor ?? 0, currency), stake: format.money(of.judged_stake_minor, currency), judged: of.judged, count: of.things,
+  }));
+  return (
+    <Panel title={text("incident.money")} note={text("incident.money_note")}>
+      <div className="inside">
+        <Facts
+          rows={[
+            [text("incidents.at_risk"), format.money(risk_minor, currency)],
+            [text("incident.booked"), format.money(money.booked_minor, currency)],
+            [text("incident.saved"), <b key="s">{minor(money.saved_minor)}</b>],
+            ...(money.acted == null ? [] : [[text("incident.acted"), arm(money.acted)] as const]),
+            ...(money.held_out == null ? [] : [[text("incident.held_out"), arm(money.held_out)] as const]),
+            [text("incident.failures"), money.failures_minor == null ? text("incident.not_known") : text("incident.failures_of", { money: format.money(money.failures_minor, currency), count: money.orders })],
+            ...(money.next_judged_at == null ? [] : [[text("incident.next_judged"), format.moment(money.next_judged_at)] as const]),
+          ]}
+        />
+      </div>
+    </Panel>
   );
 }
 
@@ -97,7 +128,7 @@ function Subject({ subject }: { subject: Schema["SubjectOut"] }) {
   return to === null ? <span className="breaks">{name}</span> : <Link className="breaks" to={to}>{name}</Link>;
 }
 
-function RunView({ run, currency }: { run: Run; currency: string }) {
+function RunView({ run, currency, booked }: { run: Run; currency: string; booked: readonly Schema["BookedOut"][] }) {
   const text = useText();
   const word = useWord();
   const format = useFormat();
@@ -120,6 +151,7 @@ function RunView({ run, currency }: { run: Run; currency: string }) {
           const parts = run.parts.filter((part) => part.step === i + 1);
           const isNow = !isOver && run.step === i + 1;
           const last = parts.at(-1);
+          const own = booked.find((each) => each.run_id === run.run_id && each.step === i + 1);
           return (
             <li key={i}>
               <span className={`number ${parts.length > 0 && !isNow ? "done" : isNow ? "now" : ""}`}>{i + 1}</span>
@@ -138,6 +170,7 @@ function RunView({ run, currency }: { run: Run; currency: string }) {
                 {last !== undefined && parts.some((part) => part.cost_minor !== 0) && (
                   <div className="small soft">{format.money(parts.reduce((sum, part) => sum + part.cost_minor, 0), currency)}</div>
                 )}
+                {own !== undefined && <div className="small soft">{text("incident.booked_by", { money: format.money(own.minor, currency) })}</div>}
               </span>
             </li>
           );

@@ -535,3 +535,50 @@ WHERE s.delivered_at IS NULL AND s.milestone IS DISTINCT FROM 'delivered' AND s.
   AND s.shipped_at BETWEEN %(since)s AND %(now)s
   AND (t.p_late >= %(p_late_min)s OR f.deliver_by < %(now)s)
 ORDER BY s.shipped_at, s.order_id, s.shipment_no;
+
+-- name: outcome_booked
+-- What steps of an incident's runs have booked, messages that they sent included. What was taken back is 0.
+SELECT run_id::text, step, sum(minor)::bigint AS minor
+FROM (
+    SELECT r.run_id, s.step_no AS step, c.minor
+    FROM run r JOIN run_step s USING (run_id)
+    JOIN cost_entry c ON c.order_id IS NULL AND c.source = 'run ' || r.run_id || ' ' || s.step_no || '.' || s.part_no
+    WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s::uuid AND NOT c.derived AND c.currency = %(currency)s
+    UNION ALL
+    SELECT r.run_id, m.step_no, c.minor
+    FROM run r JOIN customer_message m USING (run_id)
+    JOIN cost_entry c ON c.order_id = m.order_id AND c.source = 'message ' || m.message_id
+    WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s::uuid AND NOT c.derived AND c.currency = %(currency)s
+) AS booked
+GROUP BY run_id, step HAVING sum(minor) <> 0
+ORDER BY run_id, step;
+
+-- name: outcome_targets
+-- What steps acted on, and what they left undone to compare with, as far as it says anything.
+SELECT t.held_out, count(*)::int AS things, sum(t.stake_minor)::bigint AS stake_minor, count(t.judged_at)::int AS judged,
+       coalesce(sum(t.stake_minor) FILTER (WHERE t.judged_at IS NOT NULL), 0)::bigint AS judged_stake_minor,
+       sum(t.lost_minor)::bigint AS lost_minor, min(t.judge_at) FILTER (WHERE t.judged_at IS NULL) AS next_judged_at
+FROM run r
+JOIN autopilot_target t ON t.reference >= 'run:' || r.run_id || '/' AND t.reference < 'run:' || r.run_id || '0'
+WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s::uuid AND t.void IS NULL
+GROUP BY t.held_out;
+
+-- name: outcome_failures
+-- Failures of the orders that an incident names, or that its steps acted on, left alone or wrote about, booked since.
+WITH named AS (
+    SELECT subject_key[1] AS id FROM incident_finding
+    WHERE incident_id = %(incident_id)s::uuid AND subject_what = 'order'
+    UNION
+    SELECT t.key[2] FROM run r
+    JOIN autopilot_target t ON t.reference >= 'run:' || r.run_id || '/' AND t.reference < 'run:' || r.run_id || '0'
+    WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s::uuid AND t.key[1] = 'order'
+    UNION
+    SELECT m.order_id::text FROM run r JOIN customer_message m USING (run_id)
+    WHERE r.kind = 'playbook' AND r.subject = %(incident_id)s::uuid
+), ids AS (
+    SELECT id::uuid AS order_id FROM named WHERE id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+)
+SELECT (SELECT count(*)::int FROM ids) AS orders,
+       coalesce((SELECT sum(c.minor) FROM cost_entry c JOIN ids USING (order_id)
+                 WHERE c.cause IS NOT NULL AND c.currency = %(currency)s AND c.at >= %(since)s
+                   AND c.source NOT LIKE 'message %%'), 0)::bigint AS minor;
