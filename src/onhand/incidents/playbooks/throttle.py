@@ -38,7 +38,8 @@ def runout_price(price_minor: float, rate_per_day: float, units: float, days: fl
     if units <= 0:
         return math.inf
     b = elasticity / price_minor
-    # ln(a t / n) / b with a = rate exp(b p), without the exponential, which overflows, and the quotient, which may be 0.
+    # ln(a t / n) / b with a = rate exp(b p), without the exponential, which overflows, and without the quotient, which
+    # may be 0.
     return price_minor + (math.log(wanted) - math.log(units)) / b
 
 
