@@ -73,6 +73,7 @@ from onhand.flows.tracking.settle import Settler, purge_scans
 from onhand.flows.transactor import Transactor
 from onhand.flows.trials import watch_trials
 from onhand.incidents.detect.warm import is_detectors_kept, warm_detectors
+from onhand.jobs.schedules import ask_if_due
 from onhand.jobs.worker import run_next
 from onhand.ledger.intake import EntryIn
 from onhand.ledger.model import Rejected
@@ -100,6 +101,12 @@ _WORKS = {
     campaigns.KIND: campaigns.WORK,
     plans.KIND: plans.WORK,
     forecasts.KIND: forecasts.WORK,
+}
+# What may be asked for every day.
+_SCHEDULED = {
+    lanes.KIND: lanes.ask_scheduled,
+    plans.KIND: plans.ask_scheduled,
+    forecasts.KIND: forecasts.ask_scheduled,
 }
 # How often memory follows what other processes write: staleness costs them a retry, following costs everybody time.
 _FOLLOW_EVERY_S = 0.05
@@ -282,7 +289,7 @@ class App:
             ("demand", 30.0, lambda: self._fold(stop)),
             ("costs", 30.0, lambda: self._follow_costs(stop)),
             ("signal feeds", 5.0, lambda: self._read_feeds(stop)),
-            ("forecasts", 30.0, lambda: forecasts.ask_if_due(self.db, self.state.now())),
+            ("schedules", 30.0, lambda: ask_if_due(self.db, self.state.now(), _SCHEDULED)),
             ("autopilot", 5.0, self._act),
             ("playbooks", 1.0, lambda: work_on_playbooks(self.state, self._send, stop)),
             ("judging", 60.0, lambda: judge_actions(self.db, self.state.now())),

@@ -8,7 +8,9 @@ from tests.shop import open_shop
 
 from onhand.api.paging import encode_cursor
 from onhand.app import App
+from onhand.flows import lanes
 from onhand.flows.simulation.job import KIND, WORK
+from onhand.jobs.schedules import ask_if_due
 from onhand.jobs.worker import run_next
 
 NOW = datetime.now(UTC)
@@ -136,3 +138,21 @@ def test_jobs_that_do_not_exist(server):
     for method, path in (("GET", ""), ("GET", "/result"), ("POST", "/cancel")):
         answer = server.client.request(method, f"/v1/jobs/{NOBODY}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "job.not_found")
+
+
+def test_a_look_at_lanes_is_scheduled_by_policy(server):
+    client, path = server.client, "/v1/policies/standard/lanes/schedule"
+    open_shop(client)
+    assert client.get("/v1/policies/nobody/lanes/schedule").status_code == 404
+    assert client.put("/v1/policies/nobody/lanes/schedule", json={}).status_code == 404
+    unset = client.get(path).json()
+    assert [unset[k] for k in ("active", "hour", "days", "next_at", "by")] == [False, 2, 90, None, None]
+    made = client.put(path, json={"hour": 1, "days": 30})
+    assert made.status_code == 200, made.text
+    assert client.get(path).json() == made.json()
+    due = datetime.fromisoformat(made.json()["next_at"])
+    assert ask_if_due(server.app.db, due, {lanes.KIND: lanes.ask_scheduled}) == 1
+    (job,) = client.get("/v1/jobs?kind=policy.lanes").json()["data"]
+    assert {k: job["request"][k] for k in ("name", "days", "orders_max")} == {
+        "name": "standard", "days": 30, "orders_max": 5000,
+    }  # fmt: skip

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from onhand.db import outbox
 from onhand.db.migrate import Migration, is_current, migrate, migrations
 from onhand.errors import DatabaseUnavailable, SchemaMismatch, SettingsError
+from onhand.flows.forecasts.job import KIND
+from onhand.jobs.schedules import get_schedule
 
 ALL = [str(m) for m in migrations()]
 
@@ -128,6 +131,22 @@ def test_an_index_of_a_table_that_was_there_before_is_built_online():
         made = set(re.findall(r"CREATE TABLE (\w+)", text))
         indexed = set(re.findall(r"CREATE (?:UNIQUE )?INDEX .*?\bON (\w+)", text, re.DOTALL))
         assert indexed <= made, f"{migration}: indices of {indexed - made} belong into its .online.sql, CONCURRENTLY"
+
+
+def test_a_schedule_of_forecasts_outlives_its_table(empty_dsn):
+    """0042 puts it among the others."""
+    migrate(empty_dsn, [m for m in migrations() if m.number < 42])
+    with psycopg.connect(empty_dsn) as conn:
+        conn.execute(
+            "INSERT INTO forecast_schedule (settings, hour, active, next_at, actor)"
+            " VALUES ('{\"horizon\": 14}', 4, true, '2026-03-03T04:00:00Z', 7)"
+        )
+    migrate(empty_dsn)
+    with psycopg.connect(empty_dsn) as conn:
+        kept = get_schedule(conn, KIND)
+        assert kept is not None
+        assert (kept.settings, kept.hour, kept.active, kept.actor) == ({"horizon": 14}, 4, True, 7)
+        assert kept.next_at == datetime(2026, 3, 3, 4, tzinfo=UTC)
 
 
 def test_a_newer_database_is_refused(empty_dsn):

@@ -1,6 +1,6 @@
 """Forecasts made, kept and judged, on a real database."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -14,9 +14,10 @@ from onhand.flows.demand.outlook import USUAL, read_outlook
 from onhand.flows.demand.tell_signals import tell_signals
 from onhand.flows.forecasts import explain, learn, panel, run
 from onhand.flows.forecasts.explain import shown_contributions
-from onhand.flows.forecasts.job import ask, ask_if_due, set_schedule
+from onhand.flows.forecasts.job import KIND, ask, ask_scheduled
 from onhand.flows.forecasts.run import make
 from onhand.flows.forecasts.score import public_scores, record_of, settle
+from onhand.jobs.schedules import ask_if_due, set_schedule
 from onhand.planning.campaigns.outlook import LEVELS
 
 BEGIN = date(2025, 9, 1)
@@ -487,15 +488,15 @@ def test_weeks_are_forecast_too(world):
         assert store.get_run(conn, made.run_id).scored == 2
 
 
-def test_a_schedule_asks_once_a_day(world):
-    world.transact(lambda conn: set_schedule(conn, WEEK, hour=3, active=True, now=at(ORIGIN - timedelta(days=1)), by=7))
-    assert ask_if_due(world, datetime(2026, 3, 2, 2, 59, tzinfo=UTC)) is None
-    asked = ask_if_due(world, datetime(2026, 3, 2, 3, 0, 1, tzinfo=UTC))
-    assert asked is not None
-    assert ask_if_due(world, datetime(2026, 3, 2, 15, tzinfo=UTC)) is None
+def test_a_schedule_asks_for_the_forecast_of_the_day(world):
+    world.transact(
+        lambda conn: set_schedule(
+            conn, KIND, asdict(WEEK), hour=3, active=True, now=at(ORIGIN - timedelta(days=1)), by=7
+        )
+    )
+    assert ask_if_due(world, datetime(2026, 3, 2, 3, 0, 1, tzinfo=UTC), {KIND: ask_scheduled}) == 1
     with world.connection() as conn:
-        kept = store.get_run(conn, asked.run_id)
-        assert (kept.state, kept.origin, kept.by) == ("queued", ORIGIN, 7)
-        assert store.get_schedule(conn).next_at == datetime(2026, 3, 3, 3, tzinfo=UTC)
-    world.transact(lambda conn: set_schedule(conn, WEEK, hour=3, active=False, now=at(ORIGIN), by=7))
-    assert ask_if_due(world, datetime(2026, 3, 9, tzinfo=UTC)) is None
+        kept = conn.execute("SELECT run_id::text FROM forecast_run").fetchall()
+        assert len(kept) == 1
+        run = store.get_run(conn, kept[0][0])
+        assert (run.state, run.origin, run.by) == ("queued", ORIGIN, 7)

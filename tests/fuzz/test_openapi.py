@@ -249,6 +249,7 @@ def _a_forecast(server: Server, shop: Shop) -> str:
     run_id = shop.call("POST", "/v1/forecasts/run", {"horizon": 7}, status=202)["run_id"]
     make(server.app.db, run_id, today, lambda *_: None)
     shop.call("PUT", "/v1/forecasts/schedule", {"hour": 3})
+    shop.call("PUT", "/v1/plans/schedule", {"hour": 5})
     return run_id
 
 

@@ -85,8 +85,9 @@ Hot = Mapping[tuple[str, str], Handler]
 ROUTERS = (
     # Before orders: its paths would be taken for ids of orders.
     routes_watching.orders,
-    routes_orders.router,
+    # Before those of orders, which take whatever else follows /v1/plans/ for the id of a plan.
     routes_plans.router,
+    routes_orders.router,
     routes_proposals.router,
     routes_playbooks.router,
     routes_autopilot.router,

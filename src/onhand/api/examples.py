@@ -340,6 +340,18 @@ _FORECAST_SCHEDULE: Json = {
     "freq": "D", "horizon": 28, "levels": [0.1, 0.5, 0.9], "by_channel": False, "ablate": True, "learn": False,
     "seed": 0, "hour": 3, "active": True, "next_at": "2026-03-03T03:00:00Z", "by": 2, "updated_at": _MONDAY,
 }  # fmt: skip
+_PLAN_SCHEDULE: Json = {
+    "plans": [
+        {"items": [], "categories": [], "nodes": [], "valid_hours": 24, "seed": 0, "kind": "replenish",
+         "settings": {"service_level": 0.95, "fill_rate": None, "carrying_rate": 0.25, "budget_minor": None,
+                      "smoothing": 1.0}},
+    ],
+    "hour": 5, "active": True, "next_at": "2026-03-03T05:00:00Z", "by": 2, "updated_at": _MONDAY,
+}  # fmt: skip
+_LANES_SCHEDULE: Json = {
+    "days": 90, "floor_minor": 25.0, "orders_max": 5000, "hour": 2, "active": True,
+    "next_at": "2026-03-03T02:00:00Z", "by": 2, "updated_at": _MONDAY,
+}  # fmt: skip
 _LANE: Json = {
     "from": "LYON", "to": "BERLIN", "days": 2, "unit_cost_minor": 35, "kg_cost_minor": 0, "units_per_day": 600,
     "co2_g_per_kg": 95, "active": True, "updated_at": _MONDAY,
@@ -758,6 +770,7 @@ ANSWERS: dict[str, object] = {
     "CampaignOut": _CAMPAIGN,
     "ForecastAskedOut": {"run_id": _RUN_ID, "job_id": "019cae2a-8c31-7000-8d4e-91b7c02f6a10", "state": "queued"},
     "ForecastList": _page(_FORECAST), "ForecastRunOut": _FORECAST_RUN, "ForecastScheduleOut": _FORECAST_SCHEDULE,
+    "PlanScheduleOut": _PLAN_SCHEDULE, "LanesScheduleOut": _LANES_SCHEDULE,
     "ForecastItemOut": _FORECAST_ITEM,
     "ForecastContributionsOut": {
         "sku": "MUG-BLUE", "reason": None,

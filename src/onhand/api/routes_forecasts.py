@@ -1,5 +1,6 @@
 """Forecasts: made in the background or every day, kept, and judged by what came."""
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
@@ -16,11 +17,11 @@ from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
+from onhand.api.schedules import ScheduleIn, ScheduleOut, shown_schedule
 from onhand.api.setup_answers import Sku
 from onhand.base.fields import Code, Day, Strict
-from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import HORIZON, LEVELS, Part, Settings
-from onhand.demand.forecasts.store import NEWEST, Schedule
+from onhand.demand.forecasts.store import NEWEST
 from onhand.demand.model import Region
 from onhand.errors import InvalidInput
 from onhand.flows.demand.fold import fold
@@ -28,6 +29,7 @@ from onhand.flows.forecasts import job
 from onhand.flows.forecasts.explain import Reason, shown_contributions
 from onhand.flows.forecasts.item import shown_item
 from onhand.flows.forecasts.read import find_run, shown_run, shown_runs, shown_series
+from onhand.jobs.schedules import Schedule, get_schedule, set_schedule
 
 router = routes("forecasts")
 
@@ -84,13 +86,12 @@ class ForecastRunIn(ForecastIn):
     ] = None
 
 
-class ForecastScheduleIn(ForecastIn):
+class ForecastScheduleIn(ForecastIn, ScheduleIn):
     """What to forecast every day."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"hour": 3}]})
 
     hour: Annotated[int, Field(ge=0, le=23, description="of UTC")] = 3
-    active: bool = True
 
 
 class ForecastAskedOut(BaseModel):
@@ -363,7 +364,7 @@ class ForecastRunOut(ForecastRunHead):
     drift: list[ForecastDriftOut]
 
 
-class ForecastScheduleOut(BaseModel):
+class ForecastScheduleOut(ScheduleOut):
     """Forecasts of every day; nobody has set any as long as `by` is null."""
 
     freq: Literal["D", "W"]
@@ -373,11 +374,6 @@ class ForecastScheduleOut(BaseModel):
     ablate: bool
     learn: bool
     seed: int
-    hour: int
-    active: bool
-    next_at: datetime | None
-    by: int | None
-    updated_at: datetime | None
 
 
 @router.post(
@@ -522,10 +518,9 @@ def get_forecast_run(run_id: _RunId, app: TheApp) -> Response:
 )
 def put_forecast_schedule(body: ForecastScheduleIn, app: TheApp, by: By) -> Response:
     """Have a worker forecast every day at an hour of UTC, or no longer (`active`)."""
+    settings, now = asdict(body.settings()), app.state.now()
     made = app.db.transact(
-        lambda conn: job.set_schedule(
-            conn, body.settings(), hour=body.hour, active=body.active, now=app.state.now(), by=by.key_id
-        )
+        lambda conn: set_schedule(conn, job.KIND, settings, hour=body.hour, active=body.active, now=now, by=by.key_id)
     )
     return _json(_schedule(made))
 
@@ -538,19 +533,13 @@ def put_forecast_schedule(body: ForecastScheduleIn, app: TheApp, by: By) -> Resp
 def get_forecast_schedule(app: TheApp) -> Response:
     """What is forecast every day. Before anybody has set it: what a worker would do, switched off."""
     with app.db.connection() as conn:
-        found = store.get_schedule(conn)
-    if found is None:
-        unset = ForecastScheduleIn(active=False)
-        never = {"hour": unset.hour, "active": False, "next_at": None, "by": None, "updated_at": None}
-        return _json(msgspec.to_builtins(unset.settings()) | never)
-    return _json(_schedule(found))
+        return _json(_schedule(get_schedule(conn, job.KIND)))
 
 
-def _schedule(kept: Schedule) -> dict[str, Any]:
-    return msgspec.to_builtins(msgspec.convert(kept.settings, Settings)) | {
-        "hour": kept.hour, "active": kept.active, "next_at": kept.next_at, "by": kept.actor,
-        "updated_at": kept.updated_at,
-    }  # fmt: skip
+def _schedule(kept: Schedule | None) -> dict[str, Any]:
+    unset = ForecastScheduleIn()
+    settings = unset.settings() if kept is None else msgspec.convert(kept.settings, Settings)
+    return shown_schedule(msgspec.to_builtins(settings), kept, unset)
 
 
 def _json(document: Any) -> Response:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Header, Path, Query
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -15,12 +17,14 @@ from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.paging import Page, pages
 from onhand.api.problems import problem_responses
 from onhand.api.routing import routes
+from onhand.api.schedules import ScheduleIn, ScheduleOut, shown_schedule
 from onhand.base.fields import Moment, Strict
 from onhand.errors import Conflict, InvalidInput, NotFound
 from onhand.flows import lanes
 from onhand.flows.simulation import job as simulation
 from onhand.flows.simulation.run import Request
 from onhand.jobs import store
+from onhand.jobs.schedules import Schedule, get_schedule, set_schedule
 from onhand.jobs.store import Job, State
 from onhand.simulation.page import page
 from onhand.sourcing.policies.model import NAME_PATTERN
@@ -29,7 +33,9 @@ router = routes("jobs")
 asking = routes("policies")
 
 _JobId = Annotated[UUID, Path(examples=["019cae2a-6f10-7000-9d55-0c4a2be1f7a3"])]
+_Policy = Annotated[str, Path(pattern=NAME_PATTERN, examples=["standard"])]
 _ORDERS_MAX: Final = 2_000_000
+_LOOK: Final = {"days", "floor_minor", "orders_max"}
 
 
 # Of the differences one, and no sweep: docs/how-to/simulate-a-policy.md has the whole.
@@ -98,6 +104,22 @@ class LanesIn(Strict):
     orders_max: Annotated[int, Field(ge=100, le=100_000, description="that are replayed for the evidence")] = (
         lanes.ORDERS_MAX
     )
+
+
+class LanesScheduleIn(LanesIn, ScheduleIn):
+    """Which deliveries to look at every day."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"hour": 2}]})
+
+    hour: Annotated[int, Field(ge=0, le=23, description="of UTC")] = 2
+
+
+class LanesScheduleOut(ScheduleOut):
+    """Looks of every day at the lanes of a policy; nobody has set any as long as `by` is null."""
+
+    days: int
+    floor_minor: float
+    orders_max: int
 
 
 class JobErrorOut(BaseModel):
@@ -189,7 +211,7 @@ def simulate_policy(
     responses=problem_responses(404, 422),
 )
 def learn_lanes(
-    name: Annotated[str, Path(pattern=NAME_PATTERN, examples=["standard"])],
+    name: _Policy,
     body: LanesIn,
     by: By,
     once: OnceDep,
@@ -204,6 +226,47 @@ def learn_lanes(
         status=202,
         answer=lambda job_id: {"job_id": job_id, "state": "queued"},
     )
+
+
+@asking.put(
+    "/v1/policies/{name}/lanes/schedule",
+    dependencies=[require("config:write")],
+    response_model=LanesScheduleOut,
+    responses=problem_responses(404, 422),
+)
+def put_lanes_schedule(name: _Policy, body: LanesScheduleIn, app: TheApp, by: By) -> Response:
+    """Have a worker look for such lanes every day at an hour of UTC, or no longer (`active`), as
+    `POST /v1/policies/{name}/lanes` does."""
+
+    def work(conn: Connection[TupleRow]) -> Schedule:
+        lanes.check_active(conn, name)
+        return set_schedule(
+            conn, lanes.KIND, body.model_dump(include=_LOOK), subject=name, hour=body.hour, active=body.active,
+            now=app.state.now(), by=by.key_id,
+        )  # fmt: skip
+
+    return _lanes_schedule(app.db.transact(work))
+
+
+@asking.get(
+    "/v1/policies/{name}/lanes/schedule",
+    dependencies=[require("read")],
+    response_model=LanesScheduleOut,
+    responses=problem_responses(404, 422),
+)
+def get_lanes_schedule(name: _Policy, app: TheApp) -> Response:
+    """Which look is taken every day. Before anybody has set it: what a worker would do, switched off."""
+    with app.db.connection() as conn:
+        kept = get_schedule(conn, lanes.KIND, name)
+        if kept is None:
+            lanes.check_active(conn, name)
+    return _lanes_schedule(kept)
+
+
+def _lanes_schedule(kept: Schedule | None) -> Response:
+    unset = LanesScheduleIn()
+    settings = unset.model_dump(include=_LOOK) if kept is None else kept.settings
+    return Response(to_json(shown_schedule(settings, kept, unset)), media_type="application/json")
 
 
 @router.get("/v1/jobs", dependencies=[require("read")], response_model=JobList, responses=problem_responses(422))

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, cast
 
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import Response
 
@@ -12,15 +14,18 @@ from onhand.api.idempotent import OnceDep, to_json
 from onhand.api.problems import problem_responses
 from onhand.api.routes_jobs import JobAskedOut
 from onhand.api.routing import routes
+from onhand.api.schedules import ScheduleIn, ScheduleOut, shown_schedule
 from onhand.base.fields import Code, Money, ShortText, Strict
 from onhand.flows.plans import job
 from onhand.flows.plans.request import Request
 from onhand.flows.reoptimise import reoptimise
+from onhand.jobs.schedules import Schedule, get_schedule, set_schedule
 
 router = routes("promise and orders")
 
 _LIMIT_MAX = 1_000
 _COST_MAX: Final = 1_000_000_000
+_PLANS_MAX: Final = 20
 
 _Share = Annotated[float, Field(gt=0, lt=1)]
 _Cost = Annotated[int, Field(ge=0, le=_COST_MAX)]
@@ -63,10 +68,7 @@ class _StockPlanIn(Strict):
 
     def asked(self) -> Request:
         """As the flow takes it."""
-        given: dict[str, Any] = self.model_dump(exclude={"kind", "settings"})
-        given |= {name: tuple(given[name]) for name in ("items", "categories", "nodes")}
-        settings: Strict | None = getattr(self, "settings", None)
-        return Request(plan=getattr(self, "kind"), **given, **({} if settings is None else settings.model_dump()))  # noqa: B009
+        return job.request_of(self.model_dump())
 
 
 class EnoughIn(Strict):
@@ -190,6 +192,31 @@ AnyPlanIn = Annotated[
 ]
 
 
+AnyStockPlanIn = Annotated[
+    SafetyStockPlanIn | ReplenishPlanIn | RebalancePlanIn | PrunePlanIn, Field(discriminator="kind")
+]
+
+
+class PlanScheduleIn(ScheduleIn):
+    """What to plan every day, one after another."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"hour": 5, "plans": [{"kind": "replenish"}, {"kind": "rebalance"}]}]}
+    )
+
+    hour: Annotated[int, Field(ge=0, le=23, description="of UTC; after that of forecasts, which plans go by")] = 5
+    plans: Annotated[list[AnyStockPlanIn], Field(min_length=1, max_length=_PLANS_MAX)] = [  # noqa: RUF012
+        SafetyStockPlanIn(kind="safety_stock"), ReplenishPlanIn(kind="replenish"), RebalancePlanIn(kind="rebalance"),
+        PrunePlanIn(kind="prune"),
+    ]  # fmt: skip
+
+
+class PlanScheduleOut(ScheduleOut):
+    """Plans of every day; nobody has set any as long as `by` is null."""
+
+    plans: list[dict[str, Any]]
+
+
 class PlanRunOut(BaseModel):
     """What came of it."""
 
@@ -231,3 +258,36 @@ def post_plan_run(body: AnyPlanIn, app: TheApp, by: By, once: OnceDep) -> Respon
         app.state, limit=body.limit, apply=body.apply, placed_within=timedelta(hours=body.placed_within_h), by=by
     )
     return Response(to_json(done._asdict()), media_type="application/json")
+
+
+@router.put(
+    "/v1/plans/schedule",
+    dependencies=[require("config:write")],
+    response_model=PlanScheduleOut,
+    responses=problem_responses(422),
+)
+def put_plan_schedule(body: PlanScheduleIn, app: TheApp, by: By) -> Response:
+    """Have a worker plan every day at an hour of UTC, or no longer (`active`). What comes of it are proposals, as of
+    `POST /v1/plans/run`: in place of those of the day before that are still open."""
+    plans = [plan.model_dump() for plan in body.plans]
+
+    def work(conn: Connection[TupleRow]) -> Schedule:
+        job.check_scheduled(conn, plans)
+        return set_schedule(
+            conn, job.KIND, {"plans": plans}, hour=body.hour, active=body.active, now=app.state.now(), by=by.key_id
+        )
+
+    return _schedule(app.db.transact(work))
+
+
+@router.get("/v1/plans/schedule", dependencies=[require("read")], response_model=PlanScheduleOut)
+def get_plan_schedule(app: TheApp) -> Response:
+    """What is planned every day. Before anybody has set it: what a worker would do, switched off."""
+    with app.db.connection() as conn:
+        return _schedule(get_schedule(conn, job.KIND))
+
+
+def _schedule(kept: Schedule | None) -> Response:
+    unset = PlanScheduleIn()
+    settings = unset.model_dump(include={"plans"}) if kept is None else kept.settings
+    return Response(to_json(shown_schedule(settings, kept, unset)), media_type="application/json")

@@ -61,3 +61,24 @@ WHERE job_id = %(job_id)s AND state = 'running' AND attempts = %(attempt)s;
 UPDATE job SET state = 'cancelled', finished_at = now(), lease_until = NULL
 WHERE job_id = %(job_id)s AND state IN ('queued', 'running')
 RETURNING 1;
+
+-- name: set_schedule
+INSERT INTO job_schedule AS s (kind, subject, settings, hour, active, next_at, actor)
+VALUES (%(kind)s, %(subject)s, %(settings)s, %(hour)s, %(active)s, %(next_at)s, %(actor)s)
+ON CONFLICT (kind, subject) DO UPDATE
+SET settings = excluded.settings, hour = excluded.hour, active = excluded.active, next_at = excluded.next_at,
+    actor = excluded.actor, updated_at = now()
+RETURNING s.*;
+
+-- name: get_schedule
+SELECT * FROM job_schedule WHERE kind = %(kind)s AND subject = %(subject)s;
+
+-- name: due_schedules
+-- The rows are locked until the jobs they ask for are there, so that of several workers one asks.
+SELECT * FROM job_schedule
+WHERE active AND next_at <= %(now)s AND kind = ANY (%(kinds)s)
+ORDER BY kind, subject
+FOR UPDATE SKIP LOCKED;
+
+-- name: move_schedule
+UPDATE job_schedule SET next_at = %(next_at)s WHERE kind = %(kind)s AND subject = %(subject)s;

@@ -162,23 +162,3 @@ UPDATE forecast_run SET pruned_at = now() WHERE run_id = ANY (%(ids)s::uuid[]);
 -- Of runs that ended before they were done.
 DELETE FROM forecast_series s USING forecast_run r, job j
 WHERE r.run_id = s.run_id AND j.job_id = r.job_id AND r.finished_at IS NULL AND j.state IN ('failed', 'cancelled');
-
--- name: set_schedule
-INSERT INTO forecast_schedule AS s (settings, hour, active, next_at, actor)
-VALUES (%(settings)s, %(hour)s, %(active)s, %(next_at)s, %(actor)s)
-ON CONFLICT (is_only) DO UPDATE
-SET settings = excluded.settings, hour = excluded.hour, active = excluded.active, next_at = excluded.next_at,
-    actor = excluded.actor, updated_at = now()
-RETURNING s.settings, s.hour, s.active, s.next_at, s.actor, s.updated_at;
-
--- name: schedule
-SELECT settings, hour, active, next_at, actor, updated_at FROM forecast_schedule;
-
--- name: take_schedule
--- The row is locked until the job it asks for is there, so that of several workers one asks.
-SELECT settings, hour, active, next_at, actor, updated_at FROM forecast_schedule
-WHERE active AND next_at <= %(now)s
-FOR UPDATE SKIP LOCKED;
-
--- name: move_schedule
-UPDATE forecast_schedule SET next_at = %(next_at)s;

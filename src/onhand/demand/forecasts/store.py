@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -311,46 +311,3 @@ def prune(conn: Conn, runs: Sequence[str]) -> None:
     if runs:
         conn.execute(SQL["prune"], {"ids": list(runs)})
         conn.execute(SQL["note_pruned"], {"ids": list(runs)})
-
-
-# Schedule -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """Forecasts that are made every day at an hour of UTC. actor: key that asked for it."""
-
-    settings: dict[str, Any]
-    hour: int
-    active: bool
-    next_at: datetime
-    actor: int
-    updated_at: datetime
-
-
-def set_schedule(conn: Conn, settings: Settings, *, hour: int, active: bool, next_at: datetime, by: int) -> Schedule:
-    """Replace the schedule."""
-    values = {
-        "settings": _json(asdict(settings)), "hour": hour, "active": active, "next_at": next_at, "actor": by,
-    }  # fmt: skip
-    with conn.cursor(row_factory=class_row(Schedule)) as rows:
-        found = rows.execute(SQL["set_schedule"], values).fetchone()
-    assert found is not None, "it was just written"
-    return found
-
-
-def get_schedule(conn: Conn) -> Schedule | None:
-    """The schedule, if there is one."""
-    with conn.cursor(row_factory=class_row(Schedule)) as rows:
-        return rows.execute(SQL["schedule"]).fetchone()
-
-
-def take_schedule(conn: Conn, now: datetime) -> Schedule | None:
-    """The schedule if it is due; no other worker sees it as due until the transaction ends."""
-    with conn.cursor(row_factory=class_row(Schedule)) as rows:
-        return rows.execute(SQL["take_schedule"], {"now": now}).fetchone()
-
-
-def move_schedule(conn: Conn, next_at: datetime) -> None:
-    """Say when it is due again."""
-    conn.execute(SQL["move_schedule"], {"next_at": next_at})

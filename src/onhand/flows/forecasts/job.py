@@ -1,7 +1,7 @@
 """Forecast in the background: when somebody asks, or every day."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,9 +12,8 @@ from onhand.base.ids import new_id
 from onhand.db import Database
 from onhand.demand.forecasts import store
 from onhand.demand.forecasts.model import Settings
-from onhand.demand.forecasts.store import Schedule
-from onhand.errors import OnhandError
 from onhand.flows.forecasts.run import check_origin, make, origin_of
+from onhand.jobs.schedules import Schedule
 from onhand.jobs.store import add_job
 from onhand.jobs.worker import Progress
 
@@ -53,32 +52,6 @@ def run(db: Database, request: Mapping[str, Any], progress: Progress) -> dict[st
     return make(db, asked.run_id, asked.today, progress)
 
 
-def next_at(now: datetime, hour: int) -> datetime:
-    """The next moment at which it is this hour of UTC, after now."""
-    at = now.astimezone(UTC).replace(hour=hour, minute=0, second=0, microsecond=0)
-    return at if at > now else at + timedelta(days=1)
-
-
-def set_schedule(
-    conn: Connection[TupleRow], settings: Settings, *, hour: int, active: bool, now: datetime, by: int
-) -> Schedule:
-    """Have a forecast made every day at an hour of UTC, or no longer."""
-    return store.set_schedule(conn, settings, hour=hour, active=active, next_at=next_at(now, hour), by=by)
-
-
-def ask_if_due(db: Database, now: datetime) -> Asked | None:
-    """Ask for the forecast of the day, once it is time. Safe with several workers."""
-
-    def work(conn: Connection[TupleRow]) -> Asked | None:
-        due = store.take_schedule(conn, now)
-        if due is None:
-            return None
-        store.move_schedule(conn, next_at(now, due.hour))
-        try:
-            with conn.transaction():
-                return ask(conn, msgspec.convert(due.settings, Settings), at=now, by=due.actor)
-        except OnhandError:
-            # Nothing was wanted yet: tomorrow there may be.
-            return None
-
-    return db.transact(work)
+def ask_scheduled(conn: Connection[TupleRow], schedule: Schedule, now: datetime) -> None:
+    """Ask for the forecast of the day. Raises InvalidInput, Conflict: nothing was wanted yet."""
+    ask(conn, msgspec.convert(schedule.settings, Settings), at=now, by=schedule.actor)

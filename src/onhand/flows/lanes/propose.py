@@ -18,6 +18,7 @@ from onhand.errors import Conflict, InvalidInput, NotFound
 from onhand.flows.in_force import read_node_facts
 from onhand.flows.policies import promote_policy, set_policy
 from onhand.flows.simulation.read import Period, read_period
+from onhand.jobs.schedules import Schedule
 from onhand.jobs.store import add_job
 from onhand.jobs.worker import Progress
 from onhand.simulation import lanes
@@ -60,9 +61,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def ask(conn: Connection[TupleRow], asked: Asked, *, by: int) -> str:
     """Ask for a look in the background; the id of its job. Raises NotFound."""
-    if "active" not in store.in_force(conn, asked.name):
-        raise NotFound("policy_version", f"{asked.name}@active")
+    check_active(conn, asked.name)
     return add_job(conn, KIND, msgspec.to_builtins(asked) | {"by": by}, by=by)
+
+
+def check_active(conn: Connection[TupleRow], name: str) -> None:
+    """Raises NotFound: no version of the policy is active."""
+    if "active" not in store.in_force(conn, name):
+        raise NotFound("policy_version", f"{name}@active")
+
+
+def ask_scheduled(conn: Connection[TupleRow], schedule: Schedule, _now: datetime) -> None:
+    """Ask for the look of the day at the policy that the schedule is about. Raises NotFound."""
+    ask(conn, msgspec.convert(schedule.settings | {"name": schedule.subject}, Asked), by=schedule.actor)
 
 
 def run(db: Database, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
