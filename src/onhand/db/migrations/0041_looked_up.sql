@@ -1,0 +1,1 @@
+-- Nothing beside the indices; one needs the column of the migration before.

@@ -1,1 +1,0 @@
--- Nothing beside the index, which needs the column of the migration before.
