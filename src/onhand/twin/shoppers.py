@@ -16,6 +16,9 @@ DAY_S: Final = 86_400.0
 _CRAZE_EVERY_S = 3 * 3600.0
 _CRAZE_S = 40 * 60.0
 _CRAZE_SHARE = 1 / 7
+# Units of a line, and how often they are of a hundred.
+PIECES: Final = (1, 2, 3, 6)
+PIECES_OF_100: Final = (72, 19, 6, 3)
 # Lines of a usual basket: so much more often an item is in one than it is a unit.
 _LINES_A_VISIT: Final = 1.8
 # Regular customers: the same person orders again under the same address.
@@ -128,7 +131,7 @@ class Shoppers:
             chosen[hot] = draw.choice((1, 1, 2))
         while len(chosen) < count:
             sku = skus[bisect(weights, draw.random() * weights[-1])]
-            chosen.setdefault(sku, draw.choices((1, 2, 3, 6), (72, 19, 6, 3))[0])
+            chosen.setdefault(sku, draw.choices(PIECES, PIECES_OF_100)[0])
         return [self._line(n, sku, quantity, day) for n, (sku, quantity) in enumerate(chosen.items(), 1)]
 
     def _line(self, number: int, sku: str, quantity: int, day: int) -> Json:

@@ -83,7 +83,7 @@ def _deaf(sky: Sky) -> Sky:
 def _add(trouble: Trouble, event: Event, world: World) -> None:
     match event:
         case DemandSurge():
-            trouble.surge |= dict.fromkeys(_best(world, event.items), event.factor)
+            trouble.surge |= dict.fromkeys(talked_of(world, event.items), event.factor)
         case WrongPrices():
             trouble.prices |= dict.fromkeys(_best(world, event.items), event.factor)
             trouble.surge |= dict.fromkeys(_best(world, event.items), _BUYERS_OF_BARGAINS)
@@ -112,7 +112,9 @@ def _add(trouble: Trouble, event: Event, world: World) -> None:
 def about(event: Event, world: World) -> list[About]:
     """What to look at while it happens."""
     match event:
-        case DemandSurge() | WrongPrices():
+        case DemandSurge():
+            return [("item", sku) for sku in talked_of(world, event.items)]
+        case WrongPrices():
             return [("item", sku) for sku in _best(world, event.items)]
         case NodeSlow() | ForgottenOrders():
             return [("node", code) for code in _nodes(world, event.nodes)]
@@ -130,11 +132,22 @@ def about(event: Event, world: World) -> list[About]:
             return []
 
 
+def talked_of(world: World, count: int) -> list[str]:
+    """Plain items that everybody wants at once. They sell well, and not best, as in scenarios: of these twenty times as
+    many would be more orders than the town can place."""
+    return ranked(world)[len(world.items) // 8 :][:count]
+
+
 def _best(world: World, count: int) -> list[str]:
     """The plain items that sell best."""
+    return ranked(world)[:count]
+
+
+def ranked(world: World) -> list[str]:
+    """Plain items, the one that sells best first."""
     bundles = {item["sku"] for item in world.items if "components" in item}
-    ranked = sorted(zip(world.popularity, world.skus, strict=True), reverse=True)
-    return [sku for _, sku in ranked if sku not in bundles][:count]
+    best = sorted(zip(world.popularity, world.skus, strict=True), reverse=True)
+    return [sku for _, sku in best if sku not in bundles]
 
 
 def _nodes(world: World, count: int) -> list[str]:

@@ -12,6 +12,7 @@ from onhand.twin.clock import Agenda, Clock
 from onhand.twin.counters import Counters
 from onhand.twin.founding import Founded, close
 from onhand.twin.nodes import Nodes
+from onhand.twin.planners import Planners
 from onhand.twin.scenarios.document import Scenario
 from onhand.twin.shoppers import Shoppers
 from onhand.twin.storefronts import HUB, THIRD, own
@@ -79,6 +80,7 @@ class Town:
             world, client, self.agenda, self.clock, board, run, seen=self._counters.seen, moved=self.street.keep,
             trouble=self._trouble,
         )  # fmt: skip
+        self._planners = Planners(founded, client, self.clock, board)
         self._telling = None if scenario is None else Telling(
             scenario, world, client, self.clock, board, self._trouble,
             weather=lambda: self.street.change_weather(self._trouble.skies), told=told or (lambda _n, _chapter: None),
@@ -109,6 +111,7 @@ class Town:
                         group.create_task(self.street.run(stall, stop))
                 group.create_task(self._counters.run(stop))
                 group.create_task(self._suppliers.run(stop))
+                group.create_task(self._planners.run(stop))
                 if self._telling is not None:
                     group.create_task(self._telling.run(stop))
                 watchers = [

@@ -23,6 +23,8 @@ Int64 = npt.NDArray[np.int64]
 
 # Fewer units on a day are no spike of anything that sells.
 _UNITS_LEAST: Final = 3
+# No place's day begins sooner before that of UTC, and an order is recorded when it is placed, or later.
+_BEGINS_BEFORE: Final = timedelta(hours=15)
 _SUPPLY_DAYS, _SUPPLY_DAYS_MAX = 7.0, 30.0
 _SCORES_OF: Final = timedelta(days=120)
 _ORIGINS_MIN: Final = 10
@@ -39,7 +41,10 @@ def spikes(scene: Scene) -> Seen | Unseen:
     levels = np.array(run.settings["levels"], np.float64)
     if levels[-1] < 0.9:
         return Unseen(reason="the forecast has no quantile of 90 % or more to draw a tail from")
-    asked = {"now": scene.now, "day": today, "before": scene.id_at(scene.now), "least": _UNITS_LEAST}
+    since = scene.id_at(datetime.combine(today, time(), UTC) - _BEGINS_BEFORE)
+    asked = {
+        "now": scene.now, "day": today, "since": since, "before": scene.id_at(scene.now), "least": _UNITS_LEAST,
+    }  # fmt: skip
     wanted = fetch(scene.conn, SQL["wanted_today"], asked, _WANTED)
     rows = store.series_of_items(scene.conn, run, np.unique(wanted["item"]).tolist()) if len(wanted["item"]) else None
     if rows is None:

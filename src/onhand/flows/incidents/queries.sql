@@ -481,9 +481,11 @@ SELECT item_id, coalesce(category, '') FROM item WHERE item_id = ANY (%(items)s:
 -- Demand ---------------------------------------------------------------------------------------------------------------
 
 -- name: wanted_today
--- What was wanted on a day, until now: by item and place.
+-- What was wanted on a day, until now: by item and place. since: the least id of an order of such a day, whose ids lie
+-- together.
 SELECT item_id::bigint, place_id::bigint, sum(units)::float8 FROM (
-    SELECT item_id, place_id, units FROM demand_line WHERE day = %(day)s::date AND order_id < %(before)s::uuid
+    SELECT item_id, place_id, units FROM demand_line
+    WHERE day = %(day)s::date AND order_id >= %(since)s::uuid AND order_id < %(before)s::uuid
     UNION ALL
     SELECT e.item_id, p.place_id, -e.d_on_hand
     FROM ledger_entry e JOIN demand_place p ON p.node_id = e.node_id

@@ -59,7 +59,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         look=nodes.breaches,
     ),
     Detector(
-        name="demand_spikes", kinds=frozenset({Kind.DEMAND_SPIKE}), every=timedelta(minutes=15), look=demand.spikes,
+        name="demand_spikes", kinds=frozenset({Kind.DEMAND_SPIKE}), every=timedelta(minutes=2), look=demand.spikes,
     ),
     Detector(
         name="forecast_drifts", kinds=frozenset({Kind.FORECAST_DRIFT}), every=timedelta(hours=6), look=demand.drifts,
