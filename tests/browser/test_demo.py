@@ -83,7 +83,6 @@ class Life:
                 await living
 
     def _work(self) -> None:
-        # No campaign: a processor is busy with that for a while, and this one has a browser to serve.
         while not self._over.wait(0.1):
             fold(self._house.app.db)
             work_next(self._house.app.db, (forecasts.KIND, plans.KIND))

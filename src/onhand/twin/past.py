@@ -19,8 +19,7 @@ from onhand.twin.tastes import Tastes
 from onhand.twin.world import ORDERS_PER_DAY, Json, Shop, World
 
 DAYS: Final = 28
-# Items that sell well, those that go viral first when a story has some go viral, and countries with most people. A
-# campaign is assessed order by order: with the best sellers, and everywhere, that would take many minutes.
+# Items that sell well, those that go viral first when a story has some go viral, and countries with most people.
 _USUAL, _TALKED_OF, _COUNTRIES = 8, 8, 4
 
 Key = tuple[str, str]

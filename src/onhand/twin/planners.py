@@ -1,5 +1,5 @@
-"""Who looks ahead in the town: tells onhand what was sold before, has a forecast made of it, then a plan of what to
-buy, and a campaign assessed. In the background, by the public interface, once the town lives.
+"""Who looks ahead in the town: tells onhand what was sold before, has a forecast made of it, and a plan of what to buy.
+In the background, by the public interface, once the town lives.
 
 A forecast is of days of the wall, and the town lives through many of its own in one. So a day of its past holds as much
 as the town sells now in `_HOURS` of its hours; before it has sold that much today, days four times as long are told in
@@ -8,7 +8,7 @@ their place. Without that everything would be beyond its forecast in the end, an
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final
 
 from onhand.twin.board import Board
@@ -32,8 +32,6 @@ _ROWS_PER_CALL: Final = 500
 _LEAD_DAYS: Final = (3, 4, 4, 5, 8)
 # Items whose sales of today stand for those of all.
 _WATCHED: Final = 4
-_CAMPAIGN: Final = "Spring favourites"
-_CAMPAIGN_IN_DAYS, _CAMPAIGN_DAYS, _CAMPAIGN_ITEMS = 2, 2, 3
 
 
 class Planners:
@@ -66,7 +64,6 @@ class Planners:
             if not await self._remember(today, share):
                 return
             await self._plan()
-            await self._campaign(today)
             while (sold := await self._sold(today)) <= _FULL * share * self._usual:
                 if await self._ends(_LOOK_EVERY_S):
                     return
@@ -99,7 +96,7 @@ class Planners:
             if self._stop.is_set():
                 return False
             await self._client.must(self._client.post("/v1/sales/batch", {"sales": rows[n : n + _ROWS_PER_CALL]}))
-        if await self._job("/v1/forecasts/run", {"ablate": False}) is None:
+        if not await self._job("/v1/forecasts/run", {"ablate": False}):
             return False
         self._board.event("forecast", f"made of {len(rows):,} rows of {DAYS} days before today")
         return True
@@ -113,39 +110,24 @@ class Planners:
         ]  # fmt: skip
         await self._client.must(self._client.post("/v1/supply/batch", {"supply": supply}))
         asked = {"kind": "replenish", "items": list(self._past.skus)}
-        if await self._job("/v1/plans/run", asked) is not None:
+        if await self._job("/v1/plans/run", asked):
             self._board.event("plan", "made of what to buy; its proposals wait for somebody")
-
-    async def _campaign(self, today: date) -> None:
-        """Of some time from now; once in the life of a town."""
-        if (await self._client.must(self._client.get("/v1/campaigns", limit=1)))["data"]:
-            return
-        first = today + timedelta(days=_CAMPAIGN_IN_DAYS)
-        asked: Json = {
-            "items": list(self._past.usual[:_CAMPAIGN_ITEMS]), "from": first.isoformat(),
-            "to": (first + timedelta(days=_CAMPAIGN_DAYS - 1)).isoformat(), "uplift": 0.5, "paths": 20,
-            "other_dates": [],
-        }  # fmt: skip
-        if (job_id := await self._job("/v1/campaigns/assess", asked)) is not None:
-            wish = {"job_id": job_id, "name": _CAMPAIGN}
-            await self._client.must(self._client.post("/v1/campaigns", wish, key=f"demo-{job_id}"))
-            self._board.event("campaign", f"{_CAMPAIGN}, assessed and accepted")
 
     # Waiting ----------------------------------------------------------------------------------------------------------
 
-    async def _job(self, path: str, body: Json) -> str | None:
-        """The id of a job once it is done; None: it failed, or the town ends first."""
+    async def _job(self, path: str, body: Json) -> bool:
+        """Whether it was done: it may fail, or the town ends first."""
         key = f"demo{path}-{self._founded.run}-{self._clock.now_s():.0f}"
         job_id: str = (await self._client.must(self._client.post(path, body, key=key)))["job_id"]
         while True:
             job = await self._client.must(self._client.get(f"/v1/jobs/{job_id}"))
             if job["state"] == "done":
-                return job_id
+                return True
             if job["state"] in ("failed", "cancelled"):
                 self._board.problem(f"{path}: {job['error']}")
-                return None
+                return False
             if await self._ends(_ASK_EVERY_S):
-                return None
+                return False
 
     async def _ends(self, seconds: float) -> bool:
         """Whether the town ends within so many seconds."""
