@@ -135,6 +135,9 @@ class Shell:
 class Background:
     """Programs a page leaves running, each a process group; ended with ctrl-C."""
 
+    # A demo that ends waits up to a minute for its channels, and then reads everything once more.
+    ENDS_S = 150
+
     def __init__(self, log: Path, ready_s: float) -> None:
         self.log, self._ready_s = log, ready_s
         self.started: list[subprocess.Popen[bytes]] = []
@@ -175,7 +178,7 @@ class Background:
                 continue
             os.killpg(program.pid, signal.SIGINT)
             try:
-                program.wait(60)
+                program.wait(self.ENDS_S)
             except subprocess.TimeoutExpired:
                 os.killpg(program.pid, signal.SIGKILL)
                 raise

@@ -116,7 +116,8 @@ class Planners:
     # Waiting ----------------------------------------------------------------------------------------------------------
 
     async def _job(self, path: str, body: Json) -> bool:
-        """Whether it was done: it may fail, or the town ends first."""
+        """Whether it was done: it may fail, or the town ends first. Then nobody waits for it, and what is left to do when
+        a town ends has the machine to itself."""
         key = f"demo{path}-{self._founded.run}-{self._clock.now_s():.0f}"
         job_id: str = (await self._client.must(self._client.post(path, body, key=key)))["job_id"]
         while True:
@@ -127,6 +128,7 @@ class Planners:
                 self._board.problem(f"{path}: {job['error']}")
                 return False
             if await self._ends(_ASK_EVERY_S):
+                await self._client.post(f"/v1/jobs/{job_id}/cancel", {}, name="/v1/jobs/cancel")
                 return False
 
     async def _ends(self, seconds: float) -> bool:
