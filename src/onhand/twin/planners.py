@@ -116,8 +116,8 @@ class Planners:
     # Waiting ----------------------------------------------------------------------------------------------------------
 
     async def _job(self, path: str, body: Json) -> bool:
-        """Whether it was done: it may fail, or the town ends first. Then nobody waits for it, and what a town has left to
-        do at its end has the machine to itself."""
+        """Whether it was done: it may fail, or the town ends first. Then nobody waits for it, and what a town has left
+        to do at its end has the machine to itself."""
         key = f"demo{path}-{self._founded.run}-{self._clock.now_s():.0f}"
         job_id: str = (await self._client.must(self._client.post(path, body, key=key)))["job_id"]
         while True:
