@@ -8,6 +8,7 @@ from onhand.cli import run
 from onhand.twin.fakes.market import Market
 from onhand.twin.fakes.woocommerce import Shop
 
+from ..connectors.harbour import HARBOUR  # noqa: TID252
 from ..connectors.running import serving  # noqa: TID252
 
 
@@ -94,17 +95,7 @@ def test_what_is_otherwise_is_tried_out_from_a_file(tmp_path, capsys, monkeypatc
     market.offer("MUG", 3)
     monkeypatch.setenv("ONHAND_SECRET_TOKEN", market.key)
     file = tmp_path / "harbour.yaml"
-    file.write_text("""
-auth: {type: header, header: X-Harbour-Key, value: "{credentials.token}"}
-operations:
-  stock.pull:
-    request: {path: /offers, query: {page: null, after: "{after}"}}
-    records: rows
-    paging: {by: cursor, next: next}
-  listings.pull: null
-  orders.pull: null
-maps: {level: {external_id: ref, external_sku: code, quantity: units, place: null}}
-""")
+    file.write_text(HARBOUR)
     with serving(market.app()) as url:
         arguments = (f"url={url}/seller", f"overrides=@{file}", "--allow-private-urls")
         assert onhand("test", "rest_generic", *arguments) == 0

@@ -25,6 +25,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.connectors.harbour import HARBOUR
 from tests.pages import Background, Block, Shell, every_block, free_port
 from tests.shop import Shop, open_shop
 
@@ -324,20 +325,6 @@ def _prices(reader: Reader) -> None:
 @prepares("docs/how-to/gates.md")
 def _gates(reader: Reader) -> None:
     _woocommerce(reader)
-
-
-# What is otherwise at the fake `Market` than at a shop that is written for us.
-HARBOUR = """
-auth: {type: header, header: X-Harbour-Key, value: "{credentials.token}"}
-operations:
-  stock.pull:
-    request: {path: /offers, query: {page: null, after: "{after}"}}
-    records: rows
-    paging: {by: cursor, next: next}
-  listings.pull: null
-  orders.pull: null
-maps: {level: {external_id: ref, external_sku: code, quantity: units, place: null}}
-"""
 
 
 @prepares("docs/how-to/describe-a-channel.md")

@@ -18,13 +18,13 @@ KEY = "test-admin-key"
 
 
 def wait_until(holds, found=lambda: None, *, within_s=SOON_S, step=None):
-    """Wait for a condition; `step` is done before each look at it. Fails with what was found instead."""
+    """What `holds` says once it says something; `step` is done before each look. Fails with what was found instead."""
     until = time.monotonic() + within_s
     while True:
         if step is not None:
             step()
-        if holds():
-            return
+        if answer := holds():
+            return answer
         assert time.monotonic() < until, f"not within {within_s:g} s: {found()}"
         threading.Event().wait(0.05)
 

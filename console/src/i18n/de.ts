@@ -278,7 +278,7 @@ export const de = {
   "incident.saved": "Gerettet",
   "incident.acted": "Gehandelt",
   "incident.held_out": "Zum Vergleich gelassen",
-  "incident.failures": "Fehlerkosten seiner Aufträge",
+  "incident.failures": "Fehlerkosten ihrer Aufträge",
   "incident.failures_of_one": "{money}, {count} Auftrag",
   "incident.failures_of_other": "{money}, {count} Aufträge",
   "incident.not_known": "nicht bekannt",

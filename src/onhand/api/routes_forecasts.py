@@ -33,6 +33,10 @@ from onhand.jobs.schedules import Schedule, get_schedule, set_schedule
 
 router = routes("forecasts")
 
+_AtNode = Annotated[Code | None, Query(description="bought or picked up there")]
+_InRegion = Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")]
+_OfChannel = Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")]
+_Freq = Annotated[Literal["D", "W"], Query(description="days, or weeks")]
 _ID: Final = "019cae2a-8c31-7000-9b02-6a1e0f4d5b77"
 _RunId = Annotated[UUID, Path(examples=[_ID])]
 _HORIZON_MAX: Final = 366
@@ -404,9 +408,9 @@ def get_forecasts(
     app: TheApp,
     page: Annotated[Page, pages("forecasts", str, int, int, int)],
     sku: Annotated[Code | None, Query(examples=["MUG-BLUE"])] = None,
-    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
-    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
-    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
+    node: _AtNode = None,
+    region: _InRegion = None,
+    channel: _OfChannel = None,
     run_id: Annotated[UUID | None, Query(description="null: the one from the latest origin")] = None,
     freq: Annotated[Literal["D", "W"], Query(description="of the latest one")] = "D",
 ) -> Response:
@@ -436,10 +440,10 @@ def get_forecasts(
 def get_item_forecast(
     sku: Sku,
     app: TheApp,
-    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
-    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
-    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
-    freq: Annotated[Literal["D", "W"], Query(description="days, or weeks")] = "D",
+    node: _AtNode = None,
+    region: _InRegion = None,
+    channel: _OfChannel = None,
+    freq: _Freq = "D",
 ) -> Response:
     """What is expected of one item as a single fan, summed over its places, and how good the latest forecast was whose
     first periods are over, beside the baseline and last week again.
@@ -458,10 +462,10 @@ def get_item_forecast(
 def get_forecast_contributions(
     sku: Sku,
     app: TheApp,
-    node: Annotated[Code | None, Query(description="bought or picked up there")] = None,
-    region: Annotated[Region | None, Query(description="sent there, or to a part of it, or bought there")] = None,
-    channel: Annotated[Code | None, Query(description="of this channel; of runs that keep them apart")] = None,
-    freq: Annotated[Literal["D", "W"], Query(description="days, or weeks")] = "D",
+    node: _AtNode = None,
+    region: _InRegion = None,
+    channel: _OfChannel = None,
+    freq: _Freq = "D",
 ) -> Response:
     """What each signal brings to the latest forecast of one item, in units. Worked out by asking trees again: a second
     or so for an item at a few places.

@@ -22,11 +22,11 @@ def outcome_of(conn: Connection[TupleRow], incident: Kept) -> dict[str, Any]:
     assert failures is not None, "it counts"
     acted = arms.get(False)
     waits = [arm.pop("next_judged_at") for arm in arms.values()]
-    is_told = acted is not None and acted["judged"] > 0
+    saved = None if acted is None or not acted["judged"] else acted["judged_stake_minor"] - acted["lost_minor"]
     return {
         "booked_minor": sum(row["minor"] for row in booked), "booked": booked,
         "acted": acted, "held_out": arms.get(True),
-        "saved_minor": acted["judged_stake_minor"] - acted["lost_minor"] if acted is not None and is_told else None,
+        "saved_minor": saved,
         "next_judged_at": min((at for at in waits if at is not None), default=None),
         "orders": failures["orders"], "failures_minor": failures["minor"] if failures["orders"] else None,
     }  # fmt: skip
